@@ -1,0 +1,50 @@
+# Basin. `make` lists what can be made; everything happens inside .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PEERS := .venv-peers
+BIN := $(VENV)/bin
+PACKAGES := backend jobs dashboard benchmarks
+# More for pytest: make test PYTEST_ARGS="-k sampler -x"
+PYTEST_ARGS ?=
+
+.PHONY: help install up test check format peers lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.stamp ## set up .venv (again only when pyproject.toml or constraints.txt changed)
+
+$(VENV)/.stamp: pyproject.toml constraints.txt scripts/install.sh
+	@scripts/install.sh $(VENV) -e '.[dev]'
+	@touch $@
+
+up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctrl-C stops all)
+	@exec $(BIN)/basin up
+
+test: install ## run all tests, browser tests included
+	@chromium=$$(scripts/chromium.sh) && BASIN_CHROMIUM="$$chromium" $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: install ## formatter, linter, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES)
+
+format: install ## format and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+peers: $(PEERS)/.stamp ## set up .venv-peers, with what the benchmarks compare Basin to
+
+$(PEERS)/.stamp: constraints.txt scripts/install.sh
+	@scripts/install.sh $(PEERS) numpy 'tensorboard==2.21.*' 'trackio==0.43.*' torchebm ebmkit
+	@touch $@
+
+lock: install ## write the versions in .venv to constraints.txt
+	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \
+		| grep -E '^[A-Za-z0-9._-]+==' | grep -v '^pip==' | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## remove environments and caches (never runs or data)
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache build dist ./*.egg-info
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The science: energies, samplers, objectives and methods, in torch and numpy alone."""

@@ -1,0 +1,1 @@
+"""What the speed and quality claims are made of."""

@@ -1,0 +1,1 @@
+"""What people see of Basin: pages and live routes; never imports torch."""

@@ -1,0 +1,1 @@
+"""The work of Basin: queue, loop, run directories, command line."""
