@@ -1,0 +1,233 @@
+"""What is here: every method, sampler, energy network and data set, discovered, never listed.
+
+A file that fails to import is kept as broken, by name and with its error, and the rest serve on.
+Importing this module is light; `discover` imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import traceback
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from backend.errors import BadInput
+from backend.figures import FIGURES
+from backend.spec import Budget, RunSpec, problems_of
+
+if TYPE_CHECKING:
+    from backend.config import Config, KindConfig
+    from backend.data import Dataset
+    from backend.method import Method
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that could not be imported."""
+
+    module: str
+    error: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The classes one folder holds, by id, and the files that failed."""
+
+    classes: dict[str, Any]
+    broken: list[Broken] = field(default_factory=list)
+
+
+@cache
+def discover(package: str, base: str) -> Found:
+    """Concrete subclasses of `base` ("module:Class") defined in the modules of `package`."""
+    module_name, _, class_name = base.partition(":")
+    parent = getattr(importlib.import_module(module_name), class_name)
+    classes: dict[str, Any] = {}
+    broken = []
+    for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        name = f"{package}.{entry.name}"
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:
+            broken.append(Broken(name, f"{type(error).__name__}: {error}", traceback.format_exc()))
+            continue
+        for value in vars(module).values():
+            if (
+                inspect.isclass(value)
+                and issubclass(value, parent)
+                and value.__module__ == name
+                and not inspect.isabstract(value)
+            ):
+                classes[_id_of(value)] = value
+    return Found(dict(sorted(classes.items())), broken)
+
+
+def _id_of(cls: Any) -> str:
+    return cls.id if hasattr(cls, "id") else cls.Config.model_fields["kind"].default
+
+
+def methods() -> dict[str, type[Method]]:
+    return discover("backend.methods", "backend.method:Method").classes
+
+
+def datasets() -> dict[str, type[Dataset]]:
+    return discover("backend.datasets", "backend.data:Dataset").classes
+
+
+def samplers() -> dict[str, Any]:
+    return discover("backend.samplers", "backend.sampler:Sampler").classes
+
+
+def networks() -> dict[str, Any]:
+    """Trainable energies: subclasses of NetworkEnergy, by the `kind` of their Config."""
+    return discover("backend.energies", "backend.energies:NetworkEnergy").classes
+
+
+def broken() -> list[Broken]:
+    """Every file of the four plug-in folders that failed to import."""
+    found = [
+        discover("backend.methods", "backend.method:Method"),
+        discover("backend.datasets", "backend.data:Dataset"),
+        discover("backend.samplers", "backend.sampler:Sampler"),
+        discover("backend.energies", "backend.energies:NetworkEnergy"),
+    ]
+    return [item for part in found for item in part.broken]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A RunSpec whose every part was found and validated."""
+
+    spec: RunSpec
+    """with the preset's budget where the spec gave none"""
+    method: type[Method]
+    config: Config
+    dataset: Dataset
+
+
+def resolve(spec: RunSpec) -> Resolved:
+    """The method, its typed Config and the data set of a RunSpec.
+
+    Raises BadInput with every problem found: unknown method, preset or data set, and each field
+    that breaks a rule. Loads no data.
+    """
+    problems = []
+    method = methods().get(spec.method)
+    if method is None:
+        known = ", ".join(methods())
+        raise BadInput.at("method", f"there is no method `{spec.method}`. Known: {known}.")
+    preset = method.presets.get(spec.preset)
+    if preset is None:
+        known = ", ".join(method.presets)
+        raise BadInput.at(
+            "preset", f"`{spec.method}` has no preset `{spec.preset}`. Known: {known}."
+        )
+    config = dataset = None
+    try:
+        config = method.Config.model_validate(merge(preset.config, spec.config))
+    except ValidationError as error:
+        problems += problems_of(error, "config")
+    try:
+        dataset = resolve_data(spec.data)
+    except BadInput as error:
+        problems += error.problems
+    if problems or config is None or dataset is None:
+        raise BadInput(*problems)
+    budget = preset.budget if spec.budget.is_empty() else spec.budget
+    return Resolved(spec.model_copy(update={"budget": budget}), method, config, dataset)
+
+
+def resolve_data(data: dict[str, Any]) -> Dataset:
+    """The data set a RunSpec's `data` names. Raises BadInput."""
+    name = data.get("name")
+    cls = datasets().get(name) if isinstance(name, str) else None
+    if cls is None:
+        known = ", ".join(datasets())
+        raise BadInput.at("data.name", f"there is no data set {name!r}. Known: {known}.")
+    given = {key: value for key, value in data.items() if key != "name"}
+    try:
+        return cls(cls.Config.model_validate({"kind": name, **given}))
+    except ValidationError as error:
+        raise BadInput(*problems_of(error, "data")) from error
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, mapping by mapping; another `kind` replaces the whole mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        same_kind = both and value.get("kind", old.get("kind")) == old.get("kind")
+        merged[key] = merge(old, value) if both and same_kind else value
+    return merged
+
+
+def publish() -> dict[str, Any]:
+    """Everything a form needs, as plain JSON: the file workers leave for pages without torch."""
+    return {
+        "methods": {
+            name: {
+                "id": name,
+                "title": cls.title,
+                "summary": cls.summary,
+                "references": cls.references,
+                "url": cls.url,
+                "schema": cls.Config.model_json_schema(),
+                "presets": {
+                    key: {
+                        "summary": preset.summary,
+                        "config": _full(cls.Config, preset.config),
+                        "budget": preset.budget.model_dump(exclude_none=True),
+                    }
+                    for key, preset in cls.presets.items()
+                },
+                "abilities": sorted(cls.abilities),
+                "headline": list(cls.headline),
+                "trains": cls.trains,
+            }
+            for name, cls in methods().items()
+        },
+        "datasets": {
+            name: {
+                "name": name,
+                "title": cls.title,
+                "summary": cls.summary,
+                "schema": cls.Config.model_json_schema(),
+            }
+            for name, cls in datasets().items()
+        },
+        "samplers": {name: _part(cls) for name, cls in samplers().items()},
+        "networks": {name: _part(cls) for name, cls in networks().items()},
+        "figures": {
+            path: asdict(figure)
+            for path, figure in {
+                **FIGURES,
+                **{k: v for cls in methods().values() for k, v in cls.figures.items()},
+            }.items()
+        },
+        "broken": [asdict(item) for item in broken()],
+    }
+
+
+def _full(config: type[Config], given: dict[str, Any]) -> dict[str, Any]:
+    return config.model_validate(given).model_dump(mode="json")
+
+
+def _part(cls: Any) -> dict[str, Any]:
+    config: type[KindConfig] = cls.Config
+    return {
+        "kind": config.model_fields["kind"].default,
+        "title": config.title,
+        "summary": config.summary,
+        "exact": getattr(cls, "exact", None),
+        "schema": config.model_json_schema(),
+    }
+
+
+__all__ = ["Broken", "Budget", "Resolved", "broken", "discover", "merge", "publish", "resolve"]

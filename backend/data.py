@@ -1,0 +1,104 @@
+"""Data: what a method fits, standardised for it, and the way back to the user's units."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from backend.config import KindConfig
+from backend.energy import Energy
+
+Draw = Callable[[int, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and held-out positions in standardised units, and what is known of their law.
+
+    z = (x - mean) / scale, elementwise over the event; `restore` undoes it. Methods see z alone;
+    everything shown to a person or written to a file is in the user's units x.
+    """
+
+    name: str
+    title: str
+    train: Tensor
+    """(num, *event_shape) float32, standardised"""
+    held_out: Tensor
+    """(num, *event_shape) float32, standardised; never trained on"""
+    mean: Tensor
+    """broadcasts over the event"""
+    scale: Tensor
+    """broadcasts over the event, > 0"""
+    noise_low: Tensor
+    """(*event_shape), standardised: the box that chains started from noise are drawn from"""
+    noise_high: Tensor
+    density: Energy | None = None
+    """-log p(x), normalised, of x in the user's units; None where it is not known"""
+    draw: Draw | None = None
+    """fresh exact draws (num, *event_shape) in the user's units; None where there are none"""
+    modes: Tensor | None = None
+    """(num_modes, dim) in the user's units"""
+    mode_sd: float | None = None
+    image_range: tuple[float, float] | None = None
+    """(black, white) in the user's units when events are images, else None"""
+    labels: Tensor | None = None
+    """(num,) int64 of `train`"""
+    columns: tuple[str, ...] = ()
+    """names of the coordinates, where the file gives them"""
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.train.shape[1:]
+
+    @property
+    def is_image(self) -> bool:
+        return self.image_range is not None
+
+    def standardise(self, x: Tensor) -> Tensor:
+        return (x - self.mean.to(x)) / self.scale.to(x)
+
+    def restore(self, z: Tensor) -> Tensor:
+        return z * self.scale.to(z) + self.mean.to(z)
+
+    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """`size` training positions drawn with replacement, (size, *event_shape)."""
+        index = torch.randint(
+            len(self.train), (size,), generator=generator, device=self.train.device
+        )
+        return self.train[index]
+
+    def noise(self, num: int, generator: torch.Generator) -> Tensor:
+        """`num` uniform draws from the noise box, (num, *event_shape), standardised."""
+        uniform = torch.rand(
+            (num, *self.event_shape), generator=generator, device=self.train.device
+        )
+        return self.noise_low + uniform * (self.noise_high - self.noise_low)
+
+    def to(self, device: torch.device) -> Data:
+        moved = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, (Tensor, Energy))
+        }
+        return replace(self, **moved)
+
+
+class Dataset(ABC):
+    """A source of Data. A file in `backend/datasets/` may hold several; all are discovered."""
+
+    Config: ClassVar[type[KindConfig]]
+    """Its `kind` is the `name` that a RunSpec's `data` gives."""
+    title: ClassVar[str]
+    summary: ClassVar[str]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def load(self) -> Data:
+        """The data, on the CPU. Raises BadInput with a `data.…` field for what a person can mend."""

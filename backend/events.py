@@ -1,0 +1,295 @@
+"""What a run can say: a closed set of event kinds and their one binary form.
+
+The same bytes lie in the run log, travel in the Redis stream and over the WebSocket:
+
+    b"BSN1" | uint32 header length | uint32 body length | header (JSON, UTF-8) | body
+
+little-endian; the header is padded with spaces so that the body starts at a multiple of 8 bytes
+from the start of the frame, and so does every array in it. The header holds
+
+    {"run": id, "seq": n, "kind": ..., "path": ..., "time": unix seconds,
+     "first": [step, gradients, seconds, joules|null], "last": [...],
+     "meta": {...}, "arrays": [[name, dtype, shape, byte offset in the body], ...]}
+
+A `scalar` frame is a block: `values` (rows, paths) float32 with `meta.paths`; row i lies at the
+costs interpolated linearly between `first` and `last` (a single row: at `last`). `seq` counts up
+over the whole life of a run, through every resume.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+MAGIC = b"BSN1"
+_PREFIX = struct.Struct("<4sII")
+_DTYPES = {"f4", "f8", "i4", "i8", "u1"}
+
+
+class Cost(NamedTuple):
+    """The four costs of training so far; watching is not in them."""
+
+    step: int = 0
+    """optimiser steps"""
+    gradients: int = 0
+    """evaluations of the energy's gradient in x, each over a whole batch of chains"""
+    seconds: float = 0.0
+    """wall seconds of training alone"""
+    joules: float | None = None
+    """joules, or None where nothing measures them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing a run says, filed under a path such as `energy/gap`."""
+
+    kind: ClassVar[str] = ""
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Event):
+    """One number at the present step."""
+
+    kind: ClassVar[str] = "scalar"
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram(Event):
+    """Several histograms on one axis and one set of bins."""
+
+    kind: ClassVar[str] = "histogram"
+    edges: Array
+    """(bins + 1,) float32"""
+    counts: Array
+    """(series, bins) float32, each row summing to its share inside the edges"""
+    names: list[str]
+    """one role a row: data, train_time, long_run or noise"""
+    clipped: Array
+    """(series, 2) int32: how many fell below and above the edges"""
+    unit: str = "nats"
+
+
+@dataclass(frozen=True, slots=True)
+class Points(Event):
+    """A cloud of positions."""
+
+    kind: ClassVar[str] = "points"
+    positions: Array
+    """(num, dim) float32, the user's units"""
+    role: str
+    """data, noise, train_time or long_run"""
+    energies: Array | None = None
+    """(num,) float32"""
+
+
+@dataclass(frozen=True, slots=True)
+class Images(Event):
+    """A grid of images; cell i is the same chain for ever."""
+
+    kind: ClassVar[str] = "images"
+    pixels: Array
+    """(num, height, width) or (num, height, width, channels) uint8: 0 is `low`, 255 is `high`"""
+    role: str
+    low: float
+    high: float
+    energies: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory(Event):
+    """The true path of some chains over their last sampler steps."""
+
+    kind: ClassVar[str] = "trajectory"
+    positions: Array
+    """(steps, chains, dim) float32, the user's units; the first row is the start"""
+    role: str
+    energies: Array | None = None
+    """(steps, chains) float32"""
+    accepted: Array | None = None
+    """(steps - 1, chains) uint8, for samplers that reject"""
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Event):
+    """A scalar over a 2-D grid: row 0 is the lowest y, column 0 the lowest x."""
+
+    kind: ClassVar[str] = "field"
+    values: Array
+    """(height, width) float32"""
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    quantity: str = "energy"
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve(Event):
+    """y over x, drawn whole each time (a chain's energy trace, an autocorrelation)."""
+
+    kind: ClassVar[str] = "curve"
+    x: Array
+    """(num,) float32"""
+    y: Array
+    """(series, num) float32"""
+    names: list[str]
+    x_name: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Event):
+    """Rows of words and numbers."""
+
+    kind: ClassVar[str] = "table"
+    columns: list[str]
+    rows: list[list[str | float | int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Event):
+    """A sentence for a person. Level: info, warning or alarm."""
+
+    kind: ClassVar[str] = "text"
+    message: str
+    level: str = "info"
+
+
+EVENTS: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (Scalar, Histogram, Points, Images, Trajectory, Field, Curve, Table, Text)
+}
+KINDS = tuple(EVENTS)
+
+
+class Frame(NamedTuple):
+    """One decoded frame: its header and its arrays by name."""
+
+    header: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+def pack(header: dict[str, Any], arrays: dict[str, Array]) -> bytes:
+    """The bytes of one frame. Raises TypeError for a dtype outside f4, f8, i4, i8 and u1."""
+    parts: list[bytes] = []
+    entries: list[list[Any]] = []
+    offset = 0
+    for name, given in arrays.items():
+        array = np.ascontiguousarray(given)
+        code = array.dtype.str[1:]
+        if code not in _DTYPES:
+            raise TypeError(f"array `{name}` has dtype {array.dtype}; use f4, f8, i4, i8 or u1")
+        data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        entries.append([name, code, list(array.shape), offset])
+        padding = -len(data) % 8
+        parts += [data, b" " * padding]
+        offset += len(data) + padding
+    text = json.dumps({**header, "arrays": entries}, separators=(",", ":")).encode()
+    text += b" " * (-(_PREFIX.size + len(text)) % 8)
+    return b"".join([_PREFIX.pack(MAGIC, len(text), offset), text, *parts])
+
+
+def unpack(data: bytes | memoryview) -> Frame:
+    """The frame at the start of `data`. Raises ValueError if it is torn or foreign."""
+    if frame_size(data) is None:
+        raise ValueError("not a whole frame")
+    _, header_size, _ = _PREFIX.unpack_from(data)
+    body = _PREFIX.size + header_size
+    header = json.loads(bytes(data[_PREFIX.size : body]))
+    arrays = {}
+    for name, code, shape, offset in header.pop("arrays"):
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(data, f"<{code}", count, body + offset).reshape(shape)
+    return Frame(header, arrays)
+
+
+def frame_size(data: bytes | memoryview) -> int | None:
+    """Bytes of the frame at the start of `data`; None while it is not whole.
+
+    Raises ValueError where no frame starts.
+    """
+    if len(data) < _PREFIX.size:
+        return None
+    magic, header_size, body_size = _PREFIX.unpack_from(data)
+    if magic != MAGIC:
+        raise ValueError("no frame starts here")
+    size = _PREFIX.size + header_size + body_size
+    return size if len(data) >= size else None
+
+
+def split(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
+    """(offset, size) of every whole frame in `data`; stops at a torn or foreign tail."""
+    view = memoryview(data)
+    offset = 0
+    while offset < len(view):
+        try:
+            size = frame_size(view[offset:])
+        except ValueError:
+            return
+        if size is None:
+            return
+        yield offset, size
+        offset += size
+
+
+def encode(event: Event, *, run: str, seq: int, time: float, cost: Cost) -> bytes:
+    """The frame of one event at one cost. A `Scalar` becomes a block of one row."""
+    header: dict[str, Any] = {
+        "run": run,
+        "seq": seq,
+        "kind": event.kind,
+        "path": event.path,
+        "time": time,
+        "first": list(cost),
+        "last": list(cost),
+    }
+    if isinstance(event, Scalar):
+        return encode_block(
+            [event.path], np.array([[event.value]]), run=run, seq=seq, time=time,
+            first=cost, last=cost,
+        )  # fmt: skip
+    meta: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        elif field.name != "path":
+            meta[field.name] = value
+    return pack({**header, "meta": meta}, arrays)
+
+
+def encode_block(
+    paths: list[str], values: Array, *, run: str, seq: int, time: float, first: Cost, last: Cost
+) -> bytes:
+    """A block of scalars: `values` (rows, paths), its rows spread evenly from first to last."""
+    header = {
+        "run": run,
+        "seq": seq,
+        "kind": "scalar",
+        "path": "",
+        "time": time,
+        "first": list(first),
+        "last": list(last),
+        "meta": {"paths": paths},
+    }
+    return pack(header, {"values": np.asarray(values, dtype=np.float32)})
+
+
+def decode(frame: Frame) -> Event:
+    """The event of a frame other than a scalar block. Raises KeyError for an unknown kind."""
+    cls = EVENTS[frame.header["kind"]]
+    values = {**frame.header["meta"], **frame.arrays}
+    for name in ("x_range", "y_range"):
+        if name in values:
+            values[name] = tuple(values[name])
+    return cls(path=frame.header["path"], **values)

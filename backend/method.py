@@ -1,0 +1,140 @@
+"""Method: one trainable system in one file.
+
+A subclass in `backend/methods/` is all it takes: its Config becomes the form, the CLI, the docs
+and the validation; the loop in `jobs/loop.py` seeds, steps, watches, checkpoints and resumes it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from backend.config import Config
+from backend.data import Data
+from backend.energy import Energy
+from backend.events import Event
+from backend.figures import Figure
+from backend.sampler import Sampler
+from backend.spec import Budget
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of defaults that a method declares: config fields over the Config's own."""
+
+    summary: str
+    config: dict[str, Any] = field(default_factory=dict)
+    budget: Budget = field(default_factory=lambda: Budget(steps=3000))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is given to set itself up."""
+
+    data: Data
+    """already on the device"""
+    device: torch.device
+    generator: torch.Generator
+    """on the device; the only source of randomness in set-up and training"""
+    precision: torch.dtype = torch.float32
+    load_energy: Callable[[str], Energy] | None = None
+    """a trained run's energy, of standardised positions of that run's data, by run id"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the method's training chains start: what the walking chains on the page replay."""
+
+    positions: Tensor
+    """(num, *event_shape), standardised"""
+    persistent: bool
+    """True when chains live on between updates, False when every update starts them anew"""
+    num_steps: int
+    """sampler steps per update"""
+
+
+class Method(ABC):
+    """Base of every method.
+
+    `__init__(config, task)` sets up; then the loop calls `step`. All tensors, modules, optimisers
+    and generators kept as attributes are saved and restored by the loop as they are, so a method
+    holds only the mathematics. Keep schedules functions of `progress`, never of counters.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    """one or two sentences"""
+    references: ClassVar[str]
+    """authors and years, such as "Hinton 2002; Tieleman 2008" """
+    url: ClassVar[str] = ""
+    Config: ClassVar[type[Config]]
+    presets: ClassVar[dict[str, Preset]]
+    """must hold `default`"""
+    abilities: ClassVar[frozenset[str]] = frozenset({"energy", "sample"})
+    headline: ClassVar[tuple[str, ...]] = (
+        "quality/grid_kl",
+        "quality/energy_distance",
+        "energy/gap",
+        "optimiser/gradient_norm",
+    )
+    """the charts drawn first; those without data give way to the next ones"""
+    figures: ClassVar[dict[str, Figure]] = {}
+    """titles and units of scalar paths of its own"""
+    trains: ClassVar[bool] = True
+    """False for methods that only sample"""
+
+    gradient_evaluations: int = 0
+    """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
+
+    def __init__(self, config: Any, task: Task) -> None:
+        self.config = config
+        self.task = task
+        self.generator = task.generator
+
+    @classmethod
+    def problems(cls, config: Any, data: Data) -> Iterable[tuple[str, str]]:
+        """(field, sentence) for everything about this config that does not fit this data.
+
+        For example an energy for images on points. Cheap: no training, no network built.
+        """
+        return ()
+
+    @abstractmethod
+    def step(self, progress: float) -> dict[str, Tensor]:
+        """One optimiser step. `progress` in [0, 1) is the fraction of the budget used.
+
+        Returns 0-d tensors on the device by event path, the same paths at every step:
+        `loss/total` and, with chains, `energy/data`, `energy/model`, `energy/gap` and
+        `energy/max` (largest |E|), `sampler/radius` (largest chain norm in data sd). The loop's
+        guard ends the run when one of these leaves its bound. No `.item()`, no I/O, no printing.
+        """
+
+    @abstractmethod
+    def energy(self) -> Energy:
+        """The trained energy of standardised positions, for looking and sampling (EMA if kept)."""
+
+    def sampler(self) -> Sampler | None:
+        """The sampler used in training, or None; the page's walking chains use it."""
+        return None
+
+    def start(self, num: int, generator: torch.Generator) -> Start | None:
+        """Where `num` training chains would start now, without touching them; None without any."""
+        return None
+
+    def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
+        """`num` samples as training sees them, standardised; None where training draws none."""
+        return None
+
+    def observe(self, generator: torch.Generator) -> Iterable[Event]:
+        """Events of the method's own, beyond what every energy shows. Must not change training."""
+        return ()
+
+    def modules(self) -> Iterable[nn.Module]:
+        """Every module kept as an attribute; the loop switches them to evaluation to look."""
+        return (value for value in vars(self).values() if isinstance(value, nn.Module))

@@ -1,0 +1,120 @@
+"""RunSpec: one piece of work, said completely; JSON and YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backend.errors import BadInput, Problem
+
+TAG = "kind:"
+"""Prefix of the tags of tagged unions inside pydantic's error locations."""
+
+
+class Budget(BaseModel):
+    """When a run ends: the first limit reached. Schedules run over the fraction used."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int | None = Field(None, ge=1, le=100_000_000, description="Optimiser steps.")
+    gradients: int | None = Field(
+        None, ge=1, description="Evaluations of the energy's gradient in x, each over a batch."
+    )
+    seconds: float | None = Field(None, gt=0, description="Wall seconds of training.")
+    joules: float | None = Field(None, gt=0, description="Joules, where they are measured.")
+
+    def is_empty(self) -> bool:
+        return not any((self.steps, self.gradients, self.seconds, self.joules))
+
+
+class RunSpec(BaseModel):
+    """Method, data, settings, budget, seed and device of one run.
+
+    `config` holds the method's own fields over the preset's; `backend.catalogue.resolve` turns it
+    into the method's typed Config.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=120, description="What the run is called in lists.")
+    method: str = Field(description="Id of the method, as `basin methods` lists it.")
+    preset: str = Field("default", description="A named set of defaults the method declares.")
+    data: dict[str, Any] = Field(description="`name` of the data set and its own fields.")
+    config: dict[str, Any] = Field(default_factory=dict, description="The method's own fields.")
+    budget: Budget = Field(default_factory=lambda: Budget())
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seeds every random draw of the run.")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Arithmetic of the energy network; bfloat16 is for GPUs."
+    )
+    tags: list[str] = Field(default_factory=list, max_length=20)
+    notes: str = Field("", max_length=10_000)
+
+    def work_hash(self) -> str:
+        """Twelve hex digits that identify the work: name, tags and notes do not count."""
+        work = self.model_dump(mode="json", exclude={"name", "tags", "notes"})
+        return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(
+            self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+        )
+
+
+def parse(text: str) -> RunSpec:
+    """A RunSpec from YAML or JSON text. Raises BadInput with every problem found."""
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput.at("", f"not valid YAML: {error}") from error
+    return from_dict(raw)
+
+
+def from_dict(raw: object) -> RunSpec:
+    """A RunSpec from plain data. Raises BadInput with every problem found."""
+    if not isinstance(raw, dict):
+        raise BadInput.at("", "a run specification is a mapping with `method` and `data`")
+    try:
+        return RunSpec.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(*problems_of(error)) from error
+
+
+def problems_of(error: ValidationError, prefix: str = "") -> list[Problem]:
+    """Pydantic's errors as problems: field, rule and value in one sentence each."""
+    problems = []
+    for entry in error.errors(include_url=False):
+        field = ".".join(filter(None, [prefix, *_written_path(entry)]))
+        problems.append(Problem(field, _sentence(entry, field)))
+    return problems
+
+
+def _written_path(entry: Any) -> list[str]:
+    """The error's location without the tags of tagged unions, which nobody wrote there."""
+    parts = [str(part) for part in entry["loc"]]
+    return [part for part in parts if not part.startswith(TAG)]
+
+
+def _sentence(entry: Any, field: str) -> str:
+    kind, value, context = entry["type"], entry.get("input"), entry.get("ctx", {})
+    shown = repr(value) if not isinstance(value, dict) else "a mapping"
+    bounds = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", "≥"),
+              "less_than": ("lt", "<"), "less_than_equal": ("le", "≤")}  # fmt: skip
+    if kind in bounds:
+        key, sign = bounds[kind]
+        return f"must be {sign} {context[key]:g}, got {shown}."
+    if kind == "extra_forbidden":
+        name = field.rpartition(".")[2]
+        return f"there is no field `{name}` here. Remove it, or see `basin methods` for the fields."
+    if kind == "missing":
+        return "is required and was not given."
+    message = entry["msg"]
+    if kind == "value_error":
+        return str(context.get("error", message))
+    return f"{message[0].lower()}{message[1:]}, got {shown}."
