@@ -162,9 +162,10 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        same_kind = both and value.get("kind", old.get("kind")) == old.get("kind")
-        merged[key] = merge(old, value) if both and same_kind else value
+        merged[key] = value
+        if isinstance(old, dict) and isinstance(value, dict):
+            if value.get("kind", old.get("kind")) == old.get("kind"):
+                merged[key] = merge(old, value)
     return merged
 
 

@@ -47,7 +47,7 @@ def option(
     about: one sentence. unit: shown beside the value. group: heading in the form. main: among the
     few fields shown unfolded. log: the field spans decades. bounds: ge, gt, le, lt and the like.
     """
-    extra = {"unit": unit, "group": group, "main": main, "log": log}
+    extra: dict[str, Any] = {"unit": unit, "group": group, "main": main, "log": log}
     return Field(
         default,
         description=about,
@@ -69,6 +69,6 @@ def tagged_union(configs: Sequence[type[KindConfig]]) -> Any:
     members: Any = None
     for config in configs:
         kind = config.model_fields["kind"].default
-        member = Annotated[config, Tag(f"{TAG}{kind}")]
+        member = Annotated[config, Tag(f"{TAG}{kind}")]  # type: ignore[valid-type]
         members = member if members is None else members | member
     return Annotated[members, Discriminator(tag_of)]

@@ -80,7 +80,7 @@ class Data:
         return self.noise_low + uniform * (self.noise_high - self.noise_low)
 
     def to(self, device: torch.device) -> Data:
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()
             if isinstance(value, (Tensor, Energy))
@@ -101,4 +101,4 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self) -> Data:
-        """The data, on the CPU. Raises BadInput with a `data.…` field for what a person can mend."""
+        """The data, on the CPU. Raises BadInput at a `data.…` field where a person can mend it."""

@@ -38,6 +38,9 @@ class Bound(Energy):
 class InUnits(Energy):
     """An energy of standardised z = (x - mean) / scale, read as an energy of x."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, energy: Energy, mean: Tensor, scale: Tensor) -> None:
         super().__init__()
         self.energy = energy

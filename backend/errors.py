@@ -1,9 +1,9 @@
 """Every error Basin raises on purpose.
 
-    BasinError
-    ├── BadInput        the person can mend it: exit code 2, shown at the field
-    ├── Diverged        training ran away: the run ends `diverged`
-    └── NotAvailable    something this needs is missing here (Redis, a device, a file)
+BasinError
+├── BadInput        the person can mend it: exit code 2, shown at the field
+├── Diverged        training ran away: the run ends `diverged`
+└── NotAvailable    something this needs is missing here (Redis, a device, a file)
 """
 
 from __future__ import annotations

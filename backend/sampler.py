@@ -52,9 +52,7 @@ class Sampler(ABC):
         return State(position, *energy_and_gradient(energy, position))
 
     @abstractmethod
-    def step(
-        self, state: State, energy: Energy, generator: torch.Generator
-    ) -> tuple[State, Info]:
+    def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         """One step of every chain. Never copies to the host."""
 
 
