@@ -130,7 +130,9 @@ def resolve(spec: RunSpec) -> Resolved:
         )
     config = dataset = None
     try:
-        config = method.Config.model_validate(merge(preset.config, spec.config))
+        config = method.Config.model_validate(
+            merge(_full(method.Config, preset.config), spec.config)
+        )
     except ValidationError as error:
         problems += problems_of(error, "config")
     try:
@@ -162,11 +164,14 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and _same_kind(old, value):
+            value = merge(old, value)
         merged[key] = value
-        if isinstance(old, dict) and isinstance(value, dict):
-            if value.get("kind", old.get("kind")) == old.get("kind"):
-                merged[key] = merge(old, value)
     return merged
+
+
+def _same_kind(old: dict[str, Any], value: dict[str, Any]) -> bool:
+    return "kind" not in value or value["kind"] == old.get("kind")
 
 
 def publish() -> dict[str, Any]:

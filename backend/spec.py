@@ -115,6 +115,11 @@ def _sentence(entry: Any, field: str) -> str:
     if kind == "missing":
         return "is required and was not given."
     message = entry["msg"]
+    if kind == "union_tag_invalid":
+        known = context["expected_tags"].replace(TAG, "").replace("'", "`")
+        return f"must be one of {known}, got `{context['tag'].removeprefix(TAG)}`."
+    if kind == "union_tag_not_found":
+        return f"must be a mapping with a `kind`, got {shown}."
     if kind == "value_error":
         return str(context.get("error", message))
     return f"{message[0].lower()}{message[1:]}, got {shown}."
