@@ -36,8 +36,8 @@ format: install ## format and mend what the linter can mend
 
 peers: $(PEERS)/.stamp ## set up .venv-peers, with what the benchmarks compare Basin to
 
-$(PEERS)/.stamp: constraints.txt scripts/install.sh
-	@scripts/install.sh $(PEERS) numpy 'tensorboard==2.21.*' 'trackio==0.43.*' torchebm ebmkit
+$(PEERS)/.stamp: constraints-peers.txt scripts/install.sh
+	@LOCK=constraints-peers.txt scripts/install.sh $(PEERS) tensorboard trackio torchebm ebmkit
 	@touch $@
 
 lock: install ## write the versions in .venv to constraints.txt

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes or refreshes an environment.   scripts/install.sh VENV WHAT...
-# WHAT goes to pip as it is, after torch and under constraints.txt.
+# WHAT goes to pip as it is, after torch.
 #
+#   LOCK         the versions to use (default: constraints.txt)
 #   PYTHON       the interpreter to use (default: the first of python3, python3.13 ... >= 3.11)
 #   TORCH_INDEX  where to look for torch beside pip's own index.
 #
@@ -57,7 +58,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv "$venv" || die "could not make $venv"
 fi
 
-pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt)
+pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "${LOCK:-constraints.txt}")
 torch=(torch)
 remark=" (ordinary build: an NVIDIA device is here)"
 if ! has_nvidia; then

@@ -20,14 +20,19 @@ from playwright.sync_api import Browser
 from tests.conftest import ROOT, RedisServer
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK_LINES = [
-    line
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
-    if line.strip() and not line.startswith("#")
-]
-LOCK = {
-    canonicalize_name(name): version for name, _, version in (x.partition("==") for x in LOCK_LINES)
-}
+
+
+def lock_lines(name: str) -> list[str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_lock(name: str) -> dict[str, str]:
+    pairs = [line.partition("==") for line in lock_lines(name)]
+    return {canonicalize_name(package): version for package, _, version in pairs}
+
+
+LOCK = read_lock("constraints.txt")
 DIRECT = [
     Requirement(text)
     for text in PROJECT["project"]["dependencies"]
@@ -44,13 +49,20 @@ def make(*arguments: str) -> str:
     return done.stdout
 
 
-def test_lock_holds_names_and_public_versions_only() -> None:
-    for line in LOCK_LINES:
-        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), (
-            "no hashes, tags, markers"
-        )
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-peers.txt"])
+def test_lock_holds_names_and_public_versions_only(name: str) -> None:
+    for line in lock_lines(name):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), "no hashes, no tags"
         assert Version(line.partition("==")[2]).local is None
-    assert len(LOCK) == len(LOCK_LINES), "a name stands there twice"
+    assert len(read_lock(name)) == len(lock_lines(name)), "a name stands there twice"
+
+
+def test_peers_are_measured_with_the_same_torch_and_numpy() -> None:
+    peers = read_lock("constraints-peers.txt")
+    assert {name: peers[name] for name in ("torch", "numpy")} == {
+        name: LOCK[name] for name in ("torch", "numpy")
+    }
+    assert {"tensorboard", "trackio", "torchebm", "ebmkit"} <= set(peers)
 
 
 @pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
