@@ -1,0 +1,92 @@
+"""Processes: is one alive, end one with all it started, die when the parent dies."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+import psutil
+
+PARENT = "BASIN_PARENT_PID"
+"""Environment variable: the pid of the process whose death ends this one's work."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def is_alive(pid: int | None) -> bool:
+    """True when a process with this pid runs here and is not a zombie."""
+    if not pid:
+        return False
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def is_orphan(pid: int) -> bool:
+    """True when the process that started `pid` is gone."""
+    try:
+        parent = psutil.Process(pid).parent()
+    except psutil.Error:
+        return True
+    return parent is None or parent.pid == 1
+
+
+def die_with_parent() -> None:
+    """For a child between fork and exec: a session of its own, and SIGTERM when the parent dies.
+
+    The signal is Linux's; elsewhere a killed supervisor leaves its children running.
+    """
+    os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def descendants(pids: Iterable[int]) -> list[psutil.Process]:
+    """The given processes that are alive and everything they started."""
+    found: dict[int, psutil.Process] = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            for each in (process, *process.children(recursive=True)):
+                found[each.pid] = each
+    return list(found.values())
+
+
+def end_all(processes: Iterable[psutil.Process], grace: float = 1.0) -> int:
+    """SIGTERM, then SIGKILL after `grace` seconds. Returns how many needed the latter."""
+    alive = [process for process in processes if is_alive(process.pid)]
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(alive, timeout=grace)
+    for process in stubborn:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=1.0)
+    return len(stubborn)
+
+
+def kill_group(pid: int | None, started_after: float = 0.0) -> bool:
+    """SIGKILL the process group that `pid` leads. False when there is none of that age.
+
+    started_after: unix seconds; a younger process than the run it is taken for is spared only
+    when it started before, since pids are used again.
+    """
+    if not pid or pid == os.getpid():
+        return False
+    try:
+        if psutil.Process(pid).create_time() < started_after or os.getpgid(pid) != pid:
+            return False
+        os.killpg(pid, signal.SIGKILL)
+    except (psutil.Error, OSError):
+        return False
+    deadline = time.monotonic() + 2.0
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return True

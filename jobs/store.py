@@ -1,0 +1,251 @@
+"""Redis, the present: where it is, what its keys are called, and how a run publishes to it.
+
+    rq:...                      RQ's own; queues `basin-train` and `basin-quick`
+    basin:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
+    basin:run:<id>:frames       stream; field `f` is a frame (all other kinds)
+    basin:workers               hash: worker name -> JSON, rewritten every second
+    basin:catalogue             JSON of `backend.catalogue.publish`
+
+Nothing here is the record: that is the run directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from backend.errors import NotAvailable
+from jobs import artifacts
+
+TRAIN, QUICK = "basin-train", "basin-quick"
+WORKERS = "basin:workers"
+CATALOGUE = "basin:catalogue"
+SCALARS, FRAMES = "scalars", "frames"
+
+STREAM_BYTES = {SCALARS: 4_000_000, FRAMES: 12_000_000}
+"""What a run's streams hold at most; older entries are on disk."""
+STREAM_SECONDS = 3600
+"""How long a stream outlives its last entry."""
+WORKER_SECONDS = 6.0
+"""A worker silent for longer than this counts as gone."""
+_RETRY_SECONDS = 0.5
+
+
+def connection_info() -> dict[str, Any]:
+    """What `basin up` wrote into `connection.json`; {} where there is none."""
+    try:
+        found = json.loads((artifacts.home() / "connection.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_private(name: str, text: str) -> None:
+    """Write a file of BASIN_HOME that its owner alone may read: aside, then renamed."""
+    home = artifacts.home()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = home / f".{name}.{os.getpid()}"
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    aside.replace(home / name)
+
+
+def redis_url() -> str:
+    """BASIN_REDIS_URL, else what `basin up` wrote. Raises NotAvailable."""
+    url = os.environ.get("BASIN_REDIS_URL") or connection_info().get("redis")
+    if not url:
+        raise NotAvailable(
+            "No Redis to talk to: Basin is not running here. Start it with `basin up`, or set "
+            "BASIN_REDIS_URL."
+        )
+    return str(url)
+
+
+def client(url: str, *, patience: float = 0.0, timeout: float = 5.0) -> redis.Redis:
+    """A client that waits up to `patience` seconds for a Redis that is away. Connects lazily."""
+    retry = Retry(ConstantBackoff(_RETRY_SECONDS), int(patience / _RETRY_SECONDS))
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+    )
+
+
+@cache
+def _shared(url: str, pid: int) -> redis.Redis:
+    return client(url, patience=1.0)
+
+
+def connect() -> redis.Redis:
+    """This process's client of Basin's Redis. Raises NotAvailable, in one sentence."""
+    url = redis_url()
+    connection = _shared(url, os.getpid())
+    try:
+        connection.ping()
+    except redis.AuthenticationError as error:
+        raise NotAvailable(f"Redis refuses the password: {error}.") from error
+    except (redis.RedisError, OSError) as error:
+        raise NotAvailable(
+            f"Redis at {without_password(url)} does not answer. Start it with `basin up`."
+        ) from error
+    return connection
+
+
+def without_password(url: str) -> str:
+    """The host and port of a Redis address; what may be shown."""
+    return url.rpartition("@")[2].removeprefix("redis://").removeprefix("rediss://")
+
+
+def queue(name: str, connection: redis.Redis | None = None) -> Queue:
+    """The queue `train` or `quick` (or its full name), with the JSON serializer."""
+    full = name if name.startswith("basin-") else f"basin-{name}"
+    return Queue(full, connection=connection or connect(), serializer=JSONSerializer)
+
+
+def stream_key(run_id: str, stream: str) -> str:
+    """The key of a run's stream, `scalars` or `frames`."""
+    return f"basin:run:{run_id}:{stream}"
+
+
+class Publisher:
+    """Sends a run's frames to its two streams, capped by bytes.
+
+    While Redis is away `publish` keeps the newest frames (8 MB) and sends them once it is back;
+    it never raises and never blocks for more than a second.
+    """
+
+    PENDING_BYTES = 8_000_000
+
+    def __init__(self, run_id: str, url: str | None = None) -> None:
+        self.run_id = run_id
+        self._client = client(url or redis_url(), timeout=1.0)
+        self._pending: deque[tuple[str, bytes]] = deque()
+        self._pending_bytes = 0
+        self._sent: dict[str, deque[tuple[bytes, int]]] = {}
+        self._held: dict[str, int] = {}
+        self._away_since: float | None = None
+        self._next_try = 0.0
+
+    @property
+    def away_seconds(self) -> float:
+        """Seconds since Redis was last reached; 0 while it answers."""
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+
+    def publish(self, entries: Sequence[tuple[str, bytes]]) -> bool:
+        """Send (stream, frame) pairs in one pipeline. False while Redis is away."""
+        for entry in entries:
+            self._pending.append(entry)
+            self._pending_bytes += len(entry[1])
+        while self._pending_bytes > self.PENDING_BYTES:
+            self._pending_bytes -= len(self._pending.popleft()[1])
+        if not self._pending:
+            return self._away_since is None
+        if time.monotonic() < self._next_try:
+            return False
+        try:
+            self._send()
+        except (redis.RedisError, OSError):
+            now = time.monotonic()
+            self._away_since = self._away_since or now
+            self._next_try = now + _RETRY_SECONDS
+            self._sent = {}  # what the streams hold is read again: a lost reply may be a sent entry
+            return False
+        self._away_since = None
+        return True
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(self) -> None:
+        if not self._sent:
+            for stream in STREAM_BYTES:
+                self._recount(stream)
+        batch = list(self._pending)
+        pipeline = self._client.pipeline(transaction=False)
+        for stream, frame in batch:
+            pipeline.xadd(stream_key(self.run_id, stream), {"f": frame})
+        for stream in {stream for stream, _ in batch}:
+            pipeline.expire(stream_key(self.run_id, stream), STREAM_SECONDS)
+        ids = pipeline.execute()
+        self._pending.clear()
+        self._pending_bytes = 0
+        for (stream, frame), entry_id in zip(batch, ids, strict=False):
+            self._sent[stream].append((entry_id, len(frame)))
+            self._held[stream] += len(frame)
+        for stream, limit in STREAM_BYTES.items():
+            if self._held[stream] > limit:
+                self._trim(stream, limit)
+
+    def _recount(self, stream: str) -> None:
+        """Learn what the stream holds from an earlier attempt of the run."""
+        found: Any = self._client.xrange(stream_key(self.run_id, stream))
+        self._sent[stream] = deque((entry_id, len(entry[b"f"])) for entry_id, entry in found)
+        self._held[stream] = sum(size for _, size in self._sent[stream])
+
+    def _trim(self, stream: str, limit: int) -> None:
+        """Drop the oldest entries down to 90 % of the limit, so that trimming is rare."""
+        sent = self._sent[stream]
+        while len(sent) > 1 and self._held[stream] > 0.9 * limit:
+            self._held[stream] -= sent.popleft()[1]
+        self._client.xtrim(stream_key(self.run_id, stream), minid=sent[0][0], approximate=False)
+
+
+def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
+    """Every worker that ever spoke, by name: queue, device, pid, host, run, `alive`, `updated`.
+
+    Workers silent for an hour are left out. Raises NotAvailable.
+    """
+    found: Any = (connection or connect()).hgetall(WORKERS)
+    now = time.time()
+    listed = []
+    for value in found.values():
+        worker = json.loads(value)
+        worker["alive"] = now - worker["updated"] < WORKER_SECONDS
+        if now - worker["updated"] < 3600:
+            listed.append(worker)
+    return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
+
+
+def beat(connection: redis.Redis, worker: dict[str, Any]) -> None:
+    """Say that a worker is alive: `name`, `queue` (train or quick), `device`, `pid`, ..."""
+    connection.hset(WORKERS, worker["name"], json.dumps({**worker, "updated": time.time()}))
+
+
+def forget_worker(connection: redis.Redis, name: str) -> None:
+    """Take a worker that ended in good order off the list."""
+    connection.hdel(WORKERS, name)
+
+
+def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
+    """Write what this process can run to BASIN_HOME/catalogue.json and to Redis. Imports torch."""
+    from backend import catalogue as science
+
+    published = science.publish()
+    text = json.dumps(published)
+    write_private("catalogue.json", text)
+    if connection is not None:
+        connection.set(CATALOGUE, text)
+    return published
+
+
+def catalogue() -> dict[str, Any]:
+    """What the workers can run: from Redis, else from the file. Raises NotAvailable."""
+    with contextlib.suppress(NotAvailable, redis.RedisError):
+        if found := connect().get(CATALOGUE):
+            return dict(json.loads(found))  # type: ignore[arg-type]
+    try:
+        return dict(json.loads((artifacts.home() / "catalogue.json").read_text()))
+    except (OSError, ValueError) as error:
+        raise NotAvailable(
+            "No worker has said yet what it can run. Start one with `basin up`."
+        ) from error
