@@ -72,18 +72,20 @@ def end_all(processes: Iterable[psutil.Process], grace: float = 1.0) -> int:
     return len(stubborn)
 
 
-def kill_group(pid: int | None, started_after: float = 0.0) -> bool:
-    """SIGKILL the process group that `pid` leads. False when there is none of that age.
+def kill_group(pid: int | None, born_before: float) -> bool:
+    """SIGKILL a process, and its group where it leads one. False when it was not there.
 
-    started_after: unix seconds; a younger process than the run it is taken for is spared only
-    when it started before, since pids are used again.
+    born_before: unix seconds; a process born later only has the pid by chance and is spared.
     """
     if not pid or pid == os.getpid():
         return False
     try:
-        if psutil.Process(pid).create_time() < started_after or os.getpgid(pid) != pid:
+        if psutil.Process(pid).create_time() > born_before:
             return False
-        os.killpg(pid, signal.SIGKILL)
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
     except (psutil.Error, OSError):
         return False
     deadline = time.monotonic() + 2.0

@@ -1,0 +1,223 @@
+"""Handing work to the workers: launch runs, and ask the quick worker.
+
+Imports no torch, so that pages and the command line may use it; the worker's side is
+`jobs/tasks.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import redis
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.errors import BadInput, NotAvailable, Problem
+from backend.spec import RunSpec, from_dict
+from jobs import artifacts, store
+
+Origin = Literal["cli", "browser"]
+
+CHECK_SECONDS = 5.0
+"""How long a form waits for an answer."""
+QUICK_SECONDS = 120
+"""Longest job of the quick queue."""
+_RESULT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the science says about a RunSpec before it is launched."""
+
+    ok: bool
+    problems: list[dict[str, str]] = field(default_factory=list)
+    """`field` and `message` of everything wrong"""
+    derived: dict[str, str] = field(default_factory=dict)
+    """sentences about what settings amount to, by field"""
+    cost: dict[str, Any] = field(default_factory=dict)
+    """steps, gradients, seconds, seconds_spread, from_runs, note; null where not known"""
+    data: dict[str, Any] = field(default_factory=dict)
+    """title, num_train, num_held_out, event_shape, is_image, columns, preview"""
+
+
+def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
+    """Make the run's directory, queue it, and return its id.
+
+    Raises BadInput for a path the browser may not name, NotAvailable without Redis; neither
+    leaves anything behind.
+    """
+    return launch_many([spec], origin=origin)[0]
+
+
+def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
+    """`launch` for several runs: all of them or, when one is refused, none."""
+    settled = [with_settled_paths(spec, origin) for spec in specs]
+    connection = store.connect()
+    made: list[artifacts.RunDirectory] = []
+    try:
+        for spec in settled:
+            made.append(artifacts.create_run(spec))
+            put(made[-1].id, connection)
+    except BaseException as error:
+        for directory in made:
+            with contextlib.suppress(redis.RedisError):
+                forget(directory.id, connection)
+            directory.delete()
+        if isinstance(error, redis.RedisError):
+            raise NotAvailable("Redis went away; nothing was launched.") from error
+        raise
+    return [directory.id for directory in made]
+
+
+def put(run_id: str, connection: redis.Redis, *, at_front: bool = False) -> None:
+    """Queue the training of a run. The job's id is the run's, so there is one job a run."""
+    forget(run_id, connection)
+    store.queue(store.TRAIN, connection).enqueue(
+        "jobs.tasks.train",
+        run_id,
+        job_id=run_id,
+        job_timeout=-1,  # a run ends by its budget, never by the clock of the queue
+        result_ttl=0,
+        failure_ttl=_RESULT_SECONDS,
+        description=f"train {run_id}",
+        at_front=at_front,
+    )
+
+
+def take_off(run_id: str, connection: redis.Redis) -> bool:
+    """Take a waiting run off the queue. False when it was not waiting: then nothing is touched."""
+    if not store.queue(store.TRAIN, connection).remove(run_id):
+        return False
+    forget(run_id, connection)
+    return True
+
+
+def forget(run_id: str, connection: redis.Redis) -> None:
+    """Take a run's job out of all of RQ's books."""
+    store.queue(store.TRAIN, connection).remove(run_id)
+    with contextlib.suppress(NoSuchJobError):
+        Job.fetch(run_id, connection=connection, serializer=JSONSerializer).delete()
+
+
+def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
+    """The spec with every path absolute.
+
+    From the browser a path is taken under BASIN_DATA and must stay inside it, links followed;
+    the command line may name any path. Raises BadInput.
+    """
+    problems: list[Problem] = []
+    data = _settle(spec.data, "data", origin, problems)
+    config = _settle(spec.config, "config", origin, problems)
+    if problems:
+        raise BadInput(*problems)
+    return spec.model_copy(update={"data": data, "config": config})
+
+
+def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    settled = {}
+    for key, item in value.items():
+        field_name = f"{where}.{key}"
+        if key == "path" and isinstance(item, str) and item:
+            settled[key] = _settled_path(item, field_name, origin, problems)
+        else:
+            settled[key] = _settle(item, field_name, origin, problems)
+    return settled
+
+
+def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Problem]) -> str:
+    if "\0" in text:
+        problems.append(Problem(field_name, "a path cannot hold a NUL character."))
+        return text
+    if origin == "cli":
+        return str(Path(text).expanduser().absolute())
+    folder = artifacts.data_folder().resolve()
+    path = (folder / text).resolve()
+    if not path.is_relative_to(folder):
+        problems.append(
+            Problem(
+                field_name,
+                f"must lie inside the data folder {folder} when it comes from the browser, got "
+                f"{text!r}. Upload the file, move it there, or use `basin run`.",
+            )
+        )
+    return str(path)
+
+
+def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
+    """Ask the quick worker what it makes of a RunSpec given as plain data.
+
+    Everything wrong with the spec is in the answer. Raises NotAvailable when nobody answers
+    within 5 s.
+    """
+    try:
+        with_settled_paths(from_dict(raw), origin)
+    except BadInput as error:
+        return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
+    return Check(**ask("check", raw, origin, timeout=CHECK_SECONDS))
+
+
+def sample(run_id: str, *, timeout: float = QUICK_SECONDS, **settings: Any) -> dict[str, Any]:
+    """Samples from a run, drawn on the quick worker and kept in its `samples` folder.
+
+    settings: as in `jobs.tasks.sample`. Returns `file` (name in the run's directory), `num`,
+    `settings`. Raises BadInput or NotAvailable.
+    """
+    return dict(ask("sample", run_id, settings, timeout=timeout))
+
+
+def energy(run_id: str, points: list[Any], *, timeout: float = QUICK_SECONDS) -> list[float]:
+    """Energies of points (num, *event_shape), nested lists in the user's units, under a run."""
+    return list(ask("energy", run_id, points, timeout=timeout))
+
+
+def ask(task: str, *arguments: Any, timeout: float) -> Any:
+    """Run `jobs.tasks.<task>` on the quick worker and return its answer.
+
+    Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time.
+    """
+    connection = store.connect()
+    quick = [w for w in store.workers(connection) if w["queue"] == "quick" and w["alive"]]
+    if not quick:
+        raise NotAvailable("No quick worker is running. Start one with `basin up`.")
+    try:
+        job = store.queue(store.QUICK, connection).enqueue(
+            f"jobs.tasks.{task}_job",
+            *arguments,
+            job_timeout=QUICK_SECONDS,
+            result_ttl=_RESULT_SECONDS,
+            failure_ttl=_RESULT_SECONDS,
+            ttl=max(1, int(timeout)),  # nobody waits any longer
+            description=task,
+        )
+        answer = _wait(job, timeout)
+    except redis.RedisError as error:
+        raise NotAvailable("Redis went away. `basin up` restarts it; try again.") from error
+    if "problems" in answer:
+        raise BadInput(*(Problem(**problem) for problem in answer["problems"]))
+    if "not_available" in answer:
+        raise NotAvailable(answer["not_available"])
+    return answer["value"]
+
+
+def _wait(job: Job, timeout: float) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        # Blocks in Redis; under 5 s at a time, the client's own socket timeout.
+        result = job.latest_result(timeout=max(1, min(2, int(left))))
+        if result is None:
+            continue
+        if result.type.name == "SUCCESSFUL":
+            return dict(result.return_value)
+        last = (result.exc_string or "no reason given").strip().splitlines()[-1]
+        raise NotAvailable(f"The quick worker failed: {last}")
+    with contextlib.suppress(Exception):
+        job.delete()
+    raise NotAvailable(f"The quick worker did not answer within {timeout:g} s. Try again.")
