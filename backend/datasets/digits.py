@@ -1,0 +1,47 @@
+"""The 8×8 handwritten digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from backend.config import KindConfig, option
+from backend.data import Data, Dataset
+
+
+class DigitsConfig(KindConfig):
+    kind: Literal["digits"] = "digits"
+    seed: int = option(0, "Seeds the split into training and test digits.", ge=0, le=2**31 - 1)
+
+
+class DigitsData(Dataset):
+    """1,797 digits of 8×8 pixels in [-1, 1]: 1,257 to train on, 540 held out, stratified."""
+
+    Config: ClassVar[type[KindConfig]] = DigitsConfig
+    title: ClassVar[str] = "Handwritten digits, 8×8"
+    summary: ClassVar[str] = "1,797 small grey images of ten digits; 540 of them are held out."
+
+    def load(self) -> Data:
+        images, labels = load_digits().images, load_digits().target
+        # 17 grey levels, 0 to 16
+        pixels = (images / 8 - 1).astype(np.float32)
+        train, held_out, train_labels, _ = train_test_split(
+            pixels, labels, test_size=540, stratify=labels, random_state=self.config.seed
+        )
+        shape = pixels.shape[1:]
+        return Data(
+            name="digits",
+            title=self.title,
+            train=torch.from_numpy(train),
+            held_out=torch.from_numpy(held_out),
+            mean=torch.zeros(()),
+            scale=torch.ones(()),
+            noise_low=torch.full(shape, -1.0),
+            noise_high=torch.full(shape, 1.0),
+            image_range=(-1.0, 1.0),
+            labels=torch.from_numpy(train_labels.astype(np.int64)),
+        )

@@ -1,0 +1,185 @@
+"""Two-dimensional data sets drawn from densities that are known exactly."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from backend.config import KindConfig, option
+from backend.data import Data, Dataset
+from backend.energies.closed_form import ClosedForm, Ring
+from backend.energies.closed_form_curves import Moons, Spirals
+from backend.energies.closed_form_shapes import Banana, Checkerboard, DoubleWell, Funnel, Pinwheel
+from backend.randomness import generator_of
+
+MARGIN = 0.25
+"""How far the noise box reaches beyond the data, as a share of the data's range on that side."""
+
+
+def noise_box(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Low and high corners (dim,) of the range of standardised z (num, dim), widened by MARGIN."""
+    low, high = z.amin(0), z.amax(0)
+    return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
+
+class ToyConfig(KindConfig):
+    """What every toy is asked."""
+
+    num: int = option(10_000, "Training points.", ge=100, le=1_000_000, main=True)
+    num_held_out: int = option(
+        3000, "Held-out points, drawn apart; quality is judged on them.", ge=100, le=100_000
+    )
+    seed: int = option(0, "Seeds the draw of the data; the run has its own.", ge=0, le=2**31 - 1)
+
+
+class Toy(Dataset):
+    """Draws from a closed form, standardised coordinate by coordinate."""
+
+    config: Any
+
+    @abstractmethod
+    def target(self) -> ClosedForm:
+        """The density, in the user's units."""
+
+    def load(self) -> Data:
+        target = self.target()
+        x = target.draw(self.config.num, generator_of(self.config.seed, 0))
+        held_out = target.draw(self.config.num_held_out, generator_of(self.config.seed, 1))
+        mean, scale = x.mean(0), x.std(0)
+        z = (x - mean) / scale
+        low, high = noise_box(z)
+        return Data(
+            name=self.config.kind,
+            title=self.title,
+            train=z,
+            held_out=(held_out - mean) / scale,
+            mean=mean,
+            scale=scale,
+            noise_low=low,
+            noise_high=high,
+            density=target,
+            draw=target.draw,
+            modes=target.modes,
+            mode_sd=target.mode_sd,
+            columns=tuple("xy") if target.dim == 2 else (),
+        )
+
+
+class RingConfig(ToyConfig):
+    kind: Literal["ring"] = "ring"
+    num_modes: int = option(8, "Gaussians on the circle.", ge=1, le=64)
+    radius: float = option(2.0, "Radius of the circle.", gt=0, le=100)
+    sd: float = option(0.3, "Standard deviation of each Gaussian.", ge=0.02, le=10)
+
+
+class RingData(Toy):
+    Config: ClassVar[type[KindConfig]] = RingConfig
+    title: ClassVar[str] = "Ring of Gaussians"
+    summary: ClassVar[str] = "Equal Gaussians on a circle: are all modes found, and none favoured?"
+
+    def target(self) -> ClosedForm:
+        return Ring(self.config.num_modes, self.config.radius, self.config.sd)
+
+
+class MoonsConfig(ToyConfig):
+    kind: Literal["moons"] = "moons"
+    noise: float = option(0.05, "Standard deviation around the curves.", ge=0.02, le=1)
+
+
+class MoonsData(Toy):
+    Config: ClassVar[type[KindConfig]] = MoonsConfig
+    title: ClassVar[str] = "Two moons"
+    summary: ClassVar[str] = "Two thin interleaving half circles: steep walls, flat valleys."
+
+    def target(self) -> ClosedForm:
+        return Moons(self.config.noise)
+
+
+class CheckerboardConfig(ToyConfig):
+    kind: Literal["checkerboard"] = "checkerboard"
+
+
+class CheckerboardData(Toy):
+    Config: ClassVar[type[KindConfig]] = CheckerboardConfig
+    title: ClassVar[str] = "Checkerboard"
+    summary: ClassVar[str] = "Uniform on 8 squares: sharp edges; its true density has no gradient."
+
+    def target(self) -> ClosedForm:
+        return Checkerboard()
+
+
+class PinwheelConfig(ToyConfig):
+    kind: Literal["pinwheel"] = "pinwheel"
+    num_arms: int = option(5, "Arms.", ge=2, le=20)
+    radial_sd: float = option(0.6, "Standard deviation along an arm.", ge=0.1, le=1)
+    tangential_sd: float = option(0.2, "Standard deviation across an arm.", ge=0.05, le=1)
+    rate: float = option(0.25, "How much the arms bend.", ge=0, le=1)
+
+
+class PinwheelData(Toy):
+    Config: ClassVar[type[KindConfig]] = PinwheelConfig
+    title: ClassVar[str] = "Pinwheel"
+    summary: ClassVar[str] = "Bent Gaussian arms around a centre: curved, uneven density."
+
+    def target(self) -> ClosedForm:
+        config = self.config
+        return Pinwheel(config.num_arms, 2.0, config.radial_sd, config.tangential_sd, config.rate)
+
+
+class SpiralsConfig(ToyConfig):
+    kind: Literal["spirals"] = "spirals"
+    noise: float = option(0.1, "Standard deviation around the arms.", ge=0.03, le=1)
+
+
+class SpiralsData(Toy):
+    Config: ClassVar[type[KindConfig]] = SpiralsConfig
+    title: ClassVar[str] = "Two spirals"
+    summary: ClassVar[str] = "Two arms wound around each other: long, thin and close together."
+
+    def target(self) -> ClosedForm:
+        return Spirals(self.config.noise)
+
+
+class DoubleWellConfig(ToyConfig):
+    kind: Literal["double_well"] = "double_well"
+    barrier: float = option(4.0, "Height of the wall.", unit="nats", ge=0.5, le=20)
+
+
+class DoubleWellData(Toy):
+    Config: ClassVar[type[KindConfig]] = DoubleWellConfig
+    title: ClassVar[str] = "Double well"
+    summary: ClassVar[str] = "Two wells with a wall of known height: do chains cross it?"
+
+    def target(self) -> ClosedForm:
+        return DoubleWell(self.config.barrier)
+
+
+class BananaConfig(ToyConfig):
+    kind: Literal["banana"] = "banana"
+    bend: float = option(0.4, "How much it bends; 0 is a plain Gaussian.", ge=0, le=2)
+
+
+class BananaData(Toy):
+    Config: ClassVar[type[KindConfig]] = BananaConfig
+    title: ClassVar[str] = "Banana"
+    summary: ClassVar[str] = "A bent Gaussian: one skewed mode with known mean and covariance."
+
+    def target(self) -> ClosedForm:
+        return Banana(bend=self.config.bend)
+
+
+class FunnelConfig(ToyConfig):
+    kind: Literal["funnel"] = "funnel"
+    spread: float = option(3.0, "Standard deviation of the log scale.", gt=0, le=5)
+    dim: int = option(2, "Coordinates; the first is the log scale.", ge=2, le=100)
+
+
+class FunnelData(Toy):
+    Config: ClassVar[type[KindConfig]] = FunnelConfig
+    title: ClassVar[str] = "Funnel"
+    summary: ClassVar[str] = "Widths from tiny to vast: one step size cannot fit all. Neal 2003."
+
+    def target(self) -> ClosedForm:
+        return Funnel(self.config.dim, self.config.spread)
