@@ -27,7 +27,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
-from jobs import artifacts
+from jobs import artifacts, files
 
 TRAIN, QUICK = "basin-train", "basin-quick"
 WORKERS = "basin:workers"
@@ -56,10 +56,7 @@ def write_private(name: str, text: str) -> None:
     """Write a file of BASIN_HOME that its owner alone may read: aside, then renamed."""
     home = artifacts.home()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = home / f".{name}.{os.getpid()}"
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    aside.replace(home / name)
+    files.write(home / name, text)
 
 
 def redis_url() -> str:

@@ -1,0 +1,36 @@
+"""The command line: `basin`, one module per kind of command.
+
+Exit codes: 0 done, 1 failed or diverged, 2 bad input or something needed is missing.
+"""
+
+from __future__ import annotations
+
+import click
+
+from jobs.cli import about, launch, models, runs, services
+from jobs.cli.common import BasinGroup
+
+
+@click.group(cls=BasinGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="basin")
+def main() -> None:
+    """Train energy-based models and watch them learn."""
+
+
+for command in (
+    services.up,
+    services.worker,
+    services.dashboard,
+    launch.run,
+    runs.ls,
+    runs.show_run,
+    runs.stop,
+    runs.pause,
+    runs.resume,
+    models.sample,
+    models.energy,
+    about.methods,
+    runs.reindex,
+    about.doctor,
+):
+    main.add_command(command)

@@ -1,0 +1,95 @@
+"""What all commands share: `--json`, errors with exit codes, tables."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from backend.errors import BadInput, NotAvailable, Problem
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+"""Exit codes: done; failed or diverged; bad input, or something needed is missing."""
+
+
+class BasinGroup(click.Group):
+    """A group whose own usage errors obey `--json` too."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        given = list(sys.argv[1:] if args is None else args)
+        if "--json" not in given or not extra.get("standalone_mode", True):
+            return super().main(args, **extra)
+        try:
+            result = super().main(given, **{**extra, "standalone_mode": False})
+        except click.UsageError as error:
+            show_problems([Problem("", error.format_message())], as_json=True)
+            sys.exit(BAD_INPUT)
+        except click.Abort:
+            sys.exit(FAILED)
+        # Without standalone mode click returns the code of an Exit instead of leaving.
+        sys.exit(result if isinstance(result, int) else DONE)
+
+
+def answers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`, passed as `as_json`, and turn Basin's errors into a message and exit code 2."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
+        try:
+            return function(*args, as_json=as_json, **options)
+        except BadInput as error:
+            show_problems(error.problems, as_json)
+        except NotAvailable as error:
+            show_problems([Problem("", str(error))], as_json)
+        sys.exit(BAD_INPUT)
+
+    return wrapped
+
+
+def show_problems(problems: Sequence[Problem], as_json: bool) -> None:
+    """Every problem: as JSON on standard output, else one line each on standard error."""
+    if as_json:
+        listed = [{"field": problem.field, "message": problem.message} for problem in problems]
+        click.echo(json.dumps({"error": {"problems": listed}}, ensure_ascii=False))
+        return
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+
+
+def show(value: Any, as_json: bool, text: str | Callable[[], str]) -> None:
+    """Print a value as JSON, or the text for a person."""
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    else:
+        click.echo(text() if callable(text) else text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Left-aligned columns, two spaces apart."""
+    cells = [[str(column) for column in columns]]
+    cells += [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; a dash for nothing."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """41s, 1m 20s, 2h 05m; a dash for nothing."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

@@ -1,0 +1,191 @@
+"""`basin run`: one run from a file, here or in the queue."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from backend.errors import BadInput, NotAvailable
+from backend.spec import RunSpec, from_dict
+from jobs import artifacts, control, enqueue, store
+from jobs.artifacts import RunDirectory
+from jobs.cli.common import DONE, FAILED, answers, duration, show
+from jobs.status import Status
+
+ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
+_LARGEST_SPEC = 1_000_000
+
+
+@click.command()
+@click.argument("spec", type=str)
+@click.option(
+    "--set", "changes", multiple=True, metavar="A.B=C", help="Change one field; C is YAML."
+)
+@click.option("--inline", is_flag=True, help="Run it in this process, without Redis.")
+@click.option("--wait", is_flag=True, help="Queue it and return when it has ended.")
+@answers
+def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: bool) -> None:
+    """Launch the run a YAML or JSON file describes; `-` reads standard input."""
+    if inline and wait:
+        raise BadInput.at("", "give one of --inline and --wait, not both.")
+    checked = read_spec(spec, changes)
+    from jobs import tasks  # imports torch: after the file was found to be well-formed
+
+    tasks.examine(checked)
+    if inline:
+        run_id = _run_here(checked, quiet=as_json)
+    else:
+        run_id = enqueue.launch(checked, origin="cli")
+        if wait:
+            _wait_for(run_id, quiet=as_json)
+    directory = artifacts.open_run(run_id)
+    status = directory.status()
+    show(summary(directory, status), as_json, lambda: _in_words(directory, status))
+    if (inline or wait) and status.status != "finished":
+        sys.exit(FAILED)
+    sys.exit(DONE)
+
+
+def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
+    """The RunSpec of a file (or `-`) with `--set` changes, paths made absolute.
+
+    Raises BadInput.
+    """
+    raw = _load(_read(source))
+    for change in changes:
+        _apply(raw, change)
+    return enqueue.with_settled_paths(from_dict(raw), "cli")
+
+
+def _read(source: str) -> str:
+    try:
+        if source == "-":
+            return click.get_text_stream("stdin").read(_LARGEST_SPEC)
+        path = Path(source)
+        if path.stat().st_size > _LARGEST_SPEC:
+            raise BadInput.at("", f"{source} is larger than 1 MB; a specification is a short text.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise BadInput.at("", f"cannot read {source}: {reason}.") from error
+
+
+def _load(text: str) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput.at("", f"not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
+    return raw
+
+
+def _apply(raw: dict[str, Any], change: str) -> None:
+    """Lay one `a.b=c` on the specification."""
+    field, equals, text = change.partition("=")
+    if not equals or not all(field.split(".")):
+        raise BadInput.at("", f"--set takes field=value, such as seed=1, got {change!r}.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput.at(field, f"not valid YAML: {text!r}.") from error
+    *above, last = field.split(".")
+    place: Any = raw
+    for name in above:
+        place = place.setdefault(name, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise BadInput.at(field, f"`{'.'.join(above)}` holds a value, not fields.")
+    place[last] = value
+
+
+def _run_here(spec: RunSpec, quiet: bool) -> str:
+    """Train in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
+    from jobs import loop, trained
+
+    directory = artifacts.create_run(spec)
+    directory.write_status(worker=control.INLINE)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: directory.request("stop"))
+    publisher = None
+    with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
+        store.connect()
+        publisher = store.Publisher(directory.id)
+    ended = threading.Event()
+    follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
+    follower.start()
+    try:
+        loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
+    finally:
+        ended.set()
+        follower.join()
+    return directory.id
+
+
+def _wait_for(run_id: str, quiet: bool) -> None:
+    """Return when the run has ended; Ctrl-C leaves it running."""
+    if not any(w["alive"] and w["queue"] == "train" for w in store.workers()):
+        click.echo("No train worker is running yet (`basin up`); the run waits.", err=True)
+    directory = artifacts.open_run(run_id)
+    ended = threading.Event()
+    follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
+    follower.start()
+    try:
+        while directory.status().status not in ENDED:
+            control.settle()
+            time.sleep(0.2)
+    finally:
+        ended.set()
+        follower.join()
+
+
+def _follow(directory: RunDirectory, ended: threading.Event, quiet: bool) -> None:
+    """A progress line on standard error: in place on a terminal, else now and then."""
+    terminal = sys.stderr.isatty()
+    said = ""
+    while not ended.wait(0.5 if terminal else 5.0):
+        with contextlib.suppress(OSError, ValueError):
+            line = progress_line(directory.status())
+            if line != said and (terminal or not quiet):
+                click.echo(f"\r\x1b[K{line}" if terminal else line, err=True, nl=not terminal)
+                said = line
+    if terminal and said:
+        click.echo("", err=True)
+
+
+def progress_line(status: Status) -> str:
+    """Status, progress and the one figure that matters, in one line."""
+    parts = [status.id, status.status, f"{100 * status.fraction:.0f} %", f"step {status.step:,}"]
+    if status.seconds_left is not None and status.status == "running":
+        parts.append(f"{duration(status.seconds_left)} left")
+    if status.headline:
+        parts.append(f"{status.headline['path']} {status.headline['value']:.3g}")
+    return "  ".join(parts)
+
+
+def summary(directory: RunDirectory, status: Status) -> dict[str, Any]:
+    """What `basin run --json` prints."""
+    return {
+        "id": directory.id,
+        "status": status.status,
+        "metrics": directory.metrics(),
+        "directory": str(directory.path),
+        "reason": status.reason,
+    }
+
+
+def _in_words(directory: RunDirectory, status: Status) -> str:
+    lines = [f"{directory.id}: {status.status}", f"  {directory.path}"]
+    if status.reason:
+        lines.insert(1, f"  {status.reason}")
+    lines += [f"  {path} = {value:.4g}" for path, value in directory.metrics().items()]
+    if status.status == "queued":
+        lines.append(f"  Follow it with `basin show {directory.id}` or on its page.")
+    return "\n".join(lines)

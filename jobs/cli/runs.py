@@ -1,0 +1,170 @@
+"""`basin ls`, `show`, `stop`, `pause`, `resume` and `reindex`: runs that are there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from jobs import artifacts, control
+from jobs.artifacts import RunDirectory
+from jobs.cli.common import answers, duration, number, show, table
+from jobs.status import Status
+
+FLOOR, GOAL = "floor", "goal"
+_TRAIN_TIME, _LONG_RUN = "train_time", "long_run"
+
+
+@click.command()
+@click.option("--status", "wanted", help="Only runs of this status.")
+@click.option("-n", "num", type=click.IntRange(1), default=50, show_default=True, help="At most.")
+@answers
+def ls(wanted: str | None, num: int, as_json: bool) -> None:
+    """List runs, newest first."""
+    runs = [s for s in artifacts.list_runs() if wanted in (None, s.status)][:num]
+    rows = [
+        (
+            s.id,
+            s.status,
+            f"{100 * s.fraction:.0f} %",
+            s.method,
+            s.data,
+            s.name,
+            "" if not s.headline else f"{s.headline['path']} {number(s.headline['value'])}",
+            duration(s.seconds),
+        )
+        for s in runs
+    ]
+    columns = ("run", "status", "done", "method", "data", "name", "figure", "time")
+    empty = "No runs yet. `basin run SPEC.yaml` launches one, as does the Launch page."
+    show([plain(s) for s in runs], as_json, lambda: table(columns, rows) if rows else empty)
+
+
+@click.command("show")
+@click.argument("run")
+@answers
+def show_run(run: str, as_json: bool) -> None:
+    """Say what a run is, how it stands, and its figures beside their floors.
+
+    RUN is an id, the start of one, or `latest`.
+    """
+    directory = artifacts.open_run(run)
+    status, spec, figures = directory.status(), directory.spec(), figures_of(directory)
+    value = {
+        "status": plain(status),
+        "spec": spec.model_dump(mode="json", exclude_none=True),
+        "figures": figures,
+        "metrics": directory.metrics(),
+        "checkpoints": directory.checkpoints(),
+        "directory": str(directory.path),
+    }
+    show(value, as_json, lambda: _in_words(directory, status, spec.to_yaml(), figures))
+
+
+def plain(status: Status) -> dict[str, Any]:
+    """A status as plain JSON."""
+    return status.as_dict()
+
+
+def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
+    """The last value of every figure: chart, series, value, and the chart's floor and goal.
+
+    Final metrics stand in for the curves where there are some.
+    """
+    last = {
+        path: float(series.value[-1])
+        for path, series in directory.scalars().items()
+        if len(series.value)
+    }
+    last.update(directory.metrics())
+    charts: dict[str, dict[str, float]] = {}
+    for path, value in last.items():
+        head, _, tail = path.rpartition("/")
+        chart, series = (
+            (head, tail) if tail in (_TRAIN_TIME, _LONG_RUN, FLOOR, GOAL) else (path, "")
+        )
+        charts.setdefault(chart, {})[series] = value
+    return [
+        {"chart": chart, "series": name, "value": value if math.isfinite(value) else None,
+         "floor": found.get(FLOOR), "goal": found.get(GOAL)}
+        for chart, found in sorted(charts.items())
+        for name, value in sorted(found.items())
+        if name not in (FLOOR, GOAL)
+    ]  # fmt: skip
+
+
+def _in_words(
+    directory: RunDirectory, status: Status, spec: str, figures: list[dict[str, Any]]
+) -> str:
+    facts = f"{status.method}/{status.preset} on {status.data}, seed {status.seed}, {status.device}"
+    done = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
+    costs = f"{status.gradients:,} gradients, {duration(status.seconds)} of training"
+    lines = [
+        f"{status.id}  {status.name}".rstrip(),
+        f"  {status.status}: {done}, {costs}",
+        f"  {facts}",
+        f"  {directory.path}",
+    ]
+    if status.reason:
+        lines.insert(2, f"  {status.reason}")
+    lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
+    if figures:
+        rows = [
+            (f["chart"], f["series"], number(f["value"]), number(f["floor"]), number(f["goal"]))
+            for f in figures
+        ]
+        lines += ["", table(("figure", "series", "last", "floor", "goal"), rows)]
+    return "\n".join([*lines, "", spec.rstrip()])
+
+
+def _act(name: str, act: Callable[[str], None], about: str, after: str) -> click.Command:
+    """A command that does one thing to one or several runs."""
+
+    @click.command(name, help=f"{about}\n\nRUN is an id, the start of one, or `latest`.")
+    @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+    @answers
+    def command(runs: tuple[str, ...], as_json: bool) -> None:
+        directories = [artifacts.open_run(run) for run in runs]
+        for directory in directories:
+            act(directory.id)
+        value = [{"id": d.id, "status": d.status().status} for d in directories]
+        show(value, as_json, "\n".join(f"{d.id}: {after}" for d in directories))
+
+    return command
+
+
+stop = _act(
+    "stop",
+    control.stop,
+    "End runs; a running one writes a checkpoint first.",
+    "asked to stop",
+)
+pause = _act(
+    "pause",
+    control.pause,
+    "Stop runs so that they can go on: a checkpoint, and the worker is free.",
+    "asked to pause",
+)
+resume = _act(
+    "resume",
+    control.resume,
+    "Go on with runs that were paused, stopped, lost or failed, from their last checkpoint.",
+    "first in the queue",
+)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN...]")
+@answers
+def reindex(runs: tuple[str, ...], as_json: bool) -> None:
+    """Make the tables of runs again from their logs; of all runs when none is named."""
+    names = runs or tuple(s.id for s in artifacts.list_runs() if s.status != "running")
+    done = []
+    for name in names:
+        directory = artifacts.open_run(name)
+        directory.compact()
+        done.append({"id": directory.id, "paths": len(directory.scalars())})
+    text = "\n".join(f"{entry['id']}: {entry['paths']} curves" for entry in done)
+    show(done, as_json, text or "No runs to index.")

@@ -1,0 +1,259 @@
+"""The worker's side: what the queues call, plain functions with JSON arguments and answers."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from backend import catalogue
+from backend.catalogue import Resolved
+from backend.config import Config
+from backend.data import Data
+from backend.errors import BadInput, NotAvailable, Problem
+from backend.method import Task
+from backend.spec import Budget, RunSpec, from_dict
+from jobs import artifacts, enqueue, store
+
+TIMING_SECONDS = 0.3
+"""How long a check may train to learn what a step costs."""
+_PREVIEW_POINTS, _PREVIEW_IMAGES = 500, 64
+_LIKE_RUNS = 10
+
+
+def train(run_id: str) -> None:
+    """Train a run from its directory, in the process the worker forked for it.
+
+    SIGTERM, which the worker passes on when it is told to end, stops the run with a checkpoint.
+    """
+    from jobs import loop, trained
+
+    directory = artifacts.open_run(run_id)
+    signal.signal(signal.SIGTERM, lambda *_: directory.request("stop"))
+    try:
+        loop.run(
+            directory,
+            load_energy=trained.load_energy,
+            publisher=store.Publisher(directory.id),
+        )
+    except Exception as error:  # the loop records what goes wrong in a run; this is beyond it
+        trace = traceback.format_exc()
+        directory.write_trace(trace)
+        directory.write_status(
+            status="failed", ended=time.time(), reason=f"{type(error).__name__}: {error}"
+        )
+        raise
+
+
+def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """The JSON answer of a task: its value, or what a person can mend, or what is missing."""
+
+    @functools.wraps(function)
+    def job(*arguments: Any) -> dict[str, Any]:
+        try:
+            return {"value": function(*arguments)}
+        except BadInput as error:
+            return {"problems": _plain(error.problems)}
+        except NotAvailable as error:
+            return {"not_available": str(error)}
+
+    return job
+
+
+def _plain(problems: list[Problem]) -> list[dict[str, str]]:
+    return [{"field": problem.field, "message": problem.message} for problem in problems]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A RunSpec that can run, with its data."""
+
+    resolved: Resolved
+    data: Data
+
+
+def examine(spec: RunSpec) -> Examined:
+    """Everything that can be known to be wrong before a run starts. Raises BadInput."""
+    resolved = catalogue.resolve(spec)
+    data = resolved.dataset.load()
+    found = resolved.method.problems(resolved.config, data)
+    if problems := [Problem(_full(field), sentence) for field, sentence in found]:
+        raise BadInput(*problems)
+    return Examined(resolved, data)
+
+
+def _full(field: str) -> str:
+    """A method names its own fields; a RunSpec knows them under `config`."""
+    return field if field.split(".")[0] in RunSpec.model_fields else f"config.{field}"
+
+
+def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
+    """The fields of `enqueue.Check` for a RunSpec given as plain data."""
+    try:
+        spec = enqueue.with_settled_paths(from_dict(raw), origin)
+        examined = examine(spec)
+    except BadInput as error:
+        return {"ok": False, "problems": _plain(error.problems)}
+    resolved, data = examined.resolved, examined.data
+    try:
+        cost = expected_cost(resolved, data)
+    except BadInput as error:
+        return {"ok": False, "problems": _plain(error.problems), "data": describe(data)}
+    return {
+        "ok": True,
+        "derived": derived(resolved.config),
+        "cost": cost,
+        "data": describe(data),
+    }
+
+
+def derived(config: Config, prefix: str = "config") -> dict[str, str]:
+    """What the settings amount to, by dotted field, those of nested parts included."""
+    sentences = {f"{prefix}.{name}": text for name, text in config.derived().items()}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            sentences = {**derived(value, f"{prefix}.{name}"), **sentences}
+    return sentences
+
+
+def expected_cost(resolved: Resolved, data: Data) -> dict[str, Any]:
+    """What the budget will cost: gradients from a few real steps, seconds from earlier runs of
+    the same work or, without any, from those steps.
+
+    Raises BadInput when the method cannot be set up with this data.
+    """
+    gradients_a_step, measured = _time_steps(resolved, data)
+    like = _seconds_of_like_runs(resolved.spec)
+    rates = like or measured
+    budget = resolved.spec.budget
+    steps = _expected_steps(budget, gradients_a_step, median(rates))
+    seconds = None if steps is None else steps * median(rates)
+    if budget.seconds is not None:
+        seconds = budget.seconds if seconds is None else min(seconds, budget.seconds)
+    spread = None
+    if steps is not None:
+        spread = [min(rates) * steps, max(rates) * steps]
+    return {
+        "steps": steps,
+        "gradients": None if steps is None else round(steps * gradients_a_step),
+        "seconds": seconds,
+        "seconds_spread": spread,
+        "from_runs": len(like),
+        "note": "" if like else f"from {len(measured)} step(s) timed on the quick worker's CPU",
+    }
+
+
+def _time_steps(resolved: Resolved, data: Data) -> tuple[float, list[float]]:
+    """(∇E evaluations a step, seconds of single steps); the first step, a warm-up, counts only
+    when there was no time for another."""
+    from jobs import trained
+
+    device = torch.device("cpu")
+    task = Task(
+        data=data.to(device),
+        device=device,
+        generator=torch.Generator(device).manual_seed(resolved.spec.seed),
+        load_energy=trained.load_energy,
+    )
+    method = resolved.method(resolved.config, task)
+    before = method.gradient_evaluations
+    seconds: list[float] = []
+    deadline = time.perf_counter() + TIMING_SECONDS
+    while len(seconds) < 21 and (not seconds or time.perf_counter() + seconds[-1] < deadline):
+        start = time.perf_counter()
+        method.step(0.0)
+        seconds.append(time.perf_counter() - start)
+    gradients = (method.gradient_evaluations - before) / len(seconds)
+    timed = sorted(seconds[1:] or seconds)
+    middle = timed[len(timed) // 4 : max(1, len(timed) - len(timed) // 4)]
+    return gradients, middle or timed
+
+
+def _expected_steps(budget: Budget, gradients_a_step: float, seconds_a_step: float) -> int | None:
+    """Steps until the first limit is reached; None when only joules limit the run."""
+    limits = [budget.steps]
+    if budget.gradients is not None and gradients_a_step:
+        limits.append(max(1, round(budget.gradients / gradients_a_step)))
+    if budget.seconds is not None:
+        limits.append(max(1, round(budget.seconds / seconds_a_step)))
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
+    """Seconds a step of earlier runs of the same method, settings and data, newest first."""
+    rates: list[float] = []
+    for status in artifacts.list_runs():
+        same = (status.method, status.preset) == (spec.method, spec.preset)
+        if not same or status.step < 50 or status.seconds <= 0:
+            continue
+        earlier = artifacts.open_run(status.id).spec()
+        if (earlier.data, earlier.config, earlier.precision) == (
+            spec.data,
+            spec.config,
+            spec.precision,
+        ):
+            rates.append(status.seconds / status.step)
+        if len(rates) == _LIKE_RUNS:
+            break
+    return rates
+
+
+def describe(data: Data) -> dict[str, Any]:
+    """What a form shows of a data set: its size, shape and a small preview, in user's units."""
+    return {
+        "title": data.title,
+        "num_train": len(data.train),
+        "num_held_out": len(data.held_out),
+        "event_shape": list(data.event_shape),
+        "is_image": data.is_image,
+        "columns": list(data.columns),
+        "preview": preview(data),
+    }
+
+
+def preview(data: Data) -> dict[str, Any]:
+    """Some of the training data, base64: float32 points (num, dim), or uint8 images."""
+    if data.image_range is not None:
+        low, high = data.image_range
+        images = data.restore(data.train[:_PREVIEW_IMAGES]).numpy()
+        scaled = np.clip((images - low) / (high - low), 0, 1) * 255
+        pixels = scaled.round().astype(np.uint8)
+        return {"kind": "images", "dtype": "u1", "shape": list(pixels.shape),
+                "values": base64.b64encode(pixels.tobytes()).decode()}  # fmt: skip
+    points = data.restore(data.train[:_PREVIEW_POINTS]).flatten(1).numpy().astype("<f4")
+    return {"kind": "points", "dtype": "f4", "shape": list(points.shape),
+            "values": base64.b64encode(points.tobytes()).decode()}  # fmt: skip
+
+
+def sample(run_id: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Draw samples from a run and keep them in its `samples` folder."""
+    from jobs import trained
+
+    return trained.sample_to_run(run_id, **settings)
+
+
+def energy(run_id: str, points: list[Any]) -> list[float]:
+    """Energies of points given as nested lists, in the user's units."""
+    from jobs import trained
+
+    try:
+        array = np.asarray(points, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadInput.at("points", "must be numbers, all rows of one length.") from error
+    return [float(value) for value in trained.energies(run_id, array)]
+
+
+check_job = _answered(check)
+sample_job = _answered(sample)
+energy_job = _answered(energy)
