@@ -215,7 +215,8 @@ def _wait(job: Job, timeout: float) -> dict[str, Any]:
         if result is None:
             continue
         if result.type.name == "SUCCESSFUL":
-            return dict(result.return_value)
+            answer: dict[str, Any] = result.return_value
+            return answer
         last = (result.exc_string or "no reason given").strip().splitlines()[-1]
         raise NotAvailable(f"The quick worker failed: {last}")
     with contextlib.suppress(Exception):

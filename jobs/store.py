@@ -238,8 +238,9 @@ def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
 def catalogue() -> dict[str, Any]:
     """What the workers can run: from Redis, else from the file. Raises NotAvailable."""
     with contextlib.suppress(NotAvailable, redis.RedisError):
-        if found := connect().get(CATALOGUE):
-            return dict(json.loads(found))  # type: ignore[arg-type]
+        found: Any = connect().get(CATALOGUE)
+        if found:
+            return dict(json.loads(found))
     try:
         return dict(json.loads((artifacts.home() / "catalogue.json").read_text()))
     except (OSError, ValueError) as error:

@@ -89,6 +89,7 @@ class BasinWorker(Worker):
     def __init__(self, queue: str, device: str, connection: redis.Redis) -> None:
         self.kind, self.device = queue, device
         self.current: str | None = None
+        self.ended = False
         super().__init__(
             [store.queue(queue, connection)],
             name=f"{queue}-{device.replace(':', '')}-{secrets.token_hex(2)}",
@@ -118,6 +119,13 @@ class BasinWorker(Worker):
             super().execute_job(job, queue)
         finally:
             self.current = None
+
+    def teardown(self) -> None:
+        if not self.is_horse:
+            self.ended = True
+            with contextlib.suppress(redis.RedisError):
+                store.forget_worker(self.connection, self.name)
+        super().teardown()
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         os.environ[PARENT] = str(os.getppid())
@@ -151,7 +159,7 @@ def _beat(worker: BasinWorker) -> None:
     connection = store.client(store.redis_url(), timeout=2.0)
     said = worker.describe()
     parent = os.getppid()
-    while True:
+    while not worker.ended:
         said["run"] = worker.current
         with contextlib.suppress(redis.RedisError):
             store.beat(connection, said)

@@ -17,7 +17,7 @@ from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from jobs import artifacts, control, enqueue, store
 from jobs.artifacts import RunDirectory
-from jobs.cli.common import DONE, FAILED, answers, duration, show
+from jobs.cli.common import DONE, FAILED, answers, duration, number, show
 from jobs.status import Status
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
@@ -112,8 +112,8 @@ def _run_here(spec: RunSpec, quiet: bool) -> str:
 
     directory = artifacts.create_run(spec)
     directory.write_status(worker=control.INLINE)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: directory.request("stop"))
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: directory.request("stop"))
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
         store.connect()
@@ -185,7 +185,7 @@ def _in_words(directory: RunDirectory, status: Status) -> str:
     lines = [f"{directory.id}: {status.status}", f"  {directory.path}"]
     if status.reason:
         lines.insert(1, f"  {status.reason}")
-    lines += [f"  {path} = {value:.4g}" for path, value in directory.metrics().items()]
+    lines += [f"  {path} = {number(value)}" for path, value in directory.metrics().items()]
     if status.status == "queued":
         lines.append(f"  Follow it with `basin show {directory.id}` or on its page.")
     return "\n".join(lines)

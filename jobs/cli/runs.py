@@ -73,13 +73,13 @@ def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
 
     Final metrics stand in for the curves where there are some.
     """
-    last = {
+    last: dict[str, float | None] = {
         path: float(series.value[-1])
         for path, series in directory.scalars().items()
         if len(series.value)
     }
     last.update(directory.metrics())
-    charts: dict[str, dict[str, float]] = {}
+    charts: dict[str, dict[str, float | None]] = {}
     for path, value in last.items():
         head, _, tail = path.rpartition("/")
         chart, series = (
@@ -87,12 +87,22 @@ def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
         )
         charts.setdefault(chart, {})[series] = value
     return [
-        {"chart": chart, "series": name, "value": value if math.isfinite(value) else None,
-         "floor": found.get(FLOOR), "goal": found.get(GOAL)}
+        {
+            "chart": chart,
+            "series": name,
+            "value": _finite(value),
+            "floor": found.get(FLOOR),
+            "goal": found.get(GOAL),
+        }
         for chart, found in sorted(charts.items())
         for name, value in sorted(found.items())
         if name not in (FLOOR, GOAL)
-    ]  # fmt: skip
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _in_words(

@@ -1,0 +1,104 @@
+"""`basin sample` and `basin energy`: what a trained run can be asked, without Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import yaml
+
+from backend.errors import BadInput
+from jobs import artifacts, files
+from jobs.cli.common import answers, number, show
+
+_LARGEST = 2_000_000_000
+
+
+@click.command()
+@click.argument("run")
+@click.option("--n", "num", type=click.IntRange(1, 10_000_000), default=4000, show_default=True)
+@click.option("--sampler", help="Its kind, such as langevin; the run's own without it.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="A=C", help="Change one field of the sampler."
+)
+@click.option("--steps", type=click.IntRange(0), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file.")
+@answers
+def sample(
+    run: str,
+    num: int,
+    sampler: str | None,
+    changes: tuple[str, ...],
+    steps: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Draw samples from a run, started from noise: `x` in the data's units, `energy`, settings.
+
+    Without --out they go into the run's own `samples` folder.
+    """
+    directory = artifacts.open_run(run)
+    fields = _fields(sampler, changes)
+    from jobs import trained
+
+    drawn = trained.sample(directory.id, num=num, sampler=fields, num_steps=steps, seed=seed)
+    path = trained.save_samples(directory, drawn, out)
+    value = {"id": directory.id, "file": str(path), "num": num, **drawn.settings}
+    text = f"{path}: {num:,} samples, mean energy {number(float(drawn.energy.mean()))}"
+    show(value, as_json, text)
+
+
+def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | None:
+    """The sampler's fields asked for; None for the run's own."""
+    fields: dict[str, Any] = {} if sampler is None else {"kind": sampler}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name:
+            raise BadInput.at(
+                "", f"--set takes field=value, such as step_size=0.01, got {change!r}."
+            )
+        fields[name] = yaml.safe_load(text)
+    return fields or None
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--points", required=True, type=click.Path(path_type=Path), help="An .npy file (n, ...)."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npy file.")
+@answers
+def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
+    """Energies of points, in the data's units, under a run; low is likely."""
+    directory = artifacts.open_run(run)
+    x = read_points(points)
+    from jobs import trained
+
+    values = trained.energies(directory.id, x)
+    if out is not None:
+        with files.written_aside(out, mode=0o644) as file:
+            np.save(file, values)
+    value: dict[str, Any] = {"id": directory.id, "num": len(values), "out": out and str(out)}
+    if out is None:
+        value["energy"] = values.tolist()
+    text = "\n".join(f"{item:.6g}" for item in values) if out is None else f"{out}: {len(values):,}"
+    show(value, as_json, text)
+
+
+def read_points(path: Path) -> np.ndarray[Any, Any]:
+    """The array of an .npy file, float32; never unpickles. Raises BadInput."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise BadInput.at("points", f"{path} is larger than 2 GB.")
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput.at("points", f"cannot read {path} as .npy: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim < 2:
+        raise BadInput.at("points", f"{path} must hold numbers of shape (n, ...).")
+    if not np.isfinite(array).all():
+        raise BadInput.at("points", f"{path} holds values that are not finite.")
+    return array.astype(np.float32)

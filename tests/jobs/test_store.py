@@ -1,0 +1,137 @@
+"""Redis as the rest of Basin sees it: where it is, streams capped by bytes, workers, catalogue."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from backend.errors import NotAvailable
+from jobs import artifacts, store
+from tests.conftest import RedisServer
+
+
+def entries(url: str, run: str, stream: str) -> list[bytes]:
+    with redis.Redis.from_url(url) as client:
+        return [entry[b"f"] for _, entry in client.xrange(store.stream_key(run, stream))]
+
+
+def test_without_redis_one_sentence_says_what_to_do() -> None:
+    with pytest.raises(NotAvailable, match=r"basin up") as caught:
+        store.connect()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_redis_that_is_gone_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BASIN_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    with pytest.raises(NotAvailable, match=r"127\.0\.0\.1:1/0 does not answer") as caught:
+        store.connect()
+    assert "secret" not in str(caught.value)
+
+
+def test_connection_file_is_found_and_private(redis_server: RedisServer, basin_home: Path) -> None:
+    store.write_private("connection.json", json.dumps({"redis": redis_server.url}))
+    assert stat.S_IMODE((basin_home / "connection.json").stat().st_mode) == 0o600
+    assert store.connect().ping()
+
+
+def test_environment_goes_before_the_file(redis_url: str) -> None:
+    store.write_private("connection.json", json.dumps({"redis": "redis://127.0.0.1:1/0"}))
+    assert store.redis_url() == redis_url
+    assert store.connect().ping()
+
+
+def test_publisher_sends_each_stream_in_order(redis_url: str) -> None:
+    publisher = store.Publisher("r")
+    assert publisher.publish([("scalars", b"1"), ("frames", b"a"), ("scalars", b"2")])
+    assert entries(redis_url, "r", "scalars") == [b"1", b"2"]
+    assert entries(redis_url, "r", "frames") == [b"a"]
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.ttl(store.stream_key("r", "frames")) <= store.STREAM_SECONDS
+
+
+def test_streams_are_capped_by_bytes_over_a_resume_too(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(store.STREAM_BYTES, "frames", 10_000)
+    for attempt in range(2):  # the second publisher finds what the first one left
+        publisher = store.Publisher("r")
+        for number in range(30):
+            publisher.publish([("frames", bytes([attempt, number]) + b"x" * 998)])
+            held = entries(redis_url, "r", "frames")
+            assert sum(map(len, held)) <= 10_000
+            assert held[-1][:2] == bytes([attempt, number])
+    assert len(entries(redis_url, "r", "frames")) >= 8
+
+
+def test_one_frame_beyond_the_cap_is_kept_alone(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(store.STREAM_BYTES, "frames", 1_000)
+    publisher = store.Publisher("r")
+    publisher.publish([("frames", b"a" * 600)])
+    publisher.publish([("frames", b"b" * 2_000)])
+    assert entries(redis_url, "r", "frames") == [b"b" * 2_000]
+
+
+def test_publisher_holds_back_what_redis_missed(redis_server: RedisServer, redis_url: str) -> None:
+    publisher = store.Publisher("r")
+    assert publisher.publish([("scalars", b"before")])
+    redis_server.kill()
+    try:
+        begin = time.monotonic()
+        assert not publisher.publish([("scalars", b"during")])
+        assert time.monotonic() - begin < 2
+        assert publisher.away_seconds > 0
+    finally:
+        redis_server.start()
+    deadline = time.monotonic() + 5
+    sent = False
+    while not sent and time.monotonic() < deadline:
+        sent = publisher.publish([])
+        time.sleep(0.05)
+    assert sent and publisher.away_seconds == 0
+    assert entries(redis_url, "r", "scalars")[-1] == b"during"
+
+
+def test_publisher_forgets_the_oldest_while_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.Publisher, "PENDING_BYTES", 3_000)
+    publisher = store.Publisher("r", "redis://127.0.0.1:1/0")
+    for number in range(10):
+        publisher.publish([("scalars", bytes([number]) * 1_000)])
+    assert [frame[0] for _, frame in publisher._pending] == [7, 8, 9]
+
+
+def test_workers_that_fell_silent_are_listed_as_such(redis_url: str) -> None:
+    connection = store.connect()
+    store.beat(connection, {"name": "here", "queue": "train", "device": "cpu"})
+    gone = {"name": "gone", "queue": "quick", "device": "cpu", "updated": time.time() - 60}
+    connection.hset(store.WORKERS, "gone", json.dumps(gone))
+    assert [(w["name"], w["alive"]) for w in store.workers()] == [("here", True), ("gone", False)]
+    store.forget_worker(connection, "gone")
+    assert [w["name"] for w in store.workers()] == ["here"]
+
+
+def test_catalogue_outlives_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = store.publish_catalogue(store.connect())
+    assert store.catalogue() == json.loads(json.dumps(published))
+    monkeypatch.delenv("BASIN_REDIS_URL")
+    assert store.catalogue() == json.loads(json.dumps(published))
+    (artifacts.home() / "catalogue.json").unlink()
+    with pytest.raises(NotAvailable, match="basin up"):
+        store.catalogue()
+
+
+def test_queues_hold_json_alone(redis_url: str) -> None:
+    job = store.queue(store.QUICK).enqueue("jobs.tasks.check_job", {"method": "x"}, "cli")
+    with redis.Redis.from_url(redis_url) as client:
+        data = client.hget(job.key, "data")
+    import zlib
+
+    assert json.loads(zlib.decompress(data))[0] == "jobs.tasks.check_job"
