@@ -1,0 +1,174 @@
+"""Run directories, the record: the one place that opens a run's files.
+
+    BASIN_HOME/runs/<id>/
+        spec.yaml  status.json  labels.json  control
+        log.bin  frames.bin              frames of backend/events.py, appended while it runs
+        scalars.parquet  text.jsonl      the log, compacted
+        checkpoints/  samples/  metrics.json  trace.txt
+
+Everything is written beside its place and renamed, or appended whole with a torn tail cut when
+the file is next opened for appending. Imports no torch and needs no Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from backend.errors import BadInput, NotAvailable
+from backend.spec import RunSpec
+from jobs import files, status
+from jobs.checkpoint import Checkpoint
+from jobs.files import write
+from jobs.keyframes import Key
+from jobs.run_directory import RunDirectory
+from jobs.series import Series
+from jobs.status import Status
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_PREFIX = re.compile(r"[0-9a-f-]{1,20}")
+
+
+def home() -> Path:
+    """BASIN_HOME, else `basin` in the user's state folder. Not created here."""
+    chosen = os.environ.get("BASIN_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "basin"
+
+
+def data_folder() -> Path:
+    """BASIN_DATA, else `data` in BASIN_HOME: what specs from the browser may name."""
+    chosen = os.environ.get("BASIN_DATA")
+    return Path(chosen).expanduser().absolute() if chosen else home() / "data"
+
+
+def runs_folder() -> Path:
+    """Where run directories lie; created when missing. Raises NotAvailable."""
+    folder = home() / "runs"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotAvailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+def create_run(spec: RunSpec) -> RunDirectory:
+    """A new run, queued, its directory whole from the moment it can be seen.
+
+    Raises NotAvailable when nothing can be written there.
+    """
+    folder = runs_folder()
+    now = time.time()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    aside = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        aside.mkdir(mode=0o700)
+        while True:
+            run_id = f"{stamp}-{secrets.token_hex(2)}"
+            first = replace(status.from_spec(run_id, spec), created=now, updated=now)
+            write(aside / "spec.yaml", spec.to_yaml(), sync=True)
+            write(aside / "status.json", json.dumps(first.as_dict()))
+            if not (folder / run_id).exists():
+                break
+        aside.rename(folder / run_id)
+        files.sync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise NotAvailable(f"No run can be made in {folder}: {error.strerror}.") from error
+    return RunDirectory(folder / run_id)
+
+
+def open_run(run_id: str) -> RunDirectory:
+    """The run of an id, of an unambiguous prefix of one, or the `latest`.
+
+    Raises BadInput when it is no id or fits several runs, NotAvailable when there is none.
+    """
+    folder = runs_folder()
+    if run_id == "latest":
+        found = list_runs()
+        if not found:
+            raise NotAvailable("There are no runs yet.")
+        return RunDirectory(folder / found[0].id)
+    if not _PREFIX.fullmatch(run_id):
+        raise BadInput.at("run", f"{run_id!r} is not the id of a run; see `basin ls`.")
+    if _ID.fullmatch(run_id):
+        names = [run_id] if (folder / run_id / "spec.yaml").exists() else []
+    else:
+        names = sorted(name for name in _run_names(folder) if name.startswith(run_id))
+    if not names:
+        raise NotAvailable(f"There is no run `{run_id}`; see `basin ls`.")
+    if len(names) > 1:
+        raise BadInput.at(
+            "run", f"`{run_id}` fits {len(names)} runs, {names[0]} and {names[1]} among them."
+        )
+    return RunDirectory(folder / names[0])
+
+
+def _run_names(folder: Path) -> list[str]:
+    return [entry.name for entry in os.scandir(folder) if _ID.fullmatch(entry.name)]
+
+
+_listed: dict[str, tuple[object, Status]] = {}
+
+
+def list_runs() -> list[Status]:
+    """Every run, newest first. Files are read again only when they have changed."""
+    folder = runs_folder()
+    found = []
+    for name in _run_names(folder):
+        path = str(folder / name)
+        key = (_changed(f"{path}/status.json"), _changed(f"{path}/labels.json"))
+        known = _listed.get(path)
+        if known is None or known[0] != key:
+            try:
+                known = (key, RunDirectory(folder / name).written_status())
+            except (BadInput, OSError):
+                continue  # being deleted, or its spec is damaged: `basin doctor` names it
+            _listed[path] = known
+        found.append(status.derived(known[1]))
+    return sorted(found, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def _changed(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns  # the clock is coarse, so the file itself counts too
+
+
+def reindex(run_ids: Iterable[str] | None = None) -> int:
+    """Compact the log of every run that is over (or of those given); returns how many."""
+    done = 0
+    for item in list_runs():
+        if (run_ids is None or item.id in set(run_ids)) and item.is_over:
+            directory = open_run(item.id)
+            if directory.read_log_frames():
+                directory.compact()
+                done += 1
+    return done
+
+
+__all__ = [
+    "Checkpoint",
+    "Key",
+    "RunDirectory",
+    "Series",
+    "Status",
+    "create_run",
+    "data_folder",
+    "home",
+    "list_runs",
+    "open_run",
+    "reindex",
+    "runs_folder",
+]

@@ -1,0 +1,87 @@
+"""Writing files so that a reader, or a crash, never meets half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, *, sync: bool = False, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file written beside `path` and renamed to it at the end; `sync`: on the disk by then.
+
+    Nothing changes when the block raises. Raises OSError.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
+    try:
+        with open(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "w+b") as file:
+            yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        aside.replace(path)
+        if sync:
+            sync_folder(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
+    """Replace the content of `path` in one stroke. Raises OSError."""
+    with written_aside(path, sync=sync) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries (a rename, a new file) to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process and thread at a time, for a read-change-write of a file in `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def open_for_append(path: Path, whole: Callable[[BinaryIO], int]) -> BinaryIO:
+    """`path` opened for appending, unbuffered, after cutting a torn tail.
+
+    whole: how many bytes of the file are whole. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - the caller closes it
+    size = os.fstat(descriptor).st_size
+    if size:
+        with open(path, "rb") as reader:
+            good = whole(reader)
+        if good < size:
+            os.ftruncate(descriptor, good)
+    return file
+
+
+def append(file: BinaryIO, content: bytes) -> None:
+    """Write all of `content` at the end, or leave the file as it was and raise OSError."""
+    size = os.fstat(file.fileno()).st_size
+    view = memoryview(content)
+    try:
+        while view:
+            view = view[os.write(file.fileno(), view) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), size)
+        raise

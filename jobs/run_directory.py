@@ -1,0 +1,311 @@
+"""RunDirectory: the files of one run. `jobs/artifacts.py` finds and makes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import BadInput
+from backend.events import MAGIC, Frame, split
+from backend.spec import RunSpec, parse
+from jobs import checkpoint, files, series, status
+from jobs.checkpoint import Checkpoint
+from jobs.files import locked, write
+from jobs.keyframes import Key, Keyframes
+from jobs.series import Series
+from jobs.status import Status
+
+WORDS = ("stop", "pause")
+"""What can be asked of a run."""
+_FILE_NAME = re.compile(r"(?:(?:checkpoints|samples)/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.keyframes = Keyframes(path / "frames.bin")
+        self._log: BinaryIO | None = None
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({self.id})"
+
+    def spec(self) -> RunSpec:
+        """What the run was asked to do. Raises BadInput when the file is damaged or gone."""
+        try:
+            return parse((self.path / "spec.yaml").read_text())
+        except FileNotFoundError as error:
+            raise BadInput.at("run", f"`{self.id}` has no spec.yaml.") from error
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Replace the spec by its resolved form. Raises OSError."""
+        write(self.path / "spec.yaml", spec.to_yaml(), sync=True)
+
+    # What is known of it
+
+    def status(self) -> Status:
+        """Where it stands; `lost` is derived from the silence or death of its process."""
+        return status.derived(self.written_status())
+
+    def written_status(self) -> Status:
+        """What the file says, with the labels a person gave since."""
+        return replace(self._read_status(), **self._read_json("labels.json"))
+
+    def _read_status(self) -> Status:
+        raw = self._read_json("status.json")
+        if raw:
+            return status.from_dict(raw)
+        unknown = status.from_spec(self.id, self.spec())
+        return replace(unknown, status="lost", reason="Its status.json is missing or damaged.")
+
+    def write_status(self, **changes: Any) -> Status:
+        """Change some fields and set `updated`. Raises OSError."""
+        with locked(self.path):
+            changed = replace(self._read_status(), **{"updated": time.time(), **changes})
+            write(self.path / "status.json", json.dumps(changed.as_dict()))
+        return changed
+
+    def labels(self) -> dict[str, Any]:
+        """`name`, `tags` and `note` as they are now."""
+        now = self.written_status()
+        return {"name": now.name, "tags": now.tags, "note": now.note}
+
+    def set_labels(
+        self, *, name: str | None = None, tags: list[str] | None = None, note: str | None = None
+    ) -> None:
+        """Edit name, tags or note over the spec's. Raises BadInput for ones too long."""
+        given = {"name": name, "tags": tags, "note": note}
+        if name is not None and len(name) > 120:
+            raise BadInput.at("name", f"must have at most 120 characters, got {len(name)}.")
+        if note is not None and len(note) > 10_000:
+            raise BadInput.at("note", f"must have at most 10,000 characters, got {len(note)}.")
+        if tags is not None and (len(tags) > 20 or any(len(tag) > 60 for tag in tags)):
+            raise BadInput.at("tags", "at most 20 tags of at most 60 characters.")
+        with locked(self.path):
+            kept = self._read_json("labels.json")
+            kept |= {key: value for key, value in given.items() if value is not None}
+            write(self.path / "labels.json", json.dumps(kept))
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads((self.path / name).read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    # What is asked of it
+
+    def request(self, word: str) -> None:
+        """Ask for `stop` or `pause`; a stop is not weakened into a pause."""
+        if word not in WORDS:
+            raise BadInput.at("control", f"must be one of {', '.join(WORDS)}, got {word!r}.")
+        if self.requested() != "stop":
+            write(self.path / "control", word)
+
+    def requested(self) -> str | None:
+        """What was asked and not yet obeyed."""
+        try:
+            word = (self.path / "control").read_text().strip()
+        except FileNotFoundError:
+            return None
+        return word if word in WORDS else None
+
+    def request_age(self) -> float | None:
+        """Seconds since it was asked; None when nothing is."""
+        try:
+            return time.time() - (self.path / "control").stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def clear_request(self) -> None:
+        (self.path / "control").unlink(missing_ok=True)
+
+    # What it said
+
+    def append(self, frames: bytes, keyframe: bool) -> None:
+        """Add one or more whole frames to the log, or to the keyframes. Raises OSError."""
+        if keyframe:
+            self.keyframes.append(frames)
+            return
+        if self._log is None:
+            self._log = files.open_for_append(self.path / "log.bin", _whole)
+        files.append(self._log, frames)
+
+    def sync(self) -> None:
+        """Bring the log to the disk, against a loss of power. Raises OSError."""
+        if self._log is not None:
+            os.fsync(self._log.fileno())
+
+    def close(self) -> None:
+        """Let go of the files opened for appending."""
+        self.keyframes.close()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def last_seq(self) -> int:
+        """The highest sequence number of any frame of this run, -1 for none."""
+        compacted = series.read_last_seq(self.path / "scalars.parquet")
+        new = series.extract(self.read_log_frames(), compacted)
+        return max(new.last_seq, self.keyframes.last_seq())
+
+    def read_log_frames(self) -> list[bytes]:
+        """Frames written since the last compaction: scalar blocks and texts."""
+        data = self._log_bytes()
+        return [data[offset : offset + size] for offset, size in split(data)]
+
+    def tail_log(self, position: int) -> tuple[list[bytes], int]:
+        """Whole frames after `position`, 0 at first, and the position to ask from next.
+
+        Starts over when the log was compacted since: frames may come twice then, told by `seq`.
+        """
+        try:
+            file = (self.path / "log.bin").open("rb")
+        except FileNotFoundError:
+            return [], 0
+        with file:
+            if os.fstat(file.fileno()).st_size < position:
+                position = 0
+            file.seek(position)
+            data = file.read()
+            if not data.startswith(MAGIC[: len(data)]):
+                position = 0
+                file.seek(0)
+                data = file.read()
+        found = list(split(data))
+        end = position + sum(size for _, size in found)
+        return [data[offset : offset + size] for offset, size in found], end
+
+    def _log_bytes(self) -> bytes:
+        try:
+            return (self.path / "log.bin").read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def scalars(self) -> dict[str, Series]:
+        """Every scalar by path; what a resumed run said again replaces what it said before."""
+        old, old_seq = series.read_parquet(self.path / "scalars.parquet")
+        return series.merged(old, series.extract(self.read_log_frames(), old_seq), old_seq)
+
+    def texts(self) -> list[Frame]:
+        """Every sentence, oldest first; `header["meta"]` holds `message` and `level`."""
+        old = series.read_texts(self.path / "text.jsonl")
+        last = max((header["seq"] for header in old), default=-1)
+        new = series.extract(self.read_log_frames()).texts
+        return [Frame(header, {}) for header in [*old, *(h for h in new if h["seq"] > last)]]
+
+    def keyframe_index(self) -> list[Key]:
+        """(seq, path, kind, step, offset, size) of the keyframes kept, oldest first."""
+        return self.keyframes.index()
+
+    def read_keyframe(self, seq: int) -> bytes:
+        """One keyframe. Raises NotAvailable when it was thinned out since."""
+        return self.keyframes.read(seq)
+
+    def keyframes_at(self, step: int) -> list[bytes]:
+        """Of each path the last keyframe at or before `step`, else its first."""
+        chosen: dict[str, Key] = {}
+        for key in self.keyframes.index():
+            if key.path not in chosen or key.step <= step:
+                chosen[key.path] = key
+        return self.keyframes.read_many(key.seq for key in chosen.values())
+
+    def compact(self) -> None:
+        """Turn the log into scalars.parquet and text.jsonl. Cut short, nothing is lost or doubled.
+
+        Only for a run that nothing writes to. Raises OSError.
+        """
+        self.close()
+        old, old_seq = series.read_parquet(self.path / "scalars.parquet")
+        new = series.extract(self.read_log_frames(), old_seq)
+        if new.last_seq == old_seq:
+            return
+        texts = "".join(json.dumps(frame.header) + "\n" for frame in self.texts())
+        write(self.path / "text.jsonl", texts, sync=True)
+        with files.written_aside(self.path / "scalars.parquet", sync=True) as file:
+            series.write_parquet(file, series.merged(old, new, old_seq), new.last_seq)
+        write(self.path / "log.bin", b"")
+
+    def void_after(self, step: int) -> None:
+        """Drop the keyframes after `step`, from where the run goes on. Raises OSError."""
+        self.keyframes.cut_after(step)
+
+    # What it made
+
+    def checkpoints(self) -> list[int]:
+        """Steps there are checkpoints of, oldest first."""
+        return checkpoint.steps(self.path / "checkpoints")
+
+    def save_checkpoint(self, step: int, tensors: dict[str, Any], meta: dict[str, Any]) -> Path:
+        """Write a checkpoint and keep the last two. Raises OSError."""
+        return checkpoint.save(self.path / "checkpoints", step, tensors, meta)
+
+    def load_checkpoint(self, step: int | None = None) -> Checkpoint:
+        """The checkpoint of a step, or the newest whole one. Raises NotAvailable."""
+        return checkpoint.load(self.path / "checkpoints", step)
+
+    def save_samples(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Path:
+        """Write `samples/<name>.npz`. Raises BadInput for a bad name, OSError."""
+        path = self.path_of(f"samples/{name}.npz")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with files.written_aside(path) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        return path
+
+    def write_metrics(self, metrics: dict[str, float]) -> None:
+        """Write the final figures; those that are not finite become null. Raises OSError."""
+        plain = {key: value if np.isfinite(value) else None for key, value in metrics.items()}
+        write(self.path / "metrics.json", json.dumps(plain, indent=1))
+
+    def metrics(self) -> dict[str, float | None]:
+        """The final figures; {} before the end."""
+        return self._read_json("metrics.json")
+
+    def write_trace(self, text: str) -> None:
+        write(self.path / "trace.txt", text)
+
+    def trace(self) -> str:
+        """The traceback of a failure, or ""."""
+        try:
+            return (self.path / "trace.txt").read_text()
+        except FileNotFoundError:
+            return ""
+
+    def files(self) -> list[tuple[str, int]]:
+        """What can be downloaded: names relative to the directory, and bytes."""
+        found = []
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_file() and _FILE_NAME.fullmatch(name) and name != "control":
+                found.append((name, path.stat().st_size))
+        return found
+
+    def path_of(self, name: str) -> Path:
+        """The path of one of the run's files. Raises BadInput for a name that leads elsewhere."""
+        path = self.path / name
+        if not _FILE_NAME.fullmatch(name) or path.is_symlink():
+            raise BadInput.at("name", f"{name!r} is not a file of a run.")
+        return path
+
+    def delete(self) -> None:
+        """Take the run out of sight in one stroke, then remove its files."""
+        self.close()
+        aside = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(2)}")
+        self.path.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _whole(file: BinaryIO) -> int:
+    return sum(size for _, size in split(file.read()))

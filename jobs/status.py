@@ -1,0 +1,126 @@
+"""Status: what is known of a run, as `status.json` holds it and every page and command shows it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+from typing import Any
+
+from backend.spec import RunSpec
+from jobs.processes import is_alive
+
+WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
+OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"})
+"""Words of runs that nothing is working on or will by itself."""
+SILENCE = 8.0
+"""Seconds a running run may leave its status unwritten before it counts as lost."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. Times are unix seconds."""
+
+    id: str
+    status: str = "queued"
+    """one of `WORDS`"""
+    name: str = ""
+    method: str = ""
+    preset: str = ""
+    data: str = ""
+    """name of the data set"""
+    seed: int = 0
+    device: str = ""
+    """as asked for until the run starts, then as found"""
+    created: float = 0.0
+    started: float | None = None
+    """of the first attempt"""
+    ended: float | None = None
+    updated: float = 0.0
+    """when the status was last written: the heartbeat"""
+    step: int = 0
+    fraction: float = 0.0
+    """of the budget, 0 to 1"""
+    budget: dict[str, Any] = field(default_factory=dict)
+    gradients: int = 0
+    seconds: float = 0.0
+    """of training alone"""
+    joules: float | None = None
+    joules_source: str | None = None
+    """counter, estimate or null"""
+    observe_seconds: float = 0.0
+    """of looking, not in `seconds`"""
+    reason: str = ""
+    """one sentence about how it ended"""
+    problem: dict[str, Any] | None = None
+    """what, value, bound and step of a divergence; field and message of a failure"""
+    attempt: int = 0
+    """1 for the first, one more for every resume"""
+    host: str = ""
+    pid: int | None = None
+    worker: str = ""
+    checkpoint_step: int | None = None
+    headline: dict[str, Any] | None = None
+    """path and value of the figure worth a glance"""
+    seconds_left: float | None = None
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    """path, message and step of what a person should look at"""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in OVER
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_NAMES = frozenset(item.name for item in fields(Status))
+
+
+def from_dict(raw: dict[str, Any]) -> Status:
+    """The status a file holds; names of another version are left out."""
+    return Status(**{name: value for name, value in raw.items() if name in _NAMES})
+
+
+def from_spec(run_id: str, spec: RunSpec) -> Status:
+    """The status of a run that has just been asked for."""
+    return Status(
+        id=run_id,
+        name=spec.name,
+        method=spec.method,
+        preset=spec.preset,
+        data=str(spec.data.get("name", "")),
+        seed=spec.seed,
+        device=spec.device,
+        budget=spec.budget.model_dump(exclude_none=True),
+        tags=list(spec.tags),
+        note=spec.notes,
+    )
+
+
+def derived(status: Status) -> Status:
+    """The same, `lost` when it says running but its process is gone or has long been silent."""
+    if status.status != "running":
+        return status
+    here = status.host == hostname()
+    if here and status.pid == os.getpid():
+        return status
+    silent = time.time() - status.updated
+    if here and status.pid and not is_alive(status.pid):
+        reason = f"Its process {status.pid} is gone."
+    elif silent > SILENCE:
+        reason = f"No word from its process for more than {SILENCE:g} s."
+    else:
+        return status
+    if status.checkpoint_step is not None:
+        reason += f" It can resume from step {status.checkpoint_step:,}."
+    return replace(status, status="lost", reason=reason, seconds_left=None)
+
+
+@cache
+def hostname() -> str:
+    return socket.gethostname()
