@@ -15,6 +15,15 @@ from backend.energy import Energy
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
+MARGIN = 0.25
+"""How far the noise box of points reaches beyond the data on each side, in ranges of the data."""
+
+
+def noise_box(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Low and high corner (dim,) of the range of standardised z (num, dim), widened by MARGIN."""
+    low, high = z.amin(0), z.amax(0)
+    return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
 
 @dataclass(frozen=True)
 class Data:

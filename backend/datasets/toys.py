@@ -5,23 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
 from backend.config import KindConfig, option
-from backend.data import Data, Dataset
+from backend.data import Data, Dataset, noise_box
 from backend.energies.closed_form import ClosedForm, Ring
 from backend.energies.closed_form_curves import Moons, Spirals
 from backend.energies.closed_form_shapes import Banana, Checkerboard, DoubleWell, Funnel, Pinwheel
 from backend.randomness import generator_of
-
-MARGIN = 0.25
-"""How far the noise box reaches beyond the data, as a share of the data's range on that side."""
-
-
-def noise_box(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Low and high corners (dim,) of the range of standardised z (num, dim), widened by MARGIN."""
-    low, high = z.amin(0), z.amax(0)
-    return low - MARGIN * (high - low), high + MARGIN * (high - low)
 
 
 class ToyConfig(KindConfig):

@@ -1,0 +1,114 @@
+"""The user's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.config import KindConfig, option
+from backend.data import Data, Dataset, noise_box
+from backend.datasets.image_folder import read_folder
+from backend.datasets.reading import Table, bad, column_name, read_file
+
+
+class FileConfig(KindConfig):
+    kind: Literal["file"] = "file"
+    path: str = option(
+        ...,
+        "A .npy, .npz, .csv or .parquet file of points (n, d), a .npy or .npz file of images "
+        "(n, h, w) or (n, h, w, channels), or a folder of equal images.",
+        main=True,
+        min_length=1,
+    )
+    key: str = option("", "Which array of an .npz file; may be left out when it holds one.")
+    standardise: bool = option(
+        True,
+        "Shift and scale every column to mean 0 and standard deviation 1 for training; results "
+        "are shown in the file's own units. Images are always mapped to [-1, 1].",
+    )
+    held_out: float = option(
+        0.2, "Share of the rows kept from training to judge quality on.", gt=0, le=0.5
+    )
+    seed: int = option(0, "Seeds which rows are held out.", ge=0, le=2**31 - 1)
+
+
+class FileData(Dataset):
+    """Points or images from a file or a folder; no density is known."""
+
+    Config: ClassVar[type[KindConfig]] = FileConfig
+    title: ClassVar[str] = "Your own file"
+    summary: ClassVar[str] = "Points from .npy, .npz, .csv or .parquet, or images, or a folder."
+    config: Any
+
+    def load(self) -> Data:
+        path = Path(self.config.path).expanduser()
+        table = _read(path, self.config.key)
+        train, held_out = self._split(table.values)
+        shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
+        if table.values.ndim > 2:
+            return _image_data(table, train, held_out, shared)
+        mean, scale = np.zeros(train.shape[1]), np.ones(train.shape[1])
+        if self.config.standardise:
+            mean, scale = train.mean(0), train.std(0)
+            flat = np.flatnonzero(scale == 0)
+            if len(flat):
+                name = column_name(int(flat[0]), table.columns)
+                raise bad(f"{name} is constant in the training rows. Remove the column.")
+        z = _float32((train - mean) / scale)
+        low, high = noise_box(z)
+        return Data(
+            train=z,
+            held_out=_float32((held_out - mean) / scale),
+            mean=_float32(mean),
+            scale=_float32(scale),
+            noise_low=low,
+            noise_high=high,
+            **shared,
+        )
+
+    def _split(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Training and held-out rows, float64, in an order drawn from the seed."""
+        order = np.random.default_rng(self.config.seed).permutation(len(values))
+        num_held_out = max(1, round(self.config.held_out * len(values)))
+        values = values.astype(np.float64)
+        return values[order[num_held_out:]], values[order[:num_held_out]]
+
+
+def _read(path: Path, key: str) -> Table:
+    try:
+        if path.is_dir():
+            return read_folder(path)
+        if not path.exists():
+            raise bad(f"there is no file or folder at {path}.")
+        if not path.is_file():
+            raise bad(f"{path} is neither a file nor a folder.")
+        return read_file(path, key)
+    except PermissionError as error:
+        raise bad(f"{path} may not be read by this user.") from error
+
+
+def _image_data(
+    table: Table, train: np.ndarray, held_out: np.ndarray, shared: dict[str, Any]
+) -> Data:
+    """Images with their smallest and largest value mapped to -1 and 1."""
+    low, high = float(table.values.min()), float(table.values.max())
+    centre, half = (low + high) / 2, (high - low) / 2
+    shape = table.values.shape[1:]
+    return Data(
+        train=_float32((train - centre) / half),
+        held_out=_float32((held_out - centre) / half),
+        mean=torch.tensor(centre),
+        scale=torch.tensor(half),
+        noise_low=torch.full(shape, -1.0),
+        noise_high=torch.full(shape, 1.0),
+        image_range=(low, high),
+        **shared,
+    )
+
+
+def _float32(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
