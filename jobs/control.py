@@ -7,7 +7,6 @@ inline runs too. Who does not obey within `GRACE` seconds is killed by `settle`.
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Iterable
 
@@ -21,7 +20,7 @@ from backend.errors import BadInput, NotAvailable
 from jobs import artifacts, enqueue, store
 from jobs.artifacts import RunDirectory
 from jobs.processes import is_alive, is_orphan, kill_group
-from jobs.status import Status
+from jobs.status import Status, hostname
 
 GRACE = 10.0
 """Seconds a run has to obey before it is killed."""
@@ -189,7 +188,7 @@ def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> 
 def _settle_lost(
     directory: RunDirectory, status: Status, connection: redis.Redis | None, alive: set[str]
 ) -> str | None:
-    here = status.host == socket.gethostname()
+    here = status.host == hostname()
     if here and is_alive(status.pid):
         if status.worker in alive or not is_orphan(status.pid or 0):
             return None  # slow rather than gone: it may speak again
@@ -208,7 +207,7 @@ def _settle_queued(
     directory: RunDirectory, status: Status, connection: redis.Redis, alive: set[str]
 ) -> str | None:
     if status.worker == INLINE:
-        if status.host == socket.gethostname() and not is_alive(status.pid):
+        if status.host == hostname() and not is_alive(status.pid):
             _end(directory, "lost", "The command that ran it ended before its first step.")
         return None
     if time.time() - status.updated < _REQUEUE_SECONDS or _has_job(status.id, connection, alive):
@@ -236,7 +235,7 @@ def _kill(directory: RunDirectory, status: Status, reason: str) -> None:
 
 
 def _end_process(status: Status) -> None:
-    if status.host == socket.gethostname() and is_alive(status.pid):
+    if status.host == hostname() and is_alive(status.pid):
         kill_group(status.pid, status.updated)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -18,7 +19,7 @@ from backend.spec import RunSpec, from_dict
 from jobs import artifacts, control, enqueue, store
 from jobs.artifacts import RunDirectory
 from jobs.cli.common import DONE, FAILED, answers, duration, number, show
-from jobs.status import Status
+from jobs.status import Status, hostname
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
 _LARGEST_SPEC = 1_000_000
@@ -111,7 +112,7 @@ def _run_here(spec: RunSpec, quiet: bool) -> str:
     from jobs import loop, trained
 
     directory = artifacts.create_run(spec)
-    directory.write_status(worker=control.INLINE)
+    directory.write_status(worker=control.INLINE, pid=os.getpid(), host=hostname())
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: directory.request("stop"))
     publisher = None

@@ -1,0 +1,152 @@
+"""Launching: all or nothing, paths confined, one job a run; asking: clear when nobody answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.errors import BadInput, NotAvailable
+from backend.spec import RunSpec
+from jobs import artifacts, enqueue, store
+from tests.conftest import RedisServer
+
+SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
+
+
+def job_of(run_id: str) -> Job:
+    return Job.fetch(run_id, connection=store.connect(), serializer=JSONSerializer)
+
+
+def test_launch_makes_a_directory_and_a_job(redis_url: str) -> None:
+    run_id = enqueue.launch(SPEC)
+    assert artifacts.open_run(run_id).status().status == "queued"
+    assert artifacts.open_run(run_id).spec() == SPEC
+    assert store.queue(store.TRAIN).job_ids == [run_id]
+    job = job_of(run_id)
+    assert (job.func_name, job.args, job.timeout) == ("jobs.tasks.train", [run_id], -1)
+
+
+def test_launch_keeps_order(redis_url: str) -> None:
+    runs = enqueue.launch_many([SPEC.model_copy(update={"seed": seed}) for seed in range(3)])
+    assert store.queue(store.TRAIN).job_ids == runs
+    assert [artifacts.open_run(run).spec().seed for run in runs] == [0, 1, 2]
+
+
+def test_without_redis_nothing_is_left_behind() -> None:
+    with pytest.raises(NotAvailable):
+        enqueue.launch(SPEC)
+    assert artifacts.list_runs() == []
+
+
+def test_redis_lost_in_the_middle_leaves_nothing(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, calls = enqueue.put, []
+
+    def fails_at_the_second(*arguments: Any, **named: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise redis.ConnectionError("gone")
+        put(*arguments, **named)
+
+    monkeypatch.setattr(enqueue, "put", fails_at_the_second)
+    with pytest.raises(NotAvailable, match="nothing was launched"):
+        enqueue.launch_many([SPEC, SPEC, SPEC])
+    assert artifacts.list_runs() == []
+    assert list(artifacts.runs_folder().iterdir()) == []
+    assert store.queue(store.TRAIN).job_ids == []
+
+
+def test_putting_twice_queues_once(redis_url: str) -> None:
+    run_id = enqueue.launch(SPEC)
+    enqueue.put(run_id, store.connect())
+    assert store.queue(store.TRAIN).job_ids == [run_id]
+
+
+def file_spec(path: str) -> RunSpec:
+    return RunSpec(method="contrastive_divergence", data={"name": "file", "path": path})
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../secret.npy", "a/../../b.npy", "link/x.npy"])
+def test_browser_stays_inside_the_data_folder(path: str, tmp_path: Path) -> None:
+    folder = artifacts.data_folder()
+    folder.mkdir()
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(BadInput) as caught:
+        enqueue.with_settled_paths(file_spec(path), "browser")
+    assert [problem.field for problem in caught.value.problems] == ["data.path"]
+    assert str(folder) in str(caught.value)
+
+
+def test_browser_paths_are_taken_from_the_data_folder() -> None:
+    settled = enqueue.with_settled_paths(file_spec("uploads/x.npy"), "browser")
+    assert settled.data["path"] == str(artifacts.data_folder().resolve() / "uploads/x.npy")
+
+
+def test_nested_paths_count_too() -> None:
+    spec = SPEC.model_copy(update={"config": {"energy": {"kind": "table", "path": "/etc/hosts"}}})
+    with pytest.raises(BadInput, match=r"config\.energy\.path"):
+        enqueue.with_settled_paths(spec, "browser")
+
+
+def test_command_line_paths_become_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert enqueue.with_settled_paths(file_spec("x.npy"), "cli").data["path"] == str(
+        tmp_path / "x.npy"
+    )
+
+
+def test_a_nul_in_a_path_is_refused() -> None:
+    with pytest.raises(BadInput, match="NUL"):
+        enqueue.with_settled_paths(file_spec("x\0y"), "browser")
+
+
+def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:
+    with pytest.raises(BadInput):
+        enqueue.launch_many([SPEC, file_spec("/etc/passwd")], origin="browser")
+    assert artifacts.list_runs() == []
+
+
+def test_check_tells_the_shape_of_a_spec_without_any_worker() -> None:
+    check = enqueue.check({"method": "x", "data": {"name": "ring"}, "sede": 3, "seed": -1})
+    assert not check.ok
+    assert {problem["field"] for problem in check.problems} == {"sede", "seed"}
+
+
+def test_asking_without_a_quick_worker(redis_url: str) -> None:
+    with pytest.raises(NotAvailable, match="No quick worker"):
+        enqueue.check(SPEC.model_dump())
+
+
+def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
+    connection = store.connect()
+    store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
+    begin = time.monotonic()
+    with pytest.raises(NotAvailable, match="did not answer within 1 s"):
+        enqueue.ask("check", {}, "cli", timeout=1.0)
+    assert time.monotonic() - begin < 3
+    assert store.queue(store.QUICK).job_ids == []
+
+
+def test_redis_dying_while_asking_is_one_sentence(
+    redis_server: RedisServer, redis_url: str
+) -> None:
+    store.beat(store.connect(), {"name": "deaf", "queue": "quick", "device": "cpu"})
+    killer = threading.Timer(0.5, redis_server.kill)
+    killer.start()
+    try:
+        with pytest.raises(NotAvailable):
+            enqueue.ask("check", {}, "cli", timeout=4.0)
+    finally:
+        killer.join()
+        redis_server.start()
