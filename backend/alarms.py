@@ -1,0 +1,147 @@
+"""What is wrong with a run, in words: each alarm is said when it newly becomes true."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from backend.events import Text
+from backend.metrics.modes import mode_weights
+
+PATIENCE = 2
+"""Measurements in a row that an alarm must hold before it is said."""
+FLATTERY = 3.0
+RARE = 0.25
+"""A mode is missed when it gets less than this share of what an equal split would give it."""
+MIXED = 1.1
+LOW_ACCEPTANCE = 0.05
+RUNAWAY = 10.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that holds at this measurement."""
+
+    name: str
+    level: str
+    message: str
+
+
+@dataclass
+class Alarms:
+    """Remembers what held before, so that nothing is said twice while it lasts."""
+
+    patience: int = PATIENCE
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def say(self, findings: list[Finding], *, final: bool = False) -> list[Text]:
+        """Texts for the findings that have now held `patience` times in a row.
+
+        At the final evaluation once is enough, for what was not said before.
+        """
+        before = self._counts
+        self._counts = {item.name: before.get(item.name, 0) + 1 for item in findings}
+        needed = 1 if final else self.patience
+        return [
+            Text(f"alarm/{item.name}", item.message, item.level)
+            for item in findings
+            if before.get(item.name, 0) < self.patience and self._counts[item.name] >= needed
+        ]
+
+
+def flattery(train_time: float, long_run: float, floor: float) -> list[Finding]:
+    """Train-time samples that look far better than long chains of the same energy."""
+    if not (long_run > FLATTERY * train_time and long_run > FLATTERY * floor):
+        return []
+    return [
+        Finding(
+            "flattery",
+            "alarm",
+            f"Train-time samples flatter this model. Their energy distance to held-out data is "
+            f"{train_time:.2g}; long-run chains reach {long_run:.2g}, the floor is "
+            f"{floor:.2g}. The energy is right only where training looked: trust the long-run "
+            "figures. Usual causes: few sampler steps per update, or chains that start anew each "
+            "time. Persistent chains usually mend this.",
+        )
+    ]
+
+
+def missed_modes(x: Tensor, modes: Tensor) -> list[Finding]:
+    """Modes (num_modes, dim) that few of the points x (num, dim) lie nearest to."""
+    weights = mode_weights(x, modes)
+    missed = (weights < RARE / len(modes)).nonzero()[:, 0].tolist()
+    if not missed:
+        return []
+    names = ", ".join(str(index + 1) for index in missed[:8])
+    few = round(float(weights[missed[0]]) * len(x))
+    return [
+        Finding(
+            "modes",
+            "warning",
+            f"Long-run samples visit {len(modes) - len(missed)} of {len(modes)} modes. Too rare: "
+            f"{names} (mode {missed[0] + 1} got {few} of {len(x)} chains, an equal share is "
+            f"{len(x) / len(modes):.0f}). More training or a smaller learning rate at the end "
+            "usually mends this.",
+        )
+    ]
+
+
+def stuck(acceptance_rate: float, displacement: float) -> list[Finding]:
+    """Chains that reject nearly everything or do not move; displacement in data sd."""
+    if acceptance_rate < LOW_ACCEPTANCE:
+        cause = f"The sampler accepts {acceptance_rate:.1%} of its proposals; below 5 % it stands."
+    elif displacement < 1e-3:
+        cause = f"In a whole walk they moved by {displacement:.1g} data sd."
+    else:
+        return []
+    return [
+        Finding("stuck", "warning", f"Chains are stuck. {cause} Change the sampler's `step_size`.")
+    ]
+
+
+def unmixed(r_hat: float, what: str) -> list[Finding]:
+    if not r_hat > MIXED:
+        return []
+    return [
+        Finding(
+            "mixing",
+            "warning",
+            f"Long-run chains have not mixed. Split R-hat of {what} is {r_hat:.2f}; mixed chains "
+            "give at most 1.01. Samples still depend on where their chains started: run more "
+            "steps, or a sampler that moves further.",
+        )
+    ]
+
+
+def runaway(positions: Tensor, data_radius: float) -> list[Finding]:
+    """Chains that left for good: not finite, or far beyond any data; in standardised units."""
+    norms = positions.flatten(1).norm(dim=1)
+    lost = int((~(norms <= RUNAWAY * data_radius)).sum())
+    if lost <= len(norms) / 100:
+        return []
+    return [
+        Finding(
+            "runaway",
+            "alarm",
+            f"Long-run chains run away. {lost} of {len(norms)} went further out than "
+            f"{RUNAWAY:.0f} times the farthest data point: the energy falls off outward, so "
+            "exp(−E) is no density there. An energy L2 term, more chains started from noise or a "
+            "smaller step usually mends this.",
+        )
+    ]
+
+
+def upside_down(data: float, noise: float) -> list[Finding]:
+    """Mean energies of data and of noise the wrong way round."""
+    if not (math.isfinite(data) and data > noise):
+        return []
+    return [
+        Finding(
+            "sign",
+            "warning",
+            f"Noise has lower energy than data: {noise:.3g} against {data:.3g} nats on average. "
+            "A trained energy is lower on data.",
+        )
+    ]

@@ -1,0 +1,110 @@
+"""The pictures of a run as events: landscape, energy histogram, points and image grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from backend.data import Data
+from backend.energy import Energy
+from backend.events import Event, Field, Histogram, Images, Points
+from backend.metrics.density import Box, Grid, energies
+
+Array = npt.NDArray[Any]
+
+VIEW_MARGIN = 0.2
+"""The view of a landscape reaches this many ranges of the data beyond it on each side."""
+MAX_STRETCH = 4.0
+"""Axes share one scale unless the data are this much longer than wide."""
+CEILING = 60.0
+"""Nats above the minimum at which a landscape is cut: exp(-60) is nothing."""
+MAX_COLUMNS = 8
+"""Coordinates of a point that travel to the page."""
+
+
+def view_of(data: Data) -> Box | None:
+    """The fixed view of 2-D data: its range + 40 %, square where the axes compare; else None."""
+    if data.event_shape != (2,):
+        return None
+    x = data.restore(data.train)
+    low, high = x.amin(0), x.amax(0)
+    centre, half = (low + high) / 2, (high - low) * (0.5 + VIEW_MARGIN)
+    if float(half.max() / half.min()) <= MAX_STRETCH:
+        half = half.max().expand(2)
+    (left, bottom), (right, top) = (centre - half).tolist(), (centre + half).tolist()
+    return (left, right), (bottom, top)
+
+
+def landscape(path: str, energy: Energy, grid: Grid, points: Tensor, temperature: float) -> Field:
+    """The energy over a grid, relative to its lowest value, cut at CEILING temperatures."""
+    values = energies(energy, points)
+    values = torch.where(values.isnan(), torch.inf, values)
+    values = (values - values.min()).clamp(max=CEILING * temperature)
+    # an energy that is infinite everywhere has no lowest value
+    values = values.nan_to_num(CEILING * temperature)
+    shape = (grid.size, grid.size)
+    return Field(path, float32(values).reshape(shape), *grid.box, temperature=temperature)
+
+
+def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
+    """Energies of several sets, by role, on one axis.
+
+    The axis spans the middle 99 % of every set but the noise, and of the noise as far as three
+    such spans beyond; what lies outside is counted in `clipped`, what is not finite as above.
+    """
+    arrays = {role: float32(values).astype(np.float64) for role, values in sets.items()}
+    finite = {role: values[np.isfinite(values)] for role, values in arrays.items()}
+    inner = [values for role, values in finite.items() if role != "noise" and len(values)]
+    low, high = _span(inner) if inner else (0.0, 1.0)
+    if len(finite.get("noise", ())):
+        noise_low, noise_high = _span([finite["noise"]])
+        reach = 3 * (high - low)
+        low = min(low, max(noise_low, low - reach))
+        high = max(high, min(noise_high, high + reach))
+    if high - low < 1e-6 * max(1.0, abs(low)):
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, num_bins + 1)
+    counts, clipped = [], []
+    for values in arrays.values():
+        inside = np.histogram(values[np.isfinite(values)], edges)[0]
+        below = int((values < low).sum())
+        clipped.append([below, len(values) - below - int(inside.sum())])
+        counts.append(inside / max(len(values), 1))
+    return Histogram(
+        path,
+        edges.astype(np.float32),
+        np.array(counts, np.float32),
+        list(arrays),
+        np.array(clipped, np.int32),
+    )
+
+
+def _span(sets: list[Array]) -> tuple[float, float]:
+    ends = [np.quantile(values, [0.005, 0.995]) for values in sets]
+    return min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+
+
+def cloud(
+    path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None, *,
+    num_dots: int, num_cells: int,
+) -> Event | None:  # fmt: skip
+    """Points or images of standardised z in the user's units; None for events of other shapes."""
+    x = data.restore(z)
+    if data.image_range is not None:
+        low, high = data.image_range
+        share = ((x[:num_cells] - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
+        pixels = (share * 255).round().to(torch.uint8).cpu().numpy()
+        shown = None if energy is None else float32(energy[:num_cells])
+        return Images(path, pixels, role, low, high, shown)
+    if x.dim() != 2:
+        return None
+    shown = None if energy is None else float32(energy[:num_dots])
+    return Points(path, float32(x[:num_dots, :MAX_COLUMNS]), role, shown)
+
+
+def float32(values: Tensor) -> Array:
+    return values.detach().float().cpu().numpy()
