@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from backend.alarms import MIXED
 from backend.chains import Chains, Diagnostics, diagnose
 from backend.events import Table
 from backend.figures import FIGURES
@@ -63,7 +64,9 @@ def final(figures: dict[str, float], floors: dict[str, float], num: int) -> Tabl
 def _mixing(r_hat: float) -> str:
     if not math.isfinite(r_hat):
         return "not defined"
-    return "long-run chains mix" if r_hat <= R_HAT_IDEAL else "long-run chains differ: not mixed"
+    if r_hat <= R_HAT_IDEAL:
+        return "long-run chains mix"
+    return "nearly mixed" if r_hat <= MIXED else "long-run chains differ: not mixed"
 
 
 def _pull(ratio: float) -> str:

@@ -332,7 +332,7 @@ def test_diagnose_looks_at_the_energy_and_every_coordinate() -> None:
     for position in chains.path:
         position[:16, 1] += 20
     apart = diagnose(chains)
-    assert apart.r_hat > 2 and apart.r_hat_energy == good.r_hat_energy
+    assert apart.r_hat > 1.5 and apart.r_hat_energy == good.r_hat_energy
     chains.path[0][0, 0] = math.nan
     assert math.isnan(diagnose(chains).r_hat)
 
