@@ -17,7 +17,11 @@ RARE = 0.25
 """A mode is missed when it gets less than this share of what an equal split would give it."""
 MIXED = 1.1
 LOW_ACCEPTANCE = 0.05
-RUNAWAY = 10.0
+RUNAWAY = 3.0
+"""Times the farthest data point's norm; the corners of the noise box lie at about 2."""
+RELAPSE = 5.0
+RELAPSE_FLOOR = 0.05
+"""Energy distances below this are no relapse, however good the best one was."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Alarms:
 
     patience: int = PATIENCE
     _counts: dict[str, int] = field(default_factory=dict)
+    _best: tuple[float, int] = (math.inf, 0)
 
     def say(self, findings: list[Finding], *, final: bool = False) -> list[Text]:
         """Texts for the findings that have now held `patience` times in a row.
@@ -48,6 +53,23 @@ class Alarms:
             Text(f"alarm/{item.name}", item.message, item.level)
             for item in findings
             if before.get(item.name, 0) < self.patience and self._counts[item.name] >= needed
+        ]
+
+    def relapse(self, long_run: float, step: int) -> list[Finding]:
+        """A long-run energy distance far above the best one so far, which this remembers."""
+        best, best_step = self._best
+        if long_run < best:
+            self._best = (long_run, step)
+        if not (long_run > RELAPSE * best and long_run > RELAPSE_FLOOR):
+            return []
+        return [
+            Finding(
+                "relapse",
+                "alarm",
+                f"The model got worse. Long-run energy distance is {long_run:.2g}; it was "
+                f"{best:.2g} at step {best_step}. Usual causes: a learning rate that stays high, "
+                "or a sampler step too large for how sharp the energy has become.",
+            )
         ]
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -92,18 +93,21 @@ class Observation:
         view = panels.view_of(data)
         self.grid = None if view is None else Grid(view, self.sizes.field)
         self.grid_points = None if self.grid is None else self.grid.points(data.train.device)
-        self.floors: dict[str, float] = {}
         self._walkers: Tensor | None = None
         self._walk: Chains | None = None
         self._long_run: Tensor | None = None
         self._data_radius = float(data.train.flatten(1).norm(dim=1).max())
 
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """Figures of fresh real data, at the number of samples that `measure` takes."""
+        device = self.data.train.device
+        return self.quality.floors(generator_of(self.seed, 0, BEGIN, device=device))
+
     # ------------------------------------------------------------------ the four looks
 
     def begin(self) -> list[Event]:
         """What never changes: data, floors, goals, the true landscape."""
-        generator = generator_of(self.seed, 0, BEGIN, device=self.data.train.device)
-        self.floors = self.quality.floors(generator)
         found: list[Event | None] = [self._cloud("samples/data", self.data.train, "data")]
         found += [Scalar(f"quality/{name}/floor", value) for name, value in self.floors.items()]
         if self.truth is not None:
@@ -143,7 +147,7 @@ class Observation:
             found: list[Event] = [Scalar(path, value) for path, value in figures.items()]
             found += self._clouds(look, samples)
             found.append(self._diagnostics(chains, health, figures))
-            found += self.alarms.say(self._findings(look, chains, health, figures, self.floors))
+            found += self.alarms.say(self._findings(step, look, chains, health, figures))
             found += self.method.observe(look.generator)
             return found
 
@@ -168,7 +172,7 @@ class Observation:
                 *self._clouds(look, samples),
                 self._diagnostics(chains, health, figures),
                 tables.final(figures, floors, quality.num),
-                *self.alarms.say(self._findings(look, chains, health, figures, floors), final=True),
+                *self.alarms.say(self._findings(step, look, chains, health, figures), final=True),
             ]
             figures |= {f"quality/{name}/floor": value for name, value in floors.items()}
             arrays = {role: panels.float32(self.data.restore(z)) for role, z in samples.items()}
@@ -260,19 +264,20 @@ class Observation:
         return figures
 
     def _findings(
-        self, look: Look, chains: Chains, health: Diagnostics, figures: dict[str, float],
-        floors: dict[str, float],
-    ) -> list[alarms.Finding]:  # fmt: skip
+        self, step: int, look: Look, chains: Chains, health: Diagnostics, figures: dict[str, float]
+    ) -> list[alarms.Finding]:
         """Everything that is wrong now."""
         data, num = self.data, self.sizes.num_energies
         held_out = float(energies(look.energy, data.held_out[:num]).mean())
         noise = float(energies(look.energy, data.noise(num, look.generator)).mean())
         found = alarms.runaway(chains.position, self._data_radius)
         found += alarms.upside_down(held_out, noise)
-        train_time = figures.get("quality/energy_distance/train_time")
-        if train_time is not None:
-            long_run = figures["quality/energy_distance/long_run"]
-            found += alarms.flattery(train_time, long_run, floors.get("energy_distance", 0.0))
+        path = "quality/energy_distance/"
+        long_run = figures[path + "long_run"]
+        found += self.alarms.relapse(long_run, step)
+        if path + "train_time" in figures:
+            floor = self.floors.get("energy_distance", 0.0)
+            found += alarms.flattery(figures[path + "train_time"], long_run, floor)
         if data.modes is not None and bool(chains.position.isfinite().all()):
             found += alarms.missed_modes(data.restore(chains.position), data.modes)
         # Chains of a trained energy need not cross between modes; their energies must settle.

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from backend import panels
-from backend.alarms import Alarms, Finding, flattery, missed_modes, runaway, stuck, unmixed
 from backend.catalogue import resolve_data
-from backend.chains import diagnose, run_chains
-from backend.config import Config, KindConfig
+from backend.config import Config
 from backend.data import Data
-from backend.energies.closed_form import Gaussian, Ring
-from backend.energy import Energy, InUnits, energy_and_gradient
+from backend.energies.closed_form import Ring
 from backend.events import (
     Cost,
     Event,
     Field,
-    Histogram,
     Images,
     Points,
     Table,
@@ -32,109 +28,16 @@ from backend.events import (
     encode,
 )
 from backend.figures import FIGURES, chart_of
-from backend.method import Method, Preset, Start, Task
+from backend.method import Task
 from backend.observation import Observation, Sizes
 from backend.randomness import generator_of
-from backend.sampler import Info, Sampler, State
+from tests.backend.small_method import Exact, Small
 
 SMALL = Sizes(
     field=24, num_walkers=40, num_measured=100, num_evaluated=200, long_run_steps=40,
     image_num_measured=64, image_num_evaluated=80, image_measured_steps=10,
     image_long_run_steps=20,
 )  # fmt: skip
-
-
-class SmallLangevinConfig(KindConfig):
-    kind: Literal["small_langevin"] = "small_langevin"
-    step_size: float = 0.01
-
-
-class SmallLangevin(Sampler):
-    """x - a E' + √(2a) ξ."""
-
-    Config: ClassVar[type[KindConfig]] = SmallLangevinConfig
-    exact: ClassVar[bool] = False
-
-    def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        step = self.config.step_size
-        noise = torch.randn(state.position.shape, generator=generator)
-        position = state.position - step * state.gradient + math.sqrt(2 * step) * noise
-        after = State(position, *energy_and_gradient(energy, position))
-        ones = torch.ones(len(position))
-        return after, Info(ones, ones.bool(), position, 1)
-
-
-class SmallNet(Energy):
-    """A network whose answer depends on the mode it is in, and on how often it was trained."""
-
-    def __init__(self, dim: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(dim, 16), nn.SiLU(), nn.Linear(16, 1))
-        self.norm = nn.BatchNorm1d(1)
-        for parameter in self.net.parameters():
-            nn.init.normal_(parameter, std=0.5, generator=generator)
-
-    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        return self.norm(self.net(x))[:, 0] + 0.5 * x.flatten(1).square().sum(1)
-
-
-class Small(Method):
-    """Contrastive divergence in twenty lines: persistent chains, or short runs from noise."""
-
-    id: ClassVar[str] = "small"
-    Config: ClassVar[type[Config]] = Config
-    presets: ClassVar[dict[str, Preset]] = {"default": Preset("")}
-
-    def __init__(self, config: Any, task: Task, *, persistent: bool = True) -> None:
-        super().__init__(config, task)
-        self.net = SmallNet(task.data.event_shape.numel(), self.generator)
-        self.net.train()
-        self.optimiser = torch.optim.Adam(self.net.parameters(), 1e-2)
-        self.persistent = persistent
-        self.chains = task.data.noise(64, self.generator)
-        self.langevin = SmallLangevin(SmallLangevinConfig())
-
-    def step(self, progress: float) -> dict[str, Tensor]:
-        x_data = self.task.data.batch(64, self.generator)
-        walk = run_chains(self.langevin, self.net, self.chains, 3, self.generator, keep_last=1)
-        self.chains = walk.position
-        loss = self.net(x_data).mean() - self.net(self.chains).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return {"loss/total": loss.detach()}
-
-    def energy(self) -> Energy:
-        return self.net
-
-    def sampler(self) -> Sampler | None:
-        return self.langevin
-
-    def start(self, num: int, generator: torch.Generator) -> Start | None:
-        if not self.persistent:
-            return Start(self.task.data.noise(num, generator), False, 30)
-        return Start(self.chains[torch.arange(num) % 64].clone(), True, 3)
-
-    def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
-        return self.chains[torch.randint(64, (num,), generator=generator)]
-
-
-class Exact(Small):
-    """Holds the true energy of its data; its chains are exact draws."""
-
-    def __init__(self, config: Any, task: Task) -> None:
-        super().__init__(config, task)
-        data = task.data
-        assert data.density is not None
-        self.truth = InUnits(data.density, -data.mean / data.scale, 1 / data.scale)
-
-    def energy(self) -> Energy:
-        return self.truth
-
-    def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
-        data = self.task.data
-        assert data.draw is not None
-        return data.standardise(data.draw(num, generator))
 
 
 @pytest.fixture(scope="module")
@@ -298,45 +201,6 @@ def test_short_runs_start_anew_and_run_their_length(ring: Data) -> None:
     assert observation._walk is not None and observation._walk.gradient_evaluations == 31
 
 
-def test_the_trajectory_is_the_path_taken() -> None:
-    energy = Gaussian(torch.zeros(2), torch.eye(2))
-    sampler = SmallLangevin(SmallLangevinConfig())
-    start = torch.randn((8, 2), generator=generator_of(0))
-    chains = run_chains(sampler, energy, start, 5, generator_of(1), keep_last=5)
-    state, generator = sampler.init(start, energy, generator_of(1)), generator_of(1)
-    for position, value in zip(chains.path, chains.energies, strict=True):
-        assert torch.equal(position, state.position) and torch.equal(value, state.energy)
-        state, _ = sampler.step(state, energy, generator)
-    assert len(chains.path) == 6 and len(chains.accepted) == 5
-    assert chains.gradient_evaluations == 6
-
-
-def test_drift_over_noise() -> None:
-    """For a unit Gaussian in equilibrium: a·|x| over √(2a)·|ξ|, that is √(a / 2)."""
-    step = 0.02
-    energy = Gaussian(torch.zeros(3), torch.eye(3))
-    sampler = SmallLangevin(SmallLangevinConfig(step_size=step))
-    start = torch.randn((2000, 3), generator=generator_of(0))
-    chains = run_chains(sampler, energy, start, 40, generator_of(1), keep_last=40)
-    assert chains.gradient_to_noise == pytest.approx(math.sqrt(step / 2), rel=0.05)
-
-
-def test_diagnose_looks_at_the_energy_and_every_coordinate() -> None:
-    energy = Gaussian(torch.zeros(2), torch.eye(2))
-    sampler = SmallLangevin(SmallLangevinConfig(step_size=0.3))
-    start = torch.randn((32, 2), generator=generator_of(0))
-    chains = run_chains(sampler, energy, start, 500, generator_of(1), keep_last=400)
-    good = diagnose(chains)
-    assert good.r_hat < 1.05 and good.bulk_ess > 200
-    # chains that stay on their own side have one energy and two places
-    for position in chains.path:
-        position[:16, 1] += 20
-    apart = diagnose(chains)
-    assert apart.r_hat > 1.5 and apart.r_hat_energy == good.r_hat_energy
-    chains.path[0][0, 0] = math.nan
-    assert math.isnan(diagnose(chains).r_hat)
-
-
 def test_what_an_image_run_shows(digits: Data) -> None:
     method = Small(Config(), task(digits))
     observation = Observation(method, digits, 0, SMALL)
@@ -384,59 +248,35 @@ def test_samples_that_are_not_finite_give_nan(ring: Data) -> None:
     assert all(math.isnan(value) for value in observation.quality.of(x).values())
 
 
-def test_histogram_counts_everything() -> None:
-    sets = {
-        "data": torch.linspace(0, 1, 100),
-        "noise": torch.cat([torch.full((50,), 1e9), torch.tensor([math.nan, math.inf])]),
-    }
-    event = panels.histogram("energy/histogram", sets, 10)
-    assert isinstance(event, Histogram)
-    assert event.names == ["data", "noise"] and event.edges.shape == (11,)
-    assert event.edges[-1] == pytest.approx(0.995 + 3 * 0.99, abs=0.01)
-    assert event.clipped[1].tolist() == [0, 52] and event.counts[1].sum() == 0
-    inside = event.counts[0].sum() * 100
-    assert inside + event.clipped[0].sum() == pytest.approx(100)
-    same = panels.histogram("h", {"data": torch.ones(5), "noise": torch.ones(5)}, 4)
-    assert same.counts.sum() == pytest.approx(2)
-
-
-def test_view_is_square_unless_units_differ() -> None:
-    x = torch.tensor([[0.0, 0.0], [2.0, 1.0]])
-
-    def data(scale: list[float]) -> Data:
-        unit = torch.ones(2)
-        return Data("x", "x", x, x, 0 * unit, torch.tensor(scale), -unit, unit)
-
-    assert panels.view_of(data([1.0, 1.0])) == (
-        pytest.approx((-0.4, 2.4)),
-        pytest.approx((-0.9, 1.9)),
-    )
-    left, _ = panels.view_of(data([1.0, 1000.0])) or ((0, 0), (0, 0))
-    assert left == pytest.approx((-0.4, 2.4))
-
-
-def test_alarms_are_said_once_when_they_last() -> None:
-    alarms = Alarms()
-    finding = [Finding("x", "warning", "A thing.")]
-    said = [alarms.say(found) for found in (finding, finding, finding, [], finding, finding)]
-    assert [len(texts) for texts in said] == [0, 1, 0, 0, 0, 1]
-    assert said[1][0].path == "alarm/x" and said[1][0].level == "warning"
-    assert len(Alarms().say(finding, final=True)) == 1
-    assert alarms.say(finding, final=True) == []
-
-
-def test_each_alarm_has_its_condition() -> None:
-    assert flattery(0.002, 0.04, 0.004) and not flattery(0.002, 0.01, 0.004)
-    assert not flattery(0.02, 0.04, 0.004)
-    modes = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
-    near = torch.zeros(100, 2)
-    assert "visit 1 of 2 modes" in missed_modes(near, modes)[0].message
-    near[:40, 0] = 4
-    assert not missed_modes(near, modes)
-    assert stuck(0.01, 1.0) and stuck(1.0, 1e-5) and not stuck(0.6, 0.5)
-    assert unmixed(1.5, "x") and not unmixed(1.05, "x") and not unmixed(math.nan, "x")
-    far = torch.zeros(100, 2)
-    assert not runaway(far, 3.0)
-    far[:5] = math.nan
-    far[5:10] = 1e4
-    assert "10 of 100" in runaway(far, 3.0)[0].message
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"name": "checkerboard"},
+        {"name": "funnel"},
+        {"name": "funnel", "dim": 12},
+        {"name": "moons", "num_held_out": 100},
+        {"name": "banana"},
+        {"name": "file", "shape": (60, 1)},
+        {"name": "file", "shape": (60, 3)},
+        {"name": "file", "shape": (60, 6, 5, 3)},
+    ],
+    ids=lambda spec: "-".join(map(str, spec.values())),
+)
+def test_every_kind_of_data_can_be_watched(spec: dict[str, Any], tmp_path: Path) -> None:
+    if "shape" in spec:
+        values = np.random.default_rng(0).normal(size=spec["shape"])
+        np.save(tmp_path / "x.npy", values)
+        spec = {"name": "file", "path": str(tmp_path / "x.npy")}
+    data = resolve_data(spec).load()
+    events = everything(Observation(Small(Config(), task(data)), data, 0, SMALL))
+    for event in events:
+        assert encode(event, run="r", seq=1, time=0.0, cost=Cost())
+        for name in getattr(event, "__slots__", ()):
+            value = getattr(event, name)
+            if isinstance(value, np.ndarray):
+                assert np.isfinite(value).all(), (event.path, name)
+    paths = {event.path for event in events}
+    assert {"samples/data", "energy/histogram", "quality/energy_distance/long_run"} <= paths
+    assert ("landscape/model" in paths) == (data.event_shape == (2,))
+    with_box = data.density is not None and spec["name"] != "funnel"
+    assert ("quality/grid_kl" in paths) == with_box

@@ -1,0 +1,124 @@
+"""The parts of observation: chains that are run, pictures, alarms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from backend import panels
+from backend.alarms import Alarms, Finding, flattery, missed_modes, runaway, stuck, unmixed
+from backend.chains import diagnose, run_chains
+from backend.data import Data
+from backend.energies.closed_form import Gaussian
+from backend.events import (
+    Histogram,
+)
+from backend.randomness import generator_of
+from tests.backend.small_method import SmallLangevin, SmallLangevinConfig
+
+
+def test_the_trajectory_is_the_path_taken() -> None:
+    energy = Gaussian(torch.zeros(2), torch.eye(2))
+    sampler = SmallLangevin(SmallLangevinConfig())
+    start = torch.randn((8, 2), generator=generator_of(0))
+    chains = run_chains(sampler, energy, start, 5, generator_of(1), keep_last=5)
+    state, generator = sampler.init(start, energy, generator_of(1)), generator_of(1)
+    for position, value in zip(chains.path, chains.energies, strict=True):
+        assert torch.equal(position, state.position) and torch.equal(value, state.energy)
+        state, _ = sampler.step(state, energy, generator)
+    assert len(chains.path) == 6 and len(chains.accepted) == 5
+    assert chains.gradient_evaluations == 6
+
+
+def test_drift_over_noise() -> None:
+    """For a unit Gaussian in equilibrium: a·|x| over √(2a)·|ξ|, that is √(a / 2)."""
+    step = 0.02
+    energy = Gaussian(torch.zeros(3), torch.eye(3))
+    sampler = SmallLangevin(SmallLangevinConfig(step_size=step))
+    start = torch.randn((2000, 3), generator=generator_of(0))
+    chains = run_chains(sampler, energy, start, 40, generator_of(1), keep_last=40)
+    assert chains.gradient_to_noise == pytest.approx(math.sqrt(step / 2), rel=0.05)
+
+
+def test_diagnose_looks_at_the_energy_and_every_coordinate() -> None:
+    energy = Gaussian(torch.zeros(2), torch.eye(2))
+    sampler = SmallLangevin(SmallLangevinConfig(step_size=0.3))
+    start = torch.randn((32, 2), generator=generator_of(0))
+    chains = run_chains(sampler, energy, start, 500, generator_of(1), keep_last=400)
+    good = diagnose(chains)
+    assert good.r_hat < 1.05 and good.bulk_ess > 200
+    # chains that stay on their own side have one energy and two places
+    for position in chains.path:
+        position[:16, 1] += 20
+    apart = diagnose(chains)
+    assert apart.r_hat > 1.5 and apart.r_hat_energy == good.r_hat_energy
+    chains.path[0][0, 0] = math.nan
+    assert math.isnan(diagnose(chains).r_hat)
+
+
+def test_histogram_counts_everything() -> None:
+    sets = {
+        "data": torch.linspace(0, 1, 100),
+        "noise": torch.cat([torch.full((50,), 1e9), torch.tensor([math.nan, math.inf])]),
+    }
+    event = panels.histogram("energy/histogram", sets, 10)
+    assert isinstance(event, Histogram)
+    assert event.names == ["data", "noise"] and event.edges.shape == (11,)
+    assert event.edges[-1] == pytest.approx(0.995 + 3 * 0.99, abs=0.01)
+    assert event.clipped[1].tolist() == [0, 52] and event.counts[1].sum() == 0
+    inside = event.counts[0].sum() * 100
+    assert inside + event.clipped[0].sum() == pytest.approx(100)
+    same = panels.histogram("h", {"data": torch.ones(5), "noise": torch.ones(5)}, 4)
+    assert same.counts.sum() == pytest.approx(2)
+
+
+def test_view_is_square_unless_units_differ() -> None:
+    x = torch.tensor([[0.0, 0.0], [2.0, 1.0]])
+
+    def data(scale: list[float]) -> Data:
+        unit = torch.ones(2)
+        return Data("x", "x", x, x, 0 * unit, torch.tensor(scale), -unit, unit)
+
+    assert panels.view_of(data([1.0, 1.0])) == (
+        pytest.approx((-0.4, 2.4)),
+        pytest.approx((-0.9, 1.9)),
+    )
+    left, _ = panels.view_of(data([1.0, 1000.0])) or ((0, 0), (0, 0))
+    assert left == pytest.approx((-0.4, 2.4))
+
+
+def test_alarms_are_said_once_when_they_last() -> None:
+    alarms = Alarms()
+    finding = [Finding("x", "warning", "A thing.")]
+    said = [alarms.say(found) for found in (finding, finding, finding, [], finding, finding)]
+    assert [len(texts) for texts in said] == [0, 1, 0, 0, 0, 1]
+    assert said[1][0].path == "alarm/x" and said[1][0].level == "warning"
+    assert len(Alarms().say(finding, final=True)) == 1
+    assert alarms.say(finding, final=True) == []
+
+
+def test_each_alarm_has_its_condition() -> None:
+    assert flattery(0.002, 0.04, 0.004) and not flattery(0.002, 0.01, 0.004)
+    assert not flattery(0.02, 0.04, 0.004)
+    modes = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
+    near = torch.zeros(100, 2)
+    assert "visit 1 of 2 modes" in missed_modes(near, modes)[0].message
+    near[:40, 0] = 4
+    assert not missed_modes(near, modes)
+    assert stuck(0.01, 1.0) and stuck(1.0, 1e-5) and not stuck(0.6, 0.5)
+    assert unmixed(1.5, "x") and not unmixed(1.05, "x") and not unmixed(math.nan, "x")
+    far = torch.zeros(100, 2)
+    assert not runaway(far, 3.0)
+    far[:5] = math.nan
+    far[5:10] = 1e4
+    assert "10 of 100" in runaway(far, 3.0)[0].message
+
+
+def test_a_relapse_is_against_the_best_so_far() -> None:
+    alarms = Alarms()
+    distances = [0.9, 0.01, 0.04, 0.06, 0.2, math.nan]
+    said = [alarms.relapse(value, step) for step, value in enumerate(distances)]
+    assert [len(found) for found in said] == [0, 0, 0, 1, 1, 0]
+    assert "it was 0.01 at step 1" in said[4][0].message
