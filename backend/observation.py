@@ -8,6 +8,14 @@ Train-time samples are what training sees. Long-run samples are what the energy 
 run from the noise box for `long_run_steps` of the method's own sampler (Langevin at T = 1 where it
 has none); images run on from train-time chains for `image_long_run_steps` more, since uniform
 noise is too far away.
+
+Events, by path (points in 2-D; images where events are images; the rest always):
+
+    begin     samples/data, landscape/truth, quality/*/floor, quality/grid_kl/goal
+    watch     landscape/model, chains/walk, energy/histogram, samples/train_time (images)
+    measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
+              samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
+    evaluate  as measure with more samples, and quality/final
 """
 
 from __future__ import annotations
@@ -83,8 +91,7 @@ class Observation:
     def __init__(self, method: Method, data: Data, seed: int, sizes: Sizes | None = None) -> None:
         self.method, self.data, self.seed = method, data, seed
         self.sizes = sizes or Sizes()
-        self.sampler = method.sampler() or default_sampler()
-        self.temperature = float(getattr(self.sampler, "temperature", 1.0))
+        self._default_sampler = None if method.sampler() else default_sampler()
         images = data.is_image
         self.num_measured = self.sizes.image_num_measured if images else self.sizes.num_measured
         self.quality = Quality(data, self.num_measured)
@@ -97,6 +104,18 @@ class Observation:
         self._walk: Chains | None = None
         self._long_run: Tensor | None = None
         self._data_radius = float(data.train.flatten(1).norm(dim=1).max())
+
+    @property
+    def sampler(self) -> Sampler:
+        """The method's own as it stands, since its settings may follow a schedule."""
+        sampler = self.method.sampler() or self._default_sampler
+        assert sampler is not None
+        return sampler
+
+    @property
+    def temperature(self) -> float:
+        """T of exp(-E/T), which the sampler is after; 1 unless it says otherwise."""
+        return float(getattr(self.sampler, "temperature", 1.0))
 
     @cached_property
     def floors(self) -> dict[str, float]:
@@ -191,6 +210,7 @@ class Observation:
         modules = [part for top in (*self.method.modules(), energy) for part in top.modules()]
         modes = [(module, module.training) for module in modules]
         generator = generator_of(self.seed, step, tier, device=self.data.train.device)
+        paid = self.method.gradient_evaluations
         try:
             for module, _ in modes:
                 module.training = False
@@ -199,6 +219,7 @@ class Observation:
         finally:
             for module, training in modes:
                 module.training = training
+            self.method.gradient_evaluations = paid
 
     def _take_walk(self, look: Look) -> tuple[Chains, str]:
         """Chains as training runs them, on the energy as it stands, and their role.

@@ -87,6 +87,7 @@ class Small(Method):
         return Start(self.chains[torch.arange(num) % 64].clone(), True, 3)
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
+        self.gradient_evaluations += 1  # as a method does that runs chains for it
         return self.chains[torch.randint(64, (num,), generator=generator)]
 
 

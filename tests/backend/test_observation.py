@@ -82,6 +82,7 @@ def weights_after(data: Data, looks: int, num_steps: int = 6) -> Iterator[Tensor
             observation.measure(step)
             observation.evaluate(step)
     assert torch.equal(before, torch.get_rng_state())
+    assert method.gradient_evaluations == 0
     yield from method.net.state_dict().values()
     yield method.chains
     yield method.generator.get_state()
