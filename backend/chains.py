@@ -123,7 +123,7 @@ def diagnose(chains: Chains) -> Diagnostics:
     path = torch.stack([position.flatten(1) for position in chains.path], 1)
     if path.shape[2] > MAX_FIGURES:
         shape = (path.shape[2], MAX_FIGURES)
-        path = path @ torch.randn(shape, generator=generator_of(0)).to(path)
+        path = path @ torch.randn(shape, generator=generator_of("projections")).to(path)
     figures = torch.cat([energies[:, :, None], path], 2).double().cpu()
     moves = figures.flatten(0, 1).std(0) > 0
     if not figures.isfinite().all() or not moves[0]:

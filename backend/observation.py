@@ -121,7 +121,7 @@ class Observation:
     def floors(self) -> dict[str, float]:
         """Figures of fresh real data, at the number of samples that `measure` takes."""
         device = self.data.train.device
-        return self.quality.floors(generator_of(self.seed, 0, BEGIN, device=device))
+        return self.quality.floors(generator_of("look", self.seed, 0, BEGIN, device=device))
 
     # ------------------------------------------------------------------ the four looks
 
@@ -209,7 +209,7 @@ class Observation:
         energy = self.method.energy()
         modules = [part for top in (*self.method.modules(), energy) for part in top.modules()]
         modes = [(module, module.training) for module in modules]
-        generator = generator_of(self.seed, step, tier, device=self.data.train.device)
+        generator = generator_of("look", self.seed, step, tier, device=self.data.train.device)
         paid = self.method.gradient_evaluations
         try:
             for module, _ in modes:

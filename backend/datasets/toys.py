@@ -34,8 +34,8 @@ class Toy(Dataset):
 
     def load(self) -> Data:
         target = self.target()
-        x = target.draw(self.config.num, generator_of(self.config.seed, 0))
-        held_out = target.draw(self.config.num_held_out, generator_of(self.config.seed, 1))
+        x = target.draw(self.config.num, generator_of("data", self.config.seed, 0))
+        held_out = target.draw(self.config.num_held_out, generator_of("data", self.config.seed, 1))
         mean, scale = x.mean(0), x.std(0)
         z = (x - mean) / scale
         low, high = noise_box(z)

@@ -43,7 +43,7 @@ class Quality:
             "energy_distance": lambda: energy_distance(x, self.reference),
             "mmd": lambda: mmd(x, self.reference, self.widths),
             "sliced_wasserstein": lambda: sliced_wasserstein(
-                x, self.reference, generator_of(0, device=x.device), NUM_PROJECTIONS
+                x, self.reference, generator_of("projections", device=x.device), NUM_PROJECTIONS
             ),
         }
         if data.modes is not None and data.mode_sd is not None:
