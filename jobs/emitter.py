@@ -40,6 +40,10 @@ class Publisher(Protocol):
 class CannotWrite(BasinError):
     """The run's files cannot be written."""
 
+    @classmethod
+    def of(cls, error: OSError) -> CannotWrite:
+        return cls(f"The run's files cannot be written: {error.strerror or error}.")
+
 
 class _Block(NamedTuple):
     paths: list[str]
@@ -97,8 +101,7 @@ class Emitter:
     def check(self) -> None:
         """Raises CannotWrite when the last write failed."""
         if self._error is not None:
-            reason = self._error.strerror or str(self._error)
-            raise CannotWrite(f"The run's files cannot be written: {reason}.") from self._error
+            raise CannotWrite.of(self._error) from self._error
 
     def flush(self) -> None:
         """Write what waits, now, in the caller's thread. Raises CannotWrite."""

@@ -1,0 +1,47 @@
+"""Block: scalars of many steps on the device, copied to the host once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+class Block:
+    """A preallocated (rows, paths) tensor that steps write into and a flush empties."""
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.num_rows, self.device = rows, device
+        self.paths: list[str] = []
+        self.count = 0
+        self._values = torch.empty(0)
+        self._rows: list[Tensor] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self.count == self.num_rows
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Write one row of 0-d tensors; nothing leaves the device. Raises ValueError when the
+        paths are not those of the first row."""
+        paths = list(values)
+        if paths != self.paths:
+            self._set_up(paths)
+        with torch.no_grad():
+            torch.stack(tuple(values.values()), out=self._rows[self.count])
+        self.count += 1
+
+    def _set_up(self, paths: list[str]) -> None:
+        if self.paths:
+            changed = sorted(set(paths) ^ set(self.paths)) or "their order"
+            raise ValueError(f"`step` must return the same paths every time; changed: {changed}")
+        self.paths = paths
+        self._values = torch.empty(self.num_rows, len(paths), device=self.device)
+        self._rows = list(self._values)
+
+    def take(self) -> npt.NDArray[np.float32]:
+        """The rows written since the last time, (rows, paths), on the host."""
+        rows = self._values[: self.count].to("cpu", copy=True).numpy()
+        self.count = 0
+        return rows

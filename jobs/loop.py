@@ -1,0 +1,386 @@
+"""The loop: seeds, steps, watches, guards, checkpoints and resumes every method, the same for all.
+
+A run costs what its training costs; looking and checkpoints are outside the stopwatch. Scalars
+stay on the device until a flush copies a block of them to the host, where the guard reads it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput, BasinError, Diverged
+from backend.events import Cost
+from backend.method import Method
+from backend.spec import RunSpec
+from jobs import outcome, state
+from jobs.block import Block
+from jobs.emitter import CannotWrite, Emitter, Publisher
+from jobs.guard import breach
+from jobs.heartbeat import Heartbeat
+from jobs.looking import Looking, Observer, Tier
+from jobs.meter import Counter, Stopwatch, joule_counter
+from jobs.outcome import Asked, Outcome
+from jobs.pace import Cadence, fraction_used
+from jobs.prepare import LoadEnergy, Prepared, check_checkpoint, find_device, prepare
+from jobs.run_directory import RunDirectory
+from jobs.series import RESUMED
+from jobs.status import Status, hostname
+from jobs.telling import Telling
+
+Observe = Callable[[Prepared], Observer | None]
+_NEARLY_ONE = float(np.nextafter(1.0, 0.0))
+
+
+def observe_all(prepared: Prepared) -> Observer:
+    """The observer of every run."""
+    from backend.observation import Observation
+
+    return Observation(prepared.method, prepared.data, prepared.spec.seed)
+
+
+def run(
+    directory: RunDirectory,
+    *,
+    load_energy: LoadEnergy | None = None,
+    publisher: Publisher | None = None,
+    observe: Observe = observe_all,
+    cadence: Cadence | None = None,
+) -> Status:
+    """Run or resume what a directory's spec says, to its end; returns how it ended.
+
+    Whatever goes wrong in the run is in the status. Raises OSError when not even that can be
+    written.
+    """
+    return _Loop(directory, load_energy, publisher, observe, cadence or Cadence()).run()
+
+
+class _Loop:
+    """One attempt at a run."""
+
+    prepared: Prepared
+    method: Method
+    spec: RunSpec
+    block: Block
+    counter: Counter | None
+    stopwatch: Stopwatch
+    emitter: Emitter
+    telling: Telling
+    looking: Looking
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        load_energy: LoadEnergy | None,
+        publisher: Publisher | None,
+        observe: Observe,
+        cadence: Cadence,
+    ) -> None:
+        self.directory, self.load_energy, self.publisher = directory, load_energy, publisher
+        self.observe, self.cadence = observe, cadence
+        self.beat = Heartbeat(directory, publisher)
+        self.step = 0
+        self.last = Cost()
+        """at the end of the last flush"""
+        self.saved: int | None = None
+        """step of the newest checkpoint"""
+        self.first_gradients = 0
+        """∇E evaluations at the first row of the block"""
+        self.next_flush = self.next_checkpoint = 0.0
+
+    # ------------------------------------------------------------------ from start to end
+
+    def run(self) -> Status:
+        earlier = self._announce()
+        self.beat.start()
+        try:
+            ended = self._attempt(earlier)
+        finally:
+            self.beat.stop()
+        self.directory.clear_request()
+        return self.directory.write_status(
+            status=ended.status, reason=ended.reason, problem=ended.problem, ended=time.time(),
+            seconds_left=None, **self._facts(),
+        )  # fmt: skip
+
+    def _announce(self) -> int:
+        """Say that the run is on; returns the number of earlier attempts."""
+        before = self.directory.written_status()
+        self.saved = before.checkpoint_step
+        self.directory.write_status(
+            status="running", attempt=before.attempt + 1, host=hostname(), pid=os.getpid(),
+            worker=os.environ.get("BASIN_WORKER") or before.worker,
+            started=before.started or time.time(), ended=None, reason="", problem=None, alarms=[],
+        )  # fmt: skip
+        return before.attempt
+
+    def _attempt(self, earlier: int) -> Outcome:
+        try:
+            if self.beat.word:
+                return outcome.asked_before(self.beat.word)
+            self._set_up()
+            self._resume(earlier)
+        except Exception as error:
+            self._close_publisher()
+            if not isinstance(error, BasinError):
+                self.directory.write_trace(traceback.format_exc())
+            return outcome.failed_before(error)
+        try:
+            ended = self._outcome()
+            self.emitter.text("run/ended", ended.reason or "Finished.", self.last, ended.level)
+        except CannotWrite as error:
+            ended = outcome.failed(error, self.last.step, self.saved)
+        try:
+            self.emitter.close()
+            self.directory.compact()
+        except (CannotWrite, OSError) as error:
+            ended = outcome.failed(error, self.last.step, self.saved)
+        return ended
+
+    def _outcome(self) -> Outcome:
+        """Train, and turn whatever ends it into words. Raises CannotWrite."""
+        try:
+            return self._trained()
+        except Diverged as error:
+            return outcome.diverged(error, self.saved)
+        except CannotWrite:
+            raise
+        except Exception as error:
+            self.directory.write_trace(traceback.format_exc())
+            return outcome.failed(error, self.step, self.saved)
+
+    def _trained(self) -> Outcome:
+        """Train to the end of the budget, or until somebody asks for an end."""
+        try:
+            self._train()
+        except Asked as asked:
+            self._flush()
+            self.stopwatch.stop()
+            self._checkpoint()
+            return outcome.ended_by(asked.word, self.step, self.beat.redis_was_away)
+        self._finish()
+        return Outcome("finished")
+
+    def _close_publisher(self) -> None:
+        if self.publisher is not None:
+            self.publisher.close()
+
+    # ------------------------------------------------------------------ set-up and resume
+
+    def _set_up(self) -> None:
+        spec = self.directory.spec()
+        device = find_device(spec.device)
+        self.prepared = prepare(spec, device, self.load_energy)
+        self.spec, self.method = self.prepared.spec, self.prepared.method
+        self.counter = joule_counter(device)
+        if self.spec.budget.joules and self.counter is None:
+            raise BadInput.at(
+                "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
+            )
+        self.stopwatch = Stopwatch(self.counter, joules=0.0)
+        self.block = Block(self.cadence.flush_rows, device)
+        self.directory.write_spec(self.spec)
+
+    def _resume(self, earlier: int) -> None:
+        """Take up the newest checkpoint, if any, and open the log and the eyes."""
+        reached, observed = 0, 0.0
+        if earlier:
+            reached = self._last_logged_step()
+            if self.directory.checkpoints():
+                observed = self._load()
+            self.directory.compact()
+            self.directory.void_after(self.step)
+        self.saved = self.step or None
+        self.emitter = Emitter(self.directory, self.publisher)
+        if earlier:
+            again = max(reached - self.step, 0)
+            message = f"Resumed from step {self.step:,}; {again:,} steps recomputed."
+            self.emitter.text(RESUMED, message, self.last)
+        self.telling = Telling(self.emitter, self.method.headline)
+        self.looking = self._eyes(observed)
+
+    def _last_logged_step(self) -> int:
+        return max((int(s.step[-1]) for s in self.directory.scalars().values()), default=0)
+
+    def _load(self) -> float:
+        """Restore the newest checkpoint; returns the seconds spent on looking before it.
+
+        Raises BadInput for another method's checkpoint, NotAvailable for one that does not fit.
+        """
+        found = self.directory.load_checkpoint()
+        check_checkpoint(found.meta, self.spec.method)
+        state.restore(self.method, found.tensors, found.meta["state"], self.prepared.device)
+        self.last = Cost(*found.meta["cost"])
+        self.step = self.last.step
+        self.stopwatch = Stopwatch(self.counter, self.last.seconds, self.last.joules)
+        return float(found.meta["observe_seconds"])
+
+    def _eyes(self, observed: float) -> Looking:
+        observer = self.observe(self.prepared)
+        if observer is None:
+            return Looking(self.method, None, [], observed)
+        cadence, now = self.cadence, time.monotonic()
+        watch = Tier("watch", observer.watch, cadence.watch_seconds, cadence.watch_steps,
+                     cadence.watch_share)  # fmt: skip
+        measure = Tier("measure", observer.measure, cadence.measure_seconds, cadence.measure_steps,
+                       cadence.measure_share, next_time=now + cadence.measure_seconds)  # fmt: skip
+        return Looking(self.method, observer, [watch, measure], observed)
+
+    # ------------------------------------------------------------------ training
+
+    def _train(self) -> None:
+        """Step until the budget is used. Raises Asked, Diverged, CannotWrite."""
+        begun = self.looking.begin()
+        if self.step == 0:  # a resumed run has said it before
+            self.telling.say(begun, self.last)
+        self._look()
+        budget, cadence = self.spec.budget, self.cadence
+        started = time.monotonic()
+        self.next_flush = started + cadence.flush_seconds
+        self.next_checkpoint = started + cadence.first_checkpoint
+        self.stopwatch.start()
+        while (fraction := fraction_used(budget, self._cost_now())) < 1.0:
+            if self.beat.word:
+                raise Asked(self.beat.word)
+            self.block.add(self.method.step(min(fraction, _NEARLY_ONE)))
+            self.step += 1
+            if self.block.count == 1:
+                self.first_gradients = self.method.gradient_evaluations
+            now = time.monotonic()
+            looks, saves = self.looking.is_due(self.step, now), now >= self.next_checkpoint
+            if looks or saves or now >= self.next_flush or self.block.is_full:
+                self._flush()
+            if looks or saves:
+                self.stopwatch.stop()
+                if looks:
+                    self._look()
+                if saves:
+                    self._checkpoint(time.monotonic() - started)
+                self.stopwatch.start()
+
+    def _cost_now(self) -> Cost:
+        """The cost of the present moment; joules are those of the last flush."""
+        gradients = self.method.gradient_evaluations
+        return Cost(self.step, gradients, self.stopwatch.seconds, self.last.joules)
+
+    def _flush(self) -> None:
+        """Copy the block to the host, look it over and hand it to the emitter.
+
+        Raises Diverged, CannotWrite.
+        """
+        self.next_flush = time.monotonic() + self.cadence.flush_seconds
+        if self.block.count:
+            values = self.block.take()
+            end = self._cost_now()._replace(joules=self.stopwatch.joules)
+            found = breach(self.block.paths, values)
+            rows = len(values) if found is None else found.row + 1
+            first = self._cost_of_row(1, len(values), end)
+            last = self._cost_of_row(rows, len(values), end)
+            self.telling.rows(self.block.paths, values[:rows], first, last)
+            self.last, self.step = last, last.step
+            if found is not None:
+                raise found.error(last.step)
+            self._check_budget()
+        self.emitter.check()
+        self.beat.check()
+        self.beat.tell(**self._facts())
+
+    def _cost_of_row(self, row: int, num_rows: int, end: Cost) -> Cost:
+        """The cost after row 1, 2, ... of a block, the rows evenly spread in time."""
+        if row == num_rows:
+            return end
+        before, share = self.last, row / num_rows
+        joules = None
+        if before.joules is not None and end.joules is not None:
+            joules = before.joules + share * (end.joules - before.joules)
+        gradients = end.gradients - self.first_gradients
+        along = (row - 1) / (num_rows - 1)
+        return Cost(
+            before.step + row,
+            self.first_gradients + round(along * gradients),
+            before.seconds + share * (end.seconds - before.seconds),
+            joules,
+        )
+
+    def _check_budget(self) -> None:
+        budget = self.spec.budget
+        if budget.gradients and not self.last.gradients and not (budget.steps or budget.seconds):
+            raise BadInput.at(
+                "budget.gradients",
+                "this method evaluates no gradient in x, so it would never end. Give steps or "
+                "seconds.",
+            )
+
+    def _checkpoint(self, elapsed: float = math.inf) -> None:
+        """Write a checkpoint of the present step. Only after a flush, when the guard has seen all.
+
+        Raises CannotWrite.
+        """
+        start = time.monotonic()
+        if self.saved != self.step:
+            tensors, tree = state.collect(self.method)
+            meta = {
+                "method": self.spec.method,
+                "config": self.prepared.config.model_dump(mode="json"),
+                "cost": list(self.last),
+                "observe_seconds": self.looking.seconds,
+                "state": tree,
+            }
+            try:
+                self.directory.save_checkpoint(self.step, tensors, meta)
+                self.directory.sync()
+            except OSError as error:
+                raise CannotWrite.of(error) from error
+            self.saved = self.step
+        now, cadence = time.monotonic(), self.cadence
+        rest = min(max(elapsed, cadence.first_checkpoint), cadence.checkpoint_seconds)
+        self.next_checkpoint = now + max(rest, (now - start) / cadence.checkpoint_share)
+        self.beat.tell(**self._facts())
+
+    def _finish(self) -> None:
+        """The last checkpoint, the last look and the final figures."""
+        self._flush()
+        self.stopwatch.stop()
+        self._checkpoint()
+        observer = self.looking.observer
+        if observer is None:
+            return
+        self.telling.say(self.looking.once("watch", lambda: observer.watch(self.step)), self.last)
+        figures, events, samples = self.looking.timed(lambda: observer.evaluate(self.step))
+        self.telling.say(events, self.last)
+        self.telling.note(figures, figures.values())
+        self.directory.write_metrics(figures)
+        self.directory.save_samples("final", samples)
+
+    # ------------------------------------------------------------------ looking and the status
+
+    def _look(self) -> None:
+        self.telling.say(self.looking.look(self.step), self.last)
+        if self.looking.trace:
+            self.directory.write_trace(self.looking.trace)
+            self.looking.trace = ""
+
+    def _facts(self) -> dict[str, Any]:
+        """Fields of the status that follow the run."""
+        if not hasattr(self, "looking"):
+            return {}
+        return {
+            "step": self.step,
+            "fraction": min(fraction_used(self.spec.budget, self.last), 1.0),
+            "gradients": self.last.gradients,
+            "seconds": self.last.seconds,
+            "joules": self.last.joules,
+            "joules_source": self.stopwatch.source,
+            "observe_seconds": self.looking.seconds,
+            "checkpoint_step": self.saved,
+            "headline": self.telling.headline(),
+            "alarms": self.telling.alarms(),
+            "budget": self.spec.budget.model_dump(exclude_none=True),
+            "device": str(self.prepared.device),
+        }

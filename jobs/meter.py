@@ -1,0 +1,116 @@
+"""Meter: wall seconds and joules of training alone.
+
+Joules come from counters of the hardware: NVML for an NVIDIA device (the device alone), RAPL for
+a CPU (the whole package, other work on it included). Where neither can be read they are unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+RAPL = Path("/sys/class/powercap")
+
+Counter = Callable[[], float]
+"""Joules since some moment in the past."""
+
+
+def joule_counter(device: torch.device) -> Counter | None:
+    """A counter of the device's energy, or None where there is none that can be read."""
+    return _nvml(device) if device.type == "cuda" else rapl(RAPL)
+
+
+def _nvml(device: torch.device) -> Counter | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        identity = str(torch.cuda.get_device_properties(device).uuid)
+        identity = identity if identity.startswith("GPU-") else f"GPU-{identity}"
+        handle = pynvml.nvmlDeviceGetHandleByUUID(identity)
+
+        def read() -> float:
+            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+
+        read()
+    except Exception:  # no driver, a device too old, a container that hides it: unknown all alike
+        return None
+    return read
+
+
+def rapl(folder: Path) -> Counter | None:
+    """The sum over CPU packages under `folder`, through the counters' overflow."""
+    packages = []
+    for path in sorted(folder.glob("intel-rapl:*")):
+        if path.name.count(":") != 1:
+            continue  # a part of a package, counted in it
+        try:
+            package = _Package(path)
+            package.read()
+        except (OSError, ValueError):
+            return None
+        packages.append(package)
+    if not packages:
+        return None
+    return lambda: sum(package.read() for package in packages)
+
+
+class _Package:
+    """One counter in microjoules, which starts over at its range."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path / "energy_uj"
+        self._range = int((path / "max_energy_range_uj").read_text())
+        self._last = int(self._file.read_text())
+        self._total = 0
+
+    def read(self) -> float:
+        now = int(self._file.read_text())
+        self._total += (now - self._last) % (self._range + 1)
+        self._last = now
+        return self._total / 1e6
+
+
+class Stopwatch:
+    """Seconds and joules while it runs; what an earlier attempt spent comes first."""
+
+    def __init__(
+        self, counter: Counter | None, seconds: float = 0.0, joules: float | None = None
+    ) -> None:
+        self._counter = counter
+        self._seconds, self._joules = seconds, joules
+        self._since: float | None = None
+        self._joules_at = 0.0
+
+    def start(self) -> None:
+        if self._since is None:
+            self._since = time.perf_counter()
+            if self._counter is not None:
+                self._joules_at = self._counter()
+
+    def stop(self) -> None:
+        if self._since is not None:
+            self._seconds, self._joules = self.seconds, self.joules
+            self._since = None
+
+    @property
+    def seconds(self) -> float:
+        if self._since is None:
+            return self._seconds
+        return self._seconds + time.perf_counter() - self._since
+
+    @property
+    def joules(self) -> float | None:
+        """None where nothing measures them, or did not in an earlier attempt."""
+        if self._joules is None or self._counter is None:
+            return None
+        if self._since is None:
+            return self._joules
+        return self._joules + self._counter() - self._joules_at
+
+    @property
+    def source(self) -> str | None:
+        return None if self._counter is None or self._joules is None else "counter"

@@ -1,0 +1,95 @@
+"""Outcome: how an attempt at a run ended, in the words its status shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import BadInput, BasinError, Diverged
+
+BEFORE = "Failed before the first step: "
+
+
+class Asked(Exception):
+    """Somebody wants the run to end: stop, pause, or its worker is gone."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A status word, one or two sentences, and for failures the figures behind them."""
+
+    status: str
+    reason: str = ""
+    problem: dict[str, Any] | None = None
+
+    @property
+    def level(self) -> str:
+        """How loudly to say it."""
+        return "alarm" if self.status in ("failed", "diverged") else "info"
+
+
+def asked_before(word: str) -> Outcome:
+    return Outcome("paused" if word == "pause" else "stopped", "Ended before the first step.")
+
+
+def ended_by(word: str, step: int, redis_was_away: bool) -> Outcome:
+    """For a run that stopped as it was asked, a checkpoint written."""
+    if word == "stop":
+        return Outcome("stopped", f"Stopped on request at step {step:,}.")
+    if word == "pause":
+        return Outcome("paused", f"Paused on request at step {step:,}.")
+    kept = f"It can resume from step {step:,}."
+    if redis_was_away:
+        return Outcome("stopped", f"Its worker ended when Redis went away. {kept}")
+    return Outcome("lost", f"The worker that ran it was killed. {kept}")
+
+
+def failed_before(error: Exception) -> Outcome:
+    """For whatever is wrong before training: the field and what to do about it."""
+    if isinstance(error, BadInput):
+        problem = error.problems[0] if error.problems else None
+        found = problem and {"field": problem.field, "message": problem.message}
+        return Outcome("failed", BEFORE + "; ".join(map(str, error.problems)), found or None)
+    message = sentence(error)
+    return Outcome("failed", BEFORE + message, {"field": "", "message": message})
+
+
+def failed(error: Exception, step: int, checkpoint: int | None) -> Outcome:
+    message = sentence(error)
+    reason = f"Failed after step {step:,}: {message} {_kept(checkpoint)}"
+    return Outcome("failed", reason, {"field": "", "message": message, "step": step})
+
+
+def diverged(error: Diverged, checkpoint: int | None) -> Outcome:
+    reason = str(error)
+    if not math.isfinite(error.value):
+        reason = f"Diverged at step {error.step}. {error.what} is no finite number any more."
+    if checkpoint is None:
+        reason += " There is no checkpoint from before."
+    else:
+        reason += f" The last good checkpoint is of step {checkpoint:,}."
+    problem = {
+        "what": error.what,
+        "value": error.value if math.isfinite(error.value) else None,
+        "bound": error.bound if math.isfinite(error.bound) else None,
+        "step": error.step,
+    }
+    return Outcome("diverged", reason, problem)
+
+
+def sentence(error: Exception) -> str:
+    """The first line of an error's message, with its type unless Basin raised it on purpose."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    text = first if isinstance(error, BasinError) else f"{type(error).__name__}: {first}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def _kept(checkpoint: int | None) -> str:
+    if checkpoint is None:
+        return "There is no checkpoint."
+    return f"It can resume from step {checkpoint:,}."

@@ -1,0 +1,46 @@
+"""Pace: how often the loop does what, and how far a run has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.events import Cost
+from backend.spec import Budget
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often the loop does what. What is due by steps comes in addition to what time asks."""
+
+    flush_seconds: float = 0.1
+    flush_rows: int = 1024
+    watch_seconds: float = 0.33
+    watch_share: float = 0.06
+    """of the run's time; with `measure_share` a tenth"""
+    watch_steps: int | None = None
+    measure_seconds: float = 3.0
+    measure_share: float = 0.04
+    measure_steps: int | None = None
+    first_checkpoint: float = 2.0
+    """seconds after the start; the next ones lie ever further apart, up to `checkpoint_seconds`"""
+    checkpoint_seconds: float = 20.0
+    checkpoint_share: float = 0.03
+    """of the run's time, for methods whose state is large"""
+
+
+def fraction_used(budget: Budget, cost: Cost) -> float:
+    """The largest share of a limit used so far; the run ends at 1.
+
+    >>> fraction_used(Budget(steps=100, seconds=10), Cost(step=20, seconds=5.0))
+    0.5
+    """
+    shares = [0.0]
+    if budget.steps:
+        shares.append(cost.step / budget.steps)
+    if budget.gradients:
+        shares.append(cost.gradients / budget.gradients)
+    if budget.seconds:
+        shares.append(cost.seconds / budget.seconds)
+    if budget.joules and cost.joules is not None:
+        shares.append(cost.joules / budget.joules)
+    return max(shares)

@@ -1,0 +1,88 @@
+"""From a RunSpec to a method that is set up on its device, with its data. Imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from backend import catalogue
+from backend.config import Config
+from backend.data import Data
+from backend.energy import Energy
+from backend.errors import BadInput, Problem
+from backend.method import Method, Task
+from backend.randomness import generator_of
+from backend.spec import RunSpec
+
+LoadEnergy = Callable[[str], Energy]
+"""A trained run's energy by run id, on the CPU."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A method ready for its first step."""
+
+    spec: RunSpec
+    """with the preset's budget where it gave none"""
+    config: Config
+    method: Method
+    data: Data
+    """on the device"""
+    device: torch.device
+
+
+def prepare(spec: RunSpec, device: torch.device, load_energy: LoadEnergy | None) -> Prepared:
+    """Find, check and set up everything a RunSpec names. Raises BadInput with all that is wrong."""
+    resolved = catalogue.resolve(spec)
+    data = resolved.dataset.load()
+    found = resolved.method.problems(resolved.config, data)
+    if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
+        raise BadInput(*problems)
+    data = data.to(device)
+    task = Task(
+        data=data,
+        device=device,
+        generator=generator_of(spec.seed, device=device),
+        precision=getattr(torch, spec.precision),
+        load_energy=None if load_energy is None else lambda run_id: load_energy(run_id).to(device),
+    )
+    method = resolved.method(resolved.config, task)
+    return Prepared(resolved.spec, resolved.config, method, data, device)
+
+
+def spec_field(name: str) -> str:
+    """A field as a RunSpec knows it: a method names its own ones without the `config` before."""
+    return name if name.split(".")[0] in RunSpec.model_fields else f"config.{name}"
+
+
+def check_checkpoint(meta: dict[str, Any], method: str) -> None:
+    """Raises BadInput when a checkpoint was written by another method."""
+    if meta.get("method") != method:
+        raise BadInput.at(
+            "run", f"its checkpoint is of the method `{meta.get('method')}`, not `{method}`."
+        )
+
+
+def find_device(name: str) -> torch.device:
+    """The device a RunSpec asks for. Raises BadInput for one that is not here.
+
+    A worker shows its process one device alone, whichever number the spec gave it.
+    """
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        name = "cuda" if visible else "cpu"
+    device = torch.device(name)
+    if device.type == "cpu":
+        torch.set_num_threads(int(os.environ.get("BASIN_THREADS", "1")))
+        return device
+    index = device.index or 0
+    if visible and "BASIN_WORKER" in os.environ:
+        index = 0
+    if index >= visible:
+        here = ", ".join(f"cuda:{number}" for number in range(visible)) or "no NVIDIA device"
+        raise BadInput.at("device", f"`{name}` is not here; found {here}. Use `auto` or `cpu`.")
+    return torch.device("cuda", index)

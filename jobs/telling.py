@@ -1,0 +1,62 @@
+"""Telling: events on their way to the emitter, and what the status repeats of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.events import Cost, Event, Scalar, Text
+from jobs.emitter import Emitter
+
+_MOST_ALARMS = 20
+
+
+class Telling:
+    """Keeps the last value of every scalar and the alarms, the newest last."""
+
+    def __init__(self, emitter: Emitter, headline: Sequence[str]) -> None:
+        self.emitter, self._charts = emitter, headline
+        self._figures: dict[str, float] = {}
+        self._alarms: dict[str, dict[str, Any]] = {}
+
+    def say(self, events: Iterable[Event], cost: Cost) -> None:
+        """Emit events at a cost, their scalars as one row. Raises CannotWrite."""
+        scalars: dict[str, float] = {}
+        for event in events:
+            if isinstance(event, Scalar):
+                scalars[event.path] = event.value
+                continue
+            self.emitter.event(event, cost)
+            if isinstance(event, Text) and event.level != "info":
+                self._alarms.pop(event.path, None)
+                alarm = {"path": event.path, "message": event.message, "step": cost.step}
+                self._alarms[event.path] = alarm
+        if scalars:
+            row = np.array([list(scalars.values())], np.float32)
+            self.rows(list(scalars), row, cost, cost)
+
+    def rows(
+        self, paths: list[str], values: npt.NDArray[np.float32], first: Cost, last: Cost
+    ) -> None:
+        """Emit rows of scalars, `values` (rows, paths). Raises CannotWrite."""
+        self.emitter.scalars(paths, values, first, last)
+        self.note(paths, values[-1].tolist())
+
+    def note(self, paths: Iterable[str], values: Iterable[float]) -> None:
+        """Figures for the headline that are not drawn as curves."""
+        self._figures.update(zip(paths, values, strict=True))
+
+    def alarms(self) -> list[dict[str, Any]]:
+        return list(self._alarms.values())[-_MOST_ALARMS:]
+
+    def headline(self) -> dict[str, Any] | None:
+        """The first of the method's headline figures that has a value."""
+        for chart in self._charts:
+            for path in (chart, f"{chart}/long_run", f"{chart}/train_time"):
+                if math.isfinite(value := self._figures.get(path, math.nan)):
+                    return {"path": path, "value": value}
+        return None
