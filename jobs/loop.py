@@ -146,14 +146,16 @@ class _Loop:
     def _outcome(self) -> Outcome:
         """Train, and turn whatever ends it into words. Raises CannotWrite."""
         try:
-            return self._trained()
+            try:
+                return self._trained()
+            except (Diverged, CannotWrite):
+                raise
+            except Exception as error:
+                self.directory.write_trace(traceback.format_exc())
+                self._flush()  # what led up to it; if the run had run away, that is the cause
+                return outcome.failed(error, self.step, self.saved)
         except Diverged as error:
             return outcome.diverged(error, self.saved)
-        except CannotWrite:
-            raise
-        except Exception as error:
-            self.directory.write_trace(traceback.format_exc())
-            return outcome.failed(error, self.step, self.saved)
 
     def _trained(self) -> Outcome:
         """Train to the end of the budget, or until somebody asks for an end."""
@@ -184,6 +186,7 @@ class _Loop:
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
             )
         self.stopwatch = Stopwatch(self.counter, joules=0.0)
+        self.last = Cost(joules=self.stopwatch.joules)
         self.block = Block(self.cadence.flush_rows, device)
         self.directory.write_spec(self.spec)
 
@@ -334,6 +337,7 @@ class _Loop:
             }
             try:
                 self.directory.save_checkpoint(self.step, tensors, meta)
+                self.directory.write_status(checkpoint_step=self.step)
                 self.directory.sync()
             except OSError as error:
                 raise CannotWrite.of(error) from error

@@ -77,15 +77,18 @@ def _is_stateful(value: Any) -> bool:
 class _Writer:
     def __init__(self, given: list[Tensor]) -> None:
         self.tensors: dict[str, Tensor] = {}
-        self._seen: dict[int, Any] = {id(tensor): tensor for tensor in given}
+        self._seen: dict[int, tuple[Any, str | None]] = {id(item): (item, None) for item in given}
 
     def described(self, name: str, value: Any) -> dict[str, Any]:
         """The JSON node of a value; its tensors go into `tensors` under `name`."""
         if isinstance(value, _PLAIN):
             return {"is": "plain", "value": value}
-        if isinstance(value, _GIVEN) or id(value) in self._seen:
+        if isinstance(value, _GIVEN):
             return {"is": "left"}
-        self._seen[id(value)] = value
+        if id(value) in self._seen:
+            earlier = self._seen[id(value)][1]
+            return {"is": "left"} if earlier is None else {"is": "same", "as": earlier}
+        self._seen[id(value)] = (value, name)
         if isinstance(value, Tensor):
             self.tensors[name] = _copied(value)
             return {"is": "tensor", "grad": value.requires_grad}
@@ -97,7 +100,7 @@ class _Writer:
             self.tensors.update({_name(name, key): _copied(held[key]) for key in held})
             return {"is": "module", "names": list(held), "training": value.training}
         if _is_stateful(value):
-            return {"is": "stateful", "value": self.described(name, value.state_dict())}
+            return {"is": "stateful", "value": self._described_container(name, value.state_dict())}
         return self._described_container(name, value)
 
     def _described_container(self, name: str, value: Any) -> dict[str, Any]:
@@ -124,11 +127,22 @@ def _copied(value: Tensor) -> Tensor:
 
 
 class _Reader:
-    def __init__(self, tensors: dict[str, Tensor], device: torch.device) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], device: torch.device, values: dict[str, Any] | None = None
+    ) -> None:
         self.tensors, self.device = tensors, device
+        self._values = {} if values is None else values
 
     def filled(self, name: str, old: Any, node: dict[str, Any]) -> Any:
         """The value of a node: `old` itself where it can be filled, else a new one."""
+        if node["is"] == "same":
+            return self._values[node["as"]]
+        self._values[name] = old  # for what refers back to it from within
+        value = self._filled(name, old, node)
+        self._values[name] = value
+        return value
+
+    def _filled(self, name: str, old: Any, node: dict[str, Any]) -> Any:
         kind = node["is"]
         if kind == "left":
             return old
@@ -142,8 +156,8 @@ class _Reader:
         if kind == "module":
             return self._module(name, old, node)
         if kind == "stateful":
-            state = _Reader(self.tensors, torch.device("cpu")).filled(name, None, node["value"])
-            old.load_state_dict(state)
+            reader = _Reader(self.tensors, torch.device("cpu"), self._values)
+            old.load_state_dict(reader._filled(name, None, node["value"]))
             return old
         if kind == "object":
             for key, item in node["items"].items():
