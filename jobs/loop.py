@@ -134,7 +134,7 @@ class _Loop:
         try:
             ended = self._outcome()
             self.emitter.text("run/ended", ended.reason or "Finished.", self.last, ended.level)
-        except CannotWrite as error:
+        except (CannotWrite, OSError) as error:
             ended = outcome.failed(error, self.last.step, self.saved)
         try:
             self.emitter.close()

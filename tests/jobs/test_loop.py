@@ -492,3 +492,52 @@ def test_points_of_another_shape_are_refused() -> None:
 def test_a_run_without_weights_is_not_available() -> None:
     with pytest.raises(NotAvailable, match="no trained weights"):
         trained.load_trained(tiny.make().id)
+
+
+def test_samples_follow_the_seed_and_the_sampler_asked_for() -> None:
+    run = tiny.make()
+    tiny.run(run)
+    first = trained.sample(run.id, num=50, num_steps=20, seed=1)
+    again = trained.sample(run.id, num=50, num_steps=20, seed=1)
+    other = trained.sample(run.id, num=50, num_steps=20, seed=2)
+    assert first.x.shape == (50, 2) and np.isfinite(first.x).all()
+    np.testing.assert_array_equal(first.x, again.x)
+    assert not np.array_equal(first.x, other.x)
+    np.testing.assert_allclose(first.energy, trained.energies(run.id, first.x), rtol=1e-4)
+    assert first.settings["sampler"] == {"kind": "walk", "step_size": 0.05}
+    smaller = trained.sample(run.id, num=50, num_steps=20, seed=1, sampler={"step_size": 0.01})
+    assert smaller.settings["sampler"] == {"kind": "walk", "step_size": 0.01}
+    assert not np.array_equal(first.x, smaller.x)
+
+
+def test_samples_are_kept_in_the_run_or_where_one_wants(tmp_path: Path) -> None:
+    run = tiny.make()
+    tiny.run(run)
+    answer = trained.sample_to_run(run.id, num=10, num_steps=5, seed=1)
+    assert answer["num"] == 10 and answer["file"] in [name for name, _ in run.files()]
+    drawn = trained.sample(run.id, num=10, num_steps=5, seed=1)
+    out = trained.save_samples(run, drawn, tmp_path / "s.npz")
+    for path in (out, run.path_of(answer["file"])):
+        with np.load(path, allow_pickle=False) as found:
+            np.testing.assert_array_equal(found["x"], drawn.x)
+            assert json.loads(str(found["settings"]))["seed"] == 1
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"num": 0}, "num"),
+        ({"num_steps": -1}, "num_steps"),
+        ({"sampler": {"kind": "unknown"}}, "sampler"),
+        ({"sampler": {"step_size": -1}}, "sampler.step_size"),
+        ({"colour": 1}, ""),
+    ],
+)
+def test_samples_that_cannot_be_drawn_leave_nothing(settings: dict[str, Any], field: str) -> None:
+    run = tiny.make()
+    tiny.run(run)
+    with pytest.raises(BadInput) as caught:
+        trained.sample_to_run(run.id, **{"num": 5, "num_steps": 1, "seed": 0, **settings})
+    assert caught.value.problems[0].field == field
+    assert not (run.path / "samples").exists()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from backend import catalogue
-from backend.config import Config, option
+from backend.config import Config, KindConfig, option
 from backend.data import Data
 from backend.energy import Energy, energy_and_gradient
 from backend.events import Event, Field, Scalar, Text
 from backend.method import Method, Preset, Task
-from backend.sampler import State
+from backend.sampler import Info, Sampler, State
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, loop
 from jobs.prepare import Prepared
@@ -58,6 +58,24 @@ class Memory:
     def __init__(self) -> None:
         self.positions: Tensor | None = None
         self.history: list[float] = []
+
+
+class WalkConfig(KindConfig):
+    kind: Literal["walk"] = "walk"
+    step_size: float = option(0.05, "Langevin step.", gt=0)
+
+
+class Walk(Sampler):
+    Config = WalkConfig
+    exact = False
+
+    def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
+        size = self.config.step_size
+        noise = torch.randn(state.position.shape, generator=generator)
+        position = state.position - size * state.gradient + (2 * size) ** 0.5 * noise
+        ones = torch.ones(len(position))
+        after = State(position, *energy_and_gradient(energy, position))
+        return after, Info(ones, ones.bool(), position, 1)
 
 
 class Tiny(Method):
@@ -127,6 +145,9 @@ class Tiny(Method):
     def energy(self) -> Energy:
         return self.average
 
+    def sampler(self) -> Sampler:
+        return Walk(WalkConfig())
+
 
 class Eyes:
     """Looks at a Tiny: everything a look might disturb, it uses."""
@@ -171,8 +192,9 @@ class Eyes:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `tiny` the one method there is."""
+    """Make `tiny` the one method and `walk` the one sampler there is."""
     monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": Tiny})
+    monkeypatch.setattr(catalogue, "samplers", lambda: {"walk": Walk})
 
 
 def make(steps: int = 30, **fields: Any) -> RunDirectory:
