@@ -33,7 +33,9 @@ from jobs.processes import PARENT
 
 _PATIENCE = 30.0
 """Seconds a worker waits for a Redis that is away: `basin up` restarts it in that time."""
-_PRELOAD = ("torch", "safetensors.torch", "backend.catalogue", "backend.method", "jobs.loop")
+_PRELOAD = ("torch", "safetensors.torch", "backend.method", "jobs.loop", "jobs.tasks")
+ALLOWED: tuple[str, ...] = ("jobs.tasks.",)
+"""What a job may call; the rest of Python is not at the service of whoever writes to Redis."""
 
 
 def serve(queue: str, device: str) -> None:
@@ -132,6 +134,12 @@ class BasinWorker(Worker):
         os.environ["BASIN_WORKER"] = self.name
         os.environ["CUDA_VISIBLE_DEVICES"] = devices.selector_of(self.device)
         super().main_work_horse(job, queue)
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        if not job.func_name.startswith(ALLOWED):
+            self.log.error("refused to call %s", job.func_name)
+            os._exit(1)
+        return bool(super().perform_job(job, queue))
 
     def monitor_work_horse(self, job: Job, queue: Queue) -> None:
         pid = self.horse_pid

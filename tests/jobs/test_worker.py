@@ -1,0 +1,205 @@
+"""The worker: torch imported before the fork and nothing computed, stopped by asking first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.spec import RunSpec
+from jobs import artifacts, store
+from jobs.processes import is_alive
+from tests.conftest import ROOT, RedisServer
+
+SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
+
+ALLOW_PROBES = """
+import sys
+from jobs import worker
+worker.ALLOWED += ("tests.jobs.probes.",)
+worker.serve(sys.argv[1], "cpu")
+"""
+
+
+def wait_for(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+class Started:
+    """A worker process and what it says about itself."""
+
+    def __init__(self, queue: str, log: Path, **environment: str) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", ALLOW_PROBES, queue],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        self.queue = store.queue(queue)
+        wait_for(lambda: self.about() is not None or self.process.poll() is not None, 60)
+        assert self.process.poll() is None, log.read_text()
+
+    def about(self) -> dict[str, Any] | None:
+        return next((w for w in store.workers() if w["pid"] == self.process.pid), None)
+
+    def ask(self, function: str, *arguments: Any, timeout: int = 60) -> Any:
+        job = self.queue.enqueue(f"tests.jobs.probes.{function}", *arguments, job_timeout=timeout)
+        result = wait_for(lambda: job.latest_result(timeout=2), timeout)
+        assert result.exc_string is None, result.exc_string
+        return result.return_value["value"]
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def quick(redis_url: str, tmp_path: Path) -> Iterator[Started]:
+    worker = Started("quick", tmp_path / "quick.log")
+    yield worker
+    worker.end()
+
+
+@pytest.fixture
+def train(redis_url: str, tmp_path: Path) -> Iterator[Started]:
+    worker = Started("train", tmp_path / "train.log", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    yield worker
+    worker.end()
+
+
+def test_nothing_is_computed_before_the_fork() -> None:
+    """Every torch operation of the imports would be seen by the dispatch mode."""
+    code = """
+import sys, torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+class Watch(TorchDispatchMode):
+    seen = []
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+from jobs import worker
+with Watch() as watch:
+    worker.preload()
+    assert watch.seen == [], watch.seen
+    torch.ones(2) + 1
+assert watch.seen, "the watch sees nothing"
+assert not torch.cuda.is_initialized()
+folders = ("backend.methods.", "backend.samplers.", "backend.datasets.")
+plug_ins = [name for name in sys.modules if name.startswith(folders)]
+assert plug_ins == [], plug_ins
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_job_can_use_torch_at_once(quick: Started) -> None:
+    answers = [quick.ask("torch_ready", time.time()) for _ in range(5)]
+    for answer in answers:
+        assert answer["loaded"], "torch was not imported before the fork"
+        assert answer["gradient"] == 1200
+        assert answer["threads"] == 1
+        assert answer["parent"] == str(quick.process.pid)
+        assert answer["visible"] == ""
+    # From being queued to the first figure out of torch; a bare fork needs 1.5 s.
+    assert min(answer["ready"] for answer in answers) < 0.1
+
+
+def test_every_thread_works_after_the_fork(train: Started) -> None:
+    """With work done in the parent this would hang for good."""
+    assert train.ask("torch_ready", time.time(), timeout=30)["threads"] == 2
+
+
+def test_says_what_it_is_and_what_it_does(quick: Started) -> None:
+    about = quick.about()
+    assert about is not None
+    assert (about["queue"], about["device"], about["alive"]) == ("quick", "cpu", True)
+    assert "core" in about["device_name"]
+    job = quick.queue.enqueue("tests.jobs.probes.sleep", 3, job_timeout=10)
+    wait_for(lambda: (quick.about() or {}).get("run") == job.id)
+
+
+def test_publishes_the_catalogue(quick: Started, basin_home: Path) -> None:
+    assert store.connect().exists(store.CATALOGUE)
+    assert (basin_home / "catalogue.json").exists()
+    assert "ring" in store.catalogue()["datasets"]
+
+
+def test_ends_when_told_and_leaves_the_list(quick: Started) -> None:
+    quick.process.send_signal(signal.SIGTERM)
+    assert quick.process.wait(10) == 0
+    assert store.workers() == []
+
+
+def test_survives_redis_for_a_while(quick: Started, redis_server: RedisServer) -> None:
+    redis_server.kill()
+    time.sleep(2)
+    redis_server.start()
+    assert quick.ask("torch_ready", time.time())["loaded"]
+    assert quick.process.poll() is None
+
+
+def test_a_training_outlives_redis_being_away(train: Started, redis_server: RedisServer) -> None:
+    job = train.queue.enqueue("tests.jobs.probes.sleep", 8, job_timeout=30)
+    wait_for(lambda: (train.about() or {}).get("run") == job.id)
+    redis_server.kill()
+    time.sleep(7)  # past the worker's next heartbeat for its job
+    redis_server.start()
+    wait_for(lambda: (train.about() or {"run": 1})["run"] is None)
+    assert train.process.poll() is None
+    assert train.ask("torch_ready", time.time())["loaded"]
+
+
+def test_a_process_that_dies_leaves_a_lost_run(train: Started) -> None:
+    directory = artifacts.create_run(SPEC)
+    train.queue.enqueue("tests.jobs.probes.die", job_id=directory.id)
+    status = wait_for(lambda: (s := directory.written_status()).status == "lost" and s, 10)
+    assert "ended without a word" in status.reason and status.ended is not None
+    assert train.process.poll() is None
+
+
+def test_a_killed_worker_is_noticed(train: Started) -> None:
+    train.end()
+    wait_for(lambda: all(not worker["alive"] for worker in store.workers()), 10)
+
+
+def test_only_tasks_are_run(quick: Started, tmp_path: Path) -> None:
+    """Whoever can write to Redis cannot have any function called."""
+    refused = quick.queue.enqueue("os.system", f"touch {tmp_path}/ran")
+    quick.queue.enqueue("jobs.tasks.no_such_function")
+    assert quick.ask("torch_ready", time.time())["loaded"]
+    assert refused.get_status() == "failed"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "cuda:x"])
+def test_a_device_that_is_not_here_is_refused(device: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "worker", "--queue", "train", "--device", device],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "device" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_is_alive_knows_zombies() -> None:
+    process = subprocess.Popen(["true"])
+    wait_for(lambda: not is_alive(process.pid))
+    process.wait()
