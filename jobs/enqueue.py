@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import redis
 from rq.exceptions import NoSuchJobError
@@ -215,8 +215,7 @@ def _wait(job: Job, timeout: float) -> dict[str, Any]:
         if result is None:
             continue
         if result.type.name == "SUCCESSFUL":
-            answer: dict[str, Any] = result.return_value
-            return answer
+            return cast(dict[str, Any], result.return_value)
         last = (result.exc_string or "no reason given").strip().splitlines()[-1]
         raise NotAvailable(f"The quick worker failed: {last}")
     with contextlib.suppress(Exception):

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 import signal
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
-from backend import catalogue
-from backend.catalogue import Resolved
 from backend.config import Config
 from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
-from backend.method import Task
+from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
 from jobs import artifacts, enqueue, store
+from jobs.prepare import Prepared, prepare
 
 TIMING_SECONDS = 0.3
 """How long a check may train to learn what a step costs."""
@@ -73,46 +72,27 @@ def _plain(problems: list[Problem]) -> list[dict[str, str]]:
     return [{"field": problem.field, "message": problem.message} for problem in problems]
 
 
-@dataclass(frozen=True)
-class Examined:
-    """A RunSpec that can run, with its data."""
+def examine(spec: RunSpec) -> Prepared:
+    """The method set up on the CPU with its data: everything that can be known to be wrong before
+    a run starts. Raises BadInput with all of it, NotAvailable for a run that is not there."""
+    from jobs import trained
 
-    resolved: Resolved
-    data: Data
-
-
-def examine(spec: RunSpec) -> Examined:
-    """Everything that can be known to be wrong before a run starts. Raises BadInput."""
-    resolved = catalogue.resolve(spec)
-    data = resolved.dataset.load()
-    found = resolved.method.problems(resolved.config, data)
-    if problems := [Problem(_full(field), sentence) for field, sentence in found]:
-        raise BadInput(*problems)
-    return Examined(resolved, data)
-
-
-def _full(field: str) -> str:
-    """A method names its own fields; a RunSpec knows them under `config`."""
-    return field if field.split(".")[0] in RunSpec.model_fields else f"config.{field}"
+    return prepare(spec, torch.device("cpu"), trained.load_energy)
 
 
 def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
     """The fields of `enqueue.Check` for a RunSpec given as plain data."""
     try:
-        spec = enqueue.with_settled_paths(from_dict(raw), origin)
-        examined = examine(spec)
+        prepared = examine(enqueue.with_settled_paths(from_dict(raw), origin))
     except BadInput as error:
         return {"ok": False, "problems": _plain(error.problems)}
-    resolved, data = examined.resolved, examined.data
-    try:
-        cost = expected_cost(resolved, data)
-    except BadInput as error:
-        return {"ok": False, "problems": _plain(error.problems), "data": describe(data)}
+    except NotAvailable as error:
+        return {"ok": False, "problems": [{"field": "", "message": str(error)}]}
     return {
         "ok": True,
-        "derived": derived(resolved.config),
-        "cost": cost,
-        "data": describe(data),
+        "derived": derived(prepared.config),
+        "cost": expected_cost(prepared),
+        "data": describe(prepared.data),
     }
 
 
@@ -126,26 +106,21 @@ def derived(config: Config, prefix: str = "config") -> dict[str, str]:
     return sentences
 
 
-def expected_cost(resolved: Resolved, data: Data) -> dict[str, Any]:
+def expected_cost(prepared: Prepared) -> dict[str, Any]:
     """What the budget will cost: gradients from a few real steps, seconds from earlier runs of
-    the same work or, without any, from those steps.
-
-    Raises BadInput when the method cannot be set up with this data.
-    """
-    gradients_a_step, measured = _time_steps(resolved, data)
-    like = _seconds_of_like_runs(resolved.spec)
+    the same work or, without any, from those steps. Uses the method up."""
+    first, each, measured = _time_steps(prepared.method)
+    like = _seconds_of_like_runs(prepared.spec)
     rates = like or measured
-    budget = resolved.spec.budget
-    steps = _expected_steps(budget, gradients_a_step, median(rates))
-    seconds = None if steps is None else steps * median(rates)
-    if budget.seconds is not None:
-        seconds = budget.seconds if seconds is None else min(seconds, budget.seconds)
-    spread = None
+    budget = prepared.spec.budget
+    steps = _expected_steps(budget, first, each, median(rates))
+    seconds = spread = None
     if steps is not None:
+        seconds = steps * median(rates)
         spread = [min(rates) * steps, max(rates) * steps]
     return {
         "steps": steps,
-        "gradients": None if steps is None else round(steps * gradients_a_step),
+        "gradients": None if steps is None else round(first + (steps - 1) * each),
         "seconds": seconds,
         "seconds_spread": spread,
         "from_runs": len(like),
@@ -153,37 +128,29 @@ def expected_cost(resolved: Resolved, data: Data) -> dict[str, Any]:
     }
 
 
-def _time_steps(resolved: Resolved, data: Data) -> tuple[float, list[float]]:
-    """(∇E evaluations a step, seconds of single steps); the first step, a warm-up, counts only
-    when there was no time for another."""
-    from jobs import trained
-
-    device = torch.device("cpu")
-    task = Task(
-        data=data.to(device),
-        device=device,
-        generator=torch.Generator(device).manual_seed(resolved.spec.seed),
-        load_energy=trained.load_energy,
-    )
-    method = resolved.method(resolved.config, task)
-    before = method.gradient_evaluations
+def _time_steps(method: Method) -> tuple[int, float, list[float]]:
+    """∇E evaluations up to the end of the first step and in each later one, and the seconds of
+    single steps; the first, a warm-up, counts only when there was no time for another."""
     seconds: list[float] = []
+    evaluations: list[int] = []
     deadline = time.perf_counter() + TIMING_SECONDS
     while len(seconds) < 21 and (not seconds or time.perf_counter() + seconds[-1] < deadline):
         start = time.perf_counter()
         method.step(0.0)
         seconds.append(time.perf_counter() - start)
-    gradients = (method.gradient_evaluations - before) / len(seconds)
+        evaluations.append(method.gradient_evaluations)
+    first, later = evaluations[0], len(evaluations) - 1
+    each = (evaluations[-1] - first) / later if later else float(first)
     timed = sorted(seconds[1:] or seconds)
     middle = timed[len(timed) // 4 : max(1, len(timed) - len(timed) // 4)]
-    return gradients, middle or timed
+    return first, each, middle or timed
 
 
-def _expected_steps(budget: Budget, gradients_a_step: float, seconds_a_step: float) -> int | None:
+def _expected_steps(budget: Budget, first: int, each: float, seconds_a_step: float) -> int | None:
     """Steps until the first limit is reached; None when only joules limit the run."""
     limits = [budget.steps]
-    if budget.gradients is not None and gradients_a_step:
-        limits.append(max(1, round(budget.gradients / gradients_a_step)))
+    if budget.gradients is not None and each:
+        limits.append(1 + max(0, math.ceil((budget.gradients - first) / each)))
     if budget.seconds is not None:
         limits.append(max(1, round(budget.seconds / seconds_a_step)))
     known = [limit for limit in limits if limit is not None]

@@ -33,7 +33,15 @@ from jobs.processes import PARENT
 
 _PATIENCE = 30.0
 """Seconds a worker waits for a Redis that is away: `basin up` restarts it in that time."""
-_PRELOAD = ("torch", "safetensors.torch", "backend.method", "jobs.loop", "jobs.tasks")
+_PRELOAD = (
+    "torch",
+    "safetensors.torch",
+    "backend.method",
+    "jobs.loop",
+    "jobs.tasks",
+)
+_SLOW = ("torch._dynamo", "sklearn.datasets", "sklearn.model_selection")
+"""A second each when first needed: by torch's optimisers, and by the digits."""
 ALLOWED: tuple[str, ...] = ("jobs.tasks.",)
 """What a job may call; the rest of Python is not at the service of whoever writes to Redis."""
 
@@ -69,6 +77,9 @@ def preload() -> None:
     """Import what every job needs. Nothing is computed, no plug-in is touched."""
     for name in _PRELOAD:
         importlib.import_module(name)
+    for name in _SLOW:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _publish_catalogue() -> None:
@@ -136,7 +147,7 @@ class BasinWorker(Worker):
         super().main_work_horse(job, queue)
 
     def perform_job(self, job: Job, queue: Queue) -> bool:
-        if not job.func_name.startswith(ALLOWED):
+        if not str(job.func_name).startswith(ALLOWED):
             self.log.error("refused to call %s", job.func_name)
             os._exit(1)
         return bool(super().perform_job(job, queue))

@@ -38,9 +38,7 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
     if inline and wait:
         raise BadInput.at("", "give one of --inline and --wait, not both.")
     checked = read_spec(spec, changes)
-    from jobs import tasks  # imports torch: after the file was found to be well-formed
-
-    tasks.examine(checked)
+    _examine(checked, inline)
     if inline:
         run_id = _run_here(checked, quiet=as_json)
     else:
@@ -53,6 +51,15 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
     if (inline or wait) and status.status != "finished":
         sys.exit(FAILED)
     sys.exit(DONE)
+
+
+def _examine(spec: RunSpec, inline: bool) -> None:
+    """All that a worker would find wrong, before anything is made. Imports torch."""
+    from jobs import prepare, tasks
+
+    tasks.examine(spec)
+    if inline:
+        prepare.find_device(spec.device)
 
 
 def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
@@ -69,7 +76,7 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
 def _read(source: str) -> str:
     try:
         if source == "-":
-            return click.get_text_stream("stdin").read(_LARGEST_SPEC)
+            return sys.stdin.read(_LARGEST_SPEC)
         path = Path(source)
         if path.stat().st_size > _LARGEST_SPEC:
             raise BadInput.at("", f"{source} is larger than 1 MB; a specification is a short text.")
