@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
@@ -45,6 +45,17 @@ def die_with_parent() -> None:
     os.setsid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def on_signals(act: Callable[[], object], *numbers: int) -> Iterator[None]:
+    """Call `act` at these signals instead of what they did; as before afterwards."""
+    before = {number: signal.signal(number, lambda *_: act()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def descendants(pids: Iterable[int]) -> list[psutil.Process]:

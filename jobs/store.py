@@ -28,6 +28,8 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from jobs import artifacts, files
+from jobs.processes import is_alive
+from jobs.status import hostname
 
 TRAIN, QUICK = "basin-train", "basin-quick"
 WORKERS = "basin:workers"
@@ -207,7 +209,8 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     listed = []
     for value in found.values():
         worker = json.loads(value)
-        worker["alive"] = now - worker["updated"] < WORKER_SECONDS
+        gone = worker.get("host") == hostname() and not is_alive(worker.get("pid"))
+        worker["alive"] = now - worker["updated"] < WORKER_SECONDS and not gone
         if now - worker["updated"] < 3600:
             listed.append(worker)
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))

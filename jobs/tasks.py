@@ -22,6 +22,7 @@ from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
 from jobs import artifacts, enqueue, store
 from jobs.prepare import Prepared, prepare
+from jobs.processes import on_signals
 
 TIMING_SECONDS = 0.3
 """How long a check may train to learn what a step costs."""
@@ -37,13 +38,10 @@ def train(run_id: str) -> None:
     from jobs import loop, trained
 
     directory = artifacts.open_run(run_id)
-    signal.signal(signal.SIGTERM, lambda *_: directory.request("stop"))
+    publisher = store.Publisher(directory.id)
     try:
-        loop.run(
-            directory,
-            load_energy=trained.load_energy,
-            publisher=store.Publisher(directory.id),
-        )
+        with on_signals(lambda: directory.request("stop"), signal.SIGTERM):
+            loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
     except Exception as error:  # the loop records what goes wrong in a run; this is beyond it
         trace = traceback.format_exc()
         directory.write_trace(trace)

@@ -307,3 +307,19 @@ def test_the_whole_tree(basin: Basin, undisturbed: RunDirectory) -> None:
     )
     control.stop(waiting)
     resumed_to_the_end(directory, undisturbed)
+
+
+def test_ctrl_c(basin: Basin, undisturbed: RunDirectory) -> None:
+    """The gentle end: the running run stops with a checkpoint, and no process is left."""
+    directory = launch_and_wait(basin)
+    assert basin.process is not None
+    everything = descendants([basin.process.pid])
+    assert len(everything) >= 6  # the supervisor, Redis, two workers, the job, the dashboard
+    basin.process.send_signal(signal.SIGINT)
+    assert basin.process.wait(30) == 0
+
+    status = directory.written_status()
+    assert status.status == "stopped" and status.checkpoint_step == status.step > 100
+    assert [each for each in everything if is_alive(each.pid)] == []
+    basin.start()
+    resumed_to_the_end(directory, undisturbed)

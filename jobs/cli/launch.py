@@ -19,6 +19,7 @@ from backend.spec import RunSpec, from_dict
 from jobs import artifacts, control, enqueue, store
 from jobs.artifacts import RunDirectory
 from jobs.cli.common import DONE, FAILED, answers, duration, number, show
+from jobs.processes import on_signals
 from jobs.status import Status, hostname
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
@@ -120,8 +121,6 @@ def _run_here(spec: RunSpec, quiet: bool) -> str:
 
     directory = artifacts.create_run(spec)
     directory.write_status(worker=control.INLINE, pid=os.getpid(), host=hostname())
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: directory.request("stop"))
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
         store.connect()
@@ -130,7 +129,8 @@ def _run_here(spec: RunSpec, quiet: bool) -> str:
     follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
     follower.start()
     try:
-        loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
+        with on_signals(lambda: directory.request("stop"), signal.SIGINT, signal.SIGTERM):
+            loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
     finally:
         ended.set()
         follower.join()

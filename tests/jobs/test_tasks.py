@@ -1,0 +1,153 @@
+"""What the quick worker answers: problems at their fields, sentences, cost, data with a preview."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend import catalogue
+from backend.config import Config, option
+from jobs import artifacts, enqueue, tasks
+from tests.jobs import tiny
+
+SPEC: dict[str, Any] = {
+    "method": "tiny",
+    "data": {"name": "ring", "num": 200, "num_held_out": 100},
+    "budget": {"steps": 30},
+}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.install(monkeypatch)
+
+
+def check(**changes: Any) -> dict[str, Any]:
+    answer = tasks.check_job({**SPEC, **changes}, "browser")
+    assert json.loads(json.dumps(answer)) == answer
+    enqueue.Check(**answer["value"])
+    return answer["value"]
+
+
+def test_gradients_are_exact() -> None:
+    """The tiny method evaluates one at its first step and one at every step."""
+    cost = check()["cost"]
+    assert (cost["steps"], cost["gradients"]) == (30, 31)
+    assert cost["from_runs"] == 0 and "timed" in cost["note"]
+    low, high = cost["seconds_spread"]
+    assert 0 < low <= cost["seconds"] <= high
+
+
+def test_a_check_is_what_a_run_then_costs() -> None:
+    expected = check(budget={"gradients": 77})["cost"]
+    directory = tiny.make(1000)
+    directory.write_spec(
+        directory.spec().model_copy(update={"budget": catalogue.Budget(gradients=77)})
+    )
+    status = tiny.run(directory)
+    assert (status.step, status.gradients) == (expected["steps"], expected["gradients"])
+
+
+def test_seconds_limit_steps() -> None:
+    cost = check(budget={"seconds": 2}, config={"sleep": 0.02})["cost"]
+    assert 50 <= cost["steps"] <= 100 and cost["seconds"] == pytest.approx(2, rel=0.05)
+
+
+def test_joules_alone_tell_nothing_beforehand() -> None:
+    cost = check(budget={"joules": 5})["cost"]
+    assert (cost["steps"], cost["gradients"], cost["seconds"]) == (None, None, None)
+
+
+def test_earlier_runs_of_the_same_work_say_how_long_it_takes() -> None:
+    directory = tiny.make(60, sleep=0.02)
+    status = tiny.run(directory)
+    same = {"config": {"sleep": 0.02}, "budget": {"steps": 600}}
+    cost = check(**same)["cost"]
+    assert cost["from_runs"] == 1 and cost["note"] == ""
+    assert cost["seconds"] == pytest.approx(10 * status.seconds, rel=1e-6)
+    assert check(budget={"steps": 600})["cost"]["from_runs"] == 0
+
+
+def test_a_slow_first_step_ends_the_timing() -> None:
+    assert "1 step(s)" in check(config={"sleep": 0.5})["cost"]["note"]
+
+
+def test_data_come_with_a_preview_in_their_own_units() -> None:
+    data = check()["data"]
+    assert (data["num_train"], data["num_held_out"], data["event_shape"]) == (200, 100, [2])
+    assert data["is_image"] is False
+    preview = data["preview"]
+    points = np.frombuffer(base64.b64decode(preview["values"]), "<f4").reshape(preview["shape"])
+    radius = np.linalg.norm(points, axis=1)
+    assert points.shape == (200, 2) and 1.8 < np.median(radius) < 2.2
+
+
+def test_images_come_as_pixels() -> None:
+    described = tasks.describe(catalogue.resolve_data({"name": "digits"}).load())
+    assert described["is_image"] and described["event_shape"] == [8, 8]
+    preview = described["preview"]
+    pixels = np.frombuffer(base64.b64decode(preview["values"]), np.uint8).reshape(preview["shape"])
+    assert preview["kind"] == "images" and pixels.shape == (64, 8, 8)
+    assert pixels.min() == 0 and pixels.max() == 255
+
+
+def test_sentences_of_nested_settings_are_filed_under_their_fields() -> None:
+    class Inner(Config):
+        noise: float = option(1.0, "Noise.")
+
+        def derived(self) -> dict[str, str]:
+            return {"noise": f"Effective temperature {self.noise:g}."}
+
+    class Outer(Config):
+        sampler: Inner = Inner(noise=2.0)
+
+        def derived(self) -> dict[str, str]:
+            return {"sampler": "Two steps."}
+
+    assert tasks.derived(Outer()) == {
+        "config.sampler": "Two steps.",
+        "config.sampler.noise": "Effective temperature 2.",
+    }
+
+
+def test_what_goes_wrong_in_a_check_is_an_answer() -> None:
+    value = check(config={"refuse": True})
+    assert not value["ok"] and value["problems"][0]["field"] == "config.refuse"
+
+
+def test_samples_and_energies_over_the_queue() -> None:
+    directory = tiny.make(30)
+    tiny.run(directory)
+    drawn = tasks.sample_job(directory.id, {"num": 10, "num_steps": 3})["value"]
+    assert drawn["num"] == 10 and directory.path_of(drawn["file"]).exists()
+    energies = tasks.energy_job(directory.id, [[0.0, 0.0], [9.0, 9.0]])["value"]
+    assert len(energies) == 2 and energies[1] > energies[0]
+    ragged = tasks.energy_job(directory.id, [[0.0, 0.0], [9.0]])
+    assert ragged["problems"][0]["field"] == "points"
+    missing = tasks.energy_job("20200101-000000-0000", [[0.0, 0.0]])
+    assert "no run" in missing["not_available"]
+
+
+def test_a_check_leaves_no_run() -> None:
+    check()
+    assert artifacts.list_runs() == []
+
+
+def test_training_that_breaks_outside_the_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs import loop
+
+    def breaks(*arguments: Any, **settings: Any) -> None:
+        raise RuntimeError("no memory for the loop")
+
+    monkeypatch.setattr(loop, "run", breaks)
+    monkeypatch.setenv("BASIN_REDIS_URL", "redis://127.0.0.1:1/0")
+    directory = tiny.make()
+    with pytest.raises(RuntimeError):
+        tasks.train(directory.id)
+    status = directory.status()
+    assert status.status == "failed" and "no memory for the loop" in status.reason
+    assert "RuntimeError" in directory.trace()
