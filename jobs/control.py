@@ -217,13 +217,12 @@ def _settle_queued(
 
 
 def _has_job(run_id: str, connection: redis.Redis, alive: set[str]) -> bool:
-    queue = store.queue(store.TRAIN, connection)
-    if queue.get_job_position(run_id) is not None:
-        return True
     try:
         job = Job.fetch(run_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         return False
+    if store.queue(store.TRAIN, connection).get_job_position(run_id) is not None:
+        return True
     return job.get_status() == JobStatus.STARTED and job.worker_name in alive
 
 

@@ -100,7 +100,10 @@ def take_off(run_id: str, connection: redis.Redis) -> bool:
 
 def forget(run_id: str, connection: redis.Redis) -> None:
     """Take a run's job out of all of RQ's books."""
-    store.queue(store.TRAIN, connection).remove(run_id)
+    queue = store.queue(store.TRAIN, connection)
+    queue.remove(run_id)
+    # Left there by a worker that was killed, RQ would fail the run's next job for it.
+    queue.intermediate_queue.remove(run_id)
     with contextlib.suppress(NoSuchJobError):
         Job.fetch(run_id, connection=connection, serializer=JSONSerializer).delete()
 

@@ -39,6 +39,8 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
     if inline and wait:
         raise BadInput.at("", "give one of --inline and --wait, not both.")
     checked = read_spec(spec, changes)
+    if not inline:
+        store.connect()  # before the seconds that importing torch takes
     _examine(checked, inline)
     if inline:
         run_id = _run_here(checked, quiet=as_json)

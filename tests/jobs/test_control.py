@@ -249,6 +249,23 @@ def test_settle_queues_again_what_a_killed_worker_had_taken(redis_url: str) -> N
     assert store.queue(store.TRAIN).job_ids == [run_id]
 
 
+def test_settle_queues_again_a_run_whose_job_expired_in_the_queue(redis_url: str) -> None:
+    run_id = enqueue.launch(SPEC)
+    store.connect().delete(f"rq:job:{run_id}")
+    silent_since(artifacts.open_run(run_id), 10)
+    assert len(control.settle()) == 1
+    assert store.queue(store.TRAIN).job_ids == [run_id]
+    assert Job.exists(run_id, store.connect())
+
+
+def test_what_a_killed_worker_left_half_taken_is_cleared(redis_url: str) -> None:
+    run_id = enqueue.launch(SPEC)
+    queue = store.queue(store.TRAIN)
+    store.connect().lmove(queue.key, queue.intermediate_queue_key)
+    enqueue.put(run_id, store.connect())
+    assert queue.job_ids == [run_id] and queue.intermediate_queue.get_job_ids() == []
+
+
 def test_settle_leaves_inline_runs_to_their_command(redis_url: str) -> None:
     directory = artifacts.create_run(SPEC)
     directory.write_status(worker=control.INLINE, pid=os.getpid(), host=socket.gethostname())

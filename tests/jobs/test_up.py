@@ -188,6 +188,8 @@ def test_what_dies_is_started_again_later_and_later(tmp_path: Path) -> None:
     child = up.Child("thing", start, tmp_path / "thing.log", delay=0.05)
     child.launch()
     wait_for(lambda: child.look(said.append) or len(starts) == 4)
+    assert child.process is not None
+    child.process.wait()
     gaps = [after - before for before, after in itertools.pairwise(starts)]
     assert gaps[0] >= 0.05 and gaps[1] >= 0.1 and gaps[2] >= 0.2
     assert said[0] == (
