@@ -1,27 +1,85 @@
-"""Energies: closed-form targets with known truth, and networks that are fitted."""
+"""Energies: closed-form targets with known truth, and networks that are fitted.
+
+`AnyNetwork` is the type of a Config field that holds any trainable energy found in this folder. It
+is made when it is first asked for, so that an energy's file can import this package.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
-from backend.config import KindConfig
+from backend.config import KindConfig, tagged_union
 from backend.energy import Energy
+
+if TYPE_CHECKING:
+    from backend.data import Data
+    from backend.method import Task
+
+    AnyNetwork = KindConfig
 
 
 class NetworkEnergy(Energy):
-    """Base of trainable energies. A file in this folder with one subclass adds one."""
+    """Base of trainable energies. A file in this folder with one subclass adds one.
+
+    A subclass computes `value`; with `precision` bfloat16 that runs under autocast, and energies
+    come out in float32 either way.
+    """
 
     Config: ClassVar[type[KindConfig]]
+    precision: torch.dtype = torch.float32
 
     @abstractmethod
     def __init__(self, config: Any, event_shape: torch.Size, generator: torch.Generator) -> None:
         """Weights are drawn from `generator` alone. Raises BadInput if the shape does not fit."""
         super().__init__()
 
+    @abstractmethod
+    def value(self, x: Tensor) -> Tensor:
+        """Energies (batch,) of positions x (batch, *event_shape), in any precision."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        if self.precision is torch.float32:
+            return self.value(x)
+        with torch.autocast(x.device.type, dtype=self.precision):
+            return self.value(x).float()
+
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
         """Why this energy cannot take events of this shape; "" when it can."""
         return ""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AnyNetwork":
+        from backend import catalogue
+
+        return tagged_union([cls.Config for cls in catalogue.networks().values()])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def build_network(config: KindConfig, task: Task) -> NetworkEnergy:
+    """The energy of a Config for a task: its data's shape, its device, its precision.
+
+    Raises BadInput if it does not fit the data.
+    """
+    from backend import catalogue
+
+    cls = catalogue.networks()[config.kind]
+    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator)
+    network.precision = task.precision
+    return network.to(task.device)
+
+
+def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
+    """(field, sentence) when an energy's Config does not fit the data, else nothing."""
+    from backend import catalogue
+
+    reason = catalogue.networks()[config.kind].fits(data.event_shape)
+    return [(f"{field}.kind", reason)] if reason else []
+
+
+__all__ = ["AnyNetwork", "NetworkEnergy", "build_network", "network_problems"]

@@ -1,1 +1,1 @@
-"""networks"""
+"""Bodies that energies share: maps from positions to one number each."""

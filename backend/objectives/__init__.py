@@ -1,1 +1,1 @@
-"""objectives"""
+"""Objectives: how an energy is fitted from data and, where needed, from samples of the model."""

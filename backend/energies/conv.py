@@ -1,0 +1,89 @@
+"""A convolutional network read as an energy of images."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from backend.config import KindConfig, option
+from backend.energies import NetworkEnergy
+from backend.errors import BadInput
+from backend.networks.conv import SMALLEST, conv_net
+from backend.networks.layers import Activation
+
+LARGEST = 256
+
+
+class ConvConfig(KindConfig):
+    kind: Literal["conv"] = "conv"
+    title: ClassVar[str] = "Convolutional network"
+    summary: ClassVar[str] = "A small one for images, grey or colour, from 4×4 upward."
+
+    features: int = option(
+        32, "Channels of the first layer; later ones have 2, 4 and 8 times as many.",
+        ge=1, le=512, group="Energy", main=True,
+    )  # fmt: skip
+    wall: float = option(
+        0.05, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
+        "for each pixel; 0 builds none. Sampler steps must be small beside wall².",
+        unit="half the range", ge=0, le=10, group="Energy",
+    )  # fmt: skip
+    activation: Activation = option(
+        "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
+    )
+    spectral_norm: bool = option(
+        False, "Divide every layer by its largest singular value; a learned gain follows the last.",
+        group="Energy",
+    )  # fmt: skip
+
+    def derived(self) -> dict[str, str]:
+        if not self.wall:
+            return {}
+        return {"wall": f"Langevin steps must stay below {2 * self.wall**2:.2g} to be stable."}
+
+
+class ConvEnergy(NetworkEnergy):
+    """E(x) = net(x) + Σ (|x_i| − 1)₊² / (2 wall²), x (batch, h, w) or (batch, h, w, c) in ±1.
+
+    The wall is zero for pixels between black (−1) and white (1). It saves the network from having
+    to learn in every pixel that there is nothing beyond.
+    """
+
+    Config: ClassVar[type[KindConfig]] = ConvConfig
+
+    def __init__(
+        self, config: ConvConfig, event_shape: torch.Size, generator: torch.Generator
+    ) -> None:
+        super().__init__(config, event_shape, generator)
+        if reason := self.fits(event_shape):
+            raise BadInput.at("config.energy.kind", reason)
+        height, width, channels = (*event_shape, 1)[:3]
+        self.wall = config.wall
+        self.net = conv_net(
+            height, width, channels, config.features, generator, config.activation,
+            config.spectral_norm,
+        )  # fmt: skip
+
+    def value(self, x: Tensor) -> Tensor:
+        pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
+        energy = self.net(pixels)[:, 0]
+        if self.wall:
+            outside = (x.abs() - 1).clamp(min=0).flatten(1)
+            energy = energy + outside.square().sum(1) / (2 * self.wall**2)
+        return energy
+
+    @classmethod
+    def fits(cls, event_shape: torch.Size) -> str:
+        if len(event_shape) not in (2, 3):
+            return (
+                f"needs images of shape (h, w) or (h, w, c), got events of shape "
+                f"{tuple(event_shape)}. Use `mlp`."
+            )
+        if not all(SMALLEST <= side <= LARGEST for side in event_shape[:2]):
+            return (
+                f"needs images with sides of {SMALLEST} to {LARGEST}, got {tuple(event_shape)}. "
+                "Use `mlp`, or other images."
+            )
+        return ""

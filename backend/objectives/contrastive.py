@@ -1,0 +1,40 @@
+"""The gradient of maximum likelihood, from data and samples of the model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from backend.energy import Energy
+
+
+class Contrast(NamedTuple):
+    """A loss to go down, and what it was made of; all 0-d."""
+
+    loss: Tensor
+    data: Tensor
+    """mean energy of data"""
+    model: Tensor
+    """mean energy of samples"""
+    largest: Tensor
+    """largest |E|"""
+
+
+def contrastive(energy: Energy, x_data: Tensor, x_model: Tensor, energy_l2: float) -> Contrast:
+    """mean E(x_data) − mean E(x_model) + energy_l2 (mean E(x_data)² + mean E(x_model)²).
+
+    With samples x_model of exp(−E), shape (batch, *event_shape) like x_data, the gradient of the
+    first two terms is that of the mean negative log-likelihood. Their value is no measure of
+    quality: it hovers about 0. The L2 term keeps energies of order one. Hinton 2002; Du & Mordatch
+    2019.
+    """
+    # one pass over both is quicker than two
+    values = energy(torch.cat([x_data, x_model.detach()]))
+    on_data, on_model = values.split([len(x_data), len(x_model)])
+    data, model = on_data.mean(), on_model.mean()
+    loss = data - model
+    if energy_l2:
+        loss = loss + energy_l2 * (on_data.square().mean() + on_model.square().mean())
+    return Contrast(loss, data.detach(), model.detach(), values.detach().abs().amax())

@@ -1,0 +1,122 @@
+"""Fitting weights, in one place: optimiser, schedule, gradient clipping, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from backend.config import Config, option
+
+Schedule = Literal["steps", "cosine", "constant"]
+
+_STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
+"""(share of the budget up to which it holds, factor) of the schedule `steps`"""
+_COSINE_END = 0.01
+
+
+class TrainConfig(Config):
+    """How weights are fitted: Adam, its schedule, clipping and averaging."""
+
+    learning_rate: float = option(
+        1e-2, "Adam's step size at the start.", gt=0, le=10, main=True, log=True, group="Training"
+    )
+    schedule: Schedule = option(
+        "steps", "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
+        "85 %), by a cosine to a hundredth, or not at all.", group="Training",
+    )  # fmt: skip
+    batch_size: int = option(
+        256, "Data points, and chains, of one update.", ge=1, le=65536, main=True, group="Training"
+    )
+    beta1: float = option(
+        0.0, "Adam's memory of the gradient; 0 suits samples that answer to every update.",
+        ge=0, lt=1, group="Training",
+    )  # fmt: skip
+    beta2: float = option(
+        0.999, "Adam's memory of the squared gradient.", ge=0, lt=1, group="Training"
+    )
+    gradient_clip: float = option(
+        1.0, "Largest norm of the gradient in the weights; 0 leaves it as it is.",
+        ge=0, le=1e6, group="Training",
+    )  # fmt: skip
+    ema_decay: float = option(
+        0.0, "Share of the averaged weights kept at each update; the average is what is looked at "
+        "and sampled, the latest weights are what is trained. 0 keeps no average.",
+        ge=0, lt=1, group="Training",
+    )  # fmt: skip
+
+    def derived(self) -> dict[str, str]:
+        if not self.ema_decay:
+            return {}
+        return {"ema_decay": f"Averages about the last {1 / (1 - self.ema_decay):,.0f} updates."}
+
+
+def scheduled(schedule: Schedule, progress: float) -> float:
+    """The factor on the learning rate when `progress` in [0, 1] of the budget is used.
+
+    >>> scheduled("steps", 0.5), scheduled("steps", 0.7), scheduled("steps", 0.9)
+    (1.0, 0.1, 0.03)
+    """
+    if schedule == "steps":
+        return next((factor for end, factor in _STEPS if progress < end), _STEPS[-1][1])
+    if schedule == "cosine":
+        return _COSINE_END + (1 - _COSINE_END) * 0.5 * (1 + math.cos(math.pi * progress))
+    return 1.0
+
+
+class Fitter:
+    """Adam over a module's weights, and the average of them when one is kept."""
+
+    def __init__(self, config: TrainConfig, module: nn.Module) -> None:
+        self.config = config
+        self.module = module
+        self.parameters = list(module.parameters())
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
+        )
+        self.average: nn.Module | None = None
+        if config.ema_decay:
+            self.average = copy.deepcopy(module).requires_grad_(False)
+
+    @property
+    def fitted(self) -> nn.Module:
+        """The averaged module where one is kept, else the module itself."""
+        return self.module if self.average is None else self.average
+
+    def update(self, loss: Tensor, progress: float) -> Mapping[str, Tensor]:
+        """One step down a loss (0-d). Returns the gradient's norm before clipping and the rate.
+
+        Nothing is copied to the host.
+        """
+        config = self.config
+        rate = config.learning_rate * scheduled(config.schedule, progress)
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        gradients = [weight.grad for weight in self.parameters if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        if config.gradient_clip:
+            nn.utils.clip_grads_with_norm_(
+                self.parameters, config.gradient_clip, norm, foreach=True
+            )
+        self.optimiser.step()
+        self._average()
+        return {
+            "optimiser/gradient_norm": norm,
+            "optimiser/learning_rate": torch.full((), rate, device=norm.device),
+        }
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.average is None:
+            return
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.parameters)
+        torch._foreach_lerp_(averages, weights, 1 - self.config.ema_decay)
+        buffers = zip(self.average.buffers(), self.module.buffers(), strict=True)
+        for kept, latest in buffers:
+            kept.copy_(latest)
