@@ -43,7 +43,7 @@ class Task:
     """on the device; the only source of randomness in set-up and training"""
     precision: torch.dtype = torch.float32
     load_energy: Callable[[str], Energy] | None = None
-    """a trained run's energy, of standardised positions of that run's data, by run id"""
+    """a trained run's energy, of positions in the user's units, by run id"""
 
 
 @dataclass(frozen=True)

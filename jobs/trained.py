@@ -84,8 +84,8 @@ def load_trained(run_id: str) -> Trained:
 
 
 def load_energy(run_id: str) -> Energy:
-    """A run's energy, of standardised positions of that run's data."""
-    return load_trained(run_id).energy()
+    """A run's energy, of positions in the user's units: other data are standardised otherwise."""
+    return load_trained(run_id).energy_in_units()
 
 
 def energies(run_id: str, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,217 @@
+"""Maximum likelihood with chains: contrastive divergence and its persistent and short-run kin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from backend import samplers
+from backend.config import Config, option
+from backend.data import Data
+from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.method import Method, Preset, Start, Task
+from backend.objectives.contrastive import contrastive
+from backend.sampler import Sampler, per_chain
+from backend.samplers import AnySampler
+from backend.spec import Budget
+from backend.training import Fitter, TrainConfig
+
+Origin = Literal["data", "persistent", "noise"]
+
+
+class ContrastiveDivergenceConfig(Config):
+    energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
+    sampler: AnySampler = option(
+        {"kind": "langevin"}, "What draws the samples that training contrasts.", group="Sampler"
+    )
+    chains: Origin = option(
+        "data", "Where the chains of an update start: at its data (contrastive divergence), where "
+        "earlier updates left them (persistent), or from noise (short-run).",
+        main=True, group="Chains",
+    )  # fmt: skip
+    num_steps: int = option(
+        20, "Sampler steps of the chains at every update.", ge=1, le=10_000, main=True,
+        group="Chains",
+    )  # fmt: skip
+    buffer_size: int = option(
+        10_000, "Chains kept between updates; each update moves a batch of them. Only persistent "
+        "chains use it.", ge=1, le=1_000_000, group="Chains",
+    )  # fmt: skip
+    reinit_rate: float = option(
+        0.05, "Share of an update's persistent chains restarted from noise; 0.05 is usual.",
+        ge=0, le=1, main=True, group="Chains",
+    )  # fmt: skip
+    data_noise: float = option(
+        0.1, "Gaussian noise put on the data at the start of training.", unit="data sd",
+        ge=0, le=10, main=True, group="Regularisation",
+    )  # fmt: skip
+    data_noise_end: float = option(
+        0.0, "The same at the end; it falls in a straight line.", unit="data sd",
+        ge=0, le=10, group="Regularisation",
+    )  # fmt: skip
+    energy_l2: float = option(
+        0.005, "Weight of the squared energies in the loss; keeps energies of order one.",
+        ge=0, le=100, log=True, group="Regularisation",
+    )  # fmt: skip
+    train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
+
+    def derived(self) -> dict[str, str]:
+        if self.chains != "persistent":
+            idle = "No effect: chains are not kept between updates."
+            return {"buffer_size": idle, "reinit_rate": idle}
+        kept = self.buffer_size / self.train.batch_size
+        age = f"A chain is moved once in {kept:,.0f} updates" if kept > 1 else ""
+        if self.reinit_rate and age:
+            steps = self.num_steps / self.reinit_rate
+            age += f" and lives for {steps:,.0f} steps on average"
+        return {"buffer_size": f"{age}."} if age else {}
+
+
+class ContrastiveDivergence(Method):
+    """E[E(x_data)] − E[E(x_model)] by chains of the model as it stands.
+
+    Hinton 2002 (chains from data); Tieleman 2008 and Du & Mordatch 2019 (persistent, with a
+    replay buffer); Nijkamp et al. 2019 (short-run chains from noise, which make a generator out of
+    an energy that is no density).
+    """
+
+    id = "contrastive_divergence"
+    title = "Contrastive divergence"
+    summary = (
+        "Lowers the energy of data and raises that of the model's own samples, drawn by short "
+        "chains: from data, persistent, or from noise."
+    )
+    references = "Hinton 2002; Tieleman 2008; Nijkamp et al. 2019; Du & Mordatch 2019"
+    url = "https://arxiv.org/abs/1903.08689"
+    Config = ContrastiveDivergenceConfig
+    presets: ClassVar[dict[str, Preset]] = {
+        "default": Preset(
+            "Chains of 20 Langevin steps from the data of each update.", budget=Budget(steps=3000)
+        ),
+        "persistent": Preset(
+            "Chains that live on in a buffer of 10,000; the energy is a density that can be "
+            "sampled for as long as you like.",
+            {"chains": "persistent"},
+            Budget(steps=3000),
+        ),
+        "short_run": Preset(
+            "Chains of 20 steps, each from fresh noise: good samples at 20 steps from an energy "
+            "that is no density, as its long-run samples show.",
+            {"chains": "noise"},
+            Budget(steps=3000),
+        ),
+        "images": Preset(
+            "Persistent chains on a small convolutional energy with averaged weights, for images "
+            "of 8×8 pixels or so.",
+            {
+                "chains": "persistent",
+                "energy": {"kind": "conv", "wall": 0.1},
+                "sampler": {"kind": "langevin", "step_size": 0.0025},
+                "buffer_size": 5000,
+                "reinit_rate": 0.01,
+                "data_noise": 0.1,
+                "data_noise_end": 0.1,
+                "energy_l2": 0.001,
+                "train": {"learning_rate": 1e-3, "batch_size": 64, "ema_decay": 0.995},
+            },
+            Budget(steps=2200),
+        ),
+    }
+    config: ContrastiveDivergenceConfig
+
+    def __init__(self, config: ContrastiveDivergenceConfig, task: Task) -> None:
+        super().__init__(config, task)
+        self.network: NetworkEnergy = build_network(config.energy, task)
+        self.fitter = Fitter(config.train, self.network)
+        self.kernel = samplers.build(config.sampler)
+        self.buffer: Tensor | None = None
+        if config.chains == "persistent":
+            self.buffer = task.data.noise(config.buffer_size, self.generator)
+
+    @classmethod
+    def problems(cls, config: ContrastiveDivergenceConfig, data: Data) -> Iterable[tuple[str, str]]:
+        return network_problems(config.energy, data, "energy")
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        config, data = self.config, self.task.data
+        size = config.train.batch_size
+        x_data = self._noised(data.batch(size, self.generator), progress)
+        index, positions = None, x_data
+        if self.buffer is not None:
+            index = self._indices(size, self.generator)
+            positions = self._restarted(self.buffer[index], self.generator)
+        elif config.chains == "noise":
+            positions = data.noise(size, self.generator)
+        walk = samplers.run(self.kernel, positions, self.network, self.generator, config.num_steps)
+        self.gradient_evaluations += walk.gradient_evaluations
+        x_model = walk.state.position
+        if self.buffer is not None and index is not None:
+            self.buffer[index] = x_model
+        contrast = contrastive(self.network, x_data, x_model, config.energy_l2)
+        metrics = {
+            "loss/total": contrast.loss.detach(),
+            "energy/data": contrast.data,
+            "energy/model": contrast.model,
+            "energy/gap": contrast.data - contrast.model,
+            "energy/max": contrast.largest,
+            "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
+            **self.fitter.update(contrast.loss, progress),
+        }
+        if self.kernel.exact:
+            metrics["sampler/acceptance_rate"] = walk.acceptance_rate
+        return metrics
+
+    def energy(self) -> NetworkEnergy:
+        fitted = self.fitter.fitted
+        assert isinstance(fitted, NetworkEnergy)
+        return fitted
+
+    def sampler(self) -> Sampler:
+        return self.kernel
+
+    def start(self, num: int, generator: torch.Generator) -> Start:
+        data, num_steps = self.task.data, self.config.num_steps
+        if self.buffer is not None:
+            kept = self.buffer[self._indices(num, generator)]
+            return Start(self._restarted(kept, generator), True, num_steps)
+        if self.config.chains == "noise":
+            return Start(data.noise(num, generator), False, num_steps)
+        return Start(data.batch(num, generator), False, num_steps)
+
+    def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
+        positions = self.start(num, generator).positions
+        walk = samplers.run(self.kernel, positions, self.network, generator, self.config.num_steps)
+        return walk.state.position
+
+    def _indices(self, num: int, generator: torch.Generator) -> Tensor:
+        """(num,) places in the buffer, each at most once where there are enough of them."""
+        assert self.buffer is not None
+        device = self.buffer.device
+        if num > len(self.buffer):
+            return torch.randint(len(self.buffer), (num,), generator=generator, device=device)
+        return torch.randperm(len(self.buffer), generator=generator, device=device)[:num]
+
+    def _restarted(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """`reinit_rate` of the positions (num, *event_shape) replaced by noise."""
+        num = len(positions)
+        fresh = self.task.data.noise(num, generator)
+        uniform = torch.rand((num,), generator=generator, device=positions.device)
+        return torch.where(per_chain(uniform < self.config.reinit_rate, fresh), fresh, positions)
+
+    def _noised(self, x_data: Tensor, progress: float) -> Tensor:
+        """Data with the noise of this moment; pixels are reflected back into their range, where
+        the model's samples live."""
+        config, data = self.config, self.task.data
+        noise_sd = config.data_noise + progress * (config.data_noise_end - config.data_noise)
+        if not noise_sd:
+            return x_data
+        noise = torch.randn(x_data.shape, generator=self.generator, device=x_data.device)
+        x_data = x_data + noise_sd * noise
+        if data.is_image:
+            low, high = data.noise_low, data.noise_high
+            width = high - low
+            x_data = high - ((x_data - low).remainder(2 * width) - width).abs()
+        return x_data

@@ -1,0 +1,73 @@
+"""Denoising score matching: no chains in training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from torch import Tensor
+
+from backend.config import Config, option
+from backend.data import Data
+from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.method import Method, Preset, Task
+from backend.objectives.score_matching import denoising_score_matching
+from backend.spec import Budget
+from backend.training import Fitter, TrainConfig
+
+
+class DenoisingScoreMatchingConfig(Config):
+    energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
+    noise_sd: float = option(
+        0.1, "Noise that the score learns to take away. The energy learned is that of data "
+        "blurred by it: less is sharper and harder to learn far from the data.",
+        unit="data sd", gt=0, le=10, main=True, log=True, group="Objective",
+    )  # fmt: skip
+    train: TrainConfig = option(
+        TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
+    )
+
+
+class DenoisingScoreMatching(Method):
+    """½ |σ s(x + σz) + z|² with s = −∇E (Vincent 2011).
+
+    What is learned is the density of x + σz. Nothing ties the energy down where no noised data
+    come, so chains that start far away may stay there.
+    """
+
+    id = "denoising_score_matching"
+    title = "Denoising score matching"
+    summary = (
+        "Fits the gradient of the energy to take noise off data. No chains in training; the "
+        "energy is that of slightly blurred data."
+    )
+    references = "Vincent 2011"
+    url = "https://doi.org/10.1162/NECO_a_00142"
+    Config = DenoisingScoreMatchingConfig
+    presets: ClassVar[dict[str, Preset]] = {
+        "default": Preset("One noise level, a tenth of the data's spread.", {}, Budget(steps=3000)),
+    }
+    config: DenoisingScoreMatchingConfig
+
+    def __init__(self, config: DenoisingScoreMatchingConfig, task: Task) -> None:
+        super().__init__(config, task)
+        self.network: NetworkEnergy = build_network(config.energy, task)
+        self.fitter = Fitter(config.train, self.network)
+
+    @classmethod
+    def problems(
+        cls, config: DenoisingScoreMatchingConfig, data: Data
+    ) -> Iterable[tuple[str, str]]:
+        return network_problems(config.energy, data, "energy")
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        config = self.config
+        x_data = self.task.data.batch(config.train.batch_size, self.generator)
+        loss = denoising_score_matching(self.network, x_data, config.noise_sd, self.generator)
+        self.gradient_evaluations += 1
+        return {"loss/total": loss.detach(), **self.fitter.update(loss, progress)}
+
+    def energy(self) -> NetworkEnergy:
+        fitted = self.fitter.fitted
+        assert isinstance(fitted, NetworkEnergy)
+        return fitted
