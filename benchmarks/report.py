@@ -64,6 +64,11 @@ class Report:
         holds: Holds = "holds" if value <= target else "fails"
         self.claims.append(Claim(text, f"≤ {target:g} {unit}".strip(), value, holds))
 
+    def claim_at_least(self, text: str, value: float, target: float, unit: str = "") -> None:
+        """Add an acceptance claim that a value reaches a target."""
+        holds: Holds = "holds" if value >= target else "fails"
+        self.claims.append(Claim(text, f"≥ {target:g} {unit}".strip(), value, holds))
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
