@@ -1,0 +1,482 @@
+"""What every method, sampler, network and data set keeps, walked over all that is discovered."""
+
+from __future__ import annotations
+
+import copy
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from torch import Tensor
+
+from backend import catalogue, samplers
+from backend.config import Config
+from backend.data import Data
+from backend.energies import build_network
+from backend.energies.closed_form import Gaussian
+from backend.energy import Energy, energy_and_gradient
+from backend.events import Cost, Scalar, decode, encode, unpack
+from backend.method import Method, Task
+from backend.observation import Observation, Sizes
+from backend.randomness import generator_of
+from backend.spec import RunSpec
+from jobs import artifacts, state
+from jobs.prepare import Prepared, prepare
+
+CPU = torch.device("cpu")
+POINTS = {"name": "ring", "num": 400, "num_held_out": 200}
+IMAGES = {"name": "digits"}
+SMALL = Sizes(
+    field=16, num_walkers=8, num_trails=4, trail=3, num_dots=20, num_cells=4, num_energies=32,
+    num_bins=8, num_measured=32, num_evaluated=32, long_run_steps=8, image_num_measured=8,
+    image_num_evaluated=8, image_measured_steps=8, image_long_run_steps=8, num_diagnosed=8,
+    num_draws=4,
+)  # fmt: skip
+PROGRESS = (0.0, 0.4, 0.7, 0.95)
+
+METHODS = sorted(catalogue.methods())
+PRESETS = [(m, preset) for m, cls in catalogue.methods().items() for preset in cls.presets]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
+    """A preset set up on data that it fits, its batches small so that a step is quick."""
+    cls = catalogue.methods()[method]
+    config = catalogue.merge(_small(cls.Config), fields)
+    for data in (POINTS, IMAGES):
+        spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=1)
+        resolved = catalogue.resolve(spec)
+        if not list(resolved.method.problems(resolved.config, resolved.dataset.load())):
+            return prepare(spec, CPU, None)
+    raise AssertionError(f"{method}, {preset} fits neither points nor images")
+
+
+def _small(cls: type[Config]) -> dict[str, Any]:
+    sizes = {"batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3}
+    found: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        if name in sizes:
+            found[name] = sizes[name]
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found[name] = _small(field.annotation)
+    return found
+
+
+def weights(method: Method) -> dict[str, Tensor]:
+    return state.collect(method)[0]
+
+
+def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return left.keys() == right.keys() and all(
+        torch.equal(left[name], right[name]) for name in left
+    )
+
+
+# ---------------------------------------------------------------------- settings
+
+
+def configs() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, cls in catalogue.methods().items():
+        yield name, cls.Config
+    for kind, found in (
+        ("sampler", catalogue.samplers()),
+        ("network", catalogue.networks()),
+        ("data", catalogue.datasets()),
+    ):
+        for name, cls in found.items():
+            yield f"{kind} {name}", cls.Config
+
+
+@pytest.mark.parametrize(("name", "config"), list(configs()), ids=lambda value: str(value)[:40])
+def test_every_field_says_what_it_is_and_has_bounds(name: str, config: type[BaseModel]) -> None:
+    for field_name, field in config.model_fields.items():
+        if field_name == "kind":
+            continue
+        assert field.description, f"{name}.{field_name} has no sentence"
+        assert field.description.rstrip().endswith((".", "…")), f"{name}.{field_name}"
+        if field.annotation in (int, float):
+            bounds = {type(item).__name__ for item in field.metadata}
+            assert bounds & {"Ge", "Gt"}, f"{name}.{field_name} has no least value"
+            assert bounds & {"Le", "Lt"}, f"{name}.{field_name} has no greatest value"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_says_what_it_is(method: str) -> None:
+    cls = catalogue.methods()[method]
+    assert "default" in cls.presets
+    assert cls.title and cls.summary.endswith(".") and cls.references
+    for preset in cls.presets.values():
+        assert preset.summary.endswith(".")
+        assert not preset.budget.is_empty()
+    assert {"energy", "sample"} <= cls.abilities
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_a_form_shows_at_most_eight_fields_unfolded(method: str, preset: str) -> None:
+    def count(config: BaseModel) -> int:
+        total = 0
+        for name, field in type(config).model_fields.items():
+            value = getattr(config, name)
+            if isinstance(value, BaseModel):
+                total += count(value)
+            else:
+                total += bool((field.json_schema_extra or {}).get("main"))  # type: ignore[union-attr]
+        return total
+
+    assert 1 <= count(prepared(method, preset).config) <= 8
+
+
+# ---------------------------------------------------------------------- methods
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_steps_return_the_same_finite_scalars_on_the_device(method: str, preset: str) -> None:
+    run = prepared(method, preset)
+    before = torch.random.get_rng_state()
+    paths = None
+    for progress in PROGRESS:
+        paid = run.method.gradient_evaluations
+        metrics = run.method.step(progress)
+        assert paths in (None, list(metrics)), "paths change from step to step"
+        paths = list(metrics)
+        for path, value in metrics.items():
+            assert value.dim() == 0 and not value.requires_grad, path
+            assert value.isfinite(), path
+        assert run.method.gradient_evaluations > paid
+    if run.method.trains:
+        assert paths and {"loss/total", "optimiser/gradient_norm"} <= set(paths)
+    assert torch.equal(before, torch.random.get_rng_state()), "global randomness was drawn"
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_the_same_seed_gives_the_same_numbers(method: str, preset: str) -> None:
+    runs = [prepared(method, preset) for _ in range(2)]
+    for run in runs:
+        for progress in PROGRESS:
+            run.method.step(progress)
+    assert same(weights(runs[0].method), weights(runs[1].method))
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_saved_and_restored_it_goes_on_to_the_same_numbers(
+    method: str, preset: str, basin_home: Path
+) -> None:
+    whole = prepared(method, preset)
+    directory = artifacts.create_run(whole.spec)
+    for progress in PROGRESS[:2]:
+        whole.method.step(progress)
+    tensors, tree = state.collect(whole.method)
+    directory.save_checkpoint(2, tensors, {"method": method, "state": tree})
+
+    resumed = prepared(method, preset)
+    found = directory.load_checkpoint()
+    state.restore(resumed.method, found.tensors, found.meta["state"], CPU)
+    for progress in PROGRESS[2:]:
+        expected = whole.method.step(progress)
+        got = resumed.method.step(progress)
+        assert {p: float(v) for p, v in got.items()} == {p: float(v) for p, v in expected.items()}
+    assert same(weights(resumed.method), weights(whole.method))
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_watching_changes_nothing(method: str, preset: str) -> None:
+    watched, alone = prepared(method, preset), prepared(method, preset)
+    eyes = Observation(watched.method, watched.data, seed=1, sizes=SMALL)
+    eyes.begin()
+    for step, progress in enumerate(PROGRESS):
+        watched.method.step(progress)
+        alone.method.step(progress)
+        eyes.watch(step)
+        eyes.measure(step)
+    eyes.evaluate(len(PROGRESS))
+    assert same(weights(watched.method), weights(alone.method))
+    assert watched.method.gradient_evaluations == alone.method.gradient_evaluations
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_every_event_survives_the_wire(method: str, preset: str) -> None:
+    run = prepared(method, preset)
+    run.method.step(0.0)
+    eyes = Observation(run.method, run.data, seed=1, sizes=SMALL)
+    events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
+    assert {"scalar", "histogram", "table"} <= {event.kind for event in events}
+    for event in events:
+        frame = unpack(encode(event, run="r", seq=1, time=0.0, cost=Cost(1, 1, 0.1, None)))
+        if isinstance(event, Scalar):  # on the wire a block of one row
+            assert frame.header["meta"]["paths"] == [event.path]
+            assert frame.arrays["values"].tolist() == [[pytest.approx(event.value)]]
+            continue
+        again = decode(frame)
+        assert type(again) is type(event)
+        assert again.path == event.path
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_data_get_lower_energy_than_noise(method: str, preset: str) -> None:
+    run = prepared(method, preset)
+    num_steps = 200 if run.method.trains else 1
+    for step in range(num_steps):
+        run.method.step(step / num_steps)
+    noise = run.data.noise(200, generator_of("noise", 0))
+    energy = run.method.energy()
+    with torch.no_grad():
+        assert energy(run.data.held_out[:200]).mean() < energy(noise).mean()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_does_not_fit_the_data_is_said_before_set_up(method: str) -> None:
+    networks = catalogue.networks()
+    if "energy" not in catalogue.methods()[method].Config.model_fields:
+        pytest.skip("takes no network")
+    for data in (POINTS, IMAGES):
+        dataset = catalogue.resolve_data(data).load()
+        for kind, network in networks.items():
+            spec = RunSpec(method=method, data=data, config={"energy": {"kind": kind}})
+            resolved = catalogue.resolve(spec)
+            problems = list(resolved.method.problems(resolved.config, dataset))
+            assert bool(problems) == bool(network.fits(dataset.event_shape))
+            assert all(field == "energy.kind" for field, _ in problems)
+
+
+# ------------------------------------------------------- every field changes something
+
+
+def leaves(config: BaseModel, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if name == "kind":
+            continue
+        if isinstance(value, BaseModel):
+            yield from leaves(value, (*where, name))
+        else:
+            yield (*where, name), (field, value)
+
+
+def altered(field: FieldInfo, value: Any) -> Any:
+    """Another value the field takes, far from the one it has."""
+    if isinstance(value, bool):
+        return not value
+    if typing.get_origin(field.annotation) is typing.Literal:
+        return next(other for other in typing.get_args(field.annotation) if other != value)
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return (value or 1.0) * 1e-3  # small enough for a clip to bite
+    return None
+
+
+def inert(config: BaseModel, name: str) -> bool:
+    """Whether the settings themselves say that a field is idle."""
+    derived = getattr(config, "derived", dict)()
+    return str(derived.get(name, "")).startswith("No effect")
+
+
+def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    for name in reversed(path):
+        value = {name: value}
+    return value  # type: ignore[no-any-return]
+
+
+def holder(config: BaseModel, path: tuple[str, ...]) -> BaseModel:
+    for name in path[:-1]:
+        config = getattr(config, name)
+    return config
+
+
+def fingerprint(run: Prepared) -> list[float]:
+    """What a person sees of a run: its curves, its energies, its samples."""
+    seen = []
+    for progress in PROGRESS:
+        seen += [float(value) for value in run.method.step(progress).values()]
+    x = run.data.held_out[:16]
+    with torch.no_grad():
+        seen += run.method.energy()(x).tolist()
+    samples = run.method.train_time_samples(16, generator_of("samples", 0))
+    if samples is not None:
+        seen += samples.flatten().tolist()
+    return seen
+
+
+def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every preset, and the default with each sampler and each network in its place."""
+    for method, preset in PRESETS:
+        yield method, preset, {}
+    for method, cls in catalogue.methods().items():
+        if "sampler" in cls.Config.model_fields:
+            for kind in catalogue.samplers():
+                yield method, "default", {"sampler": {"kind": kind}}
+
+
+@pytest.mark.parametrize(("method", "preset", "fields"), list(variants()), ids=str)
+def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, Any]) -> None:
+    base = prepared(method, preset, **fields)
+    config = copy.deepcopy(base.config)
+    before = fingerprint(base)
+    idle = []
+    for path, (field, value) in leaves(config):
+        other = altered(field, value)
+        if other is None or inert(holder(config, path), path[-1]):
+            continue
+        run = prepared(method, preset, **catalogue.merge(fields, nested(path, other)))
+        if fingerprint(run) == before:
+            idle.append(f"{'.'.join(path)}: {value!r} and {other!r}")
+    assert not idle
+
+
+# ---------------------------------------------------------------------- samplers
+
+
+def sampler_of(kind: str) -> Any:
+    cls = catalogue.samplers()[kind]
+    return cls(cls.Config())
+
+
+def gaussian() -> Gaussian:
+    return Gaussian(torch.tensor([0.5, -1.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]]))
+
+
+class Counted(Energy):
+    """Counts how often its gradient is taken."""
+
+    def __init__(self, energy: Energy) -> None:
+        super().__init__()
+        self.energy, self.calls = energy, 0
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        self.calls += 1
+        return self.energy(x.flatten(1)[:, :2]) + 0.5 * x.flatten(1)[:, 2:].square().sum(1)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 3, 3), (4, 5)], ids=str)
+@pytest.mark.parametrize("kind", sorted(catalogue.samplers()))
+def test_a_sampler_walks_any_shape_and_counts_its_gradients(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    energy = Counted(gaussian())
+    before = torch.random.get_rng_state()
+    start = torch.randn(7, *shape, generator=generator_of("start", 0))
+    walk = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 0), 5, 1)
+    assert walk.state.position.shape == (7, *shape)
+    assert walk.positions is not None and walk.positions.shape == (5, 7, *shape)
+    assert walk.info is not None and walk.info.acceptance_rate.shape == (7,)
+    assert walk.gradient_evaluations == energy.calls
+    again = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 0), 5)
+    assert torch.equal(again.state.position, walk.state.position)
+    assert torch.equal(before, torch.random.get_rng_state())
+    value, gradient = energy_and_gradient(energy, walk.state.position)
+    assert torch.allclose(value, walk.state.energy, atol=1e-5)
+    assert torch.allclose(gradient, walk.state.gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [k for k in catalogue.samplers() if sampler_of(k).exact])
+def test_an_exact_sampler_leaves_the_law_in_place(kind: str) -> None:
+    """Exact draws stay exact draws: moments within 4 standard errors after 20 steps."""
+    energy, num = gaussian(), 20_000
+    start = energy.draw(num, generator_of("draws", 0))
+    walk = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 1), 20)
+    x = walk.state.position.double()
+    mean, covariance = energy.moments()
+    assert (x != start).any(1).double().mean() > 0.5
+    errors = (x.mean(0) - mean) / (covariance.diagonal() / num).sqrt()
+    assert errors.abs().max() < 4
+    variances = covariance.diagonal()
+    spread = (torch.outer(variances, variances) + covariance**2) / num
+    assert ((torch.cov(x.T) - covariance) / spread.sqrt()).abs().max() < 4
+
+
+# ---------------------------------------------------------------------- networks and data
+
+
+@pytest.mark.parametrize("shape", [(2,), (5,), (8, 8), (28, 28), (16, 16, 3)], ids=str)
+@pytest.mark.parametrize("kind", sorted(catalogue.networks()))
+def test_a_network_gives_one_finite_energy_an_event_or_says_why_not(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    cls = catalogue.networks()[kind]
+    task = _task(torch.Size(shape))
+    if cls.fits(torch.Size(shape)):
+        assert cls.fits(torch.Size(shape)).endswith(".")
+        return
+    network = build_network(cls.Config(), task)
+    x = torch.rand(6, *shape, generator=generator_of("x", 0))
+    energy, gradient = energy_and_gradient(network, x)
+    assert energy.shape == (6,) and energy.isfinite().all()
+    assert gradient.shape == x.shape and gradient.abs().sum() > 0
+    assert torch.allclose(network(x[2:3]), energy[2:3], atol=1e-5), "rows answer for each other"
+    twin = build_network(cls.Config(), _task(torch.Size(shape)))
+    assert all(map(torch.equal, network.state_dict().values(), twin.state_dict().values()))
+
+
+def _task(shape: torch.Size) -> Task:
+    x = torch.zeros(4, *shape)
+    data = Data(
+        "none", "Nothing", x, x, torch.zeros(()), torch.ones(()), torch.zeros(shape),
+        torch.ones(shape),
+    )  # fmt: skip
+    return Task(data=data, device=CPU, generator=generator_of("task", 0))
+
+
+@pytest.mark.parametrize("name", [n for n in catalogue.datasets() if n != "file"])
+def test_data_are_standardised_and_come_back(name: str) -> None:
+    data = catalogue.resolve_data({"name": name}).load()
+    assert data.train.dtype == data.held_out.dtype == torch.float32
+    assert data.train.isfinite().all() and data.held_out.isfinite().all()
+    assert data.train.shape[1:] == data.held_out.shape[1:] == data.event_shape
+    x = data.restore(data.train)
+    assert torch.allclose(data.standardise(x), data.train, atol=1e-4)
+    if data.is_image:
+        assert data.image_range is not None
+        assert x.min() >= data.image_range[0] and x.max() <= data.image_range[1]
+    else:
+        assert data.train.flatten(1).mean(0).abs().max() < 0.1
+        assert (data.train.flatten(1).std(0) - 1).abs().max() < 0.1
+    noise = data.noise(100, generator_of("noise", 0))
+    assert (noise >= data.noise_low).all() and (noise <= data.noise_high).all()
+    again = catalogue.resolve_data({"name": name}).load()
+    assert torch.equal(again.train, data.train)
+    other = catalogue.resolve_data({"name": name, "seed": 7}).load()
+    assert not torch.equal(other.train[:100], data.train[:100])
+
+
+# ---------------------------------------------------------------------- discovery
+
+
+def test_a_file_that_fails_to_import_is_reported_and_the_rest_serve_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import backend.methods
+
+    (tmp_path / "half_written.py").write_text("raise RuntimeError('half written')\n")
+    monkeypatch.setattr(backend.methods, "__path__", [*backend.methods.__path__, str(tmp_path)])
+    catalogue.discover.cache_clear()
+    try:
+        assert [item.module for item in catalogue.broken()] == ["backend.methods.half_written"]
+        assert "half written" in catalogue.broken()[0].error
+        assert sorted(catalogue.methods()) == METHODS
+    finally:
+        catalogue.discover.cache_clear()
+
+
+def test_nothing_that_ships_is_broken() -> None:
+    assert catalogue.broken() == []
+
+
+def test_one_sign_everywhere() -> None:
+    """Low energy is likely: p ∝ exp(−E) for data with a known density too."""
+    for name in catalogue.datasets():
+        if name in ("file", "digits"):
+            continue
+        data = catalogue.resolve_data({"name": name}).load()
+        assert data.density is not None
+        centre = data.restore(data.held_out)
+        far = data.restore(data.held_out * 0 + 20)
+        assert data.density(centre).mean() < data.density(far).mean()
