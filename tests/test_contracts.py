@@ -60,7 +60,7 @@ def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
     raise AssertionError(f"{method}, {preset} fits neither points nor images")
 
 
-def _small(cls: type[Config]) -> dict[str, Any]:
+def _small(cls: type[BaseModel]) -> dict[str, Any]:
     sizes = {"batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3}
     found: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
@@ -85,15 +85,16 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 
 
 def configs() -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, cls in catalogue.methods().items():
-        yield name, cls.Config
-    for kind, found in (
+    for name, method in catalogue.methods().items():
+        yield name, method.Config
+    parts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("sampler", catalogue.samplers()),
         ("network", catalogue.networks()),
-        ("data", catalogue.datasets()),
-    ):
-        for name, cls in found.items():
-            yield f"{kind} {name}", cls.Config
+        ("data", dict(catalogue.datasets())),
+    )
+    for kind, found in parts:
+        for name, part in found.items():
+            yield f"{kind} {name}", part.Config
 
 
 @pytest.mark.parametrize(("name", "config"), list(configs()), ids=lambda value: str(value)[:40])
@@ -276,14 +277,15 @@ def altered(field: FieldInfo, value: Any) -> Any:
 
 def inert(config: BaseModel, name: str) -> bool:
     """Whether the settings themselves say that a field is idle."""
-    derived = getattr(config, "derived", dict)()
-    return str(derived.get(name, "")).startswith("No effect")
+    assert isinstance(config, Config)
+    return config.derived().get(name, "").startswith("No effect")
 
 
 def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     for name in reversed(path):
         value = {name: value}
-    return value  # type: ignore[no-any-return]
+    assert isinstance(value, dict)
+    return value
 
 
 def holder(config: BaseModel, path: tuple[str, ...]) -> BaseModel:
