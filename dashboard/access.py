@@ -1,0 +1,90 @@
+"""Who may use the live routes: the page's own token, from the page's own address.
+
+Streamlit puts no login before an app's own routes and takes any Origin, so these look themselves.
+The page script hands its component a token that is good for twelve hours; Host and Origin are
+checked because a token in an address may end in a log, and other pages of the browser may ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from jobs import artifacts
+
+VALID_SECONDS = 12 * 3600
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_KEY = "live.key"
+
+
+def issue(now: float | None = None) -> str:
+    """A token for one page, good for `VALID_SECONDS`."""
+    expires = int((time.time() if now is None else now) + VALID_SECONDS)
+    return f"{expires}.{_signed(expires)}"
+
+
+def verify(token: str, now: float | None = None) -> bool:
+    """Whether a token is one of ours and still good."""
+    expires, _, signature = token.partition(".")
+    if not expires.isdecimal() or len(expires) > 12:
+        return False
+    if int(expires) < (time.time() if now is None else now):
+        return False
+    return hmac.compare_digest(signature.encode(), _signed(int(expires)).encode())
+
+
+def refusal(headers: Mapping[str, str], token: str) -> str:
+    """Why a request is refused, in one sentence; "" when it is let in.
+
+    The host must be this machine, or one that BASIN_ALLOWED_HOSTS names (separated by commas) for
+    those who publish Basin on purpose; a page elsewhere may not ask in a browser's name.
+    """
+    host = headers.get("host", "")
+    if _name(host) not in LOOPBACK | _allowed():
+        return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return "Asked by a page of another site."
+    if not verify(token):
+        return "The page's token is missing or has run out: load the page again."
+    return ""
+
+
+def _name(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""
+
+
+def _allowed() -> frozenset[str]:
+    named = os.environ.get("BASIN_ALLOWED_HOSTS", "").split(",")
+    return frozenset(name.strip().lower() for name in named if name.strip())
+
+
+def _signed(expires: int) -> str:
+    return hmac.new(_key(), str(expires).encode(), hashlib.sha256).hexdigest()
+
+
+def _key() -> bytes:
+    """The key of this BASIN_HOME, made at the first call; its owner alone may read it."""
+    home = artifacts.home()
+    path = home / _KEY
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = secrets.token_bytes(32)
+    aside = home / f".{_KEY}-{secrets.token_hex(4)}"
+    aside.write_bytes(b"")
+    aside.chmod(0o600)
+    aside.write_bytes(fresh)
+    try:
+        os.link(aside, path)  # the first one wins
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
+    return path.read_bytes()

@@ -1,0 +1,27 @@
+"""The web server: Streamlit's pages and the live routes, one process and one port.
+
+Started by `basin dashboard`, which fixes every setting that must not depend on the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.hub import Hub
+from dashboard.routes import routes
+
+hub = Hub()
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Follow runs while the server is up."""
+    async with hub.running():
+        yield
+
+
+app = st.App(Path(__file__).with_name("app.py"), routes=routes(hub), lifespan=lifespan)
