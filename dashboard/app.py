@@ -1,18 +1,58 @@
-"""The pages and the frame around them."""
+"""The pages and the frame around them. Run by `dashboard/server.py`."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import streamlit as st
 
 HERE = Path(__file__).resolve().parent
-PAGES = {"launch": "Launch", "runs": "Runs", "compare": "Compare", "system": "System"}
+# Streamlit puts this folder first on the path, where `pages` and `live` would hide others.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
+
+from backend.errors import BasinError  # noqa: E402
+from dashboard.elements import plural  # noqa: E402
+from jobs import artifacts  # noqa: E402
+
+PAGES = (
+    ("launch", "Launch", False),
+    ("runs", "Runs", False),
+    ("compare", "Compare", False),
+    ("system", "System", False),
+    ("run", "Run", True),
+)
+"""file in `pages/`, title, whether it is left out of the menu"""
 
 
 def main() -> None:
-    st.set_page_config(page_title="Basin", page_icon=":material/water:", layout="wide")
-    st.write("Basin")
+    st.set_page_config(page_title="Basin", page_icon=":material/water_drop:", layout="wide")
+    st.html(HERE / "style.css")
+    pages = [
+        st.Page(
+            HERE / "pages" / f"{name}.py",
+            title=title,
+            url_path=name,
+            default=name == "launch",
+            visibility="hidden" if hidden else "visible",
+        )
+        for name, title, hidden in PAGES
+    ]
+    page = st.navigation(pages, position="top")
+    if page.url_path not in ("run", "runs"):
+        _say_what_needs_a_look()
+    page.run()
+
+
+def _say_what_needs_a_look() -> None:
+    """Runs with alarms, on every page but those that show them."""
+    with contextlib.suppress(BasinError, OSError):
+        runs = [run for run in artifacts.list_runs() if run.status == "running" and run.alarms]
+        if runs:
+            verb = "needs" if len(runs) == 1 else "need"
+            link = f"/run?id={runs[0].id}" if len(runs) == 1 else "/runs"
+            st.markdown(f":orange[⚠] [{plural(len(runs), 'run')} {verb} a look]({link})")
 
 
 main()

@@ -1,0 +1,138 @@
+"""Pieces that several pages share: words of status, numbers as people read them, notes."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+HERE = Path(__file__).resolve().parent
+THIN = "\u2009"
+MINUS = "\u2212"
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+STATUS = {
+    "queued": ("◌", "muted"),
+    "running": ("◉", "accent"),
+    "paused": ("❚❚", "muted"),
+    "finished": ("✓", "good"),
+    "stopped": ("■", "muted"),
+    "failed": ("✕", "alarm"),
+    "diverged": ("↗", "alarm"),
+    "lost": ("⚯", "alarm"),
+}
+"""Sign and colour token of every status; the word always stands beside them."""
+
+
+@cache
+def colours(theme: str = "light") -> dict[str, Any]:
+    """The colour tokens of a theme, `light` or `dark`."""
+    tokens: dict[str, dict[str, Any]] = json.loads((HERE / "live" / "colours.json").read_text())
+    return tokens[theme]
+
+
+def theme() -> str:
+    """`light` or `dark`, as the page is shown."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def status_word(status: str) -> str:
+    """HTML of a status: sign, colour and word."""
+    sign, token = STATUS[status]
+    colour = colours(theme())[token]
+    return f'<span class="basin-word" style="color:{colour}"><i>{sign}</i> {status}</span>'
+
+
+def head(title: str, word: str = "", facts: list[str] | None = None) -> None:
+    """The head of a page: title, status, one grey line of facts. Everything is escaped."""
+    parts = [f'<div class="basin-head"><h1>{html.escape(title)}</h1>{word}</div>']
+    if facts:
+        spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts if fact)
+        parts.append(f'<div class="basin-facts">{spans}</div>')
+    st.html("".join(parts))
+
+
+def empty(message: str, page: str = "", label: str = "") -> None:
+    """What a page says when there is nothing to show, and what to do next."""
+    with st.container(border=True):
+        st.markdown(message)
+        if page:
+            st.page_link(page, label=label, icon=":material/arrow_forward:")
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits.
+
+    >>> figure(0.04123), figure(731.4), figure(-0.5), figure(3.1e6), figure(float("nan"))
+    ('0.0412', '731', '−0.5', '3.1×10⁶', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    size = abs(value)
+    if size == 0:
+        text = "0"
+    elif size < 0.001 or size >= 1e6:
+        exponent = math.floor(math.log10(size))
+        text = f"{size / 10**exponent:.1f}×10{str(exponent).translate(_SUPERSCRIPTS)}"
+    elif size >= 1000:
+        text = count(round(size))
+    else:
+        digits = max(2 - math.floor(math.log10(size)), 0)
+        text = f"{size:.{digits}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{MINUS}{text}" if value < 0 else text
+
+
+def count(value: float) -> str:
+    """A number of things: 1 840 with a thin space, then 73.6 k, 1.2 M.
+
+    >>> count(73600)
+    '73.6\\u2009k'
+    """
+    if value < 10_000:
+        whole = round(value)
+        return f"{whole // 1000}{THIN}{whole % 1000:03d}" if whole >= 1000 else str(whole)
+    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g}{THIN}{unit}"
+    raise AssertionError
+
+
+def duration(seconds: float | None) -> str:
+    """41s, 1m 20s, 2h 05m.
+
+    >>> duration(41.2), duration(80), duration(7500)
+    ('41s', '1m 20s', '2h 05m')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes as people read them.
+
+    >>> size(212_000), size(41_000_000)
+    ('212\\u2009kB', '41\\u2009MB')
+    """
+    for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.3g}{THIN}{unit}"
+    return f"{int(num_bytes)}{THIN}B"
+
+
+def plural(number: int, word: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

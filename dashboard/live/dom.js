@@ -1,0 +1,101 @@
+// Small pieces of page that several modules draw.
+
+import { coloursOf, watchTheme } from "./colours.js"
+
+const TOKENS = [
+  "bg", "surface", "raised", "line", "line2", "field", "muted", "accent", "fill",
+  "alarm", "warning", "good",
+]
+
+/** An element from a tag such as "div.bl-note.alarm", its attributes and its children. */
+export function make(tag, attributes = {}, ...children) {
+  const [name, ...classes] = tag.split(".")
+  const element = document.createElement(name)
+  element.className = classes.join(" ")
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key in element) element[key] = value
+    else element.setAttribute(key, value)
+  }
+  element.append(...children)
+  return element
+}
+
+/** The root of a module: the style sheet once, colours as variables that follow the theme. */
+export function rootOf(slot, onTheme) {
+  if (!document.getElementById("basin-live-css")) {
+    const href = new URL("live.css", import.meta.url).href
+    document.head.append(make("link", { id: "basin-live-css", rel: "stylesheet", href }))
+  }
+  const root = make("div.bl")
+  const paint = (colours) => {
+    for (const name of TOKENS) root.style.setProperty(`--bl-${name}`, colours[name])
+  }
+  slot.replaceChildren(root)
+  paint(coloursOf(slot))
+  const unwatch = watchTheme(slot, (colours) => {
+    paint(colours)
+    onTheme?.(colours)
+  })
+  return { root, unwatch }
+}
+
+/** A row of exclusive buttons; returns it with `choose(value)` and `disable(value, reason)`. */
+export function segments(options, chosen, onChoose, label) {
+  const row = make("div.bl-seg", { role: "group", "aria-label": label })
+  const buttons = new Map()
+  const show = (value) => {
+    for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === value))
+  }
+  for (const [value, word] of Object.entries(options)) {
+    const button = make("button", { type: "button", textContent: word })
+    button.onclick = () => {
+      show(value)
+      onChoose(value)
+    }
+    buttons.set(value, button)
+    row.append(button)
+  }
+  show(chosen)
+  row.choose = (value) => buttons.get(value)?.click()
+  row.disable = (value, reason) => {
+    buttons.get(value).disabled = Boolean(reason)
+    buttons.get(value).title = reason
+  }
+  return row
+}
+
+/** A chip that switches a layer. */
+export function chip(word, colour, on, onSwitch) {
+  const dot = make("i")
+  dot.style.background = colour
+  const button = make("button.bl-chip", { type: "button" }, dot, make("span", { textContent: word }))
+  button.setAttribute("aria-pressed", String(on))
+  button.onclick = () => {
+    const now = button.getAttribute("aria-pressed") !== "true"
+    button.setAttribute("aria-pressed", String(now))
+    onSwitch(now)
+  }
+  button.word = (text) => (button.lastChild.textContent = text)
+  return button
+}
+
+/** Whether a key press belongs to a field rather than to the page. */
+export function inField(event) {
+  const target = event.target
+  return (
+    event.ctrlKey || event.metaKey || event.altKey || target.isContentEditable ||
+    ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)
+  )
+}
+
+/** Keep a setting in the page's address, without loading anything. */
+export function keepInAddress(name, value) {
+  const address = new URL(window.location.href)
+  if (value === null) address.searchParams.delete(name)
+  else address.searchParams.set(name, value)
+  history.replaceState(history.state, "", address)
+}
+
+export function fromAddress(name) {
+  return new URL(window.location.href).searchParams.get(name)
+}

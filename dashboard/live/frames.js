@@ -1,0 +1,66 @@
+// Reads the binary frames of backend/events.py.
+
+const HEAD = 12
+const ARRAYS = {
+  f4: Float32Array,
+  f8: Float64Array,
+  i4: Int32Array,
+  i8: BigInt64Array,
+  u1: Uint8Array,
+}
+
+/** {header, arrays: {name: {shape, data}}} of one frame in an ArrayBuffer. */
+export function unpack(buffer) {
+  const view = new DataView(buffer)
+  const headerSize = view.getUint32(4, true)
+  const body = HEAD + headerSize
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, HEAD, headerSize)))
+  const arrays = {}
+  for (const [name, code, shape, offset] of header.arrays) {
+    const length = shape.reduce((product, size) => product * size, 1)
+    let data
+    if ((body + offset) % ARRAYS[code].BYTES_PER_ELEMENT === 0) {
+      data = new ARRAYS[code](buffer, body + offset, length)
+    } else {
+      const bytes = ARRAYS[code].BYTES_PER_ELEMENT * length
+      data = new ARRAYS[code](buffer.slice(body + offset, body + offset + bytes))
+    }
+    arrays[name] = { shape, data: code === "i8" ? Float64Array.from(data, Number) : data }
+  }
+  delete header.arrays
+  return { header, arrays }
+}
+
+/** Rows of a scalar block by path: {path: {step, gradients, seconds, joules, value}}. */
+export function rows(frame) {
+  const { header, arrays } = frame
+  const found = {}
+  if (arrays.value) {
+    found[header.meta.paths[0]] = Object.fromEntries(
+      ["step", "gradients", "seconds", "joules", "value"].map((name) => [name, arrays[name].data])
+    )
+    return found
+  }
+  const paths = header.meta.paths
+  const [count] = arrays.values.shape
+  const cost = (index) => {
+    const [first, last] = [header.first[index], header.last[index]]
+    const column = new Float64Array(count)
+    for (let row = 0; row < count; row++) {
+      // Rows lie evenly from first to last; a single row lies at last.
+      const share = count > 1 ? row / (count - 1) : 1
+      column[row] = first === null || last === null ? NaN : first + share * (last - first)
+      if (index < 2) column[row] = Math.round(column[row])
+    }
+    return column
+  }
+  const [step, gradients, seconds, joules] = [0, 1, 2, 3].map(cost)
+  paths.forEach((path, column) => {
+    const value = new Float32Array(count)
+    for (let row = 0; row < count; row++) {
+      value[row] = arrays.values.data[row * paths.length + column]
+    }
+    found[path] = { step, gradients, seconds, joules, value }
+  })
+  return found
+}

@@ -1,0 +1,161 @@
+// The picture of a run: the landscape with its layers, or grids of images.
+
+import { coloursOf } from "./colours.js"
+import { chip, make, segments } from "./dom.js"
+import { cellAt, drawGrid, imageOf } from "./images.js"
+import { Landscape } from "./landscape.js"
+import { figure } from "./numbers.js"
+
+/** The landscape of a model of points in the plane. */
+export class LandscapeHero {
+  constructor(slot) {
+    this.slot = slot
+    const colours = coloursOf(slot)
+    const view = segments(
+      { density: "density", energy: "energy" }, "density",
+      (chosen) => this.landscape.set({ view: chosen }), "What the landscape shows"
+    )
+    this.bar = make("i")
+    const scale = make("span.bl-scale", {}, "unlikely", this.bar, "likely")
+    this.recolour(colours)
+    const picture = make("div")
+    slot.append(make("header", {}, view, scale), picture)
+    this.landscape = new Landscape(picture, { onPin: (chain) => this.pin(chain) })
+    const switched = (name) => (on) => {
+      this.landscape.layers[name] = on
+      this.landscape.set({})
+    }
+    this.chips = {
+      data: chip("data", colours.data, true, switched("data")),
+      chains: chip("chains", colours.chains, true, switched("chains")),
+      trails: chip("trails", colours.chains, true, switched("trails")),
+      samples: chip("long-run samples", colours.samples, false, switched("samples")),
+      truth: chip("true density", colours.accent, false, switched("truth")),
+    }
+    this.pinned = make("div.bl-muted", { hidden: true })
+    slot.append(make("div.bl-chips", {}, ...Object.values(this.chips)), this.pinned)
+  }
+
+  recolour(colours) {
+    this.bar.style.background = `linear-gradient(90deg, ${colours.sequential.join(",")})`
+    this.landscape?.set({})
+  }
+
+  show(frames) {
+    const walk = frames["chains/walk"]
+    this.walk = walk
+    this.landscape.show({
+      field: frames["landscape/model"],
+      truth: frames["landscape/truth"],
+      data: frames["samples/data"],
+      samples: frames["samples/long_run"],
+      walk,
+    })
+    const { chips } = this
+    chips.truth.hidden = !frames["landscape/truth"]
+    chips.samples.hidden = !frames["samples/long_run"]
+    if (walk) {
+      const [rows, chains] = walk.arrays.positions.shape
+      const kind = walk.header.meta.role === "train_time" ? "train-time" : "long-run"
+      chips.chains.word(`${chains} ${kind} chains`)
+      chips.trails.word(`trails, ${rows - 1} steps`)
+    }
+    this.pin(this.landscape.pinned)
+  }
+
+  pin(chain) {
+    const energies = this.walk?.arrays.energies
+    this.pinned.hidden = chain === null || !energies
+    if (this.pinned.hidden) return
+    const [rows, chains] = energies.shape
+    const at = (row) => energies.data[row * chains + chain]
+    this.pinned.textContent =
+      `Chain ${chain + 1}: energy ${figure(at(0))} → ${figure(at(rows - 1))} nats over its last ` +
+      `${rows - 1} steps. Click beside it to let go.`
+  }
+
+  close() {
+    this.landscape.close()
+  }
+}
+
+const GRIDS = {
+  "samples/data": "Data",
+  "samples/train_time": "Train-time chains",
+  "samples/long_run": "Long-run samples",
+}
+
+/** Grids of equal size: what is given, what training sees, what the energy itself says. */
+export class ImagesHero {
+  constructor(slot) {
+    this.slot = slot
+    this.pinned = null
+    this.parts = {}
+    this.row = make("div.bl-grids")
+    for (const [path, title] of Object.entries(GRIDS)) {
+      const canvas = make("canvas", { role: "img", "aria-label": title })
+      const about = make("span.bl-muted")
+      const part = { canvas, about, box: make("div.bl-grid", {}, make("h4", {}, title), canvas, about) }
+      canvas.onclick = (event) => {
+        const cell = part.grid ? cellAt(canvas, part.grid, event) : null
+        this.pinned = cell === this.pinned ? null : cell
+        this.show(this.frames)
+      }
+      canvas.onmousemove = (event) => this.hover(part, path, event)
+      this.parts[path] = part
+      this.row.append(part.box)
+    }
+    this.chain = make("div.bl-row", { hidden: true })
+    slot.append(this.row, this.chain)
+    this.sizes = new ResizeObserver(() => this.frames && this.show(this.frames))
+    this.sizes.observe(slot)
+  }
+
+  recolour() {
+    if (this.frames) this.show(this.frames)
+  }
+
+  hover(part, path, event) {
+    const cell = part.grid ? cellAt(part.canvas, part.grid, event) : null
+    const energies = this.frames[path]?.arrays.energies
+    part.canvas.title =
+      cell === null ? "" : `${cell + 1}${energies ? `, energy ${figure(energies.data[cell])}` : ""}`
+  }
+
+  show(frames) {
+    this.frames = frames
+    const width = this.parts["samples/data"].box.clientWidth
+    if (!width) return
+    const accent = coloursOf(this.slot).accent
+    for (const [path, part] of Object.entries(this.parts)) {
+      const frame = frames[path]
+      part.about.textContent = frame
+        ? `step ${frame.header.last[0]}, ${frame.arrays.pixels.shape[0]} images`
+        : "not drawn yet"
+      if (!frame) continue
+      const pinned = path === "samples/data" ? null : this.pinned
+      part.grid = drawGrid(part.canvas, frame, { width, pinned, accent })
+    }
+    this.showChain()
+  }
+
+  /** The pinned chain, large, as training left it and as it ran on. */
+  showChain() {
+    this.chain.hidden = this.pinned === null
+    if (this.pinned === null) return
+    const shown = []
+    for (const path of ["samples/train_time", "samples/long_run"]) {
+      const frame = this.frames[path]
+      if (!frame || this.pinned >= frame.arrays.pixels.shape[0]) continue
+      const image = imageOf(frame, this.pinned)
+      image.style.cssText = "width:96px;height:96px;image-rendering:pixelated;border-radius:4px"
+      const energy = frame.arrays.energies?.data[this.pinned]
+      shown.push(image, make("span.bl-muted", {}, `${GRIDS[path]}, energy ${figure(energy)} nats`))
+    }
+    this.chain.replaceChildren(make("strong", {}, `Cell ${this.pinned + 1}`), ...shown)
+  }
+
+  close() {
+    this.sizes.disconnect()
+  }
+}

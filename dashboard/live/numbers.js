@@ -1,0 +1,46 @@
+// Numbers as people read them; the same rules as dashboard/elements.py.
+
+const THIN = " "
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+/** Three significant digits: 0.0412, 731, 73.6 k, 3.1×10⁶ beyond that. */
+export function figure(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–"
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞"
+  const size = Math.abs(value)
+  let text
+  if (size === 0) text = "0"
+  else if (size < 0.001 || size >= 1e6) {
+    const exponent = Math.floor(Math.log10(size))
+    const power = String(Math.abs(exponent)).replace(/\d/g, (digit) => SUPERSCRIPTS[digit])
+    text = `${(size / 10 ** exponent).toFixed(1)}×10${exponent < 0 ? "⁻" : ""}${power}`
+  } else if (size >= 1000) text = count(Math.round(size))
+  else text = size.toPrecision(3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")
+  return value < 0 ? `−${text}` : text
+}
+
+/** 1 840, 73.6 k, 1.2 M. */
+export function count(value) {
+  if (value < 10000) return String(Math.round(value)).replace(/(\d)(?=\d{3}$)/, `$1${THIN}`)
+  const [scale, unit] = value < 1e6 ? [1e3, "k"] : value < 1e9 ? [1e6, "M"] : [1e9, "G"]
+  return `${(value / scale).toPrecision(3)}${THIN}${unit}`
+}
+
+/** 41s, 1m 20s, 2h 05m. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–"
+  const whole = Math.round(seconds)
+  const two = (value) => String(value).padStart(2, "0")
+  if (whole < 60) return `${whole}s`
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`
+  return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`
+}
+
+/** Time left: to 5 seconds, then to minutes. */
+export function timeLeft(seconds, fraction) {
+  if (seconds === null || seconds === undefined) return ""
+  const about = fraction < 0.05 ? "about " : ""
+  if (seconds < 60) return `${about}${Math.max(5, Math.ceil(seconds / 5) * 5)}s left`
+  if (seconds < 3600) return `${about}${Math.ceil(seconds / 60)}m left`
+  return `${about}${duration(Math.ceil(seconds / 60) * 60)} left`
+}

@@ -1,0 +1,57 @@
+"""The live element: a Streamlit component that shows one module of `dashboard/live/`.
+
+A module exports `mount(slot, component)`, which returns `{update(data), unmount()}`. Python sends
+ids and settings only, never points: those come over the page's WebSocket.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+from dashboard import access
+
+_LOADER = """
+const panels = new WeakMap()
+
+export default function (component) {
+  const { parentElement, data } = component
+  const slot = parentElement.querySelector(".basin-live")
+  slot.style.minHeight = `${data.height}px`
+  if (!panels.has(slot)) {
+    const address = new URL(`/live/static/${data.module}.js`, window.location.href)
+    const opened = import(address.href).then((module) => module.mount(slot, component))
+    opened.catch((error) => {
+      slot.textContent = `This panel could not be loaded: ${error.message}. Load the page again.`
+    })
+    panels.set(slot, opened)
+  } else {
+    panels.get(slot).then((panel) => panel.update(data, component))
+  }
+  return () => {
+    panels.get(slot)?.then((panel) => panel.unmount())
+    panels.delete(slot)
+  }
+}
+"""
+_HTML = '<div class="basin-live"></div>'
+
+
+@cache
+def _element(module: str) -> Any:
+    return st.components.v2.component(
+        f"basin_{module}", html=_HTML, js=_LOADER, isolate_styles=False
+    )
+
+
+def live_element(module: str, *, key: str, height: int, **data: Any) -> Any:
+    """Show a module; returns the component's result.
+
+    height: pixels kept free before the first data. data: JSON, `on_NAME_change` callbacks for what
+    the module reports by `setTriggerValue` or `setStateValue`.
+    """
+    callbacks = {name: data.pop(name) for name in list(data) if name.startswith("on_")}
+    given = {"module": module, "height": height, "token": access.issue(), **data}
+    return _element(module)(key=key, data=given, height="content", **callbacks)

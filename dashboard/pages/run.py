@@ -1,0 +1,208 @@
+"""Run: one run, live. The head and the acts are native; everything that moves is one element."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+import streamlit as st
+
+from backend.errors import BasinError, NotAvailable
+from backend.figures import FIGURES
+from dashboard import access
+from dashboard.elements import empty, head, size, status_word
+from dashboard.live_view import live_element
+from jobs import artifacts, control, store
+from jobs.run_directory import RunDirectory
+from jobs.status import Status
+
+DEFAULT_HEADLINE = ["quality/grid_kl", "quality/energy_distance", "energy/gap", "loss/total"]
+MORE = [
+    "quality/grid_kl", "quality/frechet_pca", "quality/energy_distance", "energy/gap",
+    "optimiser/gradient_norm", "sampler/acceptance_rate", "loss/total", "energy/model",
+]  # fmt: skip
+
+
+def main() -> None:
+    run_id = st.query_params.get("id", "")
+    try:
+        directory = artifacts.open_run(run_id or "latest")
+        status = directory.status()
+        spec = directory.spec()
+    except BasinError as error:
+        head("Run")
+        words = "No runs yet. A first one on the ring of eight Gaussians takes about a minute."
+        if run_id:
+            words = f"{error} It may have been deleted; all runs that are there are under Runs."
+        empty(words, "pages/launch.py", "Launch a run")
+        return
+    st.query_params["id"] = directory.id
+    title, acts = st.columns([5, 4], vertical_alignment="top")
+    method = _catalogue().get("methods", {}).get(spec.method, {})
+    with title:
+        head(status.name or _name(status), status_word(status.status), _facts(status, method))
+    with acts:
+        _acts(directory, status)
+    headline = list(dict.fromkeys([*method.get("headline", DEFAULT_HEADLINE), *MORE]))
+    asked = live_element(
+        "run",
+        key="live",
+        height=900,
+        run=directory.id,
+        headline=headline,
+        figures=_figures(),
+        on_status_change=lambda: None,
+        on_asked_change=lambda: None,
+    )
+    if asked.asked == "pause":
+        _do(control.pause if status.status == "running" else control.resume, directory.id)
+    _about(directory, status)
+
+
+def _name(status: Status) -> str:
+    return f"{status.data} by {status.method.replace('_', ' ')}"
+
+
+def _facts(status: Status, method: dict[str, Any]) -> list[str]:
+    when = time.strftime("%d %b %Y, %H:%M", time.localtime(status.created))
+    facts = [
+        f"{method.get('title', status.method)}, {status.preset}",
+        status.data,
+        f"seed {status.seed}",
+        status.device,
+        when.lstrip("0"),
+        status.id,
+    ]
+    if status.attempt > 1:
+        facts.append(f"attempt {status.attempt}")
+    return facts + [f"#{tag}" for tag in status.tags]
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def _catalogue() -> dict[str, Any]:
+    try:
+        return store.catalogue()
+    except NotAvailable:
+        return {}
+
+
+def _figures() -> dict[str, dict[str, Any]]:
+    """What every path means: title, unit and axis; the catalogue adds a method's own."""
+    known = {
+        path: {"title": item.title, "unit": item.unit, "log": item.log, "help": item.help}
+        for path, item in FIGURES.items()
+    }
+    return known | _catalogue().get("figures", {})
+
+
+# ---------------------------------------------------------------------- what can be done
+
+
+def _acts(directory: RunDirectory, status: Status) -> None:
+    run_id, word = directory.id, status.status
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if word == "running":
+            if st.button("Pause", icon=":material/pause:", help="Keeps its place; also `P`"):
+                _do(control.pause, run_id)
+            if st.button("Stop", icon=":material/stop:", help="Ends it; a checkpoint is written"):
+                _do(control.stop, run_id)
+        if word == "queued" and st.button("Take off the queue", icon=":material/stop:"):
+            _do(control.stop, run_id)
+        if word in ("paused", "stopped", "lost", "failed"):
+            step = status.checkpoint_step
+            label = (
+                "Resume" if step is None else f"Resume from step {step:,}".replace(",", "\u2009")
+            )
+            if st.button(label, icon=":material/play_arrow:", type="primary"):
+                _do(control.resume, run_id)
+        st.link_button("Clone with edits", f"/launch?from={run_id}", icon=":material/content_copy:")
+        with st.popover("", icon=":material/more_horiz:"):
+            st.link_button("Compare", f"/compare?runs={run_id}", icon=":material/compare:")
+            if st.button("Name, tags, note", icon=":material/edit:"):
+                _edit(directory, status)
+            if word == "running" and st.button("Kill now", icon=":material/dangerous:"):
+                _confirm_kill(run_id)
+            if word != "running" and st.button("Delete", icon=":material/delete:"):
+                _confirm_delete(directory, status)
+
+
+def _do(act: Any, run_id: str) -> None:
+    """Do it and show the page anew, or say why not."""
+    try:
+        act(run_id)
+    except (BasinError, OSError) as error:
+        st.toast(str(error), icon=":material/warning:")
+        return
+    # a running run obeys within a tenth of a second or so
+    time.sleep(0.3)
+    st.rerun()
+
+
+@st.dialog("Kill this run?")
+def _confirm_kill(run_id: str) -> None:
+    st.write(
+        "Its process ends at once. Everything shown is kept; what was trained since the last "
+        "checkpoint is lost. **Stop** writes a checkpoint first."
+    )
+    if st.button("Kill it", type="primary"):
+        _do(control.kill, run_id)
+
+
+@st.dialog("Delete this run?")
+def _confirm_delete(directory: RunDirectory, status: Status) -> None:
+    total = sum(num_bytes for _, num_bytes in directory.files())
+    st.write(f"Delete **{status.name or _name(status)}** and {size(total)}? This cannot be undone.")
+    if st.button("Delete it", type="primary"):
+        try:
+            control.delete([directory.id])
+        except (BasinError, OSError) as error:
+            st.error(str(error))
+            return
+        st.switch_page("pages/runs.py")
+
+
+@st.dialog("Name, tags, note")
+def _edit(directory: RunDirectory, status: Status) -> None:
+    name = st.text_input("Name", status.name, max_chars=120)
+    tags = st.multiselect("Tags", status.tags, status.tags, accept_new_options=True)
+    note = st.text_area("Note", status.note, max_chars=10_000)
+    if st.button("Keep", type="primary"):
+        try:
+            directory.set_labels(name=name, tags=list(tags), note=note)
+        except (BasinError, OSError) as error:
+            st.error(str(error))
+            return
+        st.rerun()
+
+
+# ---------------------------------------------------------------------- spec and files
+
+
+def _about(directory: RunDirectory, status: Status) -> None:
+    spec, files, note = st.tabs(["Spec", "Files", "Note"])
+    with spec:
+        try:
+            text = directory.spec().to_yaml()
+        except BasinError as error:
+            st.error(str(error))
+        else:
+            st.code(text, language="yaml")
+            st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
+            st.caption("Runs again with `basin run FILE`.")
+    with files:
+        token = access.issue()
+        rows = []
+        for name, num_bytes in directory.files():
+            address = f"/live/file?run={directory.id}&name={quote(name)}&token={token}"
+            rows.append(f"| [{name}]({address}) | {size(num_bytes)} |")
+        st.markdown("\n".join(["| file | size |", "|---|---:|", *rows]))
+        st.caption(f"In `{directory.path}`.")
+        if trace := directory.trace():
+            with st.expander("Traceback"):
+                st.code(trace)
+    with note:
+        st.markdown(status.note or "No note. Add one under ⋯, *Name, tags, note*.")
+
+
+main()
