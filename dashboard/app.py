@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 HERE = Path(__file__).resolve().parent
-# Streamlit puts this folder first on the path, where `pages` and `live` would hide others.
+# Streamlit puts this folder first on the path, where `views` and `live` would hide others.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
 from backend.errors import BasinError  # noqa: E402
@@ -23,7 +23,7 @@ PAGES = (
     ("system", "System", False),
     ("run", "Run", True),
 )
-"""file in `pages/`, title, whether it is left out of the menu"""
+"""file in `views/`, title, whether it is left out of the menu"""
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     st.html(HERE / "style.css")
     pages = [
         st.Page(
-            HERE / "pages" / f"{name}.py",
+            HERE / "views" / f"{name}.py",
             title=title,
             url_path=name,
             default=name == "launch",

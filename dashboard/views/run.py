@@ -35,7 +35,7 @@ def main() -> None:
         words = "No runs yet. A first one on the ring of eight Gaussians takes about a minute."
         if run_id:
             words = f"{error} It may have been deleted; all runs that are there are under Runs."
-        empty(words, "pages/launch.py", "Launch a run")
+        empty(words, "views/launch.py", "Launch a run")
         return
     st.query_params["id"] = directory.id
     title, acts = st.columns([5, 4], vertical_alignment="top")
@@ -159,7 +159,7 @@ def _confirm_delete(directory: RunDirectory, status: Status) -> None:
         except (BasinError, OSError) as error:
             st.error(str(error))
             return
-        st.switch_page("pages/runs.py")
+        st.switch_page("views/runs.py")
 
 
 @st.dialog("Name, tags, note")

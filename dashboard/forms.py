@@ -1,0 +1,297 @@
+"""Forms: the fields of a Config from its JSON schema, and back to the values of a RunSpec.
+
+Fields stand outside `st.form`, so that others can depend on them; bounds are left to the worker's
+`check`, whose sentence stands under the field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from dashboard.elements import figure
+
+Values = dict[str, Any]
+COLUMNS = 2
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One field: where it is, what it may be, and what it is now."""
+
+    path: tuple[str, ...]
+    schema: dict[str, Any]
+    value: Any
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    @property
+    def group(self) -> str:
+        return str(self.schema.get("group", "")) or "More"
+
+    @property
+    def is_main(self) -> bool:
+        return bool(self.schema.get("main"))
+
+    @property
+    def label(self) -> str:
+        words = self.name.replace("_", " ")
+        unit = self.schema.get("unit", "")
+        return f"{words[0].upper()}{words[1:]}{f' ({unit})' if unit else ''}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A part that is one of several kinds."""
+
+    path: tuple[str, ...]
+    schema: dict[str, Any]
+    kinds: dict[str, dict[str, Any]]
+    """schema by kind"""
+    kind: str
+
+    @property
+    def group(self) -> str:
+        return str(self.schema.get("group", "")) or "More"
+
+
+@dataclass
+class Form:
+    """What a form needs beside its schema."""
+
+    key: str
+    """fields of one key keep what was typed; another key starts anew"""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """sentence by dotted path"""
+    derived: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """title and summary by kind"""
+    prefix: str = "config"
+
+    def dotted(self, path: tuple[str, ...]) -> str:
+        return ".".join((self.prefix, *path))
+
+
+# ---------------------------------------------------------------------- schema
+
+
+def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """The schema itself, where it refers to another part of the root; its own words count."""
+    while "$ref" in schema:
+        target = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
+
+
+def kinds_of(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Schemas by `kind` of a tagged union; {} for anything else."""
+    members = [resolved(item, root) for item in schema.get("oneOf", schema.get("anyOf", []))]
+    found = {}
+    for member in members:
+        kind = member.get("properties", {}).get("kind", {}).get("const")
+        if kind is not None:
+            found[str(kind)] = member
+    return found
+
+
+def defaults(schema: dict[str, Any], root: dict[str, Any]) -> Values:
+    """The default of every field, nested parts written out."""
+    values: Values = {}
+    for name, raw in schema.get("properties", {}).items():
+        part = resolved(raw, root)
+        kinds = kinds_of(part, root)
+        given = part.get("default")
+        if kinds:
+            kind = str(given["kind"]) if isinstance(given, dict) else next(iter(kinds))
+            values[name] = {**defaults(kinds[kind], root), **(given or {})}
+        elif "properties" in part:
+            values[name] = {**defaults(part, root), **(given or {})}
+        elif given is not None:
+            values[name] = given
+    return values
+
+
+def parts(
+    schema: dict[str, Any], values: Values, root: dict[str, Any], at: tuple[str, ...] = ()
+) -> list[Leaf | Choice]:
+    """Every field and every choice of a kind, in the order they were declared."""
+    found: list[Leaf | Choice] = []
+    for name, raw in schema.get("properties", {}).items():
+        part, value = resolved(raw, root), values.get(name)
+        if name == "kind":
+            continue
+        kinds = kinds_of(part, root)
+        if kinds:
+            given = value if isinstance(value, dict) else {}
+            kind = given.get("kind", next(iter(kinds)))
+            kind = kind if kind in kinds else next(iter(kinds))
+            found.append(Choice((*at, name), part, kinds, kind))
+            found += parts(kinds[kind], given, root, (*at, name))
+        elif "properties" in part:
+            given = value if isinstance(value, dict) else {}
+            found += parts(part, given, root, (*at, name))
+        else:
+            found.append(Leaf((*at, name), part, value))
+    return found
+
+
+# ---------------------------------------------------------------------- fields
+
+
+def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
+    """Draw a Config's form and return its values. Main fields first, the rest folded by group."""
+    root = schema
+    result = _written_out(schema, values, root)
+    result = _show_choices(schema, result, root, form)
+    leaves = [part for part in parts(schema, result, root) if isinstance(part, Leaf)]
+    main = [leaf for leaf in leaves if leaf.is_main]
+    _show_leaves(main, result, form)
+    rest = [leaf for leaf in leaves if not leaf.is_main]
+    for group in dict.fromkeys(leaf.group for leaf in rest):
+        members = [leaf for leaf in rest if leaf.group == group]
+        line = ", ".join(f"{leaf.label.lower()} {_shown(leaf.value)}" for leaf in members)
+        wrong = any(form.dotted(leaf.path) in form.problems for leaf in members)
+        with st.expander(f"**{group}** &nbsp; :gray[{line}]", expanded=wrong):
+            _show_leaves(members, result, form)
+    return result
+
+
+def _written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -> Values:
+    """Values with the defaults of what they leave out; another kind brings its own defaults."""
+    result = defaults(schema, root)
+    for name, value in values.items():
+        part = resolved(schema.get("properties", {}).get(name, {}), root)
+        kinds = kinds_of(part, root)
+        if kinds and isinstance(value, dict) and value.get("kind") in kinds:
+            result[name] = _written_out(kinds[value["kind"]], value, root)
+        elif "properties" in part and isinstance(value, dict):
+            result[name] = _written_out(part, value, root)
+        else:
+            result[name] = value
+    return result
+
+
+def _show_choices(
+    schema: dict[str, Any], values: Values, root: dict[str, Any], form: Form
+) -> Values:
+    choices = [part for part in parts(schema, values, root) if isinstance(part, Choice)]
+    if not choices:
+        return values
+    for choice, column in zip(choices, st.columns(len(choices)), strict=True):
+        with column:
+            names = list(choice.kinds)
+            dotted = form.dotted(choice.path)
+            label = choice.path[-1].replace("_", " ").capitalize()
+            kind = st.selectbox(
+                label,
+                names,
+                index=names.index(choice.kind),
+                format_func=lambda kind: form.titles.get(kind, (kind, ""))[0],
+                key=f"{form.key}:{dotted}.kind",
+                help=choice.schema.get("description"),
+            )
+            st.caption(form.titles.get(kind, ("", ""))[1])
+            _say(form, f"{dotted}.kind")
+            if kind != choice.kind:
+                fresh = {**defaults(choice.kinds[kind], root), "kind": kind}
+                values = with_value(values, choice.path, fresh)
+    return values
+
+
+def _show_leaves(leaves: list[Leaf], result: Values, form: Form) -> None:
+    """Draw fields in columns; writes what they hold into `result`."""
+    for start in range(0, len(leaves), COLUMNS):
+        for leaf, column in zip(leaves[start : start + COLUMNS], st.columns(COLUMNS), strict=False):
+            with column:
+                value = _field(leaf, form)
+                target = result
+                for name in leaf.path[:-1]:
+                    target = target.setdefault(name, {})
+                target[leaf.name] = value
+
+
+def _field(leaf: Leaf, form: Form) -> Any:
+    """Draw one field with its sentence under it, and return what it holds."""
+    dotted = form.dotted(leaf.path)
+    key = f"{form.key}:{dotted}"
+    about = str(leaf.schema.get("description", ""))
+    value, kind = leaf.value, leaf.schema.get("type")
+    typed: Any
+    if kind is None and "anyOf" in leaf.schema:
+        kinds = [item.get("type") for item in leaf.schema["anyOf"] if item.get("type") != "null"]
+        kind = kinds[0] if kinds else "string"
+    if "enum" in leaf.schema:
+        options = leaf.schema["enum"]
+        index = options.index(value) if value in options else 0
+        typed = st.selectbox(leaf.label, options, index, key=key)
+    elif kind == "boolean":
+        typed = st.toggle(leaf.label, bool(value), key=key)
+    elif kind == "integer":
+        typed = st.number_input(leaf.label, value=_number(value, int), step=1, key=key)
+    elif kind == "number":
+        step = _step(value, bool(leaf.schema.get("log")))
+        typed = st.number_input(
+            leaf.label, value=_number(value, float), step=step, format="%g", key=key
+        )
+    else:
+        typed = st.text_input(leaf.label, value or "", key=key)
+    st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
+    _say(form, dotted)
+    return typed
+
+
+def _say(form: Form, dotted: str) -> None:
+    if dotted in form.problems:
+        name = dotted.rpartition(".")[2]
+        st.markdown(f":red[`{name}` {form.problems[dotted]}]")
+
+
+def _number(value: Any, cast: type) -> Any:
+    return None if value is None or isinstance(value, str) else cast(value)
+
+
+def _step(value: Any, log: bool) -> float:
+    """A step of the arrows that fits the size of the value."""
+    size = abs(float(value)) if isinstance(value, (int, float)) and value else 0.1
+    power = 10.0 ** math.floor(math.log10(size))
+    return power if not log else power / 2
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (int, float)):
+        return figure(float(value))
+    return str(value) if value not in (None, "") else "none"
+
+
+def with_value(values: Values, path: tuple[str, ...], value: Any) -> Values:
+    """A copy with one value replaced."""
+    name, *rest = path
+    inner = with_value(dict(values.get(name) or {}), tuple(rest), value) if rest else value
+    return {**values, name: inner}
+
+
+def difference(values: Values, base: Values) -> Values:
+    """Only what differs from the base; a part of another kind is kept whole.
+
+    >>> difference({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2, "d": 4}})
+    {'b': {'d': 3}}
+    """
+    found: Values = {}
+    for name, value in values.items():
+        old = base.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if value.get("kind") != old.get("kind"):
+                found[name] = value
+            elif inner := difference(value, old):
+                found[name] = inner
+        elif value != old:
+            found[name] = value
+    return found

@@ -1,0 +1,423 @@
+"""Launch: choose data, method and settings; see what they amount to; launch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BasinError, NotAvailable
+from backend.spec import from_dict
+from dashboard import draft, forms
+from dashboard.draft import Source
+from dashboard.elements import count, duration, empty, head
+from dashboard.forms import Form, Values
+from dashboard.live_view import live_element
+from jobs import enqueue, store
+from jobs.enqueue import Check
+
+FILE = "file"
+
+
+def main() -> None:
+    try:
+        catalogue = store.catalogue()
+    except NotAvailable as error:
+        head("Launch")
+        empty(f"{error} This page shows what the workers can run; it looks again when reloaded.")
+        return
+    source = _source(catalogue)
+    taken = f"with the settings of {source.title}" if source.title else ""
+    head("Launch a run", facts=[taken] if taken else None)
+    left, right = st.columns([7, 4], gap="large")
+    with left:
+        raw = _form(source, catalogue)
+    check = _checked(raw)
+    with right:
+        _beside(raw, check)
+
+
+# ---------------------------------------------------------------------- where it begins
+
+
+def _source(catalogue: dict[str, Any]) -> Source:
+    """The draft this page began with; a new link or a pasted file begins another."""
+    query = {key: st.query_params[key] for key in st.query_params}
+    if st.session_state.get("launch_query") != query or "launch_source" not in st.session_state:
+        try:
+            source = draft.from_query(query, catalogue)
+        except BasinError as error:
+            st.warning(f"{error} The form starts from the first example instead.")
+            source = Source(dict(draft.FIRST))
+        _begin(source)
+        st.session_state["launch_query"] = query
+    source = st.session_state["launch_source"]
+    if source.values["method"] not in catalogue["methods"]:
+        known = ", ".join(catalogue["methods"])
+        st.warning(f"There is no method `{source.values['method']}` here; there are {known}.")
+        return Source(dict(draft.FIRST))
+    return source
+
+
+def _begin(source: Source) -> None:
+    st.session_state["launch_source"] = source
+    st.session_state["launch_version"] = st.session_state.get("launch_version", 0) + 1
+    for name in ("launch_check", "launch_raw", "launch_data", "launch_preset"):
+        st.session_state.pop(name, None)
+
+
+# ---------------------------------------------------------------------- the form
+
+
+def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
+    version = st.session_state["launch_version"]
+    given = source.values
+    known: Check | None = st.session_state.get("launch_check")
+    problems = {item["field"]: item["message"] for item in known.problems} if known else {}
+    titles = {
+        kind: (item["title"], item["summary"])
+        for part in ("samplers", "networks")
+        for kind, item in catalogue[part].items()
+    }
+    st.subheader("Data", anchor=False)
+    data = _data(given, catalogue, problems, version)
+    st.subheader("Method", anchor=False)
+    method_id, preset = _method(given, data, catalogue, version)
+    method = catalogue["methods"][method_id]
+    values = draft.preset_values(method, preset)
+    if (method_id, preset) == (given["method"], given.get("preset", "default")):
+        values = _merged(values, given.get("config", {}))
+    form = Form(
+        key=f"launch{version}:{method_id}:{preset}",
+        problems=problems,
+        derived=known.derived if known else {},
+        titles=titles,
+    )
+    config = forms.show(method["schema"], values, form)
+    st.subheader("Run", anchor=False)
+    chosen = _run(given, method, preset, problems, version)
+    chosen = {"method": method_id, "preset": preset, **chosen}
+    return draft.raw_spec(chosen, data, config, catalogue)
+
+
+def _merged(base: Values, over: Values) -> Values:
+    merged = dict(base)
+    for name, value in over.items():
+        old = merged.get(name)
+        same = isinstance(old, dict) and isinstance(value, dict)
+        if same and value.get("kind", old.get("kind")) == old.get("kind"):  # type: ignore[union-attr]
+            value = _merged(old, value)  # type: ignore[arg-type]
+        merged[name] = value
+    return merged
+
+
+def _data(
+    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int
+) -> Values:
+    datasets = catalogue["datasets"]
+    name = st.session_state.get("launch_data", given["data"].get("name"))
+    if name not in datasets:
+        name = next(iter(datasets))
+    tiles = [
+        {
+            "name": key,
+            "title": item["title"],
+            "summary": item["summary"],
+            "preview": None if key == FILE else _tile(key),
+            "sign": "⇪" if key == FILE else "…",
+        }
+        for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
+    ]
+    picked = live_element(
+        "tiles", key="data_tiles", height=250, tiles=tiles, chosen=name,
+        on_chosen_change=lambda: None,
+    )  # fmt: skip
+    if picked.chosen and picked.chosen != name:
+        st.session_state["launch_data"] = picked.chosen
+        st.session_state.pop("launch_preset", None)
+        st.rerun()
+    item = datasets[name]
+    st.caption(item["summary"])
+    values = forms.defaults(item["schema"], item["schema"])
+    if name == given["data"].get("name"):
+        values = {**values, **{k: v for k, v in given["data"].items() if k != "name"}}
+    form = Form(key=f"launch{version}:data:{name}", problems=problems, prefix="data")
+    if name == FILE:
+        values["path"] = _file(str(values.get("path", "")), problems, version)
+        schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
+        schema["properties"].pop("path")
+        shown = forms.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
+        return {"name": name, "path": values["path"], **shown}
+    return {"name": name, **forms.show(item["schema"], values, form)}
+
+
+def _tile_order(name: str) -> tuple[int, str]:
+    first = ("ring", "moons", "checkerboard", "pinwheel", "spirals", "digits", FILE)
+    return (first.index(name), "") if name in first else (len(first) - 1, name)
+
+
+@st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
+def _previews(names: tuple[str, ...]) -> dict[str, Any]:
+    """A small picture of every data set as it is by default, asked of the quick worker once."""
+    found = {}
+    for name in names:
+        check = enqueue.check(
+            {"method": "denoising_score_matching", "data": {"name": name}}, "browser"
+        )
+        found[name] = check.data.get("preview")
+    return found
+
+
+def _tile(name: str) -> dict[str, Any] | None:
+    try:
+        catalogue = store.catalogue()
+        names = tuple(sorted(key for key in catalogue["datasets"] if key != FILE))
+        preview: dict[str, Any] | None = _previews(names).get(name)
+        return preview
+    except NotAvailable:
+        return None
+
+
+def _file(path: str, problems: dict[str, str], version: int) -> str:
+    """The user's own file: upload one, or choose one that is in the data folder."""
+    upload = st.file_uploader(
+        "Upload a file",
+        type=[suffix[1:] for suffix in draft.SUFFIXES],
+        key=f"launch{version}:upload",
+        help="Points of shape (n, d), or images (n, h, w) or (n, h, w, channels).",
+    )
+    if upload is not None:
+        seen = (upload.file_id, upload.size)
+        if st.session_state.get("launch_upload", (None, ""))[0] != seen:
+            try:
+                kept = draft.keep_upload(upload.name, upload.getvalue())
+                st.session_state["launch_upload"] = (seen, str(kept))
+            except BasinError as error:
+                st.error(str(error))
+        path = st.session_state.get("launch_upload", (None, path))[1] or path
+    files = [str(item) for item in draft.known_files()]
+    options = list(dict.fromkeys([*([path] if path else []), *files]))
+    chosen = st.selectbox(
+        "File",
+        options,
+        index=0 if path else None,
+        format_func=lambda item: Path(item).name,
+        placeholder="Upload a file, or put one into the data folder",
+        key=f"launch{version}:path:{path}",
+        accept_new_options=True,
+    )
+    if "data.path" in problems and chosen:
+        st.markdown(f":red[`path` {problems['data.path']}]")
+    return str(chosen or "")
+
+
+def _method(
+    given: dict[str, Any], data: Values, catalogue: dict[str, Any], version: int
+) -> tuple[str, str]:
+    methods = catalogue["methods"]
+    names = list(methods)
+    left, right = st.columns(2)
+    with left:
+        method_id = st.selectbox(
+            "Method",
+            names,
+            index=names.index(given["method"]),
+            format_func=lambda name: methods[name]["title"],
+            key=f"launch{version}:method",
+        )
+        method = methods[method_id]
+        reference = method["references"]
+        link = f"[{reference}]({method['url']})" if method["url"] else reference
+        st.caption(f"{method['summary']} {link}")
+    presets = list(method["presets"])
+    wanted = given.get("preset", "default") if method_id == given["method"] else "default"
+    images = (_tile(data["name"]) or {}).get("kind") == "images"
+    if images and "images" in presets and data["name"] != given["data"].get("name"):
+        wanted = "images"
+    if wanted == "images" and not images and data["name"] != FILE:
+        wanted = "default"
+    with right:
+        preset = st.segmented_control(
+            "Preset",
+            presets,
+            default=wanted if wanted in presets else presets[0],
+            required=True,
+            key=f"launch{version}:preset:{method_id}:{images}",
+        )
+        st.caption(method["presets"][preset]["summary"])
+    return str(method_id), str(preset)
+
+
+def _run(
+    given: dict[str, Any], method: dict[str, Any], preset: str, problems: dict[str, str],
+    version: int,
+) -> dict[str, Any]:  # fmt: skip
+    own = method["presets"][preset]["budget"]
+    budget = given.get("budget") or own
+    if preset != given.get("preset", "default") or method["id"] != given["method"]:
+        budget = own
+    key = f"launch{version}:run:{method['id']}:{preset}"
+    first, second, third = st.columns(3)
+    steps = first.number_input("Steps", value=budget.get("steps"), step=100, key=f"{key}:steps")
+    first.caption("The run ends at the first limit reached.")
+    seed = second.number_input("Seed", value=int(given.get("seed", 0)), step=1, key=f"{key}:seed")
+    seeds = third.number_input(
+        "Runs", 1, draft.MOST_SEEDS, 1, key=f"{key}:seeds", help="As many seeds, one run each."
+    )
+    st.session_state["launch_seeds"] = int(seeds)
+    for name in ("budget.steps", "seed", "budget"):
+        if name in problems:
+            st.markdown(f":red[`{name.rpartition('.')[2]}` {problems[name]}]")
+    limits: dict[str, Any] = {"steps": steps}
+    with st.expander("**More limits, device, name** &nbsp; :gray[time, gradients, tags, note]"):
+        first, second = st.columns(2)
+        seconds, gradients = budget.get("seconds"), budget.get("gradients")
+        limits["seconds"] = first.number_input(
+            "Seconds of training", value=None if seconds is None else float(seconds),
+            format="%g", key=f"{key}:seconds", placeholder="no limit",
+        )  # fmt: skip
+        limits["gradients"] = second.number_input(
+            "Gradient evaluations", value=gradients, step=1000, key=f"{key}:gradients",
+            placeholder="no limit",
+        )  # fmt: skip
+        devices = ["auto", *dict.fromkeys(_devices())]
+        device = first.selectbox("Device", devices, key=f"{key}:device")
+        precision = second.selectbox(
+            "Precision", ["float32", "bfloat16"], key=f"{key}:precision",
+            help="bfloat16 runs the network under autocast and is for GPUs.",
+        )  # fmt: skip
+        name = first.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
+        tags = second.multiselect(
+            "Tags", given.get("tags", []), given.get("tags", []), accept_new_options=True,
+            key=f"{key}:tags",
+        )  # fmt: skip
+        notes = st.text_area("Note", given.get("notes", ""), key=f"{key}:notes")
+    return {
+        "budget": {name: value for name, value in limits.items() if value is not None},
+        "seed": int(seed or 0),
+        "device": device if device != "auto" else "",
+        "precision": precision if precision != "float32" else "",
+        "name": name,
+        "tags": list(tags),
+        "notes": notes,
+    }
+
+
+def _devices() -> list[str]:
+    try:
+        return [w["device"] for w in store.workers() if w["alive"] and w["queue"] == "train"]
+    except BasinError:
+        return []
+
+
+# ---------------------------------------------------------------------- what it amounts to
+
+
+def _checked(raw: dict[str, Any]) -> Check | None:
+    """The worker's answer for this draft. A new answer draws the page anew, for the sentences
+    under the fields."""
+    text = json.dumps(raw, sort_keys=True)
+    if st.session_state.get("launch_raw") != text:
+        st.session_state["launch_raw"] = text
+        try:
+            st.session_state["launch_check"] = enqueue.check(raw, "browser")
+            st.session_state.pop("launch_silent", None)
+        except NotAvailable as error:
+            st.session_state["launch_check"] = None
+            st.session_state["launch_silent"] = str(error)
+        st.rerun()
+    found: Check | None = st.session_state.get("launch_check")
+    return found
+
+
+def _beside(raw: dict[str, Any], check: Check | None) -> None:
+    with st.container(key="beside"):
+        silent = st.session_state.get("launch_silent")
+        if silent:
+            st.warning(f"{silent} Nothing typed is lost; the form can be launched unchecked.")
+            if st.button("Check again", icon=":material/refresh:"):
+                st.session_state.pop("launch_raw", None)
+                st.rerun()
+        if check is not None and check.data.get("preview"):
+            _preview(check.data)
+        if check is not None and not check.ok:
+            lines = [f"- `{item['field'] or 'run'}` {item['message']}" for item in check.problems]
+            st.error("\n".join(["**This cannot be launched yet.**", *lines]))
+        if check is not None and check.cost:
+            st.markdown(_cost(check.cost))
+        number = st.session_state.get("launch_seeds", 1)
+        label = "Launch" if number == 1 else f"Launch {number} runs"
+        blocked = check is not None and not check.ok
+        if st.button(
+            label, type="primary", icon=":material/play_arrow:", disabled=blocked,
+            shortcut="Ctrl+Enter", width="stretch",
+        ):  # fmt: skip
+            _launch(raw, number)
+        _yaml(raw)
+
+
+def _preview(data: dict[str, Any]) -> None:
+    shape = " × ".join(str(size) for size in data["event_shape"])
+    what = f"images of {shape}" if data["is_image"] else f"points of {shape} coordinates"
+    about = (
+        f"{data['title']}: {count(data['num_train'])} {what} to train on, "
+        f"{count(data['num_held_out'])} held out"
+    )
+    live_element("preview", key="data_preview", height=380, preview=data["preview"], about=about)
+    st.caption(f"{about}.")
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    parts = []
+    if cost.get("steps"):
+        parts.append(f"**{count(cost['steps'])}** steps")
+    if cost.get("gradients"):
+        parts.append(f"**{count(cost['gradients'])}** gradients")
+    if cost.get("seconds"):
+        parts.append(f"about **{duration(cost['seconds'])}** of training")
+    line = " · ".join(parts)
+    if cost.get("from_runs"):
+        low, high = cost["seconds_spread"]
+        runs = cost["from_runs"]
+        spread = f"{duration(low)} to {duration(high)}, " if duration(low) != duration(high) else ""
+        line += f"  \n:gray[{spread}from {runs} earlier run{'s' if runs > 1 else ''} like it]"
+    elif cost.get("note"):
+        line += f"  \n:gray[{cost['note']}]"
+    return line
+
+
+def _launch(raw: dict[str, Any], number: int) -> None:
+    try:
+        specs = draft.with_seeds(from_dict(raw), number)
+        ids = enqueue.launch_many(specs, origin="browser")
+    except BasinError as error:
+        st.error(f"Nothing was launched. {error}")
+        return
+    if len(ids) == 1:
+        st.switch_page("views/run.py", query_params={"id": ids[0]})
+    st.switch_page("views/runs.py")
+
+
+def _yaml(raw: dict[str, Any]) -> None:
+    try:
+        text = from_dict(raw).to_yaml()
+    except BasinError:
+        text = json.dumps(raw, indent=2)
+    with st.expander("YAML and command"):
+        st.code(text, language="yaml")
+        st.code("basin run spec.yaml", language="bash")
+        st.download_button("Download spec.yaml", text, "spec.yaml", "text/yaml")
+        pasted = st.text_area("Paste a spec", placeholder="method: …", key="launch_pasted")
+        if st.button("Use it", disabled=not pasted.strip()):
+            try:
+                source = draft.from_text(pasted)
+            except BasinError as error:
+                st.error(str(error))
+            else:
+                _begin(source)
+                st.rerun()
+
+
+main()
