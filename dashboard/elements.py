@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from jobs.status import Status
+
 HERE = Path(__file__).resolve().parent
 THIN = "\u2009"
 MINUS = "\u2212"
@@ -46,6 +48,12 @@ def status_word(status: str) -> str:
     sign, token = STATUS[status]
     colour = colours(theme())[token]
     return f'<span class="basin-word" style="color:{colour}"><i>{sign}</i> {status}</span>'
+
+
+def name_of(run: Status) -> str:
+    """What a run is called: its own name, else its data and its preset or method."""
+    made = run.method if run.preset == "default" else run.preset
+    return run.name or f"{run.data}, {made.replace('_', ' ')}"
 
 
 def head(title: str, word: str = "", facts: list[str] | None = None) -> None:

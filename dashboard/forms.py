@@ -7,6 +7,7 @@ Fields stand outside `st.form`, so that others can depend on them; bounds are le
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,8 @@ class Leaf:
 
     @property
     def label(self) -> str:
-        words = self.name.replace("_", " ")
+        name = "number" if self.name == "num" else re.sub("^num_", "number of ", self.name)
+        words = name.replace("_", " ")
         unit = self.schema.get("unit", "")
         return f"{words[0].upper()}{words[1:]}{f' ({unit})' if unit else ''}"
 

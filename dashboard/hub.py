@@ -3,9 +3,10 @@
 A page sends JSON texts:
 
     {"op": "watch", "runs": [{"run": ID}, ...]}      these runs from now on, and no others
-    {"op": "seek", "run": ID, "step": S}             the keyframes that stood at step S
+    {"op": "seek", "run": ID, "step": S}             the keyframes that stood at step S, all or
+                                                     those of "paths"
     {"op": "range", "run": ID, "paths": [...], "from": S, "to": S}     at full resolution
-    {"op": "runs"}                                   the status of all runs, ticking
+    {"op": "runs"}                                   the status of all runs and the queue, ticking
 
 and gets JSON texts and binary frames of `backend/events.py`, each with its `run` in the header.
 For a run just watched: `status`; `history` with the `count` of scalar frames that follow, one a
@@ -31,6 +32,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import redis
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -254,21 +256,29 @@ class Hub:
         name = message.get("run")
         if not isinstance(name, str):
             raise BadInput.at("run", "must name a run.")
+        paths = message.get("paths", [] if op == "range" else None)
+        listed = isinstance(paths, list) and all(isinstance(path, str) for path in paths)
+        if not listed and paths is not None:
+            raise BadInput.at("paths", "must be a list of paths.")
         if op == "seek":
             step = _number(message, "step")
-            frames = await run_in_threadpool(lambda: self._feed(name).directory.keyframes_at(
-                int(min(step, 2**53))
-            ))  # fmt: skip
+            frames = await run_in_threadpool(self._keyframes_at, name, step, paths)
             client.offer({"op": "seek", "run": name, "step": step, "count": len(frames)})
         else:
-            paths = message.get("paths")
-            if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-                raise BadInput.at("paths", "must be a list of paths.")
             first, last = _number(message, "from"), _number(message, "to")
-            frames = await run_in_threadpool(lambda: self._feed(name).range(paths, first, last))
+            frames = await run_in_threadpool(
+                lambda: self._feed(name).range(paths or [], first, last)
+            )
             client.offer({"op": "range", "run": name, "count": len(frames)})
         for frame in frames:
             client.offer(frame)
+
+    def _keyframes_at(self, name: str, step: float, paths: list[str] | None) -> list[bytes]:
+        """The keyframes that stood at a step; needs no feed, so a list may ask of many runs."""
+        with self._lock:
+            watched = self._feeds.get(name)
+        directory = artifacts.open_run(name) if watched is None else watched.feed.directory
+        return directory.keyframes_at(int(min(max(step, 0), 2**53)), paths)
 
 
 def _number(message: dict[str, Any], name: str) -> float:
@@ -294,4 +304,9 @@ def _plain(value: Any) -> Any:
 
 
 def _runs_text() -> str:
-    return _text({"op": "runs", "runs": [status.as_dict() for status in artifacts.list_runs()]})
+    runs = [status.as_dict() for status in artifacts.list_runs()]
+    queue: list[str] = []
+    if any(run["status"] == "queued" for run in runs):
+        with contextlib.suppress(BasinError, redis.RedisError):
+            queue = control.queued()
+    return _text({"op": "runs", "runs": runs, "queue": queue})

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -214,10 +215,13 @@ class RunDirectory:
         """One keyframe. Raises NotAvailable when it was thinned out since."""
         return self.keyframes.read(seq)
 
-    def keyframes_at(self, step: int) -> list[bytes]:
-        """Of each path the last keyframe at or before `step`, else its first."""
+    def keyframes_at(self, step: int, paths: Sequence[str] | None = None) -> list[bytes]:
+        """Of each path, or each of those given, the last keyframe at or before `step`, else its
+        first."""
         chosen: dict[str, Key] = {}
         for key in self.keyframes.index():
+            if paths is not None and key.path not in paths:
+                continue
             if key.path not in chosen or key.step <= step:
                 chosen[key.path] = key
         return self.keyframes.read_many(key.seq for key in chosen.values())

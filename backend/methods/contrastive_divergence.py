@@ -108,16 +108,17 @@ class ContrastiveDivergence(Method):
             "of 8×8 pixels or so.",
             {
                 "chains": "persistent",
-                "energy": {"kind": "conv", "wall": 0.1},
-                "sampler": {"kind": "langevin", "step_size": 0.0025},
+                "energy": {"kind": "conv", "wall": 0.03},
+                "sampler": {"kind": "langevin", "step_size": 0.0007},
+                "num_steps": 40,
                 "buffer_size": 5000,
                 "reinit_rate": 0.01,
-                "data_noise": 0.1,
-                "data_noise_end": 0.1,
+                "data_noise": 0.2,
+                "data_noise_end": 0.2,
                 "energy_l2": 0.001,
                 "train": {"learning_rate": 1e-3, "batch_size": 64, "ema_decay": 0.995},
             },
-            Budget(steps=2200),
+            Budget(steps=2000),
         ),
     }
     config: ContrastiveDivergenceConfig

@@ -58,8 +58,8 @@ export class Live {
     this.send({ op: "runs" })
   }
 
-  seek(run, step) {
-    this.send({ op: "seek", run, step })
+  seek(run, step, paths) {
+    this.send({ op: "seek", run, step, paths })
   }
 
   range(run, paths, from, to) {

@@ -1,3 +1,190 @@
+"""Compare: pictures on one scale, curves with bands over seeds, differences, figures with floors."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
 import streamlit as st
 
-st.write("later")
+from backend.errors import BasinError
+from backend.figures import FIGURES
+from dashboard import comparison
+from dashboard.comparison import Group, Member
+from dashboard.elements import empty, figure, head, name_of
+from dashboard.live_view import live_element
+from jobs import artifacts, enqueue
+
+SHOWN_POINTS, SHOWN_IMAGES = 500, 64
+WAIT_SECONDS = 120.0
+
+
+def main() -> None:
+    head("Compare")
+    statuses = artifacts.list_runs()
+    if not statuses:
+        empty("There are no runs to compare yet.", "views/launch.py", "Launch a run")
+        return
+    labels = {
+        item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
+        for item in statuses
+    }
+    asked = [run for run in st.query_params.get("runs", "").split(",") if run]
+    chosen = st.multiselect(
+        "Runs",
+        list(labels),
+        [run for run in asked if run in labels],
+        format_func=lambda run: labels[run],
+        placeholder="Search for runs by name, method, seed or id",
+        max_selections=comparison.MOST_RUNS,
+        key=f"compare_runs:{','.join(asked)}" if "compare_shown" not in st.session_state
+        or st.session_state["compare_shown"] != asked else "compare_runs",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if gone := [run for run in asked if run not in labels]:
+        st.warning(f"Not there any more: {', '.join(gone)}.")
+    if chosen:
+        st.query_params["runs"] = ",".join(chosen)
+    elif "runs" in st.query_params:
+        del st.query_params["runs"]
+    members, missing = comparison.load(list(chosen))
+    for sentence in missing:
+        st.warning(sentence)
+    if not members:
+        empty(
+            "Choose two or more runs above, or select them under **Runs** and press **C**. Runs "
+            "that differ in nothing but their seed are drawn as one line with a band.",
+            "views/runs.py",
+            "See all runs",
+        )
+        return
+    found = comparison.groups(members)
+    live_element(
+        "compare",
+        key="compare_live",
+        height=700,
+        groups=[{"title": g.title, "runs": [m.id for m in g.members]} for g in found],
+        figures={
+            path: {"title": item.title, "unit": item.unit, "log": item.log}
+            for path, item in FIGURES.items()
+        },
+    )
+    _figures(found)
+    _differences(found)
+    _same_seed(found)
+
+
+def _figures(found: list[Group]) -> None:
+    st.subheader("Figures", anchor=False)
+    rows = comparison.figures(found)
+    if not rows:
+        st.caption("No figures yet: the first come a few seconds after a run starts.")
+        return
+    quality = [row for row in rows if row.path.startswith("quality/")]
+    _figure_table(found, quality or rows)
+    rest = [row for row in rows if row not in quality]
+    if quality and rest:
+        with st.expander("All other figures"):
+            _figure_table(found, rest)
+    st.caption(
+        "Final figures, or the latest of a run that goes on; over several seeds the median and the "
+        "range. Bold is best. The floor is real data against fresh real data."
+    )
+
+
+def _figure_table(found: list[Group], rows: list[comparison.Row]) -> None:
+    lines = [
+        "| figure | " + " | ".join(_cell(group.title) for group in found) + " | floor |",
+        "|---|" + "---:|" * (len(found) + 1),
+    ]
+    for row in rows:
+        cells = []
+        for index, values in enumerate(row.values):
+            text = comparison.written(values)
+            cells.append(f"**{text}**" if index in row.best else text)
+        floor = "" if row.floor is None else figure(row.floor)
+        lines.append(f"| {_cell(row.title)} | {' | '.join(cells)} | {floor} |")
+    st.markdown("\n".join(lines))
+
+
+def _differences(found: list[Group]) -> None:
+    st.subheader("Where they differ", anchor=False)
+    rows = comparison.differences(found)
+    if not rows:
+        same = "These runs were asked for the same work."
+        st.caption(same if len(found) == 1 else f"{same} They differ in their names alone.")
+        return
+    lines = [
+        "| field | " + " | ".join(_cell(group.title) for group in found) + " |",
+        "|---|" + "---|" * len(found),
+    ]
+    lines += [f"| `{name}` | {' | '.join(map(_cell, values))} |" for name, values in rows]
+    st.markdown("\n".join(lines))
+
+
+def _cell(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("$", "\\$")
+
+
+# ---------------------------------------------------------------------- one seed for all
+
+
+def _same_seed(found: list[Group]) -> None:
+    st.subheader("Samples with one seed", anchor=False)
+    st.caption(
+        "Chains from the same noise, each run's own sampler on its own energy: where two runs "
+        "learned the same, the samples look alike."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=140)
+        steps = st.number_input("Sampler steps", 1, 100_000, 1000, step=100, width=160)
+        pressed = st.button("Draw samples", icon=":material/casino:")
+    members = [group.members[0] for group in found]
+    key = ("compare_samples", tuple(member.id for member in members))
+    if pressed:
+        st.session_state["compare_samples"] = (key, _draw(members, int(seed), int(steps)))
+    held = st.session_state.get("compare_samples")
+    if held and held[0] == key and held[1]:
+        live_element("samples", key="compare_drawn", height=300, sets=held[1])
+
+
+def _draw(members: list[Member], seed: int, steps: int) -> list[dict[str, Any]]:
+    sets = []
+    progress = st.progress(0.0, "Drawing samples…")
+    for index, member in enumerate(members):
+        progress.progress(index / len(members), f"Drawing from {name_of(member.status)}…")
+        try:
+            answer = enqueue.sample(
+                member.id, timeout=WAIT_SECONDS, num=SHOWN_POINTS, num_steps=steps, seed=seed
+            )
+            with np.load(member.directory.path_of(answer["file"]), allow_pickle=False) as arrays:
+                sets.append(_set(member, arrays["x"], arrays["energy"], answer["settings"]))
+        except (BasinError, OSError) as error:
+            st.warning(f"{name_of(member.status)}: {error}")
+    progress.empty()
+    return sets
+
+
+def _set(member: Member, x: Any, energy: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    sampler = settings["sampler"]["kind"]
+    about = f"{sampler}, {settings['num_steps']} steps, mean energy {figure(float(energy.mean()))}"
+    if x.ndim > 2:
+        low, high = float(x.min()), float(x.max())
+        if low >= -1.5 and high <= 1.5:
+            low, high = -1.0, 1.0
+        shown = np.clip((x[:SHOWN_IMAGES] - low) / max(high - low, 1e-9), 0, 1)
+        pixels = (shown * 255).round().astype(np.uint8)
+        preview = {"kind": "images", "shape": list(pixels.shape), "values": _base64(pixels)}
+    else:
+        points = np.ascontiguousarray(x[:SHOWN_POINTS], "<f4")
+        preview = {"kind": "points", "shape": list(points.shape), "values": _base64(points)}
+    return {"title": name_of(member.status), "about": about, "preview": preview}
+
+
+def _base64(array: Any) -> str:
+    return base64.b64encode(array.tobytes()).decode()
+
+
+main()

@@ -11,7 +11,7 @@ import streamlit as st
 from backend.errors import BasinError, NotAvailable
 from backend.figures import FIGURES
 from dashboard import access
-from dashboard.elements import empty, head, size, status_word
+from dashboard.elements import empty, head, name_of, size, status_word
 from dashboard.live_view import live_element
 from jobs import artifacts, control, store
 from jobs.run_directory import RunDirectory
@@ -41,7 +41,7 @@ def main() -> None:
     title, acts = st.columns([5, 4], vertical_alignment="top")
     method = _catalogue().get("methods", {}).get(spec.method, {})
     with title:
-        head(status.name or _name(status), status_word(status.status), _facts(status, method))
+        head(name_of(status), status_word(status.status), _facts(status, method))
     with acts:
         _acts(directory, status)
     headline = list(dict.fromkeys([*method.get("headline", DEFAULT_HEADLINE), *MORE]))
@@ -58,10 +58,6 @@ def main() -> None:
     if asked.asked == "pause":
         _do(control.pause if status.status == "running" else control.resume, directory.id)
     _about(directory, status)
-
-
-def _name(status: Status) -> str:
-    return f"{status.data} by {status.method.replace('_', ' ')}"
 
 
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:
@@ -152,7 +148,7 @@ def _confirm_kill(run_id: str) -> None:
 @st.dialog("Delete this run?")
 def _confirm_delete(directory: RunDirectory, status: Status) -> None:
     total = sum(num_bytes for _, num_bytes in directory.files())
-    st.write(f"Delete **{status.name or _name(status)}** and {size(total)}? This cannot be undone.")
+    st.write(f"Delete **{name_of(status)}** and {size(total)}? This cannot be undone.")
     if st.button("Delete it", type="primary"):
         try:
             control.delete([directory.id])

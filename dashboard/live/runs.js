@@ -1,0 +1,363 @@
+// The list of runs: running, then queued, then newest; ticking, filtered, acted on.
+
+import { coloursOf } from "./colours.js"
+import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
+import { paintField } from "./field.js"
+import { drawGrid } from "./images.js"
+import { count, duration, figure, timeLeft } from "./numbers.js"
+import { Live } from "./socket.js"
+import { nameOf, statusWord } from "./status.js"
+
+const THUMBNAILS = ["landscape/model", "samples/long_run", "samples/train_time"]
+const SIDE = 56
+const PAGE = 60
+const FILTERS = ["status", "method", "data", "tag"]
+
+export function mount(slot, component) {
+  const list = new RunList(slot, component)
+  return { update: (data, next) => (list.component = next), unmount: () => list.close() }
+}
+
+class RunList {
+  constructor(slot, component) {
+    this.component = component
+    this.settings = component.data
+    this.runs = []
+    this.queue = []
+    this.rows = new Map()
+    this.selected = new Set()
+    this.pictures = new Map()
+    this.wanted = []
+    this.shown = PAGE
+    const { root, unwatch } = rootOf(slot, () => this.repaint())
+    Object.assign(this, { root, unwatch })
+    this.build()
+    this.socket = new Live(this.settings.token, {
+      message: (message) => this.hear(message),
+      frame: (frame) => this.picture(frame),
+      connection: ({ open }) => (this.stale.hidden = open),
+    })
+    this.socket.list()
+    this.pressed = (event) => this.press(event)
+    document.addEventListener("keydown", this.pressed)
+  }
+
+  close() {
+    this.socket.close()
+    this.unwatch()
+    document.removeEventListener("keydown", this.pressed)
+  }
+
+  build() {
+    this.search = make("input", { type: "search", placeholder: "Search  /" })
+    this.search.setAttribute("aria-label", "Search runs")
+    this.search.value = fromAddress("search") ?? ""
+    this.search.oninput = () => {
+      keepInAddress("search", this.search.value || null)
+      this.draw()
+    }
+    this.filters = {}
+    const boxes = FILTERS.map((name) => {
+      const box = make("select", { "aria-label": name })
+      box.onchange = () => {
+        keepInAddress(name, box.value || null)
+        this.draw()
+      }
+      this.filters[name] = box
+      return box
+    })
+    this.summary = make("span.bl-muted.bl-right")
+    this.stale = make("div.bl-note", {
+      hidden: true, textContent: "Live updates stopped. The page shows what it had; trying again.",
+    })
+    this.bar = make("div.bl-actions", { hidden: true })
+    this.body = make("div.bl-runs", { role: "list" })
+    this.empty = make("div.bl-empty", { hidden: true })
+    this.more = make("button.bl-chip", { type: "button", hidden: true, textContent: "Show more" })
+    this.more.onclick = () => {
+      this.shown += PAGE
+      this.draw()
+    }
+    this.root.append(
+      make("div.bl-row", {}, this.search, ...boxes, this.summary),
+      this.stale, this.bar, this.body, this.empty, this.more)
+  }
+
+  press(event) {
+    if (inField(event) || !this.root.isConnected) return
+    if (event.key === "/") {
+      event.preventDefault()
+      this.search.focus()
+    }
+    if (event.key.toLowerCase() === "c" && this.selected.size) this.compare()
+  }
+
+  compare() {
+    window.location.assign(`/compare?runs=${[...this.selected].join(",")}`)
+  }
+
+  hear(message) {
+    if (message.op === "runs") {
+      this.runs = message.runs
+      this.queue = message.queue
+      this.draw()
+    } else if (message.op === "seek") {
+      this.arriving = message
+      if (!message.count) this.next()
+    }
+  }
+
+  // ------------------------------------------------------------------ what is shown
+
+  order(run) {
+    const rank = { running: 0, queued: 1 }[run.status] ?? 2
+    const place = rank === 1 ? this.queue.indexOf(run.id) : -run.created
+    return [rank, place]
+  }
+
+  values(run, name) {
+    return name === "tag" ? run.tags : [run[name]]
+  }
+
+  matches(run) {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean)
+    const text = [nameOf(run), run.id, run.method, run.preset, run.data, run.status, run.note,
+      `seed ${run.seed}`, ...run.tags].join(" ").toLowerCase()
+    return (
+      words.every((word) => text.includes(word)) &&
+      FILTERS.every((name) => {
+        const wanted = this.filters[name].value || (this.filled ? "" : fromAddress(name))
+        return !wanted || this.values(run, name).includes(wanted)
+      })
+    )
+  }
+
+  /** Each filter with how many runs each choice has. */
+  fillFilters() {
+    for (const name of FILTERS) {
+      const counts = new Map()
+      for (const run of this.runs) {
+        for (const value of this.values(run, name)) counts.set(value, (counts.get(value) ?? 0) + 1)
+      }
+      const box = this.filters[name]
+      const key = JSON.stringify([...counts])
+      box.hidden = counts.size === 0
+      if (key === box.dataset.key) continue
+      const chosen = this.filled ? box.value : fromAddress(name) ?? ""
+      box.dataset.key = key
+      const options = [...counts].sort().map(([value, number]) =>
+        make("option", { value, textContent: `${value} (${number})` }))
+      box.replaceChildren(make("option", { value: "", textContent: `any ${name}` }), ...options)
+      box.value = counts.has(chosen) ? chosen : ""
+    }
+    this.filled = true
+  }
+
+  draw() {
+    this.fillFilters()
+    const found = this.runs.filter((run) => this.matches(run)).sort((a, b) => {
+      const [p, q] = [this.order(a), this.order(b)]
+      return p[0] - q[0] || p[1] - q[1]
+    })
+    const known = new Set(this.runs.map((run) => run.id))
+    for (const id of [...this.selected]) if (!known.has(id)) this.selected.delete(id)
+    const visible = found.slice(0, this.shown)
+    const ids = visible.map((run) => run.id)
+    for (const [id, row] of this.rows) {
+      if (!ids.includes(id)) {
+        row.element.remove()
+        this.rows.delete(id)
+      }
+    }
+    visible.forEach((run, index) => {
+      if (!this.rows.has(run.id)) this.rows.set(run.id, this.row(run))
+      const row = this.rows.get(run.id)
+      this.fill(row, run)
+      if (this.body.children[index] !== row.element) {
+        this.body.insertBefore(row.element, this.body.children[index] ?? null)
+      }
+    })
+    this.visible = ids
+    this.more.hidden = found.length <= this.shown
+    const running = this.runs.filter((run) => run.status === "running").length
+    const queued = this.runs.filter((run) => run.status === "queued").length
+    this.summary.textContent =
+      `${found.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
+    this.sayEmpty(found.length)
+    this.drawBar()
+  }
+
+  sayEmpty(number) {
+    this.empty.hidden = number > 0
+    if (number) return
+    const link = make("a", { href: "/launch", textContent: "Launch a first run" })
+    this.empty.replaceChildren(
+      ...(this.runs.length
+        ? ["No run fits the search and the filters."]
+        : ["No runs yet. A first run on the ring of eight Gaussians takes about a minute here. ", link]))
+  }
+
+  row(run) {
+    const box = make("input", { type: "checkbox" })
+    box.setAttribute("aria-label", `Select ${nameOf(run)}`)
+    box.onclick = (event) => this.select(run.id, box.checked, event.shiftKey)
+    const canvas = make("canvas", { width: SIDE, height: SIDE })
+    const picture = make("a.bl-thumb", { href: `/run?id=${run.id}`, "aria-hidden": "true" }, canvas)
+    picture.tabIndex = -1
+    const name = make("a.bl-name", { href: `/run?id=${run.id}` })
+    const facts = make("div.bl-muted")
+    const word = make("div")
+    const bar = make("div")
+    const progress = make("div.bl-bar", {}, bar)
+    const left = make("div.bl-muted")
+    const best = make("div.bl-best")
+    const element = make("div.bl-run", { role: "listitem" },
+      box, picture, make("div.bl-who", {}, name, facts),
+      make("div.bl-state", {}, word, progress, left), best)
+    element.dataset.run = run.id
+    this.want(run)
+    return { element, box, canvas, name, facts, word, bar, progress, left, best }
+  }
+
+  fill(row, run) {
+    row.box.checked = this.selected.has(run.id)
+    row.name.textContent = nameOf(run)
+    const when = new Date(run.created * 1000)
+    const date = when.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })
+    row.facts.textContent = [
+      `${run.method.replaceAll("_", " ")}, ${run.preset}`, run.data, `seed ${run.seed}`, date,
+      ...run.tags.map((tag) => `#${tag}`)].join(" · ")
+    if (row.status !== run.status) {
+      row.word.replaceChildren(statusWord(run.status))
+      if (row.status) this.want(run)
+      row.status = run.status
+    }
+    row.bar.style.width = `${100 * run.fraction}%`
+    row.progress.hidden = !["running", "paused", "queued"].includes(run.status)
+    const steps = run.budget.steps ? ` of ${count(run.budget.steps)}` : ""
+    const place = this.queue.indexOf(run.id)
+    row.left.textContent =
+      run.status === "queued"
+        ? place > 0 ? `${place} before it` : place === 0 ? "next" : ""
+        : [`${count(run.step)}${steps} steps`,
+           run.status === "running" ? timeLeft(run.seconds_left, run.fraction) : duration(run.seconds)]
+          .filter(Boolean).join(" · ")
+    if (run.alarms.length || run.problem) row.left.textContent += " · ⚠ needs a look"
+    row.left.title = [run.reason, ...run.alarms.map((alarm) => alarm.message)].filter(Boolean).join("\n")
+    const about = run.headline && this.settings.figures[run.headline.path.replace(/\/(long_run|train_time)$/, "")]
+    row.best.replaceChildren(
+      ...(run.headline?.value !== undefined && run.headline?.value !== null
+        ? [make("b", { title: String(run.headline.value) }, figure(run.headline.value)),
+           make("div.bl-muted", {}, `${about?.title ?? run.headline.path}${about?.unit ? `, ${about.unit}` : ""}`)]
+        : [make("span.bl-muted", {}, run.status === "queued" ? "" : "no figure yet")]))
+  }
+
+  // ------------------------------------------------------------------ thumbnails, one at a time
+
+  want(run) {
+    this.wanted = this.wanted.filter((id) => id !== run.id)
+    this.wanted.push(run.id)
+    if (!this.asking) this.next()
+  }
+
+  next() {
+    this.asking = this.wanted.shift()
+    if (this.asking) this.socket?.seek(this.asking, 2 ** 50, THUMBNAILS)
+  }
+
+  picture(frame) {
+    if (!this.arriving) return
+    const { run, path } = frame.header
+    const best = this.pictures.get(run)
+    if (!best || THUMBNAILS.indexOf(path) <= THUMBNAILS.indexOf(best.header.path)) {
+      this.pictures.set(run, frame)
+      this.paint(run)
+    }
+    this.arriving.count--
+    if (!this.arriving.count) {
+      this.arriving = null
+      this.next()
+    }
+  }
+
+  paint(id) {
+    const row = this.rows.get(id)
+    const frame = this.pictures.get(id)
+    if (!row || !frame) return
+    const { canvas } = row
+    if (frame.header.kind === "images") {
+      drawGrid(canvas, frame, { width: SIDE, count: 9 })
+      return
+    }
+    if (frame.header.kind !== "field") return
+    const source = paintField(frame, coloursOf(this.root))
+    canvas.width = canvas.height = SIDE * 2
+    canvas.style.width = canvas.style.height = `${SIDE}px`
+    const context = canvas.getContext("2d")
+    context.imageSmoothingQuality = "high"
+    context.drawImage(source, 0, 0, SIDE * 2, SIDE * 2)
+  }
+
+  repaint() {
+    for (const id of this.pictures.keys()) this.paint(id)
+  }
+
+  // ------------------------------------------------------------------ acting
+
+  select(id, on, range) {
+    const ids = range && this.lastSelected ? this.between(this.lastSelected, id) : [id]
+    for (const one of ids) {
+      if (on) this.selected.add(one)
+      else this.selected.delete(one)
+    }
+    this.lastSelected = id
+    this.draw()
+  }
+
+  between(first, second) {
+    const [a, b] = [this.visible.indexOf(first), this.visible.indexOf(second)]
+    return a < 0 || b < 0 ? [second] : this.visible.slice(Math.min(a, b), Math.max(a, b) + 1)
+  }
+
+  act(act, runs = [...this.selected]) {
+    this.component.setTriggerValue("act", { act, runs })
+  }
+
+  drawBar() {
+    const runs = this.runs.filter((run) => this.selected.has(run.id))
+    this.bar.hidden = !runs.length
+    const key = JSON.stringify(runs.map((run) => [run.id, run.status]))
+    if (key === this.barKey) return
+    this.barKey = key
+    const some = (...words) => runs.filter((run) => words.includes(run.status)).map((run) => run.id)
+    const buttons = []
+    const add = (word, ids, press, kind = "") => {
+      if (!ids.length) return
+      const label = ids.length < runs.length ? `${word} ${ids.length}` : word
+      const button = make(`button.bl-button${kind}`, { type: "button", textContent: label })
+      button.onclick = press
+      buttons.push(button)
+    }
+    const ids = runs.map((run) => run.id)
+    add("Compare", ids, () => this.compare(), ".primary")
+    add("Pause", some("running"), () => this.act("pause", some("running")))
+    add("Stop", some("running", "queued", "paused"), () => this.act("stop", some("running", "queued", "paused")))
+    const idle = some("paused", "stopped", "lost", "failed")
+    add("Resume", idle, () => this.act("resume", idle))
+    const waiting = some("queued")
+    if (waiting.length === 1) {
+      add("Sooner", waiting, () => this.act("sooner", waiting))
+      add("Later", waiting, () => this.act("later", waiting))
+    }
+    add("Clone", runs.length === 1 ? ids : [], () => window.location.assign(`/launch?from=${ids[0]}`))
+    add("Name, tags, note", ids, () => this.act("edit"))
+    const over = runs.filter((run) => run.status !== "running").map((run) => run.id)
+    add("Delete", over, () => this.act("delete", over))
+    const clear = make("button.bl-quiet", { type: "button", textContent: "Clear" })
+    clear.onclick = () => {
+      this.selected.clear()
+      this.draw()
+    }
+    this.bar.replaceChildren(make("span", {}, `${runs.length} selected`), ...buttons, clear)
+  }
+}
