@@ -45,6 +45,10 @@ class Group:
     title: str
     members: list[Member]
 
+    @property
+    def data(self) -> str:
+        return self.members[0].status.data
+
 
 def load(ids: list[str]) -> tuple[list[Member], list[str]]:
     """The runs that are there, in order, and a sentence for each that is not."""
@@ -124,9 +128,10 @@ class Row:
     title: str
     values: list[list[float]]
     """by group, one a seed that has it"""
-    floor: float | None
+    floors: dict[str, float]
+    """by data set"""
     best: list[int]
-    """groups whose median is best; none where no side is better"""
+    """groups whose median is best; none where no side is better or the data differ"""
 
 
 def figures(found: list[Group]) -> list[Row]:
@@ -139,15 +144,21 @@ def figures(found: list[Group]) -> list[Row]:
             continue
         values = [[run[path] for run in group if path in run] for group in known]
         chart = chart_of(path)
-        floors = [run[f"{chart}/floor"] for g in known for run in g if f"{chart}/floor" in run]
         about = FIGURES.get(chart)
         tail = {"long_run": ", long-run", "train_time": ", train-time"}.get(
             path.rpartition("/")[2], ""
         )
         title = f"{about.title if about else chart}{tail}"
         better = about.better if about else ""
-        floor = median(floors) if floors else None
-        rows.append(Row(path, title, values, floor, best(values, better)))
+        floors: dict[str, list[float]] = {}
+        for group, runs in zip(found, known, strict=True):
+            have = [
+                run[f"{chart}/floor"] for run in runs if path in run and f"{chart}/floor" in run
+            ]
+            floors.setdefault(group.data, []).extend(have)
+        shown = {data: median(have) for data, have in floors.items() if have}
+        compared = best(values, better) if len(floors) == 1 else []
+        rows.append(Row(path, title, values, shown, compared))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Compare: pictures on one scale, curves with bands over seeds, differences, figures with floors."""
+"""Compare: pictures on one scale, curves with bands over seeds, differences, figures, floors."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ def main() -> None:
         for item in statuses
     }
     asked = [run for run in st.query_params.get("runs", "").split(",") if run]
+    if st.session_state.get("compare_asked") != asked:
+        st.session_state["compare_runs"] = [run for run in asked if run in labels]
     chosen = st.multiselect(
         "Runs",
         list(labels),
-        [run for run in asked if run in labels],
-        format_func=lambda run: labels[run],
+        format_func=lambda run: labels.get(run, run),
         placeholder="Search for runs by name, method, seed or id",
         max_selections=comparison.MOST_RUNS,
-        key=f"compare_runs:{','.join(asked)}" if "compare_shown" not in st.session_state
-        or st.session_state["compare_shown"] != asked else "compare_runs",
+        key="compare_runs",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
+    st.session_state["compare_asked"] = list(chosen)
     if gone := [run for run in asked if run not in labels]:
         st.warning(f"Not there any more: {', '.join(gone)}.")
     if chosen:
@@ -103,7 +104,11 @@ def _figure_table(found: list[Group], rows: list[comparison.Row]) -> None:
         for index, values in enumerate(row.values):
             text = comparison.written(values)
             cells.append(f"**{text}**" if index in row.best else text)
-        floor = "" if row.floor is None else figure(row.floor)
+        several = len({group.data for group in found}) > 1
+        floor = ", ".join(
+            f"{figure(value)}{f' ({data})' if several else ''}"
+            for data, value in row.floors.items()
+        )
         lines.append(f"| {_cell(row.title)} | {' | '.join(cells)} | {floor} |")
     st.markdown("\n".join(lines))
 

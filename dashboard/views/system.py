@@ -1,3 +1,223 @@
+"""System: workers, queue, Redis, disk, logs, uploaded data, and what `basin doctor` finds."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
 import streamlit as st
 
-st.write("later")
+from backend.errors import BasinError, NotAvailable
+from dashboard import draft
+from dashboard.elements import duration, head, name_of, plural, size
+from jobs import artifacts, control, store
+
+LOG_BYTES = 20_000
+DOCTOR_SECONDS = 60
+VERSIONS = ("basin", "torch", "streamlit", "rq", "redis", "plotly", "numpy")
+
+
+def main() -> None:
+    head("System", facts=[f"{name} {_version(name)}" for name in VERSIONS])
+    _present()
+    _broken()
+    _disk()
+    _uploads()
+    _logs()
+    _doctor()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@st.fragment(run_every=2)
+def _present() -> None:
+    """What changes by itself: workers, queue, Redis."""
+    try:
+        connection = store.connect()
+        workers = store.workers(connection)
+        waiting = {name: store.queue(name, connection).count for name in ("train", "quick")}
+        order = control.queued()
+        info: Any = connection.info()
+    except (NotAvailable, redis.RedisError) as error:
+        st.error(f"{error} Runs that are training go on into their logs for half a minute.")
+        return
+    st.subheader("Workers", anchor=False)
+    if not any(worker["alive"] for worker in workers):
+        st.warning("No worker is running. `basin up` starts them; `basin worker` starts one more.")
+    _table(
+        ("worker", "queue", "device", "state", "run", "last word"),
+        [_worker(worker) for worker in workers],
+    )
+    st.subheader("Queue", anchor=False)
+    st.caption(f"{plural(waiting['train'], 'run')} waiting, {waiting['quick']} quick questions.")
+    statuses = {status.id: status for status in artifacts.list_runs()}
+    rows = []
+    for place, run_id in enumerate(order, 1):
+        known = statuses.get(run_id)
+        name = name_of(known) if known else run_id
+        rows.append((str(place), f"[{_cell(name)}](/run?id={run_id})", run_id))
+    if rows:
+        _table(("next", "run", "id"), rows)
+    memory, clients = info["used_memory"], info["connected_clients"]
+    st.subheader("Redis", anchor=False)
+    st.markdown(
+        f"`{store.without_password(store.redis_url())}` · version {info['redis_version']} · "
+        f"{size(memory)} of memory · {plural(int(clients), 'connection')} · "
+        f"up {duration(info['uptime_in_seconds'])}"
+    )
+
+
+def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
+    run = worker.get("run")
+    silent = duration(max(0.0, time.time() - worker["updated"]))
+    state = "working" if run else "waiting"
+    return (
+        _cell(str(worker["name"])),
+        str(worker["queue"]),
+        str(worker.get("device", "")),
+        f":green[✓ {state}]" if worker["alive"] else ":red[⚯ silent]",
+        f"[{run}](/run?id={run})" if run else "",
+        f"{silent} ago",
+    )
+
+
+def _broken() -> None:
+    """Files of methods, samplers, networks or data that could not be imported."""
+    try:
+        broken = store.catalogue().get("broken", [])
+    except NotAvailable:
+        return
+    for item in broken:
+        st.error(f"**{item['module']} cannot be imported:** {item['error']}")
+        with st.expander("Traceback"):
+            st.code(item["trace"])
+
+
+def _disk() -> None:
+    st.subheader("Disk", anchor=False)
+    home = artifacts.home()
+    statuses = artifacts.list_runs()
+    used = _bytes_under(str(artifacts.runs_folder()), len(statuses))
+    free = shutil.disk_usage(home).free
+    st.markdown(
+        f"{plural(len(statuses), 'run')} in `{home / 'runs'}`: {size(used)}; {size(free)} are free."
+    )
+    if free < 1e9:
+        st.warning("Less than 1 GB is free: delete runs under Runs.")
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _bytes_under(folder: str, number: int) -> int:
+    """Bytes of all files in a folder; `number` of runs makes a changed list count anew."""
+    total = 0
+    for path in Path(folder).rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue  # removed since
+    return total
+
+
+def _uploads() -> None:
+    st.subheader("Your data", anchor=False)
+    files = draft.known_files()
+    st.caption(f"In `{artifacts.data_folder()}`; runs from the browser may name what lies here.")
+    if not files:
+        st.markdown("Nothing yet. Upload a file under **Launch**, *Your own file*.")
+        return
+    for path in files:
+        name, act = st.columns([6, 1], vertical_alignment="center")
+        what = "folder" if path.is_dir() else size(path.stat().st_size)
+        name.markdown(f"`{path.relative_to(artifacts.data_folder())}` · {what}")
+        if act.button("Delete", key=f"delete:{path}", icon=":material/delete:"):
+            _delete(path)
+
+
+@st.dialog("Delete this file?")
+def _delete(path: Path) -> None:
+    users = [status for status in artifacts.list_runs() if _names(status.id, path)]
+    st.write(f"Delete **{path.name}**? This cannot be undone.")
+    if users:
+        st.caption(f"{plural(len(users), 'run')} used it and could not be resumed or sampled.")
+    if st.button("Delete it", type="primary"):
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            st.error(f"Nothing was deleted: {error.strerror}.")
+            return
+        st.rerun()
+
+
+def _names(run_id: str, path: Path) -> bool:
+    try:
+        return artifacts.open_run(run_id).spec().data.get("path") == str(path)
+    except BasinError:
+        return False
+
+
+def _logs() -> None:
+    st.subheader("Logs", anchor=False)
+    folder = artifacts.home() / "logs"
+    files = sorted(folder.glob("*.log")) if folder.is_dir() else []
+    if not files:
+        st.caption("No logs: these pages were not started by `basin up`.")
+        return
+    chosen = st.segmented_control(
+        "Log", files, default=files[0], required=True, format_func=lambda path: path.stem,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    with chosen.open("rb") as file:
+        file.seek(max(0, chosen.stat().st_size - LOG_BYTES))
+        text = file.read().decode(errors="replace")
+    st.code(text or "Empty.", language=None, height=260)
+
+
+def _doctor() -> None:
+    st.subheader("What is wrong", anchor=False)
+    st.caption("What `basin doctor` says: everything that is needed, looked at once.")
+    if st.button("Look", icon=":material/stethoscope:"):
+        with st.spinner("Looking…"):
+            st.session_state["doctor"] = _examine()
+    for finding in st.session_state.get("doctor", ()):
+        sign = ":green[✓]" if finding["ok"] else ":red[✕]"
+        mend = f" **{finding['mend']}**" if finding.get("mend") else ""
+        st.markdown(f"{sign} {finding['name']}: {finding['found']}{mend}")
+
+
+def _examine() -> list[dict[str, Any]]:
+    """Runs the command: it imports torch, which these pages do not."""
+    command = [sys.executable, "-m", "jobs.cli", "doctor", "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCTOR_SECONDS)
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return [{"name": "doctor", "ok": False, "found": f"gave no answer: {error}", "mend": ""}]
+    return list(found["findings"] if isinstance(found, dict) else found)
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    st.markdown("\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("[", "(").replace("]", ")")
+
+
+main()
