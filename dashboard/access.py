@@ -23,8 +23,12 @@ _KEY = "live.key"
 
 
 def issue(now: float | None = None) -> str:
-    """A token for one page, good for `VALID_SECONDS`."""
-    expires = int((time.time() if now is None else now) + VALID_SECONDS)
+    """A token for a page, good for `VALID_SECONDS` and up to an hour more.
+
+    It is the same for an hour: a page that is drawn anew hands its elements the same data.
+    """
+    since = time.time() if now is None else now
+    expires = (int(since + VALID_SECONDS) // 3600 + 1) * 3600
     return f"{expires}.{_signed(expires)}"
 
 
