@@ -99,10 +99,11 @@ class Feed:
         messages.append(
             {"op": "history", "run": self.run_id, "bucketed": bucketed, "count": len(frames)}
         )
+        # before the curves: one of these may say that the run went on from an earlier step
+        messages += self._texts
         messages += frames
         self._index = self._read_index()
         messages.append({"op": "keyframes", "run": self.run_id, "index": self._index})
-        messages += self._texts
         messages += self._latest_keyframes(after=-1)
         return messages
 
