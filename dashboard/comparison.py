@@ -197,10 +197,11 @@ def median(values: list[float]) -> float:
 
 
 def written(values: list[float]) -> str:
-    """A group's figure: the value, or the median with its range, all to one last digit.
+    """A group's figure: the value, or the median with its range, all to one last digit:
+    two significant ones of the range.
 
     >>> written([0.0123]), written([0.011, 0.0123, 0.02])
-    ('0.0123', '0.012 (0.011 to 0.020)')
+    ('0.0123', '0.0123 (0.0110 to 0.0200)')
     """
     if not values:
         return "–"

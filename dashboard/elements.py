@@ -89,7 +89,7 @@ def figure(value: float | None) -> str:
     elif size < 0.001 or size >= 1e6:
         exponent = math.floor(math.log10(size))
         text = f"{size / 10**exponent:.1f}×10{str(exponent).translate(_SUPERSCRIPTS)}"
-    elif size >= 1000:
+    elif size >= 999.5:
         text = count(round(size))
     else:
         digits = max(2 - math.floor(math.log10(size)), 0)

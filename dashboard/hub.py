@@ -12,9 +12,9 @@ and gets JSON texts and binary frames of `backend/events.py`, each with its `run
 For a run just watched: `status`; `history`; all texts; as many scalar frames as `history` said in
 `count`, one a path, arrays step, gradients, seconds, joules, value, min/max-bucketed when long;
 `keyframes` with the index [seq, path, kind, step] of what can be sought; the latest keyframe of
-every path. Then frames as the run says them, `status` when it changes and `keyframes` when the index
-does. At the end of a run, after a resume and after falling behind all that comes again: `history`
-replaces what was held. `seek` and `range` answer with the same op, a `count`, and as many frames.
+every path. Then frames as the run says them, `status` when it changes and `keyframes` when the
+index does. At the end of a run and after falling behind all that comes again: `history` replaces
+what was held. `seek` and `range` answer with the same op, a `count`, and as many frames.
 What cannot be done is answered {"op": "error", "run", "message"}.
 """
 

@@ -1,6 +1,6 @@
 // Numbers as people read them; the same rules as dashboard/elements.py.
 
-const THIN = " "
+const THIN = "\u2009"
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 /** Three significant digits: 0.0412, 731, 73.6 k, 3.1×10⁶ beyond that. */
@@ -14,7 +14,7 @@ export function figure(value) {
     const exponent = Math.floor(Math.log10(size))
     const power = String(Math.abs(exponent)).replace(/\d/g, (digit) => SUPERSCRIPTS[digit])
     text = `${(size / 10 ** exponent).toFixed(1)}×10${exponent < 0 ? "⁻" : ""}${power}`
-  } else if (size >= 1000) text = count(Math.round(size))
+  } else if (size >= 999.5) text = count(Math.round(size))
   else text = size.toPrecision(3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")
   return value < 0 ? `−${text}` : text
 }
@@ -23,7 +23,7 @@ export function figure(value) {
 export function count(value) {
   if (value < 10000) return String(Math.round(value)).replace(/(\d)(?=\d{3}$)/, `$1${THIN}`)
   const [scale, unit] = value < 1e6 ? [1e3, "k"] : value < 1e9 ? [1e6, "M"] : [1e9, "G"]
-  return `${(value / scale).toPrecision(3)}${THIN}${unit}`
+  return `${Number((value / scale).toPrecision(3))}${THIN}${unit}`
 }
 
 /** 41s, 1m 20s, 2h 05m. */

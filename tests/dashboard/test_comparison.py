@@ -1,0 +1,83 @@
+"""Comparing runs: groups of seeds, differences, figures, rounding; against truth made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.spec import RunSpec
+from dashboard import comparison
+from jobs import artifacts
+
+
+def run(seed: int = 0, metrics: dict[str, float] | None = None, **spec: Any) -> str:
+    given = {"method": "contrastive_divergence", "data": {"name": "ring"}, **spec}
+    directory = artifacts.create_run(RunSpec(seed=seed, **given))
+    if metrics:
+        directory.write_metrics(metrics)
+        directory.write_status(status="finished")
+    return directory.id
+
+
+def test_runs_that_differ_in_their_seed_alone_belong_together() -> None:
+    first = [run(seed, tags=[f"t{seed}"], name=f"n{seed}") for seed in (0, 1, 2)]
+    other = run(0, config={"num_steps": 5})
+    members, missing = comparison.load([*first, other])
+    assert not missing
+    groups = comparison.groups(members)
+    assert [[member.id for member in group.members] for group in groups] == [first, [other]]
+    assert groups[0].title == "n0 (3 seeds)"
+
+
+def test_groups_of_one_name_are_told_apart() -> None:
+    members, _ = comparison.load([run(config={"num_steps": n}) for n in (5, 6)])
+    titles = [group.title for group in comparison.groups(members)]
+    assert len(set(titles)) == 2
+
+
+def test_what_is_gone_is_said_and_the_rest_compared() -> None:
+    members, missing = comparison.load([run(), "20200101-000000-0000"])
+    assert len(members) == 1 and "20200101-000000-0000" in missing[0]
+
+
+def test_only_fields_that_differ_are_listed() -> None:
+    members, _ = comparison.load(
+        [run(config={"num_steps": 5}), run(config={"num_steps": 40, "energy_l2": 0.5})]
+    )
+    assert comparison.differences(comparison.groups(members)) == [
+        ("config.num_steps", ["5", "40"]),
+        ("config.energy_l2", ["preset's", "0.5"]),
+    ]
+
+
+def test_figures_stand_beside_their_floor_and_the_best_is_marked() -> None:
+    path = "quality/energy_distance"
+    good = [
+        run(seed, {f"{path}/long_run": value, f"{path}/floor": 0.001})
+        for seed, value in enumerate((0.01, 0.02, 0.03))
+    ]
+    bad = run(0, {f"{path}/long_run": 0.5, f"{path}/floor": 0.003}, preset="short_run")
+    members, _ = comparison.load([*good, bad])
+    (row,) = comparison.figures(comparison.groups(members))
+    assert row.title == "Energy distance to held-out data, long-run"
+    assert row.values == [[0.01, 0.02, 0.03], [0.5]]
+    assert row.best == [0]
+    assert row.floors == {"ring": 0.001}
+
+
+def test_no_best_among_different_data() -> None:
+    path = "quality/energy_distance"
+    ids = [
+        run(0, {f"{path}/long_run": 0.1, f"{path}/floor": 0.01}),
+        run(0, {f"{path}/long_run": 0.2, f"{path}/floor": 0.02}, data={"name": "moons"}),
+    ]
+    members, _ = comparison.load(ids)
+    (row,) = comparison.figures(comparison.groups(members))
+    assert row.best == [] and row.floors == {"ring": 0.01, "moons": 0.02}
+
+
+def test_all_values_of_a_cell_share_the_last_digit_of_their_range() -> None:
+    assert comparison.written([]) == "–"
+    assert comparison.written([0.0123]) == "0.0123"
+    assert comparison.written([0.5, 0.5]) == "0.5"
+    assert comparison.written([0.011, 0.0123, 0.02]) == "0.0123 (0.0110 to 0.0200)"
+    assert comparison.written([120.0, 150.0]) == "135 (120 to 150)"

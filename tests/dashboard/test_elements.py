@@ -1,0 +1,86 @@
+"""Numbers as people read them, alike in Python and in the browser; one home of the colours."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dashboard import elements
+from jobs.status import WORDS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.dashboard.conftest import Basin
+
+DASHBOARD = Path(elements.__file__).parent
+NUMBERS = [0, 1, -1, 0.5, 0.0412, 0.04123, 731.4, 999.9, 1840, 9999, 73_600, 1.2e6, 3.1e-5, -42.0,
+           0.001, 0.00099, 12.0, 100.0, -0.047, 5e9]  # fmt: skip
+SECONDS = [0.4, 41, 59.6, 80, 3599, 7500, 86_400]
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(elements).failed == 0
+
+
+def test_every_status_has_a_sign_and_a_colour() -> None:
+    assert set(elements.STATUS) == set(WORDS)
+    for theme in ("light", "dark"):
+        for _, token in elements.STATUS.values():
+            assert elements.colours(theme)[token].startswith("#")
+
+
+def test_the_theme_uses_the_colours_of_the_panels() -> None:
+    theme = tomllib.loads((DASHBOARD / "theme.toml").read_text())["theme"]
+    names = {
+        "backgroundColor": "bg", "secondaryBackgroundColor": "surface", "textColor": "text",
+        "linkColor": "accent", "borderColor": "line2", "redColor": "alarm", "greenColor": "good",
+        "yellowColor": "warning", "grayColor": "muted", "primaryColor": "fill",
+    }  # fmt: skip
+    for mode in ("light", "dark"):
+        for name, token in names.items():
+            assert theme[mode][name] == elements.colours(mode)[token], (mode, name)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_can_be_read_on_its_paper(theme: str) -> None:
+    tokens = elements.colours(theme)
+    for name in ("text", "muted", "accent", "alarm", "warning", "good"):
+        assert contrast(tokens[name], tokens["bg"]) >= 4.5, name
+    for name in ("data", "chains", "samples", *range(10)):
+        colour = tokens["runs"][name] if isinstance(name, int) else tokens[name]
+        assert contrast(colour, tokens["bg"]) >= 3, name
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2 contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_browser_writes_numbers_the_same_way(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address}/live/health")
+    found = page.evaluate(
+        """async ([numbers, seconds]) => {
+            const { figure, count, duration } = await import("/live/static/numbers.js")
+            return [numbers.map(figure), seconds.map(duration), [1840, 73600, 1200000].map(count)]
+        }""",
+        [NUMBERS, SECONDS],
+    )
+    expected = [
+        [elements.figure(value) for value in NUMBERS],
+        [elements.duration(value) for value in SECONDS],
+        [elements.count(value) for value in (1840, 73_600, 1_200_000)],
+    ]
+    assert json.dumps(found) == json.dumps(expected)
