@@ -34,12 +34,15 @@ def main() -> None:
             HERE / "views" / f"{name}.py",
             title=title,
             url_path=name,
-            default=name == "launch",
             visibility="hidden" if hidden else "visible",
         )
         for name, title, hidden in PAGES
     ]
-    page = st.navigation(pages, position="top")
+    # the first page has an address of its own, so that links to it can carry settings
+    start = st.Page(
+        lambda: st.switch_page(pages[0]), title="Basin", default=True, visibility="hidden"
+    )
+    page = st.navigation([start, *pages], position="top")
     if page.url_path not in ("run", "runs"):
         _say_what_needs_a_look()
     page.run()

@@ -1,0 +1,261 @@
+"""Launch, Runs, Compare and System in a real browser: each page's main act."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from jobs import artifacts, control
+from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.test_run_page import INKED, launch_slow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    """Type into a number field and leave it."""
+    box = page.get_by_label(label, exact=True)
+    box.fill(value)
+    box.press("Tab")
+
+
+def checked(page: Page) -> None:
+    """Wait until the worker has answered for what is in the form."""
+    page.get_by_text(re.compile("of training")).first.wait_for()
+
+
+# ---------------------------------------------------------------------- Launch
+
+
+def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Page) -> None:
+    page.goto(basin.address)
+    checked(page)
+    assert page.locator('.bl-tile[aria-checked="true"]').inner_text() == "Ring of Gaussians"
+    assert page.eval_on_selector(".bl-tile canvas", INKED) > 1
+    fill(page, "Steps", "60")
+    page.get_by_text("60 steps").wait_for()
+    page.get_by_role("button", name=re.compile("^.*Launch")).click()
+    page.wait_for_url(re.compile(r"/run\?id="))
+    page.wait_for_selector(".bl-hero canvas", timeout=60_000)
+    run = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    wait_for(lambda: run.status().status == "finished", "the run", 60)
+    spec = run.spec()
+    assert (spec.method, spec.preset, spec.budget.steps) == (
+        "contrastive_divergence", "persistent", 60,
+    )  # fmt: skip
+
+
+def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
+    basin: Basin, page: Page
+) -> None:
+    before = len(artifacts.list_runs())
+    page.goto(basin.address)
+    checked(page)
+    fill(page, "Reinit rate", "1.4")
+    page.get_by_text("must be ≤ 1, got 1.4.").first.wait_for()
+    assert page.get_by_text("must be ≤ 1, got 1.4.").count() == 2  # at the field and the button
+    assert page.get_by_role("button", name=re.compile("^.*Launch")).is_disabled()
+    fill(page, "Reinit rate", "0.04")
+    page.locator("[data-testid=stAlertContainer]").wait_for(state="hidden")
+    assert page.get_by_role("button", name=re.compile("^.*Launch")).is_enabled()
+    assert len(artifacts.list_runs()) == before
+
+
+def test_digits_bring_the_preset_for_images(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address}/launch")
+    checked(page)
+    page.get_by_role("radio", name=re.compile("digits")).click()
+    page.get_by_text(re.compile("1.257 images of 8 × 8")).wait_for()
+    page.get_by_text("Convolutional").first.wait_for()
+
+
+def test_a_run_is_cloned_with_its_settings(basin: Basin, page: Page) -> None:
+    run = basin.launch(30, config={"num_steps": 7})
+    page.goto(f"{basin.address}/launch?from={run.id}")
+    checked(page)
+    assert page.get_by_label("Number of steps", exact=True).input_value() == "7"
+    assert page.get_by_label("Steps", exact=True).input_value() == "30"
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.array([[1.0, np.nan]] * 50), "NaN"),
+        (np.zeros((50, 2)), "constant"),
+        (np.zeros(50), "shape"),
+    ],
+    ids=["nan", "constant", "flat"],
+)
+def test_an_uploaded_file_that_will_not_do_is_said(
+    basin: Basin, page: Page, tmp_path: Path, array: np.ndarray, words: str
+) -> None:
+    path = tmp_path / f"bad_{words}.npy"
+    np.save(path, array)
+    upload(basin, page, path)
+    page.locator("[data-testid=stAlertContainer]", has_text=words).wait_for()
+    assert page.get_by_role("button", name=re.compile("^.*Launch")).is_disabled()
+
+
+def test_the_users_own_file_is_drawn_and_launched(basin: Basin, page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    rows = np.random.default_rng(0).normal(size=(400, 2)) * [10, 2] + [100, 5]
+    np.savetxt(path, rows, delimiter=",", header="height,weight", comments="")
+    upload(basin, page, path)
+    page.get_by_text("mine.csv: 320 points of 2 coordinates to train on").wait_for()
+    fill(page, "Steps", "20")
+    page.get_by_text("20 steps").wait_for()
+    page.get_by_role("button", name=re.compile("^.*Launch")).click()
+    page.wait_for_url(re.compile(r"/run\?id="))
+    page.wait_for_selector(".bl-hero canvas", timeout=60_000)
+    shown = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    wait_for(lambda: shown.status().is_over, "the run", 60)
+    assert shown.status().status == "finished"
+
+
+def upload(basin: Basin, page: Page, path: Path) -> None:
+    page.goto(f"{basin.address}/launch?data=file")
+    page.locator("input[type=file]").set_input_files(str(path))
+
+
+# ---------------------------------------------------------------------- Runs
+
+
+def test_runs_tick_are_found_and_compared(basin: Basin, page: Page) -> None:
+    first = basin.launch(40, name="apple tree")
+    second = basin.launch(40, name="apple pie", seed=1)
+    slow = launch_slow()
+    page.goto(f"{basin.address}/runs")
+    rows = page.locator(".bl-run")
+    rows.first.wait_for()
+    live = page.locator(f'[data-run="{slow.id}"]')
+    live.get_by_text("running").wait_for()
+    said = live.locator(".bl-state").inner_text()
+    wait_for(lambda: live.locator(".bl-state").inner_text() != said, "it ticks")
+    control.stop(slow.id)
+    live.get_by_text("stopped").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("apple")
+    wait_for(lambda: rows.count() == 2, "the search")
+    assert "search=apple" in page.url
+    wait_for(lambda: page.eval_on_selector(".bl-thumb canvas", INKED) > 5, "thumbnails")
+    for run in (first, second):
+        page.locator(f'[data-run="{run.id}"] input').click()
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url(re.compile(r"/compare\?runs="))
+    page.wait_for_selector(".bl-card canvas")
+
+
+def test_deleting_asks_first_and_says_how_much(basin: Basin, page: Page) -> None:
+    run = basin.launch(30, name="to be deleted")
+    page.goto(f"{basin.address}/runs?search=deleted")
+    page.locator(f'[data-run="{run.id}"] input').click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_text("This cannot be undone").wait_for()
+    assert run.path.exists()
+    page.get_by_role("button", name="Delete 1 run").click()
+    wait_for(lambda: not run.path.exists(), "deleted")
+    wait_for(lambda: page.locator(".bl-run").count() == 0, "off the list")
+
+
+def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
+    slow = launch_slow()
+    waiting = [basin.launch(30, wait=False, name=f"waits {i}") for i in range(2)]
+    try:
+        page.goto(f"{basin.address}/runs?search=waits")
+        page.locator(f'[data-run="{waiting[1].id}"] input').click()
+        page.get_by_role("button", name="Sooner").click()
+        wait_for(lambda: control.queued() == [waiting[1].id, waiting[0].id], "the new order")
+        names = page.locator(".bl-run .bl-name")
+        wait_for(lambda: names.all_inner_texts() == ["waits 1", "waits 0"], "the list")
+    finally:
+        for run in (*waiting, slow):
+            control.stop(run.id)
+    wait_for(lambda: slow.status().is_over, "stopped")
+
+
+# ---------------------------------------------------------------------- Compare
+
+
+def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page: Page) -> None:
+    seeds = [basin.launch(40, seed=seed) for seed in (0, 1)]
+    other = basin.launch(40, config={"num_steps": 2})
+    ids = ",".join(run.id for run in [*seeds, other])
+    page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&metrics=energy/gap")
+    page.wait_for_selector(".bl-card canvas")
+    assert page.locator(".bl-card").count() == 2
+    wait_for(lambda: page.eval_on_selector(".bl-card canvas", INKED) > 10, "landscapes")
+    plot = page.locator(".bl-plot:has(.main-svg)")
+    plot.first.wait_for()
+    wait_for(lambda: plot.locator(".xtitle").text_content() == "seconds", "the axis of the link")
+    filled = plot.evaluate("plot => plot.data.filter(trace => trace.fill === 'tonexty').length")
+    assert filled == 1  # the two seeds are one band
+    page.get_by_text("config.num_steps").wait_for()
+    page.get_by_text("Energy distance to held-out data, long-run").first.wait_for()
+    page.get_by_role("button", name="Draw samples").click()
+    page.get_by_text("langevin, 1000 steps").first.wait_for(timeout=60_000)
+    page.reload()
+    page.wait_for_selector(".bl-card canvas")
+    assert page.locator(".bl-card").count() == 2
+
+
+def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> None:
+    basin.launch(20)
+    page.goto(f"{basin.address}/compare")
+    page.get_by_text("Choose two or more runs above").wait_for()
+
+
+def test_bands_are_medians_and_ranges(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address}/live/health")
+    found = page.evaluate(
+        """async () => {
+            const { band } = await import("/live/static/compare.js")
+            const line = (height, x = [0, 10]) => ({ x, y: x.map(() => height) })
+            const three = band([line(1), line(5), line(2)], 3)
+            const seven = band([1, 2, 3, 4, 5, 6, 7].map((height) => line(height)), 2)
+            const ramp = band([{ x: [0, 4, 10], y: [0, 4, 10] }, { x: [2, 8], y: [2, 8] }], 4)
+            return [three, seven, ramp]
+        }"""
+    )
+    three, seven, ramp = found
+    assert three == {"x": [0, 5, 10], "middle": [2] * 3, "low": [1] * 3, "high": [5] * 3}
+    assert seven["low"] == pytest.approx([1.6] * 2) and seven["high"] == pytest.approx([6.4] * 2)
+    assert ramp["x"] == [2, 4, 6, 8] and ramp["middle"] == pytest.approx([2, 4, 6, 8])
+
+
+# ---------------------------------------------------------------------- System
+
+
+def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address}/system")
+    page.get_by_text(re.compile("train-cpu-")).first.wait_for()
+    page.get_by_text(re.compile("quick-cpu-")).first.wait_for()
+    page.get_by_text("of memory").wait_for()
+    page.get_by_role("button", name="Look").click()
+    page.get_by_text("torch works").wait_for(timeout=60_000)
+    connection = (basin.home / "connection.json").read_text()
+    password = connection.partition("redis://:")[2].partition("@")[0]
+    assert password and password not in page.content()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 800])
+def test_no_page_is_wider_than_its_window(basin: Basin, page: Page, theme: str, width: int) -> None:
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+    run = next(iter(artifacts.list_runs()), None)
+    paths = ["launch", "runs", "compare", "system", *([f"run?id={run.id}"] if run else [])]
+    for path in paths:
+        page.goto(f"{basin.address}/{path}")
+        page.wait_for_selector(".basin-head")
+        page.wait_for_timeout(300)
+        over = page.evaluate(
+            "() => document.querySelector('[data-testid=stMain]').scrollWidth - innerWidth"
+        )
+        assert over <= 0, f"{path} at {width}"
