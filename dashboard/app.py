@@ -27,7 +27,8 @@ PAGES = (
 
 
 def main() -> None:
-    st.set_page_config(page_title="Basin", page_icon=":material/water_drop:", layout="wide")
+    icon = HERE / "icon.png"
+    st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
     pages = [
         st.Page(

@@ -101,8 +101,8 @@ export class Chart {
     this.log = Boolean(about.log)
     this.slot = document.createElement("section")
     this.slot.className = "bl-chart"
-    this.slot.innerHTML = `<header><strong></strong> <span class="bl-unit"></span>
-      <button class="bl-quiet bl-log" title="Switch between a straight and a log axis"></button>
+    this.slot.innerHTML = `<header><span class="bl-title"><strong></strong>
+      <span class="bl-unit"></span></span><button class="bl-quiet bl-log" title="Switch between a straight and a log axis"></button>
       <button class="bl-quiet bl-remove" aria-label="Remove this chart" hidden>×</button></header>
       <div class="bl-values"></div><div class="bl-plot"></div>`
     this.slot.querySelector("strong").textContent = about.title

@@ -105,9 +105,7 @@ class RunPanel {
       this.tables,
       make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines))
     this.root.append(this.progress, this.stale, this.back, this.notes, this.top, this.lower)
-    this.timer = make("div")
-    this.root.append(this.timer)
-    this.time = new TimeBar(this.timer, (step) => this.seek(step))
+    this.time = new TimeBar(this.root, (step) => this.seek(step))
   }
 
   recolour(colours) {
@@ -166,8 +164,9 @@ class RunPanel {
       this.texts = []
     } else if (message.op === "keyframes") this.showIndex(message.index)
     else if (message.op === "seek") {
-      this.arriving = { step: message.step, left: message.count, frames: {} }
-      this.asked = false
+      this.arriving = { step: message.step, left: message.count, frames: {}, film: this.filming }
+      if (!this.filming) this.asked = false
+      this.filming = false
       if (!message.count) this.arrived()
     } else if (message.op === "error") {
       this.waiting.textContent = message.message
@@ -214,14 +213,28 @@ class RunPanel {
       return
     }
     this.wanted = step
-    if (this.asked) return
+    if (this.asked || this.filming) return
     this.asked = true
     this.socket.seek(this.settings.run, step)
   }
 
+  /** Fetch small pictures of earlier moments for the strip, one at a time, when nothing waits. */
+  film() {
+    if (this.asked || this.filming || !this.pictures?.length) return
+    this.filming = true
+    this.socket.seek(this.settings.run, this.pictures.shift(), [this.heroPath()])
+  }
+
   arrived() {
-    const { step, frames } = this.arriving
+    const { step, frames, film } = this.arriving
     this.arriving = null
+    if (film) {
+      for (const frame of Object.values(frames)) this.time.remember(frame)
+      if (this.wanted !== null && this.wanted !== undefined && this.past?.step !== this.wanted) {
+        this.seek(this.wanted)
+      } else this.film()
+      return
+    }
     if (this.wanted === null || this.wanted === undefined) return
     this.past = { step, frames }
     if (frames[this.heroPath()]) this.time.remember(frames[this.heroPath()])
@@ -251,7 +264,12 @@ class RunPanel {
       const near = steps.findLastIndex((step) => step <= at)
       this.time.choose(Math.max(near, 0))
     }
-    this.opened = true
+    if (!this.opened && path) {
+      const every = Math.max(1, Math.floor(steps.length / 13))
+      this.pictures = steps.filter((_, place) => place % every === 0)
+      setTimeout(() => this.film(), 600)
+    }
+    this.opened = steps.length > 0
   }
 
   // ------------------------------------------------------------------ drawing

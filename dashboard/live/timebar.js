@@ -20,10 +20,10 @@ export class TimeBar {
     this.button.onclick = () => (this.timer ? this.pause() : this.play())
     this.speed = 1
     const speeds = segments(
-      { live: "live", 1: "1×", 4: "4×", 16: "16×" }, "live",
+      { live: "live", "×1": "1×", "×4": "4×", "×16": "16×" }, "live",
       (chosen) => {
         if (chosen === "live") return this.live()
-        this.speed = Number(chosen)
+        this.speed = Number(chosen.slice(1))
         this.play()
       },
       "Speed"
