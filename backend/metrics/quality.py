@@ -83,10 +83,10 @@ class GridTruth:
         self.energies = energies(density, self.points)
 
     @classmethod
-    def of(cls, data: Data) -> GridTruth | None:
+    def of(cls, data: Data, size: int = 200) -> GridTruth | None:
         """None where the density is not known, or no plain grid holds it."""
         box = getattr(data.density, "box", None)
-        return None if data.density is None or box is None else cls(data, data.density, box)
+        return None if data.density is None or box is None else cls(data, data.density, box, size)
 
     def kl(self, energy: Energy, temperature: float) -> float:
         """KL(true‖exp(-E/T)), nats; `energy` takes standardised positions."""
