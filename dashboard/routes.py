@@ -15,9 +15,10 @@ from pathlib import Path
 import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from streamlit import get_option
 
 from backend.errors import BadInput, NotAvailable
 from dashboard import access
@@ -28,6 +29,11 @@ LIVE = Path(__file__).resolve().parent / "live"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 _NAME = re.compile(r"[a-z0-9_]+\.(?:js|css|json)")
 _REFUSED = 4403
+FIXED = (
+    "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
+    "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
+)  # fmt: skip
+"""Settings that `basin dashboard` fixes; a test reads them back from the running server."""
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -52,7 +58,8 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 async def health(request: Request) -> Response:
-    return PlainTextResponse("ok")
+    """That the server answers, and the settings in force that keep it safe and quick."""
+    return JSONResponse({"status": "ok", "settings": {name: get_option(name) for name in FIXED}})
 
 
 async def static(request: Request) -> Response:

@@ -6,8 +6,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset
@@ -26,6 +24,10 @@ class DigitsData(Dataset):
     summary: ClassVar[str] = "1,797 small grey images of ten digits; 540 of them are held out."
 
     def load(self) -> Data:
+        # a second to import, which workers and forms that only list the data sets do not pay
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
         images, labels = load_digits().images, load_digits().target
         # 17 grey levels, 0 to 16
         pixels = (images / 8 - 1).astype(np.float32)

@@ -258,5 +258,5 @@ def test_the_panels_own_code_is_served_and_nothing_beside_it(client: TestClient)
     assert answer.headers["content-type"].startswith("text/javascript")
     for name in ("../server.py", "..%2fserver.py", "server.py", "run.py", "none.js"):
         assert client.get(f"/live/static/{name}").status_code == 404
-    assert client.get("/live/health").text == "ok"
+    assert client.get("/live/health").json()["status"] == "ok"
     assert len(client.get("/live/plotly.js").content) > 1_000_000
