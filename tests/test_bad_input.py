@@ -37,8 +37,11 @@ class Other(tiny.Tiny):
 
 @pytest.fixture(autouse=True)
 def _methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped, samplers = catalogue.methods(), catalogue.samplers()
     tiny.install(monkeypatch)
-    monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": tiny.Tiny, "other": Other})
+    known = {**shipped, "tiny": tiny.Tiny, "other": Other}
+    monkeypatch.setattr(catalogue, "methods", lambda: known)
+    monkeypatch.setattr(catalogue, "samplers", lambda: {**samplers, "walk": tiny.Walk})
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,19 @@ CASES = [
     Case("too few rows", on_file("x.npy"), "data.path", "at least 20", array_file(POINTS[:5])),
     Case(
         "data the method cannot take", {"config": {"refuse": True}}, "config.refuse", "do not fit"
+    ),
+    Case(
+        "an energy of images for points",
+        {"method": "contrastive_divergence", "config": {"energy": {"kind": "conv"}}},
+        "config.energy.kind", "needs images",
+    ),
+    Case(
+        "a sampler on a density with no gradient",
+        {"method": "sampling", "data": {"name": "checkerboard"}}, "config.sampler.kind", "jumps",
+    ),
+    Case(
+        "a density that is not known",
+        {"method": "sampling", "data": {"name": "digits"}}, "config.energy_of", "not known",
     ),
 ]  # fmt: skip
 BY_NAME = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
