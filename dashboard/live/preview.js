@@ -14,6 +14,7 @@ export function mount(slot, component) {
     const side = Math.min(Math.max(slot.clientWidth, 160), 380)
     if (side !== drawn || data.preview) drawCloud(canvas, data.preview, side, { axes: true })
     drawn = side
+    slot.style.minHeight = canvas.style.height
   }
   const sizes = new ResizeObserver(draw)
   sizes.observe(slot)

@@ -84,7 +84,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     st.subheader("Data", anchor=False)
     data = _data(given, catalogue, problems, version)
     st.subheader("Method", anchor=False)
-    method_id, preset = _method(given, data, catalogue, version)
+    method_id, preset = _method(source, data, catalogue, version)
     method = catalogue["methods"][method_id]
     values = draft.preset_values(method, preset)
     if (method_id, preset) == (given["method"], given.get("preset", "default")):
@@ -214,9 +214,9 @@ def _file(path: str, problems: dict[str, str], version: int) -> str:
 
 
 def _method(
-    given: dict[str, Any], data: Values, catalogue: dict[str, Any], version: int
+    source: Source, data: Values, catalogue: dict[str, Any], version: int
 ) -> tuple[str, str]:
-    methods = catalogue["methods"]
+    given, methods = source.values, catalogue["methods"]
     names = list(methods)
     left, right = st.columns(2)
     with left:
@@ -234,7 +234,9 @@ def _method(
     presets = list(method["presets"])
     wanted = given.get("preset", "default") if method_id == given["method"] else "default"
     images = (_tile(data["name"]) or {}).get("kind") == "images"
-    if images and "images" in presets and data["name"] != given["data"].get("name"):
+    # images bring their own preset, unless a preset was asked for
+    asked = bool(source.title) or "preset" in st.query_params
+    if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):
         wanted = "images"
     if wanted == "images" and not images and data["name"] != FILE:
         wanted = "default"
