@@ -2,10 +2,12 @@
 
 import { coloursOf, faded } from "./colours.js"
 import { figure } from "./numbers.js"
-import { smoothed } from "./series.js"
+import { firstAt, smoothed, thinned } from "./series.js"
 
-const MOST_POINTS = 1500
 const SMOOTH_FROM = 30
+const SMOOTH_POINTS = 200
+const MOST_MARKS = 200
+const CONFIG = { displayModeBar: false, responsive: false, showTips: false }
 export const SERIES = {
   "": { word: "", colour: "data" },
   "/train_time": { word: "train-time", colour: "chains" },
@@ -31,28 +33,6 @@ export function plotly() {
     document.head.append(script)
   })
   return loading
-}
-
-/** Rows to draw: all, or the least and greatest of each bucket, so that spikes stay. */
-export function thinned(values, most = MOST_POINTS) {
-  const num = values.length
-  if (num <= most) return Array.from(values, (_, index) => index)
-  const buckets = Math.floor(most / 2)
-  const found = [0]
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    const start = Math.floor((bucket * num) / buckets)
-    const end = Math.floor(((bucket + 1) * num) / buckets)
-    let [low, high] = [start, start]
-    for (let i = start; i < end; i++) {
-      if (values[i] < values[low]) low = i
-      if (values[i] > values[high]) high = i
-    }
-    for (const row of [Math.min(low, high), Math.max(low, high)]) {
-      if (row > found[found.length - 1]) found.push(row)
-    }
-  }
-  if (found[found.length - 1] !== num - 1) found.push(num - 1)
-  return found
 }
 
 /** The layout all charts share. */
@@ -88,16 +68,19 @@ export function layoutOf(colours, { log, xTitle, height, revision, zeroline = tr
       ...axis,
       type: log ? "log" : "linear",
       nticks: log ? 4 : 5,
-      exponentformat: "power",
+      // on a log axis Plotly else mixes two sizes and two ways of writing a number
+      ...(log ? { tickformat: "~g" } : { exponentformat: "power" }),
     },
+    // where marks lie that belong to no value: at the edge, whatever the range
+    yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   }
 }
 
 /** One chart of one run: a path and its companions. */
 export class Chart {
-  constructor(slot, path, about, { onRemove } = {}) {
-    this.path = path
-    this.about = about
+  /** `onZoom(chart)`: what is in sight changed; `onHover(x | null)`: where the pointer is. */
+  constructor(slot, path, about, { onRemove, onZoom, onHover } = {}) {
+    Object.assign(this, { path, about, onZoom, onHover })
     this.log = Boolean(about.log)
     this.slot = document.createElement("section")
     this.slot.className = "bl-chart"
@@ -111,7 +94,7 @@ export class Chart {
     logButton.onclick = () => {
       this.log = !this.log
       this.name()
-      this.last && this.draw(...this.last)
+      this.redraw()
     }
     const remove = this.slot.querySelector(".bl-remove")
     remove.hidden = !onRemove
@@ -160,15 +143,77 @@ export class Chart {
         log: this.log,
         xTitle: AXES[view.axis],
         height: 172,
-        revision: `${view.axis} ${this.log}`,
+        revision: this.revisionOf(view),
       })
       layout.shapes = this.lines(curves, view, colours, words)
       if (view.axis === "step" && view.end) layout.xaxis.range = [0, view.end]
       this.values.replaceChildren(...words)
-      Plotly.react(this.plot, traces, layout, { displayModeBar: false, responsive: false })
+      Plotly.react(this.plot, traces, layout, CONFIG)
+      if (!this.made) this.listen()
       this.made = true
+      this.revision = layout.uirevision
       this.describe(words)
     })
+  }
+
+  listen() {
+    this.plot.on("plotly_relayout", () => {
+      this.redraw()
+      this.onZoom?.(this)
+    })
+    this.plot.on("plotly_hover", ({ xvals }) => this.onHover?.(xvals[0]))
+    this.plot.on("plotly_unhover", () => this.onHover?.(null))
+  }
+
+  redraw() {
+    if (this.last) this.draw(...this.last)
+  }
+
+  /** Show the cursor of another chart at the same place; null takes it away. */
+  point(x) {
+    if (!this.made || !this.visible) return
+    if (x === null) window.Plotly.Fx.unhover(this.plot)
+    else window.Plotly.Fx.hover(this.plot, { xval: x, yval: 0 }, "xy", true)
+  }
+
+  /** The stretch of the x axis that the user chose, or null while all is in sight. */
+  get zoom() {
+    const axis = this.made ? this.plot.layout.xaxis : null
+    if (!axis?.range || axis.autorange || this.revision !== this.revisionOf(this.last[1])) return null
+    const [low, high] = axis.range
+    const columns = this.series()[0]
+    const x = columns?.[this.last[1].axis]
+    if (!x?.length || (low <= x[0] && high >= x[x.length - 1])) return null
+    return [low, high]
+  }
+
+  /** Plotly keeps what the user zoomed for as long as this stays the same. */
+  revisionOf({ axis }) {
+    return `${axis} ${this.log}`
+  }
+
+  series() {
+    const [curves] = this.last
+    return Object.keys(SERIES).flatMap((tail) => curves.get(this.path + tail) ?? [])
+  }
+
+  /** Steps of the zoomed stretch of a bucketed curve that is not yet held in detail, or null. */
+  lacking() {
+    if (!this.last || !this.zoom) return null
+    const [curves, { axis }] = this.last
+    const [low, high] = this.zoom
+    for (const tail of Object.keys(SERIES)) {
+      const columns = curves.detailed(this.path + tail)
+      if (!columns?.bucketed) continue
+      const end = columns.step.length - 1
+      const from = columns.step[Math.max(firstAt(columns[axis], low) - 1, 0)]
+      const last = columns.step[Math.min(firstAt(columns[axis], high), end)]
+      // what came live since is all there
+      const to = Math.min(last, columns.bucketedTo)
+      if (from >= to || (columns.fine && columns.from <= from && columns.to >= to)) continue
+      return { paths: Object.keys(SERIES).map((each) => this.path + each), from, to }
+    }
+    return null
   }
 
   describe(words) {
@@ -180,40 +225,54 @@ export class Chart {
   traces(curves, view, colours) {
     const traces = []
     const words = []
+    const zoom = this.zoom
     for (const [tail, { word, colour }] of Object.entries(SERIES)) {
-      const columns = curves.get(this.path + tail)
+      const columns = curves.detailed(this.path + tail)
       if (!columns?.value.length) continue
+      const { value } = columns
       const made = tail === "" && this.path.startsWith("quality/") ? "samples" : colour
       const hex = colours[made]
-      const kept = thinned(columns.value)
+      const shown = inSight(columns[view.axis], zoom)
+      const kept = [
+        ...thinned(value, undefined, 0, shown[0]),
+        ...thinned(value, undefined, ...shown),
+        ...thinned(value, undefined, shown[1], value.length),
+      ]
       const x = kept.map((row) => columns[view.axis][row])
-      const finite = (value) => (Number.isFinite(value) && !(this.log && value <= 0) ? value : null)
-      const raw = kept.map((row) => finite(columns.value[row]))
+      const canDraw = (y) => Number.isFinite(y) && !(this.log && y <= 0)
+      const raw = kept.map((row) => (canDraw(value[row]) ? value[row] : null))
       const name = word || this.about.title
       const smooth = kept.length >= SMOOTH_FROM && view.smoothing > 0
       traces.push({
         x, y: raw, name, mode: kept.length < 8 ? "lines+markers" : "lines",
         line: { color: smooth ? faded(hex, 0.28) : hex, width: smooth ? 1 : 1.6 },
-        marker: { size: 5 }, hovertemplate: `%{y:.4g}<extra>${name}</extra>`,
+        marker: { size: 5 }, hovertemplate: `%{y:.4g}<extra>${word}</extra>`,
       })
       if (smooth) {
-        const all = smoothed(columns.value, view.smoothing, this.log)
+        // the same share of the picture is averaged, however many points there are
+        const weight = view.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
+        const all = smoothed(value, weight, this.log)
         traces.push({
-          x, y: kept.map((row) => finite(all[row])), name, mode: "lines",
+          x, y: kept.map((row) => (canDraw(all[row]) ? all[row] : null)), name, mode: "lines",
           line: { color: hex, width: 1.8 }, hoverinfo: "skip",
         })
       }
-      const lost = columns.value.length - columns.value.filter(Number.isFinite).length
+      const lost = [...value.keys()].filter((row) => !canDraw(value[row]))
+      if (lost.length) traces.push(marks(lost, columns, view.axis, hex))
       const last = document.createElement("span")
       last.style.color = hex
-      last.textContent = `${word} ${figure(columns.value[columns.value.length - 1])}`.trim()
-      last.title = String(columns.value[columns.value.length - 1])
+      last.textContent = `${word} ${figure(value[value.length - 1])}`.trim()
+      last.title = String(value[value.length - 1])
       words.push(last)
-      if (lost) words.push(quiet(`${lost} not finite`))
-      if (columns.bucketed || kept.length < columns.value.length) {
-        words.push(quiet("bucketed"))
-      }
+      const infinite = lost.filter((row) => !Number.isFinite(value[row])).length
+      if (infinite) words.push(quiet(`${infinite} not finite`))
+      if (lost.length > infinite) words.push(quiet(`${lost.length - infinite} not above 0`))
+      const drawn = kept.filter((row) => row >= shown[0] && row < shown[1]).length
+      const first = columns.step[shown[0]]
+      const fine = first >= columns.bucketedTo || (columns.fine && columns.from <= first)
+      if ((columns.bucketed && !fine) || drawn < shown[1] - shown[0]) words.push(quiet("bucketed"))
     }
+    if (zoom) words.push(quiet("double-click for all"))
     return { traces, words }
   }
 
@@ -236,6 +295,30 @@ export class Chart {
       })
     }
     return shapes
+  }
+}
+
+/** First row in sight and the one after the last, each with a neighbour that leads out of it. */
+function inSight(x, zoom) {
+  if (!zoom) return [0, x.length]
+  return [Math.max(firstAt(x, zoom[0]) - 1, 0), Math.min(firstAt(x, zoom[1]) + 1, x.length)]
+}
+
+/** Triangles at the edge, where a curve has values that cannot be drawn. */
+function marks(rows, columns, axis, colour) {
+  const every = Math.ceil(rows.length / MOST_MARKS)
+  const some = rows.filter((_, place) => place % every === 0)
+  const below = (row) => columns.value[row] <= 0
+  return {
+    x: some.map((row) => columns[axis][row]),
+    y: some.map((row) => (below(row) ? 0.03 : 0.97)),
+    yaxis: "y2", name: "cannot be drawn", mode: "markers",
+    text: some.map((row) => figure(columns.value[row])),
+    marker: {
+      color: colour, size: 7,
+      symbol: some.map((row) => (below(row) ? "triangle-down" : "triangle-up")),
+    },
+    hovertemplate: "%{text}<extra>cannot be drawn</extra>",
   }
 }
 

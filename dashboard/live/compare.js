@@ -1,12 +1,12 @@
 // Runs side by side: pictures on one scale, curves with bands over seeds. Live while they run.
 
-import { AXES, layoutOf, plotly, thinned } from "./charts.js"
+import { AXES, layoutOf, plotly } from "./charts.js"
 import { coloursOf, faded } from "./colours.js"
 import { fromAddress, keepInAddress, make, rootOf, segments } from "./dom.js"
 import { densities, paintField } from "./field.js"
 import { drawGrid } from "./images.js"
 import { count, figure } from "./numbers.js"
-import { COSTS, Curves, smoothed } from "./series.js"
+import { COSTS, Curves, smoothed, thinned } from "./series.js"
 import { Live } from "./socket.js"
 import { statusWord } from "./status.js"
 

@@ -32,7 +32,9 @@ export class LandscapeHero {
       samples: chip("long-run samples", colours.samples, false, switched("samples")),
       truth: chip("true density", colours.accent, false, switched("truth")),
     }
-    this.pinned = make("div.bl-muted", { hidden: true })
+    this.words = make("div.bl-muted")
+    this.trace = make("canvas.bl-canvas", { role: "img" })
+    this.pinned = make("div.bl-pinned", { hidden: true }, this.words)
     slot.append(make("div.bl-chips", {}, ...Object.values(this.chips)), this.pinned)
   }
 
@@ -69,14 +71,43 @@ export class LandscapeHero {
     if (this.pinned.hidden) return
     const [rows, chains] = energies.shape
     const at = (row) => energies.data[row * chains + chain]
-    this.pinned.textContent =
+    this.words.textContent =
       `Chain ${chain + 1}: energy ${figure(at(0))} → ${figure(at(rows - 1))} nats over its last ` +
       `${rows - 1} steps. Click beside it to let go.`
+    this.pinned.append(this.trace)
+    this.trace.setAttribute("aria-label", this.words.textContent)
+    drawTrace(this.trace, Array.from({ length: rows }, (_, row) => at(row)), coloursOf(this.slot))
   }
 
   close() {
     this.landscape.close()
   }
+}
+
+/** A chain's energy over its last steps, lowest and highest written at the left. */
+function drawTrace(canvas, energies, colours) {
+  const ratio = window.devicePixelRatio || 1
+  const [width, height, left, edge] = [canvas.parentElement.clientWidth, 72, 44, 8]
+  canvas.width = width * ratio
+  canvas.height = height * ratio
+  canvas.style.cssText = `width:${width}px;height:${height}px`
+  const context = canvas.getContext("2d")
+  context.setTransform(ratio, 0, 0, ratio, 0, 0)
+  const finite = energies.filter(Number.isFinite)
+  if (!finite.length) return
+  const [low, high] = [Math.min(...finite), Math.max(...finite)]
+  const x = (row) => left + (row / Math.max(energies.length - 1, 1)) * (width - left - edge)
+  const y = (energy) => height - edge - ((energy - low) / (high - low || 1)) * (height - 2 * edge)
+  context.fillStyle = colours.muted
+  context.font = "12px 'Source Sans', 'Source Sans Pro', sans-serif"
+  context.textBaseline = "middle"
+  context.textAlign = "right"
+  for (const energy of new Set([low, high])) context.fillText(figure(energy), left - 8, y(energy))
+  context.strokeStyle = colours.chains
+  context.lineWidth = 1.6
+  context.beginPath()
+  energies.forEach((energy, row) => Number.isFinite(energy) && context.lineTo(x(row), y(energy)))
+  context.stroke()
 }
 
 const GRIDS = {

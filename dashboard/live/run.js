@@ -1,9 +1,9 @@
 // The live panels of one run: one socket, one clock, one time bar for all of them.
 
-import { Chart, AXES } from "./charts.js"
-import { fromAddress, inField, keepInAddress, make, rootOf, segments } from "./dom.js"
+import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
 import { ImagesHero, LandscapeHero } from "./hero.js"
 import { EnergyHistogram } from "./histogram.js"
+import { Learning } from "./learning.js"
 import { count, duration, figure, timeLeft } from "./numbers.js"
 import { COSTS, Curves } from "./series.js"
 import { Live } from "./socket.js"
@@ -11,13 +11,20 @@ import { TimeBar } from "./timebar.js"
 
 const CHARTS_EVERY = 250
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
-const TAILS = /\/(long_run|train_time|floor|goal|clip)$/
-const NUM_HEADLINES = 4
+const KEYS = [
+  ["Space", "freeze, and live again"], ["← →", "one moment back or on; with Shift, ten"],
+  ["L", "live"], ["P", "pause or resume the run"], ["1 to 4", "what the x axis counts"],
+  ["/", "find a metric"], ["?", "this list"],
+]
 
 export function mount(slot, component) {
-  const panel = new RunPanel(slot, component)
+  let panel = new RunPanel(slot, component)
   return {
-    update: (data, next) => panel.update(data, next),
+    update(data, next) {
+      if (data.run === panel.settings.run) return panel.update(data, next)
+      panel.close()
+      panel = new RunPanel(slot, next)
+    },
     unmount: () => panel.close(),
   }
 }
@@ -32,9 +39,7 @@ class RunPanel {
     this.present = {}
     this.past = null
     this.texts = []
-    this.index = []
-    this.charts = new Map()
-    this.axis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
+    this.wanted = null
     this.build()
     this.socket = new Live(this.settings.token, {
       message: (message) => this.hear(message),
@@ -56,21 +61,12 @@ class RunPanel {
     this.hero?.close()
     this.histogram.close()
     this.time.close()
-    for (const chart of this.charts.values()) chart.close()
+    this.learning.close()
   }
 
   update(data, component) {
     this.component = component
-    if (data.run !== this.settings.run) {
-      this.settings = data
-      this.forget()
-      this.socket.watch([data.run])
-    }
-  }
-
-  forget() {
-    this.curves.clear()
-    Object.assign(this, { present: {}, past: null, texts: [], index: [] })
+    this.socket.token = data.token
   }
 
   // ------------------------------------------------------------------ the page
@@ -81,7 +77,10 @@ class RunPanel {
     this.facts = make("div.bl-facts")
     this.progress = make("div.bl-progress", {}, make("div.bl-bar", {}, this.bar), this.facts)
     this.stale = make("div.bl-note", { hidden: true })
+    this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
+    this.keys = make("div.bl-note.info.bl-keys", { hidden: true },
+      ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)))
     this.picture = make("div.bl-hero")
     this.waiting = make("div.bl-empty", { textContent: "Waiting for the first points…" })
     this.picture.append(this.waiting)
@@ -89,22 +88,17 @@ class RunPanel {
       make("header", {}, make("h3", {}, "Energy"),
         make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier")))
     this.histogram = new EnergyHistogram(energies)
-    this.axes = segments(AXES, this.axis, (axis) => this.chooseAxis(axis), "x axis")
-    this.adder = make("select", { "aria-label": "Add a chart" })
-    this.adder.onchange = () => this.addChosen()
-    this.grid = make("div.bl-charts")
-    const learning = make("section.bl-panel", {},
-      make("div.bl-row", {}, make("h3", {}, "Learning"), this.adder,
-        make("span.bl-muted.bl-right", {}, "x axis"), this.axes),
-      this.grid)
-    this.side = make("div.bl-side", {}, energies, learning)
+    this.learning = new Learning(this.curves, this.settings, (paths, from, to) =>
+      this.socket.range(this.settings.run, paths, from, to))
+    this.side = make("div.bl-side", {}, energies, this.learning.slot)
     this.top = make("div.bl-top", {}, this.picture, this.side)
     this.tables = make("div")
     this.lines = make("ul.bl-log-lines")
     this.lower = make("div.bl-lower", {},
       this.tables,
       make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines))
-    this.root.append(this.progress, this.stale, this.back, this.notes, this.top, this.lower)
+    this.root.append(
+      this.progress, this.stale, this.trouble, this.back, this.keys, this.notes, this.top, this.lower)
     this.time = new TimeBar(this.root, (step) => this.seek(step))
   }
 
@@ -114,10 +108,13 @@ class RunPanel {
     this.drawCharts(true)
   }
 
-  chooseAxis(axis) {
-    this.axis = axis
-    keepInAddress("axis", axis === "step" ? null : axis)
-    this.drawCharts(true)
+  drawCharts(all = false) {
+    const { status, past } = this
+    this.learning.draw({ end: status?.budget?.steps, at: past?.step, over: this.isOver }, all)
+  }
+
+  get isOver() {
+    return Boolean(this.status) && !["running", "queued"].includes(this.status.status)
   }
 
   press(event) {
@@ -128,8 +125,10 @@ class RunPanel {
       " ": () => (this.past ? this.time.live() : this.time.move(0)),
       l: () => this.time.live(),
       p: () => this.component.setTriggerValue("asked", "pause"),
+      "/": () => this.learning.search(),
+      "?": () => (this.keys.hidden = !this.keys.hidden),
     }
-    COSTS.forEach((axis, index) => (acts[index + 1] = () => this.axes.choose(axis)))
+    COSTS.forEach((axis, index) => (acts[index + 1] = () => this.learning.choose(axis)))
     const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key]
     if (act) {
       event.preventDefault()
@@ -141,8 +140,12 @@ class RunPanel {
 
   connection({ open, retryIn }) {
     clearInterval(this.counting)
+    // what was asked over a lost connection is never answered: ask anew
+    Object.assign(this, { asked: false, filming: false, arriving: null })
     if (open) {
       this.stale.hidden = true
+      if (this.wanted !== null) this.seek(this.wanted)
+      else this.film()
       return
     }
     const since = Date.now()
@@ -167,9 +170,13 @@ class RunPanel {
       this.arriving = { step: message.step, left: message.count, frames: {}, film: this.filming }
       if (!this.filming) this.asked = false
       this.filming = false
+      this.trouble.hidden = true
       if (!message.count) this.arrived()
     } else if (message.op === "error") {
+      Object.assign(this, { asked: false, filming: false })
       this.waiting.textContent = message.message
+      this.trouble.textContent = message.message
+      this.trouble.hidden = !this.hero
     }
   }
 
@@ -182,7 +189,8 @@ class RunPanel {
       return
     }
     if (header.kind === "scalar") {
-      this.curves.add(frame)
+      if (header.meta.range) this.curves.addDetail(frame)
+      else this.curves.add(frame)
       return
     }
     if (header.kind === "text") {
@@ -230,24 +238,23 @@ class RunPanel {
     this.arriving = null
     if (film) {
       for (const frame of Object.values(frames)) this.time.remember(frame)
-      if (this.wanted !== null && this.wanted !== undefined && this.past?.step !== this.wanted) {
+      if (this.wanted !== null && this.past?.step !== this.wanted) {
         this.seek(this.wanted)
       } else this.film()
       return
     }
-    if (this.wanted === null || this.wanted === undefined) return
+    if (this.wanted === null) return
     this.past = { step, frames }
     if (frames[this.heroPath()]) this.time.remember(frames[this.heroPath()])
-    const over = this.status && !["running", "queued"].includes(this.status.status)
     const now = count(this.status?.step ?? 0)
     this.back.hidden = false
-    const live = make("a", { href: "#", textContent: over ? "To the end" : "Back to live" })
+    const live = make("a", { href: "#", textContent: this.isOver ? "To the end" : "Back to live" })
     live.onclick = (event) => {
       event.preventDefault()
       this.time.live()
     }
     this.back.replaceChildren(
-      `You are looking at step ${count(step)} of ${now}. ${over ? "" : "The run goes on. "}`, live)
+      `You are looking at step ${count(step)} of ${now}. ${this.isOver ? "" : "The run goes on. "}`, live)
     keepInAddress("at", String(step))
     this.showFrames()
     this.drawCharts(true)
@@ -255,7 +262,7 @@ class RunPanel {
   }
 
   showIndex(index) {
-    this.index = index
+    this.learning.ready = true
     const path = HERO_PATHS.find((wanted) => index.some((key) => key[1] === wanted))
     const steps = [...new Set(index.filter((key) => key[1] === path).map((key) => key[3]))]
     this.time.know(steps.sort((a, b) => a - b), this.status?.step)
@@ -355,88 +362,6 @@ class RunPanel {
     this.notes.replaceChildren(
       ...notes.map(([level, head, words]) =>
         make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words)))
-  }
-
-  // ------------------------------------------------------------------ curves
-
-  drawCharts(all = false) {
-    if (!all && this.drawn === this.curves.version) return
-    this.drawn = this.curves.version
-    this.pickCharts()
-    this.axes.disable(
-      "joules", this.curves.hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters)."
-    )
-    if (this.axis === "joules" && !this.curves.hasJoules) this.axis = "step"
-    const view = {
-      axis: this.axis,
-      smoothing: 0.7,
-      end: this.status?.budget?.steps,
-      cursor: this.past ? this.costAt(this.past.step) : null,
-    }
-    for (const chart of this.charts.values()) chart.draw(this.curves, view)
-  }
-
-  /** Where a step lies on the axis shown. */
-  costAt(step) {
-    if (this.axis === "step") return step
-    for (const columns of this.curves.paths.values()) {
-      const row = columns.step.findIndex((at) => at >= step)
-      if (row > 0) return columns[this.axis][row]
-    }
-    return null
-  }
-
-  /** The headline charts that have data; others are one choice away. */
-  pickCharts() {
-    const known = new Set([...this.curves.paths.keys()].map((path) => path.replace(TAILS, "")))
-    const fed = [...known].filter((path) =>
-      ["", "/train_time", "/long_run"].some((tail) => this.curves.get(path + tail)?.value.length))
-    if (!this.chosen) {
-      const asked = fromAddress("charts")
-      const wanted = asked ? asked.split(",") : this.settings.headline
-      const chosen = wanted.filter((path) => fed.includes(path)).slice(0, asked ? 24 : NUM_HEADLINES)
-      for (const path of chosen) this.addChart(path)
-      if (asked && chosen.length === wanted.length) this.chosen = true
-    }
-    const others = fed.filter((path) => !this.charts.has(path)).sort()
-    const key = others.join()
-    if (key !== this.others) {
-      this.others = key
-      this.adder.replaceChildren(
-        make("option", { value: "", textContent: "+ metric" }),
-        ...others.map((path) => make("option", { value: path, textContent: this.about(path).title })))
-    }
-  }
-
-  about(path) {
-    return this.settings.figures[path] ?? { title: path }
-  }
-
-  addChosen() {
-    const path = this.adder.value
-    this.adder.value = ""
-    if (!path) return
-    this.addChart(path)
-    this.keepCharts()
-    this.drawCharts(true)
-  }
-
-  addChart(path) {
-    if (this.charts.has(path)) return
-    const chart = new Chart(this.grid, path, this.about(path), {
-      onRemove: () => {
-        chart.close()
-        this.charts.delete(path)
-        this.keepCharts()
-        this.drawCharts(true)
-      },
-    })
-    this.charts.set(path, chart)
-  }
-
-  keepCharts() {
-    this.chosen = true
-    keepInAddress("charts", [...this.charts.keys()].join(","))
   }
 }
 

@@ -4,17 +4,24 @@ import { rows } from "./frames.js"
 
 export const COSTS = ["step", "gradients", "seconds", "joules"]
 const COLUMNS = [...COSTS, "value"]
+const MOST_KEPT = 20_000
+const MOST_DRAWN = 1500
 
 /** Every scalar path of one run. */
 export class Curves {
   constructor() {
     this.paths = new Map()
+    this.details = new Map()
     this.version = 0
+    /** how often all was said anew: details fetched before count no more */
+    this.epoch = 0
   }
 
   clear() {
     this.paths.clear()
+    this.details.clear()
     this.version++
+    this.epoch++
   }
 
   /** Add a scalar frame: a block as it was said, or a path's history. */
@@ -25,9 +32,38 @@ export class Curves {
       }
       const columns = this.paths.get(path)
       for (const name of COLUMNS) for (const value of found[name]) columns[name].push(value)
-      if (frame.header.meta.bucketed) columns.bucketed = true
+      if (frame.header.meta.bucketed) markBucketed(columns)
+      // a page may stay open for days: what it holds of a path is bounded
+      if (columns.value.length > MOST_KEPT) {
+        const kept = thinned(columns.value, MOST_KEPT / 2)
+        for (const name of COLUMNS) columns[name] = kept.map((row) => columns[name][row])
+        markBucketed(columns)
+      }
     }
     this.version++
+  }
+
+  /** Hold a stretch of one path at full resolution, in place of the stretch held before. */
+  addDetail(frame) {
+    for (const [path, columns] of Object.entries(rows(frame))) {
+      columns.bucketed = frame.header.meta.bucketed
+      this.details.set(path, columns)
+    }
+    this.version++
+  }
+
+  /** A path with its detail set in; `from` and `to` are the steps of the stretch in detail. */
+  detailed(path) {
+    const [columns, detail] = [this.paths.get(path), this.details.get(path)]
+    if (!columns?.bucketed || !detail?.step.length) return columns
+    const [from, to] = [detail.step[0], detail.step[detail.step.length - 1]]
+    const low = firstAt(columns.step, from)
+    const high = firstAt(columns.step, to + 1)
+    const whole = { ...columns, from, to, fine: !detail.bucketed }
+    for (const name of COLUMNS) {
+      whole[name] = [...columns[name].slice(0, low), ...detail[name], ...columns[name].slice(high)]
+    }
+    return whole
   }
 
   /** The run goes on from `step`: what was said for later steps no longer counts. */
@@ -37,7 +73,9 @@ export class Curves {
       while (keep > 0 && columns.step[keep - 1] > step) keep--
       for (const name of COLUMNS) columns[name].length = keep
     }
+    this.details.clear()
     this.version++
+    this.epoch++
   }
 
   get(path) {
@@ -56,6 +94,47 @@ export class Curves {
     }
     return false
   }
+}
+
+function markBucketed(columns) {
+  columns.bucketed = true
+  columns.bucketedTo = columns.step[columns.step.length - 1]
+}
+
+/** The first row of a rising column at or above a value; its length where none is. */
+export function firstAt(column, value) {
+  let [low, high] = [0, column.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (column[middle] < value) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/**
+ * Rows from `start` up to `end` to draw: all, or the least and greatest of each bucket, so that
+ * spikes stay. What is not a number hides nothing.
+ */
+export function thinned(values, most = MOST_DRAWN, start = 0, end = values.length) {
+  const num = end - start
+  if (num <= most) return Array.from({ length: Math.max(num, 0) }, (_, index) => start + index)
+  const buckets = Math.floor(most / 2)
+  const found = [start]
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const from = start + Math.floor((bucket * num) / buckets)
+    const to = start + Math.floor(((bucket + 1) * num) / buckets)
+    let [low, high] = [from, from]
+    for (let i = from; i < to; i++) {
+      if (values[i] < values[low] || Number.isNaN(values[low])) low = i
+      if (values[i] > values[high] || Number.isNaN(values[high])) high = i
+    }
+    for (const row of [Math.min(low, high), Math.max(low, high)]) {
+      if (row > found[found.length - 1]) found.push(row)
+    }
+  }
+  if (found[found.length - 1] !== end - 1) found.push(end - 1)
+  return found
 }
 
 /** Exponential moving average, on logarithms for a log axis; gaps do not spread. */

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import Cost, encode_block, pack
+from backend.events import Array, Cost, encode_block, pack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, control, enqueue
 from tests.dashboard.conftest import Basin, wait_for
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, WebSocketRoute
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -54,37 +54,162 @@ def test_a_live_run_grows_without_a_remount_and_keeps_the_zoom(basin: Basin, pag
     run = launch_slow()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-hero canvas")
-    wait_for(lambda: points_drawn(page) > 5 or page.wait_for_timeout(100), "first points", 40)
+    wait_for(lambda: points_drawn(page) > 5, "first points", 40)
     assert page.eval_on_selector(".bl-hero canvas", INKED) > 20
     plot = page.locator(".bl-plot:has(.main-svg)").first
     plot.scroll_into_view_if_needed()
     plot.evaluate("plot => { plot.mark = 'the same node' }")
     zoomed = zoom(page, plot)
     before, at = points_drawn(page), run.status().step
-    wait_for(
-        lambda: run.status().step > at + 100 or page.wait_for_timeout(100), "the run goes on", 40
-    )
-    wait_for(lambda: points_drawn(page) > before or page.wait_for_timeout(100), "points", 20)
+    wait_for(lambda: run.status().step > at + 100, "the run goes on", 40)
+    wait_for(lambda: points_drawn(page) > before, "points", 20)
     control.stop(run.id)
     page.get_by_role("button", name=re.compile("Resume")).wait_for()  # the head follows by itself
     assert plot.evaluate("plot => plot.mark") == "the same node"
     assert plot.evaluate("plot => plot._fullLayout.xaxis.range") == pytest.approx(zoomed)
 
 
-def zoom(page: Page, plot: Locator) -> list[float]:
-    """Drag across the middle of a chart; the range that this chose."""
+def zoom(page: Page, plot: Locator, left: float = 0.4, right: float = 0.7) -> list[float]:
+    """Drag across a chart, between two shares of its width; the range that this chose."""
     box = plot.bounding_box()
     assert box is not None
     whole = plot.evaluate("plot => plot._fullLayout.xaxis.range")
-    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 60)
+    page.mouse.move(box["x"] + left * box["width"], box["y"] + 60)
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 62, steps=5)
+    page.mouse.move(box["x"] + right * box["width"], box["y"] + 62, steps=5)
     page.mouse.up()
     chosen = wait_for(lambda: [plot.evaluate("plot => plot._fullLayout.xaxis.range")], "the zoom")[
         0
     ]
     assert chosen != whole
     return list(chosen)
+
+
+def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> None:
+    """12,000 points come as some 4,000; of the stretch zoomed into, all are fetched."""
+    num, spike, broken = 12_000, 6001, 6121
+    run = artifacts.create_run(RunSpec(method="contrastive_divergence", data={"name": "ring"}))
+    values = np.sin(np.arange(num) / 500)[:, None]
+    values[spike], values[broken] = 9.0, np.inf
+    block = encode_block(
+        ["loss/total"], values, run=run.id, seq=0, time=0.0,
+        first=Cost(1, 1, 0.1, None), last=Cost(num, num, 0.1 * num, None),
+    )  # fmt: skip
+    run.append(block, keyframe=False)
+    run.compact()
+    run.write_status(status="finished", step=num, budget={"steps": num})
+    page.goto(f"{basin.address}/run?id={run.id}&charts=loss/total")
+    plot = page.locator(".bl-plot:has(.main-svg)").first
+    plot.wait_for()
+    drawn = "plot => plot.data[0].x.filter(x => x > 5500 && x <= 6500).length"
+    assert plot.evaluate(drawn) < 500
+    assert plot.evaluate("plot => Math.max(...plot.data[0].y)") == 9.0  # the spike survives
+    page.get_by_text("1 not finite").wait_for()
+    assert plot.evaluate("plot => plot.data.at(-1).text") == ["∞"]
+    plot.scroll_into_view_if_needed()
+    left, right = zoom(page, plot, 0.52, 0.59)
+    assert left < spike < right
+    every = "([plot, left, right]) => plot.data[0].x.filter(x => x >= left && x <= right).length"
+    inside = int(np.floor(right) - np.ceil(left)) + 1
+    wait_for(
+        lambda: (
+            plot.evaluate(f"(plot, range) => ({every})([plot, ...range])", [left, right]) == inside
+        ),
+        "every point",
+    )
+    assert plot.evaluate("plot => plot._fullLayout.xaxis.range") == pytest.approx([left, right])
+
+
+def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> None:
+    """A question that was lost with the connection is asked again over the next one."""
+    run = basin.launch(120)
+    lines: list[WebSocketRoute] = []
+
+    def connect(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+        lines.append(line)
+        deaf = len(lines) == 1
+
+        def say(message: str | bytes) -> None:
+            if not (deaf and '"seek"' in str(message)):
+                server.send(message)
+
+        line.on_message(say)
+
+    page.route_web_socket(re.compile("/live/ws"), connect)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    page.wait_for_selector(".bl-hero canvas")
+    slider = page.locator(".bl-time input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(300)
+    assert page.get_by_text(re.compile("You are looking at step")).count() == 0
+    lines[0].close()
+    page.get_by_text(re.compile("You are looking at step")).wait_for()
+    page.get_by_text("Live updates stopped").wait_for(state="hidden")
+    assert len(lines) == 2
+
+
+def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
+    run = basin.launch(120)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    page.wait_for_selector(".bl-plot .main-svg")
+    assert page.locator(".bl-chart").count() == 4
+    page.keyboard.press("?")
+    page.get_by_text("pause or resume the run").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("learning")
+    page.keyboard.press("Enter")
+    added = page.locator(".bl-chart", has_text="Learning rate")
+    added.wait_for()
+    assert "optimiser%2Flearning_rate" in page.url
+    added.get_by_label("Remove this chart").click()
+    assert page.locator(".bl-chart").count() == 4
+
+
+def test_one_cursor_in_all_charts(basin: Basin, page: Page) -> None:
+    run = basin.launch(120)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    page.wait_for_selector(".bl-plot .main-svg")
+    plot = page.locator(".bl-chart", has_text="Energy gap").locator(".bl-plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 60)
+    page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 62, steps=3)
+    wait_for(lambda: page.locator(".bl-plot .hoverlayer .legend").count() >= 2, "two cursors")
+    page.get_by_text(re.compile(r"^step .* gradients")).wait_for()
+
+
+def test_curves_stay_bounded_and_keep_spikes(basin: Basin, page: Page) -> None:
+    """What the page holds of a live path, in the browser."""
+    page.goto(f"{basin.address}/live/health")
+    num, last, spikes, cut = page.evaluate(
+        """async () => {
+            const { Curves, thinned } = await import("/live/static/series.js")
+            const curves = new Curves()
+            for (let at = 0; at < 100_000; at += 1000) {
+                const data = new Float32Array(1000)
+                if (at === 5000) data[123] = 7
+                const cost = (step) => [step, step, step, null]
+                curves.add({
+                    header: { meta: { paths: ["a"] }, first: cost(at), last: cost(at + 999) },
+                    arrays: { values: { shape: [1000, 1], data } },
+                })
+            }
+            const { value, step } = curves.get("a")
+            const broken = new Array(4000).fill(NaN)
+            broken[3999 - 1234] = 5
+            const kept = thinned(broken, 100).map((row) => broken[row]).filter(Number.isFinite)
+            const spikes = [Math.max(...value), Math.max(...kept)]
+            const result = [value.length, step[step.length - 1], spikes]
+            curves.cutAfter(49_999)
+            return [...result, Math.max(...curves.get("a").step)]
+        }"""
+    )
+    assert num <= 20_000 and last == 99_999
+    assert spikes == [7, 5]
+    assert cut <= 49_999
 
 
 def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> None:
@@ -156,7 +281,7 @@ def test_an_unknown_run_says_what_to_do(basin: Basin, page: Page) -> None:
 def test_stopping_from_the_page_writes_a_checkpoint(basin: Basin, page: Page) -> None:
     run = launch_slow()
     page.goto(f"{basin.address}/run?id={run.id}")
-    wait_for(lambda: run.status().step > 50 or page.wait_for_timeout(50), "the first steps", 30)
+    wait_for(lambda: run.status().step > 50, "the first steps", 30)
     page.get_by_role("button", name="Stop").click()
     wait_for(lambda: run.status().status == "stopped", "stopped")
     assert run.checkpoints()
@@ -187,7 +312,7 @@ def test_ten_live_tabs_of_one_browser_all_update(basin: Basin, browser: Browser)
 def test_frames_are_read_as_they_were_written(basin: Basin, page: Page) -> None:
     """The decoder in the browser against the encoder of the workers."""
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, Array] = {
         "a": rng.normal(size=(3, 5)).astype(np.float32),
         "b": rng.normal(size=7),
         "c": np.arange(-3, 3, dtype=np.int32),
