@@ -150,3 +150,38 @@ export function smoothed(values, weight, log) {
   }
   return result
 }
+
+const GRID = 160
+
+/** Values of several curves on one grid: median, and the range (up to 5) or 10 to 90 %. */
+export function band(curves, num = GRID) {
+  const known = curves.filter(({ x }) => x.length > 0)
+  if (!known.length) return { x: [], middle: [], low: [], high: [] }
+  const start = Math.max(...known.map(({ x }) => x[0]))
+  const end = Math.min(...known.map(({ x }) => x[x.length - 1]))
+  const grid = Array.from({ length: num }, (_, i) => start + ((end - start) * i) / (num - 1))
+  const rows = known.map(({ x, y }) => {
+    let at = 0
+    return grid.map((value) => {
+      while (at < x.length - 2 && x[at + 1] < value) at++
+      if (x.length === 1 || x[at + 1] === x[at]) return y[at]
+      const share = Math.min(Math.max((value - x[at]) / (x[at + 1] - x[at]), 0), 1)
+      return y[at] * (1 - share) + y[at + 1] * share
+    })
+  })
+  const quantile = (values, share) => {
+    const place = share * (values.length - 1)
+    const low = Math.floor(place)
+    const high = Math.min(low + 1, values.length - 1)
+    return values[low] + (place - low) * (values[high] - values[low])
+  }
+  const [outer, inner] = known.length <= 5 ? [0, 1] : [0.1, 0.9]
+  const result = { x: grid, middle: [], low: [], high: [] }
+  grid.forEach((_, i) => {
+    const values = rows.map((row) => row[i]).filter(Number.isFinite).sort((a, b) => a - b)
+    result.middle.push(values.length ? quantile(values, 0.5) : null)
+    result.low.push(values.length ? quantile(values, outer) : null)
+    result.high.push(values.length ? quantile(values, inner) : null)
+  })
+  return result
+}

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.spec import from_dict
-from dashboard import draft, forms
+from dashboard import data_chooser, draft, forms
+from dashboard.data_chooser import FILE
 from dashboard.draft import Source
 from dashboard.elements import count, duration, empty, head
 from dashboard.forms import Form, Values
 from dashboard.live_view import live_element
 from jobs import enqueue, store
 from jobs.enqueue import Check
-
-FILE = "file"
 
 
 def main() -> None:
@@ -82,7 +80,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
         for kind, item in catalogue[part].items()
     }
     st.subheader("Data", anchor=False)
-    data = _data(given, catalogue, problems, version)
+    data = data_chooser.choose(given, catalogue, problems, version)
     st.subheader("Method", anchor=False)
     method_id, preset = _method(source, data, catalogue, version)
     method = catalogue["methods"][method_id]
@@ -113,106 +111,6 @@ def _merged(base: Values, over: Values) -> Values:
     return merged
 
 
-def _data(
-    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int
-) -> Values:
-    datasets = catalogue["datasets"]
-    name = st.session_state.get("launch_data", given["data"].get("name"))
-    if name not in datasets:
-        name = next(iter(datasets))
-    tiles = [
-        {
-            "name": key,
-            "title": item["title"],
-            "summary": item["summary"],
-            "preview": None if key == FILE else _tile(key),
-            "sign": "⇪" if key == FILE else "…",
-        }
-        for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
-    ]
-    picked = live_element(
-        "tiles", key="data_tiles", height=250, tiles=tiles, chosen=name,
-        on_chosen_change=lambda: None,
-    )  # fmt: skip
-    if picked.chosen and picked.chosen != name:
-        st.session_state["launch_data"] = picked.chosen
-        st.session_state.pop("launch_preset", None)
-        st.rerun()
-    item = datasets[name]
-    st.caption(item["summary"])
-    values = forms.defaults(item["schema"], item["schema"])
-    if name == given["data"].get("name"):
-        values = {**values, **{k: v for k, v in given["data"].items() if k != "name"}}
-    form = Form(key=f"launch{version}:data:{name}", problems=problems, prefix="data")
-    if name == FILE:
-        values["path"] = _file(str(values.get("path", "")), problems, version)
-        schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
-        schema["properties"].pop("path")
-        shown = forms.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
-        return {"name": name, "path": values["path"], **shown}
-    return {"name": name, **forms.show(item["schema"], values, form)}
-
-
-def _tile_order(name: str) -> tuple[int, str]:
-    first = ("ring", "moons", "checkerboard", "pinwheel", "spirals", "digits", FILE)
-    return (first.index(name), "") if name in first else (len(first) - 1, name)
-
-
-@st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
-def _previews(names: tuple[str, ...]) -> dict[str, Any]:
-    """A small picture of every data set as it is by default, asked of the quick worker once."""
-    found = {}
-    for name in names:
-        check = enqueue.check(
-            {"method": "denoising_score_matching", "data": {"name": name}}, "browser"
-        )
-        found[name] = check.data.get("preview")
-    return found
-
-
-def _tile(name: str) -> dict[str, Any] | None:
-    try:
-        catalogue = store.catalogue()
-        names = tuple(sorted(key for key in catalogue["datasets"] if key != FILE))
-        preview: dict[str, Any] | None = _previews(names).get(name)
-        return preview
-    except NotAvailable:
-        return None
-
-
-def _file(path: str, problems: dict[str, str], version: int) -> str:
-    """The user's own file: upload one, or choose one that is in the data folder."""
-    upload = st.file_uploader(
-        "Upload a file",
-        type=[suffix[1:] for suffix in draft.SUFFIXES],
-        key=f"launch{version}:upload",
-        help="Points of shape (n, d), or images (n, h, w) or (n, h, w, channels).",
-    )
-    if upload is not None:
-        seen = (upload.file_id, upload.size)
-        if st.session_state.get("launch_upload", (None, ""))[0] != seen:
-            try:
-                kept = draft.keep_upload(upload.name, upload.getvalue())
-                st.session_state["launch_upload"] = (seen, str(kept))
-            except BasinError as error:
-                st.error(str(error))
-        path = st.session_state.get("launch_upload", (None, path))[1] or path
-    files = [str(item) for item in draft.known_files()]
-    options = list(dict.fromkeys([*([path] if path else []), *files]))
-    chosen = st.selectbox(
-        "File",
-        options,
-        index=0 if path else None,
-        format_func=lambda item: Path(item).name,
-        placeholder="Upload a file, or put one into the data folder",
-        key=f"launch{version}:path:{path}",
-        accept_new_options=True,
-    )
-    if "data.path" in problems and chosen:
-        st.markdown(f":red[`path` {problems['data.path']}]")
-    return str(chosen or "")
-
-
 def _method(
     source: Source, data: Values, catalogue: dict[str, Any], version: int
 ) -> tuple[str, str]:
@@ -233,7 +131,7 @@ def _method(
         st.caption(f"{method['summary']} {link}")
     presets = list(method["presets"])
     wanted = given.get("preset", "default") if method_id == given["method"] else "default"
-    images = (_tile(data["name"]) or {}).get("kind") == "images"
+    images = (data_chooser.preview_of(data["name"]) or {}).get("kind") == "images"
     # images bring their own preset, unless a preset was asked for
     asked = bool(source.title) or "preset" in st.query_params
     if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):

@@ -215,7 +215,7 @@ def test_bands_are_medians_and_ranges(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async () => {
-            const { band } = await import("/live/static/compare.js")
+            const { band } = await import("/live/static/series.js")
             const line = (height, x = [0, 10]) => ({ x, y: x.map(() => height) })
             const three = band([line(1), line(5), line(2)], 3)
             const seven = band([1, 2, 3, 4, 5, 6, 7].map((height) => line(height)), 2)

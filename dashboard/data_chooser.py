@@ -1,0 +1,118 @@
+"""Choosing data: sets as pictures, one's own file, and the fields of what is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BasinError, NotAvailable
+from dashboard import draft, forms
+from dashboard.forms import Form, Values
+from dashboard.live_view import live_element
+from jobs import enqueue, store
+
+FILE = "file"
+
+
+def choose(
+    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int
+) -> Values:
+    """Draw the choice of data and its fields; returns `name` and the fields' values."""
+    datasets = catalogue["datasets"]
+    name = st.session_state.get("launch_data", given["data"].get("name"))
+    if name not in datasets:
+        name = next(iter(datasets))
+    tiles = [
+        {
+            "name": key,
+            "title": item["title"],
+            "summary": item["summary"],
+            "preview": None if key == FILE else preview_of(key),
+            "sign": "⇪" if key == FILE else "…",
+        }
+        for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
+    ]
+    picked = live_element(
+        "tiles", key="data_tiles", height=250, tiles=tiles, chosen=name,
+        on_chosen_change=lambda: None,
+    )  # fmt: skip
+    if picked.chosen and picked.chosen != name:
+        st.session_state["launch_data"] = picked.chosen
+        st.session_state.pop("launch_preset", None)
+        st.rerun()
+    item = datasets[name]
+    st.caption(item["summary"])
+    values = forms.defaults(item["schema"], item["schema"])
+    if name == given["data"].get("name"):
+        values = {**values, **{k: v for k, v in given["data"].items() if k != "name"}}
+    form = Form(key=f"launch{version}:data:{name}", problems=problems, prefix="data")
+    if name == FILE:
+        values["path"] = _file(str(values.get("path", "")), problems, version)
+        schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
+        schema["properties"].pop("path")
+        shown = forms.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
+        return {"name": name, "path": values["path"], **shown}
+    return {"name": name, **forms.show(item["schema"], values, form)}
+
+
+def _tile_order(name: str) -> tuple[int, str]:
+    first = ("ring", "moons", "checkerboard", "pinwheel", "spirals", "digits", FILE)
+    return (first.index(name), "") if name in first else (len(first) - 1, name)
+
+
+@st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
+def _previews(names: tuple[str, ...]) -> dict[str, Any]:
+    """A small picture of every data set as it is by default, asked of the quick worker once."""
+    found = {}
+    for name in names:
+        check = enqueue.check(
+            {"method": "denoising_score_matching", "data": {"name": name}}, "browser"
+        )
+        found[name] = check.data.get("preview")
+    return found
+
+
+def preview_of(name: str) -> dict[str, Any] | None:
+    """A small picture of a data set; None where no worker has drawn one."""
+    try:
+        catalogue = store.catalogue()
+        names = tuple(sorted(key for key in catalogue["datasets"] if key != FILE))
+        preview: dict[str, Any] | None = _previews(names).get(name)
+        return preview
+    except NotAvailable:
+        return None
+
+
+def _file(path: str, problems: dict[str, str], version: int) -> str:
+    """The user's own file: upload one, or choose one that is in the data folder."""
+    upload = st.file_uploader(
+        "Upload a file",
+        type=[suffix[1:] for suffix in draft.SUFFIXES],
+        key=f"launch{version}:upload",
+        help="Points of shape (n, d), or images (n, h, w) or (n, h, w, channels).",
+    )
+    if upload is not None:
+        seen = (upload.file_id, upload.size)
+        if st.session_state.get("launch_upload", (None, ""))[0] != seen:
+            try:
+                kept = draft.keep_upload(upload.name, upload.getvalue())
+                st.session_state["launch_upload"] = (seen, str(kept))
+            except BasinError as error:
+                st.error(str(error))
+        path = st.session_state.get("launch_upload", (None, path))[1] or path
+    files = [str(item) for item in draft.known_files()]
+    options = list(dict.fromkeys([*([path] if path else []), *files]))
+    chosen = st.selectbox(
+        "File",
+        options,
+        index=0 if path else None,
+        format_func=lambda item: Path(item).name,
+        placeholder="Upload a file, or put one into the data folder",
+        key=f"launch{version}:path:{path}",
+        accept_new_options=True,
+    )
+    if "data.path" in problems and chosen:
+        st.markdown(f":red[`path` {problems['data.path']}]")
+    return str(chosen or "")
