@@ -113,22 +113,6 @@ def count(value: float) -> str:
     raise AssertionError
 
 
-def duration(seconds: float | None) -> str:
-    """41s, 1m 20s, 2h 05m.
-
-    >>> duration(41.2), duration(80), duration(7500)
-    ('41s', '1m 20s', '2h 05m')
-    """
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-
-
 def size(num_bytes: float) -> str:
     """Bytes as people read them.
 

@@ -12,11 +12,12 @@ from backend.spec import from_dict
 from dashboard import data_chooser, draft, forms
 from dashboard.data_chooser import FILE
 from dashboard.draft import Source
-from dashboard.elements import count, duration, empty, head
+from dashboard.elements import count, empty, head
 from dashboard.forms import Form, Values
 from dashboard.live_view import live_element
 from jobs import enqueue, store
 from jobs.enqueue import Check
+from jobs.words import duration
 
 
 def main() -> None:

@@ -17,8 +17,9 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from dashboard import draft
-from dashboard.elements import duration, head, name_of, plural, size
+from dashboard.elements import head, name_of, plural, size
 from jobs import artifacts, control, store
+from jobs.words import duration
 
 LOG_BYTES = 20_000
 DOCTOR_SECONDS = 60

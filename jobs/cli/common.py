@@ -81,15 +81,3 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def number(value: float | None) -> str:
     """Three significant digits; a dash for nothing."""
     return "–" if value is None else f"{value:.3g}"
-
-
-def duration(seconds: float | None) -> str:
-    """41s, 1m 20s, 2h 05m; a dash for nothing."""
-    if seconds is None:
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

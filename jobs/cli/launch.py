@@ -18,9 +18,10 @@ from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from jobs import artifacts, control, enqueue, store
 from jobs.artifacts import RunDirectory
-from jobs.cli.common import DONE, FAILED, answers, duration, number, show
+from jobs.cli.common import DONE, FAILED, answers, number, show
 from jobs.processes import on_signals
 from jobs.status import Status, hostname
+from jobs.words import duration
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
 _LARGEST_SPEC = 1_000_000

@@ -10,8 +10,9 @@ import click
 
 from jobs import artifacts, control
 from jobs.artifacts import RunDirectory
-from jobs.cli.common import answers, duration, number, show, table
+from jobs.cli.common import answers, number, show, table
 from jobs.status import Status
+from jobs.words import duration
 
 FLOOR, GOAL = "floor", "goal"
 _TRAIN_TIME, _LONG_RUN = "train_time", "long_run"

@@ -12,6 +12,7 @@ import pytest
 
 from dashboard import elements
 from jobs.status import WORDS
+from jobs.words import duration
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,7 +81,7 @@ def test_the_browser_writes_numbers_the_same_way(basin: Basin, page: Page) -> No
     )
     expected = [
         [elements.figure(value) for value in NUMBERS],
-        [elements.duration(value) for value in SECONDS],
+        [duration(value) for value in SECONDS],
         [elements.count(value) for value in (1840, 73_600, 1_200_000)],
     ]
     assert json.dumps(found) == json.dumps(expected)

@@ -23,6 +23,7 @@ from jobs.cli import common, launch, main, services
 from jobs.processes import is_alive
 from jobs.run_directory import RunDirectory
 from jobs.status import Status
+from jobs.words import duration
 from tests.conftest import ROOT
 from tests.jobs import tiny
 
@@ -334,7 +335,7 @@ def test_dashboard_is_started_with_fixed_settings() -> None:
 
 
 def test_numbers_and_durations() -> None:
-    assert [common.duration(s) for s in (None, 41, 80, 7500)] == ["–", "41s", "1m 20s", "2h 05m"]
+    assert [duration(s) for s in (None, 41, 80, 7500)] == ["–", "41s", "1m 20s", "2h 05m"]
     assert [common.number(x) for x in (None, 0.012345, 3.1e6)] == ["–", "0.0123", "3.1e+06"]
 
 

@@ -1,0 +1,21 @@
+"""Figures in words, for the command line and for pages."""
+
+from __future__ import annotations
+
+import math
+
+
+def duration(seconds: float | None) -> str:
+    """41s, 1m 20s, 2h 05m; a dash for nothing.
+
+    >>> duration(41.2), duration(80), duration(7500), duration(None)
+    ('41s', '1m 20s', '2h 05m', '–')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
