@@ -320,7 +320,6 @@ class RunPanel {
   }
 
   showStatus(status) {
-    const before = this.status
     this.status = status
     const fraction = status.fraction ?? 0
     this.bar.style.width = `${100 * fraction}%`
@@ -343,7 +342,9 @@ class RunPanel {
     if (status.status === "queued") {
       this.waiting.textContent = "Queued: it starts when a worker is free."
     }
-    if (before && before.status !== status.status) {
+    // the native head shows the word that the page script knew
+    if (status.status !== (this.told ?? this.settings.status)) {
+      this.told = status.status
       this.component.setTriggerValue("status", status.status)
     }
   }

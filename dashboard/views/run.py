@@ -50,6 +50,7 @@ def main() -> None:
         key="live",
         height=900,
         run=directory.id,
+        status=status.status,
         headline=headline,
         figures=_figures(),
         on_status_change=lambda: None,
