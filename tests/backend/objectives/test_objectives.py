@@ -45,7 +45,7 @@ def test_its_parts_are_what_they_say() -> None:
     x_data, x_model = torch.ones(4, 2).double(), 3 * torch.ones(4, 2).double()
     contrast = contrastive(energy, x_data, x_model, 0.1)
     assert (float(contrast.data), float(contrast.model), float(contrast.largest)) == (1, 9, 9)
-    assert float(contrast.loss) == pytest.approx(1 - 9 + 0.1 * (1 + 81))
+    assert float(contrast.loss.detach()) == pytest.approx(1 - 9 + 0.1 * (1 + 81))
 
 
 @pytest.mark.parametrize("noise_sd", [0.1, 0.5])
@@ -63,7 +63,7 @@ def test_denoising_finds_the_blurred_density(noise_sd: float) -> None:
         optimiser.step()
         optimiser.param_groups[0]["lr"] = 0.02 * (1 - step / 1500)
         if step > 1000:
-            kept.append((float(energy.precision), float(energy.mean.mean())))
+            kept.append((float(energy.precision.detach()), float(energy.mean.detach().mean())))
     precision = sum(p for p, _ in kept) / len(kept)
     assert precision == pytest.approx(1 / (spread**2 + noise_sd**2), rel=0.02)
     assert sum(m for _, m in kept) / len(kept) == pytest.approx(mean, abs=0.02)
@@ -75,6 +75,6 @@ def test_denoisings_value_is_its_closed_form() -> None:
     energy = Quadratic(1 / (spread**2 + noise_sd**2), 0.0)
     generator = generator_of("value", 0)
     x = spread * torch.randn(200_000, 2, generator=generator, dtype=torch.float64)
-    value = float(denoising_score_matching(energy, x, noise_sd, generator))
+    value = float(denoising_score_matching(energy, x, noise_sd, generator).detach())
     expected = spread**2 / (spread**2 + noise_sd**2)
     assert value == pytest.approx(expected, abs=4 * expected / 200_000**0.5)
