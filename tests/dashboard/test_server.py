@@ -59,7 +59,7 @@ def test_the_live_routes_refuse_strangers_on_the_real_server(
     token = access.issue()
     host = basin.address.removeprefix("http://")
     for path, more, good in (
-        (f"/live/file?run=latest&name=spec.yaml&token={token}", {}, 404),
+        (f"/live/file?run=latest&name=nothing.txt&token={token}", {}, 404),
         (f"/live/ws?token={token}", upgrade, 101),
     ):
         assert status(host, path, more) == good, "with nothing strange about it, it is let in"
