@@ -49,6 +49,7 @@ class Sampler(ABC):
 
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """The state at `position` (chains, *event_shape). Costs one gradient evaluation."""
+        position = position.detach()
         return State(position, *energy_and_gradient(energy, position))
 
     @abstractmethod

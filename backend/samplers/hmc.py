@@ -12,9 +12,6 @@ from backend.energy import Energy, energy_and_gradient
 from backend.sampler import Info, Sampler, State
 from backend.samplers.mala import metropolis
 
-DIVERGENCE = 1000.0
-"""Rise of the Hamiltonian, in nats, beyond which a trajectory has run away."""
-
 
 class HMCConfig(KindConfig):
     kind: Literal["hmc"] = "hmc"
@@ -52,10 +49,10 @@ class HMC(Sampler):
     """Momentum p ~ N(0, I), then L leapfrog steps of H(x, p) = E(x)/T + |p|²/2, then Metropolis.
 
     p ← p − (ε/2T) ∇E(x); x ← x + ε p; p ← p − (ε/2T) ∇E(x). The end is taken with probability
-    min(1, exp(H_start − H_end)); a rise of H above 1000 nats is a divergence and rejected. The
-    length is drawn anew for every step, uniformly from half to one and a half of `num_leapfrog`
-    and the same for all chains, since a fixed one can come back to its start. One gradient for
-    each leapfrog step. Duane et al. 1987; Neal 2011.
+    min(1, exp(H_start − H_end)); one that runs away is rejected. The length is drawn anew for
+    every step, uniformly from half to one and a half of `num_leapfrog` and the same for all chains,
+    since a fixed one can come back to its start. One gradient for each leapfrog step. Duane et al.
+    1987; Neal 2011.
     """
 
     Config: ClassVar[type[KindConfig]] = HMCConfig
@@ -74,17 +71,11 @@ class HMC(Sampler):
         momentum = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
         before = _hamiltonian(state.energy, momentum, config.temperature)
-        kick = config.step_size / config.temperature
-        at = state
-        momentum = momentum - 0.5 * kick * at.gradient
-        for index in range(num_leapfrog):
-            x = at.position + config.step_size * momentum
-            at = State(x, *energy_and_gradient(energy, x))
-            last = index == num_leapfrog - 1
-            momentum = momentum - (0.5 if last else 1.0) * kick * at.gradient
-        log_rate = before - _hamiltonian(at.energy, momentum, config.temperature)
-        log_rate = torch.where(log_rate < -DIVERGENCE, -torch.inf, log_rate)
-        return metropolis(state, at, log_rate, uniform, num_leapfrog)
+        end, momentum = leapfrog(
+            state, momentum, energy, config.step_size, num_leapfrog, config.temperature
+        )
+        log_rate = before - _hamiltonian(end.energy, momentum, config.temperature)
+        return metropolis(state, end, log_rate, uniform, num_leapfrog)
 
     def _length(self, generator: torch.Generator) -> int:
         """Leapfrog steps of this trajectory: a number the host must know.
@@ -94,6 +85,29 @@ class HMC(Sampler):
         """
         low, high = self.config.length_range
         return low + zlib.crc32(generator.get_state().numpy().tobytes()) % (high - low + 1)
+
+
+def leapfrog(
+    state: State,
+    momentum: torch.Tensor,
+    energy: Energy,
+    step_size: float,
+    num_steps: int,
+    temperature: float = 1.0,
+) -> tuple[State, torch.Tensor]:
+    """State and momentum (chains, *event_shape) after `num_steps` ≥ 1 steps of H = E/T + |p|²/2.
+
+    Reversible, keeps volume, and keeps H up to O(step_size²). One gradient a step: the half kicks
+    of neighbouring steps are made as one.
+    """
+    kick = step_size / temperature
+    momentum = momentum - 0.5 * kick * state.gradient
+    for index in range(num_steps):
+        x = state.position + step_size * momentum
+        state = State(x, *energy_and_gradient(energy, x))
+        last = index == num_steps - 1
+        momentum = momentum - (0.5 if last else 1.0) * kick * state.gradient
+    return state, momentum
 
 
 def _hamiltonian(energy: torch.Tensor, momentum: torch.Tensor, temperature: float) -> torch.Tensor:
