@@ -74,13 +74,21 @@ class Fitter:
     def __init__(self, config: TrainConfig, module: nn.Module) -> None:
         self.config = config
         self.module = module
-        self.parameters = list(module.parameters())
         self.optimiser = torch.optim.Adam(
-            self.parameters, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
+            module.parameters(),
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            fused=True,
         )
         self.average: nn.Module | None = None
         if config.ema_decay:
             self.average = copy.deepcopy(module).requires_grad_(False)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """What is fitted. The optimiser's own list: one kept here would be saved a second time."""
+        weights: list[Tensor] = self.optimiser.param_groups[0]["params"]
+        return weights
 
     @property
     def fitted(self) -> nn.Module:
@@ -97,12 +105,11 @@ class Fitter:
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        gradients = [weight.grad for weight in self.parameters if weight.grad is not None]
+        weights = self.weights
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         if config.gradient_clip:
-            nn.utils.clip_grads_with_norm_(
-                self.parameters, config.gradient_clip, norm, foreach=True
-            )
+            nn.utils.clip_grads_with_norm_(weights, config.gradient_clip, norm, foreach=True)
         self.optimiser.step()
         self._average()
         return {
@@ -115,8 +122,7 @@ class Fitter:
         if self.average is None:
             return
         averages: list[Tensor] = list(self.average.parameters())
-        weights: list[Tensor] = list(self.parameters)
-        torch._foreach_lerp_(averages, weights, 1 - self.config.ema_decay)
+        torch._foreach_lerp_(averages, self.weights, 1 - self.config.ema_decay)
         buffers = zip(self.average.buffers(), self.module.buffers(), strict=True)
         for kept, latest in buffers:
             kept.copy_(latest)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from backend.networks.mlp import mlp
+from backend.randomness import generator_of
+from backend.spec import RunSpec
 from backend.training import Fitter, TrainConfig, scheduled
-from jobs import state
+from jobs import artifacts, state
 
 
 def module() -> nn.Linear:
@@ -55,6 +61,37 @@ def test_gradients_are_clipped_by_their_norm_and_the_norm_before_is_told() -> No
     assert torch.allclose(left / left.norm(), gradients / gradients.norm(), atol=1e-5)
 
 
+def test_a_gradient_within_the_clip_is_left_alone() -> None:
+    clipped, free = module(), module()
+    for layer, clip in ((clipped, 100.0), (free, 0.0)):
+        said = Fitter(TrainConfig(gradient_clip=clip), layer).update(loss_of(layer), 0.0)
+        assert 1 < float(said["optimiser/gradient_norm"]) < 100
+    assert torch.equal(clipped.weight.grad, free.weight.grad)  # type: ignore[arg-type]
+
+
+def test_the_update_is_adams() -> None:
+    """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − a m̂/(√v̂ + 1e-8); Kingma & Ba 2015."""
+    config = TrainConfig(learning_rate=0.05, beta1=0.6, beta2=0.9, gradient_clip=0)
+    layer, by_hand = module(), module()
+    fitter = Fitter(config, layer)
+    memories = [(torch.zeros_like(w), torch.zeros_like(w)) for w in by_hand.parameters()]
+    for step in range(1, 6):
+        progress = step / 6
+        fitter.update(loss_of(layer), progress)
+        by_hand.zero_grad()
+        loss_of(by_hand).backward()
+        rate = 0.05 * scheduled("steps", progress)
+        with torch.no_grad():
+            for weight, (first, second) in zip(by_hand.parameters(), memories, strict=True):
+                assert weight.grad is not None
+                first.mul_(0.6).add_(0.4 * weight.grad)
+                second.mul_(0.9).add_(0.1 * weight.grad.square())
+                size = (second / (1 - 0.9**step)).sqrt() + 1e-8
+                weight -= rate * first / (1 - 0.6**step) / size
+    assert torch.allclose(layer.weight, by_hand.weight, atol=1e-6)
+    assert torch.allclose(layer.bias, by_hand.bias, atol=1e-6)
+
+
 def test_the_average_follows_its_formula() -> None:
     layer = module()
     fitter = Fitter(TrainConfig(ema_decay=0.9), layer)
@@ -72,19 +109,66 @@ def test_without_an_average_the_module_itself_is_fitted() -> None:
     assert Fitter(TrainConfig(), layer).fitted is layer
 
 
-def test_everything_survives_a_checkpoint() -> None:
-    class Method:
-        def __init__(self) -> None:
-            self.net = module()
-            self.fitter = Fitter(TrainConfig(ema_decay=0.9, beta1=0.5), self.net)
+def test_the_average_of_a_normalised_network_carries_its_singular_vectors() -> None:
+    """Buffers are state, not weights: the average takes the latest, and evaluates with them."""
+    network = mlp(3, 8, 2, generator_of("net", 0), "silu", True)
+    fitter = Fitter(TrainConfig(ema_decay=0.5), network)
+    for step in range(4):
+        fitter.update(loss_of(network), step / 4)
+    fitted = fitter.fitted
+    assert fitter.average is fitted is not network
+    buffers = list(zip(fitted.buffers(), network.buffers(), strict=True))
+    assert len(buffers) == 6
+    assert all(torch.equal(kept, latest) for kept, latest in buffers)
+    assert all(kept.data_ptr() != latest.data_ptr() for kept, latest in buffers)
 
-    whole, resumed = Method(), Method()
+
+class Method:
+    """What a method that trains keeps."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.net = mlp(3, 8, 2, generator_of("net", 1), "silu", settings.pop("spectral", False))
+        self.fitter = Fitter(TrainConfig(**settings), self.net)
+
+    def numbers(self) -> dict[str, torch.Tensor]:
+        kept = {f"fitted.{key}": value for key, value in self.fitter.fitted.state_dict().items()}
+        return {**self.net.state_dict(), **kept}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ema_decay": 0.9, "beta1": 0.5},
+        {"schedule": "cosine"},
+        {"ema_decay": 0.5, "spectral": True},
+    ],
+    ids=str,
+)
+def test_everything_survives_a_checkpoint(settings: dict[str, Any], basin_home: Path) -> None:
+    """Through the file, as jobs write it: weights, Adam's memories, the average, bit for bit."""
+    whole, resumed = Method(**settings), Method(**settings)
     for step in range(3):
         whole.fitter.update(loss_of(whole.net), step / 6)
+    directory = artifacts.create_run(RunSpec(method="any", data={"name": "ring"}))
     tensors, tree = state.collect(whole)
-    state.restore(resumed, tensors, tree, torch.device("cpu"))
+    directory.save_checkpoint(3, tensors, {"state": tree})
+    assert not any(map(torch.equal, whole.net.parameters(), resumed.net.parameters()))
+
+    found = directory.load_checkpoint()
+    state.restore(resumed, found.tensors, found.meta["state"], torch.device("cpu"))
     for step in range(3, 6):
-        for each in (whole, resumed):
-            each.fitter.update(loss_of(each.net), step / 6)
-    assert torch.equal(whole.net.weight, resumed.net.weight)
-    assert torch.equal(whole.fitter.fitted.weight, resumed.fitter.fitted.weight)  # type: ignore[arg-type]
+        said = [each.fitter.update(loss_of(each.net), step / 6) for each in (whole, resumed)]
+        assert said[0] == said[1]
+    mine, theirs = whole.numbers(), resumed.numbers()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_a_checkpoint_holds_every_weight_once() -> None:
+    """Weights, their average, Adam's two memories: four numbers a weight, and its step counts."""
+    method = Method(ema_decay=0.9)
+    method.fitter.update(loss_of(method.net), 0.0)
+    tensors, _ = state.collect(method)
+    num_weights = sum(weight.numel() for weight in method.net.parameters())
+    num_counts = len(list(method.net.parameters()))
+    assert sum(tensor.numel() for tensor in tensors.values()) == 4 * num_weights + num_counts
