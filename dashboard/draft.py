@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, parse
 from dashboard.forms import Values, defaults, difference
-from jobs import artifacts
+from jobs import artifacts, enqueue
+from jobs.enqueue import Check
 from jobs.files import written_aside
 
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
@@ -59,6 +60,29 @@ def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
 def from_text(text: str) -> Source:
     """The draft of a pasted or uploaded file. Raises BadInput."""
     return Source(parse(text).model_dump(mode="json", exclude_none=True), "your file")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the quick worker says of one draft."""
+
+    text: str
+    """the draft it was asked about, as JSON"""
+    check: Check | None
+    silence: str = ""
+    """why there is no answer"""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.check is not None and self.check.ok
+
+
+def ask(raw: dict[str, Any], text: str) -> Answer:
+    """The quick worker's answer, or why there is none."""
+    try:
+        return Answer(text, enqueue.check(raw, "browser"))
+    except NotAvailable as error:
+        return Answer(text, None, str(error))
 
 
 def preset_values(method: dict[str, Any], preset: str) -> Values:

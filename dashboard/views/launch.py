@@ -11,12 +11,11 @@ from backend.errors import BasinError, NotAvailable
 from backend.spec import from_dict
 from dashboard import data_chooser, draft, forms
 from dashboard.data_chooser import FILE
-from dashboard.draft import Source
+from dashboard.draft import Answer, Source
 from dashboard.elements import count, empty, head
 from dashboard.forms import Form, Values
 from dashboard.live_view import live_element
 from jobs import enqueue, store
-from jobs.enqueue import Check
 from jobs.words import duration
 
 
@@ -33,9 +32,9 @@ def main() -> None:
     left, right = st.columns([7, 4], gap="large")
     with left:
         raw = _form(source, catalogue)
-    check = _checked(raw)
+    answer = _checked(raw)
     with right:
-        _beside(raw, check)
+        _beside(raw, answer)
 
 
 # ---------------------------------------------------------------------- where it begins
@@ -63,7 +62,7 @@ def _source(catalogue: dict[str, Any]) -> Source:
 def _begin(source: Source) -> None:
     st.session_state["launch_source"] = source
     st.session_state["launch_version"] = st.session_state.get("launch_version", 0) + 1
-    for name in ("launch_check", "launch_raw", "launch_data", "launch_preset"):
+    for name in ("launch_answer", "launch_data", "launch_preset"):
         st.session_state.pop(name, None)
 
 
@@ -73,7 +72,8 @@ def _begin(source: Source) -> None:
 def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     version = st.session_state["launch_version"]
     given = source.values
-    known: Check | None = st.session_state.get("launch_check")
+    answer: Answer | None = st.session_state.get("launch_answer")
+    known = answer.check if answer else None
     problems = {item["field"]: item["message"] for item in known.problems} if known else {}
     titles = {
         kind: (item["title"], item["summary"])
@@ -216,30 +216,27 @@ def _devices() -> list[str]:
 # ---------------------------------------------------------------------- what it amounts to
 
 
-def _checked(raw: dict[str, Any]) -> Check | None:
+def _checked(raw: dict[str, Any]) -> Answer:
     """The worker's answer for this draft. A new answer draws the page anew, for the sentences
     under the fields."""
     text = json.dumps(raw, sort_keys=True)
-    if st.session_state.get("launch_raw") != text:
-        st.session_state["launch_raw"] = text
-        try:
-            st.session_state["launch_check"] = enqueue.check(raw, "browser")
-            st.session_state.pop("launch_silent", None)
-        except NotAvailable as error:
-            st.session_state["launch_check"] = None
-            st.session_state["launch_silent"] = str(error)
+    answer: Answer | None = st.session_state.get("launch_answer")
+    if answer is None or answer.text != text:
+        answer = draft.ask(raw, text)
+        # In one assignment: a script may be stopped at any of them, and an answer must never
+        # stand beside another draft than its own.
+        st.session_state["launch_answer"] = answer
         st.rerun()
-    found: Check | None = st.session_state.get("launch_check")
-    return found
+    return answer
 
 
-def _beside(raw: dict[str, Any], check: Check | None) -> None:
+def _beside(raw: dict[str, Any], answer: Answer) -> None:
+    check = answer.check
     with st.container(key="beside"):
-        silent = st.session_state.get("launch_silent")
-        if silent:
-            st.warning(f"{silent} Nothing typed is lost; the form can be launched unchecked.")
+        if check is None:
+            st.warning(f"{answer.silence} Nothing typed is lost; it can be launched unchecked.")
             if st.button("Check again", icon=":material/refresh:"):
-                st.session_state.pop("launch_raw", None)
+                st.session_state.pop("launch_answer")
                 st.rerun()
         if check is not None and check.data.get("preview"):
             _preview(check.data)
@@ -249,14 +246,26 @@ def _beside(raw: dict[str, Any], check: Check | None) -> None:
         if check is not None and check.cost:
             st.markdown(_cost(check.cost))
         number = st.session_state.get("launch_seeds", 1)
-        label = "Launch" if number == 1 else f"Launch {number} runs"
-        blocked = check is not None and not check.ok
-        if st.button(
-            label, type="primary", icon=":material/play_arrow:", disabled=blocked,
-            shortcut="Ctrl+Enter", width="stretch",
-        ):  # fmt: skip
-            _launch(raw, number)
+        st.button(
+            "Launch" if number == 1 else f"Launch {number} runs", type="primary",
+            icon=":material/play_arrow:", disabled=check is not None and not check.ok,
+            shortcut="Ctrl+Enter", width="stretch", on_click=_order, args=(answer.text,),
+        )  # fmt: skip
+        _launch_if_ordered(raw, answer, number)
         _yaml(raw)
+
+
+def _order(shown: str) -> None:
+    """Remember the click: what was typed last may have to be checked first, in a run of the
+    script of its own. shown: the draft whose answer was on the page."""
+    st.session_state["launch_ordered"] = shown
+
+
+def _launch_if_ordered(raw: dict[str, Any], answer: Answer, number: int) -> None:
+    shown = st.session_state.pop("launch_ordered", None)
+    # A draft that nobody could check is launched by who has read so, not by an earlier click.
+    if shown is not None and (answer.is_ok or (answer.check is None and shown == answer.text)):
+        _launch(raw, number)
 
 
 def _preview(data: dict[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""Launch in a real browser: what is on the page is what is launched, however fast one is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs import artifacts, control
+from jobs.run_directory import RunDirectory
+from tests.dashboard.conftest import Basin
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def open_launch(basin: Basin, page: Page, query: str = "") -> None:
+    """The page with the worker's answer on it."""
+    page.goto(f"{basin.address}/launch{query}")
+    page.get_by_text(re.compile("of training")).first.wait_for()
+
+
+def launch_button(page: Page) -> Locator:
+    return page.get_by_role("button", name=re.compile("^.*Launch"))
+
+
+def launched(page: Page) -> RunDirectory:
+    """The run whose page was arrived at; stopped, as its training is not what is tested."""
+    page.wait_for_url(re.compile(r"/run\?id="))
+    run = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    control.stop(run.id)
+    return run
+
+
+# ---------------------------------------------------------------------- launching at once
+
+
+@pytest.mark.parametrize("how", ["click", "keys"])
+def test_what_was_typed_last_is_launched_though_nobody_waited(
+    basin: Basin, page: Page, how: str
+) -> None:
+    open_launch(basin, page)
+    page.get_by_label("Steps", exact=True).fill("61")  # still has the focus
+    if how == "click":
+        launch_button(page).click()
+    else:
+        page.keyboard.press("Control+Enter")
+    assert launched(page).spec().budget.steps == 61
+
+
+def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Page) -> None:
+    before = len(artifacts.list_runs())
+    open_launch(basin, page)
+    page.get_by_label("Reinit rate", exact=True).fill("1.4")
+    launch_button(page).click()
+    page.get_by_text("This cannot be launched yet").wait_for()
+    # Mended, it waits for a click of its own.
+    box = page.get_by_label("Reinit rate", exact=True)
+    box.fill("0.2")
+    box.press("Tab")
+    page.get_by_text("This cannot be launched yet").wait_for(state="hidden")
+    page.wait_for_timeout(1000)
+    assert "/run" not in page.url
+    assert len(artifacts.list_runs()) == before
