@@ -167,11 +167,7 @@ def last_figures(member: Member) -> dict[str, float]:
     metrics = member.directory.metrics()
     if metrics:
         return {path: value for path, value in metrics.items() if value is not None}
-    last = {
-        path: float(series.value[-1])
-        for path, series in member.directory.scalars().items()
-        if path.startswith(("quality/", "sampler/")) and len(series.value)
-    }
+    last = member.directory.latest(("quality/", "sampler/"))
     return {path: value for path, value in last.items() if math.isfinite(value)}
 
 

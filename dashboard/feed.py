@@ -8,57 +8,81 @@ already are told by their sequence number: no duplicate.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import math
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from backend.events import Frame, pack, unpack
-from jobs import series, store
+from backend.events import pack, unpack
+from dashboard.history import History, bucketed_rows
+from jobs import store
 from jobs.run_directory import RunDirectory
-from jobs.series import RESUMED, Series
+from jobs.series import Series, taken
 from jobs.status import Status
 
 MOST_POINTS = 4000
 """Points of a path that a page is sent at once; more are bucketed."""
 MOST_RANGE_POINTS = 200_000
 """Points of one answer to a request for a range."""
-_FOLD_FRAMES = 400
 _BLOCK_MS = 250
 _TAIL_SECONDS = 0.2
 _RECONNECT_SECONDS = 1.0
 
-Message = str | bytes | dict[str, Any]
-Listener = Callable[[Message], None]
-"""Takes a message from the feed's thread; must return at once."""
+
+class Position(NamedTuple):
+    """How far a page has got: the last sequence numbers of the log and of the keyframes."""
+
+    log: int
+    keyframe: int
+
+
+class Message(NamedTuple):
+    """Frames of one run, end to end, and where whoever has taken them stands then."""
+
+    run: str
+    data: bytes
+    position: Position
+    version: int
+    """counts up with everything a feed tells: what is not newer than a page's own is old news"""
+
+
+def say(**header: Any) -> bytes:
+    """A frame without arrays: what is said about a run rather than by it."""
+    return pack(_plain(header), {})
+
+
+def _plain(value: Any) -> Any:
+    """Without numbers that JSON has no word for: JavaScript could not read the message."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
 
 
 class Feed:
-    """One watched run. `listen` and `leave` may be called from any thread."""
+    """One watched run. `tell` takes a message from the feed's thread and must return at once;
+    `sync` and `range` may be called from any thread."""
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, tell: Callable[[Message], None]) -> None:
         self.directory = directory
         self.run_id = directory.id
+        self._tell_all = tell
         self._lock = threading.RLock()
-        self._listeners: list[Listener] = []
-        self._series: dict[str, Series] = {}
-        self._texts: list[bytes] = []
-        self._fresh: list[bytes] = []
-        self._log_seq = -1
+        self._version = 0
+        self._history: History | None = None
         self._key_seq = -1
         self._ids: dict[str, str] = {}
-        self._position = 0
         self._status: Status | None = None
-        self._index: list[list[Any]] = []
         self._closing = threading.Event()
-        self._loaded = False
         self._thread = threading.Thread(target=self._follow, name=f"feed {self.run_id}")
         self._thread.daemon = True
 
@@ -69,55 +93,85 @@ class Feed:
         """End the thread; it is gone within a quarter of a second."""
         self._closing.set()
 
-    # ------------------------------------------------------------------ those who watch
+    # ------------------------------------------------------------------ for those who watch
 
-    def listen(self, listener: Listener) -> None:
-        """Give everything said so far, then what comes, each frame once. Raises BadInput."""
+    def sync(self, after: Position | None = None) -> Message:
+        """What a page needs to stand where the feed stands: everything, long curves bucketed, or
+        what came after the position it has got to. Raises BadInput."""
         with self._lock:
-            if not self._loaded:
-                self._reload()
-            for message in self._snapshot():
-                listener(message)
-            self._listeners.append(listener)
+            history = self._loaded()
+            if after is not None and (
+                after.log > history.last_seq or after.keyframe > self._key_seq
+            ):
+                after = None  # of another life of this run: deleted and made anew, or a lost disk
+            frames = [self._status_frame(), *self._told_after(history, after)]
+            frames.append(say(op="keyframes", run=self.run_id, steps=self._keyframe_steps()))
+            frames += self._latest_keyframes(after.keyframe if after else -1)
+            return self._message(frames)
 
-    def leave(self, listener: Listener) -> None:
-        with self._lock, contextlib.suppress(ValueError):
-            self._listeners.remove(listener)
+    def range(self, paths: list[str], first: float, last: float) -> list[bytes]:
+        """Full resolution of some paths between two steps; bucketed only beyond the limit."""
+        with self._lock:
+            history = self._loaded()
+            limit = MOST_RANGE_POINTS // max(len(paths), 1)
+            frames = []
+            for path in paths:
+                found = history.stretch(path, first, last)
+                if len(found.step):
+                    rows = bucketed_rows(found.value, limit)
+                    frames.append(self._frame(path, found, rows, is_range=True))
+            return frames
 
-    def _tell(self, message: Message) -> None:
-        for listener in self._listeners:
-            listener(message)
+    def _message(self, frames: Iterable[bytes]) -> Message:
+        history = self._loaded()
+        position = Position(history.last_seq, self._key_seq)
+        return Message(self.run_id, b"".join(frames), position, self._version)
 
-    def _snapshot(self) -> list[Message]:
-        self._fold()
-        frames, bucketed = [], False
-        for path, found in self._series.items():
-            chosen = bucketed_rows(found.value, MOST_POINTS)
-            bucketed |= chosen is not None
-            frames.append(self._history_frame(path, found, chosen, history=True))
-        messages: list[Message] = [self._status_message()]
-        messages.append(
-            {"op": "history", "run": self.run_id, "bucketed": bucketed, "count": len(frames)}
-        )
+    def _tell(self, frames: list[bytes]) -> None:
+        self._version += 1
+        self._tell_all(self._message(frames))
+
+    def _told_after(self, history: History, after: Position | None) -> list[bytes]:
+        frames = []
+        seq = after.log if after else -1
         # before the curves: one of these may say that the run went on from an earlier step
-        messages += self._texts
-        messages += frames
-        self._index = self._read_index()
-        messages.append({"op": "keyframes", "run": self.run_id, "index": self._index})
-        messages += self._latest_keyframes(after=-1)
-        return messages
+        texts = [data for number, data in history.texts if number > seq]
+        if after is None:
+            bucketed = False
+            for path in history.paths:
+                found, is_bucketed = history.overview(path, MOST_POINTS)
+                if found is not None:
+                    bucketed |= is_bucketed
+                    frames.append(self._frame(path, found, None, is_bucketed=is_bucketed))
+        else:
+            since = history.since(seq)
+            rows = {path: bucketed_rows(s.value, MOST_POINTS) for path, s in since.items()}
+            bucketed = any(chosen is not None for chosen in rows.values())
+            frames = [self._frame(path, found, rows[path]) for path, found in since.items()]
+        head = say(
+            op="history", run=self.run_id, whole=after is None, bucketed=bucketed,
+            count=len(frames), log=history.last_seq,
+        )  # fmt: skip
+        return [head, *texts, *frames]
 
-    def _history_frame(
-        self, path: str, found: Series, rows: npt.NDArray[np.int64] | None, **meta: bool
+    def _frame(
+        self,
+        path: str,
+        found: Series,
+        rows: npt.NDArray[np.int64] | None,
+        *,
+        is_bucketed: bool = False,
+        is_range: bool = False,
     ) -> bytes:
         if rows is not None:
-            found = _taken(found, rows)
+            found = taken(found, rows)
+        meta = {"paths": [path], "bucketed": is_bucketed or rows is not None}
         header = {
             "run": self.run_id,
-            "seq": self._log_seq,
+            "seq": self._loaded().last_seq,
             "kind": "scalar",
             "path": path,
-            "meta": {**meta, "paths": [path], "bucketed": rows is not None},
+            "meta": meta | ({"range": True} if is_range else {"history": True}),
         }
         arrays: dict[str, npt.NDArray[Any]] = {
             "step": found.step.astype(np.float64),
@@ -128,26 +182,11 @@ class Feed:
         }
         return pack(header, arrays)
 
-    def range(self, paths: list[str], first: float, last: float) -> list[bytes]:
-        """Full resolution of some paths between two steps; bucketed only beyond the limit."""
-        with self._lock:
-            if not self._loaded:
-                self._reload()
-            self._fold()
-            frames = []
-            limit = MOST_RANGE_POINTS // max(len(paths), 1)
-            for path in paths:
-                if path in self._series:
-                    whole = self._series[path]
-                    low, high = np.searchsorted(whole.step, [first, last + 1])
-                    part = _taken(whole, slice(low, high))
-                    rows = bucketed_rows(part.value, limit)
-                    frames.append(self._history_frame(path, part, rows, range=True))
-            return frames
-
-    def _read_index(self) -> list[list[Any]]:
-        keys = self.directory.keyframe_index()
-        return [[key.seq, key.path, key.kind, key.step] for key in keys]
+    def _keyframe_steps(self) -> dict[str, list[int]]:
+        steps: dict[str, list[int]] = {}
+        for key in self.directory.keyframe_index():
+            steps.setdefault(key.path, []).append(key.step)
+        return steps
 
     def _latest_keyframes(self, after: int) -> list[bytes]:
         """The last keyframe of every path, where it came after `after`."""
@@ -161,10 +200,10 @@ class Feed:
                 continue  # thinned out between the two calls
         return []
 
-    def _status_message(self) -> Message:
+    def _status_frame(self) -> bytes:
         if self._status is None:
             self._status = self.directory.status()
-        return {"op": "status", "run": self.run_id, **self._status.as_dict()}
+        return say(op="status", **{**self._status.as_dict(), "run": self.run_id})
 
     # ------------------------------------------------------------------ what the run says
 
@@ -189,6 +228,8 @@ class Feed:
                 client = None
             except BadInput:  # deleted, or damaged beyond reading
                 self._closing.wait(1.0)
+        if client is not None:
+            client.close()
 
     def _connected(self) -> redis.Redis | None:
         """A client whose streams are followed from here on, after reading all that came before."""
@@ -205,14 +246,11 @@ class Feed:
     def _catch_up(self) -> None:
         """Read what the files hold beyond what is known."""
         with self._lock:
-            if not self._loaded:
-                self._reload()
+            if self._history is None:
+                self._loaded()
                 return
-            frames, self._position = self.directory.tail_log(self._position)
-            for data in frames:
-                self._take_log(data)
-            for data in self._latest_keyframes(self._key_seq):
-                self._take_keyframe(data)
+            frames, self._history.position = self.directory.tail_log(self._history.position)
+            self._take(frames, self._latest_keyframes(self._key_seq))
 
     def _read_streams(self, client: redis.Redis) -> None:
         keys: dict[Any, Any] = {
@@ -221,106 +259,50 @@ class Feed:
         found: Any = client.xread(keys, count=1000, block=_BLOCK_MS)
         if not found:
             return
+        said: dict[str, list[bytes]] = {store.SCALARS: [], store.FRAMES: []}
+        for key, entries in found:
+            stream = key.decode().rpartition(":")[2]
+            said[stream] = [fields[b"f"] for _, fields in entries]
+            self._ids[stream] = entries[-1][0].decode()
         with self._lock:
-            for key, entries in found:
-                stream = key.decode().rpartition(":")[2]
-                take = self._take_log if stream == store.SCALARS else self._take_keyframe
-                for entry, fields in entries:
-                    take(fields[b"f"])
-                    self._ids[stream] = entry.decode()
+            self._take(said[store.SCALARS], said[store.FRAMES])
 
-    def _take_log(self, data: bytes) -> None:
-        header = unpack(data).header
-        if header["seq"] <= self._log_seq:
-            return
-        self._log_seq = header["seq"]
-        if header["kind"] == "text":
-            self._texts.append(data)
-        self._fresh.append(data)
-        if len(self._fresh) > _FOLD_FRAMES or header["path"] == RESUMED:
-            self._fold()
-        self._tell(data)
+    def _take(self, log: list[bytes], keyframes: list[bytes]) -> None:
+        """Add what is new and tell of it, in one message however much it is."""
+        new = self._loaded().take(log)
+        for data in keyframes:
+            seq = unpack(data).header["seq"]
+            if seq > self._key_seq:
+                self._key_seq = seq
+                new.append(data)
+        if new:
+            self._tell(new)
 
-    def _take_keyframe(self, data: bytes) -> None:
-        seq = unpack(data).header["seq"]
-        if seq > self._key_seq:
-            self._key_seq = seq
-            self._tell(data)
-
-    def _fold(self) -> None:
-        """Lay the rows that came since onto the columns."""
-        if not self._fresh:
-            return
-        new = series.extract(self._fresh)
-        first = unpack(self._fresh[0]).header["seq"]
-        self._series = series.merged(self._series, new, first - 1)
-        self._fresh = []
-
-    def _reload(self) -> None:
-        """Take everything from the run's directory."""
-        directory = self.directory
-        frames, self._position = directory.tail_log(0)
-        self._series = directory.scalars()
-        texts = directory.texts()
-        self._texts = [_text_frame(text) for text in texts]
-        self._fresh = []
-        self._log_seq = max(
-            series.read_last_seq(directory.path / "scalars.parquet"),
-            max((unpack(data).header["seq"] for data in frames), default=-1),
-            max((text.header["seq"] for text in texts), default=-1),
-        )
-        self._key_seq = directory.keyframes.last_seq()
-        self._loaded = True
+    def _loaded(self) -> History:
+        """The history; everything is taken from the run's directory at the first call."""
+        if self._history is None:
+            self._history = History(self.directory)
+            self._key_seq = self.directory.keyframes.last_seq()
+        return self._history
 
     def _look_at_status(self) -> None:
-        """Tell of a changed status and of new keyframes; at its end take the record itself."""
+        """Tell of a changed status; once the run is over, the record is the truth."""
         status = self.directory.status()
         before = self._status
+        if before == status:
+            return
         with self._lock:
             self._status = status
-            if before is None or before != status:
-                self._tell(self._status_message())
-            ended = before is not None and not before.is_over and status.is_over
-            if ended and self._loaded:
-                self._reload()
-                for message in self._snapshot():
-                    self._tell(message)
-                return
-            index = self._read_index() if self._listeners else self._index
-            if index != self._index:
-                self._index = index
-                self._tell({"op": "keyframes", "run": self.run_id, "index": index})
+            if before is not None and not before.is_over and status.is_over:
+                self._take_record()
+            self._tell([self._status_frame()])
 
-
-def bucketed_rows(value: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.int64] | None:
-    """The rows of the least and greatest value of each of `limit` / 2 buckets, with both ends.
-
-    None when all fit. A spike of one point survives; so does every infinite value.
-
-    >>> import numpy as np
-    >>> spike = np.zeros(1000, np.float32); spike[777] = 5
-    >>> bool(777 in bucketed_rows(spike, 10))
-    True
-    """
-    num = len(value)
-    if num <= limit:
-        return None
-    edges = np.linspace(0, num, max(limit // 2 - 1, 1) + 1).astype(np.int64)
-    low = np.where(np.isnan(value), np.inf, value)
-    high = np.where(np.isnan(value), -np.inf, value)
-    rows = [0, num - 1]
-    for start, end in itertools.pairwise(edges):
-        rows.append(start + int(low[start:end].argmin()))
-        rows.append(start + int(high[start:end].argmax()))
-    return np.unique(np.array(rows, np.int64))
-
-
-def _taken(found: Series, rows: npt.NDArray[np.int64] | slice) -> Series:
-    return Series(
-        found.step[rows], found.gradients[rows], found.seconds[rows], found.joules[rows],
-        found.value[rows],
-    )  # fmt: skip
-
-
-def _text_frame(text: Frame) -> bytes:
-    return pack(text.header, {})
+    def _take_record(self) -> None:
+        """Change over to the compacted record, and tell what was not heard on the way."""
+        old = self._loaded()
+        self._history = new = History(self.directory)
+        missed = sum(len(rows.step) for rows in new.since(old.last_seq).values())
+        if new.num_rows() != old.num_rows() + missed:
+            self._tell(self._told_after(new, None))
+        elif new.last_seq > old.last_seq:
+            self._tell(self._told_after(new, Position(old.last_seq, self._key_seq)))

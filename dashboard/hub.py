@@ -1,21 +1,32 @@
-"""Hub: one WebSocket a page, any number of runs on it, one feed a watched run.
+"""Hub: one connection a page, any number of runs on it, one feed a watched run.
 
 A page sends JSON texts:
 
-    {"op": "watch", "runs": [{"run": ID}, ...]}      these runs from now on, and no others
-    {"op": "seek", "run": ID, "step": S}             the keyframes that stood at step S, all or
-                                                     those of "paths"
-    {"op": "range", "run": ID, "paths": [...], "from": S, "to": S}     at full resolution
-    {"op": "runs"}                                   the status of all runs and the queue, ticking
+    {"op": "watch", "runs": [{"run": ID, "after": [LOG, KEYFRAME]}, ...]}
+        these runs from now on, and no others; `after` is the position the page has got to, if any
+    {"op": "seek", "id": N, "run": ID, "step": S, "paths": [...]}
+        the keyframes that stood at step S, all or those of "paths"
+    {"op": "range", "id": N, "run": ID, "paths": [...], "from": S, "to": S}     at full resolution
+    {"op": "runs"}                    the status of all runs and the queue, ticking
+    {"op": "alarms"}                  the running runs that need a look, ticking
 
-and gets JSON texts and binary frames of `backend/events.py`, each with its `run` in the header.
-For a run just watched: `status`; `history`; all texts; as many scalar frames as `history` said in
-`count`, one a path, arrays step, gradients, seconds, joules, value, min/max-bucketed when long;
-`keyframes` with the index [seq, path, kind, step] of what can be sought; the latest keyframe of
-every path. Then frames as the run says them, `status` when it changes and `keyframes` when the
-index does. At the end of a run and after falling behind all that comes again: `history` replaces
-what was held. `seek` and `range` answer with the same op, a `count`, and as many frames.
-What cannot be done is answered {"op": "error", "run", "message"}.
+and gets messages of binary frames (`backend/events.py`), end to end. What the server says rather
+than a run is a frame without arrays whose header has an `op`:
+
+    status, history, texts, curves, keyframes, pictures     of a run just watched, in one message:
+        `history` says whether it is `whole` (it replaces what was held) or follows what was held,
+        whether curves are `bucketed`, and how many (`count`); curves are scalar frames, one a path,
+        with arrays step, gradients, seconds, joules, value; `keyframes` has the steps of each path
+        that can be sought; pictures are the latest keyframes
+    seek, range     with the `id` of the question; the answer's frames follow in the same message
+    runs            `changed` statuses, `gone` ids, the `queue`; the first is `whole`
+    alarms          `runs`: id, name and alarms
+    error           with a `message`, and the `id` or `run` it is about
+
+and all else as runs say it. Nothing is said twice on one connection, and nothing left out: whoever
+falls behind or comes back is given what came after the position reached.
+
+A page that cannot have a WebSocket asks twice a second instead (`poll`): same texts, same frames.
 """
 
 from __future__ import annotations
@@ -36,65 +47,109 @@ import redis
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from backend.errors import BadInput, BasinError
-from dashboard.feed import Feed, Listener, Message
+from backend.errors import BadInput, BasinError, NotAvailable
+from dashboard.feed import Feed, Message, Position, say
 from jobs import artifacts, control
+from jobs.status import Status
 
 MOST_CLIENTS = 200
 MOST_RUNS = 64
+MOST_PATHS = 64
 MOST_MESSAGE_BYTES = 64_000
-MOST_WAITING_BYTES = 24_000_000
-"""What may wait for a slow page; beyond it, all is dropped and sent anew once it has caught up."""
+MOST_WAITING_BYTES = 8_000_000
+"""What may wait for a slow page; beyond it, all is dropped, and what it missed is read anew once
+it has caught up."""
+MOST_SENT_BYTES = 1_000_000
+"""Messages that wait are sent as one up to this size."""
 LINGER_SECONDS = 30.0
 """How long a feed outlives its last viewer: a page that is loaded again finds it warm."""
+POLL_SECONDS = 20.0
+"""How long a page that asks over HTTP may be silent."""
+
+
+@dataclass
+class Watch:
+    """One run as one page knows it."""
+
+    run: str
+    position: Position | None
+    version: int = -1
 
 
 class Client:
     """One page: what waits for it, and the runs it watches. Lives on the event loop."""
 
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
-        self.loop = asyncio.get_running_loop()
-        self.watched: dict[str, tuple[Feed, Listener]] = {}
-        self.wants_runs = False
-        self.behind = False
-        self._waiting: deque[str | bytes] = deque()
+    def __init__(self) -> None:
+        self.watched: dict[str, Watch] = {}
+        self.to_sync: deque[str] = deque()
+        """runs to be read from where the page stands before anything new of them is sent"""
+        self.wants_runs: bool = False
+        self.wants_alarms: bool = False
+        self.heard = time.monotonic()
+        self._answers: deque[bytes] = deque()
+        self._waiting: deque[Message] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
 
+    def answer(self, *frames: bytes) -> None:
+        """Queue what this page alone asked for."""
+        self._answers.append(b"".join(frames))
+        self._more.set()
+
     def offer(self, message: Message) -> None:
-        """Queue a message; called on the loop."""
-        if self.behind:
-            return
-        data = _text(message) if isinstance(message, dict) else message
-        self._waiting.append(data)
-        self._bytes += len(data)
+        """Queue what a run said."""
+        self._waiting.append(message)
+        self._bytes += len(message.data)
         if self._bytes > MOST_WAITING_BYTES:
             self._waiting.clear()
             self._bytes = 0
-            self.behind = True
+            self.to_sync = deque(self.watched)
         self._more.set()
 
-    def offer_from_thread(self, message: Message) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closing
-            self.loop.call_soon_threadsafe(self.offer, message)
+    def watch(self, watches: list[Watch]) -> None:
+        """Watch these and no others. Of those watched already, what was sent is known here."""
+        new = [watch.run for watch in watches if watch.run not in self.watched]
+        self.watched = {watch.run: self.watched.get(watch.run, watch) for watch in watches}
+        self.to_sync = deque([run for run in self.to_sync if run in self.watched] + new)
+        self._more.set()
 
-    async def send_all(self, resync: Any) -> None:
-        """Send what waits, for ever; `resync` watches everything anew after falling behind."""
-        while True:
-            while self._waiting:
-                data = self._waiting.popleft()
-                self._bytes -= len(data)
-                if isinstance(data, str):
-                    await self.socket.send_text(data)
-                else:
-                    await self.socket.send_bytes(data)
-            if self.behind:
-                self.behind = False
-                await resync()
-                continue
+    async def wait(self) -> None:
+        """Until there is something to send."""
+        while not (self._answers or self.to_sync or self._waiting):
             self._more.clear()
             await self._more.wait()
+
+    async def take(self, hub: Hub) -> bytes:
+        """The next message; b"" when there is nothing to send."""
+        if self._answers:
+            return self._answers.popleft()
+        if self.to_sync:
+            return await self._sync(hub, self.to_sync.popleft())
+        parts: list[bytes] = []
+        size = 0
+        while self._waiting and size < MOST_SENT_BYTES:
+            message = self._waiting.popleft()
+            self._bytes -= len(message.data)
+            watch = self.watched.get(message.run)
+            if watch is None or message.version <= watch.version or message.run in self.to_sync:
+                continue
+            watch.position, watch.version = message.position, message.version
+            parts.append(message.data)
+            size += len(message.data)
+        return b"".join(parts)
+
+    async def _sync(self, hub: Hub, run: str) -> bytes:
+        watch = self.watched.get(run)
+        if watch is None:
+            return b""
+        try:
+            message = await run_in_threadpool(hub.sync, run, watch.position)
+        except (BasinError, OSError) as error:
+            return say(op="error", run=run, message=str(error))
+        if self.watched.get(run) is watch:
+            watch.position, watch.version = message.position, message.version
+            return message.data
+        return b""
 
 
 @dataclass
@@ -102,7 +157,7 @@ class Watched:
     """A feed and who needs it."""
 
     feed: Feed
-    num: int = 0
+    clients: set[Client] = field(default_factory=set)
     since: float = field(default_factory=time.monotonic)
     """when the last viewer left"""
 
@@ -114,11 +169,16 @@ class Hub:
         self._feeds: dict[str, Watched] = {}
         self._lock = threading.Lock()
         self._clients: set[Client] = set()
-        self._runs_text = ""
+        self._polled: dict[str, Client] = {}
+        self._runs: dict[str, Status] = {}
+        self._queue: list[str] = []
+        self._alarms: list[dict[str, Any]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Tick once a second: the list of runs, what nobody else settles, idle feeds."""
+        self._loop = asyncio.get_running_loop()
         ticking = asyncio.create_task(self._tick())
         try:
             yield
@@ -139,23 +199,35 @@ class Hub:
             with contextlib.suppress(BasinError, OSError):
                 await run_in_threadpool(control.settle)
             self._release_idle()
-            if any(client.wants_runs for client in self._clients):
-                await self._tell_runs()
+            if any(client.wants_runs or client.wants_alarms for client in self._clients):
+                with contextlib.suppress(BasinError, OSError):
+                    self._tell_runs(*await run_in_threadpool(_listed))
 
-    async def _tell_runs(self) -> None:
-        with contextlib.suppress(BasinError, OSError):
-            text = await run_in_threadpool(_runs_text)
-            if text != self._runs_text:
-                self._runs_text = text
-                for client in self._clients:
-                    if client.wants_runs:
-                        client.offer(text)
+    def _tell_runs(self, runs: dict[str, Status], queue: list[str]) -> None:
+        changed = [run for run in runs.values() if self._runs.get(run.id) != run]
+        gone = [run_id for run_id in self._runs if run_id not in runs]
+        if changed or gone or queue != self._queue:
+            self._runs, self._queue = runs, queue
+            text = _runs_frame(changed, gone, queue, whole=False)
+            for client in self._clients:
+                if client.wants_runs:
+                    client.answer(text)
+        alarms = alarms_of(runs.values())
+        if alarms != self._alarms:
+            self._alarms = alarms
+            for client in self._clients:
+                if client.wants_alarms:
+                    client.answer(say(op="alarms", runs=alarms))
 
     def _release_idle(self) -> None:
         now = time.monotonic()
+        for name, client in list(self._polled.items()):
+            if now - client.heard > POLL_SECONDS:
+                del self._polled[name]
+                self._leave(client)
         with self._lock:
             for run_id, watched in list(self._feeds.items()):
-                if watched.num == 0 and now - watched.since > LINGER_SECONDS:
+                if not watched.clients and now - watched.since > LINGER_SECONDS:
                     watched.feed.close()
                     del self._feeds[run_id]
 
@@ -163,27 +235,59 @@ class Hub:
 
     async def serve(self, socket: WebSocket) -> None:
         """Talk to one page until it leaves."""
-        if len(self._clients) >= MOST_CLIENTS:
-            await socket.close(1013, f"{MOST_CLIENTS} pages are open already.")
+        try:
+            client = self._arrive()
+        except NotAvailable as error:
+            await socket.close(1013, str(error))
             return
-        client = Client(socket)
-        self._clients.add(client)
-        sending = asyncio.create_task(client.send_all(lambda: self._resync(client)))
+        sending = asyncio.create_task(self._send(client, socket))
         try:
             while True:
-                await self._answer(client, await socket.receive_text())
+                await self.hear(client, await socket.receive_text())
         except (WebSocketDisconnect, RuntimeError, KeyError):
             pass
         finally:
-            self._clients.discard(client)
+            self._leave(client)
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sending
-            for run_id in list(client.watched):
-                self._unwatch(client, run_id)
 
-    async def _answer(self, client: Client, text: str) -> None:
-        run_id = None
+    async def _send(self, client: Client, socket: WebSocket) -> None:
+        while True:
+            await client.wait()
+            if data := await client.take(self):
+                await socket.send_bytes(data)
+
+    async def poll(self, name: str, texts: list[str]) -> bytes:
+        """What waits for a page that asks over HTTP, under a name that it made up.
+
+        Raises NotAvailable when there are too many pages.
+        """
+        client = self._polled.get(name)
+        if client is None:
+            client = self._polled[name] = self._arrive()
+        client.heard = time.monotonic()
+        for text in texts:
+            await self.hear(client, text)
+        parts: list[bytes] = []
+        while sum(map(len, parts)) < MOST_WAITING_BYTES and (data := await client.take(self)):
+            parts.append(data)
+        return b"".join(parts)
+
+    def _arrive(self) -> Client:
+        if len(self._clients) >= MOST_CLIENTS:
+            raise NotAvailable(f"{MOST_CLIENTS} pages are open already; close some.")
+        client = Client()
+        self._clients.add(client)
+        return client
+
+    def _leave(self, client: Client) -> None:
+        self._clients.discard(client)
+        self._let_go(client, set())
+
+    async def hear(self, client: Client, text: str) -> None:
+        """Do what a page asks; what cannot be done is answered."""
+        about: dict[str, Any] = {}
         try:
             if len(text) > MOST_MESSAGE_BYTES:
                 raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
@@ -192,86 +296,104 @@ class Hub:
                 op = message["op"]
             except (ValueError, TypeError, KeyError) as error:
                 raise BadInput.at("", "a message is a JSON object with `op`.") from error
-            named = message.get("run")
-            run_id = named if isinstance(named, str) else None
+            about = {
+                name: message[name]
+                for name, kind in (("run", str), ("id", int))
+                if isinstance(message.get(name), kind)
+            }
             if op == "watch":
                 await self._watch(client, message.get("runs"))
             elif op in ("seek", "range"):
-                await self._look_up(client, op, message)
+                client.answer(*await run_in_threadpool(self._looked_up, op, message))
             elif op == "runs":
+                self._tell_runs(*await run_in_threadpool(_listed))
                 client.wants_runs = True
-                client.offer(await run_in_threadpool(_runs_text))
+                client.answer(_runs_frame(self._runs.values(), [], self._queue, whole=True))
+            elif op == "alarms":
+                self._tell_runs(*await run_in_threadpool(_listed))
+                client.wants_alarms = True
+                client.answer(say(op="alarms", runs=self._alarms))
             else:
-                raise BadInput.at("op", f"must be watch, seek, range or runs, got {op!r}.")
+                raise BadInput.at("op", f"must be watch, seek, range, runs or alarms, got {op!r}.")
         except BasinError as error:
-            client.offer({"op": "error", "run": run_id, "message": str(error)})
+            client.answer(say(op="error", **about, message=str(error)))
         except OSError as error:
-            client.offer({"op": "error", "run": run_id, "message": f"The disk: {error.strerror}."})
+            client.answer(say(op="error", **about, message=f"The disk: {error.strerror}."))
+
+    # ------------------------------------------------------------------ runs watched
 
     async def _watch(self, client: Client, runs: Any) -> None:
-        given = runs if isinstance(runs, list) else [None]
-        names = [item.get("run") if isinstance(item, dict) else None for item in given]
-        wanted = [name for name in names if isinstance(name, str)]
-        if len(names) > MOST_RUNS or len(wanted) < len(names):
+        if not isinstance(runs, list) or len(runs) > MOST_RUNS:
             raise BadInput.at("runs", f'must be at most {MOST_RUNS} of {{"run": ID}}.')
-        for name in list(client.watched):
-            self._unwatch(client, name)
-        for name in dict.fromkeys(wanted):
+        asked = [_asked(item) for item in runs]
+        watches: dict[str, Watch] = {}
+        for name, position in asked:
             try:
-                await run_in_threadpool(self._watch_one, client, name)
+                run_id = await run_in_threadpool(self._open, name)
             except BasinError as error:
-                client.offer({"op": "error", "run": name, "message": str(error)})
+                client.answer(say(op="error", run=name, message=str(error)))
+            else:
+                watches.setdefault(run_id, Watch(run_id, position))
+        self._let_go(client, set(watches))
+        for run_id in watches:
+            if run_id in self._feeds:
+                self._feeds[run_id].clients.add(client)
+        client.watch(list(watches.values()))
 
-    def _watch_one(self, client: Client, name: str) -> None:
-        feed = self._feed(name)
-        listener = client.offer_from_thread
-        client.watched[name] = (feed, listener)
-        with self._lock:
-            self._feeds[feed.run_id].num += 1
-        feed.listen(listener)
+    def _let_go(self, client: Client, keep: set[str]) -> None:
+        for run_id in client.watched:
+            watched = self._feeds.get(run_id)
+            if watched is not None and run_id not in keep:
+                watched.clients.discard(client)
+                watched.since = time.monotonic()
 
-    def _feed(self, name: str) -> Feed:
-        """The feed of a run, started if nobody watched it. Raises BadInput, NotAvailable."""
+    def _open(self, name: str) -> str:
+        """The id of a run whose feed is there, started if nobody watched it."""
         directory = artifacts.open_run(name)
         with self._lock:
             if directory.id not in self._feeds:
-                feed = Feed(directory)
+                feed = Feed(directory, self._heard)
                 self._feeds[directory.id] = Watched(feed)
                 feed.start()
-            return self._feeds[directory.id].feed
+            else:
+                self._feeds[directory.id].since = time.monotonic()
+        return directory.id
 
-    def _unwatch(self, client: Client, name: str) -> None:
-        feed, listener = client.watched.pop(name)
-        feed.leave(listener)
-        with self._lock:
-            watched = self._feeds.get(feed.run_id)
-            if watched is not None:
-                watched.num -= 1
-                watched.since = time.monotonic()
+    def _heard(self, message: Message) -> None:
+        """What a feed tells, in its own thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closing
+                self._loop.call_soon_threadsafe(self._fan_out, message)
 
-    async def _resync(self, client: Client) -> None:
-        await self._watch(client, [{"run": name} for name in client.watched])
+    def _fan_out(self, message: Message) -> None:
+        watched = self._feeds.get(message.run)
+        for client in watched.clients if watched else ():
+            client.offer(message)
 
-    async def _look_up(self, client: Client, op: str, message: dict[str, Any]) -> None:
+    def sync(self, run: str, after: Position | None) -> Message:
+        """What a page at a position needs; called in a thread. Raises BadInput, NotAvailable."""
+        return self._feed(run).sync(after)
+
+    def _feed(self, name: str) -> Feed:
+        return self._feeds[self._open(name)].feed
+
+    def _looked_up(self, op: str, message: dict[str, Any]) -> list[bytes]:
         name = message.get("run")
         if not isinstance(name, str):
             raise BadInput.at("run", "must name a run.")
         paths = message.get("paths", [] if op == "range" else None)
         listed = isinstance(paths, list) and all(isinstance(path, str) for path in paths)
-        if not listed and paths is not None:
-            raise BadInput.at("paths", "must be a list of paths.")
+        if paths is not None and not (listed and len(paths) <= MOST_PATHS):
+            raise BadInput.at("paths", f"must be a list of at most {MOST_PATHS} paths.")
         if op == "seek":
             step = _number(message, "step")
-            frames = await run_in_threadpool(self._keyframes_at, name, step, paths)
-            client.offer({"op": "seek", "run": name, "step": step, "count": len(frames)})
+            frames = self._keyframes_at(name, step, paths)
+            asked = {"step": step}
         else:
             first, last = _number(message, "from"), _number(message, "to")
-            frames = await run_in_threadpool(
-                lambda: self._feed(name).range(paths or [], first, last)
-            )
-            client.offer({"op": "range", "run": name, "count": len(frames)})
-        for frame in frames:
-            client.offer(frame)
+            frames = self._feed(name).range(paths or [], first, last)
+            asked = {"from": first, "to": last}
+        return [say(op=op, id=message.get("id"), run=name, count=len(frames), **asked), *frames]
 
     def _keyframes_at(self, name: str, step: float, paths: list[str] | None) -> list[bytes]:
         """The keyframes that stood at a step; needs no feed, so a list may ask of many runs."""
@@ -281,6 +403,18 @@ class Hub:
         return directory.keyframes_at(int(min(max(step, 0), 2**53)), paths)
 
 
+def _asked(item: Any) -> tuple[str, Position | None]:
+    name = item.get("run") if isinstance(item, dict) else None
+    if not isinstance(name, str):
+        raise BadInput.at("runs", f'must be a list of {{"run": ID}}, got {item!r} in it.')
+    after = item.get("after")
+    if after is None:
+        return name, None
+    if not (isinstance(after, list) and len(after) == 2 and all(type(n) is int for n in after)):
+        raise BadInput.at("after", f"must be two whole numbers, got {after!r}.")
+    return name, Position(*after)
+
+
 def _number(message: dict[str, Any], name: str) -> float:
     value = message.get(name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
@@ -288,25 +422,24 @@ def _number(message: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def _text(message: dict[str, Any]) -> str:
-    return json.dumps(_plain(message), separators=(",", ":"))
+def alarms_of(runs: Any) -> list[dict[str, Any]]:
+    """Running runs with alarms: id, name, and the alarms' sentences."""
+    return [
+        {"id": run.id, "name": run.name or run.data, "alarms": [a["message"] for a in run.alarms]}
+        for run in runs
+        if run.status == "running" and run.alarms
+    ]
 
 
-def _plain(value: Any) -> Any:
-    """Without numbers that JSON has no word for: JavaScript could not read the message."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _runs_frame(changed: Any, gone: list[str], queue: list[str], *, whole: bool) -> bytes:
+    said = [run.as_dict() for run in changed]
+    return say(op="runs", whole=whole, changed=said, gone=gone, queue=queue)
 
 
-def _runs_text() -> str:
-    runs = [status.as_dict() for status in artifacts.list_runs()]
+def _listed() -> tuple[dict[str, Status], list[str]]:
+    runs = {status.id: status for status in artifacts.list_runs()}
     queue: list[str] = []
-    if any(run["status"] == "queued" for run in runs):
+    if any(run.status == "queued" for run in runs.values()):
         with contextlib.suppress(BasinError, redis.RedisError):
             queue = control.queued()
-    return _text({"op": "runs", "runs": runs, "queue": queue})
+    return runs, queue

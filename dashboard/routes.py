@@ -1,33 +1,51 @@
 """The live routes beside Streamlit's own: the WebSocket, downloads, and the panels' own files.
 
 /live/ws?token=                       the stream of a page, see `dashboard/hub.py`
+/live/poll?token=                     the same for a page that cannot have a WebSocket
 /live/file?run=&name=&token=          one file of a run
+/live/curves.csv?run=&path=&token=    curves at full resolution; several runs and paths may be named
 /live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token
 /live/health                          "ok" once the server answers
 """
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from streamlit import get_option
 
 from backend.errors import BadInput, NotAvailable
 from dashboard import access
-from dashboard.hub import Hub
+from dashboard.history import History
+from dashboard.hub import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, Hub
 from jobs import artifacts
+from jobs.run_directory import RunDirectory
 
 LIVE = Path(__file__).resolve().parent / "live"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 _NAME = re.compile(r"[a-z0-9_]+\.(?:js|css|json)")
+_PAGE = re.compile(r"[0-9a-f]{32}")
+_PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_COLUMNS = ("step", "gradients", "seconds", "joules", "value")
+_CSV_ROWS = 5000
 _REFUSED = 4403
 FIXED = (
     "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
@@ -48,13 +66,42 @@ def routes(hub: Hub) -> list[BaseRoute]:
         await socket.accept()
         await hub.serve(socket)
 
+    async def poll(request: Request) -> Response:
+        reason = access.refusal(request.headers, request.query_params.get("token", ""))
+        if reason:
+            return PlainTextResponse(reason, 403)
+        try:
+            name, texts = _asked(await request.body())
+            data = await hub.poll(name, texts)
+        except BadInput as error:
+            return PlainTextResponse(str(error), 400)
+        except NotAvailable as error:
+            return PlainTextResponse(str(error), 503)
+        return Response(data, media_type="application/octet-stream", headers=_PRIVATE)
+
     return [
         WebSocketRoute("/live/ws", websocket),
+        Route("/live/poll", poll, methods=["POST"]),
+        Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
         Route("/live/static/{name}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
     ]
+
+
+def _asked(body: bytes) -> tuple[str, list[str]]:
+    """The page's own name and what it asks. Raises BadInput."""
+    if len(body) > MOST_MESSAGE_BYTES:
+        raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
+    try:
+        given = json.loads(body)
+        name, said = given["page"], [json.dumps(item) for item in given["say"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput.at("", "must be a JSON object with `page` and `say`.") from error
+    if not isinstance(name, str) or not _PAGE.fullmatch(name):
+        raise BadInput.at("page", "must be 32 hexadecimal digits.")
+    return name, said
 
 
 async def health(request: Request) -> Response:
@@ -93,13 +140,48 @@ async def file(request: Request) -> Response:
         path = await run_in_threadpool(_path_of, query.get("run", ""), query.get("name", ""))
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     return FileResponse(
         path,
         media_type="application/octet-stream",
         filename=f"{query['run']}-{path.name}",
-        headers=headers,
+        headers=_PRIVATE,
     )
+
+
+async def curves_csv(request: Request) -> Response:
+    """Curves of runs as text: run, path, the four costs, the value; every point."""
+    query = request.query_params
+    reason = access.refusal(request.headers, query.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+    runs, paths = query.getlist("run"), query.getlist("path")
+    try:
+        if not 0 < len(runs) <= MOST_RUNS or not 0 < len(paths) <= MOST_PATHS:
+            raise BadInput.at("run", f"1 to {MOST_RUNS} runs and 1 to {MOST_PATHS} paths.")
+        directories = await run_in_threadpool(lambda: [artifacts.open_run(run) for run in runs])
+    except (BadInput, NotAvailable) as error:
+        return PlainTextResponse(str(error), 404)
+    name = "-".join([directories[0].id, paths[0].replace("/", "-")])
+    headers = {**_PRIVATE, "Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingResponse(_csv(directories, paths), media_type="text/csv", headers=headers)
+
+
+def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
+    yield f"run,path,{','.join(_COLUMNS)}\n"
+    for directory in directories:
+        history = History(directory)
+        for path in paths:
+            found = history.stretch(path, 0, np.inf)
+            columns = [getattr(found, column) for column in _COLUMNS]
+            for start in range(0, len(found.step), _CSV_ROWS):
+                part = zip(*(c[start : start + _CSV_ROWS].tolist() for c in columns), strict=True)
+                yield "".join(
+                    f"{directory.id},{path},{','.join(map(_cell, row))}\n" for row in part
+                )
+
+
+def _cell(value: float) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else f"{value:.9g}"
 
 
 def _path_of(run_id: str, name: str) -> Path:

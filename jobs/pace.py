@@ -14,7 +14,7 @@ class Cadence:
 
     flush_seconds: float = 0.1
     flush_rows: int = 1024
-    watch_seconds: float = 0.33
+    watch_seconds: float = 0.2
     watch_share: float = 0.06
     """of the run's time; with `measure_share` a tenth"""
     watch_steps: int | None = None

@@ -198,7 +198,27 @@ class RunDirectory:
     def scalars(self) -> dict[str, Series]:
         """Every scalar by path; what a resumed run said again replaces what it said before."""
         old, old_seq = series.read_parquet(self.path / "scalars.parquet")
-        return series.merged(old, series.extract(self.read_log_frames(), old_seq), old_seq)
+        return series.merged(old, series.extract(self.read_log_frames(), old_seq))
+
+    def latest(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, float]:
+        """The last value of every path that starts with one of the prefixes."""
+        record = self.record()
+        new = series.extract(self.read_log_frames(), record.last_seq if record else -1)
+        if new.marks:
+            found = {path: float(columns.value[-1]) for path, columns in self.scalars().items()}
+        else:
+            old = record.paths if record else []
+            found = {path: record.latest(path) for path in old if record and path not in new.pieces}
+            for path, pieces in new.pieces.items():
+                found[path] = float(series.joined(pieces).value[-1])
+        return {path: value for path, value in found.items() if path.startswith(prefixes)}
+
+    def record(self) -> series.Record | None:
+        """The compacted scalars, to be read by row group; None before the first compaction."""
+        try:
+            return series.Record(self.path / "scalars.parquet")
+        except FileNotFoundError:
+            return None
 
     def texts(self) -> list[Frame]:
         """Every sentence, oldest first; `header["meta"]` holds `message` and `level`."""
@@ -239,7 +259,7 @@ class RunDirectory:
         texts = "".join(json.dumps(frame.header) + "\n" for frame in self.texts())
         write(self.path / "text.jsonl", texts, sync=True)
         with files.written_aside(self.path / "scalars.parquet", sync=True) as file:
-            series.write_parquet(file, series.merged(old, new, old_seq), new.last_seq)
+            series.write_parquet(file, series.merged(old, new), new.last_seq)
         write(self.path / "log.bin", b"")
 
     def void_after(self, step: int) -> None:

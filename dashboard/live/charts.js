@@ -1,19 +1,15 @@
 // Curves with Plotly: one figure a chart, created once; updates only change its data.
 
 import { coloursOf, faded } from "./colours.js"
+import { drawn, make } from "./dom.js"
+import { exporter, save } from "./export.js"
 import { figure } from "./numbers.js"
-import { firstAt, smoothed, thinned } from "./series.js"
+import { band, firstAt, smoothed, thinned } from "./series.js"
 
 const SMOOTH_FROM = 30
 const SMOOTH_POINTS = 200
 const MOST_MARKS = 200
-const CONFIG = { displayModeBar: false, responsive: false, showTips: false }
-export const SERIES = {
-  "": { word: "", colour: "data" },
-  "/train_time": { word: "train-time", colour: "chains" },
-  "/long_run": { word: "long-run", colour: "samples" },
-}
-const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip" }
+const CONFIG = { displayModeBar: false, responsive: false, showTips: false, doubleClick: false }
 export const AXES = {
   step: "step",
   gradients: "gradients",
@@ -36,10 +32,10 @@ export function plotly() {
 }
 
 /** The layout all charts share. */
-export function layoutOf(colours, { log, xTitle, height, revision, zeroline = true }) {
+export function layoutOf(colours, { log, xTitle, height }) {
   const axis = {
     gridcolor: colours.line,
-    zeroline: zeroline && !log,
+    zeroline: !log,
     zerolinecolor: colours.line2,
     linecolor: colours.line2,
     tickfont: { size: 12, color: colours.muted },
@@ -55,7 +51,6 @@ export function layoutOf(colours, { log, xTitle, height, revision, zeroline = tr
     showlegend: false,
     hovermode: "x unified",
     hoverlabel: { bgcolor: colours.raised, bordercolor: colours.line2, font: { size: 12.5 } },
-    uirevision: revision,
     xaxis: {
       ...axis,
       showgrid: false,
@@ -76,37 +71,34 @@ export function layoutOf(colours, { log, xTitle, height, revision, zeroline = tr
   }
 }
 
-/** One chart of one run: a path and its companions. */
+/** One chart: lines of one run or of several, on a board that says how all of them look. */
 export class Chart {
-  /** `onZoom(chart)`: what is in sight changed; `onHover(x | null)`: where the pointer is. */
-  constructor(slot, path, about, { onRemove, onZoom, onHover } = {}) {
-    Object.assign(this, { path, about, onZoom, onHover })
-    this.log = Boolean(about.log)
-    this.slot = document.createElement("section")
-    this.slot.className = "bl-chart"
-    this.slot.innerHTML = `<header><span class="bl-title"><strong></strong>
-      <span class="bl-unit"></span></span><button class="bl-quiet bl-log" title="Switch between a straight and a log axis"></button>
-      <button class="bl-quiet bl-remove" aria-label="Remove this chart" hidden>×</button></header>
-      <div class="bl-values"></div><div class="bl-plot"></div>`
-    this.slot.querySelector("strong").textContent = about.title
-    if (about.help) this.slot.querySelector("header").title = about.help
-    const logButton = this.slot.querySelector(".bl-log")
-    logButton.onclick = () => {
-      this.log = !this.log
-      this.name()
-      this.redraw()
-    }
-    const remove = this.slot.querySelector(".bl-remove")
-    remove.hidden = !onRemove
-    remove.onclick = () => onRemove?.(this)
-    this.values = this.slot.querySelector(".bl-values")
-    this.plot = this.slot.querySelector(".bl-plot")
+  constructor(slot, path, board) {
+    Object.assign(this, { path, board })
+    this.about = board.source.about(path)
+    this.fetched = new Set()
+    this.unit = make("span.bl-unit")
+    this.log = make("button.bl-quiet.bl-log", { type: "button", title: "Switch between a straight and a log axis" })
+    this.log.onclick = () => board.turn(path)
+    const remove = make("button.bl-quiet.bl-remove", { type: "button", textContent: "×" })
+    remove.setAttribute("aria-label", "Remove this chart")
+    remove.onclick = () => board.remove(path)
+    const ways = exporter({
+      png: () => this.picture("png"), svg: () => this.picture("svg"), csv: () => this.table(),
+    })
+    this.values = make("div.bl-values")
+    this.plot = make("div.bl-plot")
+    this.slot = make("section.bl-chart", {},
+      make("header", { title: this.about.help ?? "" },
+        make("span.bl-title", {}, make("strong", {}, this.about.title), " ", this.unit), this.log, ways, remove),
+      this.values, this.plot)
+    this.slot.dataset.path = path
     this.name()
     slot.append(this.slot)
     this.visible = false
-    this.seen = new IntersectionObserver(([entry]) => {
-      this.visible = entry.isIntersecting
-      if (this.visible && this.waiting) this.draw(...this.waiting)
+    this.seen = new IntersectionObserver((entries) => {
+      this.visible = entries[entries.length - 1].isIntersecting
+      if (this.visible && this.waiting) board.ask()
     })
     this.seen.observe(this.plot)
     this.sizes = new ResizeObserver(() => {
@@ -116,9 +108,9 @@ export class Chart {
   }
 
   name() {
-    const unit = [this.about.unit, this.log ? "log" : ""].filter(Boolean).join(", ")
-    this.slot.querySelector(".bl-unit").textContent = unit
-    this.slot.querySelector(".bl-log").textContent = this.log ? "linear" : "log"
+    const log = this.board.isLog(this.path)
+    this.unit.textContent = [this.about.unit, log ? "log" : ""].filter(Boolean).join(", ")
+    this.log.textContent = log ? "linear" : "log"
   }
 
   close() {
@@ -128,45 +120,71 @@ export class Chart {
     this.slot.remove()
   }
 
-  /** curves: Curves; view: {axis, smoothing, cursor, end}. Charts out of sight wait. */
-  draw(curves, view) {
-    this.last = [curves, view]
-    if (!this.visible) {
-      this.waiting = this.last
+  lines() {
+    return this.board.source.lines(this.path)
+  }
+
+  /** Draw what is new. A chart out of sight waits. */
+  draw() {
+    const lines = this.lines()
+    const members = lines.flatMap((line) => line.members)
+    const references = this.board.source.references(this.path)
+    const key = [this.board.version, this.board.source.end() ?? "", ...references.map(({ value }) => value),
+      ...members.map(({ run, path, columns }) => `${run}${path}${columns.version}`)].join()
+    if (key === this.drawn) return
+    this.waiting = !this.visible
+    if (this.waiting) return
+    this.drawn = key
+    if (!window.Plotly) {
+      // loaded once for all charts
+      plotly().then(() => {
+        this.drawn = null
+        this.board.ask()
+      })
       return
     }
-    this.waiting = null
-    plotly().then((Plotly) => {
-      const colours = coloursOf(this.slot)
-      const { traces, words } = this.traces(curves, view, colours)
-      const layout = layoutOf(colours, {
-        log: this.log,
-        xTitle: AXES[view.axis],
-        height: 172,
-        revision: this.revisionOf(view),
-      })
-      layout.shapes = this.lines(curves, view, colours, words)
-      if (view.axis === "step" && view.end) layout.xaxis.range = [0, view.end]
-      this.values.replaceChildren(...words)
-      Plotly.react(this.plot, traces, layout, CONFIG)
-      if (!this.made) this.listen()
-      this.made = true
-      this.revision = layout.uirevision
-      this.describe(words)
-    })
+    this.react(lines, references)
+    for (const { columns, run, path } of members) {
+      if (columns.said) drawn(this.plot, { run, path, kind: "scalar", ...columns.said })
+    }
+    this.board.fetchDetail(this)
+  }
+
+  react(lines, references) {
+    const { board, path } = this
+    const colours = coloursOf(this.slot)
+    const log = board.isLog(path)
+    this.name()
+    const layout = layoutOf(colours, { log, xTitle: AXES[board.axis], height: this.plot.clientHeight || 172 })
+    const end = board.source.end()
+    if (board.zoom) layout.xaxis.range = [...board.zoom]
+    else if (board.axis === "step" && end) layout.xaxis.range = [0, end]
+    if (board.heights.has(path)) layout.yaxis.range = [...board.heights.get(path)]
+    const words = []
+    const traces = lines.flatMap((line) => this.traces(line, log, colours, words))
+    layout.shapes = this.marked(references, log, colours, words)
+    if (board.zoom) words.push(quiet("double-click for all"))
+    this.values.replaceChildren(...words)
+    window.Plotly.react(this.plot, traces, layout, CONFIG)
+    if (!this.made) this.listen()
+    this.made = true
+    const said = words.map((word) => word.textContent).join(", ")
+    this.plot.setAttribute("role", "img")
+    this.plot.setAttribute("aria-label", `${this.about.title}: ${said || "no values yet"}.`)
   }
 
   listen() {
-    this.plot.on("plotly_relayout", () => {
-      this.redraw()
-      this.onZoom?.(this)
+    const { board, plot, path } = this
+    plot.on("plotly_relayout", (change) => {
+      const range = (axis) => [change[`${axis}.range[0]`], change[`${axis}.range[1]`]]
+      const [x, y] = [range("xaxis"), range("yaxis")]
+      if (y[0] !== undefined) board.stretch(path, y)
+      if (x[0] !== undefined) board.zoomTo(x)
+      else if (y[0] !== undefined) board.change()
     })
-    this.plot.on("plotly_hover", ({ xvals }) => this.onHover?.(xvals[0]))
-    this.plot.on("plotly_unhover", () => this.onHover?.(null))
-  }
-
-  redraw() {
-    if (this.last) this.draw(...this.last)
+    plot.on("plotly_doubleclick", () => board.zoomTo(null))
+    plot.on("plotly_hover", ({ xvals }) => board.point(this, xvals[0]))
+    plot.on("plotly_unhover", () => board.point(this, null))
   }
 
   /** Show the cursor of another chart at the same place; null takes it away. */
@@ -176,126 +194,155 @@ export class Chart {
     else window.Plotly.Fx.hover(this.plot, { xval: x, yval: 0 }, "xy", true)
   }
 
-  /** The stretch of the x axis that the user chose, or null while all is in sight. */
-  get zoom() {
-    const axis = this.made ? this.plot.layout.xaxis : null
-    if (!axis?.range || axis.autorange || this.revision !== this.revisionOf(this.last[1])) return null
-    const [low, high] = axis.range
-    const columns = this.series()[0]
-    const x = columns?.[this.last[1].axis]
-    if (!x?.length || (low <= x[0] && high >= x[x.length - 1])) return null
-    return [low, high]
-  }
-
-  /** Plotly keeps what the user zoomed for as long as this stays the same. */
-  revisionOf({ axis }) {
-    return `${axis} ${this.log}`
-  }
-
-  series() {
-    const [curves] = this.last
-    return Object.keys(SERIES).flatMap((tail) => curves.get(this.path + tail) ?? [])
-  }
-
-  /** Steps of the zoomed stretch of a bucketed curve that is not yet held in detail, or null. */
+  /** Stretches in sight of bucketed curves that are not yet held in detail. */
   lacking() {
-    if (!this.last || !this.zoom) return null
-    const [curves, { axis }] = this.last
-    const [low, high] = this.zoom
-    for (const tail of Object.keys(SERIES)) {
-      const columns = curves.detailed(this.path + tail)
-      if (!columns?.bucketed) continue
-      const end = columns.step.length - 1
-      const from = columns.step[Math.max(firstAt(columns[axis], low) - 1, 0)]
-      const last = columns.step[Math.min(firstAt(columns[axis], high), end)]
+    const { axis, zoom } = this.board
+    if (!zoom) return []
+    const wanted = new Map()
+    for (const { run, path, columns, curves } of this.lines().flatMap((line) => line.members)) {
+      if (!columns.bucketed || !columns.step.length) continue
+      const whole = curves.detailed(path)
+      const end = whole.step.length - 1
+      const from = whole.step[Math.max(firstAt(whole[axis], zoom[0]) - 1, 0)]
+      const last = whole.step[Math.min(firstAt(whole[axis], zoom[1]), end)]
       // what came live since is all there
       const to = Math.min(last, columns.bucketedTo)
-      if (from >= to || (columns.fine && columns.from <= from && columns.to >= to)) continue
-      return { paths: Object.keys(SERIES).map((each) => this.path + each), from, to }
+      if (from >= to || (whole.fine && whole.from <= from && whole.to >= to)) continue
+      const key = `${run} ${from} ${to} ${curves.epoch}`
+      if (!wanted.has(key)) wanted.set(key, { run, paths: [], from, to, key })
+      wanted.get(key).paths.push(path)
     }
-    return null
+    return [...wanted.values()]
   }
 
-  describe(words) {
-    const said = words.map((word) => word.textContent).join(", ")
-    this.plot.setAttribute("role", "img")
-    this.plot.setAttribute("aria-label", `${this.about.title}: ${said || "no values yet"}.`)
-  }
+  // ------------------------------------------------------------------ what a line looks like
 
-  traces(curves, view, colours) {
-    const traces = []
-    const words = []
-    const zoom = this.zoom
-    for (const [tail, { word, colour }] of Object.entries(SERIES)) {
-      const columns = curves.detailed(this.path + tail)
-      if (!columns?.value.length) continue
+  traces(line, log, colours, words) {
+    const members = line.members.filter(({ columns }) => columns.value.length)
+    if (!members.length) return []
+    const { board } = this
+    const hex = line.colour(colours)
+    const isHidden = board.hidden.has(line.key)
+    const values = members.map(({ columns }) => columns.value[columns.value.length - 1]).sort((a, b) => a - b)
+    const last = values[Math.floor(values.length / 2)]
+    const name = line.name || this.about.title
+    words.push(this.word(line, last, hex, isHidden))
+    if (isHidden) return []
+    const canDraw = (y) => Number.isFinite(y) && !(log && y <= 0)
+    const curves = members.map(({ curves, path }) => {
+      const columns = curves.detailed(path)
+      const shown = inSight(columns[board.axis], board.zoom)
       const { value } = columns
-      const made = tail === "" && this.path.startsWith("quality/") ? "samples" : colour
-      const hex = colours[made]
-      const shown = inSight(columns[view.axis], zoom)
       const kept = [
         ...thinned(value, undefined, 0, shown[0]),
         ...thinned(value, undefined, ...shown),
         ...thinned(value, undefined, shown[1], value.length),
       ]
-      const x = kept.map((row) => columns[view.axis][row])
-      const canDraw = (y) => Number.isFinite(y) && !(this.log && y <= 0)
-      const raw = kept.map((row) => (canDraw(value[row]) ? value[row] : null))
-      const name = word || this.about.title
-      const smooth = kept.length >= SMOOTH_FROM && view.smoothing > 0
-      traces.push({
-        x, y: raw, name, mode: kept.length < 8 ? "lines+markers" : "lines",
-        line: { color: smooth ? faded(hex, 0.28) : hex, width: smooth ? 1 : 1.6 },
-        marker: { size: 5 }, hovertemplate: `%{y:.4g}<extra>${word}</extra>`,
-      })
-      if (smooth) {
-        // the same share of the picture is averaged, however many points there are
-        const weight = view.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
-        const all = smoothed(value, weight, this.log)
-        traces.push({
-          x, y: kept.map((row) => (canDraw(all[row]) ? all[row] : null)), name, mode: "lines",
-          line: { color: hex, width: 1.8 }, hoverinfo: "skip",
-        })
-      }
-      const lost = [...value.keys()].filter((row) => !canDraw(value[row]))
-      if (lost.length) traces.push(marks(lost, columns, view.axis, hex))
-      const last = document.createElement("span")
-      last.style.color = hex
-      last.textContent = `${word} ${figure(value[value.length - 1])}`.trim()
-      last.title = String(value[value.length - 1])
-      words.push(last)
-      const infinite = lost.filter((row) => !Number.isFinite(value[row])).length
-      if (infinite) words.push(quiet(`${infinite} not finite`))
-      if (lost.length > infinite) words.push(quiet(`${lost.length - infinite} not above 0`))
-      const drawn = kept.filter((row) => row >= shown[0] && row < shown[1]).length
-      const first = columns.step[shown[0]]
-      const fine = first >= columns.bucketedTo || (columns.fine && columns.from <= first)
-      if ((columns.bucketed && !fine) || drawn < shown[1] - shown[0]) words.push(quiet("bucketed"))
-    }
-    if (zoom) words.push(quiet("double-click for all"))
-    return { traces, words }
+      const smooth = kept.length >= SMOOTH_FROM && board.smoothing > 0
+      // the same share of the picture is averaged, however many points there are
+      const weight = board.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
+      const all = smooth ? smoothed(value, weight, log) : value
+      const y = (from) => kept.map((row) => (canDraw(from[row]) ? from[row] : null))
+      return { columns, shown, kept, smooth, x: kept.map((row) => columns[board.axis][row]), raw: y(value), y: y(all) }
+    })
+    const template = `%{y:.4g}<extra>${(line.name || "").replace(/[<>&]/g, " ")}</extra>`
+    const stroke = { color: hex, width: 1.8, dash: line.dash ?? "solid" }
+    if (members.length > 1) return this.banded(curves, name, stroke, hex, template)
+    const [{ columns, shown, kept, smooth, x, raw, y }] = curves
+    const traces = [{
+      x, y: raw, name, mode: kept.length < 8 ? "lines+markers" : "lines",
+      line: smooth ? { color: faded(hex, 0.28), width: 1 } : { ...stroke, width: 1.6 },
+      marker: { size: 5 }, hovertemplate: template,
+    }]
+    if (smooth) traces.push({ x, y, name, mode: "lines", line: stroke, hoverinfo: "skip" })
+    const lost = []
+    for (let row = 0; row < columns.value.length; row++) if (!canDraw(columns.value[row])) lost.push(row)
+    if (lost.length) traces.push(marks(lost, columns, board.axis, hex))
+    const infinite = lost.filter((row) => !Number.isFinite(columns.value[row])).length
+    if (infinite) words.push(quiet(`${infinite} not finite`))
+    if (lost.length > infinite) words.push(quiet(`${lost.length - infinite} not above 0`))
+    if (isBucketed(columns, shown, kept)) words.push(quiet("bucketed"))
+    return traces
+  }
+
+  /** Seeds: their median, and a band from the least to the greatest (10 to 90 % of many). */
+  banded(curves, name, stroke, hex, template) {
+    const { x, middle, low, high } = band(curves)
+    const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" }
+    return [
+      { x, y: low, ...edge },
+      { x, y: high, ...edge, fill: "tonexty", fillcolor: faded(hex, 0.16) },
+      { x, y: middle, mode: "lines", line: stroke, name, hovertemplate: template },
+    ]
+  }
+
+  /** The last value, in the line's colour; a click hides the line, another brings it back. */
+  word(line, last, hex, isHidden) {
+    const word = make("button.bl-word", { type: "button", title: isHidden ? "Show this line" : `${last}; click to hide this line` })
+    word.style.color = hex
+    word.textContent = `${line.short ?? line.name} ${isHidden ? "hidden" : figure(last)}`.trim()
+    word.setAttribute("aria-pressed", String(!isHidden))
+    word.onclick = () => this.board.toggle(this.board.hidden, "hide", line.key)
+    return word
   }
 
   /** Dotted reference lines, with their words, and the moment looked back at. */
-  lines(curves, view, colours, words) {
+  marked(references, log, colours, words) {
     const shapes = []
-    for (const [tail, word] of Object.entries(LINES)) {
-      const value = curves.last(this.path + tail)
-      if (!Number.isFinite(value) || (this.log && value <= 0)) continue
+    for (const { word, value } of references) {
+      if (!Number.isFinite(value) || (log && value <= 0)) continue
       shapes.push({
         type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
         line: { color: colours.muted, width: 1.2, dash: "dot" },
       })
       words.push(quiet(`${word} ${figure(value)}`))
     }
-    if (view.cursor !== null && view.cursor !== undefined) {
+    const { cursor } = this.board
+    if (cursor !== null) {
       shapes.push({
-        type: "line", yref: "paper", y0: 0, y1: 1, x0: view.cursor, x1: view.cursor,
+        type: "line", yref: "paper", y0: 0, y1: 1, x0: cursor, x1: cursor,
         line: { color: colours.accent, width: 1.2 },
       })
     }
     return shapes
   }
+
+  // ------------------------------------------------------------------ as a file
+
+  get fileName() {
+    return this.path.replaceAll("/", "-")
+  }
+
+  async picture(format) {
+    const colours = coloursOf(this.slot)
+    const { clientWidth: width } = this.plot
+    const layout = {
+      ...this.plot.layout, paper_bgcolor: colours.bg, plot_bgcolor: colours.bg,
+      margin: { l: 56, r: 16, t: 40, b: 40 },
+      title: { text: [this.about.title, this.about.unit].filter(Boolean).join(", "), font: { size: 14 } },
+      height: 320, width: Math.max(width, 480),
+      showlegend: this.plot.data.some((trace) => trace.name && trace.hoverinfo !== "skip"),
+    }
+    const data = this.plot.data.map((trace) => ({ ...trace, showlegend: trace.hoverinfo !== "skip" && Boolean(trace.name) }))
+    const address = await window.Plotly.toImage({ data, layout }, { format, scale: format === "png" ? 2 : 1 })
+    save(`${this.fileName}.${format}`, await (await fetch(address)).blob())
+  }
+
+  /** Every point, from the server: the page may hold fewer. */
+  table() {
+    const members = this.lines().filter((line) => !this.board.hidden.has(line.key)).flatMap((line) => line.members)
+    const link = make("a", { href: this.board.source.tableAddress(members), download: "" })
+    document.body.append(link)
+    link.click()
+    link.remove()
+  }
+}
+
+function isBucketed(columns, shown, kept) {
+  const drawnRows = kept.filter((row) => row >= shown[0] && row < shown[1]).length
+  const first = columns.step[shown[0]]
+  const fine = first >= columns.bucketedTo || (columns.fine && columns.from <= first)
+  return (columns.bucketed && !fine) || drawnRows < shown[1] - shown[0]
 }
 
 /** First row in sight and the one after the last, each with a neighbour that leads out of it. */

@@ -1,23 +1,28 @@
 // Runs side by side: pictures on one scale, curves with bands over seeds. Live while they run.
 
-import { AXES, layoutOf, plotly } from "./charts.js"
+import { Board } from "./board.js"
 import { coloursOf, faded } from "./colours.js"
-import { fromAddress, keepInAddress, make, rootOf, segments } from "./dom.js"
+import { drawn, fromAddress, inField, keepInAddress, make, Painter, rootOf, segments } from "./dom.js"
+import { csvOf, exporter, save } from "./export.js"
 import { densities, paintField } from "./field.js"
 import { drawGrid } from "./images.js"
-import { count, figure } from "./numbers.js"
-import { band, COSTS, Curves, smoothed, thinned } from "./series.js"
+import { Notices } from "./notices.js"
+import { count } from "./numbers.js"
+import { tableAddress } from "./run.js"
+import { COSTS, Curves } from "./series.js"
 import { Live } from "./socket.js"
 import { statusWord } from "./status.js"
 
-const EVERY = 500
+const PICTURES_EVERY = 150
 const DASHES = ["solid", "dash", "dot"]
 const PICTURES = {
   "landscape/model": "landscape",
   "samples/long_run": "long-run samples",
   "samples/train_time": "train-time samples",
 }
-const TAILS = { long_run: "long-run", train_time: "train-time", floor: "floor", goal: "goal" }
+const TAILS = { long_run: "long-run", train_time: "train-time" }
+const HEADLINES = ["quality/grid_kl", "quality/frechet_pca/long_run", "quality/energy_distance/long_run",
+  "energy/gap", "loss/total", "energy/model"]
 
 export function mount(slot, component) {
   const page = new ComparePage(slot, component.data)
@@ -26,29 +31,47 @@ export function mount(slot, component) {
 
 class ComparePage {
   constructor(slot, data) {
-    const { root, unwatch } = rootOf(slot, () => this.draw(true))
+    const { root, unwatch } = rootOf(slot, () => this.recolour())
     Object.assign(this, { root, unwatch, data })
-    this.axis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
-    this.smoothing = 0.7
-    this.paths = (fromAddress("metrics") ?? "").split(",").filter(Boolean)
+    this.curves = new Map()
+    this.frames = new Map()
+    this.statuses = new Map()
+    this.shownCards = new Map()
+    this.synced = new Set()
     this.build()
-    this.reset()
-    this.socket = new Live(data.token, {
+    this.setUp()
+    this.live = new Live(data.token, {
       message: (message) => this.hear(message),
       frame: (frame) => this.take(frame),
-      connection: ({ open }) => (this.stale.hidden = open),
+      done: () => this.show(),
+      connection: (state) => this.notices.connection(state),
     })
-    this.socket.watch(this.ids())
-    this.ticking = setInterval(() => this.draw(), EVERY)
-    this.sizes = new ResizeObserver(() => this.drawPictures())
+    this.live.watch(this.ids())
+    this.live.follow("alarms")
+    this.sizes = new ResizeObserver(() => this.painter.ask())
     this.sizes.observe(this.root)
+    this.pressed = (event) => this.press(event)
+    document.addEventListener("keydown", this.pressed)
   }
 
   close() {
-    this.socket.close()
+    this.live.close()
     this.unwatch()
-    clearInterval(this.ticking)
+    this.notices.close()
+    clearTimeout(this.later)
+    this.painter.close()
+    this.board.close()
     this.sizes.disconnect()
+    document.removeEventListener("keydown", this.pressed)
+  }
+
+  press(event) {
+    if (inField(event) || !this.root.isConnected) return
+    const axis = COSTS[Number(event.key) - 1]
+    if (event.key === "/") {
+      event.preventDefault()
+      this.board.search()
+    } else if (axis) this.board.choose(axis)
   }
 
   ids() {
@@ -56,69 +79,137 @@ class ComparePage {
   }
 
   update(data) {
-    const before = this.ids().join()
+    const before = JSON.stringify(this.data.groups)
     this.data = data
-    if (this.ids().join() === before) return
-    this.reset()
-    this.socket.watch(this.ids())
+    this.live.token = data.token
+    if (JSON.stringify(data.groups) === before) return
+    this.setUp()
+    this.live.watch(this.ids())
   }
 
-  reset() {
-    this.curves = new Map(this.ids().map((id) => [id, new Curves()]))
-    this.frames = new Map(this.ids().map((id) => [id, {}]))
-    this.statuses = new Map()
+  /** What is known of runs that stay is kept. */
+  setUp() {
+    const ids = this.ids()
+    for (const known of [this.curves, this.frames, this.statuses, this.shownCards]) {
+      for (const id of [...known.keys()]) if (!ids.includes(id)) known.delete(id)
+    }
+    for (const id of ids) {
+      if (!this.curves.has(id)) this.curves.set(id, new Curves())
+      if (!this.frames.has(id)) this.frames.set(id, {})
+    }
     this.cards.replaceChildren()
-    this.shownCards = new Map()
-    this.drawn = ""
-    this.framesVersion = 0
+    this.shownCards.clear()
+    this.board.chosen = false
+    this.recolour()
+  }
+
+  recolour() {
+    this.painter.ask()
+    this.drawLegend()
+    this.board.change()
   }
 
   build() {
-    this.stale = make("div.bl-note", {
-      hidden: true, textContent: "Live updates stopped. The page shows what it had; trying again.",
-    })
+    this.notices = new Notices()
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
     this.kinds = segments(PICTURES, this.kind, (kind) => {
       this.kind = kind
       keepInAddress("picture", kind)
-      this.drawPictures()
+      this.painter.ask()
     }, "Pictures")
     this.scaleNote = make("span.bl-muted")
     this.cards = make("div.bl-cards")
-    this.axes = segments(AXES, this.axis, (axis) => {
-      this.axis = axis
-      keepInAddress("axis", axis === "step" ? null : axis)
-      this.draw(true)
-    }, "x axis")
-    this.search = make("input", { type: "search", placeholder: "+ metric" })
-    this.search.setAttribute("list", "bl-metrics")
-    this.search.setAttribute("aria-label", "Add a metric")
-    this.known = make("datalist", { id: "bl-metrics" })
-    this.search.onchange = () => this.addPath(this.search.value)
-    this.smooth = make("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: this.smoothing })
-    this.smooth.setAttribute("aria-label", "Smoothing")
-    this.smooth.oninput = () => {
-      this.smoothing = Number(this.smooth.value)
-      this.draw(true)
+    const pictures = make("section.bl-panel", {},
+      make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote), this.cards)
+    this.painter = new Painter(pictures, () => this.drawPictures())
+    this.board = new Board(this.source())
+    this.board.grid.classList.add("bl-wide")
+    this.root.append(this.notices.slot, pictures, this.board.slot)
+  }
+
+  /** What the board shows: a line a group, its seeds as a band. */
+  source() {
+    const lineOf = (group, index, path) => {
+      const members = group.runs.flatMap((run) => {
+        const curves = this.curves.get(run)
+        const columns = curves?.get(path)
+        return columns ? [{ run, path, columns, curves }] : []
+      })
+      const dash = index < 6 ? "solid" : DASHES[1 + (index % 2)]
+      return { key: group.runs[0], name: group.title, short: "", dash, members,
+        colour: ({ runs }) => runs[index % runs.length] }
     }
-    this.legend = make("div.bl-legend")
-    this.charts = make("div.bl-charts.bl-wide")
-    this.root.append(
-      this.stale,
-      make("section.bl-panel", {},
-        make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote), this.cards),
-      make("section.bl-panel", {},
-        make("div.bl-row", {}, make("h3", {}, "Curves"), this.search, this.known,
-          make("label.bl-muted", {}, "smoothing ", this.smooth),
-          make("span.bl-muted.bl-right", {}, "x axis"), this.axes),
-        this.legend, this.charts))
+    const all = () => [...new Set([...this.curves.values()].flatMap((curves) => [...curves.paths.keys()]))]
+    const has = (path) => [...this.curves.values()].some((curves) => curves.get(path)?.value.length)
+    return {
+      title: "Curves",
+      headline: HEADLINES,
+      most: 2,
+      about: (path) => this.about(path),
+      paths: () => all().filter((path) => !/\/(floor|goal|clip)$/.test(path)),
+      ready: () => this.synced.size >= this.curves.size && all().length > 0,
+      canPlace: has,
+      lines: (path) =>
+        this.data.groups.map((group, index) => lineOf(group, index, path)).filter((line) => line.members.length),
+      references: (path) => this.references(this.about(path).head),
+      end: () => null,
+      hasJoules: () => [...this.curves.values()].some((curves) => curves.hasJoules),
+      range: async (run, paths, from, to) => {
+        const frames = await this.live.range(run, paths, from, to)
+        for (const frame of frames ?? []) this.curves.get(run)?.addDetail(frame)
+        if (frames) this.board.ask()
+      },
+      tableAddress: (members) => tableAddress(this.live, members),
+    }
+  }
+
+  about(path) {
+    const [, head, tail] = /^(.*?)(?:\/(long_run|train_time))?$/.exec(path)
+    const about = this.data.figures[head] ?? { title: head }
+    return { ...about, title: tail ? `${about.title}, ${TAILS[tail]}` : about.title, head }
+  }
+
+  /** The floor or goal that all runs share, or the median of theirs. */
+  references(head) {
+    return ["floor", "goal"].flatMap((word) => {
+      const values = [...this.curves.values()].map((curves) => curves.last(`${head}/${word}`))
+        .filter(Number.isFinite).sort((a, b) => a - b)
+      return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
+    })
+  }
+
+  drawLegend() {
+    this.legendKey = ""
+    this.showLegend()
+  }
+
+  /** A click on a run hides its lines in every chart. */
+  showLegend() {
+    const { hidden } = this.board
+    const key = JSON.stringify([this.data.groups, [...hidden]])
+    if (key === this.legendKey) return
+    this.legendKey = key
+    this.board.legend.replaceChildren(
+      ...this.data.groups.map((group, index) => {
+        const mark = make("i")
+        mark.style.background = this.colour(index)
+        const chip = make("button.bl-chip", { type: "button", title: "Show or hide its lines" }, mark, group.title)
+        chip.setAttribute("aria-pressed", String(!hidden.has(group.runs[0])))
+        chip.onclick = () => {
+          this.board.toggle(hidden, "hide", group.runs[0])
+          this.showLegend()
+        }
+        return chip
+      }))
   }
 
   hear(message) {
-    if (message.op === "status") {
+    if (message.op === "alarms") this.notices.hear(message)
+    else if (message.op === "status") {
       this.statuses.set(message.run, message)
       this.nameCards()
-    } else if (message.op === "history") this.curves.get(message.run)?.clear()
+    } else if (message.op === "history" && message.whole) this.curves.get(message.run)?.clear()
+    else if (message.op === "keyframes" || message.op === "error") this.synced.add(message.run)
   }
 
   take(frame) {
@@ -129,8 +220,17 @@ class ComparePage {
       if (path === "run/resumed") this.curves.get(run).cutAfter(frame.header.last[0])
     } else {
       this.frames.get(run)[path] = frame
-      this.framesVersion++
+      // many runs speak at once: their pictures need not follow each other's every word
+      this.later ??= setTimeout(() => {
+        this.later = null
+        this.painter.ask()
+      }, PICTURES_EVERY)
     }
+  }
+
+  show() {
+    this.board.ask()
+    this.showLegend()
   }
 
   // ------------------------------------------------------------------ pictures
@@ -138,15 +238,6 @@ class ComparePage {
   colour(index) {
     const { runs } = coloursOf(this.root)
     return runs[index % runs.length]
-  }
-
-  draw(all = false) {
-    const versions = [...this.curves.values()].map((curves) => curves.version)
-    const key = [this.framesVersion, ...versions].join()
-    if (!all && key === this.drawn) return
-    this.drawn = key
-    this.drawPictures()
-    this.drawCurves()
   }
 
   /** The first run of every group; a shared scale makes colours comparable. */
@@ -167,7 +258,8 @@ class ComparePage {
       if (frame?.header.kind !== "field") return null
       const { x_range: xs, y_range: ys } = frame.header.meta
       const cell = ((xs[1] - xs[0]) * (ys[1] - ys[0])) / frame.arrays.values.data.length
-      return densities(frame).reduce((sum, value) => sum + value, 0) * cell
+      frame.mass ??= densities(frame).reduce((sum, value) => sum + value, 0) * cell
+      return frame.mass
     })
     const highest = Math.max(...masses.filter(Boolean).map((mass) => 1 / mass))
     this.scaleNote.textContent = masses.some(Boolean) ? "normalised densities, one colour scale" : ""
@@ -179,10 +271,15 @@ class ComparePage {
       if (!frame) return
       card.step.textContent = `step ${count(frame.header.last[0])}`
       const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
+      const key = [frame.header.seq, frame.header.path, width, colours.bg, highest.toPrecision(3)].join()
+      if (key === card.painted) return
+      card.painted = key
       if (frame.header.kind === "images") drawGrid(card.canvas, frame, { width })
       else if (frame.header.kind === "field") {
         this.paint(card.canvas, paintField(frame, colours, "density", masses[index] * highest), width)
       } else this.paintPoints(card.canvas, group.runs[0], frame, width, colours)
+      if (!frame.told) drawn(card.canvas, frame.header)
+      frame.told = true
     })
   }
 
@@ -236,8 +333,13 @@ class ComparePage {
     const none = make("div.bl-empty", {}, "Nothing drawn yet.")
     const mark = make("i.bl-mark")
     mark.style.background = this.colour(index)
+    const name = () => `${this.kind.replace("/", "-")}-${group.runs[0]}`
+    const ways = exporter({
+      png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
+      csv: () => save(`${name()}.csv`, csvOf(this.frames.get(group.runs[0])[this.kind]), "text/csv"),
+    })
     const element = make("div.bl-card", {},
-      make("div.bl-row", {}, mark, link), make("div.bl-row", {}, word, step), canvas, none)
+      make("div.bl-row", {}, mark, link, ways), make("div.bl-row", {}, word, step), canvas, none)
     this.cards.append(element)
     const card = { element, canvas, step, word, none }
     this.shownCards.set(group.runs[0], card)
@@ -253,153 +355,5 @@ class ComparePage {
         card.word.replaceChildren(statusWord(status.status))
       }
     }
-  }
-
-  // ------------------------------------------------------------------ curves
-
-  addPath(path) {
-    this.search.value = ""
-    const chosen = this.titles?.get(path) ?? path
-    if (!this.all.includes(chosen) || this.paths.includes(chosen)) return
-    this.paths.push(chosen)
-    keepInAddress("metrics", this.paths.join(","))
-    this.draw(true)
-  }
-
-  title(path) {
-    const [, head, tail] = /^(.*?)(?:\/(long_run|train_time|floor|goal))?$/.exec(path)
-    const about = this.data.figures[head] ?? { title: head }
-    return { ...about, title: tail ? `${about.title}, ${TAILS[tail]}` : about.title, head }
-  }
-
-  choosePaths() {
-    this.all = [...new Set([...this.curves.values()].flatMap((curves) => [...curves.paths.keys()]))]
-      .filter((path) => !/\/(floor|goal|clip)$/.test(path)).sort()
-    this.titles = new Map(this.all.map((path) => [this.title(path).title, path]))
-    this.known.replaceChildren(...[...this.titles.keys()].map((title) => make("option", { value: title })))
-    if (!this.paths.length) {
-      const wanted = ["quality/grid_kl", "quality/frechet_pca/long_run", "quality/energy_distance/long_run",
-        "energy/gap", "loss/total", "energy/model"]
-      return wanted.filter((path) => this.all.includes(path)).slice(0, 2)
-    }
-    return this.paths
-  }
-
-  drawCurves() {
-    const shown = this.choosePaths()
-    const hasJoules = [...this.curves.values()].some((curves) => curves.hasJoules)
-    this.axes.disable("joules", hasJoules ? "" : "None of these runs measured joules.")
-    for (const section of [...this.charts.children]) {
-      if (!shown.includes(section.dataset.path)) section.remove()
-    }
-    for (const path of shown) this.drawChart(path)
-    this.drawLegend()
-  }
-
-  drawLegend() {
-    this.legend.replaceChildren(
-      ...this.data.groups.map((group, index) => {
-        const mark = make("i.bl-mark")
-        mark.style.background = this.colour(index)
-        return make("span", {}, mark, ` ${group.title}`)
-      }))
-  }
-
-  section(path) {
-    const found = [...this.charts.children].find((section) => section.dataset.path === path)
-    if (found) return found
-    const about = this.title(path)
-    const remove = make("button.bl-quiet.bl-log", { type: "button", textContent: "×" })
-    remove.setAttribute("aria-label", "Remove this chart")
-    remove.onclick = () => {
-      this.paths = this.choosePaths().filter((other) => other !== path)
-      keepInAddress("metrics", this.paths.join(",") || null)
-      section.remove()
-      this.draw(true)
-    }
-    const unit = [about.unit, about.log ? "log" : ""].filter(Boolean).join(", ")
-    const section = make("section.bl-chart", {},
-      make("header", {}, make("strong", {}, about.title), make("span.bl-unit", {}, unit), remove),
-      make("div.bl-values"), make("div.bl-plot.bl-tall"))
-    section.dataset.path = path
-    this.charts.append(section)
-    return section
-  }
-
-  drawChart(path) {
-    const section = this.section(path)
-    const about = this.title(path)
-    const plot = section.querySelector(".bl-plot")
-    plotly().then((Plotly) => {
-      const colours = coloursOf(this.root)
-      const log = Boolean(about.log)
-      const layout = layoutOf(colours, {
-        log, xTitle: AXES[this.axis], height: 280, revision: `${this.axis} ${log}`,
-      })
-      const words = []
-      const traces = this.data.groups.flatMap((group, index) =>
-        this.traces(group, index, path, log, words))
-      layout.shapes = this.lines(about.head, log, colours, words)
-      section.querySelector(".bl-values").replaceChildren(...words)
-      plot.setAttribute("role", "img")
-      plot.setAttribute("aria-label",
-        `${about.title}: ${words.map((word) => word.textContent).join(", ") || "no values yet"}.`)
-      Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: true })
-    })
-  }
-
-  traces(group, index, path, log, words) {
-    const colour = this.colour(index)
-    const found = group.runs
-      .map((id) => this.curves.get(id)?.get(path))
-      .filter((columns) => columns?.value.length)
-      .map((columns) => {
-        const kept = thinned(columns.value)
-        const smooth = smoothed(columns.value, kept.length >= 30 ? this.smoothing : 0, log)
-        const y = (values) => kept.map((row) => (log && values[row] <= 0 ? NaN : values[row]))
-        return { x: kept.map((row) => columns[this.axis][row]), raw: y(columns.value), y: y(smooth) }
-      })
-    if (!found.length) return []
-    const line = { color: colour, width: 1.8, dash: index < 6 ? "solid" : DASHES[1 + (index % 2)] }
-    const last = found.map(({ y }) => y[y.length - 1]).filter(Number.isFinite).sort((a, b) => a - b)
-    if (last.length) {
-      const word = make("span", {}, figure(last[Math.floor(last.length / 2)]))
-      word.style.color = colour
-      words.push(word)
-    }
-    const template = `%{y:.4g}<extra>${group.title.replace(/[<>&]/g, " ")}</extra>`
-    const mode = found[0].x.length < 8 ? "lines+markers" : "lines"
-    if (found.length === 1) {
-      const [{ x, y, raw }] = found
-      const traces = [{ x, y, mode, line, name: group.title, hovertemplate: template }]
-      if (this.smoothing && x.length >= 30) {
-        traces.unshift({ x, y: raw, mode: "lines", hoverinfo: "skip", line: { color: faded(colour, 0.28), width: 1 } })
-      }
-      return traces
-    }
-    const { x, middle, low, high } = band(found)
-    const edge = { width: 0 }
-    return [
-      { x, y: low, mode: "lines", line: edge, hoverinfo: "skip" },
-      { x, y: high, mode: "lines", line: edge, hoverinfo: "skip", fill: "tonexty", fillcolor: faded(colour, 0.16) },
-      { x, y: middle, mode: "lines", line, name: group.title, hovertemplate: template },
-    ]
-  }
-
-  /** The floor or goal that all runs share, or the median of theirs. */
-  lines(head, log, colours, words) {
-    const shapes = []
-    for (const tail of ["floor", "goal"]) {
-      const values = [...this.curves.values()].map((curves) => curves.last(`${head}/${tail}`))
-        .filter(Number.isFinite).sort((a, b) => a - b)
-      const value = values[Math.floor(values.length / 2)]
-      if (value === undefined || (log && value <= 0)) continue
-      shapes.push({
-        type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
-        line: { color: colours.muted, width: 1.2, dash: "dot" },
-      })
-      words.push(make("span.bl-muted", {}, `${tail} ${figure(value)}`))
-    }
-    return shapes
   }
 }

@@ -79,6 +79,41 @@ export function chip(word, colour, on, onSwitch) {
   return button
 }
 
+/** Draws at most once a frame, and only while its element is in sight: what is not seen waits. */
+export class Painter {
+  constructor(element, draw) {
+    this.draw = draw
+    this.seen = new IntersectionObserver((entries) => {
+      this.visible = entries[entries.length - 1].isIntersecting
+      if (this.visible && this.wanted) this.ask()
+    })
+    this.seen.observe(element)
+  }
+
+  /** Draw soon. */
+  ask() {
+    this.wanted = true
+    if (!this.visible || this.request) return
+    this.request = requestAnimationFrame((now) => {
+      this.request = null
+      this.wanted = false
+      this.draw(now)
+    })
+  }
+
+  close() {
+    this.seen.disconnect()
+    cancelAnimationFrame(this.request)
+  }
+}
+
+/** Say that something came into sight: tests and benchmarks measure how soon. */
+export function drawn(element, header) {
+  const { run, kind, path, seq, time } = header
+  element.dispatchEvent(
+    new CustomEvent("basin:drawn", { bubbles: true, detail: { run, kind, path, seq, time } }))
+}
+
 /** Whether a key press belongs to a field rather than to the page. */
 export function inField(event) {
   const target = event.target
@@ -91,7 +126,7 @@ export function inField(event) {
 /** Keep a setting in the page's address, without loading anything. */
 export function keepInAddress(name, value) {
   const address = new URL(window.location.href)
-  if (value === null) address.searchParams.delete(name)
+  if (value === null || value === "") address.searchParams.delete(name)
   else address.searchParams.set(name, value)
   history.replaceState(history.state, "", address)
 }

@@ -9,26 +9,33 @@ const ARRAYS = {
   u1: Uint8Array,
 }
 
-/** {header, arrays: {name: {shape, data}}} of one frame in an ArrayBuffer. */
-export function unpack(buffer) {
-  const view = new DataView(buffer)
+/** {header, arrays: {name: {shape, data}}} of the frame at `start` of an ArrayBuffer. */
+export function unpack(buffer, start = 0) {
+  const view = new DataView(buffer, start)
   const headerSize = view.getUint32(4, true)
-  const body = HEAD + headerSize
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, HEAD, headerSize)))
+  const body = start + HEAD + headerSize
+  const text = new TextDecoder().decode(new Uint8Array(buffer, start + HEAD, headerSize))
+  const header = JSON.parse(text)
   const arrays = {}
   for (const [name, code, shape, offset] of header.arrays) {
     const length = shape.reduce((product, size) => product * size, 1)
-    let data
-    if ((body + offset) % ARRAYS[code].BYTES_PER_ELEMENT === 0) {
-      data = new ARRAYS[code](buffer, body + offset, length)
-    } else {
-      const bytes = ARRAYS[code].BYTES_PER_ELEMENT * length
-      data = new ARRAYS[code](buffer.slice(body + offset, body + offset + bytes))
-    }
+    // frames and their arrays begin at multiples of 8 bytes
+    const data = new ARRAYS[code](buffer, body + offset, length)
     arrays[name] = { shape, data: code === "i8" ? Float64Array.from(data, Number) : data }
   }
   delete header.arrays
   return { header, arrays }
+}
+
+/** Every frame of a message: they lie end to end. */
+export function unpackAll(buffer) {
+  const view = new DataView(buffer)
+  const frames = []
+  for (let at = 0; at < buffer.byteLength; ) {
+    frames.push(unpack(buffer, at))
+    at += HEAD + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
+  }
+  return frames
 }
 
 /** Rows of a scalar block by path: {path: {step, gradients, seconds, joules, value}}. */

@@ -1,8 +1,9 @@
 // The picture of a run: the landscape with its layers, or grids of images.
 
 import { coloursOf } from "./colours.js"
-import { chip, make, segments } from "./dom.js"
-import { cellAt, drawGrid, imageOf } from "./images.js"
+import { chip, drawn, make, Painter, segments } from "./dom.js"
+import { canvasWays, csvOf } from "./export.js"
+import { cellAt, drawGrid, gridOf, imageOf, paintGrid } from "./images.js"
 import { Landscape } from "./landscape.js"
 import { figure } from "./numbers.js"
 
@@ -19,7 +20,12 @@ export class LandscapeHero {
     const scale = make("span.bl-scale", {}, "unlikely", this.bar, "likely")
     this.recolour(colours)
     const picture = make("div")
-    slot.append(make("header", {}, view, scale), picture)
+    const ways = canvasWays(slot, () => `landscape-step-${this.step}`, {
+      size: () => [this.landscape.width, this.landscape.height],
+      draw: (context) => this.landscape.render(context, performance.now()),
+      csv: () => csvOf(this.landscape.shownField),
+    })
+    slot.append(make("header", {}, view, scale, ways), picture)
     this.landscape = new Landscape(picture, { onPin: (chain) => this.pin(chain) })
     const switched = (name) => (on) => {
       this.landscape.layers[name] = on
@@ -31,7 +37,10 @@ export class LandscapeHero {
       trails: chip("trails", colours.chains, true, switched("trails")),
       samples: chip("long-run samples", colours.samples, false, switched("samples")),
       truth: chip("true density", colours.accent, false, switched("truth")),
+      exact: chip("exact states only", colours.muted, this.landscape.exact,
+        (on) => this.landscape.set({ exact: on })),
     }
+    this.chips.exact.title = "Without what lies between the states that were sent"
     this.words = make("div.bl-muted")
     this.trace = make("canvas.bl-canvas", { role: "img" })
     this.pinned = make("div.bl-pinned", { hidden: true }, this.words)
@@ -41,6 +50,10 @@ export class LandscapeHero {
   recolour(colours) {
     this.bar.style.background = `linear-gradient(90deg, ${colours.sequential.join(",")})`
     this.landscape?.set({})
+  }
+
+  get step() {
+    return this.landscape.shownField?.header.last[0] ?? 0
   }
 
   show(frames) {
@@ -62,7 +75,7 @@ export class LandscapeHero {
       chips.chains.word(`${chains} ${kind} chains`)
       chips.trails.word(`trails, ${rows - 1} steps`)
     }
-    this.pin(this.landscape.pinned)
+    if (this.landscape.pinned !== null) this.pin(this.landscape.pinned)
   }
 
   pin(chain) {
@@ -126,7 +139,14 @@ export class ImagesHero {
     for (const [path, title] of Object.entries(GRIDS)) {
       const canvas = make("canvas", { role: "img", "aria-label": title })
       const about = make("span.bl-muted")
-      const part = { canvas, about, box: make("div.bl-grid", {}, make("h4", {}, title), canvas, about) }
+      const ways = canvasWays(slot, () => `${path.replace("/", "-")}-step-${this.frames[path].header.last[0]}`, {
+        size: () => gridOf(this.frames[path], { width: part.canvas.clientWidth || 300 }).size,
+        draw: (context, width) =>
+          paintGrid(context, this.frames[path], gridOf(this.frames[path], { width })),
+        csv: () => csvOf(this.frames[path]),
+      })
+      const head = make("div.bl-row", {}, make("h4", {}, title), ways)
+      const part = { canvas, about, ways, box: make("div.bl-grid", {}, head, canvas, about) }
       canvas.onclick = (event) => {
         const cell = part.grid ? cellAt(canvas, part.grid, event) : null
         this.pinned = cell === this.pinned ? null : cell
@@ -138,12 +158,13 @@ export class ImagesHero {
     }
     this.chain = make("div.bl-row", { hidden: true })
     slot.append(this.row, this.chain)
-    this.sizes = new ResizeObserver(() => this.frames && this.show(this.frames))
+    this.painter = new Painter(this.row, () => this.paint())
+    this.sizes = new ResizeObserver(() => this.painter.ask())
     this.sizes.observe(slot)
   }
 
   recolour() {
-    if (this.frames) this.show(this.frames)
+    this.painter.ask()
   }
 
   hover(part, path, event) {
@@ -155,17 +176,25 @@ export class ImagesHero {
 
   show(frames) {
     this.frames = frames
+    this.painter.ask()
+  }
+
+  paint() {
+    const { frames } = this
     const width = this.parts["samples/data"].box.clientWidth
-    if (!width) return
+    if (!width || !frames) return
     const accent = coloursOf(this.slot).accent
     for (const [path, part] of Object.entries(this.parts)) {
       const frame = frames[path]
       part.about.textContent = frame
         ? `step ${frame.header.last[0]}, ${frame.arrays.pixels.shape[0]} images`
         : "not drawn yet"
+      part.ways.hidden = !frame
       if (!frame) continue
       const pinned = path === "samples/data" ? null : this.pinned
       part.grid = drawGrid(part.canvas, frame, { width, pinned, accent })
+      if (!frame.told) drawn(part.canvas, frame.header)
+      frame.told = true
     }
     this.showChain()
   }
@@ -188,5 +217,6 @@ export class ImagesHero {
 
   close() {
     this.sizes.disconnect()
+    this.painter.close()
   }
 }

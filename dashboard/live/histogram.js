@@ -1,6 +1,7 @@
 // Energies of data, samples and noise: histograms on one axis and one set of bins.
 
 import { coloursOf, faded } from "./colours.js"
+import { drawn, Painter } from "./dom.js"
 import { ticks } from "./landscape.js"
 import { figure } from "./numbers.js"
 
@@ -22,30 +23,53 @@ export class EnergyHistogram {
     this.canvas.setAttribute("role", "img")
     this.canvas.setAttribute("aria-label", "Energies of data, samples and noise")
     slot.append(this.canvas)
+    this.painter = new Painter(this.canvas, () => this.paint())
     this.sizes = new ResizeObserver(() => this.draw())
     this.sizes.observe(slot)
+    this.resize()
   }
 
   close() {
     this.sizes.disconnect()
+    this.painter.close()
   }
 
   show(frame) {
+    if (frame === this.frame) return
     this.frame = frame
     this.draw()
   }
 
   draw() {
-    const width = Math.max(this.slot.clientWidth, 200)
+    this.painter.ask()
+  }
+
+  get width() {
+    return Math.max(this.slot.clientWidth, 200)
+  }
+
+  resize() {
     const ratio = window.devicePixelRatio || 1
-    const { canvas, height, frame } = this
+    const { canvas, width, height } = this
     canvas.width = width * ratio
     canvas.height = height * ratio
     canvas.style.width = `${width}px`
     canvas.style.height = `${height}px`
-    if (!frame) return
-    const context = canvas.getContext("2d")
+    return ratio
+  }
+
+  paint() {
+    const ratio = this.resize()
+    if (!this.frame) return
+    const context = this.canvas.getContext("2d")
     context.setTransform(ratio, 0, 0, ratio, 0, 0)
+    this.render(context, this.width)
+    drawn(this.canvas, this.frame.header)
+  }
+
+  /** Draw on a context of this width and the panel's height, in CSS pixels. */
+  render(context, width) {
+    const { height, frame } = this
     const colours = coloursOf(this.slot)
     const edges = frame.arrays.edges.data
     const [num, bins] = frame.arrays.counts.shape

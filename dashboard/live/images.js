@@ -1,30 +1,52 @@
 // Grids of images: equal cells, whole multiples of a pixel, never tinted by the theme.
 
+import { make } from "./dom.js"
+
 const GAP = 3
 
 /** One image of an Images frame as a canvas of its own size. */
 export function imageOf(frame, index) {
-  const { shape, data } = frame.arrays.pixels
-  const [, height, width] = shape
-  const channels = shape.length > 3 ? shape[3] : 1
-  const canvas = document.createElement("canvas")
-  canvas.width = width
-  canvas.height = height
+  const [, height, width] = frame.arrays.pixels.shape
+  const canvas = make("canvas", { width, height })
   const context = canvas.getContext("2d")
   const image = context.createImageData(width, height)
-  const start = index * height * width * channels
-  for (let i = 0; i < height * width; i++) {
-    for (let c = 0; c < 3; c++) {
-      image.data[4 * i + c] = data[start + i * channels + (channels === 3 ? c : 0)]
-    }
-    image.data[4 * i + 3] = 255
-  }
+  copy(frame, index, image, 0, 0)
   context.putImageData(image, 0, 0)
   return canvas
 }
 
-/** Draws the first `count` images into a canvas about `width` pixels wide; the pinned one framed. */
-export function drawGrid(canvas, frame, { width, count = 64, pinned = null, accent = "#0f6b80" }) {
+function copy(frame, index, image, left, top) {
+  const { shape, data } = frame.arrays.pixels
+  const [, height, width] = shape
+  const channels = shape.length > 3 ? shape[3] : 1
+  const start = index * height * width * channels
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const from = start + (row * width + column) * channels
+      const to = 4 * ((top + row) * image.width + left + column)
+      for (let c = 0; c < 3; c++) image.data[to + c] = data[from + (channels === 3 ? c : 0)]
+      image.data[to + 3] = 255
+    }
+  }
+}
+
+/** All images of a frame on one canvas, cell by cell, made once a frame. */
+function mosaic(frame, { perRow, shown }) {
+  if (frame.mosaic?.shown === shown) return frame.mosaic
+  const [, height, width] = frame.arrays.pixels.shape
+  const canvas = make("canvas", { width: perRow * width, height: Math.ceil(shown / perRow) * height })
+  const context = canvas.getContext("2d")
+  const image = context.createImageData(canvas.width, canvas.height)
+  for (let index = 0; index < shown; index++) {
+    copy(frame, index, image, (index % perRow) * width, Math.floor(index / perRow) * height)
+  }
+  context.putImageData(image, 0, 0)
+  frame.mosaic = { canvas, shown }
+  return frame.mosaic
+}
+
+/** How the first `count` images lie in a grid about `width` pixels wide. */
+export function gridOf(frame, { width, count = 64 }) {
   const [num, rows, columns] = frame.arrays.pixels.shape
   const shown = Math.min(count, num)
   const perRow = Math.ceil(Math.sqrt(shown))
@@ -33,28 +55,43 @@ export function drawGrid(canvas, frame, { width, count = 64, pinned = null, acce
   const scale = Math.max(Math.floor((room * ratio) / columns), 1) / ratio
   const [cellWidth, cellHeight] = [columns * scale, rows * scale]
   const lines = Math.ceil(shown / perRow)
-  const size = [
-    perRow * cellWidth + GAP * (perRow - 1),
-    lines * cellHeight + GAP * (lines - 1),
-  ]
-  canvas.width = Math.round(size[0] * ratio)
-  canvas.height = Math.round(size[1] * ratio)
-  canvas.style.width = `${size[0]}px`
-  canvas.style.height = `${size[1]}px`
-  const context = canvas.getContext("2d")
-  context.setTransform(ratio, 0, 0, ratio, 0, 0)
+  const size = [perRow * cellWidth + GAP * (perRow - 1), lines * cellHeight + GAP * (lines - 1)]
+  return { perRow, cellWidth, cellHeight, gap: GAP, shown, size, ratio }
+}
+
+/** Draw a grid on a context, in CSS pixels; the pinned image framed. */
+export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b80" } = {}) {
+  const [, rows, columns] = frame.arrays.pixels.shape
+  const { perRow, cellWidth, cellHeight, shown } = grid
+  const onScreen = context instanceof CanvasRenderingContext2D
   context.imageSmoothingEnabled = false
   for (let index = 0; index < shown; index++) {
-    const x = (index % perRow) * (cellWidth + GAP)
-    const y = Math.floor(index / perRow) * (cellHeight + GAP)
-    context.drawImage(imageOf(frame, index), x, y, cellWidth, cellHeight)
+    const [column, row] = [index % perRow, Math.floor(index / perRow)]
+    const [x, y] = [column * (cellWidth + GAP), row * (cellHeight + GAP)]
+    if (onScreen) {
+      const { canvas } = mosaic(frame, grid)
+      const from = [column * columns, row * rows, columns, rows]
+      context.drawImage(canvas, ...from, x, y, cellWidth, cellHeight)
+    } else context.drawImage(imageOf(frame, index), x, y, cellWidth, cellHeight)
     if (index === pinned) {
       context.strokeStyle = accent
       context.lineWidth = 2
       context.strokeRect(x - 1, y - 1, cellWidth + 2, cellHeight + 2)
     }
   }
-  return { perRow, cellWidth, cellHeight, gap: GAP, shown }
+}
+
+/** Draws the first `count` images into a canvas about `width` pixels wide; the pinned one framed. */
+export function drawGrid(canvas, frame, { width, count, pinned, accent }) {
+  const grid = gridOf(frame, { width, count })
+  canvas.width = Math.round(grid.size[0] * grid.ratio)
+  canvas.height = Math.round(grid.size[1] * grid.ratio)
+  canvas.style.width = `${grid.size[0]}px`
+  canvas.style.height = `${grid.size[1]}px`
+  const context = canvas.getContext("2d")
+  context.setTransform(grid.ratio, 0, 0, grid.ratio, 0, 0)
+  paintGrid(context, frame, grid, { pinned, accent })
+  return grid
 }
 
 /** The cell under a pointer event on a canvas that `drawGrid` drew, or null. */

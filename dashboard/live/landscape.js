@@ -1,12 +1,21 @@
 // The landscape: field, data, walking chains with trails, long-run samples, on one canvas.
+//
+// Keyframes come a few times a second. Between two of them the field fades over, and every chain
+// goes through its true states, which its trail joins; from the last state of one keyframe to the
+// first of the next a chain glides without a trail. `exact` shows true states alone.
 
 import { coloursOf, faded } from "./colours.js"
+import { drawn, make, Painter } from "./dom.js"
 import { contours, paintField } from "./field.js"
 import { figure } from "./numbers.js"
 
 const MARGIN = { left: 34, right: 4, top: 4, bottom: 26 }
 const HEAD = 3.7
-const WALK_MS = 900
+const FIRST_PACE = 600
+const PACES = [150, 2000]
+/** share of the time between two keyframes in which chains glide to where the next one begins */
+const GLIDE = 0.2
+const AGES = 8
 
 /** Three to five round numbers inside a range. */
 export function ticks([low, high], most = 5) {
@@ -23,33 +32,28 @@ export function ticks([low, high], most = 5) {
 export class Landscape {
   constructor(slot, { onPin } = {}) {
     this.slot = slot
-    this.canvas = document.createElement("canvas")
-    this.canvas.className = "bl-canvas"
-    this.canvas.setAttribute("role", "img")
+    this.canvas = make("canvas.bl-canvas", { role: "img" })
     slot.append(this.canvas)
     this.layers = { data: true, chains: true, trails: true, samples: false, truth: false }
     this.view = "density"
     this.pinned = null
-    this.still = matchMedia("(prefers-reduced-motion: reduce)").matches
-    this.visible = true
+    this.exact = matchMedia("(prefers-reduced-motion: reduce)").matches
+    this.pace = FIRST_PACE
+    /** how often it was painted: tests and benchmarks count it */
+    this.canvas.paints = 0
     this.canvas.addEventListener("click", (event) => {
       this.pinned = this.nearest(event)
       onPin?.(this.pinned)
       this.draw()
     })
+    this.painter = new Painter(this.canvas, (now) => this.paint(now))
     this.sizes = new ResizeObserver(() => this.resize())
     this.sizes.observe(slot)
-    this.seen = new IntersectionObserver(([entry]) => {
-      this.visible = entry.isIntersecting
-      if (this.visible) this.draw()
-    })
-    this.seen.observe(this.canvas)
   }
 
   close() {
     this.sizes.disconnect()
-    this.seen.disconnect()
-    cancelAnimationFrame(this.request)
+    this.painter.close()
   }
 
   resize() {
@@ -68,12 +72,23 @@ export class Landscape {
 
   /** Show frames by role: field, truth, data, samples, walk; null leaves one out. */
   show(frames) {
-    if (frames.field !== this.frames?.field || frames.truth !== this.frames?.truth) {
+    const now = performance.now()
+    const before = this.frames
+    const walked = frames.walk && frames.walk !== before?.walk
+    if (walked && before?.walk) this.from = this.heads(now)
+    if (this.shown(frames) !== this.shown(before)) {
+      this.faded = this.picture
       this.picture = null
+      this.turned = now
     }
-    const walked = frames.walk && frames.walk !== this.frames?.walk
     this.frames = frames
-    if (walked) this.started = performance.now()
+    if (walked) {
+      if (this.started) {
+        const gap = Math.min(Math.max(now - this.started, PACES[0]), PACES[1])
+        this.pace = 0.7 * this.pace + 0.3 * gap
+      }
+      this.started = now
+    }
     this.describe()
     this.draw()
   }
@@ -81,6 +96,7 @@ export class Landscape {
   set(options) {
     Object.assign(this, options)
     this.picture = null
+    this.faded = null
     this.draw()
   }
 
@@ -94,9 +110,12 @@ export class Landscape {
     )
   }
 
+  shown(frames) {
+    return frames && this.layers.truth && frames.truth ? frames.truth : frames?.field
+  }
+
   get shownField() {
-    const { field, truth } = this.frames ?? {}
-    return this.layers.truth && truth ? truth : field
+    return this.shown(this.frames)
   }
 
   place(x, y) {
@@ -108,53 +127,93 @@ export class Landscape {
   }
 
   draw() {
-    cancelAnimationFrame(this.request)
-    this.request = requestAnimationFrame((now) => this.paint(now))
+    this.painter.ask()
   }
 
   paint(now) {
-    if (!this.width || !this.visible) return
+    if (!this.width) return
     const context = this.canvas.getContext("2d")
-    const colours = coloursOf(this.slot)
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0)
     context.clearRect(0, 0, this.width, this.height)
+    if (this.render(context, now)) this.draw()
+    this.canvas.paints++
+    for (const role of ["field", "walk", "samples"]) {
+      const frame = this.frames?.[role]
+      if (frame && !frame.told) {
+        frame.told = true
+        drawn(this.canvas, frame.header)
+      }
+    }
+  }
+
+  /** Draw it as it stands at a moment; true while it moves. */
+  render(context, now) {
+    const colours = coloursOf(this.slot)
     const field = this.shownField
     if (!field) {
       context.fillStyle = colours.surface
       context.fillRect(MARGIN.left, MARGIN.top, this.side, this.side)
-      return
+      return false
     }
     if (!this.picture || this.pictureColours !== colours) {
+      if (this.pictureColours !== colours) this.faded = null
       this.picture = paintField(field, colours, this.view)
-      this.lines = this.view === "density" ? contours(field) : []
+      this.picture.lines = this.view === "density" ? contours(field) : []
       this.pictureColours = colours
     }
-    context.imageSmoothingEnabled = true
-    context.imageSmoothingQuality = "high"
-    context.drawImage(this.picture, MARGIN.left, MARGIN.top, this.side, this.side)
-    this.paintContours(context, field, colours)
+    const share = this.exact || !this.faded ? 1 : Math.min((now - this.turned) / this.pace, 1)
+    if (share < 1) this.paintField(context, this.faded, 1, 1 - share, colours)
+    this.paintField(context, this.picture, share, share, colours)
     this.paintAxes(context, field, colours)
     context.save()
     context.beginPath()
     context.rect(MARGIN.left, MARGIN.top, this.side, this.side)
     context.clip()
     const { data, samples } = this.frames
-    if (this.layers.data && data) this.paintDots(context, data, colours.data, 0.55, 1.5)
+    if (this.layers.data && data) this.paintData(context, data, colours)
     if (this.layers.samples && samples) {
       this.paintDots(context, samples, colours.samples, 0.9, 2.2, colours.bg)
     }
     const moving = this.layers.chains && this.paintWalk(context, now, colours)
     context.restore()
-    if (moving) this.draw()
+    return moving || share < 1
   }
 
-  paintContours(context, field, colours) {
-    const [height, width] = field.arrays.values.shape
+  paintField(context, picture, opacity, lines, colours) {
+    context.globalAlpha = opacity
+    context.imageSmoothingEnabled = true
+    context.imageSmoothingQuality = "high"
+    context.drawImage(picture, MARGIN.left, MARGIN.top, this.side, this.side)
+    context.globalAlpha = lines
+    this.paintContours(context, picture, colours)
+    context.globalAlpha = 1
+  }
+
+  /** The data stays where it is: on the screen it is painted once and then copied. */
+  paintData(context, data, colours) {
+    if (!(context instanceof CanvasRenderingContext2D)) {
+      this.paintDots(context, data, colours.data, 0.55, 1.5)
+      return
+    }
+    const { x_range: xs, y_range: ys } = this.shownField.header.meta
+    const key = [data.header.seq, this.width, this.ratio, colours.data, ...xs, ...ys].join()
+    if (this.cloud?.key !== key) {
+      const canvas = make("canvas", { width: this.canvas.width, height: this.canvas.height })
+      const inner = canvas.getContext("2d")
+      inner.setTransform(this.ratio, 0, 0, this.ratio, 0, 0)
+      this.paintDots(inner, data, colours.data, 0.55, 1.5)
+      this.cloud = { key, canvas }
+    }
+    context.drawImage(this.cloud.canvas, 0, 0, this.width, this.height)
+  }
+
+  paintContours(context, picture, colours) {
+    const { width, height } = picture
     context.strokeStyle = faded(colours.text, 0.35)
     context.lineWidth = 0.6
     context.beginPath()
     const scale = [this.side / (width - 1), this.side / (height - 1)]
-    for (const [x0, y0, x1, y1] of this.lines) {
+    for (const [x0, y0, x1, y1] of picture.lines) {
       context.moveTo(MARGIN.left + x0 * scale[0], MARGIN.top + this.side - y0 * scale[1])
       context.lineTo(MARGIN.left + x1 * scale[0], MARGIN.top + this.side - y1 * scale[1])
     }
@@ -200,7 +259,7 @@ export class Landscape {
     }
   }
 
-  /** Positions of a chain at a row of the trajectory that need not be whole, on the canvas. */
+  /** Position of a chain at a row of the trajectory that need not be whole, on the canvas. */
   along(chain, row) {
     const { shape, data } = this.frames.walk.arrays.positions
     const [, chains, dim] = shape
@@ -214,18 +273,38 @@ export class Landscape {
     )
   }
 
+  /** How far the walk has got: {glide 0 to 1, row, moving}. */
+  moment(now) {
+    const rows = this.frames.walk.arrays.positions.shape[0]
+    const share = Math.min((now - this.started) / this.pace, 1)
+    const moving = share < 1
+    // true states one after the other, with nothing between
+    if (this.exact) return { glide: 1, row: Math.floor(share * (rows - 1) + 1e-9), moving }
+    const gliding = this.from ? GLIDE : 0
+    if (share < gliding) return { glide: share / gliding, row: 0, moving }
+    return { glide: 1, row: ((share - gliding) / (1 - gliding)) * (rows - 1), moving }
+  }
+
+  /** Where each chain is drawn at a moment. */
+  heads(now) {
+    const { glide, row } = this.moment(now)
+    const chains = this.frames.walk.arrays.positions.shape[1]
+    return Array.from({ length: chains }, (_, chain) => {
+      const [x, y] = this.along(chain, row)
+      const from = glide < 1 && this.from?.[chain]
+      return from ? [from[0] + glide * (x - from[0]), from[1] + glide * (y - from[1])] : [x, y]
+    })
+  }
+
   /** Draws heads and trails; true while they still move. */
   paintWalk(context, now, colours) {
     const { walk } = this.frames
     if (!walk) return false
-    const [steps, chains] = walk.arrays.positions.shape
-    const share = this.still ? 1 : Math.min((now - this.started) / WALK_MS, 1)
-    const head = share * (steps - 1)
+    const { glide, row, moving } = this.moment(now)
+    if (this.layers.trails && glide === 1) this.paintTrails(context, row, colours)
     const outside = { left: 0, right: 0, top: 0, bottom: 0 }
-    for (let chain = 0; chain < chains; chain++) {
+    this.heads(now).forEach(([x, y], chain) => {
       const dim = this.pinned !== null && this.pinned !== chain ? 0.25 : 1
-      if (this.layers.trails) this.paintTrail(context, chain, head, steps, dim, colours)
-      const [x, y] = this.along(chain, head)
       if (x < MARGIN.left) outside.left++
       else if (x > MARGIN.left + this.side) outside.right++
       else if (y < MARGIN.top) outside.top++
@@ -237,26 +316,39 @@ export class Landscape {
       context.strokeStyle = faded(colours.bg, dim)
       context.lineWidth = 1.3
       context.stroke()
-    }
+    })
     this.paintOutside(context, outside, colours)
-    return share < 1
+    return moving
   }
 
-  paintTrail(context, chain, head, steps, dim, colours) {
-    const last = Math.floor(head)
+  /** Straight lines from state to state, the older the fainter: one stroke an age. */
+  paintTrails(context, head, colours) {
+    const [steps, chains] = this.frames.walk.arrays.positions.shape
+    const last = Math.min(Math.floor(head) + 1, steps - 1)
     context.lineWidth = 1.1
-    let [x, y] = this.along(chain, 0)
-    for (let row = 1; row <= last + 1; row++) {
-      const end = Math.min(row, head)
-      const [toX, toY] = this.along(chain, end)
-      const age = (head - end) / Math.max(steps - 1, 1)
-      context.strokeStyle = faded(colours.chains, dim * (1 - age) ** 2 * 0.8)
-      context.beginPath()
-      context.moveTo(x, y)
-      context.lineTo(toX, toY)
-      context.stroke()
-      this.paintRejected(context, chain, row, end, dim, colours)
-      ;[x, y] = [toX, toY]
+    for (const isPinned of this.pinned === null ? [false] : [false, true]) {
+      const dim = this.pinned !== null && !isPinned ? 0.25 : 1
+      for (let age = 0; age < AGES; age++) {
+        context.beginPath()
+        for (let row = 1; row <= last; row++) {
+          const end = Math.min(row, head)
+          const old = Math.min(Math.floor(((head - end) / Math.max(steps - 1, 1)) * AGES), AGES - 1)
+          if (old !== age) continue
+          for (let chain = 0; chain < chains; chain++) {
+            if (this.pinned !== null && (chain === this.pinned) !== isPinned) continue
+            context.moveTo(...this.along(chain, row - 1))
+            context.lineTo(...this.along(chain, end))
+          }
+        }
+        context.strokeStyle = faded(colours.chains, dim * (1 - (age + 0.5) / AGES) ** 2 * 0.8)
+        context.stroke()
+      }
+    }
+    for (let chain = 0; chain < chains; chain++) {
+      const dim = this.pinned !== null && this.pinned !== chain ? 0.25 : 1
+      for (let row = 1; row <= last; row++) {
+        this.paintRejected(context, chain, row, Math.min(row, head), dim, colours)
+      }
     }
   }
 

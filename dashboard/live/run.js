@@ -1,19 +1,29 @@
 // The live panels of one run: one socket, one clock, one time bar for all of them.
 
+import { Board } from "./board.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
+import { canvasWays, csvOf, exporter, save } from "./export.js"
 import { ImagesHero, LandscapeHero } from "./hero.js"
 import { EnergyHistogram } from "./histogram.js"
-import { Learning } from "./learning.js"
+import { Notices } from "./notices.js"
 import { count, duration, figure, timeLeft } from "./numbers.js"
 import { COSTS, Curves } from "./series.js"
 import { Live } from "./socket.js"
 import { TimeBar } from "./timebar.js"
 
-const CHARTS_EVERY = 250
+const NUM_HEADLINES = 4
+const TAILS = /\/(long_run|train_time|floor|goal|clip)$/
+/** What one chart shows of a path: its own values, and those of its companions. */
+const SERIES = {
+  "": { name: "", colour: "data" },
+  "/train_time": { name: "train-time", colour: "chains" },
+  "/long_run": { name: "long-run", colour: "samples" },
+}
+const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip" }
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
 const KEYS = [
   ["Space", "freeze, and live again"], ["← →", "one moment back or on; with Shift, ten"],
-  ["L", "live"], ["P", "pause or resume the run"], ["1 to 4", "what the x axis counts"],
+  ["L", "live"], ["R", "replay, and pause it"], ["P", "pause or resume the run"], ["1 to 4", "what the x axis counts"],
   ["/", "find a metric"], ["?", "this list"],
 ]
 
@@ -41,42 +51,42 @@ class RunPanel {
     this.texts = []
     this.wanted = null
     this.build()
-    this.socket = new Live(this.settings.token, {
+    this.live = new Live(this.settings.token, {
       message: (message) => this.hear(message),
       frame: (frame) => this.take(frame),
+      done: () => this.show(),
       connection: (state) => this.connection(state),
     })
-    this.socket.watch([this.settings.run])
-    this.ticking = setInterval(() => this.drawCharts(), CHARTS_EVERY)
+    this.live.watch([this.settings.run])
+    this.live.follow("alarms")
     this.pressed = (event) => this.press(event)
     document.addEventListener("keydown", this.pressed)
   }
 
   close() {
-    this.socket.close()
-    clearInterval(this.ticking)
-    clearInterval(this.counting)
+    this.live.close()
     document.removeEventListener("keydown", this.pressed)
     this.unwatch()
+    this.notices.close()
     this.hero?.close()
     this.histogram.close()
     this.time.close()
-    this.learning.close()
+    this.board.close()
   }
 
   update(data, component) {
     this.component = component
-    this.socket.token = data.token
+    this.live.token = data.token
   }
 
   // ------------------------------------------------------------------ the page
 
   build() {
-    this.notes = make("div", { "aria-live": "polite" })
+    this.alarms = make("div", { "aria-live": "polite" })
     this.bar = make("div")
     this.facts = make("div.bl-facts")
     this.progress = make("div.bl-progress", {}, make("div.bl-bar", {}, this.bar), this.facts)
-    this.stale = make("div.bl-note", { hidden: true })
+    this.notices = new Notices(this.settings.run)
     this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
     this.keys = make("div.bl-note.info.bl-keys", { hidden: true },
@@ -84,13 +94,17 @@ class RunPanel {
     this.picture = make("div.bl-hero")
     this.waiting = make("div.bl-empty", { textContent: "Waiting for the first points…" })
     this.picture.append(this.waiting)
+    const ways = canvasWays(this.root, () => `energies-step-${this.histogram.frame.header.last[0]}`, {
+      size: () => [this.histogram.width, this.histogram.height],
+      draw: (context, width) => this.histogram.render(context, width),
+      csv: () => csvOf(this.histogram.frame),
+    })
     const energies = make("section.bl-panel", {},
       make("header", {}, make("h3", {}, "Energy"),
-        make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier")))
+        make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier"), ways))
     this.histogram = new EnergyHistogram(energies)
-    this.learning = new Learning(this.curves, this.settings, (paths, from, to) =>
-      this.socket.range(this.settings.run, paths, from, to))
-    this.side = make("div.bl-side", {}, energies, this.learning.slot)
+    this.board = new Board(this.source())
+    this.side = make("div.bl-side", {}, energies, this.board.slot)
     this.top = make("div.bl-top", {}, this.picture, this.side)
     this.tables = make("div")
     this.lines = make("ul.bl-log-lines")
@@ -98,19 +112,54 @@ class RunPanel {
       this.tables,
       make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines))
     this.root.append(
-      this.progress, this.stale, this.trouble, this.back, this.keys, this.notes, this.top, this.lower)
+      this.progress, this.notices.slot, this.trouble, this.back, this.keys, this.alarms, this.top,
+      this.lower)
     this.time = new TimeBar(this.root, (step) => this.seek(step))
+  }
+
+  /** What the board shows: this run's paths, each with its companions. */
+  source() {
+    const { curves, settings } = this
+    const head = (path) => path.replace(TAILS, "")
+    const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
+    const known = () => [...new Set([...curves.paths.keys()].map(head))]
+    return {
+      title: "Learning",
+      headline: settings.headline,
+      most: NUM_HEADLINES,
+      about: (path) => settings.figures[path] ?? { title: path },
+      paths: () => known().filter(fed),
+      ready: () => this.ready && known().some(fed),
+      // a floor or goal, said at the start, keeps the place of a chart whose first value takes a while
+      canPlace: (path) => (this.isOver ? fed(path) : known().includes(path)),
+      lines: (path) =>
+        Object.entries(SERIES).flatMap(([tail, { name, colour }]) => {
+          const columns = curves.get(path + tail)
+          if (!columns) return []
+          const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
+          const member = { run: settings.run, path: path + tail, columns, curves }
+          return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
+        }),
+      references: (path) =>
+        Object.entries(LINES).map(([tail, word]) => ({ word, value: curves.last(path + tail) })),
+      end: () => this.status?.budget?.steps,
+      hasJoules: () => curves.hasJoules,
+      range: async (run, paths, from, to) => {
+        const epoch = curves.epoch
+        const frames = await this.live.range(run, paths, from, to)
+        if (!frames || epoch !== curves.epoch) return
+        for (const frame of frames) curves.addDetail(frame)
+        this.board.ask()
+      },
+      tableAddress: (members) => tableAddress(this.live, members),
+    }
   }
 
   recolour(colours) {
     this.hero?.recolour(colours)
     this.histogram.draw()
-    this.drawCharts(true)
-  }
-
-  drawCharts(all = false) {
-    const { status, past } = this
-    this.learning.draw({ end: status?.budget?.steps, at: past?.step, over: this.isOver }, all)
+    this.board.change()
+    this.time.recolour()
   }
 
   get isOver() {
@@ -123,12 +172,13 @@ class RunPanel {
       ArrowLeft: () => this.time.move(event.shiftKey ? -10 : -1),
       ArrowRight: () => this.time.move(event.shiftKey ? 10 : 1),
       " ": () => (this.past ? this.time.live() : this.time.move(0)),
+      r: () => this.time.toggle(),
       l: () => this.time.live(),
       p: () => this.component.setTriggerValue("asked", "pause"),
-      "/": () => this.learning.search(),
+      "/": () => this.board.search(),
       "?": () => (this.keys.hidden = !this.keys.hidden),
     }
-    COSTS.forEach((axis, index) => (acts[index + 1] = () => this.learning.choose(axis)))
+    COSTS.forEach((axis, index) => (acts[index + 1] = () => this.board.choose(axis)))
     const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key]
     if (act) {
       event.preventDefault()
@@ -138,42 +188,22 @@ class RunPanel {
 
   // ------------------------------------------------------------------ what the server says
 
-  connection({ open, retryIn }) {
-    clearInterval(this.counting)
+  connection(state) {
+    this.notices.connection(state)
     // what was asked over a lost connection is never answered: ask anew
-    Object.assign(this, { asked: false, filming: false, arriving: null })
-    if (open) {
-      this.stale.hidden = true
-      if (this.wanted !== null) this.seek(this.wanted)
-      else this.film()
-      return
-    }
-    const since = Date.now()
-    const say = () => {
-      this.stale.hidden = false
-      this.stale.innerHTML = "<b></b> The page shows what it had; the run goes on. <span></span>"
-      const silent = Math.round((Date.now() - since) / 1000)
-      this.stale.firstChild.textContent = `Live updates stopped ${silent}s ago.`
-      const wait = Math.max(0, Math.ceil((retryIn - (Date.now() - since)) / 1000))
-      this.stale.lastChild.textContent = `Trying again in ${wait}s.`
-    }
-    this.counting = setInterval(say, 1000)
+    if (!state.open) return
+    if (this.wanted !== null) this.seek(this.wanted)
+    else this.film()
   }
 
   hear(message) {
     if (message.op === "status") this.showStatus(message)
-    else if (message.op === "history") {
+    else if (message.op === "alarms") this.notices.hear(message)
+    else if (message.op === "history" && message.whole) {
       this.curves.clear()
       this.texts = []
-    } else if (message.op === "keyframes") this.showIndex(message.index)
-    else if (message.op === "seek") {
-      this.arriving = { step: message.step, left: message.count, frames: {}, film: this.filming }
-      if (!this.filming) this.asked = false
-      this.filming = false
-      this.trouble.hidden = true
-      if (!message.count) this.arrived()
-    } else if (message.op === "error") {
-      Object.assign(this, { asked: false, filming: false })
+    } else if (message.op === "keyframes") this.showSteps(message.steps)
+    else if (message.op === "error") {
       this.waiting.textContent = message.message
       this.trouble.textContent = message.message
       this.trouble.hidden = !this.hero
@@ -182,26 +212,27 @@ class RunPanel {
 
   take(frame) {
     const { header } = frame
-    if (this.arriving?.left && header.kind !== "scalar" && header.kind !== "text") {
-      this.arriving.frames[header.path] = frame
-      this.arriving.left--
-      if (!this.arriving.left) this.arrived()
-      return
-    }
-    if (header.kind === "scalar") {
-      if (header.meta.range) this.curves.addDetail(frame)
-      else this.curves.add(frame)
-      return
-    }
-    if (header.kind === "text") {
+    if (header.kind === "scalar") this.curves.add(frame)
+    else if (header.kind === "text") {
       if (header.path === "run/resumed") this.curves.cutAfter(header.last[0])
       this.texts.push(header)
-      this.showTexts()
-      return
+      this.newTexts = true
+    } else {
+      this.present[header.path] = frame
+      this.newFrames = true
+      if (header.path === this.heroPath()) {
+        this.time.add(header.last[0])
+        this.time.remember(frame)
+      }
     }
-    this.present[header.path] = frame
-    if (header.path === this.heroPath()) this.time.remember(frame)
-    if (!this.past) this.showFrames()
+  }
+
+  /** After a message: draw what it changed. */
+  show() {
+    this.board.ask()
+    if (this.newTexts) this.showTexts()
+    if (this.newFrames && !this.past) this.showFrames()
+    this.newTexts = this.newFrames = false
   }
 
   heroPath() {
@@ -210,41 +241,29 @@ class RunPanel {
 
   // ------------------------------------------------------------------ looking back
 
-  seek(step) {
+  /** Look at a step, or at the present; of steps asked for quickly, the last one counts. */
+  async seek(step) {
+    this.wanted = step
     if (step === null) {
       this.past = null
-      this.wanted = null
       this.back.hidden = true
       keepInAddress("at", null)
       this.showFrames()
-      this.drawCharts(true)
+      this.board.lookAt(null)
       return
     }
-    this.wanted = step
-    if (this.asked || this.filming) return
-    this.asked = true
-    this.socket.seek(this.settings.run, step)
+    if (this.seeking) return
+    this.seeking = true
+    const frames = await this.live.seek(this.settings.run, step)
+    this.seeking = false
+    if (!frames || this.wanted === null) return
+    this.arrive(step, Object.fromEntries(frames.map((frame) => [frame.header.path, frame])))
+    if (this.wanted !== step) this.seek(this.wanted)
   }
 
-  /** Fetch small pictures of earlier moments for the strip, one at a time, when nothing waits. */
-  film() {
-    if (this.asked || this.filming || !this.pictures?.length) return
-    this.filming = true
-    this.socket.seek(this.settings.run, this.pictures.shift(), [this.heroPath()])
-  }
-
-  arrived() {
-    const { step, frames, film } = this.arriving
-    this.arriving = null
-    if (film) {
-      for (const frame of Object.values(frames)) this.time.remember(frame)
-      if (this.wanted !== null && this.past?.step !== this.wanted) {
-        this.seek(this.wanted)
-      } else this.film()
-      return
-    }
-    if (this.wanted === null) return
+  arrive(step, frames) {
     this.past = { step, frames }
+    this.trouble.hidden = true
     if (frames[this.heroPath()]) this.time.remember(frames[this.heroPath()])
     const now = count(this.status?.step ?? 0)
     this.back.hidden = false
@@ -257,15 +276,25 @@ class RunPanel {
       `You are looking at step ${count(step)} of ${now}. ${this.isOver ? "" : "The run goes on. "}`, live)
     keepInAddress("at", String(step))
     this.showFrames()
-    this.drawCharts(true)
-    if (this.wanted !== step) this.seek(this.wanted)
+    this.board.lookAt(step)
   }
 
-  showIndex(index) {
-    this.learning.ready = true
-    const path = HERO_PATHS.find((wanted) => index.some((key) => key[1] === wanted))
-    const steps = [...new Set(index.filter((key) => key[1] === path).map((key) => key[3]))]
-    this.time.know(steps.sort((a, b) => a - b), this.status?.step)
+  /** Fetch small pictures of earlier moments for the strip, one at a time, when nothing waits. */
+  async film() {
+    if (this.filming || !this.pictures?.length) return
+    this.filming = true
+    const frames = await this.live.seek(this.settings.run, this.pictures.shift(), [this.heroPath()])
+    this.filming = false
+    if (!frames) return
+    for (const frame of frames) this.time.remember(frame)
+    this.film()
+  }
+
+  showSteps(stepsOf) {
+    this.ready = true
+    const path = HERO_PATHS.find((wanted) => stepsOf[wanted])
+    const steps = path ? stepsOf[path] : []
+    this.time.know(steps, this.status?.step)
     const at = Number(fromAddress("at"))
     if (!this.opened && at && steps.length) {
       const near = steps.findLastIndex((step) => step <= at)
@@ -305,9 +334,15 @@ class RunPanel {
   showTables(frames) {
     const titles = { "quality/final": "Final figures", "chains/diagnostics": "Chains" }
     const found = Object.entries(titles).filter(([path]) => frames[path])
+    const key = found.map(([path]) => frames[path].header.seq).join()
+    if (key === this.tabled) return
+    this.tabled = key
     this.tables.replaceChildren(
       ...found.map(([path, title]) =>
-        make("section.bl-panel", {}, make("header", {}, make("h3", {}, title)), table(frames[path]))))
+        make("section.bl-panel", {},
+          make("header", {}, make("h3", {}, title),
+            exporter({ csv: () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv") })),
+          table(frames[path]))))
   }
 
   showTexts() {
@@ -337,7 +372,7 @@ class RunPanel {
       add(`${figure(status.joules / 1000)} kJ`, status.joules_source ?? "")
     }
     this.facts.replaceChildren(...facts)
-    this.time.know([], status.step)
+    this.time.reach(status.step)
     this.showNotes(status)
     if (status.status === "queued") {
       this.waiting.textContent = "Queued: it starts when a worker is free."
@@ -360,10 +395,18 @@ class RunPanel {
     const key = JSON.stringify(notes)
     if (key === this.noted) return
     this.noted = key
-    this.notes.replaceChildren(
+    this.alarms.replaceChildren(
       ...notes.map(([level, head, words]) =>
         make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words)))
   }
+}
+
+/** Where the curves of some members of a chart can be had as a table. */
+export function tableAddress(live, members) {
+  const address = live.address("/live/curves.csv")
+  for (const run of new Set(members.map((member) => member.run))) address.searchParams.append("run", run)
+  for (const path of new Set(members.map((member) => member.path))) address.searchParams.append("path", path)
+  return address.href
 }
 
 /** What never changes: it stays when looking back at a moment before it was said again. */

@@ -4,6 +4,7 @@ import { coloursOf } from "./colours.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
 import { paintField } from "./field.js"
 import { drawGrid } from "./images.js"
+import { Notices } from "./notices.js"
 import { count, duration, figure, timeLeft } from "./numbers.js"
 import { Live } from "./socket.js"
 import { nameOf, statusWord } from "./status.js"
@@ -32,18 +33,18 @@ class RunList {
     const { root, unwatch } = rootOf(slot, () => this.repaint())
     Object.assign(this, { root, unwatch })
     this.build()
-    this.socket = new Live(this.settings.token, {
+    this.live = new Live(this.settings.token, {
       message: (message) => this.hear(message),
-      frame: (frame) => this.picture(frame),
-      connection: ({ open }) => (this.stale.hidden = open),
+      connection: (state) => this.notices.connection(state),
     })
-    this.socket.list()
+    this.live.follow("runs")
     this.pressed = (event) => this.press(event)
     document.addEventListener("keydown", this.pressed)
   }
 
   close() {
-    this.socket.close()
+    this.live.close()
+    this.notices.close()
     this.unwatch()
     document.removeEventListener("keydown", this.pressed)
   }
@@ -67,9 +68,7 @@ class RunList {
       return box
     })
     this.summary = make("span.bl-muted.bl-right")
-    this.stale = make("div.bl-note", {
-      hidden: true, textContent: "Live updates stopped. The page shows what it had; trying again.",
-    })
+    this.notices = new Notices()
     this.bar = make("div.bl-actions", { hidden: true })
     this.body = make("div.bl-runs", { role: "list" })
     this.empty = make("div.bl-empty", { hidden: true })
@@ -80,7 +79,7 @@ class RunList {
     }
     this.root.append(
       make("div.bl-row", {}, this.search, ...boxes, this.summary),
-      this.stale, this.bar, this.body, this.empty, this.more)
+      this.notices.slot, this.bar, this.body, this.empty, this.more)
   }
 
   press(event) {
@@ -97,14 +96,13 @@ class RunList {
   }
 
   hear(message) {
-    if (message.op === "runs") {
-      this.runs = message.runs
-      this.queue = message.queue
-      this.draw()
-    } else if (message.op === "seek") {
-      this.arriving = message
-      if (!message.count) this.next()
-    }
+    if (message.op !== "runs") return
+    const known = new Map(message.whole ? [] : this.runs.map((run) => [run.id, run]))
+    for (const run of message.changed) known.set(run.id, run)
+    for (const id of message.gone) known.delete(id)
+    this.runs = [...known.values()]
+    this.queue = message.queue
+    this.draw()
   }
 
   // ------------------------------------------------------------------ what is shown
@@ -257,27 +255,23 @@ class RunList {
   want(run) {
     this.wanted = this.wanted.filter((id) => id !== run.id)
     this.wanted.push(run.id)
-    if (!this.asking) this.next()
+    if (!this.asking) this.fetchPictures()
   }
 
-  next() {
-    this.asking = this.wanted.shift()
-    if (this.asking) this.socket?.seek(this.asking, 2 ** 50, THUMBNAILS)
-  }
-
-  picture(frame) {
-    if (!this.arriving) return
-    const { run, path } = frame.header
-    const best = this.pictures.get(run)
-    if (!best || THUMBNAILS.indexOf(path) <= THUMBNAILS.indexOf(best.header.path)) {
-      this.pictures.set(run, frame)
-      this.paint(run)
+  async fetchPictures() {
+    this.asking = true
+    while (this.wanted.length) {
+      const run = this.wanted.shift()
+      const frames = await this.live.seek(run, 2 ** 50, THUMBNAILS)
+      for (const path of THUMBNAILS) {
+        const frame = frames?.find(({ header }) => header.path === path)
+        if (!frame) continue
+        this.pictures.set(run, frame)
+        this.paint(run)
+        break
+      }
     }
-    this.arriving.count--
-    if (!this.arriving.count) {
-      this.arriving = null
-      this.next()
-    }
+    this.asking = false
   }
 
   paint(id) {

@@ -31,6 +31,8 @@ export class Curves {
         this.paths.set(path, Object.fromEntries(COLUMNS.map((name) => [name, []])))
       }
       const columns = this.paths.get(path)
+      columns.version = ++this.version
+      columns.said = frame.header.meta.history ? null : { seq: frame.header.seq, time: frame.header.time }
       for (const name of COLUMNS) for (const value of found[name]) columns[name].push(value)
       if (frame.header.meta.bucketed) markBucketed(columns)
       // a page may stay open for days: what it holds of a path is bounded
@@ -40,7 +42,6 @@ export class Curves {
         markBucketed(columns)
       }
     }
-    this.version++
   }
 
   /** Hold a stretch of one path at full resolution, in place of the stretch held before. */
@@ -48,8 +49,9 @@ export class Curves {
     for (const [path, columns] of Object.entries(rows(frame))) {
       columns.bucketed = frame.header.meta.bucketed
       this.details.set(path, columns)
+      const held = this.paths.get(path)
+      if (held) held.version = ++this.version
     }
-    this.version++
   }
 
   /** A path with its detail set in; `from` and `to` are the steps of the stretch in detail. */
@@ -72,9 +74,9 @@ export class Curves {
       let keep = columns.step.length
       while (keep > 0 && columns.step[keep - 1] > step) keep--
       for (const name of COLUMNS) columns[name].length = keep
+      columns.version = ++this.version
     }
     this.details.clear()
-    this.version++
     this.epoch++
   }
 

@@ -1,74 +1,206 @@
-// One WebSocket a page. It connects again by itself and then asks anew for what it watched:
-// the server sends the whole history again, which replaces what was held.
+// One connection a page: a WebSocket, or a question twice a second where none can be had. It
+// connects again by itself and goes on from where it stood: nothing twice, nothing left out.
 
-import { unpack } from "./frames.js"
+import { unpackAll } from "./frames.js"
 
 const FIRST_WAIT = 500
 const LONGEST_WAIT = 8000
+const REFUSALS = 2
+const POLL_EVERY = 500
+const TRY_SOCKET_EVERY = 60_000
 
 export class Live {
-  /** `handlers`: {message(object), frame({header, arrays}), connection({open, retryIn})}. */
+  /**
+   * `handlers`: {message(header), frame({header, arrays}), done() after every message,
+   * connection({open, polling, retryIn, reason})}.
+   */
   constructor(token, handlers) {
     this.token = token
     this.handlers = handlers
     this.runs = []
-    this.wantsRuns = false
+    /** [last log, last keyframe] by run: how far this page has got */
+    this.positions = new Map()
+    this.standing = []
+    this.asked = new Map()
+    this.number = 0
     this.wait = FIRST_WAIT
-    this.closed = false
+    this.refused = 0
     this.connect()
   }
 
-  connect() {
-    const address = new URL("/live/ws", window.location.href)
-    address.protocol = address.protocol.replace("http", "ws")
+  address(path) {
+    const address = new URL(path, window.location.href)
     address.searchParams.set("token", this.token)
-    this.socket = new WebSocket(address)
-    this.socket.binaryType = "arraybuffer"
-    this.socket.onopen = () => {
-      this.wait = FIRST_WAIT
-      this.handlers.connection?.({ open: true })
-      if (this.runs.length) this.send({ op: "watch", runs: this.runs.map((run) => ({ run })) })
-      if (this.wantsRuns) this.send({ op: "runs" })
+    return address
+  }
+
+  // ------------------------------------------------------------------ the line
+
+  connect() {
+    const address = this.address("/live/ws")
+    address.protocol = address.protocol.replace("http", "ws")
+    const socket = new WebSocket(address)
+    socket.binaryType = "arraybuffer"
+    let opened = false
+    socket.onopen = () => {
+      opened = true
+      this.refused = 0
+      clearTimeout(this.polling)
+      this.polling = null
+      this.page = null
+      this.socket = socket
+      this.begin((message) => socket.send(JSON.stringify(message)), false)
     }
-    this.socket.onmessage = ({ data }) => {
-      if (typeof data === "string") this.handlers.message?.(JSON.parse(data))
-      else this.handlers.frame?.(unpack(data))
-    }
-    this.socket.onclose = () => {
-      if (this.closed) return
-      this.handlers.connection?.({ open: false, retryIn: this.wait })
-      this.timer = setTimeout(() => this.connect(), this.wait)
-      this.wait = Math.min(this.wait * 2, LONGEST_WAIT)
+    socket.onmessage = ({ data }) => this.receive(data)
+    socket.onclose = async () => {
+      if (this.closed || (this.polling && !opened)) return
+      if (!opened && ++this.refused >= REFUSALS && (await this.answers())) this.poll()
+      else this.lost(() => this.connect())
     }
   }
 
+  /** Whether the server can be reached though a WebSocket cannot. */
+  async answers() {
+    try {
+      return (await fetch("/live/health", { cache: "no-store" })).ok
+    } catch {
+      return false
+    }
+  }
+
+  begin(send, polling) {
+    this.wait = FIRST_WAIT
+    this.post = send
+    if (this.runs.length) this.sayWatched()
+    for (const message of this.standing) send(message)
+    this.handlers.connection?.({ open: true, polling })
+  }
+
+  lost(again, reason = "") {
+    this.post = null
+    for (const resolve of this.asked.values()) resolve(null)
+    this.asked.clear()
+    this.handlers.connection?.({ open: false, retryIn: this.wait, reason })
+    this.timer = setTimeout(again, this.wait)
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT)
+  }
+
+  /** Ask twice a second, under a name of its own; now and then try a WebSocket again. */
+  poll() {
+    const digits = crypto.getRandomValues(new Uint8Array(16))
+    this.page = Array.from(digits, (digit) => digit.toString(16).padStart(2, "0")).join("")
+    this.sayings = []
+    this.polling = setTimeout(() => this.pollOnce(), 0)
+    this.tried = Date.now()
+    this.begin((message) => this.sayings.push(message), true)
+  }
+
+  async pollOnce() {
+    const { page } = this
+    const body = JSON.stringify({ page, say: this.sayings.splice(0) })
+    const began = Date.now()
+    let data = null
+    let reason = ""
+    try {
+      const answer = await fetch(this.address("/live/poll"), { method: "POST", body })
+      if (answer.ok) data = await answer.arrayBuffer()
+      else reason = await answer.text()
+    } catch {
+      reason = ""
+    }
+    if (this.closed || page !== this.page) return
+    if (data === null) {
+      // what was on its way is lost: under a new name all goes on from where this page stands
+      this.lost(() => this.poll(), reason)
+      return
+    }
+    this.receive(data)
+    this.polling = setTimeout(() => this.pollOnce(), Math.max(POLL_EVERY - (Date.now() - began), 0))
+    if (began - this.tried > TRY_SOCKET_EVERY) {
+      this.tried = began
+      this.connect()
+    }
+  }
+
+  // ------------------------------------------------------------------ what comes
+
+  receive(data) {
+    const frames = unpackAll(data)
+    const head = frames[0]?.header
+    if (this.asked.has(head?.id)) {
+      const resolve = this.asked.get(head.id)
+      this.asked.delete(head.id)
+      resolve(head.op === "error" ? null : frames.slice(1))
+      if (head.op !== "error") return
+    }
+    for (const frame of frames) {
+      const { header } = frame
+      if (header.op) {
+        if (header.op === "history") this.reached(header.run, 0, header.log, header.whole)
+        this.handlers.message?.(header)
+      } else {
+        const isLog = header.kind === "scalar" || header.kind === "text"
+        this.reached(header.run, isLog ? 0 : 1, header.seq)
+        this.handlers.frame?.(frame)
+      }
+    }
+    this.handlers.done?.()
+  }
+
+  reached(run, part, seq, anew = false) {
+    const known = anew ? [-1, -1] : this.positions.get(run) ?? [-1, -1]
+    known[part] = Math.max(known[part], seq)
+    this.positions.set(run, known)
+  }
+
+  // ------------------------------------------------------------------ what is asked
+
   send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message))
+    this.post?.(message)
+  }
+
+  /** Ask for something that is answered once: frames, or null when it cannot be had. */
+  ask(message) {
+    if (!this.post) return Promise.resolve(null)
+    const id = ++this.number
+    return new Promise((resolve) => {
+      this.asked.set(id, resolve)
+      this.send({ ...message, id })
+    })
   }
 
   /** Watch these runs and no others. */
   watch(runs) {
+    for (const run of this.positions.keys()) if (!runs.includes(run)) this.positions.delete(run)
     this.runs = runs
-    this.send({ op: "watch", runs: runs.map((run) => ({ run })) })
+    this.sayWatched()
   }
 
-  /** Have the status of all runs tick. */
-  list() {
-    this.wantsRuns = true
-    this.send({ op: "runs" })
+  sayWatched() {
+    const runs = this.runs.map((run) => ({ run, after: this.positions.get(run) ?? null }))
+    this.send({ op: "watch", runs })
   }
 
+  /** Have something tick, now and after every new connection: `runs` or `alarms`. */
+  follow(op) {
+    this.standing.push({ op })
+    this.send({ op })
+  }
+
+  /** The keyframes that stood at a step. */
   seek(run, step, paths) {
-    this.send({ op: "seek", run, step, paths })
+    return this.ask({ op: "seek", run, step, paths })
   }
 
+  /** Curves between two steps at full resolution. */
   range(run, paths, from, to) {
-    this.send({ op: "range", run, paths, from, to })
+    return this.ask({ op: "range", run, paths, from, to })
   }
 
   close() {
     this.closed = true
     clearTimeout(this.timer)
-    this.socket.close()
+    clearTimeout(this.polling)
+    this.socket?.close()
   }
 }

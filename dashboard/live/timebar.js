@@ -1,12 +1,17 @@
 // The time bar: looks back at earlier moments, all panels together, and plays them.
 
 import { coloursOf } from "./colours.js"
-import { make, segments } from "./dom.js"
+import { make } from "./dom.js"
 import { paintField } from "./field.js"
 import { imageOf } from "./images.js"
 import { count } from "./numbers.js"
 
 const MOST_PICTURES = 14
+const MOST_HELD = 60
+const MOST_STEPS = 1200
+/** moments a second at speed 1 */
+const PACE = 2
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]
 
 export class TimeBar {
   /** `onStep(step | null)`: look at a step, or at the present. */
@@ -17,18 +22,15 @@ export class TimeBar {
     this.pictures = new Map()
     this.button = make("button.bl-quiet", { type: "button", textContent: "▶" })
     this.button.setAttribute("aria-label", "Play")
-    this.button.onclick = () => (this.timer ? this.pause() : this.play())
-    this.speed = 1
-    const speeds = segments(
-      { live: "live", "×1": "1×", "×4": "4×", "×16": "16×" }, "live",
-      (chosen) => {
-        if (chosen === "live") return this.live()
-        this.speed = Number(chosen.slice(1))
-        this.play()
-      },
-      "Speed"
-    )
-    this.speeds = speeds
+    this.button.onclick = () => this.toggle()
+    this.button.title = "Replay (R)"
+    this.present = make("button.bl-chip", { type: "button", textContent: "live", title: "Back to the present (L)" })
+    this.present.onclick = () => this.live()
+    this.speeds = make("select", { "aria-label": "Speed of the replay" },
+      ...SPEEDS.map((speed) => make("option", { value: speed, textContent: `${speed}×`, selected: speed === 1 })))
+    this.speeds.onchange = () => {
+      if (this.timer) this.play()
+    }
     this.slider = make("input", { type: "range", min: 0, max: 0, value: 0 })
     this.slider.setAttribute("aria-label", "Step looked at")
     this.slider.oninput = () => {
@@ -38,7 +40,7 @@ export class TimeBar {
     this.film = make("div.bl-film")
     this.label = make("output")
     this.bar = make(
-      "div.bl-time", {}, this.button, speeds,
+      "div.bl-time", {}, this.button, this.speeds, this.present,
       make("div.bl-slide", {}, this.film, this.slider), this.label
     )
     slot.append(this.bar)
@@ -47,12 +49,27 @@ export class TimeBar {
 
   /** The steps there are pictures of, and how far the run is. */
   know(steps, now) {
+    this.steps = [...new Set(steps)].sort((a, b) => a - b)
+    this.reach(now)
+  }
+
+  /** One more moment. Of very many, every other one is enough: the server keeps fewer still. */
+  add(step) {
+    if (this.steps.length && step <= this.steps[this.steps.length - 1]) return
+    this.steps.push(step)
+    if (this.steps.length > MOST_STEPS) {
+      this.steps = this.steps.filter((_, place) => place % 2 === 0)
+    }
+    this.reach(Math.max(step, this.now ?? 0))
+  }
+
+  /** How far the run is. */
+  reach(now) {
     this.now = now
-    if (steps.length) this.steps = steps
     this.slider.max = Math.max(this.steps.length - 1, 0)
     this.slider.disabled = this.steps.length < 2
     this.button.disabled = this.slider.disabled
-    if (this.step === null) this.slider.value = this.slider.max
+    this.slider.value = this.step === null ? this.slider.max : Math.max(this.steps.findLastIndex((at) => at <= this.step), 0)
     this.write()
   }
 
@@ -67,7 +84,8 @@ export class TimeBar {
   }
 
   move(by) {
-    const from = this.step === null ? this.steps.length - 1 : this.steps.indexOf(this.step)
+    const from =
+      this.step === null ? this.steps.length - 1 : this.steps.findLastIndex((at) => at <= this.step)
     this.pause()
     this.choose(from + by)
   }
@@ -80,14 +98,23 @@ export class TimeBar {
     this.onStep(null)
   }
 
+  toggle() {
+    if (this.timer) this.pause()
+    else this.play()
+  }
+
+  /** From where one looks, or from the start; very fast, moments are passed over. */
   play() {
     clearInterval(this.timer)
-    if (this.step === null || this.steps.indexOf(this.step) >= this.steps.length - 1) this.choose(0)
+    const place = () => this.steps.findLastIndex((at) => at <= this.step)
+    if (this.step === null || place() >= this.steps.length - 1) this.choose(0)
+    const rate = PACE * Number(this.speeds.value)
+    const skip = Math.max(1, Math.round(rate / 16))
     this.timer = setInterval(() => {
-      const next = this.steps.indexOf(this.step) + 1
+      const next = place() + skip
       if (next >= this.steps.length) this.live()
       else this.choose(next)
-    }, 1000 / (2 * this.speed))
+    }, (1000 * skip) / rate)
     this.button.textContent = "❚❚"
     this.button.setAttribute("aria-label", "Pause the replay")
   }
@@ -103,26 +130,30 @@ export class TimeBar {
     const shown = this.step ?? this.now ?? 0
     this.label.textContent = `step ${count(shown)}${this.step === null ? " · now" : ""}`
     this.slider.setAttribute("aria-valuetext", `step ${shown}`)
-    const button = this.speeds.querySelector("button")
-    button.setAttribute("aria-pressed", String(this.step === null))
-    if (this.step === null) {
-      for (const other of [...this.speeds.children].slice(1)) other.setAttribute("aria-pressed", "false")
-    }
+    this.present.setAttribute("aria-pressed", String(this.step === null))
   }
 
   /** Keep a small picture of a moment; the strip shows some of them, evenly. */
   remember(frame) {
     const step = frame.header.last[0]
     if (this.pictures.has(step)) return
+    this.pictures.set(step, { frame, picture: pictureOf(frame, coloursOf(this.film)) })
+    if (this.pictures.size > MOST_HELD) {
+      const steps = [...this.pictures.keys()].sort((a, b) => a - b)
+      steps.forEach((at, place) => place % 2 && place < steps.length - 1 && this.pictures.delete(at))
+    }
+    this.redraw ??= setTimeout(() => this.strip(), 400)
+  }
+
+  /** The theme changed. */
+  recolour() {
     const colours = coloursOf(this.film)
-    const picture =
-      frame.header.kind === "field" ? paintField(frame, colours) : imageOf(frame, 0)
-    this.pictures.set(step, picture)
-    clearTimeout(this.redraw)
-    this.redraw = setTimeout(() => this.strip(), 200)
+    for (const held of this.pictures.values()) held.picture = pictureOf(held.frame, colours)
+    this.strip()
   }
 
   strip() {
+    this.redraw = null
     const steps = [...this.pictures.keys()].sort((a, b) => a - b)
     const room = Math.max(Math.floor(this.film.clientWidth / 56), 2)
     const most = Math.min(MOST_PICTURES, room)
@@ -132,7 +163,7 @@ export class TimeBar {
     }
     this.film.replaceChildren(
       ...[...chosen].map((step) => {
-        const source = this.pictures.get(step)
+        const source = this.pictures.get(step).picture
         const picture = make("canvas", { width: source.width, height: source.height })
         picture.getContext("2d").drawImage(source, 0, 0)
         picture.title = `step ${count(step)}`
@@ -152,4 +183,8 @@ export class TimeBar {
     this.pause()
     clearTimeout(this.redraw)
   }
+}
+
+function pictureOf(frame, colours) {
+  return frame.header.kind === "field" ? paintField(frame, colours) : imageOf(frame, 0)
 }

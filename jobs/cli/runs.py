@@ -74,12 +74,7 @@ def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
 
     Final metrics stand in for the curves where there are some.
     """
-    last: dict[str, float | None] = {
-        path: float(series.value[-1])
-        for path, series in directory.scalars().items()
-        if len(series.value)
-    }
-    last.update(directory.metrics())
+    last: dict[str, float | None] = {**directory.latest(), **directory.metrics()}
     charts: dict[str, dict[str, float | None]] = {}
     for path, value in last.items():
         head, _, tail = path.rpartition("/")

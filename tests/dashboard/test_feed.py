@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from backend.events import Cost, Field, unpack
+from backend.events import Cost, Field, split, unpack
 from backend.spec import RunSpec
-from dashboard.feed import MOST_POINTS, Feed, Message, bucketed_rows
-from jobs import artifacts, store
+from dashboard.feed import MOST_POINTS, Feed, Message, Position
+from dashboard.history import History, bucketed_rows
+from jobs import artifacts, series, store
 from jobs.emitter import Emitter
 from jobs.run_directory import RunDirectory
 from tests.conftest import RedisServer
@@ -22,7 +23,7 @@ PATH = "loss/total"
 
 
 class Viewer:
-    """Holds what a page would: history replaces, blocks append, a resume cuts."""
+    """Holds what a page would: a whole history replaces, blocks append, a resume cuts."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
@@ -31,16 +32,24 @@ class Viewer:
         self.keyframes: list[int] = []
         self.said: list[dict] = []
         self.bucketed = False
+        self.position: Position | None = None
+        self.version = -1
 
-    def __call__(self, message: Message) -> None:
-        if isinstance(message, dict):
-            self.said.append(message)
-            if message["op"] == "history":
+    def take(self, message: Message) -> None:
+        if message.version <= self.version:
+            return
+        self.version, self.position = message.version, message.position
+        for offset, size in split(message.data):
+            self.take_frame(message.data[offset : offset + size])
+
+    def take_frame(self, data: bytes) -> None:
+        frame = unpack(data)
+        header = frame.header
+        if "op" in header:
+            self.said.append(header)
+            if header["op"] == "history" and header["whole"]:
                 self.steps, self.values, self.seqs = [], [], []
             return
-        assert isinstance(message, bytes)
-        frame = unpack(message)
-        header = frame.header
         if header["kind"] == "field":
             self.keyframes.append(header["seq"])
         if header["path"] == "run/resumed":
@@ -114,14 +123,45 @@ class Writer:
             thread.join()
 
 
+class Feeding:
+    """A feed with viewers, as the hub keeps them: those that hear it also sync with it."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.viewers: list[Viewer] = []
+        self.lock = threading.Lock()
+        self.feed = Feed(directory, self.tell)
+
+    def tell(self, message: Message) -> None:
+        with self.lock:
+            for viewer in self.viewers:
+                viewer.take(message)
+
+    def listen(self, viewer: Viewer) -> None:
+        """From where the viewer stands: all, or what came since."""
+        message = self.feed.sync(viewer.position)
+        with self.lock:
+            viewer.version = -1  # of another feed, if any
+            viewer.take(message)
+        # what was told between the two is caught up by asking again
+        with self.lock:
+            self.viewers.append(viewer)
+        message = self.feed.sync(viewer.position)
+        with self.lock:
+            viewer.take(message)
+
+    def leave(self, viewer: Viewer) -> None:
+        with self.lock:
+            self.viewers.remove(viewer)
+
+
 @contextmanager
-def feeding(directory: RunDirectory) -> Iterator[Feed]:
-    feed = Feed(directory)
-    feed.start()
+def feeding(directory: RunDirectory) -> Iterator[Feeding]:
+    feeding = Feeding(directory)
+    feeding.feed.start()
     try:
-        yield feed
+        yield feeding
     finally:
-        feed.close()
+        feeding.feed.close()
 
 
 def until(condition: Callable[[], bool], timeout: float = 15.0) -> None:
@@ -198,7 +238,7 @@ def test_a_finished_run_comes_from_its_record() -> None:
         assert len(viewer.keyframes) == 1
         ops = [message["op"] for message in viewer.said]
         assert ops[:3] == ["status", "history", "keyframes"]
-        assert viewer.said[2]["index"][0][1:] == ["landscape/model", "field", 500]
+        assert viewer.said[2]["steps"] == {"landscape/model": [500]}
 
 
 def test_what_was_said_beyond_a_resume_is_replaced(redis_url: str) -> None:
@@ -239,10 +279,129 @@ def test_a_long_history_is_bucketed_and_a_range_is_whole() -> None:
     with feeding(writer.directory) as feed:
         feed.listen(viewer)
         assert viewer.bucketed and len(viewer.steps) <= MOST_POINTS
-        (data,) = feed.range([PATH], 5000, 5999)
+        (data,) = feed.feed.range([PATH], 5000, 5999)
         frame = unpack(data)
         assert frame.arrays["step"].tolist() == list(range(5000, 6000))
         assert frame.header["meta"] == {"range": True, "paths": [PATH], "bucketed": False}
+
+
+def test_who_was_away_gets_what_came_meanwhile_and_nothing_twice(redis_url: str) -> None:
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        with writer.saying():
+            for _ in range(3):
+                time.sleep(0.2)
+                feed.leave(viewer)
+                time.sleep(0.2)
+                held = len(viewer.steps)
+                feed.listen(viewer)
+                assert len(viewer.steps) > held
+        until(lambda: len(viewer.steps) == writer.step)
+    assert_whole(viewer, writer.step)
+    whole = [said["whole"] for said in viewer.said if said["op"] == "history"]
+    assert whole[0] and not any(whole[1:]), "the history came once, then only what was missed"
+
+
+def test_a_hub_started_anew_goes_on_where_the_viewer_stood(redis_url: str) -> None:
+    """A feed of another process knows the position; compacted meanwhile or not."""
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        writer.say(100)
+        writer.picture()
+        until(lambda: len(viewer.steps) == 100 and bool(viewer.keyframes))
+    writer.say(50)
+    writer.emitter.flush()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        assert_whole(viewer, 150)
+        writer.say(20)
+        until(lambda: len(viewer.steps) == 170)
+    writer.say(30)
+    writer.end()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        assert_whole(viewer, 200)
+    assert len(viewer.keyframes) == 1, "a picture that was held came again"
+    whole = [said["whole"] for said in viewer.said if said["op"] == "history"]
+    assert whole[0] and not any(whole[1:])
+
+
+def test_who_was_away_during_a_resume_holds_what_counts(redis_url: str) -> None:
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        writer.say(100)
+        until(lambda: len(viewer.steps) == 100)
+    writer.emitter.close()
+    writer.directory.compact()  # as a worker does before it goes on
+    writer.open()
+    writer.emitter.text("run/resumed", "goes on", Cost(59, 59, 59.0, None))
+    writer.step = 60
+    writer.say(70)
+    writer.emitter.flush()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        assert_whole(viewer, 130)
+        late = Viewer()
+        feed.listen(late)
+        assert_whole(late, 130)
+        (data,) = feed.feed.range([PATH], 50, 69)
+        assert unpack(data).arrays["value"].tolist() == [float(step) for step in range(50, 70)]
+
+
+def test_a_position_from_another_life_of_a_run_is_given_everything() -> None:
+    writer = Writer(publish=False)
+    writer.say(20)
+    writer.end()
+    viewer = Viewer()
+    viewer.position = Position(10_000, 10_000)
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+    assert_whole(viewer, 20)
+
+
+def test_the_end_of_a_run_sends_nothing_again(redis_url: str) -> None:
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        writer.say(300)
+        until(lambda: len(viewer.steps) == 300)
+        writer.say(5)
+        writer.end()
+        until(lambda: any(said.get("status") == "finished" for said in viewer.said))
+        assert_whole(viewer, 305)
+    whole = [said["whole"] for said in viewer.said if said["op"] == "history"]
+    assert whole.count(True) == 1
+
+
+def test_a_record_is_read_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stretch of a finished run costs the row groups it lies in, whatever the run's length."""
+    writer = Writer(publish=False)
+    for _ in range(20):
+        writer.say(10_000)
+    writer.end()
+    read: list[int] = []
+    original = series.Record._read
+    monkeypatch.setattr(
+        series.Record, "_read", lambda self, place: read.append(place) or original(self, place)
+    )
+    history = History(writer.directory)
+    assert read == []
+    stretch = history.stretch(PATH, 100_000, 100_499)
+    assert stretch.value.tolist() == [float(step) for step in range(100_000, 100_500)]
+    assert len(read) == 1 and history.record is not None
+    groups = -(-200_000 // series._ROWS_PER_GROUP)
+    found, is_bucketed = history.overview(PATH, MOST_POINTS)
+    assert found is not None and is_bucketed and len(read) == 1 + groups
+    assert found.step[0] == 0 and found.step[-1] == 199_999 and len(found.step) <= 2 * MOST_POINTS
+    history.overview(PATH, MOST_POINTS)
+    assert len(read) == 1 + groups, "the next viewer's overview is there already"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from backend.events import unpack
+from backend.events import Frame, split, unpack
 from dashboard import access, hub
+from dashboard.feed import say
 from dashboard.hub import Client, Hub
 from dashboard.routes import routes
-from tests.dashboard.test_feed import Writer
+from tests.dashboard.test_feed import Viewer, Writer, assert_whole
 
 HOST = "http://127.0.0.1:8501"
 
@@ -39,14 +41,17 @@ def address(token: str | None = None) -> str:
     return f"ws://127.0.0.1:8501/live/ws?token={access.issue() if token is None else token}"
 
 
-def said(socket: Any, op: str) -> dict[str, Any]:
-    """The next message of an op; frames before it are passed over."""
+def frames_of(data: bytes) -> list[Frame]:
+    return [unpack(data[offset : offset + size]) for offset, size in split(data)]
+
+
+def said(socket: Any, op: str) -> list[Frame]:
+    """The next message with a frame of an op, from that frame on; others are passed over."""
     while True:
-        message = socket.receive()
-        if message.get("text") is not None:
-            found = json.loads(message["text"])
-            if found["op"] == op:
-                return dict(found)
+        frames = frames_of(socket.receive_bytes())
+        for place, frame in enumerate(frames):
+            if frame.header.get("op") == op:
+                return frames[place:]
 
 
 def finished() -> Writer:
@@ -61,18 +66,30 @@ def test_a_watched_run_comes_in_the_promised_order(client: TestClient) -> None:
     writer = finished()
     with client.websocket_connect(address()) as socket:
         socket.send_json({"op": "watch", "runs": [{"run": writer.directory.id}]})
-        status = socket.receive_json()
-        assert (status["op"], status["run"]) == ("status", writer.directory.id)
-        assert status["status"] == "finished"
-        history = socket.receive_json()
-        assert history == {
-            "op": "history", "run": writer.directory.id, "bucketed": False, "count": 1,
+        status, history, curve, keyframes, picture = frames_of(socket.receive_bytes())
+        assert (status.header["op"], status.header["run"]) == ("status", writer.directory.id)
+        assert status.header["status"] == "finished"
+        assert history.header == {
+            "op": "history", "run": writer.directory.id, "whole": True, "bucketed": False,
+            "count": 1, "log": curve.header["seq"],
         }  # fmt: skip
-        frame = unpack(socket.receive_bytes())
-        assert frame.header["run"] == writer.directory.id
-        assert len(frame.arrays["value"]) == 300
-        assert socket.receive_json()["op"] == "keyframes"
-        assert unpack(socket.receive_bytes()).header["path"] == "landscape/model"
+        assert curve.header["run"] == writer.directory.id
+        assert len(curve.arrays["value"]) == 300
+        assert keyframes.header["steps"] == {"landscape/model": [300]}
+        assert picture.header["path"] == "landscape/model"
+
+
+def test_a_page_that_comes_back_is_given_what_it_missed(client: TestClient) -> None:
+    writer = finished()
+    run = writer.directory.id
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "watch", "runs": [{"run": run, "after": [0, -1]}]})
+        history = frames_of(socket.receive_bytes())[1]
+        assert not history.header["whole"] and history.header["count"] == 0
+        # on one connection the server knows best what it has sent
+        socket.send_json({"op": "watch", "runs": [{"run": run}]})
+        socket.send_json({"op": "runs"})
+        assert frames_of(socket.receive_bytes())[0].header["op"] == "runs"
 
 
 def test_seek_gives_the_pictures_that_stood_at_a_step(client: TestClient) -> None:
@@ -83,12 +100,13 @@ def test_seek_gives_the_pictures_that_stood_at_a_step(client: TestClient) -> Non
     writer.end()
     run = writer.directory.id
     with client.websocket_connect(address()) as socket:
-        for asked, stood in ((250, 200), (200, 200), (10_000, 300), (1, 100)):
-            socket.send_json({"op": "seek", "run": run, "step": asked})
-            assert said(socket, "seek")["count"] == 1
-            assert unpack(socket.receive_bytes()).header["last"][0] == stood
+        for number, (asked, stood) in enumerate(((250, 200), (200, 200), (10_000, 300), (1, 100))):
+            socket.send_json({"op": "seek", "id": number, "run": run, "step": asked})
+            answer, picture = said(socket, "seek")
+            assert (answer.header["count"], answer.header["id"]) == (1, number)
+            assert picture.header["last"][0] == stood
         socket.send_json({"op": "seek", "run": run, "step": 100, "paths": ["samples/data"]})
-        assert said(socket, "seek")["count"] == 0
+        assert said(socket, "seek")[0].header["count"] == 0
 
 
 def test_range_is_answered_at_full_resolution(client: TestClient) -> None:
@@ -98,17 +116,105 @@ def test_range_is_answered_at_full_resolution(client: TestClient) -> None:
             {"op": "range", "run": writer.directory.id, "paths": ["loss/total"], "from": 10,
              "to": 19}
         )  # fmt: skip
-        assert said(socket, "range")["count"] == 1
-        frame = unpack(socket.receive_bytes())
-        assert frame.arrays["step"].tolist() == list(range(10, 20))
+        answer, curve = said(socket, "range")
+        assert answer.header["count"] == 1
+        assert curve.arrays["step"].tolist() == list(range(10, 20))
 
 
-def test_the_list_of_runs_ticks(client: TestClient) -> None:
+def test_the_list_of_runs_ticks_with_what_changed(client: TestClient) -> None:
+    first = finished().directory.id
     with client.websocket_connect(address()) as socket:
         socket.send_json({"op": "runs"})
-        assert said(socket, "runs")["runs"] == []
+        assert [run["id"] for run in said(socket, "runs")[0].header["changed"]] == [first]
         writer = finished()
-        assert [run["id"] for run in said(socket, "runs")["runs"]] == [writer.directory.id]
+        while not (changed := said(socket, "runs")[0].header["changed"]):
+            pass
+        assert [run["id"] for run in changed] == [writer.directory.id]
+        writer.directory.delete()
+        while not (gone := said(socket, "runs")[0].header["gone"]):
+            pass
+        assert gone == [writer.directory.id]
+
+
+def test_alarms_of_running_runs_reach_every_page(client: TestClient) -> None:
+    writer = Writer(publish=False)
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "alarms"})
+        assert said(socket, "alarms")[0].header["runs"] == []
+        alarm = {"path": "energy/gap", "message": "The gap runs away.", "step": 7}
+        writer.directory.write_status(alarms=[alarm])
+        (found,) = said(socket, "alarms")[0].header["runs"]
+        assert (found["id"], found["alarms"]) == (writer.directory.id, ["The gap runs away."])
+        writer.end()
+        assert said(socket, "alarms")[0].header["runs"] == []
+
+
+# ---------------------------------------------------------------------- without a WebSocket
+
+
+def poll(client: TestClient, page: str, *texts: dict[str, Any]) -> list[Frame]:
+    answer = client.post(
+        f"/live/poll?token={access.issue()}", json={"page": page, "say": list(texts)}
+    )
+    assert answer.status_code == 200, answer.text
+    return frames_of(answer.content)
+
+
+def test_a_page_that_asks_over_http_gets_the_same_frames(client: TestClient) -> None:
+    writer = Writer(publish=False)
+    writer.say(30)
+    writer.emitter.flush()
+    page, run = "0" * 32, writer.directory.id
+    frames = poll(client, page, {"op": "watch", "runs": [{"run": run}]})
+    assert [frame.header.get("op") for frame in frames] == ["status", "history", None, "keyframes"]
+    steps = frames[2].arrays["step"].tolist()
+    writer.say(30)
+    writer.say(30)
+    deadline = time.monotonic() + 10
+    while len(steps) < 90 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        for frame in poll(client, page):
+            if frame.header.get("kind") == "scalar":
+                first, last = (int(frame.header[end][0]) for end in ("first", "last"))
+                steps += range(first, last + 1)
+    assert steps == list(range(90))
+    assert poll(client, page, {"op": "range", "run": run, "paths": [], "from": 0, "to": 1})
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"page": "x", "say": []}', '{"page": "' + "0" * 32 + '", "say": 7}']
+)
+def test_a_poll_that_makes_no_sense_is_refused(client: TestClient, body: str) -> None:
+    answer = client.post(f"/live/poll?token={access.issue()}", content=body)
+    assert answer.status_code == 400 and answer.text
+
+
+def test_a_poll_needs_a_good_token(client: TestClient) -> None:
+    answer = client.post("/live/poll?token=forged", json={"page": "0" * 32, "say": []})
+    assert answer.status_code == 403
+
+
+def test_a_polling_page_that_went_silent_is_let_go(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0.0)
+    central = client.app.state.hub  # type: ignore[attr-defined]
+    poll(client, "1" * 32, {"op": "watch", "runs": [{"run": finished().directory.id}]})
+    deadline = time.monotonic() + 10
+    while central._clients and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not central._clients and not central._polled
+
+
+def test_only_so_many_pages_are_let_in(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MOST_CLIENTS", 1)
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "runs"})
+        said(socket, "runs")
+        answer = client.post(
+            f"/live/poll?token={access.issue()}", json={"page": "2" * 32, "say": []}
+        )
+        assert answer.status_code == 503 and "open already" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -131,9 +237,9 @@ def test_what_makes_no_sense_is_answered_and_the_page_lives_on(
 ) -> None:
     with client.websocket_connect(address()) as socket:
         socket.send_text(message)
-        assert said(socket, "error")["message"]
+        assert said(socket, "error")[0].header["message"]
         socket.send_json({"op": "runs"})
-        assert said(socket, "runs")["runs"] == []
+        assert said(socket, "runs")[0].header["changed"] == []
 
 
 def test_a_run_nobody_watches_is_let_go(
@@ -156,41 +262,61 @@ def test_a_run_nobody_watches_is_let_go(
         assert central.num_feeds == 0
 
 
-def test_a_slow_page_loses_its_queue_and_is_sent_everything_anew(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_slow_page_is_given_what_it_missed_and_slows_nobody(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MOST_WAITING_BYTES", 1000)
-    sent: list[str | bytes] = []
-    resynced: list[int] = []
+    """One page does not take anything for a while; its queue overflows; the other never waits."""
+    monkeypatch.setattr(hub, "MOST_WAITING_BYTES", 3000)
+    writer = Writer()
+    central = Hub()
 
-    class Socket:
-        async def send_text(self, text: str) -> None:
-            sent.append(text)
-
-        async def send_bytes(self, data: bytes) -> None:
-            sent.append(data)
+    async def take(client: Client, viewer: Viewer, until_step: int) -> None:
+        while len(viewer.steps) < until_step:
+            await asyncio.wait_for(client.wait(), 10)
+            data = await client.take(central)
+            for offset, size in split(data):
+                viewer.take_frame(data[offset : offset + size])
 
     async def go() -> None:
-        page = Client(Socket())  # type: ignore[arg-type]
-
-        async def resync() -> None:
-            resynced.append(len(sent))
-            page.offer({"op": "history"})
-
-        for _ in range(300):
-            page.offer(b"x" * 10)
-        assert page.behind
-        task = asyncio.create_task(page.send_all(resync))
-        await asyncio.sleep(0.05)
-        task.cancel()
+        async with central.running():
+            pages = [(central._arrive(), Viewer()) for _ in range(2)]
+            (slow, late), (quick, early) = pages
+            watch = json.dumps({"op": "watch", "runs": [{"run": writer.directory.id}]})
+            for client, viewer in pages:
+                await central.hear(client, watch)
+                writer.say(5)
+                await take(client, viewer, writer.step)
+            for _ in range(100):
+                writer.say(5)
+                writer.emitter.flush()
+                await take(quick, early, writer.step)
+            assert slow._bytes <= 3000 and slow.to_sync, "what waits for a slow page is bounded"
+            await take(slow, late, writer.step)
+            assert_whole(early, writer.step)
+            assert_whole(late, writer.step)
+            whole = [m["whole"] for m in late.said if m["op"] == "history"]
+            assert whole[0] and len(whole) > 1 and not any(whole[1:])
 
     asyncio.run(go())
-    assert resynced == [0], "nothing of the lost queue may be sent before the history"
-    assert sent == ['{"op":"history"}']
 
 
 def test_numbers_that_json_does_not_know_become_null() -> None:
-    assert hub._text({"a": float("nan"), "b": [float("inf"), 1.5]}) == '{"a":null,"b":[null,1.5]}'
+    said = unpack(say(op="x", a=float("nan"), b=[float("inf"), 1.5])).header
+    assert said == {"op": "x", "a": None, "b": [None, 1.5]}
+
+
+# ---------------------------------------------------------------------- curves as text
+
+
+def test_curves_are_a_table_at_full_resolution(client: TestClient) -> None:
+    run = finished().directory.id
+    query = f"run={run}&path=loss/total&path=none&token={access.issue()}"
+    lines = client.get(f"/live/curves.csv?{query}").text.splitlines()
+    assert lines[0] == "run,path,step,gradients,seconds,joules,value"
+    assert lines[8] == f"{run},loss/total,7,7,7,,7"
+    assert len(lines) == 301
+    assert client.get(f"/live/curves.csv?{query}x").status_code == 403
+    assert client.get(f"/live/curves.csv?run=x&token={access.issue()}").status_code == 404
 
 
 # ---------------------------------------------------------------------- who may

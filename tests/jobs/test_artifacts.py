@@ -194,7 +194,7 @@ def test_parquet_holds_the_named_columns_sorted_by_path_then_step() -> None:
     run.append(block(0, ["b", "a"], np.ones((3, 2)), Cost(1), Cost(3)), False)
     run.compact()
     table = pq.read_table(run.path / "scalars.parquet")
-    assert table.column_names == ["path", "step", "gradients", "seconds", "joules", "value"]
+    assert table.column_names == ["path", "step", "gradients", "seconds", "joules", "value", "seq"]
     assert table["path"].to_pylist() == ["a"] * 3 + ["b"] * 3
     assert table["step"].to_pylist() == [1, 2, 3] * 2
 

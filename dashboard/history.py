@@ -1,0 +1,214 @@
+"""History: every scalar and sentence of one run, as columns that are read once and then only grow.
+
+What was compacted stays in its Parquet file and is read by row group when it is asked for; what
+the log says beyond it is held in memory, costs once for all paths that are said together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.events import Frame, pack, unpack
+from jobs import series
+from jobs.run_directory import RunDirectory
+from jobs.series import RESUMED, Rows, Series, joined, rows_of, taken
+
+_FIRST_ROWS = 256
+
+
+class Columns:
+    """Rows of some paths that are said together."""
+
+    def __init__(self, num_paths: int) -> None:
+        self.num = 0
+        self._rows = Rows(
+            np.empty((_FIRST_ROWS, 4)), np.empty(_FIRST_ROWS, np.int64),
+            np.empty((_FIRST_ROWS, num_paths), np.float32),
+        )  # fmt: skip
+
+    def append(self, new: Rows) -> None:
+        """Lay rows at the end; the room doubles when it is used up."""
+        end = self.num + len(new.seq)
+        if end > len(self._rows.seq):
+            room = max(end, 2 * len(self._rows.seq))
+            self._rows = Rows(*(_with_room(column, self.num, room) for column in self._rows))
+        for column, more in zip(self._rows, new, strict=True):
+            column[self.num : end] = more
+        self.num = end
+
+    def cut_after(self, step: int) -> None:
+        """Drop what lies after a step."""
+        keep = self._rows.costs[: self.num, 0] <= step
+        if not keep.all():
+            kept = Rows(*(column[: self.num][keep] for column in self._rows))
+            self.num = 0
+            self.append(kept)
+
+    def series(self, column: int) -> Series:
+        """One path."""
+        return Rows(*(part[: self.num] for part in self._rows)).series(column)
+
+    def count_after(self, seq: int) -> int:
+        """How many rows came with a later sequence number."""
+        return int((self._rows.seq[: self.num] > seq).sum())
+
+
+def _with_room(column: npt.NDArray[Any], num: int, room: int) -> npt.NDArray[Any]:
+    larger = np.empty((room, *column.shape[1:]), column.dtype)
+    larger[:num] = column[:num]
+    return larger
+
+
+class History:
+    """What one run said so far. Not safe to use from two threads at once."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.record = directory.record()
+        self.last_seq = self.record.last_seq if self.record else -1
+        self._cut = np.inf
+        """rows of the record after this step no longer count"""
+        self._said: dict[tuple[str, ...], Columns] = {}
+        self._overviews: dict[str, Series] = {}
+        headers = series.read_texts(directory.path / "text.jsonl")
+        self._text_seq = max((header["seq"] for header in headers), default=-1)
+        self.texts = [(header["seq"], pack(header, {})) for header in headers]
+        frames, self.position = directory.tail_log(0)
+        self.take(frames)
+
+    def take(self, frames: Iterable[bytes]) -> list[bytes]:
+        """Add what is new among frames of the log; returns it."""
+        new = []
+        waiting: dict[tuple[str, ...], list[Frame]] = {}
+        for data in frames:
+            frame = unpack(data)
+            header = frame.header
+            if header["seq"] <= self.last_seq:
+                continue
+            self.last_seq = header["seq"]
+            new.append(data)
+            if header["kind"] == "scalar":
+                waiting.setdefault(tuple(header["meta"]["paths"]), []).append(frame)
+            elif header["kind"] == "text":
+                if header["seq"] > self._text_seq:
+                    self.texts.append((header["seq"], data))
+                if header["path"] == RESUMED:
+                    self._add(waiting)
+                    self._cut_after(int(header["last"][0]))
+        self._add(waiting)
+        return new
+
+    def _add(self, waiting: dict[tuple[str, ...], list[Frame]]) -> None:
+        for paths, blocks in waiting.items():
+            if paths not in self._said:
+                self._said[paths] = Columns(len(paths))
+            self._said[paths].append(rows_of(blocks))
+        waiting.clear()
+
+    def _cut_after(self, step: int) -> None:
+        self._cut = min(self._cut, step)
+        self._overviews.clear()
+        for columns in self._said.values():
+            columns.cut_after(step)
+
+    # ------------------------------------------------------------------ what is asked of it
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that was said, in the order in which they came."""
+        old = self.record.paths if self.record else []
+        return list(dict.fromkeys([*old, *(path for paths in self._said for path in paths)]))
+
+    def num_rows(self) -> int:
+        """Rows of all paths; those of the record that no longer count included."""
+        old = sum(map(self.record.count, self.record.paths)) if self.record else 0
+        return old + sum(len(paths) * columns.num for paths, columns in self._said.items())
+
+    def _said_of(self, path: str) -> list[Series]:
+        return [
+            columns.series(paths.index(path))
+            for paths, columns in self._said.items()
+            if path in paths and columns.num
+        ]
+
+    def overview(self, path: str, limit: int) -> tuple[Series | None, bool]:
+        """A path, min/max-bucketed to about `limit` points when it is longer, and whether it is."""
+        total = self.record.count(path) if self.record else 0
+        if total and path not in self._overviews:
+            self._overviews[path] = self._read_overview(path, total, limit)
+        pieces = [self._overviews[path]] if total else []
+        pieces = [piece for piece in [*pieces, *self._said_of(path)] if len(piece.step)]
+        if not pieces:
+            return None, False
+        whole = joined(pieces)
+        rows = bucketed_rows(whole.value, limit)
+        return whole if rows is None else taken(whole, rows), rows is not None or total > limit
+
+    def _read_overview(self, path: str, total: int, limit: int) -> Series:
+        """One row group after the other, so that the file is never in memory as a whole."""
+        assert self.record is not None
+        kept = []
+        for piece in self.record.pieces(path, last=self._cut):
+            share = max(2, round(limit * len(piece.step) / total))
+            rows = bucketed_rows(piece.value, share) if total > limit else None
+            kept.append(piece if rows is None else taken(piece, rows))
+        return joined(kept) if kept else _NOTHING
+
+    def stretch(self, path: str, first: float, last: float) -> Series:
+        """Every row of a path between two steps."""
+        old = self.record.pieces(path, first, min(last, self._cut)) if self.record else []
+        pieces = list(old)
+        for said in self._said_of(path):
+            low, high = np.searchsorted(said.step, [first, last + 1])
+            pieces.append(taken(said, slice(low, high)))
+        pieces = [piece for piece in pieces if len(piece.step)]
+        return joined(pieces) if pieces else _NOTHING
+
+    def since(self, seq: int) -> dict[str, Series]:
+        """What later frames than one said of each path, what no longer counts left out."""
+        found: dict[str, list[Series]] = {}
+        if self.record and self.record.last_seq > seq:
+            for path in self.record.paths:
+                for piece in self.record.pieces(path, last=self._cut):
+                    found.setdefault(path, []).append(taken(piece, piece.seq > seq))
+        for paths, columns in self._said.items():
+            if columns.count_after(seq):
+                for column, path in enumerate(paths):
+                    said = columns.series(column)
+                    found.setdefault(path, []).append(taken(said, said.seq > seq))
+        whole = {path: joined(pieces) for path, pieces in found.items()}
+        return {path: rows for path, rows in whole.items() if len(rows.step)}
+
+
+_NOTHING = Series(
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0),
+    np.empty(0, np.float32), np.empty(0, np.int64),
+)  # fmt: skip
+
+
+def bucketed_rows(value: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.int64] | None:
+    """The rows of the least and greatest value of each of `limit` / 2 buckets, with both ends.
+
+    None when all fit. A spike of one point survives; so does every infinite value.
+
+    >>> import numpy as np
+    >>> spike = np.zeros(1000, np.float32); spike[777] = 5
+    >>> bool(777 in bucketed_rows(spike, 10))
+    True
+    """
+    num = len(value)
+    if num <= limit:
+        return None
+    size = -(-num // max(limit // 2 - 1, 1))
+    buckets = -(-num // size)
+    start = np.arange(buckets) * size
+    rows = [np.array([0, num - 1])]
+    for worst, pick in ((np.inf, np.argmin), (-np.inf, np.argmax)):
+        padded = np.full(buckets * size, worst, np.float32)
+        padded[:num] = np.where(np.isnan(value), worst, value)
+        # a bucket of gaps alone may choose the padding: its last row stands for it then
+        rows.append(np.minimum(start + pick(padded.reshape(buckets, size), axis=1), num - 1))
+    return np.unique(np.concatenate(rows))

@@ -1,0 +1,272 @@
+// Curves: which are shown, on which axis, how smooth, how far in; one cursor and one zoom for all.
+// What was chosen stands in the page's address.
+
+import { AXES, Chart } from "./charts.js"
+import { fromAddress, keepInAddress, make, segments } from "./dom.js"
+import { count, duration, figure } from "./numbers.js"
+import { COSTS, firstAt } from "./series.js"
+
+const SMOOTHING = 0.7
+const LEAST_GAP = 80
+const MOST_FROM_LINK = 24
+
+const listed = (name) => (fromAddress(name) ?? "").split(",").filter(Boolean)
+
+export class Board {
+  /**
+   * `source`: {title, headline: [paths], most: how many of them, about(path), paths() that can be
+   * charted, ready(path) once it may be, lines(path): [{key, name, colour, dash, members}] where
+   * a member is {run, path, columns}, references(path): [{word, value}],
+   * range(run, paths, from, to), exportAddress(chart)}.
+   */
+  constructor(source) {
+    this.source = source
+    this.charts = new Map()
+    this.others = []
+    this.hoverable = true
+    this.version = 0
+    this.axis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
+    const smooth = Number(fromAddress("smooth") ?? NaN)
+    this.smoothing = smooth >= 0 && smooth < 1 ? smooth : SMOOTHING
+    const zoom = listed("zoom").map(Number)
+    this.zoom = zoom.length === 2 && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? zoom : null
+    this.hidden = new Set(listed("hide"))
+    /** charts whose axis is not the one their figure has by itself */
+    this.turned = new Set(listed("log"))
+    this.heights = new Map(
+      listed("y").map((item) => item.split("~")).map(([path, low, high]) => [path, [Number(low), Number(high)]]))
+    this.build()
+  }
+
+  build() {
+    this.axes = segments(AXES, this.axis, (axis) => this.chooseAxis(axis), "x axis")
+    this.names = make("datalist", { id: "bl-metrics" })
+    this.adder = make("input.bl-adder", {
+      type: "search", placeholder: "+ metric", autocomplete: "off", "aria-label": "Add a metric",
+    })
+    this.adder.setAttribute("list", this.names.id)
+    this.adder.onchange = () => this.addChosen()
+    this.where = make("span.bl-muted")
+    this.whole = make("button.bl-quiet", {
+      type: "button", hidden: !this.zoom, textContent: "show all", title: "Also a double click in a chart",
+    })
+    this.whole.onclick = () => this.zoomTo(null)
+    this.smoother = make("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: this.smoothing })
+    this.smoother.setAttribute("aria-label", "Smoothing")
+    this.smoother.oninput = () => {
+      this.smoothing = Number(this.smoother.value)
+      keepInAddress("smooth", this.smoothing === SMOOTHING ? null : String(this.smoothing))
+      this.change()
+    }
+    this.legend = make("div.bl-legend")
+    this.grid = make("div.bl-charts")
+    this.slot = make("section.bl-panel", {},
+      make("div.bl-row", {}, make("h3", {}, this.source.title), this.adder, this.names, this.where, this.whole,
+        make("label.bl-muted.bl-right", {}, "smoothing ", this.smoother),
+        make("span.bl-muted", {}, "x axis"), this.axes),
+      this.legend, this.grid)
+  }
+
+  close() {
+    clearTimeout(this.timer)
+    cancelAnimationFrame(this.request)
+    for (const chart of this.charts.values()) chart.close()
+  }
+
+  // ------------------------------------------------------------------ when it is drawn
+
+  /** Everything looks different from now on. */
+  change() {
+    this.version++
+    this.ask()
+  }
+
+  /** Draw soon: at once when it has been quiet, else as often as leaves the page time for more. */
+  ask() {
+    if (this.timer || this.request) return
+    const wait = Math.max((this.next ?? 0) - performance.now(), 0)
+    this.timer = setTimeout(() => {
+      this.timer = null
+      this.request = requestAnimationFrame(() => {
+        this.request = null
+        const began = performance.now()
+        this.draw()
+        const now = performance.now()
+        this.next = now + Math.max(LEAST_GAP, 1.5 * (now - began))
+      })
+    }, wait)
+  }
+
+  draw() {
+    this.pickCharts()
+    const hasJoules = this.source.hasJoules()
+    this.axes.disable("joules", hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).")
+    if (this.axis === "joules" && !hasJoules) this.axis = "step"
+    for (const chart of this.charts.values()) chart.draw()
+  }
+
+  /** The step looked back at, or null. */
+  lookAt(step) {
+    if (this.at === step) return
+    this.at = step
+    this.change()
+  }
+
+  get cursor() {
+    return this.at === null || this.at === undefined ? null : this.costAt(this.at)
+  }
+
+  // ------------------------------------------------------------------ axis, zoom, what is hidden
+
+  choose(axis) {
+    this.axes.choose(axis)
+  }
+
+  search() {
+    this.adder.focus()
+  }
+
+  chooseAxis(axis) {
+    const longest = this.longest()
+    const moved = (value) => {
+      const row = Math.min(firstAt(longest[this.axis], value), longest.step.length - 1)
+      return longest[axis][row]
+    }
+    const zoom = this.zoom && longest?.step.length ? this.zoom.map(moved) : null
+    this.axis = axis
+    keepInAddress("axis", axis === "step" ? null : axis)
+    this.zoomTo(zoom && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? zoom : null)
+  }
+
+  /** One stretch of the x axis for all charts; null is all of it. */
+  zoomTo(zoom) {
+    this.zoom = zoom
+    this.whole.hidden = !zoom
+    keepInAddress("zoom", zoom && zoom.map((value) => Number(value.toPrecision(7))).join(","))
+    if (!zoom) this.stretch(null)
+    this.change()
+  }
+
+  /** The y range that was chosen for a chart; null forgets all. */
+  stretch(path, range) {
+    if (path === null) this.heights.clear()
+    else this.heights.set(path, range)
+    const short = (value) => Number(value.toPrecision(5))
+    keepInAddress("y", [...this.heights].map(([name, [low, high]]) => `${name}~${short(low)}~${short(high)}`).join(","))
+  }
+
+  toggle(set, name, key) {
+    if (!set.delete(key)) set.add(key)
+    keepInAddress(name, [...set].join(","))
+    this.change()
+  }
+
+  isLog(path) {
+    return Boolean(this.source.about(path).log) !== this.turned.has(path)
+  }
+
+  turn(path) {
+    this.heights.delete(path)
+    this.toggle(this.turned, "log", path)
+  }
+
+  /** Where a step lies on the axis shown. */
+  costAt(step) {
+    if (this.axis === "step") return step
+    const longest = this.longest()
+    const row = longest ? firstAt(longest.step, step) : 0
+    return row > 0 && row < longest.step.length ? longest[this.axis][row] : null
+  }
+
+  longest() {
+    const all = [...this.charts.keys()].flatMap((path) =>
+      this.source.lines(path).flatMap((line) => line.members.map((member) => member.columns)))
+    return all.reduce((best, columns) => (columns.step.length > (best?.step.length ?? 0) ? columns : best), null)
+  }
+
+  /** A curve that was thinned on its way here is fetched in full where the user zooms in. */
+  fetchDetail(chart) {
+    for (const { run, paths, from, to, key } of chart.lacking()) {
+      if (chart.fetched.has(key)) continue
+      chart.fetched.add(key)
+      clearTimeout(chart.fetching?.[key])
+      setTimeout(() => this.source.range(run, paths, from, to), 120)
+    }
+  }
+
+  // ------------------------------------------------------------------ one cursor
+
+  /** One cursor in all charts, and all costs of the place where it stands. */
+  point(from, x) {
+    for (const chart of this.charts.values()) if (chart !== from) chart.point(x)
+    this.where.textContent = x === null ? "" : this.costsAt(from, x)
+  }
+
+  costsAt(chart, x) {
+    const columns = chart.lines()[0]?.members[0]?.columns
+    if (!columns?.value.length) return ""
+    const row = Math.min(firstAt(columns[this.axis], x), columns.value.length - 1)
+    const joules = columns.joules[row]
+    return [
+      `step ${count(columns.step[row])}`,
+      `${count(columns.gradients[row])} gradients`,
+      duration(columns.seconds[row]),
+      ...(Number.isFinite(joules) ? [`${figure(joules)} J`] : []),
+    ].join(" · ")
+  }
+
+  // ------------------------------------------------------------------ which charts
+
+  /** The headline charts, in their order; others are one choice away. */
+  pickCharts() {
+    const known = this.source.paths()
+    if (!this.chosen && this.source.ready()) {
+      const asked = listed("charts")
+      const wanted = asked.length ? asked : this.source.headline
+      const most = asked.length ? MOST_FROM_LINK : this.source.most
+      for (const path of wanted) {
+        if (this.source.canPlace(path) && this.charts.size < most) this.addChart(path)
+      }
+      this.chosen = this.charts.size === Math.min(wanted.length, most)
+    }
+    this.others = known.filter((path) => !this.charts.has(path)).sort()
+    const key = this.others.join()
+    if (key === this.listed) return
+    this.listed = key
+    this.names.replaceChildren(
+      ...this.others.map((path) => make("option", { value: path, label: this.source.about(path).title })))
+  }
+
+  /** Add what was chosen: a path or a title, or the only one that holds the words. */
+  addChosen() {
+    const words = this.adder.value.trim().toLowerCase()
+    if (!words) return
+    const said = (path) => [path, this.source.about(path).title.toLowerCase()]
+    const exact = this.others.filter((path) => said(path).includes(words))
+    const near = this.others.filter((path) => said(path).some((text) => text.includes(words)))
+    const [path] = exact.length ? exact : near.length === 1 ? near : []
+    this.adder.setCustomValidity(path ? "" : near.length ? "Several metrics fit." : "No such metric.")
+    this.adder.reportValidity()
+    if (!path) return
+    this.adder.value = ""
+    this.addChart(path)
+    this.keepCharts()
+    this.change()
+  }
+
+  addChart(path) {
+    if (!this.charts.has(path)) this.charts.set(path, new Chart(this.grid, path, this))
+  }
+
+  remove(path) {
+    this.charts.get(path).close()
+    this.charts.delete(path)
+    this.keepCharts()
+    this.change()
+  }
+
+  keepCharts() {
+    this.chosen = true
+    keepInAddress("charts", [...this.charts.keys()].join(","))
+  }
+}
