@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import Array, Cost, encode_block, pack
+from backend.events import Array, Cost, Images, encode, encode_block, pack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, control, enqueue
 from tests.dashboard.conftest import Basin, wait_for
@@ -257,12 +257,16 @@ def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: P
 
 
 def test_images_are_three_grids_of_equal_size(basin: Basin, page: Page) -> None:
-    run = basin.launch(
-        8, preset="images", data={"name": "digits"}, config={"num_steps": 2, "buffer_size": 100}
-    )
+    run = artifacts.create_run(RunSpec(method="contrastive_divergence", data={"name": "digits"}))
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 8, 8), dtype=np.uint8)
+    energies = np.arange(64, dtype=np.float32)
+    for seq, role in enumerate(("data", "train_time", "long_run")):
+        images = Images(f"samples/{role}", pixels, role, -1.0, 1.0, energies)
+        run.append(encode(images, run=run.id, seq=seq, time=0.0, cost=Cost(8)), keyframe=True)
+    run.close()
+    run.write_status(status="finished", step=8)
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-grids canvas")
-    page.get_by_text("Final figures").wait_for()
     wait_for(lambda: page.eval_on_selector(".bl-grids canvas", INKED) > 5, "digits")
     sizes = page.eval_on_selector_all(
         ".bl-grids canvas", "all => all.map(c => [c.width, c.height])"
