@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+UPGRADE = {
+    "Connection": "Upgrade", "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
+
+
 def test_its_settings_are_in_force(basin: Basin) -> None:
     with urllib.request.urlopen(f"{basin.address}/live/health") as answer:
         settings = json.load(answer)["settings"]
@@ -29,6 +35,9 @@ def test_its_settings_are_in_force(basin: Basin) -> None:
         "runner.postScriptGC": False,
         "runner.magicEnabled": False,
         "client.toolbarMode": "minimal",
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.trustedUserHeaders": {},
     }
 
 
@@ -52,15 +61,11 @@ def test_it_listens_on_the_loopback_address_alone(basin: Basin) -> None:
 def test_the_live_routes_refuse_strangers_on_the_real_server(
     basin: Basin, headers: dict[str, str]
 ) -> None:
-    upgrade = {
-        "Connection": "Upgrade", "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }  # fmt: skip
     token = access.issue()
     host = basin.address.removeprefix("http://")
     for path, more, good in (
         (f"/live/file?run=latest&name=nothing.txt&token={token}", {}, 404),
-        (f"/live/ws?token={token}", upgrade, 101),
+        (f"/live/ws?token={token}", UPGRADE, 101),
     ):
         assert status(host, path, more) == good, "with nothing strange about it, it is let in"
         assert status(host, path, {**more, **headers}) == 403
