@@ -63,20 +63,27 @@ def verify(token: str, now: float | None = None) -> bool:
 
 
 def refusal(headers: Mapping[str, str], token: str) -> str:
-    """Why a request is refused, in one sentence; "" when it is let in.
-
-    The host must be this machine, or one that BASIN_ALLOWED_HOSTS names (separated by commas) for
-    those who publish Basin on purpose; a page elsewhere may not ask in a browser's name.
-    """
+    """Why a request is refused, in one sentence; "" when it is let in."""
     host = headers.get("host", "")
-    if _name(host) not in LOOPBACK | _allowed():
-        return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
+    if reason := host_refusal(host):
+        return reason
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return "Asked by a page of another site."
     if not verify(token):
         return "The page's token is missing, has run out or may not come in: load the page again."
     return ""
+
+
+def host_refusal(host: str) -> str:
+    """Why a host is not answered to; "" when it is this machine, or one of BASIN_ALLOWED_HOSTS.
+
+    That names hosts, separated by commas, for those who publish Basin on purpose. Any other name
+    may be one that a page elsewhere had point here, to ask in a browser's name.
+    """
+    if _name(host) in LOOPBACK | _allowed():
+        return ""
+    return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
 
 
 def _name(host: str) -> str:

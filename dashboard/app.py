@@ -31,6 +31,9 @@ def main() -> None:
     icon = HERE / "icon.png"
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
+    if reason := access.host_refusal(st.context.headers.get("Host", "")):
+        st.error(reason)
+        return
     pages = [
         st.Page(
             HERE / "views" / f"{name}.py",

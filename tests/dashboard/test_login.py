@@ -175,7 +175,7 @@ def log_in(page: Page, address: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-@pytest.mark.parametrize("path", ["", "runs", "run?id=latest", "logout"])
+@pytest.mark.parametrize("path", ["", "run?id=latest", "logout"])
 def test_a_stranger_gets_the_login_page_and_nothing_else(
     guarded: Guarded, page: Page, path: str
 ) -> None:

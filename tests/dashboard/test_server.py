@@ -14,7 +14,7 @@ from dashboard import access
 from tests.dashboard.conftest import Basin
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 UPGRADE = {
@@ -70,6 +70,12 @@ def test_the_live_routes_refuse_strangers_on_the_real_server(
         assert status(host, path, more) == good, "with nothing strange about it, it is let in"
         assert status(host, path, {**more, **headers}) == 403
         assert status(host, path.replace(token, "x"), more) == 403
+
+
+def test_a_page_under_a_name_of_somebody_else_shows_nothing(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address.replace('127.0.0.1', 'evil.localhost')}/launch")
+    page.get_by_text("not one that Basin answers to; see BASIN_ALLOWED_HOSTS").wait_for()
+    assert page.get_by_test_id("stMain").get_by_role("button").count() == 0
 
 
 def status(host: str, path: str, headers: dict[str, str]) -> int:
