@@ -39,7 +39,7 @@ def required() -> bool:
 def _required(path: Path) -> bool:
     try:
         return "auth" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError):
         return True  # `check` says what is wrong; until it is mended nobody is let in
@@ -80,7 +80,7 @@ def _file_problems(path: Path) -> list[Problem]:
     try:
         mode = path.stat().st_mode & 0o777
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
         return [Problem(FILE, f"{path} must be readable TOML: {error}. Correct or remove it.")]
