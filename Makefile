@@ -23,7 +23,9 @@ up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctr
 	@exec $(BIN)/basin up
 
 test: install ## run all tests, browser tests included
-	@chromium=$$(scripts/chromium.sh) && BASIN_CHROMIUM="$$chromium" $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
+		BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" \
+		$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 check: install ## formatter, linter, types
 	$(BIN)/ruff format --check .

@@ -3,23 +3,39 @@
 Streamlit puts no login before an app's own routes and takes any Origin, so these look themselves.
 The page script hands its component a token that is good for twelve hours; Host and Origin are
 checked because a token in an address may end in a log, and other pages of the browser may ask.
+Where people log in, the token carries who asked for the page.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from jobs import artifacts
+import streamlit as st
+
+from jobs import artifacts, login
 
 VALID_SECONDS = 12 * 3600
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _KEY = "live.key"
+_TOKEN = re.compile(r"(([0-9]{1,12})\.([A-Za-z0-9_=-]*))\.([0-9a-f]{64})")
+
+
+def identity() -> str:
+    """Who is logged in to this page, as `login.admits` takes it; "" for nobody."""
+    if not login.required() or not st.user.get("is_logged_in"):
+        return ""
+    email, verified = st.user.get("email"), st.user.get("email_verified")
+    if isinstance(email, str) and email and str(verified).lower() != "false":
+        return email.lower()
+    return f"{login.UNVERIFIED}{st.user.get('sub') or ''}"
 
 
 def issue(now: float | None = None) -> str:
@@ -29,34 +45,45 @@ def issue(now: float | None = None) -> str:
     """
     since = time.time() if now is None else now
     expires = (int(since + VALID_SECONDS) // 3600 + 1) * 3600
-    return f"{expires}.{_signed(expires)}"
+    claims = f"{expires}.{base64.urlsafe_b64encode(identity().encode()).decode()}"
+    return f"{claims}.{_signed(claims)}"
 
 
 def verify(token: str, now: float | None = None) -> bool:
-    """Whether a token is one of ours and still good."""
-    expires, _, signature = token.partition(".")
-    if not expires.isdecimal() or len(expires) > 12:
+    """Whether a token is one of ours, still good, and where people log in, of one let in."""
+    parts = _TOKEN.fullmatch(token)
+    if parts is None:
+        return False
+    claims, expires, who, signature = parts.groups()
+    if not hmac.compare_digest(signature, _signed(claims)):
         return False
     if int(expires) < (time.time() if now is None else now):
         return False
-    return hmac.compare_digest(signature.encode(), _signed(int(expires)).encode())
+    return not login.required() or login.admits(base64.urlsafe_b64decode(who).decode())
 
 
 def refusal(headers: Mapping[str, str], token: str) -> str:
-    """Why a request is refused, in one sentence; "" when it is let in.
-
-    The host must be this machine, or one that BASIN_ALLOWED_HOSTS names (separated by commas) for
-    those who publish Basin on purpose; a page elsewhere may not ask in a browser's name.
-    """
+    """Why a request is refused, in one sentence; "" when it is let in."""
     host = headers.get("host", "")
-    if _name(host) not in LOOPBACK | _allowed():
-        return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
+    if reason := host_refusal(host):
+        return reason
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return "Asked by a page of another site."
     if not verify(token):
-        return "The page's token is missing or has run out: load the page again."
+        return "The page's token is missing, has run out or may not come in: load the page again."
     return ""
+
+
+def host_refusal(host: str) -> str:
+    """Why a host is not answered to; "" when it is this machine, or one of BASIN_ALLOWED_HOSTS.
+
+    That names hosts, separated by commas, for those who publish Basin on purpose. Any other name
+    may be one that a page elsewhere had point here, to ask in a browser's name.
+    """
+    if _name(host) in LOOPBACK | _allowed():
+        return ""
+    return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
 
 
 def _name(host: str) -> str:
@@ -68,8 +95,8 @@ def _allowed() -> frozenset[str]:
     return frozenset(name.strip().lower() for name in named if name.strip())
 
 
-def _signed(expires: int) -> str:
-    return hmac.new(_key(), str(expires).encode(), hashlib.sha256).hexdigest()
+def _signed(claims: str) -> str:
+    return hmac.new(_key(), claims.encode(), hashlib.sha256).hexdigest()
 
 
 def _key() -> bytes:

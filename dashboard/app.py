@@ -13,8 +13,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
 from backend.errors import BasinError  # noqa: E402
+from dashboard import access  # noqa: E402
 from dashboard.elements import plural  # noqa: E402
-from jobs import artifacts  # noqa: E402
+from jobs import artifacts, login  # noqa: E402
 
 PAGES = (
     ("launch", "Launch", False),
@@ -30,6 +31,9 @@ def main() -> None:
     icon = HERE / "icon.png"
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
+    if reason := access.host_refusal(st.context.headers.get("Host", "")):
+        st.error(reason)
+        return
     pages = [
         st.Page(
             HERE / "views" / f"{name}.py",
@@ -43,10 +47,39 @@ def main() -> None:
     start = st.Page(
         lambda: st.switch_page(pages[0]), title="Basin", default=True, visibility="hidden"
     )
-    page = st.navigation([start, *pages], position="top")
+    who = access.identity()
+    if login.required() and not login.admits(who):
+        # named to Streamlit all the same, else it calls a page's address unknown
+        st.navigation([start, *pages], position="hidden")
+        _ask_to_log_in(who)
+        return
+    more = [_log_out_page(who)] if who else []
+    page = st.navigation([start, *pages, *more], position="top")
     if page.url_path not in ("run", "runs"):
         _say_what_needs_a_look()
     page.run()
+
+
+def _ask_to_log_in(who: str) -> None:
+    """All that is shown to somebody who is not let in."""
+    st.title("Basin")
+    if not who:
+        st.markdown("Log in to launch runs and watch them learn.")
+        st.button("Log in", type="primary", on_click=st.login)
+        return
+    email = str(st.user.get("email") or who)
+    unsure = ", an address your provider does not vouch for," if email.lower() != who else ""
+    st.text(
+        f"You are logged in as {email}{unsure} and are not among those who are let in here. "
+        "Ask whoever runs this Basin, or log in as somebody else."
+    )
+    st.button("Log out", on_click=st.logout)
+
+
+def _log_out_page(who: str) -> st.Page:
+    """In the menu, where it takes no room from the pages."""
+    name = st.user.get("name") or st.user.get("email") or who
+    return st.Page(st.logout, title=f"{name} · log out", url_path="logout")
 
 
 def _say_what_needs_a_look() -> None:

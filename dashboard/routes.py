@@ -50,6 +50,7 @@ _REFUSED = 4403
 FIXED = (
     "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
     "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
+    "server.enableCORS", "server.enableXsrfProtection", "server.trustedUserHeaders",
 )  # fmt: skip
 """Settings that `basin dashboard` fixes; a test reads them back from the running server."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, devices, store
+from jobs import artifacts, devices, login, store
 from jobs.redis_server import MISSING, find_server_binary
 
 _PACKAGES = ("torch", "streamlit", "redis", "rq", "plotly", "numpy", "pyarrow", "pydantic")
@@ -45,6 +45,7 @@ def examine() -> list[Finding]:
         _devices(),
         _folder("BASIN_HOME", artifacts.home()),
         _folder("BASIN_DATA", artifacts.data_folder()),
+        _login(),
         _disk(),
         _server_binary(),
         _redis(),
@@ -101,6 +102,14 @@ def _folder(name: str, path: Path) -> Finding:
         mode = oct(path.stat().st_mode & 0o777)
         return Finding(name, False, f"{path} is open to others ({mode})", f"chmod 700 {path}")
     return Finding(name, True, str(path) if path.exists() else f"{path} (made when needed)")
+
+
+def _login() -> Finding:
+    try:
+        login.check()
+    except BadInput as error:
+        return Finding("login", False, "; ".join(map(str, error.problems)), "See docs/proxy.md.")
+    return Finding("login", True, "OpenID Connect" if login.required() else "none")
 
 
 def _disk() -> Finding:

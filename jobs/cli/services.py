@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from backend.errors import NotAvailable
+from jobs import login
 from jobs.cli.common import answers
 
 UPLOAD_MEGABYTES = 200
@@ -22,6 +23,8 @@ UPLOAD_MEGABYTES = 200
 def up(port: int | None, as_json: bool) -> None:
     """Start Redis, workers and the dashboard; Ctrl-C stops all."""
     from jobs import up as supervisor
+
+    login.check()
 
     def say(line: str) -> None:
         click.echo(json.dumps({"message": line}) if as_json else line)
@@ -50,6 +53,7 @@ def dashboard(host: str, port: int, as_json: bool) -> None:
     server = Path(__file__).resolve().parents[2] / "dashboard" / "server.py"
     if not server.exists():
         raise NotAvailable(f"The dashboard is not installed: {server} is missing.")
+    login.check()
     command = dashboard_command(server, host, port)
     sys.stdout.flush()
     os.execvpe(command[0], command, {**os.environ, "STREAMLIT_RUNNER_POST_SCRIPT_GC": "false"})
@@ -66,6 +70,10 @@ def dashboard_command(server: Path, host: str, port: int) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",
+        "secrets.files": login.secrets_file(),
+        "server.enableCORS": "true",
+        "server.enableXsrfProtection": "true",
+        "server.trustedUserHeaders": "{}",  # who somebody is comes from the provider alone
     }
     theme = server.parent / "theme.toml"
     if theme.exists():

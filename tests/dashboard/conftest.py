@@ -20,7 +20,7 @@ from jobs.run_directory import RunDirectory
 from tests.conftest import ROOT, free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, WebSocket
 
 READY_SECONDS = 60
 
@@ -50,6 +50,18 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> 
         assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
         time.sleep(0.05)
     return found
+
+
+def live_frames(page: Page) -> list[str | bytes]:
+    """What the live WebSockets of a page receive from now on."""
+    received: list[str | bytes] = []
+
+    def listen(socket: WebSocket) -> None:
+        if "/live/ws" in socket.url:
+            socket.on("framereceived", lambda frame: received.append(frame))
+
+    page.on("websocket", listen)
+    return received
 
 
 @pytest.fixture(scope="package")

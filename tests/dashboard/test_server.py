@@ -14,7 +14,13 @@ from dashboard import access
 from tests.dashboard.conftest import Basin
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
+
+
+UPGRADE = {
+    "Connection": "Upgrade", "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
 
 
 def test_its_settings_are_in_force(basin: Basin) -> None:
@@ -29,6 +35,9 @@ def test_its_settings_are_in_force(basin: Basin) -> None:
         "runner.postScriptGC": False,
         "runner.magicEnabled": False,
         "client.toolbarMode": "minimal",
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.trustedUserHeaders": {},
     }
 
 
@@ -52,19 +61,21 @@ def test_it_listens_on_the_loopback_address_alone(basin: Basin) -> None:
 def test_the_live_routes_refuse_strangers_on_the_real_server(
     basin: Basin, headers: dict[str, str]
 ) -> None:
-    upgrade = {
-        "Connection": "Upgrade", "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }  # fmt: skip
     token = access.issue()
     host = basin.address.removeprefix("http://")
     for path, more, good in (
         (f"/live/file?run=latest&name=nothing.txt&token={token}", {}, 404),
-        (f"/live/ws?token={token}", upgrade, 101),
+        (f"/live/ws?token={token}", UPGRADE, 101),
     ):
         assert status(host, path, more) == good, "with nothing strange about it, it is let in"
         assert status(host, path, {**more, **headers}) == 403
         assert status(host, path.replace(token, "x"), more) == 403
+
+
+def test_a_page_under_a_name_of_somebody_else_shows_nothing(basin: Basin, page: Page) -> None:
+    page.goto(f"{basin.address.replace('127.0.0.1', 'evil.localhost')}/launch")
+    page.get_by_text("not one that Basin answers to; see BASIN_ALLOWED_HOSTS").wait_for()
+    assert page.get_by_test_id("stMain").get_by_role("button").count() == 0
 
 
 def status(host: str, path: str, headers: dict[str, str]) -> int:

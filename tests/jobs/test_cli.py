@@ -319,7 +319,7 @@ def test_doctor_names_a_broken_plug_in(tmp_path: Path) -> None:
     assert "backend/methods/broken_one.py" in done.stdout
 
 
-def test_dashboard_is_started_with_fixed_settings() -> None:
+def test_dashboard_is_started_with_fixed_settings(basin_home: Path) -> None:
     command = services.dashboard_command(ROOT / "dashboard" / "server.py", "127.0.0.1", 9000)
     assert command[1:4] == ["-m", "streamlit", "run"]
     for setting in (
@@ -327,6 +327,7 @@ def test_dashboard_is_started_with_fixed_settings() -> None:
         "--server.port=9000",
         "--server.headless=true",
         "--browser.gatherUsageStats=false",
+        f"--secrets.files={basin_home / 'secrets.toml'}",
     ):
         assert setting in command
 
