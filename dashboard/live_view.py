@@ -16,13 +16,30 @@ from dashboard import access
 _LOADER = """
 const panels = new WeakMap()
 
+// before anything is drawn: what is laid out without it jumps
+function styled() {
+  return new Promise((resolve) => {
+    let link = document.getElementById("basin-live-css")
+    if (link?.sheet) return resolve()
+    if (!link) {
+      const href = new URL("/live/static/live.css", window.location.href).href
+      link = document.createElement("link")
+      Object.assign(link, { id: "basin-live-css", rel: "stylesheet", href })
+      document.head.append(link)
+    }
+    link.addEventListener("load", resolve)
+    link.addEventListener("error", resolve)
+  })
+}
+
 export default function (component) {
   const { parentElement, data } = component
   const slot = parentElement.querySelector(".basin-live")
   slot.style.minHeight = `${data.height}px`
   if (!panels.has(slot)) {
     const address = new URL(`/live/static/${data.module}.js`, window.location.href)
-    const opened = import(address.href).then((module) => module.mount(slot, component))
+    const opened = Promise.all([import(address.href), styled()]).then(([module]) =>
+      module.mount(slot, component))
     opened.catch((error) => {
       slot.textContent = `This panel could not be loaded: ${error.message}. Load the page again.`
     })

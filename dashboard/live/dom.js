@@ -20,12 +20,8 @@ export function make(tag, attributes = {}, ...children) {
   return element
 }
 
-/** The root of a module: the style sheet once, colours as variables that follow the theme. */
+/** The root of a module: colours as variables that follow the theme. */
 export function rootOf(slot, onTheme) {
-  if (!document.getElementById("basin-live-css")) {
-    const href = new URL("live.css", import.meta.url).href
-    document.head.append(make("link", { id: "basin-live-css", rel: "stylesheet", href }))
-  }
   const root = make("div.bl")
   const paint = (colours) => {
     for (const name of TOKENS) root.style.setProperty(`--bl-${name}`, colours[name])

@@ -187,7 +187,7 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     seeds = [basin.launch(40, seed=seed) for seed in (0, 1)]
     other = basin.launch(40, config={"num_steps": 2})
     ids = ",".join(run.id for run in [*seeds, other])
-    page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&metrics=energy/gap")
+    page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&charts=energy/gap")
     page.wait_for_selector(".bl-card canvas")
     assert page.locator(".bl-card").count() == 2
     wait_for(lambda: page.eval_on_selector(".bl-card canvas", INKED) > 10, "landscapes")
