@@ -141,7 +141,7 @@ def measure(seconds: float, hz: float = HZ) -> dict[str, list[float]]:
     """
     _need_peers()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         try:
             return {
                 "trackio": trackio(browser, seconds, hz),
@@ -351,7 +351,7 @@ def _need_peers() -> None:
         raise RuntimeError("Trackio and TensorBoard are not installed: run `make peers` first.")
 
 
-def _chromium() -> str:
+def chromium() -> str:
     names = (os.environ.get("BASIN_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
