@@ -336,6 +336,7 @@ class Stage:
         page = context.new_page()
         page.goto(f"{self.basin.address}/runs")
         page.wait_for_selector(".bl-runs")
+        page.wait_for_timeout(4000)  # as long as one looks for the run
         began = time.perf_counter()
         page.goto(f"{self.basin.address}/run?id={run.id}&charts={NAMES[0]}")
         page.wait_for_selector(PLOT)

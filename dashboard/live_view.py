@@ -37,8 +37,12 @@ export default function (component) {
   const slot = parentElement.querySelector(".basin-live")
   slot.style.minHeight = `${data.height}px`
   if (!panels.has(slot)) {
-    const address = new URL(`/live/static/${data.module}.js`, window.location.href)
-    const opened = Promise.all([import(address.href), styled()]).then(([module]) =>
+    // it takes a second to get ready: beside the rest on pages of curves, in idle time on others
+    const here = (name) => new URL(`/live/static/${name}.js`, window.location.href).href
+    const ready = () => import(here("plotly")).then(({ plotly }) => plotly())
+    if (["run", "compare"].includes(data.module)) ready()
+    else setTimeout(ready, 1500)
+    const opened = Promise.all([import(here(data.module)), styled()]).then(([module]) =>
       module.mount(slot, component))
     opened.catch((error) => {
       slot.textContent = `This panel could not be loaded: ${error.message}. Load the page again.`

@@ -15,10 +15,10 @@ import math
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import (
@@ -128,7 +128,10 @@ async def plotly_js(request: Request) -> Response:
 
 @cache
 def _plotly_path() -> Path:
-    return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    # found, not imported: only its script is used here, and its Python weighs 20 MB
+    found = find_spec("plotly")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent / "package_data" / "plotly.min.js"
 
 
 async def file(request: Request) -> Response:

@@ -4,6 +4,7 @@ import { coloursOf, faded } from "./colours.js"
 import { drawn, make } from "./dom.js"
 import { exporter, save } from "./export.js"
 import { figure } from "./numbers.js"
+import { plotly } from "./plotly.js"
 import { band, firstAt, smoothed, thinned } from "./series.js"
 
 const SMOOTH_FROM = 30
@@ -15,20 +16,6 @@ export const AXES = {
   gradients: "gradients",
   seconds: "seconds",
   joules: "joules",
-}
-
-let loading = null
-
-/** Plotly, from its own wheel by way of this server. */
-export function plotly() {
-  loading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script")
-    script.src = new URL("/live/plotly.js", window.location.href).href
-    script.onload = () => resolve(window.Plotly)
-    script.onerror = () => reject(new Error("Plotly could not be loaded"))
-    document.head.append(script)
-  })
-  return loading
 }
 
 /** The layout all charts share. */
