@@ -106,7 +106,9 @@ class Stage:
                 page.wait_for_selector(".bl-hero canvas")
                 page.wait_for_timeout(3000)
                 first = self.seen(page, seconds)
-                with self.page(f"compare?runs={','.join(big)}") as other:
+                with self.page(
+                    f"compare?runs={','.join(big)}&charts={NAMES[0]},{NAMES[1]}"
+                ) as other:
                     second = self.seen(page, seconds / 3)
                     other.wait_for_selector(PLOT)
                     second = {kind: second[kind] + more for kind, more in
@@ -264,6 +266,8 @@ class Stage:
             until.set()
             await asyncio.gather(*tasks)
             grown = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(sizes, after, strict=True)]
+            if count and min(g[1] for g in grown) < 0.9 * HZ * seconds:
+                self.report.notes.append(f"of {count} viewers, some were not told everything")
             return share, sum(g[0] for g in grown) / max(sum(g[1] for g in grown), 1)
 
         share, size = apart(go())
@@ -443,7 +447,7 @@ class Stage:
             )  # fmt: skip
             run = artifacts.open_run(enqueue.launch(spec))
             deadline = time.monotonic() + 60
-            while run.status().step < 1500 and time.monotonic() < deadline:
+            while run.status().step < 4000 and time.monotonic() < deadline:
                 time.sleep(0.2)
             control.stop(run.id)
             self.wait_over(run)

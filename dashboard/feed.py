@@ -30,7 +30,7 @@ MOST_POINTS = 4000
 """Points of a path that a page is sent at once; more are bucketed."""
 MOST_RANGE_POINTS = 200_000
 """Points of one answer to a request for a range."""
-_BLOCK_MS = 250
+_BLOCK_MS = 500
 _TAIL_SECONDS = 0.2
 _RECONNECT_SECONDS = 1.0
 
@@ -90,8 +90,9 @@ class Feed:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; it is gone within a quarter of a second."""
-        self._closing.set()
+        """Say nothing more; the thread is gone within half a second."""
+        with self._lock:
+            self._closing.set()
 
     # ------------------------------------------------------------------ for those who watch
 
@@ -128,8 +129,9 @@ class Feed:
         return Message(self.run_id, b"".join(frames), position, self._version)
 
     def _tell(self, frames: list[bytes]) -> None:
-        self._version += 1
-        self._tell_all(self._message(frames))
+        if not self._closing.is_set():
+            self._version += 1
+            self._tell_all(self._message(frames))
 
     def _told_after(self, history: History, after: Position | None) -> list[bytes]:
         frames = []
@@ -254,16 +256,21 @@ class Feed:
 
     def _read_streams(self, client: redis.Redis) -> None:
         keys: dict[Any, Any] = {
-            store.stream_key(self.run_id, stream): entry for stream, entry in self._ids.items()
+            store.stream_key(self.run_id, stream).encode(): entry
+            for stream, entry in self._ids.items()
         }
-        found: Any = client.xread(keys, count=1000, block=_BLOCK_MS)
-        if not found:
-            return
         said: dict[str, list[bytes]] = {store.SCALARS: [], store.FRAMES: []}
-        for key, entries in found:
-            stream = key.decode().rpartition(":")[2]
-            said[stream] = [fields[b"f"] for _, fields in entries]
-            self._ids[stream] = entries[-1][0].decode()
+        found: Any = client.xread(keys, count=1000, block=_BLOCK_MS)
+        while found:
+            for key, entries in found:
+                stream = key.decode().rpartition(":")[2]
+                said[stream] += [fields[b"f"] for _, fields in entries]
+                self._ids[stream] = entries[-1][0].decode()
+                keys[key] = self._ids[stream]
+            # Who waits is woken by the first stream alone: what was said with it comes at once.
+            found = client.xread(keys, count=1000) if sum(map(len, said.values())) < 1000 else None
+        if not any(said.values()):
+            return
         with self._lock:
             self._take(said[store.SCALARS], said[store.FRAMES])
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import math
 import threading
@@ -63,6 +64,8 @@ MOST_SENT_BYTES = 1_000_000
 """Messages that wait are sent as one up to this size."""
 LINGER_SECONDS = 30.0
 """How long a feed outlives its last viewer: a page that is loaded again finds it warm."""
+SETTLE_SECONDS = 2
+"""`basin up` does so every second; this is for a dashboard without one."""
 POLL_SECONDS = 20.0
 """How long a page that asks over HTTP may be silent."""
 
@@ -194,10 +197,11 @@ class Hub:
         return len(self._feeds)
 
     async def _tick(self) -> None:
-        while True:
+        for second in itertools.count(1):
             await asyncio.sleep(1.0)
-            with contextlib.suppress(BasinError, OSError):
-                await run_in_threadpool(control.settle)
+            if second % SETTLE_SECONDS == 0:
+                with contextlib.suppress(BasinError, OSError):
+                    await run_in_threadpool(control.settle)
             self._release_idle()
             if any(client.wants_runs or client.wants_alarms for client in self._clients):
                 with contextlib.suppress(BasinError, OSError):

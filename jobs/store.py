@@ -170,7 +170,8 @@ class Publisher:
             for stream in STREAM_BYTES:
                 self._recount(stream)
         batch = list(self._pending)
-        pipeline = self._client.pipeline(transaction=False)
+        # as one transaction: who waits for either stream is woken once, with both
+        pipeline = self._client.pipeline(transaction=True)
         for stream, frame in batch:
             pipeline.xadd(stream_key(self.run_id, stream), {"f": frame})
         for stream in {stream for stream, _ in batch}:

@@ -227,6 +227,8 @@ export class Board {
       for (const path of wanted) {
         if (this.source.canPlace(path) && this.charts.size < most) this.addChart(path)
       }
+      // a run of which nothing is expected still has something to show
+      for (const path of known.length && !this.charts.size ? known.slice(0, most) : []) this.addChart(path)
       this.chosen = this.charts.size === Math.min(wanted.length, most)
     }
     this.others = known.filter((path) => !this.charts.has(path)).sort()
