@@ -1,9 +1,10 @@
 """What the live benchmark needs beside the browser: a Basin of its own, runs that speak at a given
 rate, and a client that holds what a page would.
 
-    python -m benchmarks.live_work RUN HZ SECONDS
+    python -m benchmarks.live_work RUN HZ SECONDS [all]
 
-speaks for RUN: five scalars and 512 samples in the plane, HZ times a second.
+speaks for RUN: five scalars and 512 samples in the plane, HZ times a second; with `all` a landscape
+with chains and a histogram of energies too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from backend.events import Cost, Points, encode_block, split, unpack
+from backend.events import (
+    Cost,
+    Event,
+    Field,
+    Histogram,
+    Points,
+    Trajectory,
+    encode_block,
+    split,
+    unpack,
+)
 from backend.spec import RunSpec
 from dashboard import access
 from jobs import artifacts, store
@@ -130,9 +141,11 @@ def last_step(run: RunDirectory) -> int:
 
 
 @contextlib.contextmanager
-def speaking(run: RunDirectory, hz: float, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+def speaking(
+    run: RunDirectory, hz: float, seconds: float, *, everything: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that speaks for a run, from when the block is entered."""
-    arguments = [run.id, str(hz), str(seconds)]
+    arguments = [run.id, str(hz), str(seconds), *(["all"] if everything else [])]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.live_work", *arguments], cwd=ROOT)
     deadline = time.monotonic() + 30
     while run.status().status != "running" and time.monotonic() < deadline:
@@ -144,7 +157,23 @@ def speaking(run: RunDirectory, hz: float, seconds: float) -> Iterator[subproces
         process.wait()
 
 
-def speak(run: RunDirectory, hz: float, seconds: float) -> None:
+def pictures(rng: np.random.Generator, step: int) -> list[Event]:
+    """A landscape that changes, chains that walk on it, a histogram of energies."""
+    x, y = np.meshgrid(np.linspace(-3, 3, 96), np.linspace(-3, 3, 96))
+    centre = np.array([np.cos(step / 20), np.sin(step / 20)])
+    values = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+    walk = np.cumsum(rng.normal(scale=0.1, size=(25, 32, 2)), axis=0) + centre
+    counts = rng.dirichlet(np.ones(40), size=2).astype(np.float32)
+    edges = np.linspace(0, 20, 41, dtype=np.float32)
+    return [
+        Field("landscape/model", values.astype(np.float32), (-3.0, 3.0), (-3.0, 3.0)),
+        Trajectory("chains/walk", walk.astype(np.float32), "train_time"),
+        Histogram("energy/histogram", edges, counts, ["data", "train_time"],
+                  np.zeros((2, 2), np.int32)),
+    ]  # fmt: skip
+
+
+def speak(run: RunDirectory, hz: float, seconds: float, everything: bool = False) -> None:
     """Say one step `hz` times a second; tell the heartbeat as a loop does."""
     step = last_step(run)
     rng = np.random.default_rng(step)
@@ -157,6 +186,8 @@ def speak(run: RunDirectory, hz: float, seconds: float) -> None:
         emitter.scalars(NAMES, values, _cost(step), _cost(step))
         points = rng.normal(size=(512, 2)).astype(np.float32)
         emitter.event(Points("samples/train_time", points, "train_time"), _cost(step))
+        for event in pictures(rng, step) if everything else ():
+            emitter.event(event, _cost(step))
         if now > beat + 1:
             beat = now
             run.write_status(
@@ -268,9 +299,9 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def main() -> None:
-    run, hz, seconds = sys.argv[1:]
+    run, hz, seconds, *more = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    speak(artifacts.open_run(run), float(hz), float(seconds))
+    speak(artifacts.open_run(run), float(hz), float(seconds), "all" in more)
 
 
 if __name__ == "__main__":
