@@ -1,0 +1,334 @@
+"""Live pages in a real browser: what was chosen stays, what was lost comes back."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from backend.events import (
+    Cost,
+    Event,
+    Field,
+    Histogram,
+    Points,
+    Table,
+    Trajectory,
+    encode,
+    encode_block,
+)  # fmt: skip
+from backend.spec import Budget, RunSpec
+from jobs import artifacts, store
+from jobs.emitter import Emitter
+from jobs.run_directory import RunDirectory
+from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.test_run_page import zoom
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page, WebSocketRoute
+
+pytestmark = pytest.mark.timeout(150)
+
+PATHS = ["loss/total", "energy/gap"]
+NUM = 3000
+
+
+def cost(step: int) -> Cost:
+    return Cost(step, 10 * step, step / 10, None)
+
+
+def make_run(*, finished: bool = True) -> RunDirectory:
+    """A run with curves, a landscape of three moments, chains, energies and a table."""
+    spec = RunSpec(method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=NUM))
+    run = artifacts.create_run(spec)
+    rng = np.random.default_rng(0)
+    values = 2 + np.stack([np.sin(np.arange(NUM) / 300)] * 2, 1) + rng.normal(0, 0.1, (NUM, 2))
+    said: list[tuple[Event, int]] = []
+    for step in (1, 1500, 3000):
+        field = np.add.outer(np.linspace(-2, 2, 24) ** 2, np.linspace(-2, 2, 24) ** 2)
+        walk = np.cumsum(rng.normal(0, 0.1, (5, 3, 2)), 0)
+        counts = np.full((2, 4), 0.25, np.float32)
+        said += [
+            (Field("landscape/model", field.astype(np.float32), (-2.0, 2.0), (-2.0, 2.0)), step),
+            (Trajectory("chains/walk", walk.astype(np.float32), "train_time"), step),
+            (Histogram("energy/histogram", np.arange(5, dtype=np.float32), counts,
+                       ["data", "train_time"], np.zeros((2, 2), np.int32)), step),
+        ]  # fmt: skip
+    said += [
+        (Points("samples/data", rng.normal(size=(50, 2)).astype(np.float32), "data"), 1),
+        (Table("quality/final", ["figure", "value"], [["KL, nats", 0.25]]), NUM),
+    ]
+    block = encode_block(PATHS, values, run=run.id, seq=0, time=0.0, first=cost(1), last=cost(NUM))
+    run.append(block, keyframe=False)
+    for seq, (event, step) in enumerate(said, 1):
+        run.append(encode(event, run=run.id, seq=seq, time=0.0, cost=cost(step)), keyframe=True)
+    if finished:
+        run.compact()
+        run.write_status(status="finished", step=NUM)
+    else:
+        run.close()
+        run.write_status(status="running", step=NUM, pid=os.getpid(), host=socket.gethostname())
+    return run
+
+
+def charts(page: Page) -> Locator:
+    return page.locator(".bl-plot:has(.main-svg)")
+
+
+def open_run(basin: Basin, page: Page, run: RunDirectory, query: str = "") -> None:
+    page.goto(f"{basin.address}/run?id={run.id}&charts={','.join(PATHS)}{query}")
+    wait_for(lambda: charts(page).count() == 2, "two charts")
+
+
+def ranges(page: Page) -> list[list[float]]:
+    found = [plot.evaluate("plot => plot._fullLayout.xaxis.range") for plot in charts(page).all()]
+    return [list(each) for each in found]
+
+
+# ---------------------------------------------------------------------- what was chosen
+
+
+def test_what_was_chosen_is_linked_and_outlives_a_reload(basin: Basin, page: Page) -> None:
+    run = make_run()
+    open_run(basin, page, run)
+    first = charts(page).first
+    first.scroll_into_view_if_needed()
+    chosen = zoom(page, first)
+    wait_for(lambda: np.allclose(ranges(page), [chosen] * 2), "the same stretch in both charts")
+    page.get_by_label("Smoothing").fill("0.9")
+    chart = page.locator(".bl-chart[data-path='loss/total']")
+    chart.get_by_role("button", name="log", exact=True).click()
+    other = page.locator(".bl-chart[data-path='energy/gap']")
+    other.locator(".bl-word").click()
+    other.get_by_text("hidden").wait_for()
+    for _ in range(2):
+        assert np.allclose(ranges(page), [chosen] * 2, rtol=1e-4)
+        assert charts(page).first.evaluate("plot => plot._fullLayout.yaxis.type") == "log"
+        assert page.get_by_label("Smoothing").input_value() == "0.9"
+        assert other.locator(".bl-word").get_attribute("aria-pressed") == "false"
+        assert charts(page).nth(1).evaluate("plot => plot.data.length") == 0
+        page.reload()
+        wait_for(lambda: charts(page).count() == 2, "two charts")
+    page.get_by_role("button", name="show all").click()
+    wait_for(lambda: ranges(page)[0][1] == NUM, "all of it")
+    assert "zoom" not in page.url
+
+
+def test_a_zoom_follows_to_another_cost_axis(basin: Basin, page: Page) -> None:
+    run = make_run()
+    open_run(basin, page, run, "&zoom=1000,2000")
+    assert np.allclose(ranges(page), [[1000, 2000]] * 2)
+    page.get_by_role("button", name="gradients", exact=True).click()
+    wait_for(lambda: np.allclose(ranges(page), [[10_000, 20_000]] * 2), "the stretch in gradients")
+
+
+def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) -> None:
+    """Zoom is linked, a run's lines are hidden in every chart, both stand in the link."""
+    runs = [make_run(), make_run()]
+    runs[1].set_labels(name="another")
+    page.goto(f"{basin.address}/compare?runs={runs[0].id},{runs[1].id}&charts={','.join(PATHS)}")
+    wait_for(lambda: charts(page).count() == 2, "two charts")
+    charts(page).first.scroll_into_view_if_needed()
+    chosen = zoom(page, charts(page).first)
+    wait_for(lambda: np.allclose(ranges(page), [chosen] * 2), "the same stretch in both charts")
+    legend = page.locator(".bl-legend button")
+    assert legend.count() in (1, 2)
+    legend.first.click()
+    wait_for(lambda: "hide=" in page.url and "zoom=" in page.url, "both in the link")
+    page.reload()
+    wait_for(lambda: charts(page).count() == 2, "two charts")
+    assert np.allclose(ranges(page), [chosen] * 2, rtol=1e-4)
+    assert legend.first.get_attribute("aria-pressed") == "false"
+
+
+# ---------------------------------------------------------------------- as files
+
+
+def export(page: Page, panel: Locator, way: str) -> bytes:
+    panel.get_by_label("Export this panel").first.click()
+    with page.expect_download() as download:
+        panel.get_by_role("button", name=way, exact=True).click()
+    assert download.value.suggested_filename.endswith(f".{way.lower()}")
+    return Path(download.value.path()).read_bytes()
+
+
+def test_any_panel_can_be_kept_as_a_file(basin: Basin, page: Page) -> None:
+    run = make_run()
+    open_run(basin, page, run)
+    page.wait_for_selector(".bl-hero canvas")
+    energy = page.locator(".bl-panel", has=page.get_by_role("heading", name="Energy", exact=True))
+    panels = {
+        "chart": page.locator(".bl-chart").first,
+        "landscape": page.locator(".bl-hero"),
+        "energies": energy,
+    }
+    rows = {"chart": NUM, "landscape": 24 * 24, "energies": 4}
+    for name, panel in panels.items():
+        assert export(page, panel, "PNG").startswith(b"\x89PNG"), name
+        svg = ElementTree.fromstring(export(page, panel, "SVG"))
+        assert svg.tag.endswith("svg") and len(list(svg.iter())) > 5, name
+        table = export(page, panel, "CSV").decode().splitlines()
+        assert len(table) == rows[name] + 1, name
+    assert table[0] == "from,to,data,train_time"
+    final = page.locator(".bl-panel", has=page.get_by_role("heading", name="Final figures"))
+    assert export(page, final, "CSV").decode() == 'figure,value\n"KL, nats",0.25\n'
+
+
+# ---------------------------------------------------------------------- time
+
+
+def test_the_whole_page_is_replayed(basin: Basin, page: Page) -> None:
+    run = make_run()
+    open_run(basin, page, run)
+    page.wait_for_selector(".bl-hero canvas")
+    page.get_by_label("Speed of the replay").select_option("8")
+    said: list[str] = []
+    page.expose_function("noted", lambda text: said.append(text))
+    page.evaluate(
+        """() => new MutationObserver(() =>
+            noted(document.querySelector(".bl-time output").textContent)
+        ).observe(document.querySelector(".bl-time output"), { childList: true, subtree: true })"""
+    )
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("r")
+    wait_for(lambda: any("now" in text for text in said[1:]), "the end of the replay")
+    steps = [re.sub(r"\D", "", text) for text in said]
+    assert steps[:2] == ["1", "1500"], said
+
+
+def test_chains_go_through_their_true_states(basin: Basin, page: Page) -> None:
+    """Between two states a chain is drawn on the straight line; `exact` shows states alone."""
+    page.goto(f"{basin.address}/live/health")
+    found = page.evaluate(
+        """async () => {
+            const { Landscape } = await import("/live/static/landscape.js")
+            const slot = document.createElement("div")
+            slot.style.width = "400px"
+            document.body.append(slot)
+            const landscape = new Landscape(slot)
+            landscape.resize()
+            const field = (seq) => ({
+                header: { seq, last: [seq], meta: { x_range: [0, 4], y_range: [0, 4] } },
+                arrays: { values: { shape: [2, 2], data: new Float32Array(4) } },
+            })
+            const walk = (seq, data) => ({
+                header: { seq, last: [seq], meta: {} },
+                arrays: { positions: { shape: [3, 1, 2], data: new Float32Array(data) } },
+            })
+            landscape.show({ field: field(1), walk: walk(1, [0, 0, 1, 1, 2, 0]) })
+            const place = (x, y) => landscape.place(x, y)
+            const at = (share) => landscape.heads(landscape.started + share * landscape.pace)[0]
+            const first = [at(0), at(0.25), at(0.5), at(1)]
+            const states = [place(0, 0), place(0.5, 0.5), place(1, 1), place(2, 0)]
+            landscape.show({ field: field(2), walk: walk(2, [3, 3, 3, 4, 4, 4]) })
+            landscape.exact = true
+            const rows = [0, 0.3, 0.5, 0.7, 1].map((share) =>
+                landscape.moment(landscape.started + share * landscape.pace).row)
+            landscape.close()
+            return [first, states, rows]
+        }"""
+    )
+    heads, states, rows = found
+    assert np.allclose(heads, states)
+    assert rows == [0, 0, 1, 1, 2]
+
+
+# ---------------------------------------------------------------------- what was lost
+
+
+class Speaker:
+    """A run of this process that says one step at a time, on the running Basin."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run, self.step = run, NUM
+        self.emitter = Emitter(run, store.Publisher(run.id))
+
+    def say(self, num: int = 1) -> None:
+        for _ in range(num):
+            self.step += 1
+            here = cost(self.step)
+            self.emitter.scalars(PATHS, np.full((1, 2), 2.0, np.float32), here, here)
+        self.emitter.flush()
+
+
+def drawn_steps(page: Page) -> list[int]:
+    """The steps after the history, as the first chart draws them."""
+    found: list[Any] = charts(page).first.evaluate(
+        "(plot, num) => plot.data[0].x.filter((x) => x > num)", NUM
+    )
+    return [int(step) for step in found]
+
+
+def test_a_lost_connection_comes_back_without_gap_or_double(basin: Basin, page: Page) -> None:
+    run = make_run(finished=False)
+    speaker = Speaker(run)
+    lines: list[WebSocketRoute] = []
+
+    def connect(line: WebSocketRoute) -> None:
+        line.connect_to_server()
+        lines.append(line)
+
+    page.route_web_socket(re.compile("/live/ws"), connect)
+    open_run(basin, page, run, f"&zoom={NUM - 10},{NUM + 60}")
+    speaker.say(10)
+    wait_for(lambda: len(drawn_steps(page)) == 10, "what is said")
+    lines[0].close()
+    speaker.say(10)
+    wait_for(lambda: len(drawn_steps(page)) == 20, "what was said meanwhile")
+    speaker.say(5)
+    wait_for(lambda: len(drawn_steps(page)) == 25, "what is said now")
+    assert drawn_steps(page) == list(range(NUM + 1, NUM + 26))
+    assert len(lines) == 2
+    speaker.emitter.close()
+    run.write_status(status="finished", step=speaker.step)
+
+
+def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, page: Page) -> None:
+    run = make_run(finished=False)
+    speaker = Speaker(run)
+    asked: list[float] = []
+    page.on("request", lambda request: "/live/poll" in request.url and asked.append(1))
+    # as a proxy does that knows no WebSocket: the handshake itself fails
+    page.add_init_script(
+        """const Native = WebSocket
+        window.WebSocket = function (address, ...rest) {
+            if (!String(address).includes("/live/ws")) return new Native(address, ...rest)
+            const refused = new EventTarget()
+            setTimeout(() => refused.onclose?.(), 10)
+            return Object.assign(refused, { close() {}, readyState: 3 })
+        }"""
+    )
+    open_run(basin, page, run, f"&zoom={NUM - 10},{NUM + 60}")
+    page.get_by_text("No WebSocket can be had here").wait_for()
+    speaker.say(10)
+    wait_for(lambda: len(drawn_steps(page)) == 10, "what is said")
+    before = len(asked)
+    page.wait_for_timeout(3000)
+    assert 3 <= len(asked) - before <= 7, "about twice a second"
+    speaker.say(5)
+    wait_for(lambda: drawn_steps(page) == list(range(NUM + 1, NUM + 16)), "each once")
+    page.get_by_label("Step looked at").focus()
+    page.keyboard.press("Home")
+    page.get_by_text(re.compile("You are looking at step 1 ")).wait_for()
+    speaker.emitter.close()
+    run.write_status(status="finished", step=speaker.step)
+
+
+def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> None:
+    shown = make_run()
+    troubled = make_run(finished=False)
+    open_run(basin, page, shown)
+    alarm = {"path": "energy/gap", "message": "The gap runs away.", "step": 7}
+    troubled.write_status(alarms=[alarm])
+    note = page.get_by_text("A run needs a look")
+    note.wait_for()
+    page.get_by_text("The gap runs away.").wait_for()
+    assert note.locator("..").get_by_role("link").get_attribute("href") == f"/run?id={troubled.id}"
+    troubled.write_status(status="finished")
+    note.wait_for(state="hidden")
