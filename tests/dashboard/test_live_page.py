@@ -188,18 +188,22 @@ def test_the_whole_page_is_replayed(basin: Basin, page: Page) -> None:
     open_run(basin, page, run)
     page.wait_for_selector(".bl-hero canvas")
     page.get_by_label("Speed of the replay").select_option("8")
-    said: list[str] = []
-    page.expose_function("noted", lambda text: said.append(text))
     page.evaluate(
-        """() => new MutationObserver(() =>
-            noted(document.querySelector(".bl-time output").textContent)
-        ).observe(document.querySelector(".bl-time output"), { childList: true, subtree: true })"""
+        """() => {
+            window.said = []
+            const output = document.querySelector(".bl-time output")
+            new MutationObserver(() => window.said.push(output.textContent))
+                .observe(output, { childList: true })
+        }"""
     )
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("r")
-    wait_for(lambda: any("now" in text for text in said[1:]), "the end of the replay")
+    said = wait_for(
+        lambda: (found := page.evaluate("window.said")) and "now" in found[-1] and found,
+        "the end of the replay",
+    )
     steps = [re.sub(r"\D", "", text) for text in said]
-    assert steps[:2] == ["1", "1500"], said
+    assert list(dict.fromkeys(steps)) == ["1", "1500", "3000"], said
 
 
 def test_chains_go_through_their_true_states(basin: Basin, page: Page) -> None:
