@@ -83,6 +83,7 @@ def running(home: Path) -> Iterator[Basin]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     home.mkdir(parents=True, exist_ok=True)
+    before = dict(os.environ)
     os.environ |= {"BASIN_HOME": str(home), "BASIN_DEVICES": "cpu"}
     os.environ.pop("BASIN_REDIS_URL", None)
     command = [sys.executable, "-m", "jobs.cli", "up", "--port", str(port)]
@@ -102,6 +103,8 @@ def running(home: Path) -> Iterator[Basin]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
         end_all(left)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 # ---------------------------------------------------------------------- runs that speak

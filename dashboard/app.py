@@ -55,7 +55,7 @@ def main() -> None:
         return
     more = [_log_out_page(who)] if who else []
     page = st.navigation([start, *pages, *more], position="top")
-    if page.url_path not in ("run", "runs"):
+    if page.url_path in ("launch", "system"):
         _say_what_needs_a_look()
     page.run()
 
@@ -82,8 +82,9 @@ def _log_out_page(who: str) -> st.Page:
     return st.Page(st.logout, title=f"{name} · log out", url_path="logout")
 
 
+@st.fragment(run_every=5)
 def _say_what_needs_a_look() -> None:
-    """Runs with alarms, on every page but those that show them."""
+    """Runs with alarms, on pages without a live stream; the others are told by it."""
     with contextlib.suppress(BasinError, OSError):
         runs = [run for run in artifacts.list_runs() if run.status == "running" and run.alarms]
         if runs:

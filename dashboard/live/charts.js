@@ -10,6 +10,8 @@ import { band, firstAt, smoothed, thinned } from "./series.js"
 const SMOOTH_FROM = 30
 const SMOOTH_POINTS = 200
 const MOST_MARKS = 200
+/** lines beyond which a chart leaves out what each of them says by itself */
+const CROWD = 8
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false, doubleClick: false }
 export const AXES = {
   step: "step",
@@ -148,7 +150,9 @@ export class Chart {
     else if (board.axis === "step" && end) layout.xaxis.range = [0, end]
     if (board.heights.has(path)) layout.yaxis.range = [...board.heights.get(path)]
     const words = []
-    const traces = lines.flatMap((line) => this.traces(line, log, colours, words))
+    this.bucketed = false
+    const traces = lines.flatMap((line) => this.traces(line, lines, log, colours, words))
+    if (this.bucketed) words.push(quiet("bucketed"))
     layout.shapes = this.marked(references, log, colours, words)
     if (board.zoom) words.push(quiet("double-click for all"))
     this.values.replaceChildren(...words)
@@ -204,7 +208,7 @@ export class Chart {
 
   // ------------------------------------------------------------------ what a line looks like
 
-  traces(line, log, colours, words) {
+  traces(line, lines, log, colours, words) {
     const members = line.members.filter(({ columns }) => columns.value.length)
     if (!members.length) return []
     const { board } = this
@@ -213,7 +217,8 @@ export class Chart {
     const values = members.map(({ columns }) => columns.value[columns.value.length - 1]).sort((a, b) => a - b)
     const last = values[Math.floor(values.length / 2)]
     const name = line.name || this.about.title
-    words.push(this.word(line, last, hex, isHidden))
+    const isCrowded = lines.length > CROWD
+    if (!isCrowded) words.push(this.word(line, last, hex, isHidden))
     if (isHidden) return []
     const canDraw = (y) => Number.isFinite(y) && !(log && y <= 0)
     const curves = members.map(({ curves, path }) => {
@@ -236,6 +241,9 @@ export class Chart {
     const stroke = { color: hex, width: 1.8, dash: line.dash ?? "solid" }
     if (members.length > 1) return this.banded(curves, name, stroke, hex, template)
     const [{ columns, shown, kept, smooth, x, raw, y }] = curves
+    this.bucketed ||= isBucketed(columns, shown, kept)
+    // of many lines the raw ones would hide all the others
+    if (smooth && isCrowded) return [{ x, y, name, mode: "lines", line: stroke, hovertemplate: template }]
     const traces = [{
       x, y: raw, name, mode: kept.length < 8 ? "lines+markers" : "lines",
       line: smooth ? { color: faded(hex, 0.28), width: 1 } : { ...stroke, width: 1.6 },
@@ -248,7 +256,6 @@ export class Chart {
     const infinite = lost.filter((row) => !Number.isFinite(columns.value[row])).length
     if (infinite) words.push(quiet(`${infinite} not finite`))
     if (lost.length > infinite) words.push(quiet(`${lost.length - infinite} not above 0`))
-    if (isBucketed(columns, shown, kept)) words.push(quiet("bucketed"))
     return traces
   }
 

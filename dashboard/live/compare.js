@@ -98,6 +98,7 @@ class ComparePage {
       if (!this.frames.has(id)) this.frames.set(id, {})
     }
     this.cards.replaceChildren()
+    this.cards.classList.toggle("many", this.data.groups.length > 8)
     this.shownCards.clear()
     this.board.chosen = false
     this.recolour()

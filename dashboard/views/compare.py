@@ -18,6 +18,7 @@ from jobs import artifacts, enqueue
 
 SHOWN_POINTS, SHOWN_IMAGES = 500, 64
 WAIT_SECONDS = 120.0
+MOST_COLUMNS = 9
 
 
 def main() -> None:
@@ -95,21 +96,28 @@ def _figures(found: list[Group]) -> None:
 
 
 def _figure_table(found: list[Group], rows: list[comparison.Row]) -> None:
-    lines = [
-        "| figure | " + " | ".join(_cell(group.title) for group in found) + " | floor |",
-        "|---|" + "---:|" * (len(found) + 1),
-    ]
+    several = len({group.data for group in found}) > 1
+    body = []
     for row in rows:
         cells = []
         for index, values in enumerate(row.values):
             text = comparison.written(values)
             cells.append(f"**{text}**" if index in row.best else text)
-        several = len({group.data for group in found}) > 1
         floor = ", ".join(
             f"{figure(value)}{f' ({data})' if several else ''}"
             for data, value in row.floors.items()
         )
-        lines.append(f"| {_cell(row.title)} | {' | '.join(cells)} | {floor} |")
+        body.append([row.title, *cells, floor])
+    _table(["figure", *(_cell(group.title) for group in found), "floor"], body, "---:")
+
+
+def _table(head: list[str], rows: list[list[str]], align: str) -> None:
+    """A table; of many runs, each is a row, since a page scrolls down more easily than sideways."""
+    if len(head) > MOST_COLUMNS:
+        turned = [list(column) for column in zip(head, *rows, strict=True)]
+        head, rows = ["run", *turned[0][1:]], turned[1:]
+    lines = [f"| {' | '.join(head)} |", "|---|" + f"{align}|" * (len(head) - 1)]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
     st.markdown("\n".join(lines))
 
 
@@ -120,12 +128,8 @@ def _differences(found: list[Group]) -> None:
         same = "These runs were asked for the same work."
         st.caption(same if len(found) == 1 else f"{same} They differ in their names alone.")
         return
-    lines = [
-        "| field | " + " | ".join(_cell(group.title) for group in found) + " |",
-        "|---|" + "---|" * len(found),
-    ]
-    lines += [f"| `{name}` | {' | '.join(map(_cell, values))} |" for name, values in rows]
-    st.markdown("\n".join(lines))
+    head = ["field", *(_cell(group.title) for group in found)]
+    _table(head, [[f"`{name}`", *map(_cell, values)] for name, values in rows], "---")
 
 
 def _cell(text: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,69 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import (
-    Cost,
-    Event,
-    Field,
-    Histogram,
-    Points,
-    Table,
-    Trajectory,
-    encode,
-    encode_block,
-)  # fmt: skip
-from backend.spec import Budget, RunSpec
-from jobs import artifacts, store
-from jobs.emitter import Emitter
 from jobs.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
-from tests.dashboard.test_run_page import zoom
+from tests.dashboard.runs import NUM, PATHS, Speaker, make_run, zoom
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, WebSocketRoute
 
 pytestmark = pytest.mark.timeout(150)
-
-PATHS = ["loss/total", "energy/gap"]
-NUM = 3000
-
-
-def cost(step: int) -> Cost:
-    return Cost(step, 10 * step, step / 10, None)
-
-
-def make_run(*, finished: bool = True) -> RunDirectory:
-    """A run with curves, a landscape of three moments, chains, energies and a table."""
-    spec = RunSpec(method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=NUM))
-    run = artifacts.create_run(spec)
-    rng = np.random.default_rng(0)
-    values = 2 + np.stack([np.sin(np.arange(NUM) / 300)] * 2, 1) + rng.normal(0, 0.1, (NUM, 2))
-    said: list[tuple[Event, int]] = []
-    for step in (1, 1500, 3000):
-        field = np.add.outer(np.linspace(-2, 2, 24) ** 2, np.linspace(-2, 2, 24) ** 2)
-        walk = np.cumsum(rng.normal(0, 0.1, (5, 3, 2)), 0)
-        counts = np.full((2, 4), 0.25, np.float32)
-        said += [
-            (Field("landscape/model", field.astype(np.float32), (-2.0, 2.0), (-2.0, 2.0)), step),
-            (Trajectory("chains/walk", walk.astype(np.float32), "train_time"), step),
-            (Histogram("energy/histogram", np.arange(5, dtype=np.float32), counts,
-                       ["data", "train_time"], np.zeros((2, 2), np.int32)), step),
-        ]  # fmt: skip
-    said += [
-        (Points("samples/data", rng.normal(size=(50, 2)).astype(np.float32), "data"), 1),
-        (Table("quality/final", ["figure", "value"], [["KL, nats", 0.25]]), NUM),
-    ]
-    block = encode_block(PATHS, values, run=run.id, seq=0, time=0.0, first=cost(1), last=cost(NUM))
-    run.append(block, keyframe=False)
-    for seq, (event, step) in enumerate(said, 1):
-        run.append(encode(event, run=run.id, seq=seq, time=0.0, cost=cost(step)), keyframe=True)
-    if finished:
-        run.compact()
-        run.write_status(status="finished", step=NUM)
-    else:
-        run.close()
-        run.write_status(status="running", step=NUM, pid=os.getpid(), host=socket.gethostname())
-    return run
 
 
 def charts(page: Page) -> Locator:
@@ -244,21 +187,6 @@ def test_chains_go_through_their_true_states(basin: Basin, page: Page) -> None:
 
 
 # ---------------------------------------------------------------------- what was lost
-
-
-class Speaker:
-    """A run of this process that says one step at a time, on the running Basin."""
-
-    def __init__(self, run: RunDirectory) -> None:
-        self.run, self.step = run, NUM
-        self.emitter = Emitter(run, store.Publisher(run.id))
-
-    def say(self, num: int = 1) -> None:
-        for _ in range(num):
-            self.step += 1
-            here = cost(self.step)
-            self.emitter.scalars(PATHS, np.full((1, 2), 2.0, np.float32), here, here)
-        self.emitter.flush()
 
 
 def drawn_steps(page: Page) -> list[int]:

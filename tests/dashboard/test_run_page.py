@@ -12,9 +12,10 @@ from backend.events import Array, Cost, Images, encode, encode_block, pack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, control, enqueue
 from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.runs import make_run, zoom
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, WebSocketRoute
+    from playwright.sync_api import Browser, Page, WebSocketRoute
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -69,22 +70,6 @@ def test_a_live_run_grows_without_a_remount_and_keeps_the_zoom(basin: Basin, pag
     assert plot.evaluate("plot => plot._fullLayout.xaxis.range") == pytest.approx(zoomed)
 
 
-def zoom(page: Page, plot: Locator, left: float = 0.4, right: float = 0.7) -> list[float]:
-    """Drag across a chart, between two shares of its width; the range that this chose."""
-    box = plot.bounding_box()
-    assert box is not None
-    whole = plot.evaluate("plot => plot._fullLayout.xaxis.range")
-    page.mouse.move(box["x"] + left * box["width"], box["y"] + 60)
-    page.mouse.down()
-    page.mouse.move(box["x"] + right * box["width"], box["y"] + 62, steps=5)
-    page.mouse.up()
-    chosen = wait_for(lambda: [plot.evaluate("plot => plot._fullLayout.xaxis.range")], "the zoom")[
-        0
-    ]
-    assert chosen != whole
-    return list(chosen)
-
-
 def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> None:
     """12,000 points come as some 4,000; of the stretch zoomed into, all are fetched."""
     num, spike, broken = 12_000, 6001, 6121
@@ -122,7 +107,7 @@ def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> 
 
 def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> None:
     """A question that was lost with the connection is asked again over the next one."""
-    run = basin.launch(120)
+    run = make_run()
     lines: list[WebSocketRoute] = []
 
     def connect(line: WebSocketRoute) -> None:
@@ -151,10 +136,10 @@ def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> No
 
 
 def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
-    run = basin.launch(120)
+    run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-plot .main-svg")
-    assert page.locator(".bl-chart").count() == 4
+    assert page.locator(".bl-chart").count() == 2
     page.keyboard.press("?")
     page.get_by_text("pause or resume the run").wait_for()
     page.keyboard.press("/")
@@ -164,11 +149,11 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     added.wait_for()
     assert "optimiser%2Flearning_rate" in page.url
     added.get_by_label("Remove this chart").click()
-    assert page.locator(".bl-chart").count() == 4
+    assert page.locator(".bl-chart").count() == 2
 
 
 def test_one_cursor_in_all_charts(basin: Basin, page: Page) -> None:
-    run = basin.launch(120)
+    run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-plot .main-svg")
     plot = page.locator(".bl-chart", has_text="Energy gap").locator(".bl-plot")
@@ -237,7 +222,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
 
 
 def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: Page) -> None:
-    run = basin.launch(120)
+    run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-plot .main-svg")
     page.get_by_role("button", name="gradients", exact=True).click()
