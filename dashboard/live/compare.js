@@ -8,22 +8,17 @@ import { densities, paintField } from "./field.js"
 import { drawGrid } from "./images.js"
 import { Notices } from "./notices.js"
 import { count } from "./numbers.js"
-import { tableAddress } from "./run.js"
 import { COSTS, Curves } from "./series.js"
 import { Live } from "./socket.js"
+import { compareSource } from "./sources.js"
 import { statusWord } from "./status.js"
 
 const PICTURES_EVERY = 150
-const DASHES = ["solid", "dash", "dot"]
 const PICTURES = {
   "landscape/model": "landscape",
   "samples/long_run": "long-run samples",
   "samples/train_time": "train-time samples",
 }
-const TAILS = { long_run: "long-run", train_time: "train-time" }
-const HEADLINES = ["quality/grid_kl", "quality/frechet_pca/long_run", "quality/energy_distance/long_run",
-  "energy/gap", "loss/total", "energy/model"]
-
 export function mount(slot, component) {
   const page = new ComparePage(slot, component.data)
   return { update: (data) => page.update(data), unmount: () => page.close() }
@@ -123,60 +118,9 @@ class ComparePage {
     const pictures = make("section.bl-panel", {},
       make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote), this.cards)
     this.painter = new Painter(pictures, () => this.drawPictures())
-    this.board = new Board(this.source())
+    this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
     this.root.append(this.notices.slot, pictures, this.board.slot)
-  }
-
-  /** What the board shows: a line a group, its seeds as a band. */
-  source() {
-    const lineOf = (group, index, path) => {
-      const members = group.runs.flatMap((run) => {
-        const curves = this.curves.get(run)
-        const columns = curves?.get(path)
-        return columns ? [{ run, path, columns, curves }] : []
-      })
-      const dash = index < 6 ? "solid" : DASHES[1 + (index % 2)]
-      return { key: group.runs[0], name: group.title, short: "", dash, members,
-        colour: ({ runs }) => runs[index % runs.length] }
-    }
-    const all = () => [...new Set([...this.curves.values()].flatMap((curves) => [...curves.paths.keys()]))]
-    const has = (path) => [...this.curves.values()].some((curves) => curves.get(path)?.value.length)
-    return {
-      title: "Curves",
-      headline: HEADLINES,
-      most: 2,
-      about: (path) => this.about(path),
-      paths: () => all().filter((path) => !/\/(floor|goal|clip)$/.test(path)),
-      ready: () => this.synced.size >= this.curves.size && all().length > 0,
-      canPlace: has,
-      lines: (path) =>
-        this.data.groups.map((group, index) => lineOf(group, index, path)).filter((line) => line.members.length),
-      references: (path) => this.references(this.about(path).head),
-      end: () => null,
-      hasJoules: () => [...this.curves.values()].some((curves) => curves.hasJoules),
-      range: async (run, paths, from, to) => {
-        const frames = await this.live.range(run, paths, from, to)
-        for (const frame of frames ?? []) this.curves.get(run)?.addDetail(frame)
-        if (frames) this.board.ask()
-      },
-      tableAddress: (members) => tableAddress(this.live, members),
-    }
-  }
-
-  about(path) {
-    const [, head, tail] = /^(.*?)(?:\/(long_run|train_time))?$/.exec(path)
-    const about = this.data.figures[head] ?? { title: head }
-    return { ...about, title: tail ? `${about.title}, ${TAILS[tail]}` : about.title, head }
-  }
-
-  /** The floor or goal that all runs share, or the median of theirs. */
-  references(head) {
-    return ["floor", "goal"].flatMap((word) => {
-      const values = [...this.curves.values()].map((curves) => curves.last(`${head}/${word}`))
-        .filter(Number.isFinite).sort((a, b) => a - b)
-      return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
-    })
   }
 
   drawLegend() {

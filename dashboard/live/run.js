@@ -9,17 +9,9 @@ import { Notices } from "./notices.js"
 import { count, duration, figure, timeLeft } from "./numbers.js"
 import { COSTS, Curves } from "./series.js"
 import { Live } from "./socket.js"
+import { runSource } from "./sources.js"
 import { TimeBar } from "./timebar.js"
 
-const NUM_HEADLINES = 4
-const TAILS = /\/(long_run|train_time|floor|goal|clip)$/
-/** What one chart shows of a path: its own values, and those of its companions. */
-const SERIES = {
-  "": { name: "", colour: "data" },
-  "/train_time": { name: "train-time", colour: "chains" },
-  "/long_run": { name: "long-run", colour: "samples" },
-}
-const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip" }
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
 const KEYS = [
   ["Space", "freeze, and live again"], ["← →", "one moment back or on; with Shift, ten"],
@@ -103,7 +95,7 @@ class RunPanel {
       make("header", {}, make("h3", {}, "Energy"),
         make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier"), ways))
     this.histogram = new EnergyHistogram(energies)
-    this.board = new Board(this.source())
+    this.board = new Board(runSource(this))
     this.side = make("div.bl-side", {}, energies, this.board.slot)
     this.top = make("div.bl-top", {}, this.picture, this.side)
     this.tables = make("div")
@@ -115,44 +107,6 @@ class RunPanel {
       this.progress, this.notices.slot, this.trouble, this.back, this.keys, this.alarms, this.top,
       this.lower)
     this.time = new TimeBar(this.root, (step) => this.seek(step))
-  }
-
-  /** What the board shows: this run's paths, each with its companions. */
-  source() {
-    const { curves, settings } = this
-    const head = (path) => path.replace(TAILS, "")
-    const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
-    const known = () => [...new Set([...curves.paths.keys()].map(head))]
-    return {
-      title: "Learning",
-      headline: settings.headline,
-      most: NUM_HEADLINES,
-      about: (path) => settings.figures[path] ?? { title: path },
-      paths: () => known().filter(fed),
-      ready: () => this.ready && known().some(fed),
-      // a floor or goal, said at the start, keeps the place of a chart whose first value takes a while
-      canPlace: (path) => (this.isOver ? fed(path) : known().includes(path)),
-      lines: (path) =>
-        Object.entries(SERIES).flatMap(([tail, { name, colour }]) => {
-          const columns = curves.get(path + tail)
-          if (!columns) return []
-          const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
-          const member = { run: settings.run, path: path + tail, columns, curves }
-          return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
-        }),
-      references: (path) =>
-        Object.entries(LINES).map(([tail, word]) => ({ word, value: curves.last(path + tail) })),
-      end: () => this.status?.budget?.steps,
-      hasJoules: () => curves.hasJoules,
-      range: async (run, paths, from, to) => {
-        const epoch = curves.epoch
-        const frames = await this.live.range(run, paths, from, to)
-        if (!frames || epoch !== curves.epoch) return
-        for (const frame of frames) curves.addDetail(frame)
-        this.board.ask()
-      },
-      tableAddress: (members) => tableAddress(this.live, members),
-    }
   }
 
   recolour(colours) {
@@ -399,14 +353,6 @@ class RunPanel {
       ...notes.map(([level, head, words]) =>
         make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words)))
   }
-}
-
-/** Where the curves of some members of a chart can be had as a table. */
-export function tableAddress(live, members) {
-  const address = live.address("/live/curves.csv")
-  for (const run of new Set(members.map((member) => member.run))) address.searchParams.append("run", run)
-  for (const path of new Set(members.map((member) => member.path))) address.searchParams.append("path", path)
-  return address.href
 }
 
 /** What never changes: it stays when looking back at a moment before it was said again. */

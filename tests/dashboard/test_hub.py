@@ -16,8 +16,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from backend.events import Frame, split, unpack
 from dashboard import access, hub
+from dashboard import client as pages
+from dashboard.client import Client
 from dashboard.feed import say
-from dashboard.hub import Client, Hub
+from dashboard.hub import Hub
 from dashboard.routes import routes
 from tests.dashboard.test_feed import Viewer, Writer, assert_whole
 
@@ -266,14 +268,14 @@ def test_a_slow_page_is_given_what_it_missed_and_slows_nobody(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One page does not take anything for a while; its queue overflows; the other never waits."""
-    monkeypatch.setattr(hub, "MOST_WAITING_BYTES", 3000)
+    monkeypatch.setattr(pages, "MOST_WAITING_BYTES", 3000)
     writer = Writer()
     central = Hub()
 
     async def take(client: Client, viewer: Viewer, until_step: int) -> None:
         while len(viewer.steps) < until_step:
             await asyncio.wait_for(client.wait(), 10)
-            data = await client.take(central)
+            data = await client.take(central.sync)
             for offset, size in split(data):
                 viewer.take_frame(data[offset : offset + size])
 

@@ -1,0 +1,108 @@
+// What a board of curves shows: of one run its paths with their companions, of several a line each.
+
+const DERIVED = /\/(floor|goal|clip)$/
+const COMPANIONS = /\/(long_run|train_time|floor|goal|clip)$/
+const NUM_HEADLINES = 4
+/** What one chart of a run shows of a path: its own values, and those of its companions. */
+const SERIES = {
+  "": { name: "", colour: "data" },
+  "/train_time": { name: "train-time", colour: "chains" },
+  "/long_run": { name: "long-run", colour: "samples" },
+}
+const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip" }
+
+/** Where the curves of some members of a chart can be had as a table. */
+function tableAddress(live, members) {
+  const address = live.address("/live/curves.csv")
+  for (const run of new Set(members.map((member) => member.run))) address.searchParams.append("run", run)
+  for (const path of new Set(members.map((member) => member.path))) address.searchParams.append("path", path)
+  return address.href
+}
+
+/** Fetch stretches at full resolution into curves; what was fetched before all was said anew is old. */
+async function fetchInto(page, curves, run, paths, from, to) {
+  const epoch = curves.epoch
+  const frames = await page.live.range(run, paths, from, to)
+  if (!frames || epoch !== curves.epoch) return
+  for (const frame of frames) curves.addDetail(frame)
+  page.board.ask()
+}
+
+/** A run's paths, each with its companions. */
+export function runSource(page) {
+  const { curves, settings } = page
+  const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
+  const known = () => [...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANIONS, "")))]
+  return {
+    title: "Learning",
+    headline: settings.headline,
+    most: NUM_HEADLINES,
+    about: (path) => settings.figures[path] ?? { title: path },
+    paths: () => known().filter(fed),
+    ready: () => page.ready && known().some(fed),
+    // a floor or goal, said at the start, keeps the place of a chart whose first value takes a while
+    canPlace: (path) => (page.isOver ? fed(path) : known().includes(path)),
+    lines: (path) =>
+      Object.entries(SERIES).flatMap(([tail, { name, colour }]) => {
+        const columns = curves.get(path + tail)
+        if (!columns) return []
+        const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
+        const member = { run: settings.run, path: path + tail, columns, curves }
+        return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
+      }),
+    references: (path) =>
+      Object.entries(LINES).map(([tail, word]) => ({ word, value: curves.last(path + tail) })),
+    end: () => page.status?.budget?.steps,
+    hasJoules: () => curves.hasJoules,
+    range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
+    tableAddress: (members) => tableAddress(page.live, members),
+  }
+}
+
+const DASHES = ["solid", "dash", "dot"]
+const TAILS = { long_run: "long-run", train_time: "train-time" }
+const HEADLINES = ["quality/grid_kl", "quality/frechet_pca/long_run", "quality/energy_distance/long_run",
+  "energy/gap", "loss/total", "energy/model"]
+
+/** A line a group of runs, its seeds as a band. */
+export function compareSource(page) {
+  const each = () => [...page.curves.values()]
+  const all = () => [...new Set(each().flatMap((curves) => [...curves.paths.keys()]))]
+  const about = (path) => {
+    const [, head, tail] = /^(.*?)(?:\/(long_run|train_time))?$/.exec(path)
+    const known = page.data.figures[head] ?? { title: head }
+    return { ...known, title: tail ? `${known.title}, ${TAILS[tail]}` : known.title, head }
+  }
+  const lineOf = (group, index, path) => {
+    const members = group.runs.flatMap((run) => {
+      const curves = page.curves.get(run)
+      const columns = curves?.get(path)
+      return columns ? [{ run, path, columns, curves }] : []
+    })
+    const dash = index < 6 ? "solid" : DASHES[1 + (index % 2)]
+    const colour = ({ runs }) => runs[index % runs.length]
+    return { key: group.runs[0], name: group.title, short: "", dash, members, colour }
+  }
+  return {
+    title: "Curves",
+    headline: HEADLINES,
+    most: 2,
+    about,
+    paths: () => all().filter((path) => !DERIVED.test(path)),
+    ready: () => page.synced.size >= page.curves.size && all().length > 0,
+    canPlace: (path) => each().some((curves) => curves.get(path)?.value.length),
+    lines: (path) =>
+      page.data.groups.map((group, index) => lineOf(group, index, path)).filter((line) => line.members.length),
+    // the floor or goal that all runs share, or the median of theirs
+    references: (path) =>
+      ["floor", "goal"].flatMap((word) => {
+        const values = each().map((curves) => curves.last(`${about(path).head}/${word}`))
+          .filter(Number.isFinite).sort((a, b) => a - b)
+        return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
+      }),
+    end: () => null,
+    hasJoules: () => each().some((curves) => curves.hasJoules),
+    range: (run, paths, from, to) => fetchInto(page, page.curves.get(run), run, paths, from, to),
+    tableAddress: (members) => tableAddress(page.live, members),
+  }
+}
