@@ -16,6 +16,7 @@ const PACES = [150, 2000]
 /** share of the time between two keyframes in which chains glide to where the next one begins */
 const GLIDE = 0.2
 const AGES = 8
+const REST = 16
 
 /** Three to five round numbers inside a range. */
 export function ticks([low, high], most = 5) {
@@ -52,6 +53,7 @@ export class Landscape {
   }
 
   close() {
+    clearTimeout(this.timer)
     this.sizes.disconnect()
     this.painter.close()
   }
@@ -135,7 +137,7 @@ export class Landscape {
     const context = this.canvas.getContext("2d")
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0)
     context.clearRect(0, 0, this.width, this.height)
-    if (this.render(context, now)) this.draw()
+    if (this.render(context, now)) this.again()
     this.canvas.paints++
     for (const role of ["field", "walk", "samples"]) {
       const frame = this.frames?.[role]
@@ -144,6 +146,14 @@ export class Landscape {
         drawn(this.canvas, frame.header)
       }
     }
+  }
+
+  /** Every other frame of a screen is enough for the eye, and half the work. */
+  again() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null
+      this.draw()
+    }, REST)
   }
 
   /** Draw it as it stands at a moment; true while it moves. */
