@@ -26,13 +26,14 @@ export class Notices {
     this.polling.hidden = !(open && polling)
     if (open) {
       this.line.hidden = true
+      this.since = null
       return
     }
-    const since = Date.now()
-    this.since ??= since
+    const tried = Date.now()
+    this.since ??= tried
     const say = () => {
-      const silent = Math.round((Date.now() - since) / 1000)
-      const wait = Math.max(0, Math.ceil((retryIn - (Date.now() - since)) / 1000))
+      const silent = Math.round((Date.now() - this.since) / 1000)
+      const wait = Math.max(0, Math.ceil((retryIn - (Date.now() - tried)) / 1000))
       this.line.replaceChildren(
         make("b", {}, `Live updates stopped ${silent}s ago.`),
         ` ${reason || "The page shows what it had; runs go on."} Trying again in ${wait}s.`)
