@@ -240,12 +240,16 @@ class Stage:
         counts = (1, 20) if self.quick else (1, 5, 20, 60)
         run = make_run(10_000)
         shares: dict[int, list[float]] = {}
+        memories: dict[int, list[float]] = {}
         with speaking(run, HZ, 3600):
             for count, _ in itertools.product((0, *counts), range(self.repeats)):
-                share, _, _ = self.measure(run, count, seconds)
+                share, _, memory = self.measure(run, count, seconds)
                 shares.setdefault(count, []).append(share)
+                memories.setdefault(count, []).append(memory)
         for count, values in shares.items():
-            self.report.add(f"{count} viewers", "basin", "CPU of the server", "% of a core", values)
+            case = f"{count} viewers"
+            self.report.add(case, "basin", "CPU of the server", "% of a core", values)
+            self.report.add(case, "basin", "memory of the server", "MB", memories[count])
         self.report.claim_at_most(
             "CPU with 20 viewers at 5 Hz", statistics.median(shares[20]), 2, "% of a core"
         )

@@ -90,6 +90,17 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     assert legend.first.get_attribute("aria-pressed") == "false"
 
 
+def test_what_is_out_of_sight_does_no_work(basin: Basin, page: Page) -> None:
+    run = make_run()
+    page.set_viewport_size({"width": 800, "height": 300})
+    page.goto(f"{basin.address}/run?id={run.id}&charts={','.join(PATHS)}")
+    wait_for(lambda: page.locator(".bl-chart").count() == 2, "the places of the charts")
+    page.wait_for_timeout(500)
+    assert charts(page).count() == 0
+    page.locator(".bl-chart").first.scroll_into_view_if_needed()
+    wait_for(lambda: charts(page).count() > 0, "the chart in sight")
+
+
 # ---------------------------------------------------------------------- as files
 
 
