@@ -154,7 +154,6 @@ export class Chart {
     const traces = lines.flatMap((line) => this.traces(line, lines, log, colours, words))
     if (this.bucketed) words.push(quiet("bucketed"))
     layout.shapes = this.marked(references, log, colours, words)
-    if (board.zoom) words.push(quiet("double-click for all"))
     this.values.replaceChildren(...words)
     window.Plotly.react(this.plot, traces, layout, CONFIG)
     if (!this.made) this.listen()
