@@ -165,7 +165,7 @@ async def curves_csv(request: Request) -> Response:
         directories = await run_in_threadpool(lambda: [artifacts.open_run(run) for run in runs])
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
-    name = "-".join([directories[0].id, paths[0].replace("/", "-")])
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{directories[0].id}-{paths[0]}")
     headers = {**_PRIVATE, "Content-Disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(_csv(directories, paths), media_type="text/csv", headers=headers)
 

@@ -317,6 +317,8 @@ def test_curves_are_a_table_at_full_resolution(client: TestClient) -> None:
     assert lines[0] == "run,path,step,gradients,seconds,joules,value"
     assert lines[8] == f"{run},loss/total,7,7,7,,7"
     assert len(lines) == 301
+    odd = client.get(f"/live/curves.csv?run={run}&path=%22%0d%0aX:y&token={access.issue()}")
+    assert odd.headers["content-disposition"].endswith('----X-y.csv"') and "x" not in odd.headers
     assert client.get(f"/live/curves.csv?{query}x").status_code == 403
     assert client.get(f"/live/curves.csv?run=x&token={access.issue()}").status_code == 404
 
