@@ -18,6 +18,8 @@ from jobs.run_directory import RunDirectory
 from jobs.series import RESUMED, Rows, Series, joined, rows_of, taken
 
 _FIRST_ROWS = 256
+_BLOCKS_AT_ONCE = 500
+"""of a long log; what was read of them needs several times their room"""
 
 
 class Columns:
@@ -48,13 +50,23 @@ class Columns:
             self.num = 0
             self.append(kept)
 
-    def series(self, column: int) -> Series:
-        """One path."""
-        return Rows(*(part[: self.num] for part in self._rows)).series(column)
+    def series(self, column: int, rows: npt.NDArray[Any] | slice) -> Series:
+        """Some rows of one path."""
+        return Rows(*(part[: self.num][rows] for part in self._rows)).series(column)
 
-    def count_after(self, seq: int) -> int:
-        """How many rows came with a later sequence number."""
-        return int((self._rows.seq[: self.num] > seq).sum())
+    def overview(self, column: int, limit: int) -> Series:
+        """One path, min/max-bucketed when it is longer than `limit`."""
+        rows = bucketed_rows(self._rows.values[: self.num, column], limit)
+        return self.series(column, slice(None) if rows is None else rows)
+
+    def between(self, column: int, first: float, last: float) -> Series:
+        """The rows of one path between two steps."""
+        step = self._rows.costs[: self.num, 0]
+        return self.series(column, slice(*np.searchsorted(step, [first, last + 1])))
+
+    def since(self, column: int, seq: int) -> Series:
+        """The rows of one path that came with a later sequence number."""
+        return self.series(column, self._rows.seq[: self.num] > seq)
 
 
 def _with_room(column: npt.NDArray[Any], num: int, room: int) -> npt.NDArray[Any]:
@@ -92,6 +104,8 @@ class History:
             new.append(data)
             if header["kind"] == "scalar":
                 waiting.setdefault(tuple(header["meta"]["paths"]), []).append(frame)
+                if len(new) % _BLOCKS_AT_ONCE == 0:
+                    self._add(waiting)
             elif header["kind"] == "text":
                 if header["seq"] > self._text_seq:
                     self.texts.append((header["seq"], data))
@@ -127,9 +141,9 @@ class History:
         old = sum(map(self.record.count, self.record.paths)) if self.record else 0
         return old + sum(len(paths) * columns.num for paths, columns in self._said.items())
 
-    def _said_of(self, path: str) -> list[Series]:
+    def _said_of(self, path: str) -> list[tuple[Columns, int]]:
         return [
-            columns.series(paths.index(path))
+            (columns, paths.index(path))
             for paths, columns in self._said.items()
             if path in paths and columns.num
         ]
@@ -140,12 +154,15 @@ class History:
         if total and path not in self._overviews:
             self._overviews[path] = self._read_overview(path, total, limit)
         pieces = [self._overviews[path]] if total else []
-        pieces = [piece for piece in [*pieces, *self._said_of(path)] if len(piece.step)]
+        for columns, column in self._said_of(path):
+            pieces.append(columns.overview(column, limit))
+            total += columns.num
+        pieces = [piece for piece in pieces if len(piece.step)]
         if not pieces:
             return None, False
         whole = joined(pieces)
         rows = bucketed_rows(whole.value, limit)
-        return whole if rows is None else taken(whole, rows), rows is not None or total > limit
+        return whole if rows is None else taken(whole, rows), total > limit
 
     def _read_overview(self, path: str, total: int, limit: int) -> Series:
         """One row group after the other, so that the file is never in memory as a whole."""
@@ -160,10 +177,8 @@ class History:
     def stretch(self, path: str, first: float, last: float) -> Series:
         """Every row of a path between two steps."""
         old = self.record.pieces(path, first, min(last, self._cut)) if self.record else []
-        pieces = list(old)
-        for said in self._said_of(path):
-            low, high = np.searchsorted(said.step, [first, last + 1])
-            pieces.append(taken(said, slice(low, high)))
+        said = [columns.between(column, first, last) for columns, column in self._said_of(path)]
+        pieces = [*old, *said]
         pieces = [piece for piece in pieces if len(piece.step)]
         return joined(pieces) if pieces else _NOTHING
 
@@ -175,10 +190,8 @@ class History:
                 for piece in self.record.pieces(path, last=self._cut):
                     found.setdefault(path, []).append(taken(piece, piece.seq > seq))
         for paths, columns in self._said.items():
-            if columns.count_after(seq):
-                for column, path in enumerate(paths):
-                    said = columns.series(column)
-                    found.setdefault(path, []).append(taken(said, said.seq > seq))
+            for column, path in enumerate(paths):
+                found.setdefault(path, []).append(columns.since(column, seq))
         whole = {path: joined(pieces) for path, pieces in found.items()}
         return {path: rows for path, rows in whole.items() if len(rows.step)}
 

@@ -6,6 +6,7 @@ ids and settings only, never points: those come over the page's WebSocket.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -32,8 +33,10 @@ function styled() {
   })
 }
 
-export default function (component) {
-  const { parentElement, data } = component
+export default function (given) {
+  const { parentElement } = given
+  const data = JSON.parse(given.data.json)
+  const component = { ...given, data }
   const slot = parentElement.querySelector(".basin-live")
   slot.style.minHeight = `${data.height}px`
   if (!panels.has(slot)) {
@@ -75,4 +78,6 @@ def live_element(module: str, *, key: str, height: int, **data: Any) -> Any:
     """
     callbacks = {name: data.pop(name) for name in list(data) if name.startswith("on_")}
     given = {"module": module, "height": height, "token": access.issue(), **data}
-    return _element(module)(key=key, data=given, height="content", **callbacks)
+    # As text: in lists and mappings Streamlit looks for tables, with 45 MB of pandas.
+    text = {"json": json.dumps(given)}
+    return _element(module)(key=key, data=text, height="content", **callbacks)
