@@ -134,17 +134,26 @@ export class Live {
       if (head.op !== "error") return
     }
     for (const frame of frames) {
-      const { header } = frame
-      if (header.op) {
-        if (header.op === "history") this.reached(header.run, 0, header.log, header.whole)
-        this.handlers.message?.(header)
-      } else {
-        const isLog = header.kind === "scalar" || header.kind === "text"
-        this.reached(header.run, isLog ? 0 : 1, header.seq)
-        this.handlers.frame?.(frame)
+      // a panel that stumbles over one frame must not cost the page all that came with it
+      try {
+        this.handOver(frame)
+      } catch (error) {
+        reportError(error)
       }
     }
     this.handlers.done?.()
+  }
+
+  handOver(frame) {
+    const { header } = frame
+    if (header.op) {
+      if (header.op === "history") this.reached(header.run, 0, header.log, header.whole)
+      this.handlers.message?.(header)
+    } else {
+      const isLog = header.kind === "scalar" || header.kind === "text"
+      this.reached(header.run, isLog ? 0 : 1, header.seq)
+      this.handlers.frame?.(frame)
+    }
   }
 
   reached(run, part, seq, anew = false) {

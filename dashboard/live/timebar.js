@@ -136,7 +136,7 @@ export class TimeBar {
   /** Keep a small picture of a moment; the strip shows some of them, evenly. */
   remember(frame) {
     const step = frame.header.last[0]
-    if (this.pictures.has(step)) return
+    if (this.pictures.has(step) || !["field", "images"].includes(frame.header.kind)) return
     this.pictures.set(step, { frame, picture: pictureOf(frame, coloursOf(this.film)) })
     if (this.pictures.size > MOST_HELD) {
       const steps = [...this.pictures.keys()].sort((a, b) => a - b)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backend.events import Field, Points
 from jobs.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
-from tests.dashboard.runs import NUM, PATHS, Speaker, make_run, zoom
+from tests.dashboard.runs import NUM, PATHS, Speaker, cost, make_run, zoom
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, WebSocketRoute
@@ -206,6 +207,23 @@ def drawn_steps(page: Page) -> list[int]:
         "(plot, num) => plot.data[0].x.filter((x) => x > num)", NUM
     )
     return [int(step) for step in found]
+
+
+def test_samples_may_come_before_the_landscape(basin: Basin, page: Page) -> None:
+    """Whatever a run says first, and in one breath, all of it is shown."""
+    run = make_run(finished=False)
+    (run.path / "frames.bin").unlink()
+    run.keyframes.close()
+    speaker = Speaker(run)
+    open_run(basin, page, run)
+    zeros = np.zeros((4, 2), np.float32)
+    field = Field("landscape/model", np.ones((4, 4), np.float32), (0.0, 1.0), (0.0, 1.0))
+    for event in (Points("samples/train_time", zeros, "train_time"), field):
+        speaker.emitter.event(event, cost(NUM + 1))
+    speaker.say()
+    page.wait_for_selector(".bl-hero canvas")
+    speaker.emitter.close()
+    run.write_status(status="finished", step=speaker.step)
 
 
 def test_a_lost_connection_comes_back_without_gap_or_double(basin: Basin, page: Page) -> None:
