@@ -555,6 +555,7 @@ class Stage:
         finally:
             loop.call_soon_threadsafe(until.set)
             thread.join(10)
+            loop.close()
 
 
 HELD = """() => {
