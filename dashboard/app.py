@@ -86,7 +86,7 @@ def _log_out_page(who: str) -> st.Page:
 def _say_what_needs_a_look() -> None:
     """Runs with alarms, on pages without a live stream; the others are told by it."""
     with contextlib.suppress(BasinError, OSError):
-        runs = [run for run in artifacts.list_runs() if run.status == "running" and run.alarms]
+        runs = [run for run in artifacts.list_runs() if run.needs_a_look]
         if runs:
             verb = "needs" if len(runs) == 1 else "need"
             link = f"/run?id={runs[0].id}" if len(runs) == 1 else "/runs"

@@ -16,6 +16,8 @@ from dashboard.feed import Message, Position, say
 MOST_WAITING_BYTES = 8_000_000
 """What may wait for a slow page; beyond it, all is dropped, and what it missed is read anew once
 it has caught up."""
+MOST_ANSWER_BYTES = 8_000_000
+"""While more than this waits of what a page asked for, nothing more that it asks is looked at."""
 MOST_SENT_BYTES = 1_000_000
 """Messages that wait are sent as one up to this size."""
 
@@ -39,18 +41,36 @@ class Client:
         self.watched: dict[str, Watch] = {}
         self.to_sync: deque[str] = deque()
         """runs to be read from where the page stands before anything new of them is sent"""
-        self.wants_runs: bool = False
-        self.wants_alarms: bool = False
+        self.wants_runs = False
+        self.missed_runs = False
+        """whether the list of runs changed while there was no room to say so"""
+        self.wants_alarms = False
+        self.questions: deque[str] = deque()
+        """what a page that polls has asked and nobody has looked at yet"""
         self.heard = time.monotonic()
         self._answers: deque[bytes] = deque()
+        self._answer_bytes = 0
         self._waiting: deque[Message] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
+        self._room = asyncio.Event()
 
     def answer(self, *frames: bytes) -> None:
         """Queue what this page alone asked for."""
         self._answers.append(b"".join(frames))
+        self._answer_bytes += len(self._answers[-1])
         self._more.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the page must take answers before it is given more."""
+        return self._answer_bytes > MOST_ANSWER_BYTES
+
+    async def room(self) -> None:
+        """Until the page has taken what it asked for."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
 
     def offer(self, message: Message) -> None:
         """Queue what a run said."""
@@ -78,6 +98,8 @@ class Client:
     async def take(self, sync: Sync) -> bytes:
         """The next message; b"" when there is nothing to send."""
         if self._answers:
+            self._answer_bytes -= len(self._answers[0])
+            self._room.set()
             return self._answers.popleft()
         if self.to_sync:
             return await self._sync(sync, self.to_sync.popleft())

@@ -38,7 +38,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,7 @@ from jobs.status import Status
 MOST_CLIENTS = 200
 MOST_RUNS = 64
 MOST_PATHS = 64
+MOST_QUESTIONS = 500
 MOST_MESSAGE_BYTES = 64_000
 LINGER_SECONDS = 30.0
 """How long a feed outlives its last viewer: a page that is loaded again finds it warm."""
@@ -120,18 +121,26 @@ class Hub:
     def _tell_runs(self, runs: dict[str, Status], queue: list[str]) -> None:
         changed = [run for run in runs.values() if self._runs.get(run.id) != run]
         gone = [run_id for run_id in self._runs if run_id not in runs]
-        if changed or gone or queue != self._queue:
-            self._runs, self._queue = runs, queue
-            text = _runs_frame(changed, gone, queue, whole=False)
-            for client in self._clients:
-                if client.wants_runs:
-                    client.answer(text)
-        alarms = alarms_of(runs.values())
+        news = _runs_frame(changed, gone, queue, whole=False)
+        is_new = bool(changed or gone) or queue != self._queue
+        self._runs, self._queue = runs, queue
+        for client in self._clients:
+            if client.wants_runs and client.is_full:
+                client.missed_runs |= is_new
+            elif client.wants_runs and client.missed_runs:
+                client.missed_runs = False
+                client.answer(self._all_runs())
+            elif client.wants_runs and is_new:
+                client.answer(news)
+        alarms = [_alarm_of(run) for run in runs.values() if run.needs_a_look]
         if alarms != self._alarms:
             self._alarms = alarms
             for client in self._clients:
                 if client.wants_alarms:
                     client.answer(say(op="alarms", runs=alarms))
+
+    def _all_runs(self) -> bytes:
+        return _runs_frame(self._runs.values(), [], self._queue, whole=True)
 
     def _release_idle(self) -> None:
         now = time.monotonic()
@@ -157,6 +166,7 @@ class Hub:
         sending = asyncio.create_task(self._send(client, socket))
         try:
             while True:
+                await client.room()
                 await self.hear(client, await socket.receive_text())
         except (WebSocketDisconnect, RuntimeError, KeyError):
             pass
@@ -175,14 +185,17 @@ class Hub:
     async def poll(self, name: str, texts: list[str]) -> bytes:
         """What waits for a page that asks over HTTP, under a name that it made up.
 
-        Raises NotAvailable when there are too many pages.
+        Raises NotAvailable when there are too many pages, BadInput for too many questions.
         """
         client = self._polled.get(name)
         if client is None:
             client = self._polled[name] = self._arrive()
         client.heard = time.monotonic()
-        for text in texts:
-            await self.hear(client, text)
+        if len(client.questions) + len(texts) > MOST_QUESTIONS:
+            raise BadInput.at("say", f"more than {MOST_QUESTIONS} questions wait; ask again later.")
+        client.questions += texts
+        while client.questions and not client.is_full:
+            await self.hear(client, client.questions.popleft())
         parts: list[bytes] = []
         while sum(map(len, parts)) < MOST_WAITING_BYTES and (data := await client.take(self.sync)):
             parts.append(data)
@@ -222,7 +235,7 @@ class Hub:
             elif op == "runs":
                 self._tell_runs(*await run_in_threadpool(_listed))
                 client.wants_runs = True
-                client.answer(_runs_frame(self._runs.values(), [], self._queue, whole=True))
+                client.answer(self._all_runs())
             elif op == "alarms":
                 self._tell_runs(*await run_in_threadpool(_listed))
                 client.wants_alarms = True
@@ -336,16 +349,14 @@ def _number(message: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def alarms_of(runs: Any) -> list[dict[str, Any]]:
-    """Running runs with alarms: id, name, and the alarms' sentences."""
-    return [
-        {"id": run.id, "name": run.name or run.data, "alarms": [a["message"] for a in run.alarms]}
-        for run in runs
-        if run.status == "running" and run.alarms
-    ]
+def _alarm_of(run: Status) -> dict[str, Any]:
+    sentences = [alarm["message"] for alarm in run.alarms]
+    return {"id": run.id, "name": run.name or run.data, "alarms": sentences}
 
 
-def _runs_frame(changed: Any, gone: list[str], queue: list[str], *, whole: bool) -> bytes:
+def _runs_frame(
+    changed: Iterable[Status], gone: list[str], queue: list[str], *, whole: bool
+) -> bytes:
     said = [run.as_dict() for run in changed]
     return say(op="runs", whole=whole, changed=said, gone=gone, queue=queue)
 

@@ -74,6 +74,11 @@ class Status:
     def is_over(self) -> bool:
         return self.status in OVER
 
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether it goes on with alarms that a person should read."""
+        return self.status == "running" and bool(self.alarms)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -15,17 +15,18 @@ const listed = (name) => (fromAddress(name) ?? "").split(",").filter(Boolean)
 export class Board {
   /**
    * `source`: {title, headline: [paths], most: how many of them, about(path), paths() that can be
-   * charted, ready(path) once it may be, lines(path): [{key, name, colour, dash, members}] where
-   * a member is {run, path, columns}, references(path): [{word, value}],
-   * range(run, paths, from, to), exportAddress(chart)}.
+   * charted, ready() once they are known, canPlace(path), lines(path): [{key, name, colour, dash,
+   * members}] where a member is {run, path, columns, curves}, references(path): [{word, value}],
+   * end(): the last step there will be, hasJoules(), range(run, paths, from, to): fetch them in
+   * full, tableAddress(members)}.
    */
   constructor(source) {
     this.source = source
     this.charts = new Map()
     this.others = []
-    this.hoverable = true
     this.version = 0
-    this.axis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
+    this.chosenAxis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
+    this.hasJoules = true
     const smooth = Number(fromAddress("smooth") ?? NaN)
     this.smoothing = smooth >= 0 && smooth < 1 ? smooth : SMOOTHING
     const zoom = listed("zoom").map(Number)
@@ -38,8 +39,13 @@ export class Board {
     this.build()
   }
 
+  /** The axis shown: joules only where some were measured. */
+  get axis() {
+    return this.chosenAxis === "joules" && !this.hasJoules ? "step" : this.chosenAxis
+  }
+
   build() {
-    this.axes = segments(AXES, this.axis, (axis) => this.chooseAxis(axis), "x axis")
+    this.axes = segments(AXES, this.chosenAxis, (axis) => this.chooseAxis(axis), "x axis")
     this.names = make("datalist", { id: "bl-metrics" })
     this.adder = make("input.bl-adder", {
       type: "search", placeholder: "+ metric", autocomplete: "off", "aria-label": "Add a metric",
@@ -68,6 +74,7 @@ export class Board {
   }
 
   close() {
+    this.closed = true
     clearTimeout(this.timer)
     cancelAnimationFrame(this.request)
     for (const chart of this.charts.values()) chart.close()
@@ -83,7 +90,7 @@ export class Board {
 
   /** Draw soon: at once when it has been quiet, else as often as leaves the page time for more. */
   ask() {
-    if (this.timer || this.request) return
+    if (this.timer || this.request || this.closed) return
     const wait = Math.max((this.next ?? 0) - performance.now(), 0)
     this.timer = setTimeout(() => {
       this.timer = null
@@ -99,9 +106,8 @@ export class Board {
 
   draw() {
     this.pickCharts()
-    const hasJoules = this.source.hasJoules()
-    this.axes.disable("joules", hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).")
-    if (this.axis === "joules" && !hasJoules) this.axis = "step"
+    this.hasJoules = this.source.hasJoules()
+    this.axes.disable("joules", this.hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).")
     for (const chart of this.charts.values()) chart.draw()
   }
 
@@ -133,7 +139,7 @@ export class Board {
       return longest[axis][row]
     }
     const zoom = this.zoom && longest?.step.length ? this.zoom.map(moved) : null
-    this.axis = axis
+    this.chosenAxis = axis
     keepInAddress("axis", axis === "step" ? null : axis)
     this.zoomTo(zoom && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? zoom : null)
   }
@@ -189,7 +195,6 @@ export class Board {
     for (const { run, paths, from, to, key } of chart.lacking()) {
       if (chart.fetched.has(key)) continue
       chart.fetched.add(key)
-      clearTimeout(chart.fetching?.[key])
       setTimeout(() => this.source.range(run, paths, from, to), 120)
     }
   }
@@ -228,7 +233,7 @@ export class Board {
         if (this.source.canPlace(path) && this.charts.size < most) this.addChart(path)
       }
       // a run of which nothing is expected still has something to show
-      for (const path of known.length && !this.charts.size ? known.slice(0, most) : []) this.addChart(path)
+      if (!asked.length && !this.charts.size) known.slice(0, most).forEach((path) => this.addChart(path))
       this.chosen = this.charts.size === Math.min(wanted.length, most)
     }
     this.others = known.filter((path) => !this.charts.has(path)).sort()

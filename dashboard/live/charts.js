@@ -21,7 +21,7 @@ export const AXES = {
 }
 
 /** The layout all charts share. */
-export function layoutOf(colours, { log, xTitle, height }) {
+function layoutOf(colours, { log, xTitle, height }) {
   const axis = {
     gridcolor: colours.line,
     zeroline: !log,

@@ -2,8 +2,7 @@
 
 import { coloursOf, faded } from "./colours.js"
 import { drawn, Painter } from "./dom.js"
-import { ticks } from "./landscape.js"
-import { figure } from "./numbers.js"
+import { figure, ticks } from "./numbers.js"
 
 const WORDS = {
   data: "data",

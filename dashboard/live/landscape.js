@@ -7,7 +7,7 @@
 import { coloursOf, faded } from "./colours.js"
 import { drawn, make, Painter } from "./dom.js"
 import { contours, paintField } from "./field.js"
-import { figure } from "./numbers.js"
+import { figure, ticks } from "./numbers.js"
 
 const MARGIN = { left: 34, right: 4, top: 4, bottom: 26 }
 const HEAD = 3.7
@@ -17,18 +17,6 @@ const PACES = [150, 2000]
 const GLIDE = 0.2
 const AGES = 8
 const REST = 16
-
-/** Three to five round numbers inside a range. */
-export function ticks([low, high], most = 5) {
-  const rough = (high - low) / most
-  const power = 10 ** Math.floor(Math.log10(rough))
-  const size = [1, 2, 5, 10].map((step) => step * power).find((step) => step >= rough)
-  const found = []
-  for (let value = Math.ceil(low / size) * size; value <= high; value += size) {
-    found.push(Math.abs(value) < size * 1e-9 ? 0 : value)
-  }
-  return found
-}
 
 export class Landscape {
   constructor(slot, { onPin } = {}) {

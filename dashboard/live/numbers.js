@@ -44,3 +44,15 @@ export function timeLeft(seconds, fraction) {
   if (seconds < 3600) return `${about}${Math.ceil(seconds / 60)}m left`
   return `${about}${duration(Math.ceil(seconds / 60) * 60)} left`
 }
+
+/** Three to five round numbers inside a range. */
+export function ticks([low, high], most = 5) {
+  const rough = (high - low) / most
+  const power = 10 ** Math.floor(Math.log10(rough))
+  const size = [1, 2, 5, 10].map((step) => step * power).find((step) => step >= rough)
+  const found = []
+  for (let value = Math.ceil(low / size) * size; value <= high; value += size) {
+    found.push(Math.abs(value) < size * 1e-9 ? 0 : value)
+  }
+  return found
+}

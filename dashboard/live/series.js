@@ -13,6 +13,8 @@ export class Curves {
     this.paths = new Map()
     this.details = new Map()
     this.version = 0
+    /** whether joules were measured */
+    this.hasJoules = false
     /** how often all was said anew: details fetched before count no more */
     this.epoch = 0
   }
@@ -32,6 +34,7 @@ export class Curves {
       }
       const columns = this.paths.get(path)
       columns.version = ++this.version
+      this.hasJoules ||= found.joules.some(Number.isFinite)
       columns.said = frame.header.meta.history ? null : { seq: frame.header.seq, time: frame.header.time }
       for (const name of COLUMNS) for (const value of found[name]) columns[name].push(value)
       if (frame.header.meta.bucketed) markBucketed(columns)
@@ -87,14 +90,6 @@ export class Curves {
   last(path) {
     const values = this.paths.get(path)?.value
     return values?.length ? values[values.length - 1] : undefined
-  }
-
-  /** Whether joules were measured. */
-  get hasJoules() {
-    for (const columns of this.paths.values()) {
-      if (columns.joules.some((value) => Number.isFinite(value))) return true
-    }
-    return false
   }
 }
 

@@ -54,7 +54,9 @@ export class Live {
     socket.onmessage = ({ data }) => this.receive(data)
     socket.onclose = async () => {
       if (this.closed || (this.polling && !opened)) return
-      if (!opened && ++this.refused >= REFUSALS && (await this.answers())) this.poll()
+      const canPoll = !opened && ++this.refused >= REFUSALS && (await this.answers())
+      if (this.closed) return
+      if (canPoll) this.poll()
       else this.lost(() => this.connect())
     }
   }
@@ -69,6 +71,7 @@ export class Live {
   }
 
   begin(send, polling) {
+    this.forget()
     this.wait = FIRST_WAIT
     this.post = send
     if (this.runs.length) this.sayWatched()
@@ -76,10 +79,15 @@ export class Live {
     this.handlers.connection?.({ open: true, polling })
   }
 
-  lost(again, reason = "") {
-    this.post = null
+  /** What was asked over another line is not answered over this one. */
+  forget() {
     for (const resolve of this.asked.values()) resolve(null)
     this.asked.clear()
+  }
+
+  lost(again, reason = "") {
+    this.post = null
+    this.forget()
     this.handlers.connection?.({ open: false, retryIn: this.wait, reason })
     this.timer = setTimeout(again, this.wait)
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT)

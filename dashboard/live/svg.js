@@ -30,8 +30,6 @@ export class SvgContext {
     )
   }
 
-  setTransform() {}
-  clearRect() {}
   setLineDash(dash) {
     this.dash = dash
   }
@@ -83,11 +81,6 @@ export class SvgContext {
     this.beginPath()
     this.rect(x, y, w, h)
     this.fill()
-  }
-  strokeRect(x, y, w, h) {
-    this.beginPath()
-    this.rect(x, y, w, h)
-    this.stroke()
   }
   measureText(text) {
     this.measure.font = this.font

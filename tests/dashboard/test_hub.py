@@ -21,7 +21,7 @@ from dashboard.client import Client
 from dashboard.feed import say
 from dashboard.hub import Hub
 from dashboard.routes import routes
-from tests.dashboard.test_feed import Viewer, Writer, assert_whole
+from tests.dashboard.feeding import Viewer, Writer, assert_whole
 
 HOST = "http://127.0.0.1:8501"
 
@@ -300,6 +300,49 @@ def test_a_slow_page_is_given_what_it_missed_and_slows_nobody(
             assert whole[0] and len(whole) > 1 and not any(whole[1:])
 
     asyncio.run(go())
+
+
+def test_who_asks_much_and_takes_nothing_is_not_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Answers wait in bounded room; once taken, the page is heard and its list is whole."""
+    monkeypatch.setattr(pages, "MOST_ANSWER_BYTES", 20_000)
+    run = finished().directory.id
+    central = Hub()
+    question = {"op": "range", "run": run, "paths": ["loss/total"], "from": 0, "to": 299}
+
+    async def go() -> None:
+        async with central.running():
+            name, text = "3" * 32, json.dumps(question)
+            await central.hear(page := central._arrive(), json.dumps({"op": "runs"}))
+            central._polled[name] = page
+            answers = await central.poll(name, [text] * 10)
+            assert len(frames_of(answers)) < 10 and page.questions
+            while not page.is_full:
+                await central.hear(page, text)
+            waiting = page._answer_bytes
+            other = finished().directory.id
+            central._tell_runs(*hub._listed())
+            assert page._answer_bytes == waiting, "there is no room for news either"
+            room = asyncio.create_task(page.room())
+            await asyncio.sleep(0)
+            assert not room.done()
+            while page._answers:
+                await page.take(central.sync)
+            await asyncio.wait_for(room, 5)
+            central._tell_runs(*hub._listed())
+            (news,) = frames_of(await page.take(central.sync))
+            assert news.header["whole"]
+            assert {each["id"] for each in news.header["changed"]} == {run, other}
+
+    asyncio.run(go())
+
+
+def test_only_so_many_questions_wait(client: TestClient) -> None:
+    answer = client.post(
+        f"/live/poll?token={access.issue()}", json={"page": "4" * 32, "say": [{"op": "x"}] * 501}
+    )
+    assert answer.status_code == 400 and "500 questions" in answer.text
 
 
 def test_numbers_that_json_does_not_know_become_null() -> None:
