@@ -232,6 +232,11 @@ def _part(cls: Any) -> dict[str, Any]:
         "title": config.title,
         "summary": config.summary,
         "exact": getattr(cls, "exact", None),
+        "bias": getattr(cls, "bias", ""),
+        "discrete": getattr(cls, "discrete", False),
+        "population": getattr(cls, "population", False),
+        "anneals": getattr(cls, "anneals", False),
+        "references": getattr(cls, "references", ""),
         "schema": config.model_json_schema(),
     }
 

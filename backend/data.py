@@ -12,6 +12,7 @@ from torch import Tensor
 
 from backend.config import KindConfig
 from backend.energy import Energy
+from backend.truth import Truth
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
@@ -48,6 +49,13 @@ class Data:
     noise_high: Tensor
     density: Energy | None = None
     """-log p(x), normalised, of x in the user's units; None where it is not known"""
+    target: Energy | None = None
+    """an energy to sample whose normaliser is not known, of x in the user's units; for data that
+    are a target and have no `density`"""
+    truth: Truth | None = None
+    """what is known of `density` or `target`; None where nothing is"""
+    num_values: int | None = None
+    """events hold 0, 1, ... num_values - 1, with mean 0 and scale 1; None: real numbers"""
     draw: Draw | None = None
     """fresh exact draws (num, *event_shape) in the user's units; None where there are none"""
     modes: Tensor | None = None
@@ -82,10 +90,13 @@ class Data:
         return self.train[index]
 
     def noise(self, num: int, generator: torch.Generator) -> Tensor:
-        """`num` uniform draws from the noise box, (num, *event_shape), standardised."""
+        """`num` uniform draws from the noise box, (num, *event_shape), standardised; uniform over
+        the values where events are discrete."""
         uniform = torch.rand(
             (num, *self.event_shape), generator=generator, device=self.train.device
         )
+        if self.num_values is not None:
+            return (uniform * self.num_values).floor()
         return self.noise_low + uniform * (self.noise_high - self.noise_low)
 
     def to(self, device: torch.device) -> Data:

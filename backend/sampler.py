@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from backend.config import KindConfig
 from backend.energy import Energy, energy_and_gradient
+
+T = TypeVar("T")
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class State(NamedTuple):
@@ -20,7 +25,14 @@ class State(NamedTuple):
     energy: Tensor
     """(chains,)"""
     gradient: Tensor
-    """like position"""
+    """like position; of discrete events (chains, *event_shape, values), in the one-hot positions"""
+    extra: Mapping[str, Tensor] = NOTHING
+    """what else a kernel carries on: momenta, replicas, a tuned `step_size`; replaced, never
+    written into"""
+
+    def carrying(self, **values: Tensor) -> State:
+        """The same with some of `extra` replaced."""
+        return self._replace(extra={**self.extra, **values})
 
 
 class Info(NamedTuple):
@@ -33,19 +45,43 @@ class Info(NamedTuple):
     proposal: Tensor
     """(chains, *event_shape), where the step would have gone"""
     gradient_evaluations: int
-    """evaluations of ∇E this step cost, each over the whole batch"""
+    """evaluations of ∇E this step cost, each over the whole batch; energies alone count as one"""
+    figures: Mapping[str, Tensor] = NOTHING
+    """0-d each, the same names at every step: `swap_rate`, `tree_depth`, `divergences`, ..."""
+    log_weights: Tensor | None = None
+    """(chains,) importance weights of the positions, for samplers that anneal (AIS, SMC)"""
+    complete: Tensor | None = None
+    """0-d bool: positions (with their weights) are draws of the target now, not on the way there;
+    None where they always are"""
 
 
 class Sampler(ABC):
-    """Base of every sampler. A file in `backend/samplers/` with one subclass adds a sampler."""
+    """Base of every sampler. A file in `backend/samplers/` with one subclass adds a sampler.
+
+    Works on events of any shape, batched over chains, on one device; draws from the generator it
+    is given and nothing else; never copies to the host, save where its docstring says so.
+    """
 
     Config: ClassVar[type[KindConfig]]
     exact: ClassVar[bool]
-    """True when Metropolis-corrected: no bias at any step size."""
+    """True when it leaves exp(-E/T) in place at any step size"""
+    bias: ClassVar[str] = ""
+    """for samplers that are not exact: one sentence on what is wrong with their draws"""
     references: ClassVar[str] = ""
+    discrete: ClassVar[bool] = False
+    """True for kernels of events that take the values 0, 1, ... q-1"""
+    population: ClassVar[bool] = False
+    """True where chains act on one another, so that they are no independent repetitions"""
+    anneals: ClassVar[bool] = False
+    """True where chains go from a wide law to the target, pass after pass, instead of staying"""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def temperature(self) -> float:
+        """T of the exp(-E/T) that is sampled."""
+        return float(getattr(self.config, "temperature", 1.0))
 
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """The state at `position` (chains, *event_shape). Costs one gradient evaluation."""
@@ -54,7 +90,23 @@ class Sampler(ABC):
 
     @abstractmethod
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        """One step of every chain. Never copies to the host."""
+        """One step of every chain."""
+
+    def tune(self, state: State, info: Info, index: int, num_warm_up: int) -> State:
+        """The state with what this sampler tunes, after warm-up step `index` of `num_warm_up`.
+
+        Called during warm-up alone, in order; after the last call nothing is tuned any more. What
+        is tuned is carried in `state.extra`, on the device. By default nothing is.
+        """
+        return state
+
+    def fused(self, function: Callable[..., T], energy: Energy, *given: Tensor | float) -> T:
+        """`function(energy, *given)`: the arithmetic of a step, which may be compiled as one piece.
+
+        `function` is defined at the top of a module, is of tensors alone, draws nothing, and reads
+        numbers that may change (a step size) from its arguments.
+        """
+        return function(energy, *given)
 
 
 def per_chain(value: Tensor, like: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import functools
 import importlib
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -104,7 +104,7 @@ class _Writer:
         return self._described_container(name, value)
 
     def _described_container(self, name: str, value: Any) -> dict[str, Any]:
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             pairs = [
                 (key, self.described(_name(name, key), item))
                 for key, item in value.items()

@@ -61,6 +61,7 @@ class Langevin(Sampler):
 
     Config: ClassVar[type[KindConfig]] = LangevinConfig
     exact: ClassVar[bool] = False
+    bias: ClassVar[str] = "Its draws are spread too wide, the more so the larger the step."
     references: ClassVar[str] = "Roberts & Tweedie 1996"
     config: LangevinConfig
 
@@ -74,13 +75,22 @@ class Langevin(Sampler):
         gradient = state.gradient
         if config.gradient_clip:
             gradient = gradient.clamp(-config.gradient_clip, config.gradient_clip)
-        noise = _normal(position, generator)
-        moved = position.detach().add(gradient, alpha=-config.step_size)
-        moved = moved.add_(noise, alpha=config.noise_sd)
+        after = self.fused(
+            _moved, energy, position, gradient, normal(position, generator), config.step_size,
+            config.noise_sd,
+        )  # fmt: skip
+        moved = after.position
         rate = torch.ones(len(moved), device=moved.device, dtype=moved.dtype)
-        info = Info(rate, torch.ones_like(rate, dtype=torch.bool), moved, 1)
-        return State(moved, *energy_and_gradient(energy, moved)), info
+        return after, Info(rate, torch.ones_like(rate, dtype=torch.bool), moved, 1)
 
 
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+def _moved(
+    energy: Energy, x: Tensor, gradient: Tensor, noise: Tensor, step_size: float, noise_sd: float
+) -> State:
+    moved = x - step_size * gradient + noise_sd * noise
+    return State(moved, *energy_and_gradient(energy, moved))
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise shaped like positions (chains, *event_shape)."""
     return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
