@@ -204,6 +204,9 @@ def publish() -> dict[str, Any]:
                 "name": name,
                 "title": cls.title,
                 "summary": cls.summary,
+                "is_target": cls.is_target,
+                "has_gradient": cls.has_gradient,
+                "discrete": cls.discrete,
                 "schema": cls.Config.model_json_schema(),
             }
             for name, cls in datasets().items()

@@ -111,6 +111,11 @@ class Data:
 class Dataset(ABC):
     """A source of Data. A file in `backend/datasets/` may hold several; all are discovered."""
 
+    is_target: ClassVar[bool] = False
+    """True where an energy to sample is known: `density` or `target`"""
+    has_gradient: ClassVar[bool] = True
+    discrete: ClassVar[bool] = False
+
     Config: ClassVar[type[KindConfig]]
     """Its `kind` is the `name` that a RunSpec's `data` gives."""
     title: ClassVar[str]

@@ -54,6 +54,43 @@ FIGURES: dict[str, Figure] = {
     "sampler/radius": Figure("Chain radius", "data sd"),
     "sampler/r_hat": Figure("Split R-hat", better="lower"),
     "sampler/bulk_ess": Figure("Bulk effective sample size", better="higher"),
+    "sampler/tail_ess": Figure("Tail effective sample size", better="higher"),
+    "sampler/autocorrelation_time": Figure(
+        "Autocorrelation time", "steps", log=True, better="lower"
+    ),
+    "sampler/ess_per_kilogradient": Figure(
+        "ESS per 1k gradients of a chain", log=True, better="higher"
+    ),
+    "sampler/ess_per_second": Figure("ESS per second", log=True, better="higher"),
+    "sampler/ess_per_joule": Figure("ESS per joule", log=True, better="higher"),
+    "sampler/e_bfmi": Figure("E-BFMI", better="higher"),
+    "sampler/step_size": Figure("Step size", "data sd", log=True),
+    "sampler/divergences": Figure("Divergences so far", better="lower"),
+    "sampler/tree_depth": Figure("Tree depth"),
+    "sampler/leapfrogs": Figure("Leapfrog steps a trajectory"),
+    "sampler/swap_rate": Figure("Swap rate, mean over pairs"),
+    "sampler/swap_rate_min": Figure("Swap rate, worst pair"),
+    "sampler/round_trips": Figure("Round trips so far", better="higher"),
+    "sampler/beta": Figure("Inverse temperature on the way"),
+    "sampler/log_z": Figure("Estimate of log Z", "nats"),
+    "sampler/log_weight_sd": Figure("Spread of the log-weights", "nats, sd", better="lower"),
+    "sampler/weight_ess": Figure("Effective share of the weights", better="higher"),
+    "sampler/ancestors": Figure("Share of distinct ancestors", better="higher"),
+    "sampler/gradient_alignment": Figure("Drift along −∇E", "cosine", better="higher"),
+    "error/mean": Figure(
+        "Error of the running mean",
+        "target sd",
+        log=True,
+        better="lower",
+        help="The coordinate furthest from the truth. The floor is what as many independent exact "
+        "draws would give.",
+    ),
+    "error/variance": Figure("Error of the running variance", "ratio", log=True, better="lower"),
+    "error/energy": Figure("Error of the mean energy", "nats", log=True, better="lower"),
+    "error/mode_weights": Figure(
+        "Error of the mode weights", "total variation", log=True, better="lower"
+    ),
+    "error/log_z": Figure("Error of log Z", "nats", log=True, better="lower"),
     "quality/grid_kl": Figure("KL to the true density", "nats", log=True, better="lower"),
     "quality/energy_distance": Figure(
         "Energy distance to held-out data", "squared, data sd", log=True, better="lower"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
-from backend.events import Event
+from backend.errors import BadInput
+from backend.events import Cost, Event
 from backend.figures import Figure
 from backend.sampler import Sampler
 from backend.spec import Budget
@@ -58,6 +59,15 @@ class Start:
     """sampler steps per update"""
 
 
+class Observer(Protocol):
+    """What looks at a method: four looks, each the events it saw."""
+
+    def begin(self) -> list[Event]: ...
+    def watch(self, step: int) -> list[Event]: ...
+    def measure(self, step: int) -> list[Event]: ...
+    def evaluate(self, step: int) -> tuple[dict[str, float], list[Event], dict[str, Any]]: ...
+
+
 class Method(ABC):
     """Base of every method.
 
@@ -88,9 +98,15 @@ class Method(ABC):
     """titles and units of scalar paths of its own"""
     trains: ClassVar[bool] = True
     """False for methods that only sample"""
+    changeable: ClassVar[tuple[str, ...]] = ()
+    """settings that `change` takes while a run goes on"""
 
     gradient_evaluations: int = 0
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
+    spent: Cost = Cost()
+    """what the run has cost when it was last looked at; the loop sets it"""
+    done: str = ""
+    """set, to a sentence, when the run has what it was started for; the loop then ends it"""
 
     def __init__(self, config: Any, task: Task) -> None:
         self.config = config
@@ -130,6 +146,20 @@ class Method(ABC):
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
         """`num` samples as training sees them, standardised; None where training draws none."""
         return None
+
+    def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:
+        """What looks at this method while it runs; `sizes` says how much it looks at."""
+        from backend.observation import Observation
+
+        return Observation(self, data, seed, sizes)
+
+    def change(self, settings: dict[str, float]) -> str:
+        """Take other settings from the next step on; returns what changed, as a sentence.
+
+        Raises BadInput for a setting that is not `changeable`, or a value it cannot have. What is
+        changed must be part of the state, so that a resumed run goes on with it.
+        """
+        raise BadInput.at("", f"nothing of {self.title!r} can be changed while it runs.")
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """Events of the method's own, beyond what every energy shows. Must not change training."""

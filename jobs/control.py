@@ -7,6 +7,7 @@ inline runs too. Who does not obey within `GRACE` seconds is killed by `settle`.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterable
 
@@ -26,6 +27,7 @@ GRACE = 10.0
 """Seconds a run has to obey before it is killed."""
 INLINE = "command line"
 """`Status.worker` of runs that no worker runs."""
+CHANGEABLE = ("sampler.step_size", "sampler.temperature")
 _REQUEUE_SECONDS = 5.0
 _RESUMABLE = ("paused", "stopped", "lost", "failed")
 
@@ -58,6 +60,29 @@ def _ask(directory: RunDirectory, word: str) -> None:
     raise BadInput.at(
         "run", f"`{directory.id}` is {status.status}; only a queued or running run can {word}."
     )
+
+
+def change(run_id: str, settings: dict[str, float]) -> None:
+    """Ask a running run to take other settings at its next iteration, such as
+    `{"sampler.step_size": 0.02}`. What comes of it, it says itself, in `run/changed`.
+
+    Raises BadInput for a run that is not running, or for what is no positive number.
+    """
+    directory = artifacts.open_run(run_id)
+    status = directory.status()
+    if status.status != "running":
+        raise BadInput.at(
+            "run", f"`{directory.id}` is {status.status}; only a running run can change."
+        )
+    if not settings:
+        raise BadInput.at("settings", "name at least one setting, such as `sampler.step_size`.")
+    for name, value in settings.items():
+        if name not in CHANGEABLE:
+            known = ", ".join(CHANGEABLE)
+            raise BadInput.at(name, f"cannot be changed while a run goes on; {known} can.")
+        if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+            raise BadInput.at(name, f"must be a number > 0, got {value!r}.")
+    directory.ask_change({name: float(value) for name, value in settings.items()})
 
 
 def resume(run_id: str) -> None:

@@ -35,6 +35,8 @@ class Heartbeat:
         self.word: str | None = directory.requested()
         """stop, pause or orphan, None while the run shall go on"""
         self.redis_was_away = False
+        self.changes: deque[dict[str, float]] = deque()
+        """settings asked for and not yet taken"""
         self._fields: dict[str, Any] = {}
         self._progress: deque[tuple[float, float]] = deque()
         self._error: OSError | None = None
@@ -55,6 +57,10 @@ class Heartbeat:
     def tell(self, **fields: Any) -> None:
         """Fields of the status for the next beats; `fraction` also gives the time left."""
         self._fields = {**self._fields, **fields}
+
+    def take_changes(self) -> list[dict[str, float]]:
+        """What was asked to be changed since the last time, oldest first."""
+        return [self.changes.popleft() for _ in range(len(self.changes))]
 
     def check(self) -> None:
         """Raises CannotWrite when the status could not be written."""
@@ -79,6 +85,7 @@ class Heartbeat:
         asked = self.directory.requested()
         if asked is not None:
             self.word = asked
+        self.changes.extend(self.directory.take_changes())
         if self._parent and os.getppid() != self._parent and self.word is None:
             self._orphan_since = self._orphan_since or now
             away = getattr(self.publisher, "away_seconds", 1.0) > 0

@@ -8,21 +8,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from backend.errors import Diverged
 from backend.events import Event, Text
-from backend.method import Method
+from backend.method import Method, Observer
 from jobs.outcome import sentence
-
-
-class Observer(Protocol):
-    """What looks at a method; `backend.observation.Observation` is the one in use."""
-
-    def begin(self) -> list[Event]: ...
-    def watch(self, step: int) -> list[Event]: ...
-    def measure(self, step: int) -> list[Event]: ...
-    def evaluate(self, step: int) -> tuple[dict[str, float], list[Event], dict[str, Any]]: ...
 
 
 @dataclass

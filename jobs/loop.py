@@ -17,14 +17,14 @@ import numpy as np
 
 from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
-from backend.method import Method
+from backend.method import Method, Observer
 from backend.spec import RunSpec
 from jobs import outcome, state
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
 from jobs.guard import breach
 from jobs.heartbeat import Heartbeat
-from jobs.looking import Looking, Observer, Tier
+from jobs.looking import Looking, Tier
 from jobs.meter import Counter, Stopwatch, joule_counter
 from jobs.outcome import Asked, Outcome
 from jobs.pace import Cadence, fraction_used
@@ -35,14 +35,13 @@ from jobs.status import Status, hostname
 from jobs.telling import Telling
 
 Observe = Callable[[Prepared], Observer | None]
+CHANGED = "run/changed"
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
 
 
 def observe_all(prepared: Prepared) -> Observer:
-    """The observer of every run."""
-    from backend.observation import Observation
-
-    return Observation(prepared.method, prepared.data, prepared.spec.seed)
+    """The observer that a run's method has."""
+    return prepared.method.observer(prepared.data, prepared.spec.seed)
 
 
 def run(
@@ -167,7 +166,7 @@ class _Loop:
             self._checkpoint()
             return outcome.ended_by(asked.word, self.step, self.beat.redis_was_away)
         self._finish()
-        return Outcome("finished")
+        return Outcome("finished", self.method.done)
 
     def _close_publisher(self) -> None:
         if self.publisher is not None:
@@ -229,10 +228,11 @@ class _Loop:
         if observer is None:
             return Looking(self.method, None, [], observed)
         cadence, now = self.cadence, time.monotonic()
+        watch_share, measure_share = cadence.shares(self.method.trains)
         watch = Tier("watch", observer.watch, cadence.watch_seconds, cadence.watch_steps,
-                     cadence.watch_share)  # fmt: skip
+                     watch_share)  # fmt: skip
         measure = Tier("measure", observer.measure, cadence.measure_seconds, cadence.measure_steps,
-                       cadence.measure_share, next_time=now + cadence.measure_seconds)  # fmt: skip
+                       measure_share, next_time=now + cadence.measure_seconds)  # fmt: skip
         return Looking(self.method, observer, [watch, measure], observed)
 
     # ------------------------------------------------------------------ training
@@ -248,9 +248,11 @@ class _Loop:
         self.next_flush = started + cadence.flush_seconds
         self.next_checkpoint = started + cadence.first_checkpoint
         self.stopwatch.start()
-        while (fraction := fraction_used(budget, self._cost_now())) < 1.0:
+        while (fraction := fraction_used(budget, self._cost_now())) < 1.0 and not self.method.done:
             if self.beat.word:
                 raise Asked(self.beat.word)
+            if self.beat.changes:
+                self._change()
             self.block.add(self.method.step(min(fraction, _NEARLY_ONE)))
             self.step += 1
             if self.block.count == 1:
@@ -267,6 +269,16 @@ class _Loop:
                     self._checkpoint(time.monotonic() - started)
                 self.stopwatch.start()
 
+    def _change(self) -> None:
+        """Hand what was asked to the method, and say what came of it. Raises CannotWrite."""
+        self._flush()  # the change stands behind all that was done without it
+        for settings in self.beat.take_changes():
+            try:
+                message, level = self.method.change(settings), "info"
+            except BadInput as error:
+                message, level = f"Not changed. {error}", "warning"
+            self.emitter.text(CHANGED, message, self.last, level)
+
     def _cost_now(self) -> Cost:
         """The cost of the present moment; joules are those of the last flush."""
         gradients = self.method.gradient_evaluations
@@ -281,7 +293,7 @@ class _Loop:
         if self.block.count:
             values = self.block.take()
             end = self._cost_now()._replace(joules=self.stopwatch.joules)
-            found = breach(self.block.paths, values)
+            found = breach(self.block.paths, values, self.method.trains)
             rows = len(values) if found is None else found.row + 1
             first = self._cost_of_row(1, len(values), end)
             last = self._cost_of_row(rows, len(values), end)
@@ -355,6 +367,7 @@ class _Loop:
         observer = self.looking.observer
         if observer is None:
             return
+        self.method.spent = self.last
         self.telling.say(self.looking.once("watch", lambda: observer.watch(self.step)), self.last)
         figures, events, samples = self.looking.timed(lambda: observer.evaluate(self.step))
         self.telling.say(events, self.last)
@@ -365,6 +378,7 @@ class _Loop:
     # ------------------------------------------------------------------ looking and the status
 
     def _look(self) -> None:
+        self.method.spent = self.last
         self.telling.say(self.looking.look(self.step), self.last)
         if self.looking.trace:
             self.directory.write_trace(self.looking.trace)

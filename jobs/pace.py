@@ -21,11 +21,17 @@ class Cadence:
     measure_seconds: float = 3.0
     measure_share: float = 0.04
     measure_steps: int | None = None
+    sampling_shares: tuple[float, float] = (0.01, 0.015)
+    """the same for methods that only sample, whose own chains are looked at: little is to do"""
     first_checkpoint: float = 2.0
     """seconds after the start; the next ones lie ever further apart, up to `checkpoint_seconds`"""
     checkpoint_seconds: float = 20.0
     checkpoint_share: float = 0.03
     """of the run's time, for methods whose state is large"""
+
+    def shares(self, trains: bool) -> tuple[float, float]:
+        """Shares of the run's time for `watch` and `measure`."""
+        return (self.watch_share, self.measure_share) if trains else self.sampling_shares
 
 
 def fraction_used(budget: Budget, cost: Cost) -> float:

@@ -133,6 +133,22 @@ class RunDirectory:
     def clear_request(self) -> None:
         (self.path / "control").unlink(missing_ok=True)
 
+    def ask_change(self, settings: dict[str, float]) -> None:
+        """Ask a running run to take other settings. Raises OSError."""
+        folder = self.path / "changes"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write(folder / f"{time.time_ns()}.json", json.dumps(settings))
+
+    def take_changes(self) -> list[dict[str, float]]:
+        """What was asked to be changed, oldest first; each is given once."""
+        found = []
+        for path in sorted((self.path / "changes").glob("*.json")):
+            asked = self._read_json(f"changes/{path.name}")
+            path.unlink(missing_ok=True)
+            if asked:
+                found.append(asked)
+        return found
+
     # What it said
 
     def append(self, frames: bytes, keyframe: bool) -> None:

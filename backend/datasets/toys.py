@@ -26,6 +26,8 @@ class ToyConfig(KindConfig):
 class Toy(Dataset):
     """Draws from a closed form, standardised coordinate by coordinate."""
 
+    is_target: ClassVar[bool] = True
+
     config: Any
 
     @abstractmethod
@@ -93,6 +95,7 @@ class CheckerboardConfig(ToyConfig):
 class CheckerboardData(Toy):
     Config: ClassVar[type[KindConfig]] = CheckerboardConfig
     title: ClassVar[str] = "Checkerboard"
+    has_gradient: ClassVar[bool] = False
     summary: ClassVar[str] = "Uniform on 8 squares: sharp edges; its true density has no gradient."
 
     def target(self) -> ClosedForm:

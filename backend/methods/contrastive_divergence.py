@@ -15,7 +15,7 @@ from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_p
 from backend.method import Method, Preset, Start, Task
 from backend.objectives.contrastive import contrastive
 from backend.sampler import Sampler, per_chain
-from backend.samplers import AnySampler
+from backend.samplers import ChainSampler
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -24,7 +24,7 @@ Origin = Literal["data", "persistent", "noise"]
 
 class ContrastiveDivergenceConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
-    sampler: AnySampler = option(
+    sampler: ChainSampler = option(
         {"kind": "langevin"}, "What draws the samples that training contrasts.", group="Sampler"
     )
     chains: Origin = option(

@@ -129,3 +129,25 @@ def _geyer_sum(rho: list[float]) -> float:
             tail = rho[2 * len(pairs) - 2]
             pairs.pop()
     return -1 + 2 * sum(pairs) + tail
+
+
+def e_bfmi(jumps: Tensor, spread: Tensor) -> Tensor:
+    """Energy Bayesian fraction of missing information, Σ (H_t − H_{t−1})² / Σ (H_t − H̄)².
+
+    Of the Hamiltonians at the starts of trajectories. Below .3 the momenta cannot follow the
+    energy, and tails are hardly reached. Betancourt 2016.
+    """
+    return jumps / spread
+
+
+def autocorrelation(draws: Tensor) -> Tensor:
+    """Autocorrelation by lag (draws,), lag 0 first, of one figure (chains, draws) of chains whose
+    common mean counts: chains that stay apart stay correlated for ever."""
+    x = draws.double()
+    covariance = _autocovariance(x)
+    num_draws = x.shape[1]
+    within = covariance[:, 0].mean() * num_draws / (num_draws - 1)
+    total = within * (num_draws - 1) / num_draws
+    if len(x) > 1:
+        total = total + x.mean(1).var()
+    return 1 - (within - covariance.mean(0)) / total

@@ -15,7 +15,11 @@ def mode_share(x: Tensor, modes: Tensor, mode_sd: float) -> float:
     return float((torch.cdist(x, modes.to(x)).amin(1) <= 2 * mode_sd).float().mean())
 
 
+def nearest_mode(x: Tensor, modes: Tensor) -> Tensor:
+    """Index of the mode (num_modes, dim) nearest to each point of x (num, dim), (num,)."""
+    return torch.cdist(x, modes.to(x)).argmin(1)
+
+
 def mode_weights(x: Tensor, modes: Tensor) -> Tensor:
     """Share of the points nearest to each mode, (num_modes,), summing to 1."""
-    nearest = torch.cdist(x, modes.to(x)).argmin(1)
-    return torch.bincount(nearest, minlength=len(modes)).float() / len(x)
+    return torch.bincount(nearest_mode(x, modes), minlength=len(modes)).float() / len(x)

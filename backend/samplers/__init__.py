@@ -1,7 +1,9 @@
 """Samplers, one file each, and what they share: the type of a sampler's field, and running one.
 
-`AnySampler` is the type of a Config field that holds any sampler found in this folder. It is made
-when it is first asked for, so that a sampler's file can import this package.
+`AnySampler` is the type of a Config field that holds any sampler found in this folder;
+`ChainSampler` that of one whose chains can serve in training: of real numbers, each on its own,
+staying at the target. Both are made when first asked for, so that a sampler's file can import this
+package.
 """
 
 from __future__ import annotations
@@ -18,12 +20,20 @@ from backend.sampler import Info, Sampler, State
 
 if TYPE_CHECKING:
     AnySampler = KindConfig
+    ChainSampler = KindConfig
 
 
 def __getattr__(name: str) -> Any:
+    found = catalogue.samplers().values()
     if name == "AnySampler":
-        return tagged_union([cls.Config for cls in catalogue.samplers().values()])
+        return tagged_union([cls.Config for cls in found])
+    if name == "ChainSampler":
+        return tagged_union([cls.Config for cls in found if _serves(cls)])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _serves(cls: type[Sampler]) -> bool:
+    return not (cls.discrete or cls.anneals or cls.population)
 
 
 def build(config: KindConfig) -> Sampler:
@@ -33,8 +43,13 @@ def build(config: KindConfig) -> Sampler:
     >>> build(LangevinConfig(step_size=0.01)).exact
     False
     """
-    sampler: Sampler = catalogue.samplers()[config.kind](config)
-    return sampler
+    return kind_of(config)(config)
+
+
+def kind_of(config: KindConfig) -> type[Sampler]:
+    """The class of sampler that a Config is of."""
+    found: type[Sampler] = catalogue.samplers()[config.kind]
+    return found
 
 
 class Walk(NamedTuple):
@@ -87,4 +102,4 @@ def run(
     return Walk(state, before, info, rate, positions, evaluations)
 
 
-__all__ = ["AnySampler", "Walk", "build", "run"]
+__all__ = ["AnySampler", "ChainSampler", "Walk", "build", "kind_of", "run"]
