@@ -62,7 +62,7 @@ def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
 
 def _small(cls: type[BaseModel]) -> dict[str, Any]:
     sizes = {
-        "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 4,
+        "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 6,
     }  # fmt: skip
     found: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
