@@ -39,8 +39,9 @@ class SVGDConfig(KindConfig):
         ge=0, lt=1, group="Sampler",
     )  # fmt: skip
     anneal_steps: int = option(
-        0, "Steps before the pull of the energy is whole; it grows as the fourth power of time, so "
-        "that particles spread first. 0 has it whole from the start.", ge=0, le=1_000_000, group="Sampler",
+        0, "Steps before the pull of the energy is whole; it grows as the fourth power of time, "
+        "so that particles spread first. 0 has it whole from the start.", ge=0, le=1_000_000,
+        group="Sampler",
     )  # fmt: skip
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
