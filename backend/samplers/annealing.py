@@ -65,8 +65,8 @@ def level_beta(level: Tensor, num_levels: int, schedule: Schedule) -> Tensor:
     if schedule == "linear":
         return share
     if schedule == "geometric":
-        decades = (level - 1).clamp(min=0) / max(1, num_levels - 1)
-        return torch.where(level > 0, FIRST ** (1 - decades), torch.zeros_like(share))
+        remaining = (num_levels - level) / max(1, num_levels - 1)
+        return torch.where(level > 0, FIRST**remaining, torch.zeros_like(share))
     half = torch.full_like(share, SIGMOID_REACH / 2)
     return 0.5 * (1 + torch.tanh(half * (2 * share - 1)) / torch.tanh(half))
 
@@ -78,7 +78,7 @@ def propose(
     noise: Tensor,
     path: Path,
     beta: Tensor,
-    step_size: Tensor | float,
+    step_size: Tensor,
     num_leapfrog: int = 1,
     restart: Tensor | None = None,
 ) -> tuple[State, Tensor]:
@@ -134,7 +134,7 @@ def move(
     generator: torch.Generator,
     path: Path,
     beta: Tensor,
-    step_size: Tensor | float,
+    step_size: Tensor,
     num_leapfrog: int = 1,
     restart: Tensor | None = None,
 ) -> tuple[State, Info]:
@@ -155,7 +155,7 @@ def moves(
     generator: torch.Generator,
     path: Path,
     beta: Tensor,
-    step_size: Tensor | float,
+    step_size: Tensor,
     num_moves: int,
     num_leapfrog: int,
     restart: Tensor,

@@ -75,16 +75,16 @@ def test_from_one_mode_it_finds_every_mode_with_its_weight() -> None:
     energy, weights = ring()
     sampler = ParallelTempering(ParallelTemperingConfig(step_size=0.01))
     generator = generator_of("ring", 0)
-    start = energy.means[1].repeat(400, 1)
-    warm = samplers.run(sampler, start, energy, generator, 200).state
-    walk = samplers.run(sampler, warm, energy, generator, 300, record_every=15)
+    start = energy.means[1].repeat(250, 1)
+    warm = samplers.run(sampler, start, energy, generator, 150).state
+    walk = samplers.run(sampler, warm, energy, generator, 250, record_every=10)
     assert walk.positions is not None
     pooled = walk.positions.flatten(0, 1)
     assert len(pooled) >= 5000
     nearest = torch.cdist(pooled, energy.means).argmin(1)
     shares = torch.bincount(nearest, minlength=8) / len(pooled)
     assert 0.5 * (shares - weights).abs().sum() < 0.03
-    assert walk.gradient_evaluations == 300 * 8
+    assert walk.gradient_evaluations == 250 * 8
 
 
 def test_every_rung_has_the_law_it_says() -> None:
@@ -92,8 +92,8 @@ def test_every_rung_has_the_law_it_says() -> None:
     sampler = ParallelTempering(
         ParallelTemperingConfig(num_temperatures=4, hottest=4.0, step_size=0.4)
     )
-    start = 1 + 0.5 * torch.randn(4000, 2, generator=generator_of("start", 0), dtype=DOUBLE)
-    walk = samplers.run(sampler, start, Gumbels(), generator_of("rungs", 0), 250)
+    start = 1 + 0.5 * torch.randn(2500, 2, generator=generator_of("start", 0), dtype=DOUBLE)
+    walk = samplers.run(sampler, start, Gumbels(), generator_of("rungs", 0), 200)
     beta = walk.state.extra["beta"]
     assert torch.allclose(beta, 4 ** -(torch.arange(4, dtype=DOUBLE) / 3))
     mean, variance = Gumbels.moments(beta)
@@ -136,9 +136,9 @@ def test_confined_replicas_are_mixed_with_a_gaussian(temperature: float) -> None
             temperature=temperature,
         )
     )  # fmt: skip
-    start = torch.randn(4000, 2, generator=generator_of("start", 1), dtype=DOUBLE)
+    start = torch.randn(3000, 2, generator=generator_of("start", 1), dtype=DOUBLE)
     energy = Gaussian(mean, covariance)
-    state = samplers.run(sampler, start, energy, generator_of("confined", 0), 150).state
+    state = samplers.run(sampler, start, energy, generator_of("confined", 0), 100).state
     for beta, x in zip(state.extra["beta"], ladder_of(state), strict=True):
         pull = beta / temperature * torch.linalg.inv(covariance.double())
         spread = torch.linalg.inv(pull + (1 - beta) * 0.5 * torch.eye(2))
