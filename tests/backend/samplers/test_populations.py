@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from backend import samplers
 from backend.energies.closed_form import Gaussian
@@ -386,3 +387,17 @@ def test_images_in_any_precision_and_nothing_written_into_a_state(
 def parts(state: State) -> dict[str, Tensor]:
     plain = {"position": state.position, "energy": state.energy, "gradient": state.gradient}
     return plain | dict(state.extra)
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_a_step_never_asks_the_host_for_a_number(kind: str) -> None:
+    """On tensors without values, which raise when one is read."""
+    sampler, generator = KERNELS[kind], generator_of("fake", 0)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        state = sampler.init(torch.zeros(16, 3, 4), Pixels(), generator)
+        with pytest.raises(DataDependentOutputException):
+            float(state.energy.sum())
+        for index in range(3):
+            state, info = sampler.step(state, Pixels(), generator)
+            state = sampler.tune(state, info, index, 3)
+    assert state.position.shape == (16, 3, 4)
