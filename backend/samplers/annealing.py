@@ -211,7 +211,7 @@ def log_z(log_weights: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor]:
 def weight_ess(log_weights: Tensor) -> Tensor:
     """Effective sample size of weights (chains,) as a share of their number, 0-d: (Σw)² / nΣw².
 
-    >>> float(weight_ess(torch.zeros(7)))
+    >>> float(weight_ess(torch.zeros(8)))
     1.0
     """
     weights = log_weights.softmax(0)
