@@ -147,11 +147,18 @@ def of_records(source: str, positions: Tensor) -> Truth:
     x = positions.double()
     root = math.sqrt(x.shape[1])
     mean = x.mean((0, 1))
+    mean_error = x.mean(0).std(0) / root
     squares = (x - mean).square().mean(0)
+    # The mean's own error enters squared. Of bits near 1/2 it is all there is: their squares about
+    # the mean are all alike.
+    own = math.sqrt(3) * mean_error.square()
     return Truth(
-        source, mean, squares.mean(0), mean_error=x.mean(0).std(0) / root,
-        variance_error=squares.std(0) / root,
-    )  # fmt: skip
+        source,
+        mean,
+        squares.mean(0),
+        mean_error=mean_error,
+        variance_error=torch.hypot(squares.std(0) / root, own),
+    )
 
 
 class RBMConfig(DiscreteConfig):

@@ -235,9 +235,7 @@ def test_an_rbms_law_is_the_same_by_visible_and_by_hidden_states() -> None:
 def test_an_rbm_sums_its_hidden_bits_at_any_temperature() -> None:
     energy, hidden = rbm(), enumerate_states((3,), 2).double()
     v = events(energy)
-    weights, a, c = (
-        t.double() for t in (energy.weights, energy.visible_bias, energy.hidden_bias)
-    )
+    weights, a, c = (t.double() for t in (energy.weights, energy.visible_bias, energy.hidden_bias))
     joint = -(v @ a)[:, None] - hidden @ c - v @ weights @ hidden.T
     for temperature in (1.0, 1.7):
         expected = -temperature * (-joint / temperature).logsumexp(1)
