@@ -31,9 +31,9 @@ NUM_CHAINS = 240
 class DiscreteConfig(KindConfig):
     """What every discrete target is asked."""
 
-    num: int = option(4000, "Training events.", ge=100, le=1_000_000, main=True)
+    num: int = option(4000, "Training events.", ge=100, le=100_000, main=True)
     num_held_out: int = option(
-        2000, "Held-out events, drawn apart; quality is judged on them.", ge=100, le=100_000
+        2000, "Held-out events, drawn apart; quality is judged on them.", ge=100, le=20_000
     )
     seed: int = option(0, "Seeds the draw of the events; the run has its own.", ge=0, le=2**31 - 1)
 
@@ -143,7 +143,8 @@ def long_run(
 
 def of_records(source: str, positions: Tensor) -> Truth:
     """Moments of a long run (records, chains, *event_shape); the chains are independent, so that
-    the spread of their means gives the standard errors."""
+    the spread of their means gives the standard errors. Those know nothing of states that no chain
+    has found."""
     x = positions.double()
     root = math.sqrt(x.shape[1])
     mean = x.mean((0, 1))
