@@ -98,6 +98,16 @@ class Sampler(ABC):
         """T of the exp(-E/T) that is sampled."""
         return float(getattr(self.config, "temperature", 1.0))
 
+    @classmethod
+    def fits(cls, energy: Energy) -> str:
+        """Why this kernel cannot take this energy; "" when it can."""
+        of_values = getattr(energy, "num_values", None) is not None
+        if cls.discrete and not of_values:
+            return "takes events of whole numbers alone, and this energy is of real numbers."
+        if of_values and not cls.discrete:
+            return "takes events of real numbers alone, and this energy is of whole numbers."
+        return ""
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """The state at `position` (chains, *event_shape). Costs one gradient evaluation."""
         position = position.detach()

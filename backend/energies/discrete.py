@@ -1,0 +1,224 @@
+"""Energies of events that hold the whole numbers 0, 1, ... q - 1, and the laws of small ones."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from backend.energy import Energy
+
+MOST_STATES = 2**18
+"""Laws of no more states than this are enumerated."""
+CHUNK = 2**14
+"""States that are evaluated at once."""
+
+
+def one_hot(x: Tensor, num_values: int) -> Tensor:
+    """Values x (batch, *event_shape) in 0..q-1 as (batch, *event_shape, q) of 0 and 1, x's dtype.
+
+    >>> one_hot(torch.tensor([[2.0, 0.0]]), 3).tolist()
+    [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
+    """
+    values = torch.arange(num_values, device=x.device, dtype=x.dtype)
+    return (x.unsqueeze(-1) == values).to(x.dtype)
+
+
+def enumerate_states(event_shape: Sequence[int], num_values: int) -> Tensor:
+    """All q^sites events, (num_states, *event_shape) float32; row k is the one of state index k.
+
+    >>> enumerate_states((2,), 2).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    num = num_values ** math.prod(event_shape)
+    return states_at(torch.arange(num), event_shape, num_values)
+
+
+def states_at(index: Tensor, event_shape: Sequence[int], num_values: int) -> Tensor:
+    """The events (num, *event_shape) float32 of state indices (num,)."""
+    sites = math.prod(event_shape)
+    place = num_values ** torch.arange(sites - 1, -1, -1, device=index.device)
+    return (index[:, None] // place % num_values).float().reshape(-1, *event_shape)
+
+
+def state_index(x: Tensor, num_values: int) -> Tensor:
+    """(batch,) int64: events x (batch, *event_shape) read as numbers in base q, last site fastest.
+
+    >>> state_index(torch.tensor([[1.0, 0.0, 1.0]]), 2).tolist()
+    [5]
+    """
+    flat = x.flatten(1).long()
+    place = num_values ** torch.arange(flat.shape[1] - 1, -1, -1, device=x.device)
+    return (flat * place).sum(1)
+
+
+class DiscreteEnergy(Energy):
+    """E(x) of x (batch, *event_shape) in 0..q-1, and of what lies between: one-hot positions.
+
+    A subclass computes `value`. One that is multilinear is linear in each site's one-hot vector
+    when the others stand still; then the gradient at a site is the energy of each of its values.
+    """
+
+    num_values: int
+    event_shape: torch.Size
+    multilinear: ClassVar[bool] = False
+    offset: float = 0.0
+    """added to every energy; log Z makes it a normalised density"""
+
+    @abstractmethod
+    def value(self, one_hot: Tensor) -> Tensor:
+        """Energies (batch,) of one-hot positions (batch, *event_shape, q), without the offset."""
+
+    def relaxed(self, one_hot: Tensor) -> Tensor:
+        """Energies (batch,), differentiable in one-hot positions (batch, *event_shape, q)."""
+        return self.value(one_hot) + self.offset
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return self.relaxed(one_hot(x, self.num_values))
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """E(x) (batch,) and its gradient in the one-hot positions (batch, *event_shape, q)."""
+        with torch.enable_grad():
+            relaxed = one_hot(x.detach(), self.num_values).requires_grad_(True)
+            value = self.relaxed(relaxed)
+            (gradient,) = torch.autograd.grad(value.sum(), relaxed)
+        return value.detach(), gradient
+
+    def site_energies(self, x: Tensor, site: Tensor) -> Tensor:
+        """(batch, q): energies, up to one number for each row, of x with each value at `site`.
+
+        site (batch,) int64 counts the sites of the flattened event.
+        """
+        if self.multilinear:
+            return at_site(self.value_and_gradient(x)[1], site)
+        with torch.no_grad():
+            return torch.stack(
+                [self(put(x, site, torch.full_like(site, v))) for v in range(self.num_values)], 1
+            )
+
+    @property
+    def site_evaluations(self) -> int:
+        """Evaluations of the whole energy that `site_energies` costs."""
+        return 1 if self.multilinear else self.num_values
+
+    def blocks(self) -> list[Tensor]:
+        """Boolean masks (*event_shape) that share out the sites: those of one mask are independent
+        given all others. None are known by default."""
+        return []
+
+    @property
+    def num_sites(self) -> int:
+        return math.prod(self.event_shape)
+
+    def normalised(self, log_z: float) -> Self:
+        """The same with `log_z` added: -log p(x) where log_z is log Σ exp(-E) of this one."""
+        twin = copy.deepcopy(self)
+        twin.offset = self.offset + log_z
+        return twin
+
+    def law(self) -> Law | None:
+        """The law exp(-E)/Z, exactly; None where it cannot be had."""
+        return Enumeration(self) if self.num_values**self.num_sites <= MOST_STATES else None
+
+
+def at_site(gradient: Tensor, site: Tensor) -> Tensor:
+    """Rows (batch, q) of a gradient (batch, *event_shape, q) at sites (batch,)."""
+    flat = gradient.flatten(1, -2)
+    index = site.reshape(-1, 1, 1).expand(-1, 1, flat.shape[2])
+    return flat.gather(1, index).squeeze(1)
+
+
+def put(x: Tensor, site: Tensor, value: Tensor) -> Tensor:
+    """x (batch, *event_shape) with `value` (batch,) at `site` (batch,) of each row."""
+    flat = x.flatten(1).scatter(1, site[:, None], value[:, None].to(x.dtype))
+    return flat.reshape(x.shape)
+
+
+class Embedded(DiscreteEnergy):
+    """Any energy of real positions, such as a network, read as one of the values 0, 1, ... q - 1.
+
+    relaxed(o) = E(Σ_v v o_v): the gradient says what the energy's own gradient does.
+    """
+
+    def __init__(self, energy: Energy, event_shape: torch.Size, num_values: int) -> None:
+        super().__init__()
+        self.energy, self.event_shape, self.num_values = energy, event_shape, num_values
+
+    def value(self, one_hot: Tensor) -> Tensor:
+        values = torch.arange(self.num_values, device=one_hot.device, dtype=one_hot.dtype)
+        return self.energy(one_hot @ values)
+
+
+class Law:
+    """exp(-E)/Z of a discrete energy: its moments, its normaliser and independent draws."""
+
+    source: ClassVar[str] = "enumeration"
+    log_z: float
+    """log Σ exp(-E)"""
+    mean: Tensor
+    """(*event_shape) float64"""
+    variance: Tensor
+    """(*event_shape) float64"""
+    mean_energy: float | None = None
+    cumulative: Tensor
+    """(num_states,) float64, rising to 1"""
+
+    def _indices(self, num: int, generator: torch.Generator) -> Tensor:
+        """State indices (num,) drawn by the inverse of the cumulative distribution."""
+        device = generator.device
+        uniform = torch.rand(num, generator=generator, device=device, dtype=torch.float64)
+        index = torch.searchsorted(self.cumulative.to(device), uniform, right=True)
+        return index.clamp(max=len(self.cumulative) - 1)
+
+    def draw(self, num: int, generator: torch.Generator) -> Tensor:
+        """Exact independent draws (num, *event_shape) float32, on the generator's device."""
+        raise NotImplementedError
+
+
+class Enumeration(Law):
+    """The law of an energy of few states, every one of them evaluated in float64."""
+
+    probabilities: Tensor
+    """(num_states,) float64, by state index"""
+
+    def __init__(self, energy: DiscreteEnergy, temperature: float = 1.0) -> None:
+        self.event_shape, self.num_values = energy.event_shape, energy.num_values
+        self._num_states = self.num_values**energy.num_sites
+        with torch.no_grad():
+            energies = torch.cat([energy(states) for states in self._chunks()])
+        log_weights = -energies / temperature
+        self.log_z = float(log_weights.logsumexp(0))
+        self.probabilities = (log_weights - self.log_z).exp()
+        self.cumulative = self.probabilities.cumsum(0)
+        self.mean_energy = float(self.probabilities @ energies)
+        parts = self.probabilities.split(CHUNK)
+        pairs = list(zip(parts, self._chunks(), strict=True))
+        self.mean = sum((torch.tensordot(p, x, 1) for p, x in pairs), torch.zeros(()))
+        squares = (torch.tensordot(p, (x - self.mean).square(), 1) for p, x in pairs)
+        self.variance = sum(squares, torch.zeros(()))
+
+    def _chunks(self) -> Iterator[Tensor]:
+        for index in torch.arange(self._num_states).split(CHUNK):
+            yield states_at(index, self.event_shape, self.num_values).double()
+
+    def draw(self, num: int, generator: torch.Generator) -> Tensor:
+        return states_at(self._indices(num, generator), self.event_shape, self.num_values)
+
+
+__all__ = [
+    "DiscreteEnergy",
+    "Embedded",
+    "Enumeration",
+    "Law",
+    "at_site",
+    "enumerate_states",
+    "one_hot",
+    "put",
+    "state_index",
+    "states_at",
+]

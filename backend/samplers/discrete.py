@@ -1,0 +1,128 @@
+"""What the kernels of discrete events share."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from backend.config import option
+from backend.energies.discrete import DiscreteEnergy, one_hot
+from backend.energy import Energy
+from backend.sampler import Info, Sampler, State, per_chain
+
+
+def temperature_option() -> float:
+    """The field of the temperature, the same in every discrete kernel."""
+    field: float = option(
+        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+    )
+    return field
+
+
+class DiscreteSampler(Sampler, ABC):
+    """Base of the kernels of events of whole numbers 0..q-1, positions being float tensors.
+
+    A state's gradient is that of the relaxed energy in one-hot positions, (chains, *event_shape,
+    q).
+    """
+
+    discrete: ClassVar[bool] = True
+
+    @property
+    def temperature(self) -> float:
+        return float(self.config.temperature)
+
+    @classmethod
+    def fits(cls, energy: Energy) -> str:
+        reason = super().fits(energy)
+        if not reason and not isinstance(energy, DiscreteEnergy):
+            return "needs the energy between whole numbers, and this one has no `relaxed`."
+        return reason
+
+    def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
+        position = position.detach()
+        return State(position, *discrete(energy).value_and_gradient(position))
+
+
+class Outcome(NamedTuple):
+    """A step's tests, before they are told."""
+
+    state: State
+    rate: Tensor
+    accepted: Tensor
+    proposal: Tensor
+
+
+def discrete(energy: Energy) -> DiscreteEnergy:
+    """The energy as one of discrete events. Raises TypeError when it is none."""
+    if not isinstance(energy, DiscreteEnergy):
+        raise TypeError(f"{type(energy).__name__} is no energy of discrete events.")
+    return energy
+
+
+def told(before: State, outcome: Outcome, evaluations: int) -> tuple[State, Info]:
+    """What a step returns. Its figure `sites_changed` is the mean over chains."""
+    state = outcome.state._replace(extra=before.extra)
+    changed = (state.position != before.position).flatten(1).sum(1)
+    figures = {"sites_changed": changed.to(outcome.rate.dtype).mean()}
+    info = Info(outcome.rate, outcome.accepted, outcome.proposal, evaluations, figures)
+    return state, info
+
+
+def always(energy: DiscreteEnergy, y: Tensor) -> Outcome:
+    """The outcome of moving to y (chains, *event_shape) without a test."""
+    state = State(y, *energy.value_and_gradient(y))
+    rate = torch.ones_like(state.energy)
+    return Outcome(state, rate, torch.ones_like(rate, dtype=torch.bool), y)
+
+
+def metropolis(state: State, proposed: State, log_rate: Tensor, uniform: Tensor) -> Outcome:
+    """Take each chain's proposal with probability min(1, exp(log_rate)), all (chains,).
+
+    A rate that is not a number counts as 0.
+    """
+    rate = log_rate.clamp(max=0).exp().nan_to_num(0.0)
+    accepted = uniform < rate
+    chosen = State(
+        torch.where(per_chain(accepted, state.position), proposed.position, state.position),
+        torch.where(accepted, proposed.energy, state.energy),
+        torch.where(per_chain(accepted, state.gradient), proposed.gradient, state.gradient),
+    )
+    return Outcome(chosen, rate, accepted, proposed.position)
+
+
+def rises(x: Tensor, gradient: Tensor) -> Tensor:
+    """First-order change of the energy (chains, sites, q) when one site takes each value.
+
+    Zero for the value it has. Exact for an energy that is multilinear.
+    """
+    flat = gradient.flatten(1, -2)
+    return flat - flat.gather(2, x.flatten(1).long().unsqueeze(2))
+
+
+def held(x: Tensor, like: Tensor) -> Tensor:
+    """True at the value that each site has, (chains, sites, q)."""
+    return one_hot(x.flatten(1), like.shape[2]).bool()
+
+
+def exponential(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Exponential variables of mean 1."""
+    empty = torch.empty(shape, device=like.device, dtype=like.dtype)
+    return empty.exponential_(generator=generator)
+
+
+def uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Uniform variables in [0, 1)."""
+    return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def first(logits: Tensor, race: Tensor) -> Tensor:
+    """An index of the last axis drawn with probability ∝ exp(logits).
+
+    Each runs for race / exp(logits), race exponential of mean 1 shaped like logits; the first to
+    arrive wins.
+    """
+    return (logits - race.log()).argmax(-1)

@@ -1,0 +1,100 @@
+"""Metropolis on discrete events: blind proposals, each accepted or rejected."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from backend.config import KindConfig, option
+from backend.energy import Energy
+from backend.sampler import Info, State
+from backend.samplers.discrete import (
+    DiscreteSampler,
+    Outcome,
+    discrete,
+    metropolis,
+    temperature_option,
+    told,
+    uniform,
+)
+
+
+class DiscreteMetropolisConfig(KindConfig):
+    kind: Literal["discrete_metropolis"] = "discrete_metropolis"
+    title: ClassVar[str] = "Metropolis, blind"
+    summary: ClassVar[str] = "Changes or swaps sites at random, each accepted or rejected: exact."
+
+    sites: int = option(
+        1, "Most sites that a proposal changes; how many is drawn evenly from 1 to this.",
+        ge=1, le=65_536, main=True, group="Sampler",
+    )  # fmt: skip
+    swap_share: float = option(
+        0.0, "Share of proposals that swap the values of two sites instead, which keeps how often "
+        "each value occurs.", ge=0, le=0.95, group="Sampler",
+    )  # fmt: skip
+    temperature: float = temperature_option()
+
+    def derived(self) -> dict[str, str]:
+        return {
+            "sites": f"A proposal that swaps nothing changes {(1 + self.sites) / 2:.3g} sites on "
+            "average, fewer where the event has fewer."
+        }
+
+
+class DiscreteMetropolis(DiscreteSampler):
+    """y from a blind, symmetric proposal, taken with probability min(1, e^{(E(x)-E(y))/T}).
+
+    m ~ U{1..sites} different sites each take another value, any of them equally likely; or, with
+    probability `swap_share`, the values of two sites are swapped. Swaps alone would never leave the
+    events of the same counts of values, so their share stays below 1 and the mixture reaches every
+    event. The number is drawn, since always flipping two bits would keep their parity. One
+    evaluation a step. Metropolis et al. 1953; Kawasaki 1966.
+    """
+
+    Config: ClassVar[type[KindConfig]] = DiscreteMetropolisConfig
+    exact: ClassVar[bool] = True
+    references: ClassVar[str] = "Metropolis et al. 1953; Kawasaki 1966"
+    config: DiscreteMetropolisConfig
+
+    def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
+        target, x = discrete(energy), state.position
+        chains, sites = len(x), target.num_sites
+        scores = uniform((chains, sites), x, generator)
+        most = min(self.config.sites, sites)
+        sizes = torch.randint(1, most + 1, (chains,), generator=generator, device=x.device)
+        shape = (chains, sites)
+        shifts = torch.randint(
+            1, target.num_values, shape, generator=generator, device=x.device
+        ).to(x.dtype)
+        swaps = uniform((chains,), x, generator) < self.config.swap_share
+        chance = uniform((chains,), state.energy, generator)
+        outcome = self.fused(
+            _stepped, energy, *state[:3], scores, sizes, shifts, swaps, chance, self.temperature
+        )
+        return told(state, outcome, 1)
+
+
+def _stepped(
+    energy: Energy,
+    x: Tensor,
+    value: Tensor,
+    gradient: Tensor,
+    scores: Tensor,
+    sizes: Tensor,
+    shifts: Tensor,
+    swaps: Tensor,
+    chance: Tensor,
+    temperature: float,
+) -> Outcome:
+    target, flat = discrete(energy), x.flatten(1)
+    order = scores.argsort(1)
+    rank = order.argsort(1)
+    changed = torch.where(rank < sizes[:, None], (flat + shifts).remainder(target.num_values), flat)
+    pair = order[:, :2]
+    swapped = flat.scatter(1, pair, flat.gather(1, pair.flip(1)))
+    y = torch.where(swaps[:, None], swapped, changed).reshape(x.shape)
+    proposed = State(y, *target.value_and_gradient(y))
+    log_rate = (value - proposed.energy) / temperature
+    return metropolis(State(x, value, gradient), proposed, log_rate, chance)
