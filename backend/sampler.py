@@ -78,16 +78,6 @@ class Sampler(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    @classmethod
-    def fits(cls, energy: Energy) -> str:
-        """Why this kernel cannot take this energy; "" when it can."""
-        has_values = getattr(energy, "num_values", None) is not None
-        if cls.discrete and not has_values:
-            return "takes events of whole numbers, and these are real numbers."
-        if has_values and not cls.discrete:
-            return "moves through real numbers, and these events are whole numbers."
-        return ""
-
     @property
     def gradients_a_step(self) -> int:
         """About how many gradient evaluations one step costs."""
