@@ -48,8 +48,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
+SERVICES = ("benchmarks", "dashboard", "jobs", "test_kill.py")
+"""What starts servers and looks at the clock: two of these at once would disturb each other."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `gpu` where torch sees no device."""
+    """Keep services in one process; skip what is marked `gpu` where torch sees no device."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in SERVICES:
+            item.add_marker(pytest.mark.xdist_group("services"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked:
         import torch
