@@ -35,7 +35,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from backend.events import unpack
 from backend.spec import Budget, RunSpec
-from benchmarks import live_peers
+from benchmarks import chromium, live_peers
 from benchmarks.live_work import (
     NAMES,
     SPIKE,
@@ -85,10 +85,9 @@ class Stage:
         """Another person's browser. Its processor is another one, so here it yields to the rest."""
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "chromium"
-            script.write_text(f'#!/bin/sh\nexec nice -n 19 "{live_peers.chromium()}" "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec nice -n 19 "{chromium.find()}" "$@"\n')
             script.chmod(0o700)
-            chromium = self.browser.browser_type
-            browser = chromium.launch(executable_path=script, args=live_peers.CHROMIUM_FLAGS)
+            browser = chromium.launch(self.browser.browser_type, script)
             yield browser
             browser.close()
 
@@ -572,9 +571,7 @@ def run(parts: list[str], quick: bool, soak: float) -> Report:
     """Measure the parts, each in its own Basin, one after the other."""
     report = Report("live")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=live_peers.chromium(), args=live_peers.CHROMIUM_FLAGS
-        )
+        browser = chromium.launch(playwright.chromium)
         for part in parts:
             with running(Path(folder) / part) as basin:
                 stage = Stage(report, basin, browser, quick)
