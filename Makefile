@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PACKAGES := backend jobs dashboard benchmarks
 # More for pytest: make test PYTEST_ARGS="-k sampler -x"
 PYTEST_ARGS ?=
+# What starts servers runs in one process, one after the other; all else beside it.
+PYTEST_PROCESSES ?= -n 2 --dist loadgroup
 
 .PHONY: help install up test check format peers lock clean
 
@@ -25,7 +27,7 @@ up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctr
 test: install ## run all tests, browser tests included
 	@chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
 		BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" \
-		$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+		$(BIN)/python -m pytest -m "not slow" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 
 check: install ## formatter, linter, types
 	$(BIN)/ruff format --check .

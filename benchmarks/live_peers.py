@@ -23,7 +23,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -40,6 +39,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Request, sync_playwright
 
+from benchmarks import chromium
 from benchmarks.live_peers_work import NAMES, PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,16 +50,6 @@ TENSORBOARD_PERIOD = 30.0
 """the period of TensorBoard's automatic reload in seconds: its default and its minimum"""
 ROUND_SECONDS = 5.0
 START_SECONDS = 60.0
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    # Only what this machine serves: a page that asks elsewhere gets an error at once.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-]
 
 
 @dataclass(frozen=True)
@@ -141,7 +131,7 @@ def measure(seconds: float, hz: float = HZ) -> dict[str, list[float]]:
     """
     _need_peers()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        browser = chromium.launch(playwright.chromium)
         try:
             return {
                 "trackio": trackio(browser, seconds, hz),
@@ -349,14 +339,6 @@ def _check(process: subprocess.Popen[str], folder: Path, deadline: float) -> Non
 def _need_peers() -> None:
     if not PEERS.exists():
         raise RuntimeError("Trackio and TensorBoard are not installed: run `make peers` first.")
-
-
-def chromium() -> str:
-    names = (os.environ.get("BASIN_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        raise RuntimeError("Chromium is missing: install it or name it with BASIN_CHROMIUM.")
-    return path
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the path of a Chromium for the browser tests; installs one with apt if there is none.
 set -euo pipefail
+source "$(dirname "$0")/apt.sh"
 
 find_chromium() {
     local candidate
@@ -15,18 +16,6 @@ find_chromium() {
 }
 
 find_chromium && exit
-if command -v apt-get >/dev/null; then
-    sudo=()
-    [ "$(id -u)" = 0 ] || sudo=(sudo)
-    if [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; then
-        echo "No Chromium found; installing one with apt-get (needed by the browser tests) ..." >&2
-        {
-            "${sudo[@]}" apt-get update -qq || true
-            "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
-        } >&2
-        hash -r
-        find_chromium && exit
-    fi
-fi
+apt_install chromium && hash -r && find_chromium && exit
 echo "error: the browser tests need Chromium: install it, or name one with BASIN_CHROMIUM=/path/to/chromium" >&2
 exit 1

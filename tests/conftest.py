@@ -17,22 +17,13 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from benchmarks import chromium
 from jobs.redis_server import find_server_binary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,8 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
+SERVICES = ("benchmarks", "dashboard", "jobs", "test_kill.py")
+"""What starts servers and looks at the clock: two of these at once would disturb each other."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `gpu` where torch sees no device."""
+    """Keep services in one process; skip what is marked `gpu` where torch sees no device."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in SERVICES:
+            item.add_marker(pytest.mark.xdist_group("services"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked:
         import torch
@@ -141,19 +140,8 @@ def redis_url(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str
     return redis_server.url
 
 
-@pytest.fixture(scope="session")
-def chromium_path() -> str:
-    """The system's Chromium; `make test` installs one where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = [shutil.which(name) for name in (os.environ.get("BASIN_CHROMIUM", ""), *names)]
-    path = next(filter(None, found), None)
-    if path is None:
-        pytest.fail("no Chromium: `make test` installs one, or set BASIN_CHROMIUM to its path")
-    return path
-
-
 @pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     """A Chromium driven by Playwright; take a page with `browser.new_page()` and close it.
 
     One a module (2 s), not one a session: while Playwright is open its event loop runs in this
@@ -162,6 +150,6 @@ def browser(chromium_path: str) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
+        opened = chromium.launch(playwright.chromium)
+        yield opened
+        opened.close()

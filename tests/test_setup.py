@@ -140,7 +140,7 @@ def test_old_python_is_one_clear_line(tmp_path: Path) -> None:
 
 @pytest.mark.bad_input
 def test_missing_chromium_is_one_clear_line(tmp_path: Path) -> None:
-    for tool in ("bash", "id", "env"):
+    for tool in ("bash", "dirname", "id", "env"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     done = subprocess.run(
         ["/usr/bin/env", "bash", ROOT / "scripts/chromium.sh"],

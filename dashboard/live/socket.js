@@ -132,19 +132,24 @@ export class Live {
 
   // ------------------------------------------------------------------ what comes
 
+  /** Frames for the panels, and answers to what was asked, each a head and the `count` frames after
+   * it; over HTTP several messages come as one. */
   receive(data) {
     const frames = unpackAll(data)
-    const head = frames[0]?.header
-    if (this.asked.has(head?.id)) {
-      const resolve = this.asked.get(head.id)
-      this.asked.delete(head.id)
-      resolve(head.op === "error" ? null : frames.slice(1))
-      if (head.op !== "error") return
-    }
-    for (const frame of frames) {
+    for (let at = 0; at < frames.length; at += 1) {
+      const { header } = frames[at]
+      const resolve = this.asked.get(header.id)
       // a panel that stumbles over one frame must not cost the page all that came with it
       try {
-        this.handOver(frame)
+        if (resolve) {
+          this.asked.delete(header.id)
+          const failed = header.op === "error"
+          const count = failed ? 0 : header.count
+          resolve(failed ? null : frames.slice(at + 1, at + 1 + count))
+          at += count
+          if (!failed) continue
+        }
+        this.handOver(frames[at])
       } catch (error) {
         reportError(error)
       }

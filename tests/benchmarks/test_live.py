@@ -44,7 +44,7 @@ def test_its_client_holds_what_a_page_would() -> None:
 
 
 @pytest.mark.timeout(200)
-def test_memory_stays_flat_and_cuts_lose_nothing(chromium_path: str) -> None:
+def test_memory_stays_flat_and_cuts_lose_nothing() -> None:
     """A short soak, a client cut off, a server killed: `--only soak cuts`, as it is run in full."""
     report: Report = live.run(["soak", "cuts"], quick=True, soak=10.0)
     claims = {claim.text: claim.holds for claim in report.claims}

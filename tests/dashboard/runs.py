@@ -37,11 +37,13 @@ def cost(step: int) -> Cost:
     return Cost(step, 10 * step, step / 10, None)
 
 
-def make_run(*, finished: bool = True) -> RunDirectory:
+def make_run(*, finished: bool = True, seed: int = 0, data: str = "ring") -> RunDirectory:
     """A run with curves, a landscape of three moments, chains, energies and a table."""
-    spec = RunSpec(method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=NUM))
+    spec = RunSpec(
+        method="contrastive_divergence", data={"name": data}, budget=Budget(steps=NUM), seed=seed
+    )
     run = artifacts.create_run(spec)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     values = 2 + np.stack([np.sin(np.arange(NUM) / 300)] * 3, 1) + rng.normal(0, 0.1, (NUM, 3))
     said: list[tuple[Event, int]] = []
     for step in (1, 1500, 3000):
@@ -84,6 +86,10 @@ class Speaker:
             here = cost(self.step)
             self.emitter.scalars(PATHS, np.full((1, 2), 2.0, np.float32), here, here)
         self.emitter.flush()
+
+    def end(self) -> None:
+        self.emitter.close()
+        self.run.write_status(status="finished", step=self.step)
 
 
 def zoom(page: Page, plot: Locator, left: float = 0.4, right: float = 0.7) -> list[float]:

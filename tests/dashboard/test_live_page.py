@@ -72,23 +72,37 @@ def test_a_zoom_follows_to_another_cost_axis(basin: Basin, page: Page) -> None:
     wait_for(lambda: np.allclose(ranges(page), [[10_000, 20_000]] * 2), "the stretch in gradients")
 
 
+def bands(page: Page) -> list[int]:
+    """How many bands each chart shows."""
+    count = "plot => plot.data.filter((trace) => trace.fill === 'tonexty').length"
+    return [plot.evaluate(count) for plot in charts(page).all()]
+
+
 def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) -> None:
-    """Zoom is linked, a run's lines are hidden in every chart, both stand in the link."""
-    runs = [make_run(), make_run()]
+    """Seeds of one thing are one line with a band, which its entry in the legend hides in every
+    chart; zoom is linked; both stand in the link.
+    """
+    runs = [make_run(), make_run(seed=1), make_run(data="moons")]
     runs[1].set_labels(name="another")
-    page.goto(f"{basin.address}/compare?runs={runs[0].id},{runs[1].id}&charts={','.join(PATHS)}")
+    ids = ",".join(run.id for run in runs)
+    page.goto(f"{basin.address}/compare?runs={ids}&charts={','.join(PATHS)}")
     wait_for(lambda: charts(page).count() == 2, "two charts")
+    legend = page.locator(".bl-legend button")
+    words = page.locator(f".bl-chart[data-path='{PATHS[0]}'] .bl-word")
+    assert [legend.count(), words.count()] == [2, 2]
+    assert "(2 seeds)" in legend.first.inner_text()
+    wait_for(lambda: bands(page) == [1, 1], "one band in each chart")
     charts(page).first.scroll_into_view_if_needed()
     chosen = zoom(page, charts(page).first)
     wait_for(lambda: np.allclose(ranges(page), [chosen] * 2), "the same stretch in both charts")
-    legend = page.locator(".bl-legend button")
-    assert legend.count() in (1, 2)
     legend.first.click()
+    wait_for(lambda: bands(page) == [0, 0], "no band in any chart")
     wait_for(lambda: "hide=" in page.url and "zoom=" in page.url, "both in the link")
     page.reload()
     wait_for(lambda: charts(page).count() == 2, "two charts")
     assert np.allclose(ranges(page), [chosen] * 2, rtol=1e-4)
-    assert legend.first.get_attribute("aria-pressed") == "false"
+    assert [each.get_attribute("aria-pressed") for each in legend.all()] == ["false", "true"]
+    assert bands(page) == [0, 0]
 
 
 def test_what_is_out_of_sight_does_no_work(basin: Basin, page: Page) -> None:
@@ -222,8 +236,7 @@ def test_samples_may_come_before_the_landscape(basin: Basin, page: Page) -> None
         speaker.emitter.event(event, cost(NUM + 1))
     speaker.say()
     page.wait_for_selector(".bl-hero canvas")
-    speaker.emitter.close()
-    run.write_status(status="finished", step=speaker.step)
+    speaker.end()
 
 
 def test_a_lost_connection_comes_back_without_gap_or_double(basin: Basin, page: Page) -> None:
@@ -246,8 +259,7 @@ def test_a_lost_connection_comes_back_without_gap_or_double(basin: Basin, page: 
     wait_for(lambda: len(drawn_steps(page)) == 25, "what is said now")
     assert drawn_steps(page) == list(range(NUM + 1, NUM + 26))
     assert len(lines) == 2
-    speaker.emitter.close()
-    run.write_status(status="finished", step=speaker.step)
+    speaker.end()
 
 
 def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, page: Page) -> None:
@@ -277,8 +289,7 @@ def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, pa
     page.get_by_label("Step looked at").focus()
     page.keyboard.press("Home")
     page.get_by_text(re.compile("You are looking at step 1 ")).wait_for()
-    speaker.emitter.close()
-    run.write_status(status="finished", step=speaker.step)
+    speaker.end()
 
 
 def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> None:
