@@ -41,6 +41,8 @@ class DiscreteConfig(KindConfig):
 class DiscreteTarget(Dataset):
     """Draws of a discrete energy: exact ones where its law can be had, else of a long run."""
 
+    is_target: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
     config: Any
 
     @abstractmethod
