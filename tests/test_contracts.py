@@ -38,6 +38,8 @@ SMALL = Sizes(
     num_draws=4,
 )  # fmt: skip
 PROGRESS = (0.0, 0.4, 0.7, 0.95)
+SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
+"""Fields that keep a sampler's step short at any step size."""
 
 METHODS = sorted(catalogue.methods())
 PRESETS = [(m, preset) for m, cls in catalogue.methods().items() for preset in cls.presets]
@@ -315,7 +317,7 @@ def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for method, cls in catalogue.methods().items():
         if "sampler" in cls.Config.model_fields:
             for kind in catalogue.samplers():
-                yield method, "default", {"sampler": {"kind": kind}}
+                yield method, "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
 
 
 @pytest.mark.parametrize(("method", "preset", "fields"), list(variants()), ids=str)
