@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from backend.errors import BadInput
+
 
 class Energy(nn.Module, ABC):
     """`energy(x, condition=None) -> (batch,)`, x of shape (batch, *event_shape)."""
@@ -23,6 +25,19 @@ class Energy(nn.Module, ABC):
         """The energy of x with a class, a noise level or a context bound to it."""
         return Bound(self, condition)
 
+    @property
+    def num_terms(self) -> int:
+        """Data points that the energy is a sum over; 0 where it is no such sum."""
+        return 0
+
+    def minibatch(self, size: int, generator: torch.Generator) -> Energy:
+        """An energy of the same event whose gradient is an unbiased estimate of this one's.
+
+        For sums over data, which have `num_terms` > 0: the prior and num_terms/size times the terms
+        of `size` data points drawn from the generator.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no minibatches")
+
 
 class Bound(Energy):
     """An energy with its condition fixed."""
@@ -33,6 +48,13 @@ class Bound(Energy):
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return self.energy(x, self.condition)
+
+    @property
+    def num_terms(self) -> int:
+        return self.energy.num_terms
+
+    def minibatch(self, size: int, generator: torch.Generator) -> Energy:
+        return Bound(self.energy.minibatch(size, generator), self.condition)
 
 
 class InUnits(Energy):
@@ -49,6 +71,25 @@ class InUnits(Energy):
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return self.energy((x - self.mean) / self.scale, condition)
+
+    @property
+    def num_terms(self) -> int:
+        return self.energy.num_terms
+
+    def minibatch(self, size: int, generator: torch.Generator) -> Energy:
+        return InUnits(self.energy.minibatch(size, generator), self.mean, self.scale)
+
+
+def check_minibatch(energy: Energy, size: int, field: str = "config.sampler.batch_size") -> None:
+    """Raises BadInput at `field` where an energy offers no minibatches of that size; 0 is none."""
+    if size and not energy.num_terms:
+        raise BadInput.at(
+            field,
+            f"must be 0 for an energy that is not a sum over data, got {size}; 0 takes exact "
+            "gradients.",
+        )
+    if size > energy.num_terms:
+        raise BadInput.at(field, f"must be at most {energy.num_terms}, the data, got {size}.")
 
 
 def energy_and_gradient(energy: Energy, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,6 +38,8 @@ SMALL = Sizes(
     num_draws=4,
 )  # fmt: skip
 PROGRESS = (0.0, 0.4, 0.7, 0.95)
+SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
+"""Fields that keep a sampler's step short at any step size."""
 
 METHODS = sorted(catalogue.methods())
 PRESETS = [(m, preset) for m, cls in catalogue.methods().items() for preset in cls.presets]
@@ -325,7 +327,7 @@ def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for method, preset in PRESETS:
         yield method, preset, {}
     for kind in catalogue.samplers():
-        yield "sampling", "default", {"sampler": {"kind": kind}}
+        yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
 
 
 @pytest.mark.parametrize(("method", "preset", "fields"), list(variants()), ids=str)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import zlib
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 from backend.sampler import Info, Sampler, State
+from backend.samplers.langevin import normal
 from backend.samplers.mala import metropolis
+from backend.samplers.tuning import ADAPT_ABOUT, mass_extra, tuned
+
+TARGET_RATE = 0.8
+"""The acceptance that warm-up tunes to. Hoffman & Gelman 2014; Betancourt et al. 2014."""
+
+MAX_RISE = 1000.0
+"""A rise of H above this is called a divergence, in nats."""
 
 
 class HMCConfig(KindConfig):
@@ -29,6 +39,10 @@ class HMCConfig(KindConfig):
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
+    adapt: bool = option(
+        True, "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",
+        group="Sampler",
+    )  # fmt: skip
 
     @property
     def length_range(self) -> tuple[int, int]:
@@ -42,22 +56,26 @@ class HMCConfig(KindConfig):
             f"{low * self.step_size:.3g} to {high * self.step_size:.3g} data sd.",
             "step_size": "About 80 % of trajectories should be accepted: a smaller step accepts "
             "more.",
+            "adapt": ADAPT_ABOUT,
         }
 
 
 class HMC(Sampler):
-    """Momentum p ~ N(0, I), then L leapfrog steps of H(x, p) = E(x)/T + |p|²/2, then Metropolis.
+    """Momentum p ~ N(0, M), then L leapfrog steps of H(x, p) = E(x)/T + pᵀM⁻¹p/2, then Metropolis.
 
-    p ← p − (ε/2T) ∇E(x); x ← x + ε p; p ← p − (ε/2T) ∇E(x). The end is taken with probability
+    p ← p − (ε/2T) ∇E(x); x ← x + ε M⁻¹p; p ← p − (ε/2T) ∇E(x). The end is taken with probability
     min(1, exp(H_start − H_end)); one that runs away is rejected. The length is drawn anew for
     every step, uniformly from half to one and a half of `num_leapfrog` and the same for all chains,
-    since a fixed one can come back to its start. One gradient for each leapfrog step. Duane et al.
-    1987; Neal 2011.
+    since a fixed one can come back to its start. One gradient for each leapfrog step.
+
+    ε is `extra["step_size"]` and diagonal M⁻¹ `extra["inverse_mass"]` (*event_shape), ones at
+    first. Warm-up tunes ε to a mean acceptance of 0.8 and sets M⁻¹ to the variances of the chains.
+    `divergences` counts the chains whose H rose by more than 1000. Duane et al. 1987; Neal 2011.
     """
 
     Config: ClassVar[type[KindConfig]] = HMCConfig
     exact: ClassVar[bool] = True
-    references: ClassVar[str] = "Duane et al. 1987; Neal 2011"
+    references: ClassVar[str] = "Duane et al. 1987; Neal 2011; Hoffman & Gelman 2014"
     config: HMCConfig
 
     @property
@@ -65,17 +83,29 @@ class HMC(Sampler):
         """T of exp(−E/T)."""
         return self.config.temperature
 
+    def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
+        state = super().init(position, energy, generator)
+        return state.carrying(**mass_extra(position, self.config.step_size))
+
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        config, x = self.config, state.position
+        x, temperature = state.position, self.config.temperature
         num_leapfrog = self._length(generator)
-        momentum = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        momentum = normal(x, generator)
         uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
-        before = _hamiltonian(state.energy, momentum, config.temperature)
+        before = _hamiltonian(state.energy, momentum, temperature)
         end, momentum = leapfrog(
-            state, momentum, energy, config.step_size, num_leapfrog, config.temperature
-        )
-        log_rate = before - _hamiltonian(end.energy, momentum, config.temperature)
-        return metropolis(state, end, log_rate, uniform, num_leapfrog)
+            state, momentum, energy, state.extra["step_size"], num_leapfrog, temperature,
+            scale=state.extra["inverse_mass"].sqrt(), fused=self.fused,
+        )  # fmt: skip
+        log_rate = before - _hamiltonian(end.energy, momentum, temperature)
+        after, info = metropolis(state, end, log_rate, uniform, num_leapfrog)
+        divergences = (~(log_rate > -MAX_RISE)).sum().to(x.dtype)
+        return after, info._replace(figures={"divergences": divergences})
+
+    def tune(self, state: State, info: Info, index: int, num_warm_up: int) -> State:
+        if not self.config.adapt:
+            return state
+        return tuned(state, info.acceptance_rate, index, num_warm_up, TARGET_RATE)
 
     def _length(self, generator: torch.Generator) -> int:
         """Leapfrog steps of this trajectory: a number the host must know.
@@ -89,26 +119,53 @@ class HMC(Sampler):
 
 def leapfrog(
     state: State,
-    momentum: torch.Tensor,
+    momentum: Tensor,
     energy: Energy,
-    step_size: float,
+    step_size: Tensor | float,
     num_steps: int,
     temperature: float = 1.0,
-) -> tuple[State, torch.Tensor]:
+    *,
+    scale: Tensor | float = 1.0,
+    fused: Callable[..., Any] | None = None,
+) -> tuple[State, Tensor]:
     """State and momentum (chains, *event_shape) after `num_steps` ≥ 1 steps of H = E/T + |p|²/2.
 
-    Reversible, keeps volume, and keeps H up to O(step_size²). One gradient a step: the half kicks
-    of neighbouring steps are made as one.
+    The momentum is in units of √M, so that it is N(0, I) whatever the mass; `scale` is 1/√M
+    (*event_shape). Reversible, keeps volume, and keeps H up to O(step_size²). One gradient a step:
+    the half kicks of neighbouring steps are made as one. `fused` calls each step's arithmetic.
     """
-    kick = step_size / temperature
-    momentum = momentum - 0.5 * kick * state.gradient
+    drift = step_size * scale
+    kick = drift / temperature
+    half_kick = 0.5 * kick
+    call = _plainly if fused is None else fused
     for index in range(num_steps):
-        x = state.position + step_size * momentum
-        state = State(x, *energy_and_gradient(energy, x))
-        last = index == num_steps - 1
-        momentum = momentum - (0.5 if last else 1.0) * kick * state.gradient
-    return state, momentum
+        parts = call(
+            drifted, energy, state.position, momentum, state.gradient,
+            half_kick if index == 0 else kick, drift,
+        )  # fmt: skip
+        state, momentum = state._replace(
+            position=parts[0], energy=parts[1], gradient=parts[2]
+        ), parts[3]  # fmt: skip
+    return state, momentum - half_kick * state.gradient
 
 
-def _hamiltonian(energy: torch.Tensor, momentum: torch.Tensor, temperature: float) -> torch.Tensor:
+def drifted(
+    energy: Energy,
+    x: Tensor,
+    momentum: Tensor,
+    gradient: Tensor,
+    kick: Tensor | float,
+    drift: Tensor | float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A kick and a drift: position, energy, gradient there, and the momentum on the way."""
+    momentum = momentum - kick * gradient
+    x = x + drift * momentum
+    return x, *energy_and_gradient(energy, x), momentum
+
+
+def _plainly(function: Callable[..., Any], energy: Energy, *given: Tensor | float) -> Any:
+    return function(energy, *given)
+
+
+def _hamiltonian(energy: Tensor, momentum: Tensor, temperature: float) -> Tensor:
     return energy / temperature + 0.5 * momentum.square().flatten(1).sum(1)

@@ -79,9 +79,7 @@ class Langevin(Sampler):
             _moved, energy, position, gradient, normal(position, generator), config.step_size,
             config.noise_sd,
         )  # fmt: skip
-        moved = after.position
-        rate = torch.ones(len(moved), device=moved.device, dtype=moved.dtype)
-        return after, Info(rate, torch.ones_like(rate, dtype=torch.bool), moved, 1)
+        return after, moved_info(after.position)
 
 
 def _moved(
@@ -94,3 +92,9 @@ def _moved(
 def normal(like: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise shaped like positions (chains, *event_shape)."""
     return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def moved_info(moved: Tensor) -> Info:
+    """What a step that never rejects did, for one gradient: it went to `moved`."""
+    rate = torch.ones(len(moved), device=moved.device, dtype=moved.dtype)
+    return Info(rate, torch.ones_like(rate, dtype=torch.bool), moved, 1)
