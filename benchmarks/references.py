@@ -98,7 +98,7 @@ REFERENCES = {
         {"name": "phi4", "dims": 2},
         physics.PHI4_SETTINGS,
         lambda target, generator: _normal(48, target, 1.5, generator),
-        _hmc(300, 3000, num_leapfrog=8, spacing=2, step_size=0.1),
+        _hmc(300, 2000, num_leapfrog=8, spacing=2, step_size=0.05),
         functions=_expectations,
         symmetric=True,
         keep_draws=False,

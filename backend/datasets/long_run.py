@@ -73,8 +73,12 @@ def hmc_run(
         kernel = HMC(HMCConfig(step_size=step_size, num_leapfrog=num_leapfrog))
         walk = samplers.run(kernel, position, energy, generator, STAGE)
         evaluations += walk.gradient_evaluations
+        # a chain that has not moved in a whole stage starts where the step is far too long, which
+        # a mean over chains does not show
+        moved = (walk.state.position != position).flatten(1).any(1).all()
+        rate = float(walk.acceptance_rate) if moved else 0.0
         position = walk.state.position
-        step_size = min(100.0, step_size * math.exp(float(walk.acceptance_rate) - TARGET_RATE))
+        step_size = min(100.0, step_size * math.exp(rate - TARGET_RATE))
     kernel = HMC(HMCConfig(step_size=step_size, num_leapfrog=num_leapfrog))
     walk = samplers.run(
         kernel, position, energy, generator, num_draws * spacing, record_every=spacing
@@ -195,7 +199,7 @@ def bundled_truth(
         for key in TENSORS
     }
     if functions is not None and "functions" in truth:
-        of = {
+        of: dict[str, Any] = {
             key: torch.tensor(truth["functions"][key], dtype=torch.float64)
             for key in ("mean", "variance", "error")
         }

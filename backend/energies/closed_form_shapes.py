@@ -121,6 +121,7 @@ class DoubleWell(ClosedForm):
 
     grid: Tensor
     cumulative: Tensor
+    wells: Tensor
 
     def __init__(
         self, barrier: float = 4.0, a: float = 2.0, tilt: float = 0.0, dim: int = 2
@@ -141,7 +142,7 @@ class DoubleWell(ClosedForm):
         wells = torch.zeros(2, dim)
         wells[:, 0] = self._bottoms()
         self.register_buffer("wells", wells)
-        self.modes, self.mode_sd = self.get_buffer("wells"), self.sd
+        self.modes, self.mode_sd = self.wells, self.sd
         reach = REACH * self.sd
         self.box = ((-edge, edge), (-reach, reach)) if dim == 2 else None
 
