@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """Known means of functions of a position, for targets whose coordinates say little.
+
+    A particle has no name and a hidden unit no place: distances and predictions do.
+    """
+
+    names: tuple[str, ...]
+    of: Callable[[Tensor], Tensor]
+    """positions (num, *event_shape) in the user's units -> values (num, len(names))"""
+    mean: Tensor
+    """(len(names),) float64"""
+    variance: Tensor | None = None
+    """(len(names),) float64, of one position's values"""
+    error: Tensor | None = None
+    """(len(names),), standard error of `mean` where it comes from a long run"""
 
 
 @dataclass(frozen=True)
@@ -30,3 +49,11 @@ class Truth:
     """(*event_shape), standard error of `mean` where it comes from a long run"""
     variance_error: Tensor | None = None
     """(*event_shape), standard error of `variance` where it comes from a long run"""
+    mode_weights_error: Tensor | None = None
+    """(num_modes,), standard error of `mode_weights` where they come from draws"""
+    mean_energy_error: float | None = None
+    """standard error of `mean_energy`, nats, where it comes from draws"""
+    functions: Expectations | None = None
+    """what is known beyond the moments of coordinates"""
+    draws: str = "exact draws"
+    """what the data's `train` and `held_out` are; a distance to them means no more than that"""

@@ -51,6 +51,14 @@ def data_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else home() / "data"
 
 
+def energies_folder() -> Path:
+    """`energies` in BASIN_HOME: Python files that specs from the browser may name, to be run.
+
+    Whoever may write there may run code as this user; no page can.
+    """
+    return home() / "energies"
+
+
 def runs_folder() -> Path:
     """Where run directories lie; created when missing. Raises NotAvailable."""
     folder = home() / "runs"
@@ -166,6 +174,7 @@ __all__ = [
     "Status",
     "create_run",
     "data_folder",
+    "energies_folder",
     "home",
     "list_runs",
     "open_run",

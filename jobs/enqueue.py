@@ -7,6 +7,7 @@ Imports no torch, so that pages and the command line may use it; the worker's si
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from jobs import artifacts, store
 
 Origin = Literal["cli", "browser"]
 
+ENERGY_FILE = "energy_file"
+"""The data set whose `path` is code."""
 CHECK_SECONDS = 5.0
 """How long a form waits for an answer."""
 QUICK_SECONDS = 120
@@ -112,7 +115,8 @@ def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
     """The spec with every path absolute.
 
     From the browser a path is taken under BASIN_DATA and must stay inside it, links followed;
-    the command line may name any path. Raises BadInput.
+    the command line may name any path. A file that is run (`energy_file`) the browser may only
+    name by its bare name, in the folder of trusted energies. Raises BadInput.
     """
     problems: list[Problem] = []
     data = _settle(spec.data, "data", origin, problems)
@@ -126,10 +130,12 @@ def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> 
     if not isinstance(value, dict):
         return value
     settled = {}
+    is_code = ENERGY_FILE in (value.get("name"), value.get("kind"))
+    settle = _settled_energy_file if is_code else _settled_path
     for key, item in value.items():
         field_name = f"{where}.{key}"
         if key == "path" and isinstance(item, str) and item:
-            settled[key] = _settled_path(item, field_name, origin, problems)
+            settled[key] = settle(item, field_name, origin, problems)
         else:
             settled[key] = _settle(item, field_name, origin, problems)
     return settled
@@ -152,6 +158,49 @@ def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Pro
             )
         )
     return str(path)
+
+
+def _settled_energy_file(
+    text: str, field_name: str, origin: Origin, problems: list[Problem]
+) -> str:
+    """As `_settled_path`, of a file whose code will be run."""
+    if origin == "cli" or "\0" in text:
+        return _settled_path(text, field_name, origin, problems)
+    folder = artifacts.energies_folder().resolve()
+    path = (folder / text).resolve()
+    # the whole path is what a spec holds that was settled before, and is cloned
+    if path.parent != folder or text not in (path.name, str(path)):
+        said = (
+            f"must be the bare name of a file in {folder} when it comes from the browser, as its "
+            f"code is run; got {text!r}. Put the file there, or use `basin run`."
+        )
+    else:
+        said = _why_untrusted(path)
+    if said:
+        problems.append(Problem(field_name, said))
+    return str(path)
+
+
+def _why_untrusted(path: Path) -> str:
+    """Why the code of a file in the folder of energies is not run for the browser; "" if it is."""
+    if path.is_relative_to(artifacts.data_folder().resolve()):
+        return (
+            f"cannot be used from the browser: {path.parent} lies inside the data folder, where "
+            "uploads go. Move BASIN_DATA elsewhere."
+        )
+    for item in (path.parent, path):
+        try:
+            found = item.stat()
+        except OSError:
+            return f"names no file: there is no {item}."
+        if found.st_uid != os.getuid():
+            return f"cannot be used from the browser: {item} belongs to another user."
+        if found.st_mode & 0o022:
+            return (
+                f"cannot be used from the browser: others may write to {item}. Run "
+                f"`chmod go-w {item}`."
+            )
+    return ""
 
 
 def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:

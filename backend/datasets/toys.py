@@ -1,15 +1,18 @@
-"""Two-dimensional data sets drawn from densities that are known exactly."""
+"""Data sets drawn from densities that are known exactly, in the plane unless more is asked for."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
+import torch
+
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
 from backend.energies.closed_form import ClosedForm, Ring
 from backend.energies.closed_form_curves import Moons, Spirals
 from backend.energies.closed_form_shapes import Banana, Checkerboard, DoubleWell, Funnel, Pinwheel
+from backend.errors import BadInput
 from backend.randomness import generator_of
 
 
@@ -29,6 +32,8 @@ class Toy(Dataset):
     is_target: ClassVar[bool] = True
 
     config: Any
+    keeps_units: ClassVar[bool] = False
+    """True where z is x: nothing is shifted or scaled"""
 
     @abstractmethod
     def target(self) -> ClosedForm:
@@ -39,6 +44,8 @@ class Toy(Dataset):
         x = target.draw(self.config.num, generator_of("data", self.config.seed, 0))
         held_out = target.draw(self.config.num_held_out, generator_of("data", self.config.seed, 1))
         mean, scale = x.mean(0), x.std(0)
+        if self.keeps_units:
+            mean, scale = torch.zeros(()), torch.ones(())
         z = (x - mean) / scale
         low, high = noise_box(z)
         return Data(
@@ -51,6 +58,7 @@ class Toy(Dataset):
             noise_low=low,
             noise_high=high,
             density=target,
+            truth=target.truth(),
             draw=target.draw,
             modes=target.modes,
             mode_sd=target.mode_sd,
@@ -63,6 +71,9 @@ class RingConfig(ToyConfig):
     num_modes: int = option(8, "Gaussians on the circle.", ge=1, le=64)
     radius: float = option(2.0, "Radius of the circle.", gt=0, le=100)
     sd: float = option(0.3, "Standard deviation of each Gaussian.", ge=0.02, le=10)
+    weights: Literal["equal", "alternating"] = option(
+        "equal", "Equal Gaussians, or every second one twice as heavy as its neighbours."
+    )
 
 
 class RingData(Toy):
@@ -71,7 +82,8 @@ class RingData(Toy):
     summary: ClassVar[str] = "Equal Gaussians on a circle: are all modes found, and none favoured?"
 
     def target(self) -> ClosedForm:
-        return Ring(self.config.num_modes, self.config.radius, self.config.sd)
+        config = self.config
+        return Ring(config.num_modes, config.radius, config.sd, config.weights == "alternating")
 
 
 class MoonsConfig(ToyConfig):
@@ -134,9 +146,18 @@ class SpiralsData(Toy):
         return Spirals(self.config.noise)
 
 
+MAX_TILT = 2.0
+"""In barriers. At 3.08 the wall has gone."""
+
+
 class DoubleWellConfig(ToyConfig):
     kind: Literal["double_well"] = "double_well"
     barrier: float = option(4.0, "Height of the wall.", unit="nats", ge=0.5, le=20)
+    tilt: float = option(
+        0.0, "How much higher the right well is, which makes it lighter.", unit="nats",
+        ge=-20, le=20,
+    )  # fmt: skip
+    dim: int = option(2, "Coordinates; the wells lie along the first.", ge=2, le=1000)
 
 
 class DoubleWellData(Toy):
@@ -145,12 +166,20 @@ class DoubleWellData(Toy):
     summary: ClassVar[str] = "Two wells with a wall of known height: do chains cross it?"
 
     def target(self) -> ClosedForm:
-        return DoubleWell(self.config.barrier)
+        barrier, tilt = self.config.barrier, self.config.tilt
+        if abs(tilt) > MAX_TILT * barrier:
+            raise BadInput.at(
+                "data.tilt",
+                f"must lie within {MAX_TILT:g} barriers, here ±{MAX_TILT * barrier:g}, or there is "
+                f"but one well; got {tilt:g}.",
+            )
+        return DoubleWell(barrier, tilt=tilt, dim=self.config.dim)
 
 
 class BananaConfig(ToyConfig):
     kind: Literal["banana"] = "banana"
     bend: float = option(0.4, "How much it bends; 0 is a plain Gaussian.", ge=0, le=2)
+    dim: int = option(2, "Coordinates; the first two are bent.", ge=2, le=1000)
 
 
 class BananaData(Toy):
@@ -159,13 +188,13 @@ class BananaData(Toy):
     summary: ClassVar[str] = "A bent Gaussian: one skewed mode with known mean and covariance."
 
     def target(self) -> ClosedForm:
-        return Banana(bend=self.config.bend)
+        return Banana(bend=self.config.bend, dim=self.config.dim)
 
 
 class FunnelConfig(ToyConfig):
     kind: Literal["funnel"] = "funnel"
     spread: float = option(3.0, "Standard deviation of the log scale.", gt=0, le=5)
-    dim: int = option(2, "Coordinates; the first is the log scale.", ge=2, le=100)
+    dim: int = option(2, "Coordinates; the first is the log scale.", ge=2, le=1000)
 
 
 class FunnelData(Toy):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from backend.energies.quadrature import planar_mixture_entropy, wedge_masses
 from backend.energy import Energy
+from backend.truth import Truth
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 """((lowest x, highest x), (lowest y, highest y))"""
@@ -40,6 +43,10 @@ class ClosedForm(Energy):
     @abstractmethod
     def draw(self, num: int, generator: torch.Generator) -> Tensor:
         """Exact independent draws (num, dim) float32, on the generator's device."""
+
+    @abstractmethod
+    def truth(self) -> Truth:
+        """Moments, the mean energy and, where there are modes, their weights; log Z is 0."""
 
 
 class Gaussian(ClosedForm):
@@ -71,6 +78,12 @@ class Gaussian(ClosedForm):
     def draw(self, num: int, generator: torch.Generator) -> Tensor:
         white = torch.randn((num, self.dim), generator=generator, device=generator.device)
         return self.mean + white @ self.factor.T
+
+    def truth(self) -> Truth:
+        mean, covariance = self.moments()
+        log_scale = float(self.factor.double().diagonal().log().sum())
+        entropy = 0.5 * self.dim * (1 + math.log(2 * math.pi)) + log_scale
+        return Truth("closed form", mean, covariance.diagonal(), 0.0, mean_energy=entropy)
 
 
 class GaussianMixture(ClosedForm):
@@ -114,11 +127,43 @@ class GaussianMixture(ClosedForm):
         noise = torch.randn((num, self.dim), generator=generator, device=generator.device)
         return self.sd * noise
 
+    def truth(self) -> Truth:
+        """Mean energies are by quadrature in the plane, and not known elsewhere."""
+        mean, covariance = self.moments()
+        weights, entropy = self.log_weights.double().exp(), None
+        if self.dim == 2:
+            entropy = planar_mixture_entropy(self.means.double(), self.sd, weights / weights.sum())
+        source = "closed form; mean energy by quadrature"
+        return Truth(source, mean, covariance.diagonal(), 0.0, mean_energy=entropy)
+
 
 class Ring(GaussianMixture):
-    """`num_modes` equal Gaussians of standard deviation `sd` on a circle."""
+    """`num_modes` Gaussians of standard deviation `sd` on a circle.
 
-    def __init__(self, num_modes: int = 8, radius: float = 2.0, sd: float = 0.3) -> None:
-        angles = torch.arange(num_modes, dtype=torch.float64) * (2 * math.pi / num_modes)
-        super().__init__(radius * torch.stack([angles.cos(), angles.sin()], 1), sd)
-        self.modes, self.mode_sd = self.means, sd
+    Equal ones, or, where `alternating`, every second one twice as heavy as its neighbours: a
+    sampler that only spreads its chains evenly is then found out.
+    """
+
+    def __init__(
+        self,
+        num_modes: int = 8,
+        radius: float = 2.0,
+        sd: float = 0.3,
+        alternating: bool = False,
+    ) -> None:
+        index = torch.arange(num_modes, dtype=torch.float64)
+        angles = index * (2 * math.pi / num_modes)
+        weights = 1 + index % 2 if alternating else torch.ones_like(index)
+        means = radius * torch.stack([angles.cos(), angles.sin()], 1)
+        super().__init__(means, sd, weights / weights.sum())
+        self.radius, self.modes, self.mode_sd = radius, self.means, sd
+
+    def truth(self) -> Truth:
+        """Mode weights count the mass in each mode's wedge, neighbours' tails included."""
+        weights = self.log_weights.double().exp()
+        wedge = wedge_masses(self.radius, self.sd, len(weights))
+        index = torch.arange(len(weights))
+        # row j, column k: the share of Gaussian k that lies in wedge j
+        shares = wedge[(index[:, None] - index) % len(weights)]
+        mode_weights = shares @ (weights / weights.sum())
+        return replace(super().truth(), mode_weights=mode_weights)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from backend.energies.closed_form import REACH, ClosedForm
-
-LOG_2PI = math.log(2 * math.pi)
+from backend.energies.quadrature import LOG_2PI, normal_grid
+from backend.truth import Truth
 
 
 def _log_normal(x: Tensor, mean: Tensor | float, sd: Tensor | float) -> Tensor:
@@ -42,6 +42,11 @@ class Checkerboard(ClosedForm):
         row = cell // 2
         column = 2 * (cell % 2) + row % 2
         return 2 * (torch.stack([column, row], 1) + uniform) - 4
+
+    def truth(self) -> Truth:
+        """Each coordinate by itself is uniform on [-4, 4]."""
+        variance = torch.full((2,), 64 / 12, dtype=torch.float64)
+        return Truth("closed form", 0 * variance, variance, 0.0, mean_energy=math.log(32))
 
 
 class Pinwheel(ClosedForm):
@@ -85,48 +90,77 @@ class Pinwheel(ClosedForm):
         device = generator.device
         white = torch.randn((num, 2), generator=generator, device=device)
         arm = torch.randint(len(self.angles), (num,), generator=generator, device=device)
+        return self._bent(white, self.angles[arm])
+
+    def _bent(self, white: Tensor, arm: Tensor) -> Tensor:
+        """Standard normals (num, 2) stretched along arms at angles (num,), then turned."""
         along = self.radius + self.radial_sd * white[:, 0]
         across = self.tangential_sd * white[:, 1]
-        angle = self._turn(torch.stack([along, across], 1)) + self.angles[arm]
+        # the turn keeps the radius, so it is that of the point before it
+        angle = self._turn(torch.stack([along, across], 1)) + arm
         cos, sin = angle.cos(), angle.sin()
         return torch.stack([cos * along - sin * across, sin * along + cos * across], 1)
 
+    def truth(self) -> Truth:
+        """The mean is the centre by symmetry; all else is summed over one grid for each arm."""
+        nodes, mass = normal_grid(2)
+        arms = [self._bent(nodes, angle) for angle in self.angles.double()]
+        square = torch.stack([mass @ x.square() for x in arms]).mean(0)
+        mean_energy = float(mass @ self(arms[0]))
+        return Truth("quadrature", 0 * square, square, 0.0, mean_energy=mean_energy)
+
 
 class DoubleWell(ClosedForm):
-    """E = barrier · ((x/a)² - 1)² + y²/(2 sd²) + log Z: two wells at x = ±a, y = 0.
+    """E = barrier ((x/a)² - 1)² + tilt x / 2a + |y|²/(2 sd²) + log Z: wells near x = ±a, y = 0.
 
-    sd = a / √(8 barrier) is the width of a well, so that both directions are alike at its foot.
-    log Z and the inverse distribution function of x are tables of 20,001 nodes in float64, whose
-    error is far below float32.
+    The first of `dim` coordinates is x, the others are y. sd = a / √(8 barrier) is the width of a
+    well, so that all directions are alike at its foot. A tilt makes the right well higher by about
+    `tilt` nats and so lighter; |tilt| must stay below 3 barriers, or one well is none. Everything
+    of x is from tables of 20,001 nodes in float64, whose error is far below float32.
     """
 
-    dim = 2
     grid: Tensor
     cumulative: Tensor
+    wells: Tensor
 
-    def __init__(self, barrier: float = 4.0, a: float = 2.0) -> None:
+    def __init__(
+        self, barrier: float = 4.0, a: float = 2.0, tilt: float = 0.0, dim: int = 2
+    ) -> None:
         super().__init__()
-        self.barrier, self.a = barrier, a
+        self.barrier, self.a, self.tilt, self.dim = barrier, a, tilt, dim
         self.sd = a / math.sqrt(8 * barrier)
         # 40 nats above the bottom of a well: nothing lies beyond
-        edge = a * math.sqrt(1 + math.sqrt(40 / barrier))
+        edge = a * math.sqrt(1 + math.sqrt((40 + 2 * abs(tilt)) / barrier))
         grid = torch.linspace(-edge, edge, 20_001, dtype=torch.float64)
         weight = (-self._well(grid)).exp()
         steps = 0.5 * (weight[1:] + weight[:-1]) * (grid[1] - grid[0])
         cumulative = torch.cat([torch.zeros(1, dtype=torch.float64), steps.cumsum(0)])
-        self.log_z = float(cumulative[-1].log()) + math.log(self.sd) + 0.5 * LOG_2PI
+        log_scale = math.log(self.sd) + 0.5 * LOG_2PI
+        self.log_z = float(cumulative[-1].log()) + (dim - 1) * log_scale
         self.register_buffer("grid", grid)
         self.register_buffer("cumulative", cumulative / cumulative[-1])
-        self.register_buffer("wells", torch.tensor([[-a, 0.0], [a, 0.0]]))
-        self.modes, self.mode_sd = self.get_buffer("wells"), self.sd
+        wells = torch.zeros(2, dim)
+        wells[:, 0] = self._bottoms()
+        self.register_buffer("wells", wells)
+        self.modes, self.mode_sd = self.wells, self.sd
         reach = REACH * self.sd
-        self.box = ((-edge, edge), (-reach, reach))
+        self.box = ((-edge, edge), (-reach, reach)) if dim == 2 else None
 
     def _well(self, x: Tensor) -> Tensor:
-        return self.barrier * ((x / self.a).square() - 1).square()
+        wall = self.barrier * ((x / self.a).square() - 1).square()
+        return wall + self.tilt / (2 * self.a) * x if self.tilt else wall
+
+    def _bottoms(self) -> Tensor:
+        """The two minima (2,) of the wells: outer roots of u³ - u + tilt / 8 barrier, times a."""
+        third = -self.tilt / (8 * self.barrier) * math.sqrt(27) / 2
+        angle = math.acos(max(-1.0, min(1.0, third))) / 3
+        right = 2 / math.sqrt(3) * math.cos(angle)
+        left = 2 / math.sqrt(3) * math.cos(angle + 2 * math.pi / 3)
+        return self.a * torch.tensor([left, right])
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        return self._well(x[:, 0]) + 0.5 * (x[:, 1] / self.sd).square() + self.log_z
+        others = (x[:, 1:] / self.sd).square().sum(1)
+        return self._well(x[:, 0]) + 0.5 * others + self.log_z
 
     def draw(self, num: int, generator: torch.Generator) -> Tensor:
         device = generator.device
@@ -135,38 +169,70 @@ class DoubleWell(ClosedForm):
         low, high = self.cumulative[right - 1], self.cumulative[right]
         share = (uniform - low) / (high - low)
         x = self.grid[right - 1] + share * (self.grid[right] - self.grid[right - 1])
-        y = self.sd * torch.randn((num,), generator=generator, device=device)
-        return torch.stack([x.float(), y], 1)
+        white = torch.randn((num, self.dim - 1), generator=generator, device=device)
+        return torch.cat([x.float()[:, None], self.sd * white], 1)
+
+    def truth(self) -> Truth:
+        """By sums over the table of x; what lies left of the middle of the modes is the left's."""
+        well = self._well(self.grid)
+        mass = (-well).exp() / (-well).exp().sum()
+        mean = torch.zeros(self.dim, dtype=torch.float64)
+        variance = torch.full((self.dim,), self.sd**2, dtype=torch.float64)
+        mean[0] = mass @ self.grid
+        variance[0] = mass @ (self.grid - mean[0]).square()
+        left = self._mass_below(float(self.wells.double()[:, 0].mean()))
+        mean_energy = float(mass @ well) + 0.5 * (self.dim - 1) + self.log_z
+        weights = torch.tensor([left, 1 - left], dtype=torch.float64)
+        return Truth("quadrature", mean, variance, 0.0, weights, mean_energy)
+
+    def _mass_below(self, x: float) -> float:
+        step = float(self.grid[1] - self.grid[0])
+        place = (x - float(self.grid[0])) / step
+        low = int(place)
+        below, above = self.cumulative[low], self.cumulative[low + 1]
+        return float(below + (place - low) * (above - below))
 
 
 class Banana(ClosedForm):
     """x ~ N(0, width²), y | x ~ N(bend (x² - width²), sd²): skewed, with known moments.
 
-    bend must not be negative.
+    Coordinates beyond the first two are ~ N(0, width²) apart from all others. bend must not be
+    negative. After Haario, Saksman & Tamminen 1999.
     """
 
-    dim = 2
-
-    def __init__(self, width: float = 2.0, bend: float = 0.4, sd: float = 0.5) -> None:
+    def __init__(
+        self, width: float = 2.0, bend: float = 0.4, sd: float = 0.5, dim: int = 2
+    ) -> None:
         super().__init__()
-        self.width, self.bend, self.sd = width, bend, sd
-        # five widths, not seven: the arms reach so far up that the grid would grow coarse
-        x, pad = 5 * width, 5 * sd
-        self.box = ((-x, x), (-bend * width**2 - pad, bend * (x**2 - width**2) + pad))
+        self.width, self.bend, self.sd, self.dim = width, bend, sd, dim
+        if dim == 2:
+            # five widths, not seven: the arms reach so far up that the grid would grow coarse
+            x, pad = 5 * width, 5 * sd
+            self.box = ((-x, x), (-bend * width**2 - pad, bend * (x**2 - width**2) + pad))
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (2,) and covariance (2, 2), float64."""
-        variances = [self.width**2, 2 * self.bend**2 * self.width**4 + self.sd**2]
-        return torch.zeros(2, dtype=torch.float64), torch.tensor(variances).double().diag()
+        """Mean (dim,) and covariance (dim, dim), float64."""
+        variances = torch.full((self.dim,), self.width**2, dtype=torch.float64)
+        variances[1] = 2 * self.bend**2 * self.width**4 + self.sd**2
+        return torch.zeros(self.dim, dtype=torch.float64), variances.diag()
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         centre = self.bend * (x[:, 0].square() - self.width**2)
-        return -_log_normal(x[:, 0], 0.0, self.width) - _log_normal(x[:, 1], centre, self.sd)
+        energy = -_log_normal(x[:, 0], 0.0, self.width) - _log_normal(x[:, 1], centre, self.sd)
+        return energy if self.dim == 2 else energy - _log_normal(x[:, 2:], 0.0, self.width).sum(1)
 
     def draw(self, num: int, generator: torch.Generator) -> Tensor:
-        white = torch.randn((num, 2), generator=generator, device=generator.device)
+        white = torch.randn((num, self.dim), generator=generator, device=generator.device)
         x = self.width * white[:, 0]
-        return torch.stack([x, self.bend * (x.square() - self.width**2) + self.sd * white[:, 1]], 1)
+        y = self.bend * (x.square() - self.width**2) + self.sd * white[:, 1]
+        return torch.cat([torch.stack([x, y], 1), self.width * white[:, 2:]], 1)
+
+    def truth(self) -> Truth:
+        """Bending moves no mass closer together: the entropy is that of the straight Gaussian."""
+        mean, covariance = self.moments()
+        log_scale = (self.dim - 1) * math.log(self.width) + math.log(self.sd)
+        entropy = 0.5 * self.dim * (1 + LOG_2PI) + log_scale
+        return Truth("closed form", mean, covariance.diagonal(), 0.0, mean_energy=entropy)
 
 
 class Funnel(ClosedForm):
@@ -190,3 +256,10 @@ class Funnel(ClosedForm):
         white = torch.randn((num, self.dim), generator=generator, device=generator.device)
         v = self.spread * white[:, :1]
         return torch.cat([v, (0.5 * v).exp() * white[:, 1:]], 1)
+
+    def truth(self) -> Truth:
+        """E[exp(v)] = exp(spread²/2); the log scales average out of the mean energy."""
+        variance = torch.full((self.dim,), math.exp(0.5 * self.spread**2), dtype=torch.float64)
+        variance[0] = self.spread**2
+        entropy = 0.5 * self.dim * (1 + LOG_2PI) + math.log(self.spread)
+        return Truth("closed form", 0 * variance, variance, 0.0, mean_energy=entropy)

@@ -106,9 +106,82 @@ def test_command_line_paths_become_absolute(
     )
 
 
+def energy_spec(path: str) -> RunSpec:
+    return RunSpec(method="sampling", data={"name": "energy_file", "path": path})
+
+
+@pytest.fixture
+def trusted() -> Path:
+    """A file in the folder of trusted energies, which the test may then spoil."""
+    folder = artifacts.energies_folder()
+    folder.mkdir(mode=0o700)
+    file = folder / "mine.py"
+    file.write_text("event_shape = (2,)\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_the_browser_names_an_energy_file_by_its_bare_name(trusted: Path) -> None:
+    settled = enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+    assert settled.data["path"] == str(trusted.resolve())
+    # a run that is cloned names it whole
+    assert enqueue.with_settled_paths(settled, "browser") == settled
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../evil.py", "sub/evil.py", "sub/../mine.py", "./mine.py", "link.py", "."],
+)
+def test_the_browser_runs_no_code_from_elsewhere(path: str, trusted: Path, tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text("raise SystemExit\n")
+    (trusted.parent / "sub").mkdir()
+    (trusted.parent / "sub" / "evil.py").write_text("")
+    (trusted.parent / "link.py").symlink_to(tmp_path / "evil.py")
+    with pytest.raises(BadInput, match="bare name") as caught:
+        enqueue.with_settled_paths(energy_spec(path), "browser")
+    assert [problem.field for problem in caught.value.problems] == ["data.path"]
+
+
+def test_an_upload_is_never_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = artifacts.data_folder() / "uploads"
+    uploads.mkdir(parents=True)
+    (uploads / "evil.py").write_text("")
+    for path in ("evil.py", "uploads/evil.py", str(uploads / "evil.py")):
+        with pytest.raises(BadInput):
+            enqueue.with_settled_paths(energy_spec(path), "browser")
+    monkeypatch.setenv("BASIN_DATA", str(trusted.parent.parent))
+    with pytest.raises(BadInput, match="inside the data folder"):
+        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+
+
+@pytest.mark.parametrize("shared", ["file", "folder"])
+def test_code_that_others_may_write_is_not_run(shared: str, trusted: Path) -> None:
+    (trusted if shared == "file" else trusted.parent).chmod(0o777)
+    with pytest.raises(BadInput, match="chmod go-w"):
+        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+
+
+def test_code_of_another_user_is_not_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueue.os, "getuid", lambda: trusted.stat().st_uid + 1)
+    with pytest.raises(BadInput, match="another user"):
+        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+
+
+def test_an_energy_file_that_is_not_there(trusted: Path) -> None:
+    with pytest.raises(BadInput, match="names no file"):
+        enqueue.with_settled_paths(energy_spec("other.py"), "browser")
+
+
+def test_the_command_line_may_run_any_energy_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "mine.py")
+    assert enqueue.with_settled_paths(energy_spec(path), "cli").data["path"] == path
+
+
 def test_a_nul_in_a_path_is_refused() -> None:
     with pytest.raises(BadInput, match="NUL"):
         enqueue.with_settled_paths(file_spec("x\0y"), "browser")
+    with pytest.raises(BadInput, match="NUL"):
+        enqueue.with_settled_paths(energy_spec("x\0y"), "browser")
 
 
 def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:
