@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from backend.events import Text
@@ -90,10 +91,12 @@ def flattery(train_time: float, long_run: float, floor: float) -> list[Finding]:
     ]
 
 
-def missed_modes(x: Tensor, modes: Tensor) -> list[Finding]:
-    """Modes (num_modes, dim) that few of the points x (num, dim) lie nearest to."""
+def missed_modes(x: Tensor, modes: Tensor, shares: Tensor | None = None) -> list[Finding]:
+    """Modes (num_modes, dim) that few of the points x (num, dim) lie nearest to, against the
+    shares (num_modes,) they should have, equal ones unless given."""
     weights = mode_weights(x, modes)
-    missed = (weights < RARE / len(modes)).nonzero()[:, 0].tolist()
+    due = torch.full_like(weights, 1 / len(modes)) if shares is None else shares.to(weights)
+    missed = (weights < RARE * due).nonzero()[:, 0].tolist()
     if not missed:
         return []
     names = ", ".join(str(index + 1) for index in missed[:8])
@@ -102,9 +105,9 @@ def missed_modes(x: Tensor, modes: Tensor) -> list[Finding]:
         Finding(
             "modes",
             "warning",
-            f"Long-run samples visit {len(modes) - len(missed)} of {len(modes)} modes. Too rare: "
-            f"{names} (mode {missed[0] + 1} got {few} of {len(x)} chains, an equal share is "
-            f"{len(x) / len(modes):.0f}). More training or a smaller learning rate at the end "
+            f"Samples visit {len(modes) - len(missed)} of {len(modes)} modes. Too rare: "
+            f"{names} (mode {missed[0] + 1} got {few} of {len(x)} chains, its share "
+            f"is {len(x) * float(due[missed[0]]):.0f}). More training or a smaller learning rate at the end "
             "usually mends this.",
         )
     ]

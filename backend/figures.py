@@ -76,6 +76,8 @@ FIGURES: dict[str, Figure] = {
     "sampler/log_weight_sd": Figure("Spread of the log-weights", "nats, sd", better="lower"),
     "sampler/weight_ess": Figure("Effective share of the weights", better="higher"),
     "sampler/ancestors": Figure("Share of distinct ancestors", better="higher"),
+    "sampler/sites_changed": Figure("Share of sites changed in a step"),
+    "sampler/largest_cluster": Figure("Largest cluster", "share of sites"),
     "sampler/gradient_alignment": Figure("Drift along −∇E", "cosine", better="higher"),
     "error/mean": Figure(
         "Error of the running mean",
@@ -90,6 +92,7 @@ FIGURES: dict[str, Figure] = {
     "error/mode_weights": Figure(
         "Error of the mode weights", "total variation", log=True, better="lower"
     ),
+    "error/functions": Figure("Error of the known functions", "their sd", log=True, better="lower"),
     "error/log_z": Figure("Error of log Z", "nats", log=True, better="lower"),
     "quality/grid_kl": Figure("KL to the true density", "nats", log=True, better="lower"),
     "quality/energy_distance": Figure(

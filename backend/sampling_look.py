@@ -72,7 +72,9 @@ class SamplingLook:
     @property
     def _comparable(self) -> bool:
         """Whether held-out events are draws of the law that is sampled."""
-        return not self.method.config.energy_of and len(self.data.held_out) > 1
+        truth = self.method.truth
+        known = truth is None or truth.comparable
+        return known and not self.method.config.energy_of and len(self.data.held_out) > 1
 
     # ------------------------------------------------------------------ the four looks
 
@@ -209,8 +211,9 @@ class SamplingLook:
         position = method.state.position
         radius = float(data.train.flatten(1).norm(dim=1).max())
         found = [] if data.num_values is not None else alarms.runaway(position, radius)
-        if data.modes is not None and bool(position.isfinite().all()):
-            found += alarms.missed_modes(data.restore(position), data.modes)
+        if method.modes is not None and bool(position.isfinite().all()):
+            shares = method.truth.mode_weights if method.truth is not None else None
+            found += alarms.missed_modes(data.restore(position), method.modes, shares)
         if "r_hat" in health:
             found += alarms.unmixed(health["r_hat"], "their worst coordinate")
         return found
@@ -323,5 +326,6 @@ _ERRORS = (
     ("error/variance", "error of the variance", "ratio, worst coordinate"),
     ("error/energy", "error of the mean energy", "nats"),
     ("error/mode_weights", "error of the mode weights", "total variation"),
+    ("error/functions", "error of the known functions", "their sd, the worst"),
     ("error/log_z", "error of log Z", "nats"),
 )

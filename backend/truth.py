@@ -55,5 +55,7 @@ class Truth:
     """standard error of `mean_energy`, nats, where it comes from draws"""
     functions: Expectations | None = None
     """what is known beyond the moments of coordinates"""
+    comparable: bool = True
+    """whether the data's `train` and `held_out` are draws of the target at all"""
     draws: str = "exact draws"
     """what the data's `train` and `held_out` are; a distance to them means no more than that"""

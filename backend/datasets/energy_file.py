@@ -237,6 +237,7 @@ class EnergyFile:
             mean=None if mean is None else self._event(mean, "mean"),
             variance=None if variance is None else self._event(variance, "variance"),
             log_z=None if log_z is None else float(log_z),
+            comparable=self.draws is not None,
             draws=f"draws of {self.path.name}"
             if self.draws is not None
             else "a Gaussian to start from, not draws of the energy",

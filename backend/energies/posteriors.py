@@ -49,6 +49,10 @@ class Posterior(Energy):
         losses = self.losses(x, self.inputs.to(x.dtype), self.targets.to(x.dtype))
         return self.prior(x) + losses.sum(1)
 
+    @property
+    def num_terms(self) -> int:
+        return self.num_rows
+
     def minibatch(self, size: int, generator: torch.Generator) -> Energy:
         """An unbiased estimate of this energy, from `size` random rows drawn without replacement.
 

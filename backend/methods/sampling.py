@@ -121,6 +121,8 @@ class Sampling(Method):
         self.hamiltonians: Hamiltonians | None = None
         if "hamiltonian" in self.state.extra:
             self.hamiltonians = Hamiltonians(config.num_chains, task.device)
+        self.passed = self.state.position
+        self.passed_weights = torch.zeros_like(self.state.energy)
         self.counts: dict[str, Tensor] = {}
         self.errors = self._distances()
         self._next_errors = 1.0
@@ -216,8 +218,10 @@ class Sampling(Method):
             assert info.complete is not None
             position, energy = self.state.position, self.state.energy
             self.moments.add_weighted(
-                position, energy, self._nearest(position), info.log_weights, info.complete
-            )
+                position, energy, self._nearest(position), info.log_weights, info.complete,
+                self._values(position),
+            )  # fmt: skip
+            self._keep_pass(info)
         self.num_taken += 1
         self.trail.append(self.state)
         self.accepted.append(info.accepted)
@@ -225,7 +229,8 @@ class Sampling(Method):
 
     def _count_draws(self) -> None:
         position = self.state.position
-        self.moments.add(position, self.state.energy, self._nearest(position))
+        nearest, values = self._nearest(position), self._values(position)
+        self.moments.add(position, self.state.energy, nearest, values)
         wanted = self.draws.wants()
         self.draws.offer(figures_of(self.state) if wanted else None)
 
@@ -233,6 +238,20 @@ class Sampling(Method):
         if self.modes is None:
             return None
         return nearest_mode(self.task.data.restore(position), self.modes)
+
+    def _values(self, position: Tensor) -> Tensor | None:
+        """Functions of the draws (chains, functions), where their means are known."""
+        known = None if self.truth is None else self.truth.functions
+        return None if known is None else known.of(self.task.data.restore(position))
+
+    def _keep_pass(self, info: Info) -> None:
+        """Remember the draws of the last finished pass: those on the way are no draws."""
+        assert info.complete is not None
+        position, weights = self.state.position, info.log_weights
+        if weights is None:
+            weights = torch.zeros_like(self.state.energy)
+        self.passed = torch.where(info.complete, position, self.passed)
+        self.passed_weights = torch.where(info.complete, weights, self.passed_weights)
 
     def _figures(self, infos: list[Info]) -> dict[str, Tensor]:
         """What the kernel tells of itself: counts summed since the start, the rest averaged."""
@@ -267,7 +286,10 @@ class Sampling(Method):
 
     def _fresh_moments(self) -> RunningMoments:
         num_modes = 0 if self.modes is None else len(self.modes)
-        return RunningMoments(self.task.data.event_shape, num_modes, self.task.device)
+        known = None if self.truth is None else self.truth.functions
+        num_functions = 0 if known is None else len(known.names)
+        shape = self.task.data.event_shape
+        return RunningMoments(shape, num_modes, self.task.device, num_functions)
 
     # ------------------------------------------------------------------ changes while it runs
 
@@ -333,9 +355,13 @@ class Sampling(Method):
         return Start(positions, True, steps)
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
-        """The chains where they stand; `num` of them, drawn again where there are too few."""
+        """The chains where they stand, or the last pass's draws by their weights; `num` of them,
+        drawn again where there are too few."""
         position, have = self.state.position, self.config.num_chains
         device = position.device
+        if self.kernel.anneals:
+            shares = torch.softmax(self.passed_weights.double(), 0)
+            return self.passed[torch.multinomial(shares, num, True, generator=generator)]
         if num <= have:
             return position[torch.randperm(have, generator=generator, device=device)[:num]]
         return position[torch.randint(have, (num,), generator=generator, device=device)]

@@ -20,7 +20,8 @@ def distances(
     `error/mean`, the coordinate whose running mean is furthest off, in sd of the target, with
     `error/mean/floor`, what as many independent exact draws would give (the median);
     `error/variance`, the largest |ratio − 1|; `error/energy`, of the mean energy, nats;
-    `error/mode_weights`, total variation; `error/log_z`, nats. Moments are of standardised
+    `error/mode_weights`, total variation; `error/log_z`, nats; `error/functions`, the known mean
+    furthest off, in sd of the function. Moments are of standardised
     positions.
     """
     device = moments.sum.device
@@ -47,6 +48,10 @@ def distances(
     if truth.mode_weights is not None and len(moments.modes):
         gaps = moments.mode_weights() - truth.mode_weights.to(device)
         found["error/mode_weights"] = 0.5 * gaps.abs().sum()
+    if (known := truth.functions) is not None and len(moments.functions):
+        spread = torch.ones_like(known.mean) if known.variance is None else known.variance.sqrt()
+        gap = moments.functions / moments.total - known.mean.to(device)
+        found["error/functions"] = (gap.abs() / spread.to(device)).amax()
     if truth.log_z is not None:
         log_z = truth.log_z if data.num_values is not None else truth.log_z - scale.log().sum()
         found["error/log_z"] = (moments.log_z(num_chains) - log_z).abs()

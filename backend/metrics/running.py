@@ -21,13 +21,16 @@ class RunningMoments:
     are pooled with the weights as they are, which is the consistent estimate over passes.
     """
 
-    def __init__(self, event_shape: torch.Size, num_modes: int, device: torch.device) -> None:
+    def __init__(
+        self, event_shape: torch.Size, num_modes: int, device: torch.device, num_functions: int = 0
+    ) -> None:
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
         self.sum, self.squares = zeros(*event_shape), zeros(*event_shape)
         self.energy, self.modes, self.total = zeros(), zeros(num_modes), zeros()
+        self.functions = zeros(num_functions)
         """weight of the draws so far, relative to exp(log_scale) where they are weighted"""
         self.effective = zeros()
         """of weighted draws: their number by Kish's formula, summed over the passes"""
@@ -35,8 +38,15 @@ class RunningMoments:
         self.passes = zeros()
         """finished, of samplers that anneal"""
 
-    def add(self, position: Tensor, energy: Tensor, nearest: Tensor | None = None) -> None:
-        """Count draws (chains, *event_shape), their energies and nearest modes, all (chains,)."""
+    def add(
+        self,
+        position: Tensor,
+        energy: Tensor,
+        nearest: Tensor | None = None,
+        values: Tensor | None = None,
+    ) -> None:
+        """Count draws (chains, *event_shape), their energies and nearest modes (chains,) and the
+        values of functions of them (chains, functions)."""
         x = position.double()
         self.sum = self.sum + x.sum(0)
         self.squares = self.squares + (x * x).sum(0)
@@ -44,6 +54,8 @@ class RunningMoments:
         self.total = self.total + len(x)
         if nearest is not None:
             self.modes = self.modes + torch.bincount(nearest, minlength=len(self.modes))
+        if values is not None:
+            self.functions = self.functions + values.sum(0, dtype=torch.float64)
 
     def add_weighted(
         self,
@@ -52,6 +64,7 @@ class RunningMoments:
         nearest: Tensor | None,
         log_weights: Tensor | None,
         complete: Tensor,
+        values: Tensor | None = None,
     ) -> None:
         """As `add`, for the end of a pass; `complete` false (0-d bool) counts nothing.
 
@@ -79,6 +92,9 @@ class RunningMoments:
         if nearest is not None:
             counts = torch.zeros_like(self.modes).index_add(0, nearest, weights)
             self.modes = keep * self.modes + counts
+        if values is not None:
+            shares = (weights[:, None] * values.double().nan_to_num(0.0)).sum(0)
+            self.functions = keep * self.functions + shares
 
     def mean(self) -> Tensor:
         """(*event_shape) float64; nan before the first draw."""

@@ -90,6 +90,10 @@ class AIS(Sampler):
         """T of exp(−E/T)."""
         return self.config.temperature
 
+    @property
+    def gradients_a_step(self) -> int:
+        return int(self.config.moves * self.config.num_leapfrog)
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """A pass at its start. `extra`: level (0-d, int), log_weights (chains,), log_z of the last
         finished pass (nan so far), step_size."""

@@ -69,8 +69,9 @@ class HMC(Sampler):
     since a fixed one can come back to its start. One gradient for each leapfrog step.
 
     ε is `extra["step_size"]` and diagonal M⁻¹ `extra["inverse_mass"]` (*event_shape), ones at
-    first. Warm-up tunes ε to a mean acceptance of 0.8 and sets M⁻¹ to the variances of the chains.
-    `divergences` counts the chains whose H rose by more than 1000. Duane et al. 1987; Neal 2011.
+    first; `extra["hamiltonian"]` (chains,) is H at the start. Warm-up tunes ε to a mean acceptance
+    of 0.8 and sets M⁻¹ to the variances of the chains. `divergences` counts the chains
+    whose H rose by more than 1000. Duane et al. 1987; Neal 2011.
     """
 
     Config: ClassVar[type[KindConfig]] = HMCConfig
@@ -83,9 +84,14 @@ class HMC(Sampler):
         """T of exp(−E/T)."""
         return self.config.temperature
 
+    @property
+    def gradients_a_step(self) -> int:
+        return self.config.num_leapfrog
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         state = super().init(position, energy, generator)
-        return state.carrying(**mass_extra(position, self.config.step_size))
+        extra = mass_extra(position, self.config.step_size)
+        return state.carrying(**extra, hamiltonian=torch.zeros_like(state.energy))
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         x, temperature = state.position, self.config.temperature
@@ -100,6 +106,7 @@ class HMC(Sampler):
         log_rate = before - _hamiltonian(end.energy, momentum, temperature)
         after, info = metropolis(state, end, log_rate, uniform, num_leapfrog)
         divergences = (~(log_rate > -MAX_RISE)).sum().to(x.dtype)
+        after = after.carrying(hamiltonian=before)
         return after, info._replace(figures={"divergences": divergences})
 
     def tune(self, state: State, info: Info, index: int, num_warm_up: int) -> State:

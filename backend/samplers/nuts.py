@@ -33,6 +33,10 @@ BLOCK = 8
 """Most leapfrog steps between two looks at what they came to; a power of two."""
 
 
+TYPICAL_LEAPFROGS = 8
+"""Of a trajectory where the step size is right; steps that do not know theirs are counted so."""
+
+
 class NUTSConfig(KindConfig):
     kind: Literal["nuts"] = "nuts"
     title: ClassVar[str] = "NUTS"
@@ -93,9 +97,14 @@ class NUTS(Sampler):
         """T of exp(−E/T)."""
         return self.config.temperature
 
+    @property
+    def gradients_a_step(self) -> int:
+        return TYPICAL_LEAPFROGS
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         state = super().init(position, energy, generator)
-        return state.carrying(**mass_extra(position, self.config.step_size))
+        extra = mass_extra(position, self.config.step_size)
+        return state.carrying(**extra, hamiltonian=torch.zeros_like(state.energy))
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         x, depth = state.position, self.config.max_depth
@@ -112,7 +121,9 @@ class NUTS(Sampler):
             "divergences": diverged.sum().to(x.dtype),
         }
         info = Info(rates / num_leaves, moved, position, num_leapfrog, figures)
-        return State(position, value, gradient, state.extra), info
+        kinetic = 0.5 * momentum.square().flatten(1).sum(1)
+        extra = {**state.extra, "hamiltonian": state.energy / self.temperature + kinetic}
+        return State(position, value, gradient, extra), info
 
     def tune(self, state: State, info: Info, index: int, num_warm_up: int) -> State:
         if not self.config.adapt:

@@ -92,6 +92,10 @@ class ParallelTempering(Sampler):
         """T of exp(−E/T), the law of the coldest replica."""
         return self.config.temperature
 
+    @property
+    def gradients_a_step(self) -> int:
+        return int(self.config.num_temperatures)
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """All replicas at `position`. Costs one gradient evaluation.
 

@@ -109,6 +109,10 @@ class TemperedSMC(Sampler):
         """T of exp(−E/T)."""
         return self.config.temperature
 
+    @property
+    def gradients_a_step(self) -> int:
+        return int(self.config.moves * self.config.num_leapfrog)
+
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """A pass at its start. `extra`: beta and settled (0-d; steps made at β = 1), log_weights
         and ancestors (chains,), log_z of the last finished pass (nan so far), step_size."""
