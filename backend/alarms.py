@@ -106,9 +106,9 @@ def missed_modes(x: Tensor, modes: Tensor, shares: Tensor | None = None) -> list
             "modes",
             "warning",
             f"Samples visit {len(modes) - len(missed)} of {len(modes)} modes. Too rare: "
-            f"{names} (mode {missed[0] + 1} got {few} of {len(x)} chains, its share "
-            f"is {len(x) * float(due[missed[0]]):.0f}). More training or a smaller learning rate at the end "
-            "usually mends this.",
+            f"{names} (mode {missed[0] + 1} got {few} of {len(x)} chains, its share is "
+            f"{len(x) * float(due[missed[0]]):.0f}). More training, a smaller learning rate at the "
+            "end or, of a known law, a sampler that crosses between modes usually mends this.",
         )
     ]
 

@@ -19,6 +19,8 @@ from backend.config import Config
 from backend.data import Data
 from backend.energies import build_network
 from backend.energies.closed_form import Gaussian
+from backend.energies.discrete import enumerate_states, state_index
+from backend.energies.lattices import Ising
 from backend.energy import Energy, energy_and_gradient
 from backend.events import Cost, Scalar, decode, encode, unpack
 from backend.method import Method, Task
@@ -31,6 +33,7 @@ from jobs.prepare import Prepared, prepare
 CPU = torch.device("cpu")
 POINTS = {"name": "ring", "num": 400, "num_held_out": 200}
 IMAGES = {"name": "digits"}
+SPINS = {"name": "ising", "rows": 3, "columns": 3, "num": 400, "num_held_out": 200}
 SMALL = Sizes(
     field=16, num_walkers=8, num_trails=4, trail=3, num_dots=20, num_cells=4, num_energies=32,
     num_bins=8, num_measured=32, num_evaluated=32, long_run_steps=8, image_num_measured=8,
@@ -54,12 +57,12 @@ def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
     """A preset set up on data that it fits, its batches small so that a step is quick."""
     cls = catalogue.methods()[method]
     config = catalogue.merge(_small(cls.Config), fields)
-    for data in (POINTS, IMAGES):
+    for data in (POINTS, IMAGES, SPINS):
         spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=1)
         resolved = catalogue.resolve(spec)
         if not list(resolved.method.problems(resolved.config, resolved.dataset.load())):
             return prepare(spec, CPU, None)
-    raise AssertionError(f"{method}, {preset} fits neither points nor images")
+    raise AssertionError(f"{method}, {preset} fits neither points nor images nor spins")
 
 
 def _small(cls: type[BaseModel]) -> dict[str, Any]:
@@ -360,20 +363,36 @@ def gaussian() -> Gaussian:
     return Gaussian(torch.tensor([0.5, -1.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]]))
 
 
+def spins() -> Ising:
+    """A lattice that is not symmetric and small enough to be enumerated."""
+    return Ising(2, 3, 0.3, 0.2, False)
+
+
+REAL = sorted(kind for kind, cls in catalogue.samplers().items() if not cls.discrete)
+WHOLE = sorted(kind for kind, cls in catalogue.samplers().items() if cls.discrete)
+
+
+def stays_exact(kind: str) -> bool:
+    """Whether exact draws stay exact draws: passes bring their own, and the replicas of a ladder
+    are no exact draws when they start where the coldest does (tested where tempering is)."""
+    cls = catalogue.samplers()[kind]
+    return cls.exact and not cls.anneals and kind != "parallel_tempering"
+
+
 class Counted(Energy):
-    """Counts how often its gradient is taken."""
+    """Counts at how many positions it is asked."""
 
     def __init__(self, energy: Energy) -> None:
         super().__init__()
-        self.energy, self.calls = energy, 0
+        self.energy, self.rows = energy, 0
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        self.calls += 1
+        self.rows += len(x)
         return self.energy(x.flatten(1)[:, :2]) + 0.5 * x.flatten(1)[:, 2:].square().sum(1)
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 3, 3), (4, 5)], ids=str)
-@pytest.mark.parametrize("kind", sorted(catalogue.samplers()))
+@pytest.mark.parametrize("kind", REAL)
 def test_a_sampler_walks_any_shape_and_counts_its_gradients(
     kind: str, shape: tuple[int, ...]
 ) -> None:
@@ -384,16 +403,60 @@ def test_a_sampler_walks_any_shape_and_counts_its_gradients(
     assert walk.state.position.shape == (7, *shape)
     assert walk.positions is not None and walk.positions.shape == (5, 7, *shape)
     assert walk.info is not None and walk.info.acceptance_rate.shape == (7,)
-    assert walk.gradient_evaluations == energy.calls
+    num_rows = energy.rows
+    assert 7 * walk.gradient_evaluations == num_rows or walk.info.figures, "each row is paid for"
     again = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 0), 5)
     assert torch.equal(again.state.position, walk.state.position)
     assert torch.equal(before, torch.random.get_rng_state())
     value, gradient = energy_and_gradient(energy, walk.state.position)
     assert torch.allclose(value, walk.state.energy, atol=1e-5)
+    if walk.state.gradient.any():  # samplers that follow none carry zeros
+        assert torch.allclose(gradient, walk.state.gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_sampler_of_whole_numbers_keeps_to_them(kind: str) -> None:
+    energy = spins()
+    assert catalogue.samplers()[kind].fits(energy) == ""
+    before = torch.random.get_rng_state()
+    start = torch.randint(2, (7, 2, 3), generator=generator_of("start", 0)).float()
+    walk = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 0), 5, 1)
+    assert walk.positions is not None and walk.positions.shape == (5, 7, 2, 3)
+    assert ((walk.positions == 0) | (walk.positions == 1)).all()
+    assert walk.info is not None and walk.info.acceptance_rate.shape == (7,)
+    again = samplers.run(sampler_of(kind), start, energy, generator_of("walk", 0), 5)
+    assert torch.equal(again.state.position, walk.state.position)
+    assert torch.equal(before, torch.random.get_rng_state())
+    value, gradient = energy.value_and_gradient(walk.state.position)
+    assert torch.allclose(value, walk.state.energy, atol=1e-5)
     assert torch.allclose(gradient, walk.state.gradient, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [k for k in catalogue.samplers() if sampler_of(k).exact])
+@pytest.mark.parametrize("kind", sorted(catalogue.samplers()))
+def test_a_sampler_that_is_biased_says_how_and_none_takes_what_it_cannot(kind: str) -> None:
+    cls = catalogue.samplers()[kind]
+    assert cls.exact == (cls.bias == ""), "exact, or a sentence on what is wrong"
+    assert cls.exact or cls.bias.endswith(".")
+    assert cls.references
+    misfit: Energy = gaussian() if cls.discrete else spins()
+    assert cls.fits(misfit).endswith(".")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WHOLE if stays_exact(kind)])
+def test_an_exact_sampler_leaves_the_law_of_whole_numbers_in_place(kind: str) -> None:
+    """Every state as often as enumeration says, from exact draws and 5 steps: chi-square."""
+    energy, num = spins(), 20_000
+    states = enumerate_states((2, 3), 2)
+    law = torch.softmax(-energy(states).double(), 0)
+    drawn = torch.multinomial(law, num, True, generator=generator_of("draws", 0))
+    walk = samplers.run(sampler_of(kind), states[drawn], energy, generator_of("walk", 1), 5)
+    counts = torch.bincount(state_index(walk.state.position, 2), minlength=64).double()
+    assert (walk.state.position != states[drawn]).flatten(1).any(1).double().mean() > 0.3
+    chi_square = float(((counts - num * law).square() / (num * law)).sum())
+    assert abs(chi_square - 63) < 4 * (2 * 63) ** 0.5
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REAL if stays_exact(kind)])
 def test_an_exact_sampler_leaves_the_law_in_place(kind: str) -> None:
     """Exact draws stay exact draws: moments within 4 standard errors after 20 steps."""
     energy, num = gaussian(), 20_000
@@ -451,7 +514,10 @@ def test_data_are_standardised_and_come_back(name: str) -> None:
     assert data.train.shape[1:] == data.held_out.shape[1:] == data.event_shape
     x = data.restore(data.train)
     assert torch.allclose(data.standardise(x), data.train, atol=1e-4)
-    if data.is_image:
+    if data.num_values is not None:
+        assert (data.train == x).all() and (x == x.round()).all(), "whole numbers stay as they are"
+        assert x.min() >= 0 and x.max() <= data.num_values - 1
+    elif data.is_image:
         assert data.image_range is not None
         assert x.min() >= data.image_range[0] and x.max() <= data.image_range[1]
     else:
@@ -498,4 +564,6 @@ def test_one_sign_everywhere() -> None:
         assert energy is not None
         centre = data.restore(data.held_out)
         far = data.restore(data.held_out * 0 + 20)
+        if data.num_values is not None:
+            far = data.noise(len(centre), generator_of("far", 0))
         assert energy(centre).mean() < energy(far).mean()

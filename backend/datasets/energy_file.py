@@ -73,6 +73,7 @@ class FileEnergy(Energy):
 class EnergyFileData(Dataset):
     """Any energy; its held-out positions are draws of it only where the file can draw."""
 
+    is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = EnergyFileConfig
     title: ClassVar[str] = "Your own energy"
     summary: ClassVar[str] = "A Python file with a torch function energy(x), to sample from."

@@ -64,6 +64,7 @@ class Phi4Data(Dataset):
     never change theirs. With the default settings in two dimensions the truth is of a long run.
     """
 
+    is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = Phi4Config
     title: ClassVar[str] = "Lattice φ⁴"
     summary: ClassVar[str] = "A field on a periodic lattice: neighbours agree, and wells compete."
@@ -156,6 +157,7 @@ class LennardJonesData(Dataset):
     particles, which the law cannot tell apart. Distances are in σ.
     """
 
+    is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = LennardJonesConfig
     title: ClassVar[str] = "Lennard-Jones cluster"
     summary: ClassVar[str] = "Particles that attract and must not touch: a rough, stiff energy."

@@ -70,6 +70,7 @@ class LogisticRegressionData(Dataset):
     Its energy has `minibatch(size, generator)`, for samplers that see a few rows at a time.
     """
 
+    is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = LogisticRegressionConfig
     title: ClassVar[str] = "Bayesian logistic regression"
     summary: ClassVar[str] = "The posterior of 5 to 31 weights given real data; one uneven mode."
@@ -155,6 +156,7 @@ class BayesianNetData(Dataset):
     shown with units reordered at random, which the posterior cannot tell apart.
     """
 
+    is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = BayesianNetConfig
     title: ClassVar[str] = "Bayesian neural network"
     summary: ClassVar[str] = "The posterior of 31 weights: ridges, funnels and millions of modes."

@@ -30,7 +30,7 @@ GRADIENTS_A_POINT = 40
 DRAWS = 256
 """Draws of a chain kept for R-hat and effective sample sizes, over the whole run."""
 COUNTED = ("divergences", "round_trips")
-"""Figures of a step that are numbers of events: shown as their sum since the start."""
+"""Figures of a step that are numbers of events: shown as their sum since the warm-up."""
 
 
 class SamplingConfig(Config):
@@ -121,10 +121,13 @@ class Sampling(Method):
         self.hamiltonians: Hamiltonians | None = None
         if "hamiltonian" in self.state.extra:
             self.hamiltonians = Hamiltonians(config.num_chains, task.device)
-        self.passed = self.state.position
+        self.passed = self.state.position.clone()
+        """draws of the last finished pass, of samplers that anneal"""
         self.passed_weights = torch.zeros_like(self.state.energy)
         self.counts: dict[str, Tensor] = {}
         self.errors = self._distances()
+        self.num_counted = 0
+        """points of the curves since the account was begun"""
         self._next_errors = 1.0
         # deques, which checkpoints leave out: what a page saw of the past is not state
         self.trail: deque[State] = deque([self.state], maxlen=TRAIL + 1)
@@ -189,7 +192,7 @@ class Sampling(Method):
         infos = []
         for _ in range(self.num_steps):
             infos.append(self._sampler_step())
-        if not self.warming_up and not self.kernel.anneals:
+        if not self.kernel.anneals:
             self._count_draws()
         position = self.state.position
         metrics = {
@@ -212,6 +215,8 @@ class Sampling(Method):
         if self.warming_up:
             index, num = self.num_taken, self.config.num_warm_up
             self.state = self.kernel.tune(self.state, info, index, num)
+            if index + 1 == num:
+                self._begin_account()
         elif self.hamiltonians is not None:
             self.hamiltonians.add(self.state.extra["hamiltonian"])
         if self.kernel.anneals:
@@ -254,7 +259,7 @@ class Sampling(Method):
         self.passed_weights = torch.where(info.complete, weights, self.passed_weights)
 
     def _figures(self, infos: list[Info]) -> dict[str, Tensor]:
-        """What the kernel tells of itself: counts summed since the start, the rest averaged."""
+        """What the kernel tells of itself: counts summed since the warm-up, the rest averaged."""
         found = {}
         for name in infos[-1].figures:
             values = torch.stack([each.figures[name].float() for each in infos])
@@ -268,9 +273,9 @@ class Sampling(Method):
     def _errors(self) -> dict[str, Tensor]:
         """Distances from the truth, taken anew when there are 2 % more draws: on the logarithmic
         axes they are drawn on, more would not be seen."""
-        taken = self.num_taken - self.config.num_warm_up
-        if taken >= self._next_errors:
-            self._next_errors = max(taken + 1.0, 1.02 * taken)
+        self.num_counted += 1
+        if self.num_counted >= self._next_errors:
+            self._next_errors = max(self.num_counted + 1.0, 1.02 * self.num_counted)
             self.errors = self._distances()
         return dict(self.errors)
 
@@ -283,6 +288,14 @@ class Sampling(Method):
         if self.kernel.temperature != 1.0:
             return {path: torch.full_like(value, torch.nan) for path, value in found.items()}
         return found
+
+    def _begin_account(self) -> None:
+        """Forget all draws: those of the warm-up, or of another temperature, do not count."""
+        self.moments = self._fresh_moments()
+        self.draws = ThinnedDraws(DRAWS)
+        self.counts = {}
+        self.num_counted = 0
+        self._next_errors = 1.0
 
     def _fresh_moments(self) -> RunningMoments:
         num_modes = 0 if self.modes is None else len(self.modes)
@@ -329,9 +342,7 @@ class Sampling(Method):
                     step_size=torch.full_like(old, changes["step_size"])
                 )
         if self.kernel.temperature != temperature:
-            self.moments = self._fresh_moments()
-            self.draws = ThinnedDraws(DRAWS)
-            self.errors = self._distances()
+            self._begin_account()
         self._in_force = dict(changes)
 
     # ------------------------------------------------------------------ to be looked at
