@@ -20,6 +20,7 @@ from torch import Tensor
 
 from backend import catalogue
 from backend.energies.discrete import enumerate_states, state_index
+from backend.errors import BadInput
 from backend.randomness import generator_of
 from backend.spec import RunSpec
 from benchmarks.report import Report
@@ -28,7 +29,7 @@ from jobs.prepare import prepare
 CPU = torch.device("cpu")
 Spec = dict[str, Any]
 CONTINUOUS: dict[str, Spec] = {
-    "gaussian": {"name": "gaussian", "dim": 10, "condition_number": 100.0},
+    "gaussian": {"name": "gaussian", "dim": 10, "condition": 100.0},
     "banana": {"name": "banana"},
     "logistic regression": {"name": "logistic_regression"},
 }
@@ -123,8 +124,11 @@ def exact(report: Report, quick: bool) -> None:
             for name, data in targets.items():
                 values = []
                 for seed in SEEDS[:1] if quick else SEEDS:
-                    method = method_of(data, {"kind": kind}, seed, num_chains=200, chains="data")
-                    if type(method.kernel).fits(method.target):
+                    try:
+                        method = method_of(data, {"kind": kind}, seed, num_chains=200,
+                                           chains="data")  # fmt: skip
+                    except BadInput as error:  # a kernel of lattices alone, on something else
+                        report.notes.append(f"{kind} on {name}: {error}")
                         continue
                     steps = STEPS.get(kind, 2000) // (10 if quick else 1)
                     off, _ = worst_moment(method, 100 if quick else 500, steps)
@@ -139,7 +143,7 @@ def exact(report: Report, quick: bool) -> None:
 @part
 def biased(report: Report, quick: bool) -> None:
     """Unadjusted Langevin and BAOAB on a Gaussian of known variances, standardised or not."""
-    data = {"name": "gaussian", "dim": 4, "condition_number": 10.0}
+    data = {"name": "gaussian", "dim": 4, "condition": 10.0}
     for kind, step_size, law in (
         ("langevin", 0.3, lambda a, precision: 1 / (precision * (1 - a * precision / 2))),
         ("underdamped", 0.5, lambda a, precision: 1 / precision),
