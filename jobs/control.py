@@ -7,6 +7,7 @@ inline runs too. Who does not obey within `GRACE` seconds is killed by `settle`.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterable
 
@@ -85,6 +86,17 @@ def resume(run_id: str) -> None:
     directory.clear_request()
     directory.write_status(status="queued", reason="", problem=None, ended=None, pid=None)
     enqueue.put(directory.id, connection, at_front=True)
+
+
+def change(run_id: str, settings: dict[str, float]) -> None:
+    """Change knobs of a running run at its next step. Raises BadInput."""
+    directory = artifacts.open_run(run_id)
+    status = directory.status()
+    if status.status != "running":
+        raise BadInput.at("run", f"`{directory.id}` is {status.status}, not running.")
+    folder = directory.path / "changes"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / f"{len(list(folder.iterdir()))}.json").write_text(json.dumps(settings))
 
 
 def kill(run_id: str) -> None:
