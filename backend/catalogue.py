@@ -205,7 +205,7 @@ def publish() -> dict[str, Any]:
                 "title": cls.title,
                 "summary": cls.summary,
                 "is_target": cls.is_target,
-                "has_gradient": cls.has_gradient,
+                "gradient": cls.has_gradient,
                 "discrete": cls.discrete,
                 "schema": cls.Config.model_json_schema(),
             }
@@ -237,6 +237,7 @@ def _part(cls: Any) -> dict[str, Any]:
         "exact": getattr(cls, "exact", None),
         "bias": getattr(cls, "bias", ""),
         "discrete": getattr(cls, "discrete", False),
+        "gradient": getattr(cls, "follows_gradient", True),
         "population": getattr(cls, "population", False),
         "anneals": getattr(cls, "anneals", False),
         "references": getattr(cls, "references", ""),

@@ -68,6 +68,7 @@ class Sampler(ABC):
     bias: ClassVar[str] = ""
     """for samplers that are not exact: one sentence on what is wrong with their draws"""
     references: ClassVar[str] = ""
+    follows_gradient: ClassVar[bool] = True
     discrete: ClassVar[bool] = False
     """True for kernels of events that take the values 0, 1, ... q-1"""
     population: ClassVar[bool] = False

@@ -21,6 +21,7 @@ PAGES = (
     ("launch", "Launch", False),
     ("runs", "Runs", False),
     ("compare", "Compare", False),
+    ("lab", "Sampler Lab", False),
     ("system", "System", False),
     ("run", "Run", True),
 )

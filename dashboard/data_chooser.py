@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ FILE = "file"
 
 
 def choose(
-    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int
-) -> Values:
-    """Draw the choice of data and its fields; returns `name` and the fields' values."""
-    datasets = catalogue["datasets"]
-    name = st.session_state.get("launch_data", given["data"].get("name"))
+    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int,
+    page: str = "launch", names: Collection[str] | None = None, folded: bool = False,
+) -> Values:  # fmt: skip
+    """Draw the choice of data and its fields; returns `name` and the fields' values.
+
+    page: prefix of what the session keeps. names: the data sets to choose from, else all. folded:
+    whether its fields are all folded away.
+    """
+    datasets = {
+        key: item for key, item in catalogue["datasets"].items() if names is None or key in names
+    }
+    name = st.session_state.get(f"{page}_data", given["data"].get("name"))
     if name not in datasets:
         name = next(iter(datasets))
     tiles = [
@@ -35,26 +43,36 @@ def choose(
         for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
     ]
     picked = live_element(
-        "tiles", key="data_tiles", height=250, tiles=tiles, chosen=name,
-        on_chosen_change=lambda: None,
+        "tiles", key="data_tiles" if page == "launch" else f"{page}_tiles", height=250, tiles=tiles,
+        chosen=name, on_chosen_change=lambda: None,
     )  # fmt: skip
     if picked.chosen and picked.chosen != name:
-        st.session_state["launch_data"] = picked.chosen
-        st.session_state.pop("launch_preset", None)
+        st.session_state[f"{page}_data"] = picked.chosen
+        st.session_state.pop(f"{page}_preset", None)
         st.rerun()
     item = datasets[name]
     st.caption(item["summary"])
     values = forms.defaults(item["schema"], item["schema"])
     if name == given["data"].get("name"):
         values = {**values, **{k: v for k, v in given["data"].items() if k != "name"}}
-    form = Form(key=f"launch{version}:data:{name}", problems=problems, prefix="data")
+    form = Form(key=f"{page}{version}:data:{name}", problems=problems, prefix="data")
     if name == FILE:
         values["path"] = _file(str(values.get("path", "")), problems, version)
         schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
         schema["properties"].pop("path")
         shown = forms.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
         return {"name": name, "path": values["path"], **shown}
-    return {"name": name, **forms.show(item["schema"], values, form)}
+    schema = _folded(item["schema"]) if folded else item["schema"]
+    return {"name": name, **forms.show(schema, values, form)}
+
+
+def _folded(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without main fields, all in one group."""
+    fields = {
+        name: {**part, "main": False, "group": "Settings"}
+        for name, part in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": fields}
 
 
 def _tile_order(name: str) -> tuple[int, str]:

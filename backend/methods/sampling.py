@@ -148,7 +148,8 @@ class Sampling(Method):
             )
             return
         kernel = samplers.kind_of(config.sampler)
-        if not getattr(known, "differentiable", True) and not kernel.discrete:
+        has_gradient = getattr(known, "differentiable", True)
+        if not has_gradient and kernel.follows_gradient and not kernel.discrete:
             yield (
                 "sampler.kind",
                 f"follows the gradient, and the density of {data.title!r} has none: it jumps at "

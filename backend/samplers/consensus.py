@@ -74,6 +74,7 @@ class ConsensusSampling(Sampler):
     )
     references: ClassVar[str] = "Carrillo, Hoffmann, Stuart & Vaes 2022"
     population: ClassVar[bool] = True
+    follows_gradient: ClassVar[bool] = False
     config: ConsensusSamplingConfig
 
     @property
@@ -145,6 +146,7 @@ class ConsensusOptimisation(Sampler):
     bias: ClassVar[str] = "It seeks the minimum: its particles collapse and do not follow exp(−E)."
     references: ClassVar[str] = "Pinnau et al. 2017; Carrillo, Jin, Li & Zhu 2021"
     population: ClassVar[bool] = True
+    follows_gradient: ClassVar[bool] = False
     config: ConsensusOptimisationConfig
 
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:

@@ -16,16 +16,19 @@ export class Board {
   /**
    * `source`: {title, headline: [paths], most: how many of them, about(path), paths() that can be
    * charted, ready() once they are known, canPlace(path), lines(path): [{key, name, colour, dash,
-   * members}] where a member is {run, path, columns, curves}, references(path): [{word, value}],
-   * end(): the last step there will be, hasJoules(), range(run, paths, from, to): fetch them in
-   * full, tableAddress(members)}.
+   * members, isReference, hiddenBy}] where a member is {run, path, columns, curves} and a reference
+   * is drawn thin, without a word of its own, references(path): [{word, value}], end(axis): where
+   * the axis will end, hasJoules(), range(run, paths, from, to): fetch them in full,
+   * tableAddress(members)}; and, where there are any, axis: the one shown at first,
+   * marks(axis): [{x, words, colour}], cursorAt(what is looked back at, axis).
    */
   constructor(source) {
     this.source = source
     this.charts = new Map()
     this.others = []
     this.version = 0
-    this.chosenAxis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : "step"
+    this.firstAxis = source.axis ?? "step"
+    this.chosenAxis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : this.firstAxis
     this.hasJoules = true
     const smooth = Number(fromAddress("smooth") ?? NaN)
     this.smoothing = smooth >= 0 && smooth < 1 ? smooth : SMOOTHING
@@ -64,10 +67,11 @@ export class Board {
       keepInAddress("smooth", this.smoothing === SMOOTHING ? null : String(this.smoothing))
       this.change()
     }
+    this.title = make("h3", {}, this.source.title)
     this.legend = make("div.bl-legend")
     this.grid = make("div.bl-charts")
     this.slot = make("section.bl-panel", {},
-      make("div.bl-row", {}, make("h3", {}, this.source.title), this.adder, this.names, this.where, this.whole,
+      make("div.bl-row", {}, this.title, this.adder, this.names, this.where, this.whole,
         make("label.bl-muted.bl-right", {}, "smoothing ", this.smoother),
         make("span.bl-muted", {}, "x axis"), this.axes),
       this.legend, this.grid)
@@ -119,7 +123,8 @@ export class Board {
   }
 
   get cursor() {
-    return this.at === null || this.at === undefined ? null : this.costAt(this.at)
+    if (this.at === null || this.at === undefined) return null
+    return this.source.cursorAt ? this.source.cursorAt(this.at, this.axis) : this.costAt(this.at)
   }
 
   // ------------------------------------------------------------------ axis, zoom, what is hidden
@@ -140,7 +145,7 @@ export class Board {
     }
     const zoom = this.zoom && longest?.step.length ? this.zoom.map(moved) : null
     this.chosenAxis = axis
-    keepInAddress("axis", axis === "step" ? null : axis)
+    keepInAddress("axis", axis === this.firstAxis ? null : axis)
     this.zoomTo(zoom && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? zoom : null)
   }
 

@@ -10,6 +10,7 @@ import { band, firstAt, smoothed, thinned } from "./series.js"
 const SMOOTH_FROM = 30
 const SMOOTH_POINTS = 200
 const MOST_MARKS = 200
+const MOST_NAMED = 4
 /** lines beyond which a chart leaves out what each of them says by itself */
 const CROWD = 8
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false, doubleClick: false }
@@ -118,7 +119,7 @@ export class Chart {
     const lines = this.lines()
     const members = lines.flatMap((line) => line.members)
     const references = this.board.source.references(this.path)
-    const key = [this.board.version, this.board.source.end() ?? "", ...references.map(({ value }) => value),
+    const key = [this.board.version, this.board.source.end(this.board.axis) ?? "", ...this.marks().map(({ x }) => x), ...references.map(({ value }) => value),
       ...members.map(({ run, path, columns }) => `${run}${path}${columns.version}`)].join()
     if (key === this.drawn) return
     this.waiting = !this.visible
@@ -145,15 +146,16 @@ export class Chart {
     const log = board.isLog(path)
     this.name()
     const layout = layoutOf(colours, { log, xTitle: AXES[board.axis], height: this.plot.clientHeight || 172 })
-    const end = board.source.end()
+    const end = board.source.end(board.axis)
     if (board.zoom) layout.xaxis.range = [...board.zoom]
-    else if (board.axis === "step" && end) layout.xaxis.range = [0, end]
+    else if (end) layout.xaxis.range = [0, end]
     if (board.heights.has(path)) layout.yaxis.range = [...board.heights.get(path)]
     const words = []
     this.bucketed = false
     const traces = lines.flatMap((line) => this.traces(line, lines, log, colours, words))
     if (this.bucketed) words.push(quiet("bucketed"))
     layout.shapes = this.marked(references, log, colours, words)
+    layout.annotations = this.named(colours)
     this.values.replaceChildren(...words)
     window.Plotly.react(this.plot, traces, layout, CONFIG)
     if (!this.made) this.listen()
@@ -212,12 +214,12 @@ export class Chart {
     if (!members.length) return []
     const { board } = this
     const hex = line.colour(colours)
-    const isHidden = board.hidden.has(line.key)
+    const isHidden = board.hidden.has(line.hiddenBy ?? line.key)
     const values = members.map(({ columns }) => columns.value[columns.value.length - 1]).sort((a, b) => a - b)
     const last = values[Math.floor(values.length / 2)]
     const name = line.name || this.about.title
-    const isCrowded = lines.length > CROWD
-    if (!isCrowded) words.push(this.word(line, last, hex, isHidden))
+    const isCrowded = lines.filter((each) => !each.isReference).length > CROWD
+    if (!isCrowded && !line.isReference) words.push(this.word(line, last, hex, isHidden))
     if (isHidden) return []
     const canDraw = (y) => Number.isFinite(y) && !(log && y <= 0)
     const curves = members.map(({ curves, path }) => {
@@ -229,7 +231,7 @@ export class Chart {
         ...thinned(value, undefined, ...shown),
         ...thinned(value, undefined, shown[1], value.length),
       ]
-      const smooth = kept.length >= SMOOTH_FROM && board.smoothing > 0
+      const smooth = kept.length >= SMOOTH_FROM && board.smoothing > 0 && !line.isReference
       // the same share of the picture is averaged, however many points there are
       const weight = board.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
       const all = smooth ? smoothed(value, weight, log) : value
@@ -237,7 +239,11 @@ export class Chart {
       return { columns, shown, kept, smooth, x: kept.map((row) => columns[board.axis][row]), raw: y(value), y: y(all) }
     })
     const template = `%{y:.4g}<extra>${(line.name || "").replace(/[<>&]/g, " ")}</extra>`
-    const stroke = { color: hex, width: 1.8, dash: line.dash ?? "solid" }
+    const stroke = { color: hex, width: line.isReference ? 1.3 : 1.8, dash: line.dash ?? "solid" }
+    if (line.isReference) {
+      const [{ x, y }] = curves
+      return [{ x, y, name, mode: "lines", line: stroke, opacity: 0.75, hoverinfo: "skip" }]
+    }
     if (members.length > 1) return this.banded(curves, name, stroke, hex, template)
     const [{ columns, shown, kept, smooth, x, raw, y }] = curves
     this.bucketed ||= isBucketed(columns, shown, kept)
@@ -290,6 +296,12 @@ export class Chart {
       })
       words.push(quiet(`${word} ${figure(value)}`))
     }
+    for (const { x, colour } of this.marks()) {
+      shapes.push({
+        type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x,
+        line: { color: colour(colours), width: 1.2, dash: "dash" },
+      })
+    }
     const { cursor } = this.board
     if (cursor !== null) {
       shapes.push({
@@ -298,6 +310,20 @@ export class Chart {
       })
     }
     return shapes
+  }
+
+  /** Moments at which something was done to a run: [{x, words, colour}]. */
+  marks() {
+    return this.board.source.marks?.(this.board.axis) ?? []
+  }
+
+  /** The words of the last few marks, one under the other. */
+  named(colours) {
+    return this.marks().slice(-MOST_NAMED).map(({ x, words, colour }, row) => ({
+      x, yref: "paper", y: 1 - 0.08 * row, text: words.replace(/[<>&]/g, " "), showarrow: false,
+      xanchor: "left", yanchor: "top", xshift: 2, font: { size: 11.5, color: colour(colours) },
+      bgcolor: faded(colours.bg, 0.8),
+    }))
   }
 
   // ------------------------------------------------------------------ as a file

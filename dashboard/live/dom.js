@@ -1,6 +1,6 @@
 // Small pieces of page that several modules draw.
 
-import { coloursOf, watchTheme } from "./colours.js"
+import { coloursOf, rgb, watchTheme } from "./colours.js"
 
 const TOKENS = [
   "bg", "surface", "raised", "line", "line2", "field", "muted", "accent", "fill",
@@ -25,6 +25,8 @@ export function rootOf(slot, onTheme) {
   const root = make("div.bl")
   const paint = (colours) => {
     for (const name of TOKENS) root.style.setProperty(`--bl-${name}`, colours[name])
+    // what the browser draws by itself, such as a slider's track
+    root.style.colorScheme = rgb(colours.bg)[0] < 128 ? "dark" : "light"
   }
   slot.replaceChildren(root)
   paint(coloursOf(slot))

@@ -19,8 +19,10 @@ const AGES = 8
 const REST = 16
 
 export class Landscape {
-  constructor(slot, { onPin } = {}) {
+  /** `bare`: without axes, from edge to edge. */
+  constructor(slot, { onPin, bare = false } = {}) {
     this.slot = slot
+    this.margin = bare ? { left: 0, right: 0, top: 0, bottom: 0 } : MARGIN
     this.canvas = make("canvas.bl-canvas", { role: "img" })
     slot.append(this.canvas)
     this.layers = { data: true, chains: true, trails: true, samples: false, truth: false }
@@ -49,8 +51,8 @@ export class Landscape {
   resize() {
     const width = Math.max(this.slot.clientWidth, 160)
     const ratio = window.devicePixelRatio || 1
-    const side = width - MARGIN.left - MARGIN.right
-    const height = side + MARGIN.top + MARGIN.bottom
+    const side = width - this.margin.left - this.margin.right
+    const height = side + this.margin.top + this.margin.bottom
     if (this.width === width && this.ratio === ratio) return
     Object.assign(this, { width, height, side, ratio })
     this.canvas.width = width * ratio
@@ -94,10 +96,7 @@ export class Landscape {
     const { walk, field } = this.frames
     const chains = walk ? walk.arrays.positions.shape[1] : 0
     const step = field ? field.header.last[0] : 0
-    this.canvas.setAttribute(
-      "aria-label",
-      `Landscape of the model at step ${step} with ${chains} walking chains.`
-    )
+    this.canvas.setAttribute("aria-label", `Landscape of the model at step ${step} with ${chains} walking chains.`)
   }
 
   shown(frames) {
@@ -111,8 +110,8 @@ export class Landscape {
   place(x, y) {
     const { x_range: [left, right], y_range: [bottom, top] } = this.shownField.header.meta
     return [
-      MARGIN.left + ((x - left) / (right - left)) * this.side,
-      MARGIN.top + (1 - (y - bottom) / (top - bottom)) * this.side,
+      this.margin.left + ((x - left) / (right - left)) * this.side,
+      this.margin.top + (1 - (y - bottom) / (top - bottom)) * this.side,
     ]
   }
 
@@ -150,7 +149,7 @@ export class Landscape {
     const field = this.shownField
     if (!field) {
       context.fillStyle = colours.surface
-      context.fillRect(MARGIN.left, MARGIN.top, this.side, this.side)
+      context.fillRect(this.margin.left, this.margin.top, this.side, this.side)
       return false
     }
     if (!this.picture || this.pictureColours !== colours) {
@@ -165,7 +164,7 @@ export class Landscape {
     this.paintAxes(context, field, colours)
     context.save()
     context.beginPath()
-    context.rect(MARGIN.left, MARGIN.top, this.side, this.side)
+    context.rect(this.margin.left, this.margin.top, this.side, this.side)
     context.clip()
     const { data, samples } = this.frames
     if (this.layers.data && data) this.paintData(context, data, colours)
@@ -181,7 +180,7 @@ export class Landscape {
     context.globalAlpha = opacity
     context.imageSmoothingEnabled = true
     context.imageSmoothingQuality = "high"
-    context.drawImage(picture, MARGIN.left, MARGIN.top, this.side, this.side)
+    context.drawImage(picture, this.margin.left, this.margin.top, this.side, this.side)
     context.globalAlpha = lines
     this.paintContours(context, picture, colours)
     context.globalAlpha = 1
@@ -212,13 +211,14 @@ export class Landscape {
     context.beginPath()
     const scale = [this.side / (width - 1), this.side / (height - 1)]
     for (const [x0, y0, x1, y1] of picture.lines) {
-      context.moveTo(MARGIN.left + x0 * scale[0], MARGIN.top + this.side - y0 * scale[1])
-      context.lineTo(MARGIN.left + x1 * scale[0], MARGIN.top + this.side - y1 * scale[1])
+      context.moveTo(this.margin.left + x0 * scale[0], this.margin.top + this.side - y0 * scale[1])
+      context.lineTo(this.margin.left + x1 * scale[0], this.margin.top + this.side - y1 * scale[1])
     }
     context.stroke()
   }
 
   paintAxes(context, field, colours) {
+    if (this.margin !== MARGIN) return
     context.fillStyle = colours.muted
     context.font = "12px 'Source Sans', 'Source Sans Pro', sans-serif"
     const { x_range: xs, y_range: ys } = field.header.meta
@@ -226,18 +226,18 @@ export class Landscape {
     context.textBaseline = "top"
     for (const value of ticks(xs)) {
       const [x] = this.place(value, ys[0])
-      if (x < MARGIN.left + this.side - 26) {
-        context.fillText(figure(value), x, MARGIN.top + this.side + 7)
+      if (x < this.margin.left + this.side - 26) {
+        context.fillText(figure(value), x, this.margin.top + this.side + 7)
       }
     }
     context.textAlign = "right"
-    context.fillText("x₁", MARGIN.left + this.side, MARGIN.top + this.side + 7)
+    context.fillText("x₁", this.margin.left + this.side, this.margin.top + this.side + 7)
     context.textBaseline = "middle"
     for (const value of ticks(ys)) {
       const [, y] = this.place(xs[0], value)
-      if (y > MARGIN.top + 20) context.fillText(figure(value), MARGIN.left - 7, y)
+      if (y > this.margin.top + 20) context.fillText(figure(value), this.margin.left - 7, y)
     }
-    context.fillText("x₂", MARGIN.left - 7, MARGIN.top + 8)
+    context.fillText("x₂", this.margin.left - 7, this.margin.top + 8)
   }
 
   paintDots(context, frame, colour, opacity, radius, edge) {
@@ -303,10 +303,10 @@ export class Landscape {
     const outside = { left: 0, right: 0, top: 0, bottom: 0 }
     this.heads(now).forEach(([x, y], chain) => {
       const dim = this.pinned !== null && this.pinned !== chain ? 0.25 : 1
-      if (x < MARGIN.left) outside.left++
-      else if (x > MARGIN.left + this.side) outside.right++
-      else if (y < MARGIN.top) outside.top++
-      else if (y > MARGIN.top + this.side) outside.bottom++
+      if (x < this.margin.left) outside.left++
+      else if (x > this.margin.left + this.side) outside.right++
+      else if (y < this.margin.top) outside.top++
+      else if (y > this.margin.top + this.side) outside.bottom++
       context.beginPath()
       context.arc(x, y, HEAD, 0, 2 * Math.PI)
       context.fillStyle = faded(colours.chains, dim)
@@ -363,12 +363,12 @@ export class Landscape {
   }
 
   paintOutside(context, outside, colours) {
-    const middle = [MARGIN.left + this.side / 2, MARGIN.top + this.side / 2]
+    const middle = [this.margin.left + this.side / 2, this.margin.top + this.side / 2]
     const places = {
-      left: [MARGIN.left + 18, middle[1], "◀"],
-      right: [MARGIN.left + this.side - 18, middle[1], "▶"],
-      top: [middle[0], MARGIN.top + 14, "▲"],
-      bottom: [middle[0], MARGIN.top + this.side - 14, "▼"],
+      left: [this.margin.left + 18, middle[1], "◀"],
+      right: [this.margin.left + this.side - 18, middle[1], "▶"],
+      top: [middle[0], this.margin.top + 14, "▲"],
+      bottom: [middle[0], this.margin.top + this.side - 14, "▼"],
     }
     context.fillStyle = colours.chains
     context.textAlign = "center"

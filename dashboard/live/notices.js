@@ -3,8 +3,8 @@
 import { make } from "./dom.js"
 
 export class Notices {
-  /** `own`: the run this page shows, whose alarms it shows itself. */
-  constructor(own = null) {
+  /** `own`: the runs this page shows, whose alarms it shows itself. */
+  constructor(own = []) {
     this.own = own
     this.line = make("div.bl-note", { hidden: true })
     this.polling = make("div.bl-note.info", {
@@ -43,7 +43,7 @@ export class Notices {
   }
 
   hear({ runs }) {
-    const others = runs.filter((run) => run.id !== this.own)
+    const others = runs.filter((run) => !this.own.includes(run.id))
     this.alarms.hidden = !others.length
     this.alarms.replaceChildren(
       make("b", {}, others.length === 1 ? "A run needs a look: " : `${others.length} runs need a look: `),

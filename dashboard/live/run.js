@@ -78,7 +78,7 @@ class RunPanel {
     this.bar = make("div")
     this.facts = make("div.bl-facts")
     this.progress = make("div.bl-progress", {}, make("div.bl-bar", {}, this.bar), this.facts)
-    this.notices = new Notices(this.settings.run)
+    this.notices = new Notices([this.settings.run])
     this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
     this.keys = make("div.bl-note.info.bl-keys", { hidden: true },

@@ -109,6 +109,12 @@ export function firstAt(column, value) {
   return low
 }
 
+/** The last value at or before a place on an axis; undefined where there is none yet. */
+export function valueAt(columns, axis, place) {
+  const row = firstAt(columns[axis], place)
+  return columns.value[columns[axis][row] === place ? row : row - 1]
+}
+
 /**
  * Rows from `start` up to `end` to draw: all, or the least and greatest of each bucket, so that
  * spikes stay. What is not a number hides nothing.

@@ -52,7 +52,7 @@ export function runSource(page) {
       }),
     references: (path) =>
       Object.entries(LINES).map(([tail, word]) => ({ word, value: curves.last(path + tail) })),
-    end: () => page.status?.budget?.steps,
+    end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
     hasJoules: () => curves.hasJoules,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
     tableAddress: (members) => tableAddress(page.live, members),
@@ -104,5 +104,41 @@ export function compareSource(page) {
     hasJoules: () => each().some((curves) => curves.hasJoules),
     range: (run, paths, from, to) => fetchInto(page, page.curves.get(run), run, paths, from, to),
     tableAddress: (members) => tableAddress(page.live, members),
+  }
+}
+
+/** What speaks for itself where no truth is known to hold against it. */
+const AGREEMENT = ["sampler/r_hat", "sampler/bulk_ess", "quality/energy_distance/long_run", "energy/model"]
+
+/** The racers' errors against the truth, with what independent draws would miss by. */
+export function labSource(page) {
+  const base = compareSource(page)
+  const has = (path) => [...page.curves.values()].some((curves) => curves.get(path)?.value.length)
+  const errors = () => page.data.errors.map(({ path }) => path)
+  const floors = (path) =>
+    page.data.groups.flatMap((group, index) => {
+      const run = group.runs[0]
+      const curves = page.curves.get(run)
+      const columns = curves?.get(`${path}/floor`)
+      if (!columns?.value.length) return []
+      const member = { run, path: `${path}/floor`, columns, curves }
+      const colour = ({ runs }) => runs[index % runs.length]
+      return [{ key: `${run}:floor`, hiddenBy: run, name: "", dash: "dot", isReference: true, members: [member], colour }]
+    })
+  return {
+    ...base,
+    title: "Error against the truth",
+    get headline() {
+      return errors().some(has) ? errors() : AGREEMENT
+    },
+    most: 4,
+    axis: page.data.axis,
+    // errors come a moment after the first points
+    ready: () => base.ready() && [...errors(), "sampler/r_hat"].some(has) || page.isOver(),
+    lines: (path) => [...base.lines(path), ...floors(path)],
+    references: () => [],
+    end: (axis) => (axis === page.data.axis ? page.data.budget : null),
+    marks: (axis) => page.marks(axis),
+    cursorAt: (at, axis) => (axis === page.data.axis ? at : null),
   }
 }

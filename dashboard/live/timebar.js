@@ -14,9 +14,9 @@ const PACE = 2
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]
 
 export class TimeBar {
-  /** `onStep(step | null)`: look at a step, or at the present. */
-  constructor(slot, onStep) {
-    this.onStep = onStep
+  /** `onStep(step | null)`: look at a step, or at the present; `words(step)` says where that is. */
+  constructor(slot, onStep, words = (step) => `step ${count(step)}`) {
+    Object.assign(this, { onStep, words })
     this.steps = []
     this.step = null
     this.pictures = new Map()
@@ -128,8 +128,8 @@ export class TimeBar {
 
   write() {
     const shown = this.step ?? this.now ?? 0
-    this.label.textContent = `step ${count(shown)}${this.step === null ? " · now" : ""}`
-    this.slider.setAttribute("aria-valuetext", `step ${shown}`)
+    this.label.textContent = `${this.words(shown)}${this.step === null ? " · now" : ""}`
+    this.slider.setAttribute("aria-valuetext", this.words(shown))
     this.present.setAttribute("aria-pressed", String(this.step === null))
   }
 
@@ -166,7 +166,7 @@ export class TimeBar {
         const source = this.pictures.get(step).picture
         const picture = make("canvas", { width: source.width, height: source.height })
         picture.getContext("2d").drawImage(source, 0, 0)
-        picture.title = `step ${count(step)}`
+        picture.title = this.words(step)
         picture.onclick = () => {
           this.pause()
           const near = this.steps.reduce(

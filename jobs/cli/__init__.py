@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, launch, models, runs, services
+from jobs.cli import about, launch, models, race, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -22,6 +22,7 @@ for command in (
     services.worker,
     services.dashboard,
     launch.run,
+    race.race_command,
     runs.ls,
     runs.show_run,
     runs.stop,

@@ -44,11 +44,11 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
         store.connect()  # before the seconds that importing torch takes
     _examine(checked, inline)
     if inline:
-        run_id = _run_here(checked, quiet=as_json)
+        run_id = run_here(checked, quiet=as_json)
     else:
         run_id = enqueue.launch(checked, origin="cli")
         if wait:
-            _wait_for(run_id, quiet=as_json)
+            wait_for(run_id, quiet=as_json)
     directory = artifacts.open_run(run_id)
     status = directory.status()
     show(summary(directory, status), as_json, lambda: _in_words(directory, status))
@@ -73,7 +73,7 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
     """
     raw = _load(_read(source))
     for change in changes:
-        _apply(raw, change)
+        apply(raw, change)
     return enqueue.with_settled_paths(from_dict(raw), "cli")
 
 
@@ -100,7 +100,7 @@ def _load(text: str) -> dict[str, Any]:
     return raw
 
 
-def _apply(raw: dict[str, Any], change: str) -> None:
+def apply(raw: dict[str, Any], change: str) -> None:
     """Lay one `a.b=c` on the specification."""
     field, equals, text = change.partition("=")
     if not equals or not all(field.split(".")):
@@ -118,7 +118,7 @@ def _apply(raw: dict[str, Any], change: str) -> None:
     place[last] = value
 
 
-def _run_here(spec: RunSpec, quiet: bool) -> str:
+def run_here(spec: RunSpec, quiet: bool) -> str:
     """Train in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
     from jobs import loop, trained
 
@@ -140,7 +140,7 @@ def _run_here(spec: RunSpec, quiet: bool) -> str:
     return directory.id
 
 
-def _wait_for(run_id: str, quiet: bool) -> None:
+def wait_for(run_id: str, quiet: bool) -> None:
     """Return when the run has ended; Ctrl-C leaves it running."""
     if not any(w["alive"] and w["queue"] == "train" for w in store.workers()):
         click.echo("No train worker is running yet (`basin up`); the run waits.", err=True)

@@ -59,9 +59,8 @@ def trained() -> RunDirectory:
 
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
-    wanted = (
-        "up worker dashboard run ls show stop pause resume sample energy methods reindex doctor"
-    )
+    wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
+    wanted += " reindex doctor"
     assert set(main.commands) == set(wanted.split())
     for name, command in main.commands.items():
         options = {option for parameter in command.params for option in parameter.opts}

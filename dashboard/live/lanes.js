@@ -1,0 +1,155 @@
+// A lane: one racer's chains on the target, how far it is, and what can be turned while it runs.
+
+import { coloursOf } from "./colours.js"
+import { drawn, make } from "./dom.js"
+import { drawGrid } from "./images.js"
+import { Knob } from "./knob.js"
+import { Landscape } from "./landscape.js"
+import { count, duration, figure, timeLeft } from "./numbers.js"
+import { drawPoints } from "./points.js"
+import { statusWord } from "./status.js"
+
+const KNOBS = { step_size: "step size", temperature: "temperature" }
+const BAD = ["failed", "diverged", "lost"]
+const GROUNDS = { "landscape/truth": "the true density", "landscape/model": "the energy that is sampled" }
+const SAMPLES = ["samples/long_run", "samples/train_time"]
+
+export class Lane {
+  /** `group`: {title, runs, exact, bias, knobs}; `onTurn(setting, value)`. */
+  constructor(group, colour, onTurn) {
+    Object.assign(this, { group })
+    const mark = make("i.bl-mark")
+    mark.style.background = colour
+    const badge = make("span.bl-badge", { title: group.bias },
+      group.exact === null ? "" : group.exact ? "exact" : "biased")
+    badge.classList.toggle("biased", group.exact === false)
+    this.waiting = make("div.bl-empty", {}, "Waiting for the first chains…")
+    this.picture = make("div.bl-square", {}, this.waiting)
+    this.word = make("span")
+    this.far = make("span.bl-muted")
+    this.seeds = make("span.bl-muted", { hidden: true })
+    this.bar = make("div")
+    this.error = make("b")
+    this.named = make("span.bl-muted")
+    this.note = make("div.bl-lane-note", { hidden: true })
+    this.alarm = make("div.bl-lane-note.warning", { hidden: true })
+    this.knobs = Object.entries(group.knobs).map(([name, about]) =>
+      [name, new Knob({ word: KNOBS[name], ...about }, (value) => onTurn(`sampler.${name}`, value))])
+    this.slot = make("article.bl-lane", { "aria-label": group.title },
+      make("header", {}, mark, make("a.bl-name", { href: `/run?id=${group.runs[0]}`, title: group.title }, group.title), badge),
+      this.picture,
+      make("div.bl-far", {}, this.named, this.error),
+      make("div.bl-bar", {}, this.bar),
+      make("div.bl-row.bl-state", {}, this.word, this.far),
+      this.seeds,
+      make("div.bl-knobs", {}, ...this.knobs.map(([, knob]) => knob.slot)),
+      this.note, this.alarm)
+  }
+
+  close() {
+    this.landscape?.close()
+  }
+
+  recolour() {
+    this.painted = null
+    this.landscape?.set({})
+  }
+
+  // ------------------------------------------------------------------ the picture
+
+  /** Draw the racer's frames: chains on the `field` of the target, a grid of images, or points. */
+  show(frames, field) {
+    const samples = SAMPLES.map((path) => frames[path]).find(Boolean)
+    if (!field && !samples) return
+    if (this.waiting.isConnected) this.picture.replaceChildren()
+    if (field) this.showLandscape(field, frames["chains/walk"])
+    else this.showSamples(samples, frames["samples/data"])
+  }
+
+  showLandscape(field, walk) {
+    this.landscape ??= new Landscape(this.picture, { bare: true })
+    const before = this.landscape.frames
+    if (before?.field === field && before?.walk === walk) return
+    this.landscape.show({ field, walk })
+    const chains = walk ? walk.arrays.positions.shape[1] : 0
+    this.landscape.canvas.setAttribute("aria-label", `${this.group.title}: ${chains} chains on ${GROUNDS[field.header.path]}.`)
+  }
+
+  showSamples(frame, data) {
+    const width = Math.max(this.picture.clientWidth, 120)
+    const colours = coloursOf(this.slot)
+    const key = [frame.header.seq, frame.header.run, width, colours.bg].join()
+    if (key === this.painted) return
+    this.painted = key
+    if (!this.canvas) {
+      this.canvas = make("canvas", { role: "img" })
+      this.picture.append(this.canvas)
+    }
+    this.canvas.setAttribute("aria-label", `${this.group.title}: its latest samples.`)
+    if (frame.header.kind === "images") drawGrid(this.canvas, frame, { width })
+    else drawPoints(this.canvas, frame, data, width, colours)
+    if (!frame.told) drawn(this.canvas, frame.header)
+    frame.told = true
+  }
+
+  // ------------------------------------------------------------------ how far it is
+
+  /** `statuses` of its runs; `place` in the queue, 0 being next; `axis` and `budget` of the race. */
+  tell(statuses, place, axis, budget) {
+    if (!statuses.length) return
+    const running = statuses.filter(({ status }) => status === "running")
+    const now = running[0] ?? statuses.find(({ status }) => status === "queued") ?? statuses[0]
+    const fraction = statuses.reduce((sum, { fraction }) => sum + (fraction ?? 0), 0) / statuses.length
+    this.bar.style.width = `${100 * fraction}%`
+    const said = [now.status, statuses.length].join()
+    if (said !== this.said) {
+      this.said = said
+      this.word.replaceChildren(statusWord(now.status))
+    }
+    const parts = []
+    const value = axis === "step" ? now.step : now[axis]
+    if (now.status === "queued") {
+      parts.push(place === 0 ? "next" : place > 0 ? `${place} before it` : "waits for a worker")
+    } else if (value !== null && value !== undefined) {
+      const written = axis === "seconds" ? duration : axis === "joules" ? figure : count
+      const unit = { step: " steps", gradients: " gradients", joules: " J", seconds: "" }[axis]
+      parts.push(`${written(value)}${budget ? ` of ${written(budget)}` : ""}${unit}`)
+    }
+    if (now.status === "running" && now.seconds_left !== null) parts.push(timeLeft(now.seconds_left, fraction))
+    const done = statuses.filter(({ status }) => !["running", "queued"].includes(status)).length
+    this.seeds.hidden = statuses.length < 2
+    this.seeds.textContent = `${done} of ${statuses.length} seeds done`
+    this.far.textContent = parts.filter(Boolean).join(" · ")
+    for (const [, knob] of this.knobs) knob.let(running.length > 0)
+    if (this.waiting.isConnected) {
+      this.waiting.textContent = now.status === "queued" ? "Queued: it starts when a worker is free."
+        : BAD.includes(now.status) ? "Nothing was drawn." : "Waiting for the first chains…"
+    }
+    const alarms = statuses.flatMap(({ alarms }) => alarms ?? [])
+    this.alarm.hidden = !alarms.length
+    this.alarm.textContent = alarms.length ? `⚠ ${alarms[alarms.length - 1].message}` : ""
+    const bad = statuses.filter(({ status }) => BAD.includes(status))
+    this.trouble = bad[0]?.reason ?? ""
+    this.ended = bad.length ? `${bad[0].status}${statuses.length > 1 ? ` in ${bad.length} of ${statuses.length} seeds` : ""}` : ""
+  }
+
+  /** The error that all lanes show, its floor, and what speaks against the racer. */
+  judge({ error, floor, short, wrong }) {
+    this.error.textContent = error === undefined ? "" : figure(error)
+    this.named.textContent = error === undefined ? ""
+      : `error in ${short}${floor === undefined ? "" : ` · independent draws ${figure(floor)}`}`
+    const words = this.trouble || wrong
+    this.note.hidden = !words
+    this.note.textContent = words ? `✕ ${words}` : ""
+  }
+
+  /** A knob was turned, says the run. */
+  turned(name, value) {
+    this.knobs.find(([known]) => known === name)?.[1].taken(value)
+  }
+
+  /** What the sampler uses now. */
+  stand(name, value) {
+    this.knobs.find(([known]) => known === name)?.[1].stand(value)
+  }
+}

@@ -1,0 +1,130 @@
+"""A race: several samplers on one target, each with the same chains, seed and budget.
+
+A race is nothing but its runs, of the method `sampling`, in their order. Plain data in, RunSpecs
+out; imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import BadInput
+from backend.spec import Budget, RunSpec, from_dict
+
+METHOD = "sampling"
+TAG = "race"
+COSTS = ("gradients", "seconds", "joules", "steps")
+"""What a budget may count, the fairest first: gradient evaluations need no clock."""
+ERRORS = ("error/mode_weights", "error/mean", "error/variance", "error/log_z", "error/energy")
+"""How far a run's draws are from what is known of its target, the most telling first."""
+MIXED = 1.05
+"""Largest R-hat of chains that agree."""
+FLOORS = 4.0
+"""An error of more floors than this is the draws' own: independent draws miss by about one."""
+_SHARED = ("chains", "num_chains", "num_steps", "num_warm_up", "stop_at_error", "stop_at_ess")
+
+
+@dataclass(frozen=True)
+class Race:
+    """What all racers share, and the samplers that race."""
+
+    data: dict[str, Any]
+    """`name` of the target and its own fields"""
+    racers: tuple[dict[str, Any], ...]
+    """`kind` of each sampler and its own fields"""
+    budget: Budget
+    energy_of: str = ""
+    """id of a trained run whose energy is the target, or "" for the density of the data"""
+    shared: Mapping[str, Any] | None = None
+    """fields of `SamplingConfig` that all racers have: chains, num_chains, num_warm_up, ..."""
+    seed: int = 0
+    num_seeds: int = 1
+    device: str = "auto"
+
+    def spec(self, racer: Mapping[str, Any], seed: int | None = None) -> RunSpec:
+        """The run of one racer under one seed. Raises BadInput for bad fields of a RunSpec."""
+        config: dict[str, Any] = {"sampler": dict(racer)}
+        if self.energy_of:
+            config["energy_of"] = self.energy_of
+        config |= {name: value for name, value in (self.shared or {}).items() if value is not None}
+        return from_dict({
+            "name": f"{self.data.get('name', '')}, {kind_in_words(racer)}"[:120],
+            "method": METHOD,
+            "data": dict(self.data),
+            "config": config,
+            "budget": self.budget.model_dump(exclude_none=True),
+            "seed": self.seed if seed is None else seed,
+            "device": self.device,
+            "tags": [TAG],
+        })  # fmt: skip
+
+    def specs(self) -> list[RunSpec]:
+        """A run each racer and seed: every racer has run once before any runs again.
+
+        Raises BadInput for a race that cannot be.
+        """
+        if not self.racers:
+            raise BadInput.at("sampler", "a race needs a sampler at least.")
+        if self.budget.is_empty():
+            raise BadInput.at(
+                "budget", "a race needs a budget: gradients, seconds, joules or steps."
+            )
+        seeds = range(self.seed, self.seed + self.num_seeds)
+        return [self.spec(racer, seed) for seed in seeds for racer in self.racers]
+
+
+def race_of(specs: Sequence[RunSpec]) -> Race:
+    """The race that runs came from, for another one like it. Raises BadInput for other runs."""
+    chosen = [spec for spec in specs if spec.method == METHOD]
+    if not chosen:
+        raise BadInput.at("runs", "none of these runs is of the method `sampling`.")
+    first = chosen[0]
+    racers: list[dict[str, Any]] = []
+    for spec in chosen:
+        racer = sampler_of(spec)
+        if spec.seed == first.seed or racer not in racers:
+            racers.append(racer)
+    seeds = {spec.seed for spec in chosen}
+    return Race(
+        data=dict(first.data),
+        racers=tuple(racers),
+        budget=first.budget,
+        energy_of=str(first.config.get("energy_of", "")),
+        shared={name: first.config[name] for name in _SHARED if name in first.config},
+        seed=min(seeds),
+        num_seeds=len(seeds),
+        device=first.device,
+    )
+
+
+def sampler_of(spec: RunSpec) -> dict[str, Any]:
+    """`kind` of a run's sampler and the fields that were given."""
+    given = spec.config.get("sampler", {})
+    return {"kind": "langevin" if spec.preset == "default" else spec.preset, **given}
+
+
+def kind_in_words(racer: Mapping[str, Any]) -> str:
+    return str(racer.get("kind", "")).replace("_", " ")
+
+
+def reading(figures: Mapping[str, float]) -> str:
+    """Why a run's rates say nothing, in a few words; "" where nothing speaks against them.
+
+    figures: the last value of each path. An error counts against the floor that independent draws
+    would have; without one, the error of the mean against 1/√ESS.
+    """
+    r_hat = figures.get("sampler/r_hat")
+    if r_hat is not None and not r_hat <= MIXED:
+        return f"chains disagree: R-hat {r_hat:.3g} is above {MIXED:g}"
+    for path in ERRORS:
+        error, floor = figures.get(path), figures.get(f"{path}/floor")
+        if floor is None and path == "error/mean" and figures.get("sampler/bulk_ess", 0) > 0:
+            floor = figures["sampler/bulk_ess"] ** -0.5
+        if error is None or floor is None or not floor > 0:
+            continue
+        if not error <= FLOORS * floor:
+            what = path.rpartition("/")[2].replace("_", " ")
+            return f"wrong draws: {what} {error / floor:.2g} times what independent draws miss by"
+    return ""
