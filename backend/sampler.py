@@ -75,6 +75,8 @@ class Sampler(ABC):
     """True where chains act on one another, so that they are no independent repetitions"""
     anneals: ClassVar[bool] = False
     """True where chains go from a wide law to the target, pass after pass, instead of staying"""
+    weighs: ClassVar[bool] = False
+    """True where the mean weight of a pass's draws is an estimate of ∫ exp(-E)"""
 
     def __init__(self, config: Any) -> None:
         self.config = config

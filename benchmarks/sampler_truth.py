@@ -233,7 +233,7 @@ def tempering(report: Report, quick: bool) -> None:
         ("langevin", 30_000),
         ("ais", 3000),
         ("tempered_smc", 3000),
-        ("annealed_langevin", 3000),
+        ("annealed_langevin", 5000),
     ):
         modes, log_zs = [], []
         for seed in SEEDS[:1] if quick else SEEDS:
@@ -268,7 +268,8 @@ def funnel(report: Report, quick: bool) -> None:
                  "tempered_smc"):  # fmt: skip
         errors, spreads, hats = [], [], []
         for seed in SEEDS[:1] if quick else SEEDS:
-            method = method_of(data, {"kind": kind}, seed, num_chains=256, num_warm_up=300)
+            method = method_of(data, {"kind": kind}, seed, num_chains=256, num_warm_up=300,
+                               chains="one_mode")  # fmt: skip
             while method.gradient_evaluations < budget:
                 method.step(0.0)
             method._next_errors = 0

@@ -284,7 +284,7 @@ class Sampling(Method):
         if self.truth is None:
             return {}
         found = distances(self.moments, self.truth, self.task.data, self.config.num_chains)
-        if not self.kernel.anneals:
+        if not self.kernel.weighs:
             found.pop("error/log_z", None)
         if self.kernel.temperature != 1.0:
             return {path: torch.full_like(value, torch.nan) for path, value in found.items()}

@@ -83,6 +83,7 @@ class AIS(Sampler):
     bias: ClassVar[str] = "Its draws follow the target only with their weights."
     references: ClassVar[str] = "Neal 2001; Grosse et al. 2015"
     anneals: ClassVar[bool] = True
+    weighs: ClassVar[bool] = True
     config: AISConfig
 
     @property

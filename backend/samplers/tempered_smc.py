@@ -101,6 +101,7 @@ class TemperedSMC(Sampler):
     )
     references: ClassVar[str] = "Del Moral, Doucet & Jasra 2006; Zhou, Johansen & Aston 2016"
     anneals: ClassVar[bool] = True
+    weighs: ClassVar[bool] = True
     population: ClassVar[bool] = True
     config: TemperedSMCConfig
 

@@ -241,6 +241,7 @@ class Annealer(Sampler):
     """Every third step ends a pass with weights; in between positions are nonsense."""
 
     anneals = True
+    weighs = True
     exact = True
     Config = LangevinConfig
 

@@ -45,7 +45,7 @@ def test_a_trained_energy_has_a_gradient_whatever_its_data() -> None:
 
 
 def test_data_without_a_density_are_no_target(known: dict[str, Any]) -> None:
-    sets = {**known["datasets"], "opaque": {"has_truth": False}, "clear": {"has_truth": True}}
+    sets = {**known["datasets"], "opaque": {"is_target": False}, "clear": {"is_target": True}}
     found = lab.targets({"datasets": sets})
     assert {"ring", "clear"} <= set(found) and not {"file", "opaque"} & set(found)
 

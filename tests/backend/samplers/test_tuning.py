@@ -82,7 +82,7 @@ def test_a_person_may_switch_tuning_off(kind: str) -> None:
     law = LAWS["correlated"]
     state = sampler.init(torch.zeros(6, 2), law.energy, generator)
     tuned = warmed(sampler, state, law.energy, generator, 30)
-    assert all(torch.equal(tuned.extra[name], state.extra[name]) for name in state.extra)
+    assert all(torch.equal(tuned.extra[name], state.extra[name]) for name in state.extra if name != "hamiltonian")
 
 
 @pytest.mark.parametrize("kind", TUNED)
