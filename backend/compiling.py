@@ -201,7 +201,7 @@ class Traced(NamedTuple):
     """A function as a graph of plain operations."""
 
     graph: torch.fx.GraphModule
-    inputs: list[Tensor]
+    inputs: Sequence[Tensor]
     """fakes: the energy's own tensors, then the given ones"""
     slots: list[Slot]
     rebuild: Callable[[Sequence[Tensor]], Any]
@@ -294,7 +294,8 @@ def compile_graph(traced: Traced) -> Run:
     mode = detect_fake_mode(traced.inputs)
     with (
         _ONE_AT_A_TIME,
-        inductor.patch(compile_threads=1),
+        # threads are said, so that code kept for another number of them is not taken
+        inductor.patch({"compile_threads": 1, "cpp.threads": torch.get_num_threads()}),
         torch.no_grad(),
         tracing(TracingContext(mode)),
         V.set_fake_mode(mode),
