@@ -8,19 +8,17 @@ compiled in, and so do the energy's parameters and buffers, so that training is 
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.energy import Energy
+from backend.tracing import Slot, Traced, leaves, tensors_of, trace
 
 T = TypeVar("T")
 Run = Callable[[list[Tensor]], Sequence[Tensor]]
@@ -42,12 +40,13 @@ class Status(NamedTuple):
     seconds: float = 0.0
     """spent compiling, all pieces together"""
     reason: str = ""
-    """why the compiled path failed"""
+    """why the compiled path failed, or what of it stays eager"""
 
     def __str__(self) -> str:
         if self.phase == "failed":
             return f"compiled path failed: {self.reason}"
-        return f"compiled in {self.seconds:.1f} s" if self.phase == "compiled" else self.phase
+        done = f"compiled in {self.seconds:.1f} s" if self.phase == "compiled" else self.phase
+        return f"{done}; {self.reason}" if self.reason else done
 
 
 class Compiler:
@@ -61,9 +60,9 @@ class Compiler:
     numbers or writes into its buffers (spectral norm in training mode).
 
     Compiled pieces are told apart by function, energy, its training mode, shapes, dtypes, devices,
-    and the values of whole numbers and flags; floats are inputs, in the dtype of the first tensor.
-    An energy's settings that are no tensors, and tensors that it has not registered, are taken as
-    they were at the first call.
+    and the values of whole numbers and flags; floats are inputs, in the dtype of the first tensor
+    of floats. An energy's settings that are no tensors, and tensors that it has not registered, are
+    taken as they were at the first call.
     """
 
     def __init__(self, background: bool = True) -> None:
@@ -96,13 +95,13 @@ class Compiler:
         pieces = [piece for kept in list(self._pieces.values()) for piece in list(kept.values())]
         seconds = sum(piece.seconds for piece in pieces)
         reasons = [piece.reason for piece in pieces if piece.phase == "failed"]
-        if reasons or self._overflow:
-            return Status("failed", seconds, reasons[0] if reasons else self._overflow)
+        if reasons:
+            return Status("failed", seconds, reasons[0])
         phases = {piece.phase for piece in pieces}
         for phase in ("compiling", "compiled"):
             if phase in phases:
-                return Status(cast(Phase, phase), seconds)
-        return Status("eager")
+                return Status(cast(Phase, phase), seconds, self._overflow)
+        return Status("eager", 0.0, self._overflow)
 
     def wait(self) -> Status:
         """Wait for what is being compiled in the background."""
@@ -115,16 +114,23 @@ class Compiler:
     def _piece(
         self, function: Callable[..., Any], energy: Energy, given: Sequence[Any]
     ) -> _Piece | None:
-        if any(isinstance(value, Tensor) and value.requires_grad for value in given):
-            return None
+        # one plain loop: this is paid at every call, and a small step takes 20 µs in all
+        kinds: list[Any] = [function, energy.training]
+        for value in given:
+            if isinstance(value, Tensor):
+                if value.requires_grad:
+                    return None
+                kinds += (value.shape, value.dtype, value.device)
+            else:
+                kinds += (float,) if isinstance(value, float) else (type(value), value)
         kept = self._pieces.get(energy)
         if kept is None:
             kept = self._pieces[energy] = {}
-        key = (function, energy.training, *map(_kind, given))
+        key = tuple(kinds)
         piece = kept.get(key)
         if piece is None:
             if self._num_pieces >= MOST_KEPT:
-                self._overflow = f"more than {MOST_KEPT} functions, energies or shapes came."
+                self._overflow = f"only the first {MOST_KEPT} functions, energies and shapes."
                 return None
             self._num_pieces += 1
             piece = kept[key] = _Piece()
@@ -173,7 +179,7 @@ class _Piece:
     def __call__(self, given: Sequence[Any]) -> Any:
         assert self.run is not None and self.traced is not None
         inputs = [owner[name] for owner, name in self.slots]
-        inputs += _tensors(given, self.traced.dtype, self.traced.device)
+        inputs += tensors_of(given, self.traced.dtype, self.traced.device)
         with torch.no_grad():  # parameters that are trained may be among the inputs
             return self.traced.rebuild(self.run(inputs))
 
@@ -191,93 +197,6 @@ class _Piece:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         self.run, self.phase = None, "failed"
         self.reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-Slot = tuple[Mapping[str, Any], str]
-"""where a module keeps one of its tensors, so that an exchanged one is seen"""
-
-
-class Traced(NamedTuple):
-    """A function as a graph of plain operations."""
-
-    graph: torch.fx.GraphModule
-    inputs: Sequence[Tensor]
-    """fakes: the energy's own tensors, then the given ones"""
-    slots: list[Slot]
-    rebuild: Callable[[Sequence[Tensor]], Any]
-    """what the function would have returned, of the tensors that the graph gave"""
-    dtype: torch.dtype
-    """of numbers"""
-    device: torch.device
-
-
-class _Call(nn.Module):
-    """A function of an energy as a module, so that the energy's tensors can be exchanged."""
-
-    def __init__(self, function: Callable[..., Any], energy: Energy) -> None:
-        super().__init__()
-        self.function, self.energy = function, energy
-
-    def forward(self, *given: Any) -> Any:
-        return self.function(self.energy, *given)
-
-
-def trace(function: Callable[..., Any], energy: Energy, given: Sequence[Any]) -> Traced:
-    """The operations of `function(energy, *given)`, gradients included, with numbers as inputs.
-
-    Raises whatever the function raises when it looks at a value, and ValueError for an energy that
-    draws random numbers, writes into its own tensors or hides trained ones.
-    """
-    from torch._inductor.decomposition import select_decomp_table
-    from torch._subclasses import FakeTensorMode
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    named = {**dict(energy.named_parameters()), **dict(energy.named_buffers())}
-    first = next(value for value in given if isinstance(value, Tensor))
-    numbers = first.dtype if first.dtype.is_floating_point else torch.float32
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    tensors = [*named.values(), *_tensors(given, numbers, first.device)]
-    fakes = [mode.from_tensor(tensor.detach(), static_shapes=True) for tensor in tensors]
-    call = _Call(function, energy)
-    call.training = energy.training  # set alone: `train()` would reach into the energy
-    returned: list[Any] = []
-
-    def flat(*inputs: Tensor) -> list[Tensor]:
-        own = {f"energy.{name}": value for name, value in zip(named, inputs, strict=False)}
-        rest = iter(inputs[len(named) :])
-        values = [next(rest) if isinstance(v, Tensor | float) else v for v in given]
-        output = torch.func.functional_call(call, own, tuple(values))
-        returned.append(output)
-        return list(_leaves(output))
-
-    with torch.no_grad(), mode:
-        graph = make_fx(flat, _allow_non_fake_inputs=True)(*fakes)
-        # twice, since no gradient can be taken while writes in place are being removed
-        pure = torch.func.functionalize(graph, remove="mutations")
-        graph = make_fx(pure, select_decomp_table(), _allow_non_fake_inputs=True)(*fakes)
-    _refuse_impure(graph)
-    slots = [_slot(energy, name) for name in named]
-    rebuild = _rebuilding(returned[0], itertools.count())
-    return Traced(graph, fakes, slots, rebuild, numbers, first.device)
-
-
-def _slot(energy: Energy, name: str) -> Slot:
-    path, _, last = name.rpartition(".")
-    owner = energy.get_submodule(path)
-    return (owner._parameters if last in owner._parameters else owner._buffers), last
-
-
-def _refuse_impure(graph: torch.fx.GraphModule) -> None:
-    """Raises ValueError for what a compiled piece would do differently from the function."""
-    for node in graph.graph.nodes:
-        if node.op == "get_attr" and getattr(graph, node.target).requires_grad:
-            raise ValueError("the energy trains a tensor that it has not registered.")
-        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
-            continue
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise ValueError(f"random numbers are drawn inside ({node.target}).")
-        if node.target._schema.is_mutable:
-            raise ValueError("the energy writes into its own tensors (in training mode?).")
 
 
 def compile_graph(traced: Traced) -> Run:
@@ -312,12 +231,12 @@ def capture(
     The energy's own tensors are read where they lie: one that is exchanged raises RuntimeError.
     """
     own = [owner[name] for owner, name in traced.slots]
-    static = [tensor.clone() for tensor in _tensors(given, traced.dtype, traced.device)]
+    static = [tensor.clone() for tensor in tensors_of(given, traced.dtype, traced.device)]
 
     def call() -> list[Tensor]:
         rest = iter(static)
         values = [next(rest) if isinstance(v, Tensor | float) else v for v in given]
-        return list(_leaves(function(energy, *values)))
+        return list(leaves(function(energy, *values)))
 
     with torch.cuda.device(traced.device):
         # what kernels and libraries set up at their first calls must not be recorded
@@ -339,49 +258,3 @@ def capture(
         return [result.clone() for result in results]
 
     return run
-
-
-def _leaves(output: Any) -> Iterator[Tensor]:
-    """The tensors of nested tuples and dicts, in order."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, tuple | dict):
-        for part in output.values() if isinstance(output, dict) else output:
-            yield from _leaves(part)
-    elif isinstance(output, Mapping | list) and output:
-        raise TypeError(f"returns a {type(output).__name__}: only tuples and dicts are compiled.")
-
-
-def _rebuilding(output: Any, places: Iterator[int]) -> Callable[[Sequence[Tensor]], Any]:
-    """Makes what `output` is like from its tensors; all else in it stays as it was."""
-    if isinstance(output, Tensor):
-        return itemgetter(next(places))
-    if isinstance(output, dict):
-        named = {name: _rebuilding(part, places) for name, part in output.items()}
-        return lambda tensors: {name: make(tensors) for name, make in named.items()}
-    if isinstance(output, tuple):
-        parts = [_rebuilding(part, places) for part in output]
-        kind = getattr(type(output), "_make", tuple)
-        return lambda tensors: kind([make(tensors) for make in parts])
-    return lambda tensors: output
-
-
-def _kind(value: Any) -> Any:
-    """What tells compiled pieces apart: all of a tensor but its values, nothing of a float."""
-    if isinstance(value, Tensor):
-        return value.shape, value.dtype, value.device
-    return float if isinstance(value, float) else (type(value), value)
-
-
-def _tensors(given: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
-    """The tensors among `given`, contiguous, and its floats as 0-d ones; whole numbers stay."""
-    return [
-        value.contiguous() if isinstance(value, Tensor) else _number(value, dtype, device)
-        for value in given
-        if isinstance(value, Tensor | float)
-    ]
-
-
-@lru_cache(256)
-def _number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.full((), value, dtype=dtype, device=device)

@@ -179,8 +179,6 @@ def figures(case: Case, outcome: Outcome) -> dict[str, float]:
     if case.sampler == "hmc":
         # Basin draws its lengths anew: what is compared is the time of ten leapfrog steps
         found["seconds"] *= case.num_steps * work.NUM_LEAPFROG / outcome.gradients
-        if outcome.gradients == case.num_steps * (work.NUM_LEAPFROG + 1):
-            found["seconds"] = outcome.seconds
     if case.energy == "gaussian":
         along = draws @ torch.from_numpy(work.axes())
         ess = float(bulk_ess(along.transpose(0, 1)).min())

@@ -149,7 +149,7 @@ class EBMKit:
         else:
             path = self.sampler.sample(self.energy, self.now, steps=steps, return_trajectory=True)
             draws = path[every::every]
-        each = {"ula": 1, "mala": 2, "hmc": work.NUM_LEAPFROG + 1}
+        each = {"ula": 1, "mala": 2, "hmc": work.NUM_LEAPFROG}
         sampler = self.case.sampler
         return draws, self.count - before if sampler == "nuts" else steps * each[sampler]
 

@@ -53,8 +53,9 @@ class Outcome:
 
     seconds: float
     """of CPU, all threads; of the clock on a GPU"""
-    gradients: int
-    """evaluations of ∇E over the whole batch of chains, finished ones included"""
+    gradients: float
+    """evaluations of ∇E over the whole batch of chains, finished ones included; steps of leapfrog
+    where the sampler is hmc"""
     file: str
     """draws, raw float32"""
     shape: tuple[int, ...]
@@ -116,19 +117,19 @@ def _measure(
     began = clock()
     warm_up_gradients = subject.warm_up(seed)
     warm = clock()
-    # work of milliseconds is done a few times, so that one hiccup is not the whole figure
     draws, gradients = subject.draw(seed)
-    done = clock()
+    # work of milliseconds is done a few times, so that one hiccup is not the whole figure
     times = 1 if case.keep_every else 4
     for number in range(1, times):
-        subject.draw(seed + number)
-    seconds = (clock() - warm) / times if times > 1 else done - warm
+        draws, more = subject.draw(seed + 1000 * number)
+        gradients += more
+    seconds = (clock() - warm) / times
     array = as_array(draws).astype(np.float32)
     file = folder / f"draws-{os.getpid()}"
     array.tofile(file)
     warm_up_seconds = warm - began
     return Outcome(
-        seconds, gradients, str(file), array.shape, warm_up_seconds, warm_up_gradients
+        seconds, gradients / times, str(file), array.shape, warm_up_seconds, warm_up_gradients
     )  # fmt: skip
 
 
