@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from backend.compiling import Compiler
 from backend.config import KindConfig
 from backend.energy import Energy, energy_and_gradient
 
@@ -78,6 +79,9 @@ class Sampler(ABC):
     weighs: ClassVar[bool] = False
     """True where the mean weight of a pass's draws is an estimate of ∫ exp(-E)"""
 
+    compiler: Compiler | None = None
+    """what `fused` hands its work to; set on a sampler, None runs everything eager"""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 
@@ -124,7 +128,9 @@ class Sampler(ABC):
         `function` is defined at the top of a module, is of tensors alone, draws nothing, and reads
         numbers that may change (a step size) from its arguments.
         """
-        return function(energy, *given)
+        if self.compiler is None:
+            return function(energy, *given)
+        return self.compiler(function, energy, *given)
 
 
 def per_chain(value: Tensor, like: Tensor) -> Tensor:

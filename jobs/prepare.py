@@ -17,6 +17,7 @@ from backend.errors import BadInput, Problem
 from backend.method import Method, Task
 from backend.randomness import generator_of
 from backend.spec import RunSpec
+from jobs import artifacts
 
 LoadEnergy = Callable[[str], Energy]
 """A trained run's energy by run id, on the CPU."""
@@ -70,8 +71,12 @@ def check_checkpoint(meta: dict[str, Any], method: str) -> None:
 def find_device(name: str) -> torch.device:
     """The device a RunSpec asks for. Raises BadInput for one that is not here.
 
-    A worker shows its process one device alone, whichever number the spec gave it.
+    A worker shows its process one device alone, whichever number the spec gave it. Also sets what
+    torch goes by here: on a CPU BASIN_THREADS threads (1, since workers share the cores), matrix
+    products in BASIN_MATMUL_PRECISION, and compiled code kept in BASIN_HOME/cache.
     """
+    _set_matmul_precision(os.environ.get("BASIN_MATMUL_PRECISION", "highest"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(artifacts.home() / "cache" / "inductor"))
     visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if visible else "cpu"
@@ -86,3 +91,16 @@ def find_device(name: str) -> torch.device:
         here = ", ".join(f"cuda:{number}" for number in range(visible)) or "no NVIDIA device"
         raise BadInput.at("device", f"`{name}` is not here; found {here}. Use `auto` or `cpu`.")
     return torch.device("cuda", index)
+
+
+def _set_matmul_precision(name: str) -> None:
+    """Of float32 matrix products: `highest` keeps all 24 bits, `high` and `medium` are faster.
+
+    On recent GPUs those round factors to 10 and to 7 bits; on CPUs they may pick other kernels.
+    Raises BadInput.
+    """
+    if name not in ("highest", "high", "medium"):
+        raise BadInput.at(
+            "BASIN_MATMUL_PRECISION", f"must be highest, high or medium, got {name!r}."
+        )
+    torch.set_float32_matmul_precision(name)
