@@ -224,6 +224,8 @@ class SamplingLook:
         kernel = method.kernel
         law = "exact: leaves the law in place" if kernel.exact else f"biased: {kernel.bias}"
         rows: list[list[Cell]] = [["sampler", type(kernel.config).title, law]]
+        if kernel.compiler is not None:
+            rows.append(["arithmetic", None, str(kernel.compiler.status)])
         rows += [
             [title, _plain(figures[path]), reading(figures[path])]
             for path, title, reading in _ROWS

@@ -16,7 +16,7 @@ from jobs import race
 from jobs.race import METHOD
 
 FIRST_TARGET = "ring"
-FIRST_RACERS = ("langevin", "mala", "hmc", "nuts", "parallel_tempering")
+FIRST_RACERS = ("langevin", "mala", "nuts", "parallel_tempering")
 """Who races for a first visitor, as far as they are here: biased, exact, and across barriers."""
 FIRST_DISCRETE = ("gibbs", "gibbs_with_gradients", "discrete_mala", "block_gibbs")
 FIRST_BUDGET = {"gradients": 20_000}
@@ -93,7 +93,7 @@ def entry(catalogue: dict[str, Any], kind: str, given: Values | None = None) -> 
 
 
 def first_entries(catalogue: dict[str, Any], fitting: Iterable[str], discrete: bool) -> list[Entry]:
-    """Who races when nobody was chosen yet: at most five that fit."""
+    """Who races when nobody was chosen yet: those of the first that fit."""
     fits = list(fitting)
     wanted = FIRST_DISCRETE if discrete else FIRST_RACERS
     chosen = [kind for kind in wanted if kind in fits] or fits[:3]

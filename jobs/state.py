@@ -11,18 +11,19 @@ import functools
 import importlib
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from backend.compiling import Compiler
 from backend.data import Data
 from backend.errors import NotAvailable
 from backend.method import Task
 
-_GIVEN = (Task, Data, BaseModel, torch.device, torch.dtype, type)
+_GIVEN = (Task, Data, BaseModel, Compiler, torch.device, torch.dtype, type)
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 _FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
 _PLAIN = (bool, int, float, str, type(None))
@@ -104,7 +105,7 @@ class _Writer:
         return self._described_container(name, value)
 
     def _described_container(self, name: str, value: Any) -> dict[str, Any]:
-        if isinstance(value, Mapping):
+        if isinstance(value, (dict, types.MappingProxyType)):
             pairs = [
                 (key, self.described(_name(name, key), item))
                 for key, item in value.items()

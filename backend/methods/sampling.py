@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from backend import samplers
+from backend.compiling import Compiler
 from backend.config import Config, option
 from backend.data import Data
 from backend.energy import Energy, InUnits
@@ -56,6 +57,10 @@ class SamplingConfig(Config):
         500, "Sampler steps at the start in which the sampler tunes itself and whose draws do not "
         "count.", ge=0, le=1_000_000, group="Chains",
     )  # fmt: skip
+    arithmetic: Literal["auto", "eager", "compiled"] = option(
+        "auto", "How a step is computed: operation by operation, or compiled as one piece; auto "
+        "compiles on a GPU, where it changes no digit.", group="Chains",
+    )  # fmt: skip
     stop_at_error: float = option(
         0.0, "Ends the run once the running mean is this near the truth, in sd of the target, and "
         "known to that precision; 0 never does.", ge=0, le=100, group="Budget",
@@ -64,6 +69,15 @@ class SamplingConfig(Config):
         0.0, "Ends the run once the chains are worth this many independent draws and R-hat is at "
         "most 1.01; 0 never does.", ge=0, le=1e12, group="Budget",
     )  # fmt: skip
+
+    def derived(self) -> dict[str, str]:
+        words = "No effect on the law that is sampled, only on how fast."
+        if self.arithmetic == "compiled":
+            words += (
+                " On a CPU it starts operation by operation while it compiles; the swap changes "
+                "numbers by rounding, at a step that depends on the machine."
+            )
+        return {"arithmetic": words}
 
 
 class Sampling(Method):
@@ -105,6 +119,7 @@ class Sampling(Method):
     def __init__(self, config: SamplingConfig, task: Task) -> None:
         super().__init__(config, task)
         self.kernel = samplers.build(config.sampler)
+        self.kernel.compiler = _compiler(config, task)
         self.target = _target(config, task)
         if reason := type(self.kernel).fits(self.target):
             raise BadInput.at("config.sampler.kind", reason)
@@ -377,6 +392,14 @@ class Sampling(Method):
         if num <= have:
             return position[torch.randperm(have, generator=generator, device=device)[:num]]
         return position[torch.randint(have, (num,), generator=generator, device=device)]
+
+
+def _compiler(config: SamplingConfig, task: Task) -> Compiler | None:
+    """What compiles the arithmetic of a step, where that is wanted."""
+    on_gpu = task.device.type == "cuda"
+    if config.arithmetic == "eager" or (config.arithmetic == "auto" and not on_gpu):
+        return None
+    return Compiler(background=not on_gpu)
 
 
 def _near_one(data: Data, positions: Tensor, generator: torch.Generator) -> Tensor:

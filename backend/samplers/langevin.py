@@ -96,5 +96,5 @@ def normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def moved_info(moved: Tensor) -> Info:
     """What a step that never rejects did, for one gradient: it went to `moved`."""
-    rate = torch.ones(len(moved), device=moved.device, dtype=moved.dtype)
-    return Info(rate, torch.ones_like(rate, dtype=torch.bool), moved, 1)
+    rate = moved.new_ones(()).expand(len(moved))
+    return Info(rate, rate.bool(), moved, 1)

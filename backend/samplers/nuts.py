@@ -149,7 +149,10 @@ class NUTS(Sampler):
                 break
             if 2 * num <= len(tree.growing):
                 result = written(result, chains, tree.result)
-                kept = tree.growing.nonzero()[:, 0]
+                # to a power of two, so that few shapes are ever compiled
+                size = 1 << (num - 1).bit_length()
+                order = tree.growing.to(torch.int8).argsort(descending=True, stable=True)
+                kept = order[:size]
                 chains = kept if chains is None else chains[kept]
                 tree = picked(tree, kept)
             noise = gumbel((2**depth, len(momentum)), momentum, generator)

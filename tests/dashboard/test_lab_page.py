@@ -61,7 +61,7 @@ def raced(page: Page) -> list[RunDirectory]:
 # ---------------------------------------------------------------------- the form
 
 
-def test_a_first_visitor_races_three_samplers_with_one_click(basin: Basin, page: Page) -> None:
+def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: Page) -> None:
     """Set up, launch, see the chains walk, stop."""
     open_form(basin, page)
     assert page.get_by_text("biased", exact=True).count() == 1
@@ -71,7 +71,7 @@ def test_a_first_visitor_races_three_samplers_with_one_click(basin: Basin, page:
     runs = raced(page)
     try:
         kinds = [run.spec().config["sampler"]["kind"] for run in runs]
-        assert kinds[:3] == ["langevin", "mala", "hmc"]
+        assert kinds == ["langevin", "mala", "nuts", "parallel_tempering"]
         assert {run.spec().budget.gradients for run in runs} == {90_000_000}
         first = lanes(page).first
         page.wait_for_selector(".bl-lane canvas", timeout=60_000)
@@ -123,11 +123,11 @@ def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
 
 def test_racers_are_chosen_and_one_kind_may_race_twice(basin: Basin, page: Page) -> None:
     open_form(basin, page)
-    page.get_by_text("Hamiltonian Monte Carlo").first.click()
+    page.get_by_text("Parallel tempering").first.click()  # it races no more
     page.get_by_text("step size 0.005").click()
     page.get_by_role("button", name="Race it twice").first.click()
     page.get_by_text("step size 0.005").nth(1).wait_for()
-    wait_for(lambda: page.get_by_text("Launch 3 runs").count() == 1, "three racers")
+    wait_for(lambda: page.get_by_text("Launch 4 runs").count() == 1, "four racers")
     page.get_by_text("step size 0.005").nth(1).click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
     box.fill("0.1")

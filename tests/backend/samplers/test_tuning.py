@@ -72,7 +72,8 @@ def test_nothing_is_tuned_without_a_warm_up_or_after_it(kind: str) -> None:
     after = samplers.run(sampler, tuned, law.energy, generator, 5).state
     for one in (untuned, after):
         before = state if one is untuned else tuned
-        assert all(torch.equal(one.extra[name], before.extra[name]) for name in one.extra)
+        names = set(one.extra) - {"hamiltonian"}
+        assert all(torch.equal(one.extra[name], before.extra[name]) for name in names)
 
 
 @pytest.mark.parametrize("kind", TUNED)
@@ -82,7 +83,8 @@ def test_a_person_may_switch_tuning_off(kind: str) -> None:
     law = LAWS["correlated"]
     state = sampler.init(torch.zeros(6, 2), law.energy, generator)
     tuned = warmed(sampler, state, law.energy, generator, 30)
-    assert all(torch.equal(tuned.extra[name], state.extra[name]) for name in state.extra if name != "hamiltonian")
+    for name in set(state.extra) - {"hamiltonian"}:  # that of the last step, tuned or not
+        assert torch.equal(tuned.extra[name], state.extra[name])
 
 
 @pytest.mark.parametrize("kind", TUNED)
