@@ -64,7 +64,7 @@ def raced(page: Page) -> list[RunDirectory]:
 def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: Page) -> None:
     """Set up, launch, see the chains walk, stop."""
     open_form(basin, page)
-    assert page.get_by_text("biased", exact=True).count() == 1
+    assert page.get_by_text("biased", exact=True).count() > 3
     box = page.get_by_label("Budget of each", exact=True)
     box.fill("90000000")
     box.press("Control+Enter")
@@ -244,4 +244,4 @@ def test_the_lab_is_no_wider_than_its_window(
     over = "() => document.querySelector('[data-testid=stMain]').scrollWidth - innerWidth"
     assert page.evaluate(over) <= 0
     open_form(basin, page)
-    assert page.evaluate(over) <= 0
+    wait_for(lambda: page.evaluate(over) <= 0, "a form that fits")
