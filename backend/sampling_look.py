@@ -23,6 +23,7 @@ from backend.energy import Energy, InUnits
 from backend.events import Curve, Event, Scalar, Table, Trajectory
 from backend.metrics.chains import autocorrelation, bulk_ess, r_hat, tail_ess
 from backend.metrics.density import Grid, energies
+from backend.metrics.errors import floor_of_mean
 from backend.metrics.quality import Quality
 from backend.randomness import generator_of
 from backend.sampler import State
@@ -105,7 +106,7 @@ class SamplingLook:
         health = self._health()
         figures = {f"sampler/{name}": value for name, value in health.items()}
         figures |= self._rates(health)
-        figures |= self._quality(self.quality, step)
+        figures |= self._quality(self.quality, step) | self._floors(health)
         self._decide(health)
         found: list[Event] = [Scalar(path, value) for path, value in figures.items()]
         found += self._pictures()
@@ -117,7 +118,7 @@ class SamplingLook:
         """The final word: figures by path, events, and draws in the user's units."""
         health = self._health()
         figures = {f"sampler/{name}": value for name, value in health.items()}
-        figures |= self._rates(health) | self._quality(self.quality, step)
+        figures |= self._rates(health) | self._quality(self.quality, step) | self._floors(health)
         figures |= {path: float(value) for path, value in self.method.errors.items()}
         state = self.method.state
         arrays = {
@@ -179,6 +180,13 @@ class SamplingLook:
             found["sampler/ess_per_joule"] = ess / spent.joules
         return found
 
+    def _floors(self, health: dict[str, float]) -> dict[str, float]:
+        """What as many independent draws as the chains are worth would miss the truth by."""
+        ess, truth = health.get("bulk_ess", 0.0), self.method.truth
+        if not ess > 0 or truth is None or "error/mean" not in self.method.errors:
+            return {}
+        return {"error/mean/floor": floor_of_mean(truth, ess)}
+
     def _quality(self, quality: Quality | None, step: int) -> dict[str, float]:
         if quality is None:
             return {}
@@ -231,10 +239,9 @@ class SamplingLook:
             for path, title, reading in _ROWS
             if path in figures
         ]
+        errors = {path: float(value) for path, value in method.errors.items()} | figures
         rows += [
-            [title, _plain(float(method.errors[path])), words]
-            for path, title, words in _ERRORS
-            if path in method.errors
+            [title, _plain(errors[path]), words] for path, title, words in _ERRORS if path in errors
         ]
         if method.truth is not None:
             rows.append(["truth", None, f"from {method.truth.source}"])
@@ -324,7 +331,7 @@ _ROWS: tuple[tuple[str, str, Any], ...] = (
 )  # fmt: skip
 _ERRORS = (
     ("error/mean", "error of the mean", "target sd, worst coordinate"),
-    ("error/mean/floor", "error of as many exact draws", "target sd, the median"),
+    ("error/mean/floor", "error of as many independent draws", "as its ESS, the median"),
     ("error/variance", "error of the variance", "ratio, worst coordinate"),
     ("error/energy", "error of the mean energy", "nats"),
     ("error/mode_weights", "error of the mode weights", "total variation"),

@@ -17,8 +17,7 @@ def distances(
 ) -> dict[str, Tensor]:
     """0-d figures on the device by path, those the truth allows; nan before the first draw.
 
-    `error/mean`, the coordinate whose running mean is furthest off, in sd of the target, with
-    `error/mean/floor`, what as many independent exact draws would give (the median);
+    `error/mean`, the coordinate whose running mean is furthest off, in sd of the target;
     `error/variance`, the largest |ratio − 1|; `error/energy`, of the mean energy, nats;
     `error/mode_weights`, total variation; `error/log_z`, nats; `error/functions`, the known mean
     furthest off, in sd of the function. Moments are of standardised
@@ -36,11 +35,6 @@ def distances(
         sd = torch.where(moves, true_variance, 1.0).sqrt()
         off = torch.where(moves, (mean - true_mean).abs() / sd, 0.0)
         found["error/mean"] = off.amax()
-        floor = _median_of_largest(int(moves.sum())) / _number(moments).sqrt()
-        if truth.mean_error is not None:
-            known_to = (truth.mean_error.to(device) / scale / sd).amax()
-            floor = (floor.square() + known_to.square()).sqrt()
-        found["error/mean/floor"] = floor
         ratio = torch.where(moves, variance / torch.where(moves, true_variance, 1.0), 1.0)
         found["error/variance"] = (ratio - 1).abs().amax()
     if truth.mean_energy is not None:
@@ -58,10 +52,18 @@ def distances(
     return {path: value.float() for path, value in found.items()}
 
 
-def _number(moments: RunningMoments) -> Tensor:
-    """How many draws the moments are worth if they were independent."""
-    weighted = moments.effective > 0
-    return torch.where(weighted, moments.effective, moments.total)
+def floor_of_mean(truth: Truth, effective: float) -> float:
+    """What `error/mean` of `effective` independent exact draws would be, the median.
+
+    As far as the truth is itself known, where it is of a long run. Copies to the host.
+    """
+    assert truth.mean is not None and truth.variance is not None
+    moves = truth.variance > 0
+    floor = _median_of_largest(int(moves.sum())) / math.sqrt(effective)
+    if truth.mean_error is None:
+        return floor
+    known_to = float((truth.mean_error[moves] / truth.variance[moves].sqrt()).max())
+    return math.hypot(floor, known_to)
 
 
 def _median_of_largest(num: int) -> float:
