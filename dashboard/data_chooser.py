@@ -83,13 +83,7 @@ def _tile_order(name: str) -> tuple[int, str]:
 @st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
 def _previews(names: tuple[str, ...]) -> dict[str, Any]:
     """A small picture of every data set as it is by default, asked of the quick worker once."""
-    found = {}
-    for name in names:
-        check = enqueue.check(
-            {"method": "denoising_score_matching", "data": {"name": name}}, "browser"
-        )
-        found[name] = check.data.get("preview")
-    return found
+    return enqueue.previews(list(names))
 
 
 def preview_of(name: str) -> dict[str, Any] | None:

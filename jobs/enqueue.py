@@ -216,6 +216,11 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
     return Check(**ask("check", raw, origin, timeout=CHECK_SECONDS))
 
 
+def previews(names: list[str]) -> dict[str, Any]:
+    """Small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
+    return dict(ask("previews", names, timeout=QUICK_SECONDS))
+
+
 def sample(run_id: str, *, timeout: float = QUICK_SECONDS, **settings: Any) -> dict[str, Any]:
     """Samples from a run, drawn on the quick worker and kept in its `samples` folder.
 

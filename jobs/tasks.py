@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from backend import catalogue
 from backend.config import Config
 from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
@@ -201,6 +202,18 @@ def preview(data: Data) -> dict[str, Any]:
             "values": base64.b64encode(points.tobytes()).decode()}  # fmt: skip
 
 
+def previews(names: list[str]) -> dict[str, Any]:
+    """A small picture of each data set as it is by default, by name; none of one that needs more
+    than its name."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = preview(catalogue.resolve_data({"name": name}).load())
+        except BadInput:
+            continue
+    return found
+
+
 def sample(run_id: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Draw samples from a run and keep them in its `samples` folder."""
     from jobs import trained
@@ -220,5 +233,6 @@ def energy(run_id: str, points: list[Any]) -> list[float]:
 
 
 check_job = _answered(check)
+previews_job = _answered(previews)
 sample_job = _answered(sample)
 energy_job = _answered(energy)

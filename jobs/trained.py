@@ -21,6 +21,7 @@ from backend.errors import BadInput, NotAvailable
 from backend.method import Method
 from backend.randomness import generator_of
 from backend.sampler import Sampler
+from backend.samplers import Pass
 from backend.spec import RunSpec, problems_of
 from jobs import artifacts, files, state
 from jobs.prepare import check_checkpoint, prepare
@@ -130,10 +131,21 @@ def sample(
     for start in range(0, num, _BATCH):
         position = run.data.noise(min(_BATCH, num - start), generator)
         chains = kernel.init(position, energy, generator)
+        passed = Pass(position) if kernel.anneals else None
         for _ in range(num_steps):
             chains, info = kernel.step(chains, energy, generator)
             rates.append(info.acceptance_rate.mean())
-        ends.append(chains.position.detach())
+            if passed is not None:
+                passed.take(chains.position, info)
+        if passed is None:
+            ends.append(chains.position.detach())
+        elif bool(passed.ended):
+            ends.append(passed.drawn(len(position), generator))
+        else:
+            raise BadInput.at(
+                "num_steps", f"must be larger: a pass of {type(kernel.config).title} from a wide "
+                f"law to the target takes more than {num_steps} steps.",
+            )  # fmt: skip
     z = torch.cat(ends)
     settings = {
         "run": run.id,

@@ -79,7 +79,13 @@ def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[s
     from backend import catalogue
 
     reason = catalogue.networks()[config.kind].fits(data.event_shape)
-    return [(f"{field}.kind", reason)] if reason else []
+    found = [(f"{field}.kind", reason)] if reason else []
+    if data.num_values is not None:
+        found.append(
+            ("data.name", "holds whole numbers, and this method moves through real ones. Choose "
+             "other data, or `sampling`.")
+        )  # fmt: skip
+    return found
 
 
 __all__ = ["AnyNetwork", "NetworkEnergy", "build_network", "network_problems"]

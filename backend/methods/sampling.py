@@ -136,9 +136,7 @@ class Sampling(Method):
         self.hamiltonians: Hamiltonians | None = None
         if "hamiltonian" in self.state.extra:
             self.hamiltonians = Hamiltonians(config.num_chains, task.device)
-        self.passed = self.state.position.clone()
-        """draws of the last finished pass, of samplers that anneal"""
-        self.passed_weights = torch.zeros_like(self.state.energy)
+        self.passed = samplers.Pass(self.state.position)
         self.counts: dict[str, Tensor] = {}
         self.errors = self._distances()
         self.num_counted = 0
@@ -242,7 +240,7 @@ class Sampling(Method):
                 position, energy, self._nearest(position), info.log_weights, info.complete,
                 self._values(position),
             )  # fmt: skip
-            self._keep_pass(info)
+            self.passed.take(position, info)
         self.num_taken += 1
         self.trail.append(self.state)
         self.accepted.append(info.accepted)
@@ -264,15 +262,6 @@ class Sampling(Method):
         """Functions of the draws (chains, functions), where their means are known."""
         known = None if self.truth is None else self.truth.functions
         return None if known is None else known.of(self.task.data.restore(position))
-
-    def _keep_pass(self, info: Info) -> None:
-        """Remember the draws of the last finished pass: those on the way are no draws."""
-        assert info.complete is not None
-        position, weights = self.state.position, info.log_weights
-        if weights is None:
-            weights = torch.zeros_like(self.state.energy)
-        self.passed = torch.where(info.complete, position, self.passed)
-        self.passed_weights = torch.where(info.complete, weights, self.passed_weights)
 
     def _figures(self, infos: list[Info]) -> dict[str, Tensor]:
         """What the kernel tells of itself: counts summed since the warm-up, the rest averaged."""
@@ -387,8 +376,7 @@ class Sampling(Method):
         position, have = self.state.position, self.config.num_chains
         device = position.device
         if self.kernel.anneals:
-            shares = torch.softmax(self.passed_weights.double(), 0)
-            return self.passed[torch.multinomial(shares, num, True, generator=generator)]
+            return self.passed.drawn(num, generator)
         if num <= have:
             return position[torch.randperm(have, generator=generator, device=device)[:num]]
         return position[torch.randint(have, (num,), generator=generator, device=device)]

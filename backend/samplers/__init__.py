@@ -68,6 +68,33 @@ class Walk(NamedTuple):
     """evaluations of ∇E, each over the whole batch"""
 
 
+class Pass:
+    """Draws of the last finished pass of a sampler that anneals: those on the way are none."""
+
+    def __init__(self, position: Tensor) -> None:
+        self.position = position.clone()
+        self.log_weights = torch.zeros_like(position.flatten(1)[:, 0])
+        self.ended = torch.zeros((), dtype=torch.bool, device=position.device)
+        """0-d, whether any pass has come to its end"""
+
+    def take(self, position: Tensor, info: Info) -> None:
+        """Look at one step: positions (chains, *event_shape) and what the step said."""
+        assert info.complete is not None
+        weights = info.log_weights
+        if weights is None:
+            weights = torch.zeros_like(self.log_weights)
+        self.position = torch.where(info.complete, position, self.position)
+        self.log_weights = torch.where(
+            info.complete, weights.to(self.log_weights), self.log_weights
+        )
+        self.ended = self.ended | info.complete
+
+    def drawn(self, num: int, generator: torch.Generator) -> Tensor:
+        """`num` of the draws, each as often as its weight says, (num, *event_shape)."""
+        shares = torch.softmax(self.log_weights.double(), 0)
+        return self.position[torch.multinomial(shares, num, True, generator=generator)]
+
+
 def run(
     sampler: Sampler,
     start: Tensor | State,
@@ -102,4 +129,4 @@ def run(
     return Walk(state, before, info, rate, positions, evaluations)
 
 
-__all__ = ["AnySampler", "ChainSampler", "Walk", "build", "kind_of", "run"]
+__all__ = ["AnySampler", "ChainSampler", "Pass", "Walk", "build", "kind_of", "run"]

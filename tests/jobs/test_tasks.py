@@ -151,3 +151,12 @@ def test_training_that_breaks_outside_the_loop_is_told(monkeypatch: pytest.Monke
     status = directory.status()
     assert status.status == "failed" and "no memory for the loop" in status.reason
     assert "RuntimeError" in directory.trace()
+
+
+def test_previews_of_all_data_sets_come_at_once_and_none_of_what_needs_more() -> None:
+    names = ["ring", "ising", "energy_file", "file"]
+    answer = tasks.previews_job(names)
+    assert json.loads(json.dumps(answer)) == answer
+    found = answer["value"]
+    assert list(found) == ["ring", "ising"]
+    assert (found["ring"]["kind"], found["ising"]["kind"]) == ("points", "images")

@@ -1,4 +1,4 @@
-"""Changing a running run: asked in its directory, taken at its next iteration, said by itself."""
+"""Changing a running run, asking it for samples, and what numbers it is computed in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 
+import numpy as np
 import pytest
+import torch
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, loop
+from jobs import artifacts, control, loop, prepare, tasks, trained
 from jobs.run_directory import RunDirectory
 
 
@@ -82,3 +84,34 @@ def test_changes_are_given_once_and_in_order() -> None:
         directory.ask_change({"sampler.step_size": value})
     assert [each["sampler.step_size"] for each in directory.take_changes()] == [1, 2, 3]
     assert directory.take_changes() == []
+
+
+def test_samples_of_a_sampler_that_anneals_are_those_of_a_finished_pass() -> None:
+    """A ring's radius tells draws from what is on its way from a wide law."""
+    ais = {"kind": "ais", "num_temperatures": 40}
+    directory = launched()
+    drawn = trained.sample(directory.id, num=800, sampler=ais, num_steps=70)
+    radius = np.linalg.norm(drawn.x, axis=1)
+    assert abs(radius - 2.0).mean() < 0.4
+    assert np.quantile(radius, 0.02) > 0.8
+    with pytest.raises(BadInput, match="takes more than 30 steps"):
+        trained.sample(directory.id, num=50, sampler=ais, num_steps=30)
+
+
+def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASIN_MATMUL_PRECISION", "medium")
+    try:
+        prepare.find_device("cpu")
+        assert torch.get_float32_matmul_precision() == "medium"
+        monkeypatch.setenv("BASIN_MATMUL_PRECISION", "sloppy")
+        with pytest.raises(BadInput, match="highest, high or medium, got 'sloppy'"):
+            prepare.find_device("cpu")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_what_learns_a_real_law_is_refused_whole_numbers() -> None:
+    spec = {"method": "contrastive_divergence", "data": {"name": "ising"}}
+    problems = tasks.check_job(spec, "browser")["value"]["problems"]
+    assert ["data.name"] == [problem["field"] for problem in problems]
+    assert "whole numbers" in problems[0]["message"]
