@@ -33,24 +33,9 @@ if TYPE_CHECKING:
 
 TRAIL = 24
 """Sampler steps of the walking chains that a page shows."""
-NUM_DIAGNOSED = 32
-"""Chains whose draws are kept for R-hat and effective sample sizes."""
-MAX_FIGURES = 8
-"""Coordinates, or random projections where there are more, that diagnostics look at."""
 R_HAT_MIXED = 1.01
 MOST_LAGS = 64
 Cell = str | float | int | None
-
-
-def figures_of(state: State) -> Tensor:
-    """What diagnostics follow of the first chains, (chains, 1 + figures): the energy, then every
-    coordinate, or MAX_FIGURES fixed random projections where there are more."""
-    position = state.position[:NUM_DIAGNOSED].flatten(1)
-    if position.shape[1] > MAX_FIGURES:
-        shape = (position.shape[1], MAX_FIGURES)
-        generator = generator_of("projections")
-        position = position @ torch.randn(shape, generator=generator).to(position)
-    return torch.cat([state.energy[:NUM_DIAGNOSED, None].to(position), position], 1)
 
 
 class SamplingLook:
@@ -119,7 +104,7 @@ class SamplingLook:
         health = self._health()
         figures = {f"sampler/{name}": value for name, value in health.items()}
         figures |= self._rates(health) | self._quality(self.quality, step) | self._floors(health)
-        figures |= {path: float(value) for path, value in self.method.errors.items()}
+        figures |= {path: float(value) for path, value in self.method.account.errors.items()}
         state = self.method.state
         arrays = {
             "train_time": panels.float32(self.data.restore(state.position)),
@@ -143,14 +128,14 @@ class SamplingLook:
         or has no meaning for this sampler, is left out."""
         method = self.method
         found: dict[str, float] = {}
-        if method.hamiltonians is not None:
-            found["e_bfmi"] = float(method.hamiltonians.figure())
+        if method.account.hamiltonians is not None:
+            found["e_bfmi"] = float(method.account.hamiltonians.figure())
         if method.kernel.anneals:
-            effective = float(method.moments.effective)
+            effective = float(method.account.moments.effective)
             return {"bulk_ess": effective} if effective else {}
-        if method.kernel.population or len(method.draws.draws) < 8:
+        if method.kernel.population or len(method.account.draws.draws) < 8:
             return {}
-        draws = method.draws.stacked().double().cpu()
+        draws = method.account.draws.stacked().double().cpu()
         moving = draws.flatten(0, 1).std(0) > 0
         if not draws.isfinite().all() or not moving.any():
             return found
@@ -160,7 +145,7 @@ class SamplingLook:
         found["r_hat"] = float(r_hat(draws).max())
         found["bulk_ess"] = bulk * share
         found["tail_ess"] = float(tail_ess(draws).min()) * share
-        between = method.draws.every * method.num_steps
+        between = method.account.draws.every * method.num_steps
         found["autocorrelation_time"] = draws.shape[0] * draws.shape[1] * between / bulk
         return found
 
@@ -183,7 +168,7 @@ class SamplingLook:
     def _floors(self, health: dict[str, float]) -> dict[str, float]:
         """What as many independent draws as the chains are worth would miss the truth by."""
         ess, truth = health.get("bulk_ess", 0.0), self.method.truth
-        if not ess > 0 or truth is None or "error/mean" not in self.method.errors:
+        if not ess > 0 or truth is None or "error/mean" not in self.method.account.errors:
             return {}
         return {"error/mean/floor": floor_of_mean(truth, ess)}
 
@@ -203,8 +188,8 @@ class SamplingLook:
                 method.done = (
                     f"Worth {ess:,.0f} independent draws; {config.stop_at_ess:,.0f} asked."
                 )
-        if config.stop_at_error and "error/mean" in method.errors:
-            error = float(method.errors["error/mean"])
+        if config.stop_at_error and "error/mean" in method.account.errors:
+            error = float(method.account.errors["error/mean"])
             ess = health.get("bulk_ess", 0.0)
             # one look may be near the truth by luck: the mean must be known so well, too
             known_to = 1 / math.sqrt(ess) if ess > 0 else math.inf
@@ -219,9 +204,9 @@ class SamplingLook:
         position = method.state.position
         radius = float(data.train.flatten(1).norm(dim=1).max())
         found = [] if data.num_values is not None else alarms.runaway(position, radius)
-        if method.modes is not None and bool(position.isfinite().all()):
+        if method.account.modes is not None and bool(position.isfinite().all()):
             shares = method.truth.mode_weights if method.truth is not None else None
-            found += alarms.missed_modes(data.restore(position), method.modes, shares)
+            found += alarms.missed_modes(data.restore(position), method.account.modes, shares)
         if "r_hat" in health:
             found += alarms.unmixed(health["r_hat"], "their worst coordinate")
         return found
@@ -239,7 +224,7 @@ class SamplingLook:
             for path, title, reading in _ROWS
             if path in figures
         ]
-        errors = {path: float(value) for path, value in method.errors.items()} | figures
+        errors = {path: float(value) for path, value in method.account.errors.items()} | figures
         rows += [
             [title, _plain(errors[path]), words] for path, title, words in _ERRORS if path in errors
         ]
@@ -297,10 +282,10 @@ class SamplingLook:
         if not self.data.is_image:
             found.append(self._cloud("samples/train_time", state.position, "train_time",
                                      state.energy))  # fmt: skip
-        draws = self.method.draws.draws
+        draws = self.method.account.draws.draws
         if len(draws) >= 8:
-            rho = autocorrelation(self.method.draws.stacked()[:, :, 0].cpu())[:MOST_LAGS]
-            between = self.method.draws.every * self.method.num_steps
+            rho = autocorrelation(self.method.account.draws.stacked()[:, :, 0].cpu())[:MOST_LAGS]
+            between = self.method.account.draws.every * self.method.num_steps
             lags = torch.arange(len(rho)) * float(between)
             found.append(
                 Curve("chains/autocorrelation", panels.float32(lags), panels.float32(rho)[None],

@@ -242,7 +242,7 @@ def tempering(report: Report, quick: bool) -> None:
             metrics: dict[str, Tensor] = {}
             for _ in range(num_steps // 10 // share):
                 metrics = method.step(0.0)
-            method._next_errors = 0
+            method.account._next_errors = 0
             metrics = method.step(0.0)
             modes.append(float(metrics["error/mode_weights"]))
             if "error/log_z" in metrics:
@@ -272,7 +272,7 @@ def funnel(report: Report, quick: bool) -> None:
                                chains="one_mode")  # fmt: skip
             while method.gradient_evaluations < budget:
                 method.step(0.0)
-            method._next_errors = 0
+            method.account._next_errors = 0
             metrics = method.step(0.0)
             errors.append(float(metrics["error/mean"]))
             spreads.append(float(metrics["error/variance"]))

@@ -11,27 +11,21 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from backend import samplers
+from backend.account import Account
 from backend.compiling import Compiler
 from backend.config import Config, option
 from backend.data import Data
 from backend.energy import Energy, InUnits
 from backend.errors import BadInput
 from backend.method import Method, Preset, Start, Task
-from backend.metrics.errors import distances
-from backend.metrics.modes import nearest_mode
-from backend.metrics.running import Hamiltonians, RunningMoments, ThinnedDraws
 from backend.sampler import Info, Sampler, State
 from backend.samplers import AnySampler
-from backend.sampling_look import TRAIL, SamplingLook, figures_of
+from backend.sampling_look import TRAIL, SamplingLook
 from backend.spec import Budget, problems_of
 from backend.truth import Truth
 
 GRADIENTS_A_POINT = 40
 """Gradient evaluations between two points of the curves, where nothing else is asked."""
-DRAWS = 256
-"""Draws of a chain kept for R-hat and effective sample sizes, over the whole run."""
-COUNTED = ("divergences", "round_trips")
-"""Figures of a step that are numbers of events: shown as their sum since the warm-up."""
 
 
 class SamplingConfig(Config):
@@ -131,17 +125,7 @@ class Sampling(Method):
         self.changes: dict[str, float] = {}
         """what was changed while it ran, by field of the sampler"""
         self._in_force: dict[str, float] = {}
-        self.moments = self._fresh_moments()
-        self.draws = ThinnedDraws(DRAWS)
-        self.hamiltonians: Hamiltonians | None = None
-        if "hamiltonian" in self.state.extra:
-            self.hamiltonians = Hamiltonians(config.num_chains, task.device)
-        self.passed = samplers.Pass(self.state.position)
-        self.counts: dict[str, Tensor] = {}
-        self.errors = self._distances()
-        self.num_counted = 0
-        """points of the curves since the account was begun"""
-        self._next_errors = 1.0
+        self.account = Account(task.data, not config.energy_of, self.kernel, self.state)
         # deques, which checkpoints leave out: what a page saw of the past is not state
         self.trail: deque[State] = deque([self.state], maxlen=TRAIL + 1)
         self.accepted: deque[Tensor] = deque(maxlen=TRAIL)
@@ -178,13 +162,7 @@ class Sampling(Method):
     @property
     def truth(self) -> Truth | None:
         """What is known of the law that is sampled."""
-        return None if self.config.energy_of else self.task.data.truth
-
-    @property
-    def modes(self) -> Tensor | None:
-        """Modes (num_modes, dim) in the user's units, where their weights are known."""
-        known = self.truth is not None and self.truth.mode_weights is not None
-        return self.task.data.modes if known else None
+        return self.account.truth
 
     # ------------------------------------------------------------------ a step
 
@@ -201,19 +179,16 @@ class Sampling(Method):
         return max(1, GRADIENTS_A_POINT // self.kernel.gradients_a_step)
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        if self.changes != self._in_force:
-            self._apply(self.changes)
+        if self._is_behind:
+            self._apply()
         infos = []
         for _ in range(self.num_steps):
             infos.append(self._sampler_step())
-        if not self.kernel.anneals:
-            self._count_draws()
         position = self.state.position
         metrics = {
             "energy/model": self.state.energy.mean(),
             "sampler/radius": position.flatten(1).norm(dim=1).amax(),
-            **self._figures(infos),
-            **self._errors(),
+            **self.account.point(self.state, infos),
         }
         if self.kernel.exact:
             rates = [each.acceptance_rate.mean() for each in infos]
@@ -226,88 +201,16 @@ class Sampling(Method):
         """One step of every chain, counted, tuned in the warm-up, kept for the page's trails."""
         self.state, info = self.kernel.step(self.state, self.target, self.generator)
         self.gradient_evaluations += info.gradient_evaluations
+        self.account.take(self.state, info)
         if self.warming_up:
             index, num = self.num_taken, self.config.num_warm_up
             self.state = self.kernel.tune(self.state, info, index, num)
             if index + 1 == num:
-                self._begin_account()
-        elif self.hamiltonians is not None:
-            self.hamiltonians.add(self.state.extra["hamiltonian"])
-        if self.kernel.anneals:
-            assert info.complete is not None
-            position, energy = self.state.position, self.state.energy
-            self.moments.add_weighted(
-                position, energy, self._nearest(position), info.log_weights, info.complete,
-                self._values(position),
-            )  # fmt: skip
-            self.passed.take(position, info)
+                self.account.begin()
         self.num_taken += 1
         self.trail.append(self.state)
         self.accepted.append(info.accepted)
         return info
-
-    def _count_draws(self) -> None:
-        position = self.state.position
-        nearest, values = self._nearest(position), self._values(position)
-        self.moments.add(position, self.state.energy, nearest, values)
-        wanted = self.draws.wants()
-        self.draws.offer(figures_of(self.state) if wanted else None)
-
-    def _nearest(self, position: Tensor) -> Tensor | None:
-        if self.modes is None:
-            return None
-        return nearest_mode(self.task.data.restore(position), self.modes)
-
-    def _values(self, position: Tensor) -> Tensor | None:
-        """Functions of the draws (chains, functions), where their means are known."""
-        known = None if self.truth is None else self.truth.functions
-        return None if known is None else known.of(self.task.data.restore(position))
-
-    def _figures(self, infos: list[Info]) -> dict[str, Tensor]:
-        """What the kernel tells of itself: counts summed since the warm-up, the rest averaged."""
-        found = {}
-        for name in infos[-1].figures:
-            values = torch.stack([each.figures[name].float() for each in infos])
-            if name in COUNTED:
-                self.counts[name] = self.counts.get(name, 0.0) + values.sum()
-                found[f"sampler/{name}"] = self.counts[name].clone()
-            else:
-                found[f"sampler/{name}"] = values[-1] if self.kernel.anneals else values.mean()
-        return found
-
-    def _errors(self) -> dict[str, Tensor]:
-        """Distances from the truth, taken anew when there are 2 % more draws: on the logarithmic
-        axes they are drawn on, more would not be seen."""
-        self.num_counted += 1
-        if self.num_counted >= self._next_errors:
-            self._next_errors = max(self.num_counted + 1.0, 1.02 * self.num_counted)
-            self.errors = self._distances()
-        return dict(self.errors)
-
-    def _distances(self) -> dict[str, Tensor]:
-        if self.truth is None:
-            return {}
-        found = distances(self.moments, self.truth, self.task.data, self.config.num_chains)
-        if not self.kernel.weighs:
-            found.pop("error/log_z", None)
-        if self.kernel.temperature != 1.0:
-            return {path: torch.full_like(value, torch.nan) for path, value in found.items()}
-        return found
-
-    def _begin_account(self) -> None:
-        """Forget all draws: those of the warm-up, or of another temperature, do not count."""
-        self.moments = self._fresh_moments()
-        self.draws = ThinnedDraws(DRAWS)
-        self.counts = {}
-        self.num_counted = 0
-        self._next_errors = 1.0
-
-    def _fresh_moments(self) -> RunningMoments:
-        num_modes = 0 if self.modes is None else len(self.modes)
-        known = None if self.truth is None else self.truth.functions
-        num_functions = 0 if known is None else len(known.names)
-        shape = self.task.data.event_shape
-        return RunningMoments(shape, num_modes, self.task.device, num_functions)
 
     # ------------------------------------------------------------------ changes while it runs
 
@@ -335,20 +238,23 @@ class Sampling(Method):
             raise BadInput.at(f"sampler.{name}", f"{title} has no such setting.")
         return float(getattr(self.kernel.config, name))
 
-    def _apply(self, changes: dict[str, float]) -> None:
+    @property
+    def _is_behind(self) -> bool:
+        """Whether settings were changed that the kernel does not know yet; a resumed one is made
+        of the spec alone."""
+        config = self.kernel.config
+        return any(getattr(config, name) != value for name, value in self.changes.items())
+
+    def _apply(self) -> None:
         """Put changed settings in force; draws of another temperature begin a new account."""
-        temperature = self.kernel.temperature
-        self.kernel.config = self.kernel.config.model_copy(update=changes)
-        known = self._in_force.get("step_size")
-        if "step_size" in changes and "step_size" in self.state.extra:
-            if changes["step_size"] != known:
-                old = self.state.extra["step_size"]
-                self.state = self.state.carrying(
-                    step_size=torch.full_like(old, changes["step_size"])
-                )
-        if self.kernel.temperature != temperature:
-            self._begin_account()
-        self._in_force = dict(changes)
+        new = {k: value for k, value in self.changes.items() if self._in_force.get(k) != value}
+        self.kernel.config = self.kernel.config.model_copy(update=self.changes)
+        if "step_size" in new and "step_size" in self.state.extra:
+            old = self.state.extra["step_size"]
+            self.state = self.state.carrying(step_size=torch.full_like(old, new["step_size"]))
+        if "temperature" in new:
+            self.account.begin()
+        self._in_force = dict(self.changes)
 
     # ------------------------------------------------------------------ to be looked at
 
@@ -376,7 +282,7 @@ class Sampling(Method):
         position, have = self.state.position, self.config.num_chains
         device = position.device
         if self.kernel.anneals:
-            return self.passed.drawn(num, generator)
+            return self.account.passed.drawn(num, generator)
         if num <= have:
             return position[torch.randperm(have, generator=generator, device=device)[:num]]
         return position[torch.randint(have, (num,), generator=generator, device=device)]

@@ -112,12 +112,12 @@ def test_a_biased_sampler_stops_short_of_the_truth_where_theory_says() -> None:
 def test_draws_of_the_warm_up_do_not_count() -> None:
     method = sampling(gaussian(), sampler={"kind": "langevin"}, num_steps=5, num_warm_up=20)
     run(method, 4)
-    assert float(method.moments.total) == 256, "the account is begun as the warm-up ends"
+    assert float(method.account.moments.total) == 256, "the account is begun as the warm-up ends"
     mean = method.state.position.double().mean(0)
-    assert torch.allclose(method.moments.mean(), mean)
+    assert torch.allclose(method.account.moments.mean(), mean)
     run(method, 3)
-    assert float(method.moments.total) == 4 * 256
-    assert len(method.draws.draws) == 4
+    assert float(method.account.moments.total) == 4 * 256
+    assert len(method.account.draws.draws) == 4
 
 
 def test_mode_weights_are_told_from_one_mode() -> None:
@@ -149,6 +149,11 @@ def test_a_knob_is_turned_at_the_next_step_and_kept_over_a_resume() -> None:
     assert torch.equal(method.state.position, twin.state.position)
     assert isinstance(twin.kernel.config, LangevinConfig)
     assert twin.kernel.config.step_size == 0.25
+    third = sampling(gaussian(), sampler={"kind": "langevin", "step_size": 0.01}, num_steps=2)
+    tensors, tree = state.collect(method)  # now that it is in force
+    state.restore(third, tensors, tree, CPU)
+    run(method, 1), run(third, 1)
+    assert torch.equal(method.state.position, third.state.position)
 
 
 def test_a_tuned_step_size_may_be_turned_too() -> None:
@@ -164,11 +169,11 @@ def test_a_tuned_step_size_may_be_turned_too() -> None:
 def test_another_temperature_begins_a_new_account() -> None:
     method = sampling(gaussian(), sampler={"kind": "hmc"}, num_warm_up=0, num_steps=1)
     run(method, 30)
-    assert float(method.moments.total) == 30 * 256
+    assert float(method.account.moments.total) == 30 * 256
     method.change({"sampler.temperature": 4.0})
     metrics = run(method, 1)
     assert math.isnan(metrics["error/mean"]), "the truth is that of T = 1"
-    assert float(method.moments.total) == 256
+    assert float(method.account.moments.total) == 256
     hot = run(method, 200)
     assert hot["energy/model"] == pytest.approx(
         float(method.truth.mean_energy or 0) + 3.0, abs=0.5
@@ -202,7 +207,7 @@ def test_it_ends_when_it_is_as_precise_as_was_asked() -> None:
         if method.done:
             break
     assert "within" in method.done and index < 300
-    assert float(method.errors["error/mean"]) <= 0.02
+    assert float(method.account.errors["error/mean"]) <= 0.02
     asked = sampling(
         gaussian(), sampler={"kind": "hmc", "step_size": 0.4}, num_steps=1, stop_at_ess=10_000
     )
