@@ -39,15 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
-SERVICES = ("benchmarks", "dashboard", "jobs", "test_kill.py")
+SERVICES = (
+    "benchmarks", "test_kill.py", "jobs/test_up.py", "jobs/test_worker.py", "jobs/test_control.py",
+    "jobs/test_redis_server.py", "dashboard/test_server.py", "dashboard/test_proxy.py",
+)  # fmt: skip
 """What starts servers and looks at the clock: two of these at once would disturb each other."""
+IN_A_BROWSER = {"basin", "browser", "guarded"}
+"""Fixtures of tests that drive a real browser or a whole Basin: services too."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep services in one process; skip what is marked `gpu` where torch sees no device."""
     for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in SERVICES:
+        place = item.path.relative_to(ROOT / "tests").as_posix()
+        if place.startswith(SERVICES) or IN_A_BROWSER & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("services"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked:
