@@ -40,9 +40,9 @@ def figures_of(state: State) -> Tensor:
 class Account:
     """Running moments, thinned draws, E-BFMI, and distances from the truth, on the device.
 
-    `take` looks at every step of the sampler; `point` closes a point of the curves, at which the
-    draws of a sampler that stays at the target are counted. The draws of one that anneals are
-    counted as each pass ends.
+    `take` looks at every step of samplers that need it; `point` closes a point of the curves, at
+    which the draws of a sampler that stays at the target are counted. The draws of one that anneals
+    are counted as each pass ends.
     """
 
     def __init__(self, data: Data, has_truth: bool, kernel: Sampler, state: State) -> None:
@@ -75,16 +75,23 @@ class Account:
         self.draws = ThinnedDraws(DRAWS)
         if self._has_hamiltonian:
             self.hamiltonians = Hamiltonians(self.num_chains, device)
+        self._starts: list[Tensor] = []
+        """Hamiltonians at the starts of the trajectories since the last point"""
         self.counts: dict[str, Tensor] = {}
         self.num_points = 0
         self._next_errors = 1.0
         if not self.errors:
             self.errors = self._distances()
 
+    @property
+    def follows_steps(self) -> bool:
+        """Whether `take` must see every step; for others a point of the curves is enough."""
+        return self.kernel.anneals or self.hamiltonians is not None
+
     def take(self, state: State, info: Info) -> None:
         """Look at one step of the sampler."""
         if self.hamiltonians is not None:
-            self.hamiltonians.add(state.extra["hamiltonian"])
+            self._starts.append(state.extra["hamiltonian"])
         if self.kernel.anneals:
             assert info.complete is not None
             x = state.position
@@ -100,10 +107,13 @@ class Account:
             x = state.position
             self.moments.add(x, state.energy, self._nearest(x), self._values(x))
             self.draws.offer(figures_of(state) if self.draws.wants() else None)
+        if self.hamiltonians is not None and self._starts:
+            self.hamiltonians.add(self._starts)
+            self._starts = []
         self.num_points += 1
         # on the logarithmic axes they are drawn on, more than this would not be seen
         if self.num_points >= self._next_errors:
-            self._next_errors = max(self.num_points + 1.0, 1.02 * self.num_points)
+            self._next_errors = max(self.num_points + 1.0, 1.1 * self.num_points)
             self.errors = self._distances()
         return {**self._told(infos), **self.errors}
 

@@ -48,7 +48,7 @@ class SamplingLook:
         self.sizes: Sizes = sizes or Sizes()
         images = data.is_image
         num = self.sizes.image_num_measured if images else self.sizes.num_measured
-        self.quality = Quality(data, num) if self._comparable else None
+        self.quality = Quality(data, num) if self._wants_quality else None
         self.alarms = alarms.Alarms()
         view = panels.view_of(data)
         self.grid = None if view is None else Grid(view, self.sizes.field)
@@ -56,11 +56,13 @@ class SamplingLook:
         self._landscape_temperature: float | None = None
 
     @property
-    def _comparable(self) -> bool:
-        """Whether held-out events are draws of the law that is sampled."""
+    def _wants_quality(self) -> bool:
+        """Whether to compare with held-out events: where they are draws of the law that is sampled,
+        and nothing better is known of it. Known moments tell more, and cost nothing."""
         truth = self.method.truth
-        known = truth is None or truth.comparable
-        return known and not self.method.config.energy_of and len(self.data.held_out) > 1
+        if truth is not None:
+            return truth.comparable and truth.mean is None
+        return not self.method.config.energy_of and len(self.data.held_out) > 1
 
     # ------------------------------------------------------------------ the four looks
 

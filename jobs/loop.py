@@ -245,7 +245,7 @@ class _Loop:
         self._look()
         budget, cadence = self.spec.budget, self.cadence
         started = time.monotonic()
-        self.next_flush = started + cadence.flush_seconds
+        self.next_flush = started + cadence.flush_every(self.method.trains)
         self.next_checkpoint = started + cadence.first_checkpoint
         self.stopwatch.start()
         while (fraction := fraction_used(budget, self._cost_now())) < 1.0 and not self.method.done:
@@ -289,7 +289,7 @@ class _Loop:
 
         Raises Diverged, CannotWrite.
         """
-        self.next_flush = time.monotonic() + self.cadence.flush_seconds
+        self.next_flush = time.monotonic() + self.cadence.flush_every(self.method.trains)
         if self.block.count:
             values = self.block.take()
             end = self._cost_now()._replace(joules=self.stopwatch.joules)

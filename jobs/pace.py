@@ -21,13 +21,18 @@ class Cadence:
     measure_seconds: float = 3.0
     measure_share: float = 0.04
     measure_steps: int | None = None
-    sampling_shares: tuple[float, float] = (0.01, 0.015)
+    sampling_shares: tuple[float, float] = (0.004, 0.004)
     """the same for methods that only sample, whose own chains are looked at: little is to do"""
     first_checkpoint: float = 2.0
     """seconds after the start; the next ones lie ever further apart, up to `checkpoint_seconds`"""
     checkpoint_seconds: float = 20.0
     checkpoint_share: float = 0.03
     """of the run's time, for methods whose state is large"""
+
+    def flush_every(self, trains: bool) -> float:
+        """Seconds between two copies to the host; the points of samplers lie closer than anybody
+        sees."""
+        return self.flush_seconds if trains else 2 * self.flush_seconds
 
     def shares(self, trains: bool) -> tuple[float, float]:
         """Shares of the run's time for `watch` and `measure`."""

@@ -24,7 +24,7 @@ from backend.sampling_look import TRAIL, SamplingLook
 from backend.spec import Budget, problems_of
 from backend.truth import Truth
 
-GRADIENTS_A_POINT = 40
+GRADIENTS_A_POINT = 150
 """Gradient evaluations between two points of the curves, where nothing else is asked."""
 
 
@@ -201,7 +201,8 @@ class Sampling(Method):
         """One step of every chain, counted, tuned in the warm-up, kept for the page's trails."""
         self.state, info = self.kernel.step(self.state, self.target, self.generator)
         self.gradient_evaluations += info.gradient_evaluations
-        self.account.take(self.state, info)
+        if self.account.follows_steps:
+            self.account.take(self.state, info)
         if self.warming_up:
             index, num = self.num_taken, self.config.num_warm_up
             self.state = self.kernel.tune(self.state, info, index, num)

@@ -6,6 +6,7 @@ Nothing here copies to the host except where a docstring says so.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -161,18 +162,18 @@ class Hamiltonians:
         self.shift = torch.zeros_like(self.jumps)
         self.num = 0
 
-    def add(self, hamiltonian: Tensor) -> None:
-        """Count one trajectory of every chain, (chains,)."""
-        value = hamiltonian.double()
+    def add(self, values: Sequence[Tensor]) -> None:
+        """Count some trajectories of every chain, (chains,) each, in their order."""
+        value = torch.stack(list(values)).double()
         if self.num == 0:
-            self.shift = value
-        else:
-            self.jumps = self.jumps + (value - self.last).square()
+            self.shift = self.last = value[0]
+        moves = torch.cat([self.last[None], value]).diff(dim=0)
         centred = value - self.shift
-        self.sum = self.sum + centred
-        self.squares = self.squares + centred.square()
-        self.last = value
-        self.num += 1
+        self.jumps = self.jumps + moves.square().sum(0)
+        self.sum = self.sum + centred.sum(0)
+        self.squares = self.squares + centred.square().sum(0)
+        self.last = value[-1]
+        self.num += len(value)
 
     def figure(self) -> Tensor:
         """E-BFMI, the mean over chains, 0-d; nan before the third trajectory."""

@@ -95,12 +95,14 @@ def test_thinned_draws_span_the_whole_run_evenly() -> None:
 def test_e_bfmi_is_one_for_fresh_energies_and_small_for_slow_ones() -> None:
     generator = generator_of("h")
     fresh, slow = Hamiltonians(40, CPU), Hamiltonians(40, CPU)
-    level = torch.zeros(40, dtype=torch.float64)
+    level, levels = torch.zeros(40, dtype=torch.float64), []
     for _ in range(400):
         noise = torch.randn(40, generator=generator, dtype=torch.float64)
-        fresh.add(noise)
+        fresh.add([noise])
         level = 0.99 * level + math.sqrt(1 - 0.99**2) * noise
-        slow.add(1e6 + level)
+        levels.append(1e6 + level)
+    for start in range(0, 400, 7):  # in what portions they come does not matter
+        slow.add(levels[start : start + 7])
     # Σ(h_t − h_{t−1})² / Σ(h_t − h̄)² is 2 (1 − ρ) for an autoregression
     assert float(fresh.figure()) == pytest.approx(2.0, abs=0.1)
     assert float(slow.figure()) < 0.1
