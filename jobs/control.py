@@ -218,14 +218,18 @@ def _settle_lost(
         if status.worker in alive or not is_orphan(status.pid or 0):
             return None  # slow rather than gone: it may speak again
         _end_process(status)
-    elif not here and status.worker in alive:
-        return None
+    elif status.worker in alive and (not here or _is_recent(status)):
+        return None  # who ran it will say what became of it, and knows better
     since = time.strftime("%H:%M:%S", time.localtime(status.updated))
     _end(directory, "lost", f"{status.worker or 'Its process'} has been silent since {since}. "
          f"{_kept(status)}")  # fmt: skip
     if connection is not None:
         enqueue.forget(status.id, connection)
     return f"{status.id} is lost: {status.worker or 'its process'} silent since {since}"
+
+
+def _is_recent(status: Status) -> bool:
+    return time.time() - status.updated < _REQUEUE_SECONDS
 
 
 def _settle_queued(
@@ -235,7 +239,7 @@ def _settle_queued(
         if status.host == hostname() and not is_alive(status.pid):
             _end(directory, "lost", "The command that ran it ended before its first step.")
         return None
-    if time.time() - status.updated < _REQUEUE_SECONDS or _has_job(status.id, connection, alive):
+    if _is_recent(status) or _has_job(status.id, connection, alive):
         return None
     enqueue.put(status.id, connection, at_front=True)
     return f"{status.id} was queued again: its job had vanished"

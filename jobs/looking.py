@@ -15,6 +15,9 @@ from backend.events import Event, Text
 from backend.method import Method, Observer
 from jobs.outcome import sentence
 
+_FIRST_REST = 5.0
+"""Most that follows a first look, in times of its cadence."""
+
 
 @dataclass
 class Tier:
@@ -28,13 +31,20 @@ class Tier:
     """of the run's time this may take"""
     next_time: float = 0.0
     next_step: int = 0
+    num_looks: int = 0
 
     def is_due(self, step: int, now: float) -> bool:
         return now >= self.next_time or (self.every_steps is not None and step >= self.next_step)
 
     def looked(self, step: int, cost: float) -> None:
-        """Stretch the cadence so that looks as dear as this one stay within the share."""
+        """Stretch the cadence so that looks as dear as this one stay within the share.
+
+        The first pays for much that later ones do not, so the second follows it soon.
+        """
         rest = cost * (1.0 / self.share - 1.0)
+        self.num_looks += 1
+        if self.num_looks == 1:
+            rest = min(rest, _FIRST_REST * self.every_seconds)
         self.next_time = time.monotonic() + max(self.every_seconds, rest)
         self.next_step = step + (self.every_steps or 0)
 

@@ -213,7 +213,8 @@ def test_watching_changes_nothing(method: str, preset: str) -> None:
 @pytest.mark.parametrize(("method", "preset"), PRESETS)
 def test_every_event_survives_the_wire(method: str, preset: str) -> None:
     run = prepared(method, preset)
-    run.method.step(0.0)
+    for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed
+        run.method.step(progress)
     eyes = run.method.observer(run.data, seed=1, sizes=SMALL)
     events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
     assert {"scalar", "histogram", "table"} <= {event.kind for event in events}

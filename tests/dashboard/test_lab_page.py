@@ -220,7 +220,7 @@ def test_chains_walk_on_what_is_sampled(basin: Basin, page: Page, energy_of: str
 def test_who_waits_is_shown_what_for(basin: Basin, page: Page) -> None:
     open_race(basin, page, make_race(queued="hmc"))
     lane = lanes(page).nth(2)
-    lane.get_by_text("queued").wait_for()
+    lane.locator(".bl-status", has_text="queued").wait_for()
     wait_for(lambda: lane.locator("canvas").count() == 1, "the target of all")
 
 
