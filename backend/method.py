@@ -98,8 +98,6 @@ class Method(ABC):
     """titles and units of scalar paths of its own"""
     trains: ClassVar[bool] = True
     """False for methods that only sample"""
-    changeable: ClassVar[tuple[str, ...]] = ()
-    """settings that `change` takes while a run goes on"""
 
     gradient_evaluations: int = 0
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
@@ -156,7 +154,7 @@ class Method(ABC):
     def change(self, settings: dict[str, float]) -> str:
         """Take other settings from the next step on; returns what changed, as a sentence.
 
-        Raises BadInput for a setting that is not `changeable`, or a value it cannot have. What is
+        Raises BadInput for a setting that it does not change, or a value it cannot have. What is
         changed must be part of the state, so that a resumed run goes on with it.
         """
         raise BadInput.at("", f"nothing of {self.title!r} can be changed while it runs.")

@@ -72,8 +72,10 @@ class SamplingLook:
         if self.quality is not None:
             floors = self.quality.floors(generator_of("look", self.seed, 0, 0, device=self._device))
             found += [Scalar(f"quality/{name}/floor", value) for name, value in floors.items()]
-        if self.grid is not None:
-            found.append(self._landscape("landscape/truth", 1.0))
+        known = self.data.density or self.data.target
+        if self.grid is not None and known is not None:  # of the data, whatever is sampled
+            points = self.grid.points(self._device)
+            found.append(panels.landscape("landscape/truth", known, self.grid, points, 1.0))
         return [event for event in [*found, *self._landscapes()] if event is not None]
 
     def watch(self, step: int) -> list[Event]:
@@ -242,13 +244,9 @@ class SamplingLook:
         if self.grid is None or temperature == self._landscape_temperature:
             return []
         self._landscape_temperature = temperature
-        return [self._landscape("landscape/model", temperature)]
-
-    def _landscape(self, path: str, temperature: float) -> Event:
-        assert self.grid is not None
         energy: Energy = InUnits(self.method.target, self.data.mean, self.data.scale)
         points = self.grid.points(self._device)
-        return panels.landscape(path, energy, self.grid, points, temperature)
+        return [panels.landscape("landscape/model", energy, self.grid, points, temperature)]
 
     def _trajectory(self) -> Trajectory:
         kept = slice(self.sizes.num_trails)

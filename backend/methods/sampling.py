@@ -107,7 +107,6 @@ class Sampling(Method):
         "energy/model",
     )
     trains = False
-    changeable = ("sampler.step_size", "sampler.temperature")
     config: SamplingConfig
 
     def __init__(self, config: SamplingConfig, task: Task) -> None:
@@ -156,8 +155,6 @@ class Sampling(Method):
             yield "sampler.kind", reason
         if config.stop_at_error and (data.truth is None or data.truth.mean is None):
             yield "stop_at_error", f"needs a known mean, and that of {data.title!r} is not known."
-        if config.chains == "data" and data.draw is None and not len(data.train):
-            yield "chains", f"{data.title!r} has no data to start from."
 
     @property
     def truth(self) -> Truth | None:

@@ -87,11 +87,6 @@ class AIS(Sampler):
     config: AISConfig
 
     @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
-    @property
     def gradients_a_step(self) -> int:
         return int(self.config.moves * self.config.num_leapfrog)
 

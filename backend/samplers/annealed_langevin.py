@@ -80,11 +80,6 @@ class AnnealedLangevin(Sampler):
     anneals: ClassVar[bool] = True
     config: AnnealedLangevinConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """A pass at its start. `extra`: index (0-d, int) of the step in the pass."""
         x = self.config.path.draw(position.detach(), generator)

@@ -77,11 +77,6 @@ class ConsensusSampling(Sampler):
     follows_gradient: ClassVar[bool] = False
     config: ConsensusSamplingConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """One evaluation of E and none of ∇E. `extra`: inverse_temperature 0-d, β/T."""
         return _started(position, energy, self.config.inverse_temperature / self.temperature)

@@ -31,10 +31,6 @@ class DiscreteSampler(Sampler, ABC):
 
     discrete: ClassVar[bool] = True
 
-    @property
-    def temperature(self) -> float:
-        return float(self.config.temperature)
-
     @classmethod
     def fits(cls, energy: Energy) -> str:
         reason = super().fits(energy)

@@ -80,11 +80,6 @@ class HMC(Sampler):
     config: HMCConfig
 
     @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
-    @property
     def gradients_a_step(self) -> int:
         return self.config.num_leapfrog
 

@@ -62,11 +62,6 @@ class MALA(Sampler):
     references: ClassVar[str] = "Roberts & Tweedie 1996; Roberts & Rosenthal 1998"
     config: MALAConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         state = super().init(position, energy, generator)
         return state.carrying(**step_extra(position, self.config.step_size))

@@ -93,11 +93,6 @@ class NUTS(Sampler):
     config: NUTSConfig
 
     @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
-    @property
     def gradients_a_step(self) -> int:
         return TYPICAL_LEAPFROGS
 

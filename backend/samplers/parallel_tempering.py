@@ -88,11 +88,6 @@ class ParallelTempering(Sampler):
     config: ParallelTemperingConfig
 
     @property
-    def temperature(self) -> float:
-        """T of exp(−E/T), the law of the coldest replica."""
-        return self.config.temperature
-
-    @property
     def gradients_a_step(self) -> int:
         return int(self.config.num_temperatures)
 

@@ -90,11 +90,6 @@ class SGHMC(Sampler):
     references: ClassVar[str] = "Chen et al. 2014"
     config: SGHMCConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         check_minibatch(energy, self.config.batch_size)
         momentum = math.sqrt(self.temperature) * normal(position, generator)

@@ -72,11 +72,6 @@ class SGLD(Sampler):
     references: ClassVar[str] = "Welling & Teh 2011; Teh et al. 2016"
     config: SGLDConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of the exp(−E/T) that a small step samples."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         check_minibatch(energy, self.config.batch_size)
         count = torch.zeros((), dtype=torch.int64, device=position.device)

@@ -74,11 +74,6 @@ class SVGD(Sampler):
     population: ClassVar[bool] = True
     config: SVGDConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         """`extra`: squares like position, the mean square of AdaGrad; count 0-d int of steps."""
         if len(position) > MAX_CHAINS:

@@ -106,11 +106,6 @@ class TemperedSMC(Sampler):
     config: TemperedSMCConfig
 
     @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
-    @property
     def gradients_a_step(self) -> int:
         return int(self.config.moves * self.config.num_leapfrog)
 

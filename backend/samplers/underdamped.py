@@ -60,11 +60,6 @@ class Underdamped(Sampler):
     references: ClassVar[str] = "Leimkuhler & Matthews 2013"
     config: UnderdampedConfig
 
-    @property
-    def temperature(self) -> float:
-        """T of exp(−E/T)."""
-        return self.config.temperature
-
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:
         momentum = math.sqrt(self.temperature) * normal(position, generator)
         return super().init(position, energy, generator).carrying(momentum=momentum)

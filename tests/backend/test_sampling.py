@@ -13,7 +13,7 @@ from backend.data import Data
 from backend.energies.closed_form import Gaussian, GaussianMixture
 from backend.energy import Energy
 from backend.errors import BadInput
-from backend.events import Cost, Curve, Event, Scalar, Table
+from backend.events import Cost, Curve, Event, Field, Scalar, Table
 from backend.method import Task
 from backend.methods.sampling import GRADIENTS_A_POINT, Sampling, SamplingConfig
 from backend.randomness import generator_of
@@ -240,6 +240,22 @@ def test_the_table_says_what_is_biased_and_what_the_truth_is_from() -> None:
     assert "error of the mean" in cells and "error of as many independent draws" in cells
     (curve,) = (event for event in events if isinstance(event, Curve))
     assert curve.y[0, 0] == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_true_landscape_is_that_of_the_data_whatever_is_sampled() -> None:
+    data = gaussian()
+    other = Gaussian(MEAN + 1, torch.eye(2))
+    task = Task(
+        data=data, device=CPU, generator=generator_of("run", 1), load_energy=lambda run: other
+    )
+    trained = Sampling(SamplingConfig(energy_of="run", num_chains=8), task)
+    own = sampling(data, num_chains=8)
+    fields = [
+        {e.path: e for e in each.observer(data, 0).begin() if isinstance(e, Field)}
+        for each in (trained, own)
+    ]
+    assert (fields[0]["landscape/truth"].values == fields[1]["landscape/truth"].values).all()
+    assert (fields[0]["landscape/truth"].values != fields[0]["landscape/model"].values).any()
 
 
 class Annealer(Sampler):
