@@ -98,7 +98,7 @@ class SamplingLook:
         figures |= self._quality(self.quality, step) | self._floors(health)
         self._decide(health)
         found: list[Event] = [Scalar(path, value) for path, value in figures.items()]
-        found += self._pictures()
+        found += self._pictures(step)
         found.append(self._diagnostics(figures))
         found += self.alarms.say(self._findings(health))
         return found
@@ -115,7 +115,7 @@ class SamplingLook:
             "train_time_energy": panels.float32(state.energy),
         }
         found = [
-            *self._pictures(),
+            *self._pictures(step),
             self._diagnostics(figures),
             *self.alarms.say(self._findings(health), final=True),
         ]
@@ -276,12 +276,16 @@ class SamplingLook:
             path, self.data, z, role, energy, num_dots=sizes.num_dots, num_cells=sizes.num_cells
         )
 
-    def _pictures(self) -> list[Event]:
+    def _pictures(self, step: int) -> list[Event]:
         state = self.method.state
         found: list[Event | None] = []
         if not self.data.is_image:
             found.append(self._cloud("samples/train_time", state.position, "train_time",
                                      state.energy))  # fmt: skip
+        if not self.method.warming_up:
+            generator = generator_of("look", self.seed, step, 3, device=self._device)
+            z = self.method.train_time_samples(self.sizes.num_dots, generator)
+            found.append(self._cloud("samples/long_run", z, "long_run"))
         draws = self.method.account.draws.draws
         if len(draws) >= 8:
             rho = autocorrelation(self.method.account.draws.stacked()[:, :, 0].cpu())[:MOST_LAGS]

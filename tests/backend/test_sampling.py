@@ -258,6 +258,15 @@ def test_the_true_landscape_is_that_of_the_data_whatever_is_sampled() -> None:
     assert (fields[0]["landscape/truth"].values != fields[0]["landscape/model"].values).any()
 
 
+def test_draws_after_the_warm_up_are_shown_as_long_run_samples() -> None:
+    method = sampling(gaussian(), num_chains=16, num_steps=1, num_warm_up=10)
+    look = method.observer(method.task.data, 0)
+    run(method, 9)
+    assert not any(event.path == "samples/long_run" for event in look.measure(9))
+    run(method, 1)
+    assert any(event.path == "samples/long_run" for event in look.measure(10))
+
+
 class Annealer(Sampler):
     """Every third step ends a pass with weights; in between positions are nonsense."""
 
