@@ -89,13 +89,19 @@ def networks() -> dict[str, Any]:
     return discover("backend.energies", "backend.energies:NetworkEnergy").classes
 
 
+def abilities() -> dict[str, Any]:
+    """What trained runs can be asked: subclasses of Ability, by id."""
+    return discover("backend.abilities", "backend.ability:Ability").classes
+
+
 def broken() -> list[Broken]:
-    """Every file of the four plug-in folders that failed to import."""
+    """Every file of the plug-in folders that failed to import."""
     found = [
         discover("backend.methods", "backend.method:Method"),
         discover("backend.datasets", "backend.data:Dataset"),
         discover("backend.samplers", "backend.sampler:Sampler"),
         discover("backend.energies", "backend.energies:NetworkEnergy"),
+        discover("backend.abilities", "backend.ability:Ability"),
     ]
     return [item for part in found for item in part.broken]
 

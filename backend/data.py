@@ -64,13 +64,26 @@ class Data:
     image_range: tuple[float, float] | None = None
     """(black, white) in the user's units when events are images, else None"""
     labels: Tensor | None = None
-    """(num,) int64 of `train`"""
+    """(num,) int64 of `train`, 0, 1, ... num_labels - 1"""
+    held_out_labels: Tensor | None = None
+    """(num,) int64 of `held_out`"""
+    label_names: tuple[str, ...] = ()
+    """one name a label; empty where their numbers say it all"""
+    feature_space: str = ""
+    """a classifier shipped for these data, in whose features images are compared; "" for none"""
     columns: tuple[str, ...] = ()
     """names of the coordinates, where the file gives them"""
 
     @property
     def event_shape(self) -> torch.Size:
         return self.train.shape[1:]
+
+    @property
+    def num_labels(self) -> int:
+        """Classes that the data come in; 0 where they have no labels."""
+        if self.label_names or self.labels is None:
+            return len(self.label_names)
+        return int(self.labels.max()) + 1
 
     @property
     def is_image(self) -> bool:
@@ -84,10 +97,12 @@ class Data:
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` training positions drawn with replacement, (size, *event_shape)."""
-        index = torch.randint(
-            len(self.train), (size,), generator=generator, device=self.train.device
-        )
-        return self.train[index]
+        return self.train[self.indices(size, generator)]
+
+    def indices(self, size: int, generator: torch.Generator) -> Tensor:
+        """`size` places in `train` (and `labels`), drawn with replacement."""
+        device = self.train.device
+        return torch.randint(len(self.train), (size,), generator=generator, device=device)
 
     def noise(self, num: int, generator: torch.Generator) -> Tensor:
         """`num` uniform draws from the noise box, (num, *event_shape), standardised; uniform over

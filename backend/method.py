@@ -59,6 +59,31 @@ class Start:
     """sampler steps per update"""
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of the samples of a trained method. What is None is the method's own."""
+
+    num: int
+    labels: Tensor | None = None
+    """(num,) int64, the class asked of each sample, NO_LABEL for none"""
+    guidance: float = 0.0
+    """w of (1 + w) f(x | label) − w f(x): 0 is the conditional law itself"""
+    mixture: tuple[tuple[int, float], ...] = ()
+    """(label, weight) of conditions composed: f(x) + Σ weight (f(x | label) − f(x)), in place of
+    `labels`"""
+    known: Tensor | None = None
+    """(num, *event_shape) standardised: what is given, where `mask` is True"""
+    mask: Tensor | None = None
+    """(*event_shape) bool"""
+    num_steps: int | None = None
+    """sampler steps; of methods that go down a ladder of noise, at each level"""
+    sampler: Sampler | None = None
+    start: Tensor | None = None
+    """(num, *event_shape) where chains start, else noise"""
+    time: float | None = None
+    """how long to flow, for methods with a time of their own"""
+
+
 class Observer(Protocol):
     """What looks at a method: four looks, each the events it saw."""
 
@@ -143,6 +168,35 @@ class Method(ABC):
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
         """`num` samples as training sees them, standardised; None where training draws none."""
+        return None
+
+    @property
+    def num_labels(self) -> int:
+        """Classes that samples can be asked of; 0 for methods without conditions."""
+        return 0
+
+    def refusal(self, wish: Wish) -> tuple[str, str] | None:
+        """(field of the wish, sentence) about what this method cannot draw so; None if it can."""
+        from backend.drawing import refusal
+
+        return refusal(self, wish)
+
+    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+        """Samples (num, *event_shape), standardised, by the trained (averaged) weights.
+
+        By default chains on `energy()` from noise. Raises BadInput for what `refusal` names.
+        """
+        from backend.drawing import draw
+
+        return draw(self, wish, generator)
+
+    def conditional_energy(self, label: int) -> Energy:
+        """The energy of one class, for methods with `num_labels`."""
+        raise NotImplementedError(f"{type(self).__name__} has no conditions")
+
+    def log_z(self) -> Tensor | None:
+        """The estimate of log ∫ exp(−E(z)) dz that training keeps of `energy()`, over standardised
+        positions, 0-d; None where it keeps none."""
         return None
 
     def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:

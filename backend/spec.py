@@ -31,6 +31,17 @@ class Budget(BaseModel):
         return not any((self.steps, self.gradients, self.seconds, self.joules))
 
 
+class Question(BaseModel):
+    """Something asked of a run when its training is done; the figures stand in its metrics as
+    `answers/<name>/<figure>`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9_.-]{1,60}$", description="What the answer is filed under.")
+    ability: str = Field(description="Id of the ability, as `basin abilities` lists it.")
+    config: dict[str, Any] = Field(default_factory=dict, description="The ability's own fields.")
+
+
 class RunSpec(BaseModel):
     """Method, data, settings, budget, seed and device of one run.
 
@@ -53,12 +64,17 @@ class RunSpec(BaseModel):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Arithmetic of the energy network; bfloat16 is for GPUs."
     )
+    questions: list[Question] = Field(
+        default_factory=list, max_length=60, description="Asked when the training is done."
+    )
     tags: list[str] = Field(default_factory=list, max_length=20)
     notes: str = Field("", max_length=10_000)
 
     def work_hash(self) -> str:
         """Twelve hex digits that identify the work: name, tags and notes do not count."""
         work = self.model_dump(mode="json", exclude={"name", "tags", "notes"})
+        if not self.questions:
+            del work["questions"]
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:

@@ -31,7 +31,7 @@ class DigitsData(Dataset):
         images, labels = load_digits().images, load_digits().target
         # 17 grey levels, 0 to 16
         pixels = (images / 8 - 1).astype(np.float32)
-        train, held_out, train_labels, _ = train_test_split(
+        train, held_out, train_labels, held_out_labels = train_test_split(
             pixels, labels, test_size=540, stratify=labels, random_state=self.config.seed
         )
         shape = pixels.shape[1:]
@@ -46,4 +46,7 @@ class DigitsData(Dataset):
             noise_high=torch.full(shape, 1.0),
             image_range=(-1.0, 1.0),
             labels=torch.from_numpy(train_labels.astype(np.int64)),
+            held_out_labels=torch.from_numpy(held_out_labels.astype(np.int64)),
+            label_names=tuple("0123456789"),
+            feature_space="digits",
         )

@@ -7,7 +7,7 @@ is made when it is first asked for, so that an energy's file can import this pac
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,16 +20,31 @@ if TYPE_CHECKING:
     from backend.method import Task
 
     AnyNetwork = KindConfig
+    AnyConditionalNetwork = KindConfig
+
+NO_LABEL = -1
+"""The label of what is of no class in particular."""
+
+
+class Condition(NamedTuple):
+    """What a conditional network is told of each position; None leaves it untold."""
+
+    level: Tensor | None = None
+    """(batch,) or 0-d int64: the noise level, 0 the least"""
+    label: Tensor | None = None
+    """(batch,) or 0-d int64: the class, NO_LABEL for none"""
 
 
 class NetworkEnergy(Energy):
     """Base of trainable energies. A file in this folder with one subclass adds one.
 
     A subclass computes `value`; with `precision` bfloat16 that runs under autocast, and energies
-    come out in float32 either way.
+    come out in float32 either way. Conditional ones are made with `num_levels` and `num_labels`
+    (0 for none) after the generator, and their `value` takes the Condition.
     """
 
     Config: ClassVar[type[KindConfig]]
+    conditional: ClassVar[bool] = False
     precision: torch.dtype = torch.float32
 
     @abstractmethod
@@ -38,14 +53,15 @@ class NetworkEnergy(Energy):
         super().__init__()
 
     @abstractmethod
-    def value(self, x: Tensor) -> Tensor:
+    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Energies (batch,) of positions x (batch, *event_shape), in any precision."""
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        given = (condition,) if self.conditional else ()
         if self.precision is torch.float32:
-            return self.value(x)
+            return self.value(x, *given)
         with torch.autocast(x.device.type, dtype=self.precision):
-            return self.value(x).float()
+            return self.value(x, *given).float()
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
@@ -58,18 +74,26 @@ def __getattr__(name: str) -> Any:
         from backend import catalogue
 
         return tagged_union([cls.Config for cls in catalogue.networks().values()])
+    if name == "AnyConditionalNetwork":
+        from backend import catalogue
+
+        found = [cls.Config for cls in catalogue.networks().values() if cls.conditional]
+        return tagged_union(found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def build_network(config: KindConfig, task: Task) -> NetworkEnergy:
+def build_network(
+    config: KindConfig, task: Task, num_levels: int = 0, num_labels: int = 0
+) -> NetworkEnergy:
     """The energy of a Config for a task: its data's shape, its device, its precision.
 
-    Raises BadInput if it does not fit the data.
+    Only conditional networks take levels and labels. Raises BadInput if it does not fit the data.
     """
     from backend import catalogue
 
     cls = catalogue.networks()[config.kind]
-    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator)
+    told = (num_levels, num_labels) if cls.conditional else ()
+    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator, *told)
     network.precision = task.precision
     return network.to(task.device)
 
@@ -88,4 +112,12 @@ def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[s
     return found
 
 
-__all__ = ["AnyNetwork", "NetworkEnergy", "build_network", "network_problems"]
+__all__ = [
+    "NO_LABEL",
+    "AnyConditionalNetwork",
+    "AnyNetwork",
+    "Condition",
+    "NetworkEnergy",
+    "build_network",
+    "network_problems",
+]

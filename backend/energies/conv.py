@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.energies import NetworkEnergy
+from backend.energies import Condition, NetworkEnergy
 from backend.errors import BadInput
 from backend.networks.conv import SMALLEST, conv_net
 from backend.networks.layers import Activation
@@ -66,7 +66,7 @@ class ConvEnergy(NetworkEnergy):
             config.spectral_norm,
         )  # fmt: skip
 
-    def value(self, x: Tensor) -> Tensor:
+    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
         energy = self.net(pixels)[:, 0]
         if self.wall:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.energies import NetworkEnergy
+from backend.energies import Condition, NetworkEnergy
 from backend.networks.layers import Activation
 from backend.networks.mlp import mlp
 
@@ -43,5 +43,5 @@ class MLPEnergy(NetworkEnergy):
             config.spectral_norm,
         )  # fmt: skip
 
-    def value(self, x: Tensor) -> Tensor:
+    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.net(x)[:, 0]

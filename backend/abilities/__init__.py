@@ -1,0 +1,1 @@
+"""What a trained run can be asked; one file an ability."""
