@@ -70,11 +70,11 @@ def _preset(method: str, preset: str) -> BaseModel:
 
 
 def _small(config: BaseModel) -> dict[str, Any]:
-    sizes = {
+    sizes: dict[str, Any] = {
         "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 6,
     }  # fmt: skip
     if isinstance(config, ImageConfig):
-        sizes = {"features": min(config.features, 8), "num_blocks": 1}
+        sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}
     found: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)

@@ -39,9 +39,9 @@ class ImageConfig(KindConfig):
         "are the same but for rounding.", group="Arithmetic",
     )  # fmt: skip
     compile: bool = option(
-        False, "Compile the network, which takes a minute or so at the start and is worth it on "
-        "GPUs for long runs. It stays eager where that fails and in score matching; the energies "
-        "are the same but for rounding.", group="Arithmetic",
+        False, "Compile the network: minutes at the start, for long runs on GPUs. It stays eager "
+        "where that fails and in score matching; the energies are the same but for rounding.",
+        group="Arithmetic",
     )  # fmt: skip
 
     @property

@@ -23,9 +23,9 @@ _LOG = logging.getLogger(__name__)
 class Compiled:
     """Calls one module by `torch.compile`; numbers as eager to rounding.
 
-    The first call of each kind waits for the compiler (a minute or so for a large network on a
-    GPU). Eager are what is differentiated twice, what a sampler is having compiled as a whole, and
-    everything once compiling has failed, which `status` says, and the log. A copy starts anew.
+    The first call of each kind waits for the compiler (minutes for a large network). Eager are what
+    is differentiated twice, what a sampler is having compiled as a whole, and everything once
+    compiling has failed, which `status` says, and the log. A copy starts anew.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Compiled:
             return _tensor(module(*given))
         began = time.perf_counter()
         try:
-            with torch._dynamo.config.patch(recompile_limit=MOST_KEPT), _wanted(module):
+            with _settings(), _wanted(module):
                 value = self._compiled(module)(*given)
         except Exception as error:
             self._fail(error)
@@ -61,6 +61,16 @@ class Compiled:
         reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         self.status = Status("failed", 0.0, reason)
         _LOG.warning("The network runs eager. %s", self.status)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Enough room for the variants, and no pool of compiling processes that would be left over."""
+    import torch._dynamo.config as dynamo
+    import torch._inductor.config as inductor
+
+    with dynamo.patch(recompile_limit=MOST_KEPT), inductor.patch(compile_threads=1):
+        yield
 
 
 def _traced() -> bool:

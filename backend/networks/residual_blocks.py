@@ -22,14 +22,19 @@ class ImageNetwork(nn.Module):
     memory_format: torch.memory_format = torch.contiguous_format
 
     def channels_last(self) -> None:
-        """Lay pixels and weights out with the channels last, as GPUs like it; numbers stay."""
-        self.memory_format = torch.channels_last
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """Lay pixels out with the channels last, as GPUs like it; numbers stay.
 
-    def pixels(self, x: Tensor) -> Tensor:
-        """(batch, c, h, w) of images x."""
-        first = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
-        return first.contiguous(memory_format=self.memory_format)
+        Weights stay as they lie: an optimiser's memories of them must lie alike, and convolutions
+        follow the pixels.
+        """
+        self.memory_format = torch.channels_last
+
+    def opened(self, first: nn.Module, x: Tensor) -> Tensor:
+        """What the first layer makes of images x: (batch, features, h, w), laid out as asked."""
+        pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
+        # after the layer: where there is one channel alone, both layouts are the same
+        hidden: Tensor = first(pixels.contiguous())
+        return hidden.contiguous(memory_format=self.memory_format)
 
 
 class ResidualBlock(nn.Module):

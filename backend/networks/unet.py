@@ -68,7 +68,7 @@ class UNet(ImageNetwork):
         embedded = None
         if self.embedding is not None:
             embedded = self.embedding(len(x), level, label)
-        hidden = self.first(self.pixels(x))
+        hidden = self.opened(self.first, x)
         kept: list[Tensor] = []
         for index, stage in enumerate(self.down):
             hidden = halved(hidden) if index else hidden

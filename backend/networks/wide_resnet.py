@@ -65,7 +65,7 @@ class WideResNet(ImageNetwork):
         embedded = None
         if self.embedding is not None:
             embedded = self.embedding(len(x), level, label)
-        hidden = self.first(self.pixels(x))
+        hidden = self.opened(self.first, x)
         for index, stage in enumerate(self.stages):
             hidden = halved(hidden) if index else hidden
             hidden = stage(hidden, embedded)
