@@ -13,7 +13,8 @@ from backend.networks.layers import ACTIVATIONS, Activation, ChannelGain, conv, 
 
 SMALLEST = 4
 """Halving stops before a side is shorter than this."""
-MOST_GROUPS = 8
+GROUP = 4
+"""Channels normalised together, at least: one alone would lose what the condition adds to it."""
 
 
 class ImageNetwork(nn.Module):
@@ -60,7 +61,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.act = ACTIVATIONS[activation]()
         self.norms = nn.ModuleList(
-            nn.GroupNorm(math.gcd(size, MOST_GROUPS), size) if normalised else nn.Identity()
+            nn.GroupNorm(math.gcd(size, max(1, size // GROUP)), size)
+            if normalised
+            else nn.Identity()
             for size in (inputs, outputs)
         )
         self.first = conv(inputs, outputs, 3, generator, spectral, padding=1)
