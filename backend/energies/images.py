@@ -31,7 +31,8 @@ class ImageConfig(KindConfig):
     num_blocks: int = option(1, "Residual blocks at each resolution.", ge=1, le=64, group="Energy")
     wall: float = option(
         0.05, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
-        "for each pixel; 0 builds none. Sampler steps must be small beside wall².",
+        "for each pixel; 0 builds none. Sampler steps must be small beside wall², and score "
+        "matching, whose noise leaves the range, wants none.",
         unit="half the range", ge=0, le=10, group="Energy",
     )  # fmt: skip
     channels_last: bool = option(

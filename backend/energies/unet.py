@@ -25,6 +25,11 @@ class UNetConfig(ImageConfig):
         16, "Channels of the first layer; 64 is usual for 32×32 in colour.",
         ge=1, le=1024, group="Energy", main=True,
     )  # fmt: skip
+    wall: float = option(
+        0.0, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
+        "for each pixel; 0 builds none, as score matching wants.",
+        unit="half the range", ge=0, le=10, group="Energy",
+    )  # fmt: skip
     activation: Activation = option(
         "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
     )
