@@ -92,6 +92,12 @@ def drawing_problems(asked: Asked, config: Drawing) -> Problems:
         yield "sampler.kind", f"is for {kinds[1]} numbers, and these data are {kinds[0]} ones."
 
 
+def real_only(asked: Asked, field: str) -> Problems:
+    """Why nothing can be asked that moves through real numbers, where events are whole ones."""
+    if asked.data.num_values is not None:
+        yield field, "makes no sense here: these data are whole numbers, and this follows slopes."
+
+
 def refused(asked: Asked, wish: Wish) -> Problems:
     """What the run's method says against a wish, at the field it names."""
     if said := asked.method.refusal(wish):
