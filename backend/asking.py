@@ -77,7 +77,8 @@ def left_alone(method: Method) -> Iterator[None]:
             module.training = mode
         for weight, learned in zip(weights, learns, strict=True):
             weight.requires_grad_(learned)
-        method.gradient_evaluations = gradients
+        if method.gradient_evaluations != gradients:
+            method.gradient_evaluations = gradients
 
 
 def _modules(method: Method) -> Iterable[nn.Module]:

@@ -26,6 +26,8 @@ from backend.sampler import Sampler
 from backend.samplers import AnySampler
 
 Problems = Iterable[tuple[str, str]]
+Cells = list[str | float | int | None]
+"""A row of a table."""
 
 MAX_BYTES = 512 * 2**20
 """Of a file of positions."""
@@ -33,7 +35,7 @@ EACH = "each"
 """Stands for all the classes in turn."""
 
 
-def _list(value: object) -> object:
+def split_list(value: object) -> object:
     """A text taken apart at its commas, a single thing as a list of one."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -47,9 +49,9 @@ def _word(value: object) -> object:
 
 Label = Annotated[str, BeforeValidator(_word)]
 """A class by its name or its number."""
-Numbers = Annotated[list[float], BeforeValidator(_list)]
+Numbers = Annotated[list[float], BeforeValidator(split_list)]
 """A list of numbers; text is taken apart at its commas, as a form gives it."""
-Words = Annotated[list[Label], BeforeValidator(_list)]
+Words = Annotated[list[Label], BeforeValidator(split_list)]
 """The same of words, which may be numbers as they are written."""
 
 
@@ -215,6 +217,11 @@ def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = N
     """Points or images to look at; nothing for events of other shapes."""
     found = panels.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
     return [] if found is None else [found]
+
+
+def finite(value: float | None) -> float | None:
+    """A cell of a table: JSON holds no number that is not finite."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def nats(value: float) -> str:
