@@ -38,6 +38,8 @@ class FeatureSpace(ABC):
     title: str
     num_labels: int = 0
     """classes that `logits` tells apart; 0 where there are none"""
+    is_quick: bool = False
+    """True where features of a few hundred images take milliseconds on a core"""
 
     @abstractmethod
     def features(self, z: Tensor) -> Tensor:
@@ -80,6 +82,7 @@ class DigitsSpace(FeatureSpace):
     """The classifier that comes with Basin, in evaluation mode."""
 
     num_labels = 10
+    is_quick = True
 
     def __init__(self, device: torch.device) -> None:
         from safetensors.torch import load_file

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from backend.datasets.digits import DigitsConfig, DigitsData
 from backend.errors import NotAvailable
 from backend.metrics.features import INCEPTION, as_rgb, feature_space
+from benchmarks import digits_classifier
+from benchmarks.digits_classifier import accuracy, train
 
 DIGITS = DigitsData(DigitsConfig()).load()
 
@@ -78,3 +80,17 @@ def test_a_space_that_nobody_ships() -> None:
 
 def test_bytes_of_images() -> None:
     assert as_rgb(torch.tensor([[[-1.0, 1.0, 3.0]]])).tolist() == [[[[0, 255, 255]]] * 3]
+
+
+@pytest.mark.slow
+def test_the_recipe_gives_a_classifier_as_good_as_the_one_that_ships() -> None:
+    network = train(DIGITS, seed=1)
+    assert DIGITS.held_out_labels is not None
+    assert accuracy(network, DIGITS.held_out, DIGITS.held_out_labels) >= 0.97
+
+
+def test_the_recipe_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits_classifier, "NUM_STEPS", 60)
+    network = train(DIGITS, seed=0)
+    assert DIGITS.held_out_labels is not None
+    assert accuracy(network, DIGITS.held_out, DIGITS.held_out_labels) > 0.7
