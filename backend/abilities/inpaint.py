@@ -106,7 +106,9 @@ class InpaintAbility(Ability):
             found += label_problems(asked, "0") or [("label", "is not known of these data.")]
         if not found:
             generator = torch.Generator(asked.data.train.device).manual_seed(0)
-            found += refused(asked, _wish(asked, config, _mask(asked.data, config, generator)))
+            said = refused(asked, _wish(asked, config, _mask(asked.data, config, generator)))
+            names = {"mask": "hidden", "known": "hidden"}
+            found += [(names.get(field, field), sentence) for field, sentence in said]
         yield from found
 
     @classmethod

@@ -33,7 +33,8 @@ class LogZConfig(Drawing):
         ge=2, le=100, main=True, group="Estimates",
     )  # fmt: skip
     num_components: int = option(
-        10, "Gaussians of the proposal that is fitted to the training data.",
+        10, "Gaussians of the proposal that is fitted to the training data; fewer where the data "
+        "are too few.",
         ge=1, le=100, main=True, group="Estimates",
     )  # fmt: skip
     annealing: bool = option(
