@@ -83,7 +83,8 @@ class ComposeAbility(Ability):
     scales compose.
 
     Chains from noise mix badly between parts that lie apart: the shares of an `or` are then those
-    of the basins, not the weights. A part pushed away may leave no law to sample: see `outside`.
+    of the basins, not the weights. A part pushed away may leave no law to sample: `outside` is the
+    share of samples beyond twice the box of the data.
     Hinton 2002; Du, Li & Mordatch 2020.
     """
 
@@ -127,7 +128,8 @@ class ComposeAbility(Ability):
         else:
             z = drawing.on_energy(asked.method, composite, wish, generator)
         energy = energies(composite, z)
-        inside = ((z >= data.noise_low) & (z <= data.noise_high)).flatten(1).all(1)
+        centre, reach = (data.noise_low + data.noise_high) / 2, data.noise_high - data.noise_low
+        inside = ((z - centre).abs() <= reach).flatten(1).all(1)
         figures = {"energy": float(energy.mean()), "outside": float((~inside).double().mean())}
         rows: list[Cells] = []
         for part, weight in zip(parts, weights, strict=True):
@@ -263,7 +265,7 @@ def _in_words(config: ComposeConfig, figures: dict[str, float], num: int, truste
     said = f"{config.num:,} samples of {num} parts by `{config.how}`, mean energy "
     said += f"{nats(figures['energy'])}."
     if figures["outside"] > 0.01:
-        said += f" {figures['outside']:.0%} of them lie outside the box of the data."
+        said += f" {figures['outside']:.0%} of them lie far outside the data."
     if not trusted:
         said += " The normalisers of the parts are not to be trusted, so neither are their shares."
     return said

@@ -32,18 +32,23 @@ class InterpolateConfig(Config):
         500, "Steps the path is relaxed for.", ge=0, le=100_000, main=True, log=True
     )
     step_size: float = option(
-        0.01, "How far a place follows the gradient, a in z − a E′.", unit="data sd²",
+        0.01, "How far a place follows the gradient at first, a in z − a E′; halved where the "
+        "energy would rise.", unit="data sd²",
         gt=0, le=100, log=True,
+    )  # fmt: skip
+    free_ends: bool = option(
+        True, "Whether the ends go down the energy as well, to minima near the two points; data "
+        "lie higher than those, and a pass may hide below them.", main=True,
     )  # fmt: skip
 
 
 class InterpolateAbility(Ability):
-    """The string method: z ← z − a ∇E(z) at every place but the ends, then equal distances again.
+    """The string method: z ← z − a ∇E(z) at every place, then equal distances again.
 
     It converges to a path of least energy, a valley and the passes it crosses; a pass between two
     places reads a little low. The barrier is the highest energy on the way above the higher of the
-    two ends, 0 where there is none. One path of several that may be: it depends on the straight
-    line it starts from. E, Ren & Vanden-Eijnden 2007.
+    path's own two ends, 0 where there is none. One path of several that may be: it depends on the
+    straight line it starts from. E, Ren & Vanden-Eijnden 2007.
     """
 
     id = "interpolate"
@@ -69,13 +74,12 @@ class InterpolateAbility(Ability):
         share = torch.linspace(0, 1, config.num_points, device=ends.device)
         share = share.reshape(-1, *[1] * (ends.dim() - 1))
         straight = ends[0] + share * (ends[1] - ends[0])
-        relaxed = relax(energy, straight, config.num_steps, config.step_size)
+        relaxed = relax(energy, straight, config.num_steps, config.step_size, config.free_ends)
         paths = {"straight": straight, "relaxed": relaxed}
         found = {name: energies(energy, path) for name, path in paths.items()}
-        top = found["straight"][[0, -1]].max()
         figures = {
-            "barrier": float((found["relaxed"].max() - top).clamp(min=0)),
-            "barrier/straight": float((found["straight"].max() - top).clamp(min=0)),
+            "barrier": _barrier(found["relaxed"]),
+            "barrier/straight": _barrier(found["straight"]),
             "length": _length(relaxed),
             "length/straight": _length(straight),
             "energy_first": float(found["straight"][0]),
@@ -91,16 +95,23 @@ class InterpolateAbility(Ability):
         return Answer(summary, figures, arrays, tuple(_events(asked, paths, found, figures)))
 
 
-def relax(energy: Energy, path: Tensor, num_steps: int, step_size: float) -> Tensor:
-    """A path (num, *event_shape) after steps down the energy, its ends held."""
+def relax(
+    energy: Energy, path: Tensor, num_steps: int, step_size: float, free_ends: bool = False
+) -> Tensor:
+    """A path (num, *event_shape) after steps down the energy; its ends are held unless free."""
+    shape = (-1, *[1] * (path.dim() - 1))
+    steps = path.new_full((len(path),), step_size)
     for _ in range(num_steps):
-        inner = path[1:-1]
-        move = -step_size * energy_and_gradient(energy, inner)[1]
+        before, gradient = energy_and_gradient(energy, path)
+        move = -steps.reshape(shape) * gradient
         most = FARTHEST * _length(path) / (len(path) - 1)
         norm = move.flatten(1).norm(dim=1).clamp(min=1e-12)
-        factor = (most / norm).clamp(max=1.0).reshape(-1, *[1] * (path.dim() - 1))
-        moved = (inner + factor * move).nan_to_num()
-        path = evenly(torch.cat([path[:1], moved, path[-1:]]))
+        moved = path + (most / norm).clamp(max=1.0).reshape(shape) * move
+        lower = energies(energy, moved) <= before
+        steps = torch.where(lower, (1.1 * steps).clamp(max=step_size), 0.5 * steps)
+        if not free_ends:
+            lower[[0, -1]] = False
+        path = evenly(torch.where(lower.reshape(shape), moved, path))
     return path
 
 
@@ -114,6 +125,11 @@ def evenly(path: Tensor) -> Tensor:
     share = share.clamp(0, 1).reshape(-1, *[1] * (path.dim() - 1))
     inner = path[after - 1] + share * (path[after] - path[after - 1])
     return torch.cat([path[:1], inner, path[-1:]])
+
+
+def _barrier(values: Tensor) -> float:
+    """Highest energy of a path (num,) above the higher of its ends."""
+    return float(values.max() - values[[0, -1]].max())
 
 
 def _length(path: Tensor) -> float:
