@@ -20,11 +20,13 @@ from backend import catalogue
 from backend.ability import Ability, Answer, Array, Asked
 from backend.config import Config
 from backend.errors import BadInput, BasinError, NotAvailable, Problem
-from backend.events import Event, Text
+from backend.events import Event, Table, Text
 from backend.method import Method
 from backend.randomness import generator_of
 from backend.spec import Question, problems_of
 from backend.training import Fitter
+
+Cell = str | float | int | None
 
 
 def ask(
@@ -40,7 +42,8 @@ def ask(
         found = list(ability.problems(asked, checked))
         if found:
             raise BadInput(*(Problem(*problem) for problem in found))
-        return ability.answer(asked, checked, generator)
+        answer = ability.answer(asked, checked, generator)
+    return replace(answer, events=tuple(_plain_table(event) for event in answer.events))
 
 
 def settle(ability_id: str, config: dict[str, Any]) -> tuple[type[Ability], Config]:
@@ -165,6 +168,17 @@ def question_problems(questions: Sequence[Question], asked: Asked) -> list[Probl
             field = problem.field if problem.field == "ability" else f"config.{problem.field}"
             problems.append(Problem(f"{at}.{field}".rstrip("."), problem.message))
     return problems
+
+
+def _plain_table(event: Event) -> Event:
+    """A table as JSON can hold it."""
+    if not isinstance(event, Table):
+        return event
+    return replace(event, rows=[[_finite(cell) for cell in row] for row in event.rows])
+
+
+def _finite(cell: Cell) -> Cell:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def plain(figures: dict[str, float]) -> dict[str, float | None]:

@@ -219,11 +219,6 @@ def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = N
     return [] if found is None else [found]
 
 
-def finite(value: float | None) -> float | None:
-    """A cell of a table: JSON holds no number that is not finite."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 def nats(value: float) -> str:
     """A figure as a sentence has it."""
     return "not finite" if not math.isfinite(value) else f"{value:.3g}"

@@ -17,7 +17,6 @@ from backend.abilities import (
     Words,
     cloud,
     drawing_problems,
-    finite,
     label_of,
     label_problems,
     nats,
@@ -173,7 +172,7 @@ def _pictures(config: ConditionConfig, found: dict[str, Figures]) -> list[Event]
     columns = [name for name in SHOWN if any(name in row for row in found.values())]
     titles = {"floor": "real ones", "class_gaussian": "one Gaussian a class"}
     rows: list[Cells] = [
-        [titles.get(name, name.replace("_", " ")), *(finite(row.get(c)) for c in columns)]
+        [titles.get(name, name.replace("_", " ")), *(row.get(c) for c in columns)]
         for name, row in found.items()
     ]
     events: list[Event] = [Table("table", ["samples", *columns], rows)]

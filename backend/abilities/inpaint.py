@@ -18,7 +18,6 @@ from backend.abilities import (
     asked_labels,
     cloud,
     drawing_problems,
-    finite,
     label_problems,
     nats,
     read_array,
@@ -287,8 +286,7 @@ def _pictures(data: Data, known: Tensor, mask: Tensor, filled: Tensor) -> list[E
 def _table(rows: dict[str, dict[str, float]]) -> Table:
     columns = list(rows[""])
     cells: list[Cells] = [
-        [TITLES[name], *(finite(row.get(column)) for column in columns)]
-        for name, row in rows.items()
+        [TITLES[name], *(row.get(column) for column in columns)] for name, row in rows.items()
     ]
     return Table("table", ["filled in by", *columns], cells)
 

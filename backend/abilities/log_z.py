@@ -164,8 +164,6 @@ def _table(figures: dict[str, float]) -> Table:
         for name, title in TITLES.items()
         if name in figures
     ]
-    rows = [[None if isinstance(c, float) and not math.isfinite(c) else c for c in row]
-            for row in rows]  # fmt: skip
     return Table("table", ["estimate", "log Z", "spread", "effective share"], rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from backend import panels
 from backend.abilities import (
@@ -24,6 +25,8 @@ from backend.config import Config, option
 from backend.events import Table
 from backend.method import Wish
 from backend.metrics.density import energies
+from backend.metrics.features import space_of
+from backend.metrics.quality import label_accuracy, label_spread
 
 
 class SampleConfig(Drawing):
@@ -80,6 +83,8 @@ class SampleAbility(Ability):
         # of one class there is no reference: all of the data are not it
         whole = wish.labels is None or config.label == "each"
         figures = judged(data, z, generator) if whole else {}
+        if wish.labels is not None:
+            figures |= _of_labels(asked, z, wish.labels)
         figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
         rows: list[list[str | float | int | None]] = [
@@ -96,6 +101,23 @@ class SampleAbility(Ability):
         return Answer(_in_words(config, figures), figures, arrays, tuple(events))
 
 
+def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
+    """Whether samples are of the class asked for, and how varied, beside held-out data."""
+    data, space = asked.data, space_of(asked.data)
+    if space is None or not space.num_labels or not z.isfinite().all():
+        return {}
+    figures = {
+        "label_accuracy": label_accuracy(z, labels, space),
+        "label_spread": label_spread(z, labels, space),
+    }
+    if data.held_out_labels is not None:
+        of = torch.isin(data.held_out_labels, labels)
+        real, known = data.held_out[of], data.held_out_labels[of]
+        figures["label_accuracy/floor"] = label_accuracy(real, known, space)
+        figures["label_spread/floor"] = label_spread(real, known, space)
+    return figures
+
+
 def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
     said = f"{config.num:,} samples of mean energy {nats(figures['energy'])}."
     if figures["not_finite"]:
@@ -105,4 +127,6 @@ def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
         title = "Fréchet distance in features" if name != "energy_distance" else "Energy distance"
         floor = nats(figures[f"{name}/floor"])
         said += f" {title} to held-out data {nats(figures[name])}; real data have {floor}."
+    if "label_accuracy" in figures:
+        said += f" {figures['label_accuracy']:.0%} are of the class that was asked for."
     return said

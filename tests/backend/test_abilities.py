@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput
-from backend.events import encode
+from backend.events import Table, encode
 from backend.method import Cost, Method, Preset, Task, Wish
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
 from backend.sampler import Sampler
@@ -475,6 +476,21 @@ def test_guidance_samples_the_power_of_the_class_it_says() -> None:
     z = data.standardise(torch.from_numpy(answer.arrays["x"]))
     assert float(z[:, 0].mean()) == pytest.approx(mean, abs=5 * spread / 1000**0.5)
     assert float(z[:, 0].std()) == pytest.approx(spread, rel=0.15)
+
+
+class Broken(Energy):
+    """Infinite left of the middle."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return torch.where(x[:, 0] < 0, torch.inf, x.square().sum(1))
+
+
+@pytest.mark.parametrize("ability", ["energy", "log_z", "interpolate", "sample", "detect"])
+def test_energies_that_are_not_finite_leave_tables_that_json_can_hold(ability: str) -> None:
+    answer = ask(fixed(Broken(), ring()), ability, SMALL[ability], _generator())
+    for event in answer.events:
+        if isinstance(event, Table):
+            json.dumps(event.rows, allow_nan=False)
 
 
 # ---------------------------------------------------------------------- what makes no sense
