@@ -11,8 +11,7 @@ noise is too far away.
 
 Events, by path (points in 2-D; images where events are images; the rest always):
 
-    begin     samples/data, landscape/truth, quality/*/floor, quality/*/class_gaussian (images with
-              a classifier of their own), quality/grid_kl/goal
+    begin     samples/data, landscape/truth, quality/*/floor and (digits) /class_gaussian, .../goal
     watch     landscape/model, chains/walk, energy/histogram, quality/grid_kl,
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
@@ -133,10 +132,8 @@ class Observation:
         return self.quality.floors(generator_of("look", self.seed, 0, BEGIN, device=device))
 
     def _baselines(self, quality: Quality, step: int, tier: int) -> dict[str, float]:
-        device = self.data.train.device
-        return quality.baselines(
-            generator_of("look", self.seed, step, tier, BASELINE, device=device)
-        )
+        key = "look", self.seed, step, tier, BASELINE
+        return quality.baselines(generator_of(*key, device=self.data.train.device))
 
     # ------------------------------------------------------------------ the four looks
 
