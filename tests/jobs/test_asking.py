@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.errors import BadInput, NotAvailable
+from backend import catalogue
+from backend.errors import BadInput, NotAvailable, Problem
 from backend.events import decode, unpack
 from backend.spec import Question
 from jobs import artifacts, asking, enqueue, tasks, trained
@@ -129,3 +130,30 @@ def test_paths_from_the_browser_stay_in_the_data_folder() -> None:
     spec = make({"name": "q", "ability": "energy", "config": {"path": "../x.npy"}}).spec()
     with pytest.raises(BadInput, match=r"questions\.q\.config\.path"):
         enqueue.with_settled_paths(spec, "browser")
+
+
+def test_a_page_asks_through_the_quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = make()
+    tiny.run(directory)
+
+    def worker(task: str, *arguments: Any, timeout: float) -> Any:
+        assert json.loads(json.dumps(arguments)) == list(arguments)
+        answer = getattr(tasks, f"{task}_job")(*arguments)
+        if "problems" in answer:
+            raise BadInput(*(Problem(**problem) for problem in answer["problems"]))
+        return answer["value"]
+
+    monkeypatch.setattr(enqueue, "ask", worker)
+    answer = enqueue.ask_run(directory.id, "energy", {"num": 30}, seed=2)
+    assert answer == directory.answers()[0] and answer["seed"] == 2
+    with pytest.raises(BadInput, match="num"):
+        enqueue.ask_run(directory.id, "energy", {"num": 1})
+    with pytest.raises(BadInput, match="data folder"):
+        enqueue.ask_run(directory.id, "energy", {"path": "/etc/passwd"})
+
+
+def test_what_is_published_of_abilities_is_plain_json() -> None:
+    found = catalogue.publish()["abilities"]
+    assert json.loads(json.dumps(found)) == found
+    assert set(found) == set(catalogue.abilities())
+    assert found["sample"]["schema"]["properties"]["num"]["maximum"] == 100_000
