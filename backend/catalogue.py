@@ -112,18 +112,33 @@ def recipe_problems(recipe: Recipe) -> list[Problem]:
     problems: dict[Problem, None] = {}
     for scale in recipe.scales:
         for variant in recipe.variants:
-            try:
-                resolve(recipe.spec(variant, scale))
-            except BadInput as error:
-                found = error.problems
-            except ValidationError as error:
-                found = problems_of(error)
-            else:
-                continue
-            for each in found:
+            for each in _spec_problems(recipe, variant, scale):
                 field = f"variants.{variant}.spec.{each.field}"
                 problems[Problem(field, f"{each.message} (scale {scale})")] = None
     return list(problems)
+
+
+def _spec_problems(recipe: Recipe, variant: str, scale: str) -> list[Problem]:
+    try:
+        spec = recipe.spec(variant, scale)
+        resolve(spec)
+    except BadInput as error:
+        return error.problems
+    except ValidationError as error:
+        return problems_of(error)
+    problems = []
+    for index, question in enumerate(spec.questions):
+        where, ability = f"questions.{index}", abilities().get(question.ability)
+        if ability is None:
+            known = ", ".join(abilities()) or "none"
+            said = f"there is no ability `{question.ability}`. Known: {known}."
+            problems.append(Problem(f"{where}.ability", said))
+            continue
+        try:
+            ability.Config.model_validate(question.config)
+        except ValidationError as error:
+            problems += problems_of(error, f"{where}.config")
+    return problems
 
 
 def broken() -> list[Broken]:

@@ -10,14 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from backend.catalogue import merge
-from backend.config import tagged_union
 from backend.errors import BadInput, NotAvailable, Problem
+from backend.recipe_parts import (
+    AnyPicture,
+    Claim,
+    CurvePicture,
+    DotsPicture,
+    Figure,
+    Name,
+    Override,
+    Paper,
+    PaperFigure,
+    Part,
+    Scale,
+    ScaleOverride,
+    SweepPicture,
+    Term,
+    Variant,
+)
 from backend.spec import Budget, Question, RunSpec, problems_of
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -27,176 +43,8 @@ TAG = "recipe:"
 SCALES = ("cpu", "gpu")
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
-MetricPath = Annotated[str, Field(pattern=r"^[^\s/]+(/[^\s/]+)*$", max_length=200)]
-Scale = Literal["cpu", "gpu"]
 
-
-class _Part(BaseModel):
-    """Base of all parts: unknown fields are refused, values are fixed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Paper(_Part):
-    title: str
-    authors: str
-    year: int = Field(ge=1950, le=2100)
-    url: str = Field("", pattern=r"^(https?://\S+)?$")
-
-
-class PaperFigure(_Part):
-    """A figure the paper gives, and which of ours stands beside it."""
-
-    quantity: str
-    value: str
-    """as the paper gives it, in words"""
-    scale: str
-    """data and settings of the paper's figure, in words"""
-    figure: str = ""
-    """id of the figure of ours, or "" where none can stand beside it"""
-    variant: str = ""
-    """whose figure, or "" for the first method's"""
-
-
-class VariantSpec(_Part):
-    """What of a RunSpec is a variant's own; the rest is shared."""
-
-    method: str
-    preset: str = "default"
-    config: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, Any] | None = None
-    """in place of the shared data"""
-    budget: Budget | None = None
-    """in place of the shared budget"""
-    questions: list[Question] | None = None
-    """in place of the shared questions"""
-
-
-class Variant(_Part):
-    title: str = Field(max_length=60)
-    role: Literal["method", "baseline", "ablation"]
-    spec: VariantSpec
-
-
-class Override(_Part):
-    """What a scale changes in one variant, or in all."""
-
-    config: dict[str, Any] = Field(default_factory=dict)
-    """merged over the variant's"""
-    data: dict[str, Any] = Field(default_factory=dict)
-    """merged over the variant's"""
-    budget: Budget | None = None
-    """in place of the variant's"""
-    questions: list[Question] | None = None
-
-
-class ScaleOverride(Override):
-    """Changes for all variants, and on top of them for some."""
-
-    variants: dict[str, Override] = Field(default_factory=dict)
-
-
-class Figure(_Part):
-    """A number that the final metrics of every run give."""
-
-    title: str
-    unit: str = ""
-    path: MetricPath
-    """in the run's final metrics, such as `quality/grid_kl` or `answers/k0/frechet_features`"""
-    better: Literal["lower", "higher"] = "lower"
-    floor: MetricPath | None = None
-    """what fresh real data would give, in the same metrics"""
-    baseline: MetricPath | list[MetricPath] = Field(default_factory=list)
-    """what a trivial model would give, in the same metrics"""
-
-    def baselines(self) -> list[str]:
-        return [self.baseline] if isinstance(self.baseline, str) else list(self.baseline)
-
-
-class Term(_Part):
-    """One figure of one variant."""
-
-    variant: str
-    figure: str
-
-
-class Claim(_Part):
-    """A sentence that holds when every seed agrees and the median meets the target."""
-
-    text: str
-    kind: Literal["acceptance", "paper"]
-    value: Term
-    over: Term | None = None
-    """the claim is about value / over, seed by seed"""
-    minus: Term | None = None
-    """the claim is about value − minus, seed by seed"""
-    relation: Literal["<=", ">="]
-    target: float
-    tolerance: float = Field(0.0, ge=0)
-    """how far past the target still meets it"""
-    deciding: bool = False
-
-    @property
-    def other(self) -> Term | None:
-        return self.over or self.minus
-
-    @property
-    def compares(self) -> Literal["ratio", "difference"] | None:
-        return "ratio" if self.over else "difference" if self.minus else None
-
-
-class CurvePicture(_Part):
-    """A scalar of the runs over a cost axis, a band over seeds each."""
-
-    kind: Literal["curve"] = "curve"
-    path: MetricPath
-    cost: Literal["steps", "gradients", "seconds", "joules"] = "gradients"
-    variants: list[str] = Field(default_factory=list)
-    """all when empty"""
-    title: str = ""
-    log: bool = True
-
-
-class SweepPicture(_Part):
-    """Final figures over a setting that was asked about at several values."""
-
-    kind: Literal["sweep"] = "sweep"
-    x: list[float] = Field(min_length=2)
-    x_title: str
-    path: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)*$")
-    """a metric path with `{x}` in it, such as `answers/k{x}/frechet_features`"""
-    floor: str = ""
-    """the same of the floor"""
-    variants: list[str] = Field(default_factory=list)
-    title: str = ""
-    log: bool = False
-    """whether both axes are logarithmic"""
-    mark: float | None = None
-    """the x at which the claim compares"""
-
-    def path_at(self, x: float) -> str:
-        return self.path.replace("{x}", f"{x:g}")
-
-    def floor_at(self, x: float) -> str:
-        return self.floor.replace("{x}", f"{x:g}")
-
-
-class DotsPicture(_Part):
-    """Final figures seed by seed."""
-
-    kind: Literal["dots"] = "dots"
-    figures: list[str] = Field(default_factory=list)
-    """those of the deciding claim when empty"""
-    variants: list[str] = Field(default_factory=list)
-    title: str = ""
-    log: bool = False
-
-
-AnyPicture: Any = tagged_union([CurvePicture, SweepPicture, DotsPicture])  # type: ignore[list-item]
-
-
-class Recipe(_Part):
+class Recipe(Part):
     """A published claim, how to repeat it here, and what decides it."""
 
     name: Name
@@ -242,6 +90,15 @@ class Recipe(_Part):
         given = own or whole.budget or self.variants[variant].spec.budget or self.budget
         return given or Budget()
 
+    def questions_of(self, variant: str, scale: str = "cpu") -> list[Question]:
+        """What one run is asked when it has finished."""
+        whole = self.scales.get(scale, ScaleOverride())  # type: ignore[call-overload]
+        own = whole.variants.get(variant, Override()).questions
+        for given in (own, whole.questions, self.variants[variant].spec.questions):
+            if given is not None:
+                return list(given)
+        return self.questions
+
     def spec(self, variant: str, scale: str = "cpu", seed: int = 0) -> RunSpec:
         """The run of one variant under one seed.
 
@@ -255,11 +112,9 @@ class Recipe(_Part):
         item, given = self.variants[variant], self.variants[variant].spec
         data = dict(self.data if given.data is None else given.data)
         config = dict(given.config)
-        questions = self.questions if given.questions is None else given.questions
         whole = self.scales[scale]
         for over in (whole, whole.variants.get(variant, Override())):
             data, config = merge(data, over.data), merge(config, over.config)
-            questions = questions if over.questions is None else over.questions
         return RunSpec(
             name=f"{item.title}, seed {seed}",
             method=given.method,
@@ -269,7 +124,7 @@ class Recipe(_Part):
             budget=self.budget_of(variant, scale),
             seed=seed,
             device=_DEVICES[scale],
-            questions=questions,
+            questions=self.questions_of(variant, scale),
             tags=[f"{TAG}{self.name}"],
         )
 
@@ -408,6 +263,23 @@ def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
                 at = f"{where}.{role}"
                 yield from _unknown([term.variant], recipe.variants, f"{at}.variant", "variant")
                 yield from _unknown([term.figure], recipe.figures, f"{at}.figure", "figure")
+                if term.figure in recipe.figures:
+                    path = recipe.figures[term.figure].path
+                    yield from _unasked(recipe, term.variant, path, f"{at}.figure")
+
+
+def _unasked(recipe: Recipe, variant: str, path: str, where: str) -> Iterator[Problem]:
+    """Where a figure is the answer to a question that the variant is not asked at some scale."""
+    head, _, rest = path.partition("/")
+    name = rest.partition("/")[0]
+    for scale in recipe.scales if head == "answers" and variant in recipe.variants else ():
+        names = [question.name for question in recipe.questions_of(variant, scale)]
+        if name not in names:
+            listed = ", ".join(f"`{each}`" for each in names) or "none"
+            yield Problem(
+                where,
+                f"`{variant}` is not asked `{name}` at scale {scale}; its questions: {listed}.",
+            )
 
 
 def _picture_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -419,5 +291,25 @@ def _picture_problems(recipe: Recipe) -> Iterator[Problem]:
     if isinstance(picture, SweepPicture):
         if "{x}" not in picture.path:
             yield Problem("picture.path", f"must hold {{x}}, got `{picture.path}`.")
+        else:
+            for variant in recipe.pictured():
+                for x in picture.x:
+                    yield from _unasked(recipe, variant, picture.path_at(x), "picture.path")
         if picture.mark is not None and picture.mark not in picture.x:
             yield Problem("picture.mark", f"must be one of x, got {picture.mark:g}.")
+
+
+__all__ = [
+    "Claim",
+    "CurvePicture",
+    "DotsPicture",
+    "Figure",
+    "FoundRecipes",
+    "Recipe",
+    "SweepPicture",
+    "Term",
+    "Variant",
+    "discover",
+    "parse",
+    "text_of",
+]

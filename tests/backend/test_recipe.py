@@ -67,6 +67,11 @@ def test_a_recipe_is_read_with_what_it_leaves_out() -> None:
             "claims.1",
             "one of `over` and `minus`",
         ),
+        (
+            {"figures__distance__path": "answers/k0/distance"},
+            "claims.0.value.figure",
+            "`wide` is not asked `k0` at scale gpu; its questions: none",
+        ),
         ({"samples": ["tall"]}, "samples", "no variant `tall`"),
         ({"picture": {"kind": "pie"}}, "picture", "one of `curve`, `sweep`, `dots`"),
         ({"picture": {"kind": "dots", "figures": ["w"]}}, "picture.figures", "no figure `w`"),
@@ -124,6 +129,31 @@ def test_a_scale_is_laid_over_all_variants_and_then_over_some() -> None:
     assert narrow.config == {"step_size": 0.5, "width": 4}
     assert narrow.data == {"name": "ring", "num": 900, "num_held_out": 100}
     assert made.spec("wide", "cpu", 3).config == {} and made.spec("wide").data["num"] == 200
+
+
+def test_a_figure_may_be_the_answer_to_a_question_of_its_variant() -> None:
+    question = {"name": "k0", "ability": "energy"}
+    text = changed(figures__distance__path="answers/k0/distance", questions=[question])
+    assert parse(text, "width").spec("wide").questions[0].name == "k0"
+    own = changed(
+        figures__distance__path="answers/k0/distance",
+        questions=[question],
+        variants__narrow__spec__questions=[],
+    )
+    found = problems(own)
+    assert set(found) == {"claims.1.over.figure"}
+
+
+def test_a_question_that_no_ability_answers_is_a_problem_at_its_field() -> None:
+    made = parse(changed(questions=[{"name": "k0", "ability": "levitate"}]), "width")
+    fields = {"method": "denoising_score_matching", "preset": "default"}
+    variants = {
+        name: item.model_copy(update={"spec": item.spec.model_copy(update=fields)})
+        for name, item in made.variants.items()
+    }
+    found = catalogue.recipe_problems(made.model_copy(update={"variants": variants}))
+    assert found[0].field == "variants.wide.spec.questions.0.ability"
+    assert "no ability `levitate`" in found[0].message
 
 
 def test_a_broken_file_is_shown_and_hides_no_other(tmp_path: Path) -> None:
