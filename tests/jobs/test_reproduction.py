@@ -150,14 +150,14 @@ def test_time_left_follows_from_what_runs_took() -> None:
 
 
 def test_a_sweep_and_a_curve_are_read_from_the_runs(width: Path) -> None:
-    sweep = "picture: {kind: sweep, x: [1, 2], x_title: steps, path: 'answers/k{x}/distance'}\n"
+    sweep = "picture: {kind: sweep, x: [1, 2], x_title: steps, path: 'sweep/k{x}/distance'}\n"
     (width / "width.yaml").write_text(TEXT + sweep)
     made = reproduction.create("width")
     play(made, GOOD)
     for run_id in made.run_ids():
         directory = artifacts.open_run(run_id)
         metrics = {key: value for key, value in directory.metrics().items() if value is not None}
-        directory.write_metrics({**metrics, "answers/k1/distance": 3.0, "answers/k2/distance": 1.0})
+        directory.write_metrics({**metrics, "sweep/k1/distance": 3.0, "sweep/k2/distance": 1.0})
     found = reproduction.settle(made.id).findings
     assert found is not None
     for variant in ("wide", "narrow"):
