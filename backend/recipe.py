@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,7 @@ def text_of(name: str, folder: Path | None = None) -> str:
     return found.texts[name]
 
 
+@lru_cache(maxsize=128)
 def parse(text: str, name: str) -> Recipe:
     """A recipe from YAML text and the name of its file. Raises BadInput with every problem."""
     try:
