@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, launch, models, race, runs, services
+from jobs.cli import about, launch, models, race, reproduce, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -23,6 +23,7 @@ for command in (
     services.dashboard,
     launch.run,
     race.race_command,
+    reproduce.reproduce,
     runs.ls,
     runs.show_run,
     runs.stop,
