@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from backend.errors import BadInput
+from backend.errors import BadInput, Problem
 from backend.figures import FIGURES
 from backend.spec import Budget, RunSpec, problems_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backend.config import Config, KindConfig
     from backend.data import Dataset
     from backend.method import Method
+    from backend.recipe import FoundRecipes, Recipe
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,39 @@ def abilities() -> dict[str, Any]:
     return discover("backend.abilities", "backend.ability:Ability").classes
 
 
+def recipes() -> FoundRecipes:
+    """Published claims by name; one whose runs this catalogue cannot resolve is broken too."""
+    from backend import recipe
+
+    found = recipe.discover()
+    for name, item in list(found.recipes.items()):
+        if problems := recipe_problems(item):
+            del found.recipes[name], found.texts[name]
+            found.broken.append(recipe.BrokenRecipe(name, problems))
+    return found
+
+
+def recipe_problems(recipe: Recipe) -> list[Problem]:
+    """What keeps the runs of a recipe from being resolved, by field of the recipe."""
+    problems: dict[Problem, None] = {}
+    for scale in recipe.scales:
+        for variant in recipe.variants:
+            try:
+                resolve(recipe.spec(variant, scale))
+            except BadInput as error:
+                found = error.problems
+            except ValidationError as error:
+                found = problems_of(error)
+            else:
+                continue
+            for each in found:
+                field = f"variants.{variant}.spec.{each.field}"
+                problems[Problem(field, f"{each.message} (scale {scale})")] = None
+    return list(problems)
+
+
 def broken() -> list[Broken]:
-    """Every file of the plug-in folders that failed to import."""
+    """Every file of the plug-in folders that failed to import, and every recipe that is none."""
     found = [
         discover("backend.methods", "backend.method:Method"),
         discover("backend.datasets", "backend.data:Dataset"),
@@ -103,7 +135,10 @@ def broken() -> list[Broken]:
         discover("backend.energies", "backend.energies:NetworkEnergy"),
         discover("backend.abilities", "backend.ability:Ability"),
     ]
-    return [item for part in found for item in part.broken]
+    files = [item for part in found for item in part.broken]
+    return files + [
+        Broken(f"backend/recipes/{item.name}.yaml", item.error, "") for item in recipes().broken
+    ]
 
 
 @dataclass(frozen=True)
@@ -225,6 +260,10 @@ def publish() -> dict[str, Any]:
                 **FIGURES,
                 **{k: v for cls in methods().values() for k, v in cls.figures.items()},
             }.items()
+        },
+        "recipes": {
+            name: {**item.model_dump(mode="json"), "num_runs": len(item.variants) * item.seeds}
+            for name, item in recipes().recipes.items()
         },
         "broken": [asdict(item) for item in broken()],
     }

@@ -21,7 +21,7 @@ from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
-from jobs import artifacts, enqueue, store
+from jobs import artifacts, enqueue, reproduction, store
 from jobs.prepare import Prepared, prepare
 from jobs.processes import on_signals
 
@@ -50,6 +50,8 @@ def train(run_id: str) -> None:
             status="failed", ended=time.time(), reason=f"{type(error).__name__}: {error}"
         )
         raise
+    finally:
+        reproduction.settle_for_run(run_id)
 
 
 def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
