@@ -75,7 +75,9 @@ def _sweep(recipe: Recipe, shown: SweepPicture, found: Findings) -> dict[str, An
                 seed["x"].append(point.x)
                 seed["y"].append(_plain(reading.value))
         title = recipe.variants[variant].title
-        lines.append({"title": title, "id": variant, "seeds": [seeds[key] for key in sorted(seeds)]})
+        lines.append(
+            {"title": title, "id": variant, "seeds": [seeds[key] for key in sorted(seeds)]}
+        )
     return {
         "kind": "lines", "title": shown.title, "x_title": shown.x_title, "log_x": False,
         "log_y": shown.log, "ticks": shown.x, "lines": _in_order(recipe, lines),

@@ -284,9 +284,7 @@ def _launch(recipe: Recipe, again: bool) -> None:
                f". {cost[0].upper()}{cost[1:]}.")  # fmt: skip
     if pressed:
         try:
-            made = reproductions.launch(
-                recipe.name, scale=scale, num_seeds=seeds, origin="browser"
-            )
+            made = reproductions.launch(recipe.name, scale=scale, num_seeds=seeds, origin="browser")
         except BasinError as error:
             st.error(f"Nothing was launched. {error}")
             return
