@@ -254,6 +254,16 @@ def publish() -> dict[str, Any]:
         },
         "samplers": {name: _part(cls) for name, cls in samplers().items()},
         "networks": {name: _part(cls) for name, cls in networks().items()},
+        "abilities": {
+            name: {
+                "id": name,
+                "title": cls.title,
+                "summary": cls.summary,
+                "references": cls.references,
+                "schema": cls.Config.model_json_schema(),
+            }
+            for name, cls in abilities().items()
+        },
         "figures": {
             path: asdict(figure)
             for path, figure in {

@@ -76,9 +76,11 @@ def _plain(problems: list[Problem]) -> list[dict[str, str]]:
 def examine(spec: RunSpec) -> Prepared:
     """The method set up on the CPU with its data: everything that can be known to be wrong before
     a run starts. Raises BadInput with all of it, NotAvailable for a run that is not there."""
-    from jobs import trained
+    from jobs import asking, trained
 
-    return prepare(spec, torch.device("cpu"), trained.load_energy)
+    prepared = prepare(spec, torch.device("cpu"), trained.load_energy)
+    asking.check_questions(prepared)
+    return prepared
 
 
 def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
@@ -234,7 +236,15 @@ def energy(run_id: str, points: list[Any]) -> list[float]:
     return [float(value) for value in trained.energies(run_id, array)]
 
 
+def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Ask a run and keep the answer in its `answers` folder."""
+    from jobs import asking
+
+    return asking.answer_to_run(run_id, ability, config, seed=seed)
+
+
 check_job = _answered(check)
 previews_job = _answered(previews)
 sample_job = _answered(sample)
 energy_job = _answered(energy)
+ask_job = _answered(ask)

@@ -28,9 +28,11 @@ for command in (
     runs.stop,
     runs.pause,
     runs.resume,
+    models.ask,
     models.sample,
     models.energy,
     about.methods,
+    models.abilities,
     runs.reindex,
     about.doctor,
 ):
