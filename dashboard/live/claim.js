@@ -3,12 +3,11 @@
 import { coloursOf } from "./colours.js"
 import { make, rootOf } from "./dom.js"
 import { figure } from "./numbers.js"
+import { apart, median, scaleOf, short, svgOf } from "./plot.js"
 
-const SVG = "http://www.w3.org/2000/svg"
 const PAD = { left: 46, top: 8, bottom: 40 }
 const HEIGHT = 264
 const ROW = 30
-const LABEL = 15
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"]
 
 export function mount(slot, component) {
@@ -62,75 +61,7 @@ function fill(target, { title, about, svg, words, head, rows }) {
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell)))))))
 }
 
-// ---------------------------------------------------------------------- scales
-
-function scaleOf(values, log, [from, to], { zero = false, include = [] } = {}) {
-  const known = [...values, ...include].filter((value) => Number.isFinite(value) && (!log || value > 0))
-  let [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [log ? 0.1 : 0, 1]
-  if (zero && !log) [low, high] = [Math.min(low, 0), Math.max(high, 0)]
-  const of = log ? Math.log10 : (value) => value
-  let [a, b] = [of(low), of(high)]
-  const room = (b - a || (log ? 0.6 : Math.abs(b) || 1)) * 0.07
-  if (!(zero && low === 0)) a -= room
-  b += room
-  const at = (value) => from + ((of(value) - a) / (b - a)) * (to - from)
-  return { at, log, ticks: log ? decades(a, b) : steps(a, b), fits: (value) => Number.isFinite(value) && (!log || value > 0) }
-}
-
-function decades(a, b) {
-  for (const parts of [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]]) {
-    const found = []
-    for (let power = Math.floor(a); power <= Math.ceil(b); power++) {
-      for (const part of parts) found.push(part * 10 ** power)
-    }
-    const inside = found.filter((value) => Math.log10(value) >= a && Math.log10(value) <= b)
-    if (inside.length >= 3) return inside.filter((_, index) => inside.length < 7 || index % 2 === 0)
-  }
-  return steps(10 ** a, 10 ** b).filter((value) => value > 0)
-}
-
-function steps(a, b) {
-  const raw = (b - a) / 4 || 1
-  const power = 10 ** Math.floor(Math.log10(raw))
-  const step = [1, 2, 5, 10].map((part) => part * power).find((value) => value >= raw)
-  const found = []
-  for (let value = Math.ceil(a / step) * step; value <= b + step * 1e-6; value += step) {
-    found.push(Math.abs(value) < step * 1e-6 ? 0 : value)
-  }
-  return found
-}
-
 // ---------------------------------------------------------------------- drawing
-
-function svgOf(width, height) {
-  const svg = document.createElementNS(SVG, "svg")
-  for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) {
-    svg.setAttribute(name, value)
-  }
-  svg.add = (tag, attributes, text) => {
-    const element = document.createElementNS(SVG, tag)
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-    if (text !== undefined) element.textContent = text
-    svg.append(element)
-    return element
-  }
-  svg.line = (x1, y1, x2, y2, stroke, more = {}) => svg.add("line", { x1, y1, x2, y2, stroke, ...more })
-  svg.words = (text, x, y, fill, more = {}) =>
-    svg.add("text", { x, y, fill, "font-size": 12, "dominant-baseline": "central", ...more }, text)
-  svg.dot = (cx, cy, r, fill, words, more = {}) => {
-    const dot = svg.add("circle", { cx, cy, r, fill, ...more })
-    const title = document.createElementNS(SVG, "title")
-    title.textContent = words
-    dot.append(title)
-  }
-  return svg
-}
-
-function median(values) {
-  const ordered = [...values].sort((a, b) => a - b)
-  const half = ordered.length >> 1
-  return ordered.length % 2 ? ordered[half] : (ordered[half - 1] + ordered[half]) / 2
-}
 
 function drawPicture(target, picture, colours) {
   if (picture.kind === "dots") drawDots(target, picture, colours)
@@ -211,21 +142,6 @@ function drawLine(svg, line, x, y, colours) {
     svg.dot(x.at(each.x), y.at(each.middle), 3.2, colour, `${line.title}: ${figure(each.middle)} (${figure(each.low)} to ${figure(each.high)}) at ${figure(each.x)}`)
   }
   return { label: line.title, place: y.at(shown.at(-1).middle), colour }
-}
-
-/** Push labels at least LABEL apart, within the frame. */
-function apart(ends, top, bottom) {
-  ends.sort((a, b) => a.place - b.place)
-  ends.forEach((end, index) => {
-    end.place = Math.max(end.place, index ? ends[index - 1].place + LABEL : top)
-  })
-  const over = (ends.at(-1)?.place ?? 0) - bottom
-  if (over > 0) for (const end of ends) end.place = Math.max(top, end.place - over)
-}
-
-function short(text, wide) {
-  const room = Math.max(4, Math.floor(wide / 6.4))
-  return text.length > room ? `${text.slice(0, room - 1)}…` : text
 }
 
 function drawDots(target, picture, colours) {
