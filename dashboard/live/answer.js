@@ -112,7 +112,10 @@ function words(path) {
 }
 
 function tableOf(columns, rows) {
-  const cell = (value) => (typeof value === "number" || value === null ? figure(value) : value)
+  const cell = (value) => {
+    if (typeof value === "number" || value === null) return figure(value)
+    return /^[a-z]+(_[a-z0-9]+)+$/.test(value) ? words(value) : value
+  }
   return make("table", {},
     make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {}, name)))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value) =>
