@@ -54,7 +54,7 @@ def main() -> None:
         directory = artifacts.open_run(run_id)
         if pressed:
             _ask(directory, ability, config, seed)
-        _show(directory, about)
+        _show(directory, ability, about)
 
 
 def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
@@ -161,13 +161,17 @@ def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: in
 # ---------------------------------------------------------------------- what came back
 
 
-def _show(directory: RunDirectory, about: dict[str, Any]) -> None:
+def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
+    """The answer a link names, else the newest of its kind."""
     kept = directory.answers()
-    if not kept:
-        empty(f"Nothing has been asked of this run yet. **{about['title']}**: {about['summary']}")
-        return
     wanted = st.query_params.get("answer", "")
-    answer = next((item for item in kept if item["id"] == wanted), kept[0])
+    same = [item for item in kept if item["ability"] == ability]
+    answer = next((item for item in same if item["id"] == wanted), same[0] if same else None)
+    if answer is None:
+        title = about["title"].lower()
+        empty(f"Nobody has asked this run for {title} yet. {about['summary']}")
+        _earlier(directory, kept, {"id": ""})
+        return
     took = st.session_state.get("studio_took", ("", 0.0))
     facts = [
         f"seed {answer['seed']}",
