@@ -114,6 +114,8 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             )
             if st.button(label, icon=":material/play_arrow:", type="primary"):
                 _do(control.resume, run_id)
+        if status.checkpoint_step is not None:
+            st.link_button("Ask it", f"/studio?run={run_id}", icon=":material/question_answer:")
         st.link_button("Clone with edits", f"/launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
             st.link_button("Compare", f"/compare?runs={run_id}", icon=":material/compare:")
