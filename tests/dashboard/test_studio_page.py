@@ -1,4 +1,4 @@
-"""The Studio in a real browser: a trained run is asked, and says why not where it makes no sense."""
+"""The Studio in a real browser: a trained run answers, or says why it cannot."""
 
 from __future__ import annotations
 
