@@ -203,6 +203,7 @@ class Observation:
                 *self.alarms.say(self._findings(step, look, chains, health, figures), final=True),
             ]
             figures |= {f"quality/{name}/floor": value for name, value in floors.items()}
+            figures |= self.method.final_figures(quality, look.generator)
             arrays = {role: panels.float32(self.data.restore(z)) for role, z in samples.items()}
             arrays["long_run_energy"] = panels.float32(chains.state.energy)
             return figures, found, arrays
@@ -317,6 +318,7 @@ class Observation:
         found += alarms.unmixed(value, what)
         moved = (chains.path[-1] - chains.path[0]).flatten(1).norm(dim=1).mean()
         found += alarms.stuck(chains.acceptance_rate, float(moved))
+        found += self.method.findings()
         return found
 
     def _diagnostics(self, chains: Chains, health: Diagnostics, figures: dict[str, float]) -> Table:
