@@ -46,7 +46,7 @@ class EnergyMatchingConfig(Config):
         group="Energy",
     )  # fmt: skip
     temperature: float = option(
-        0.15, "ε of the law exp(−V/ε) that samples keep to from time 1 on.",
+        0.08, "ε of the law exp(−V/ε) that samples keep to from time 1 on.",
         gt=0, le=100, main=True, log=True, group="Flow",
     )  # fmt: skip
     transport_end: float = option(
@@ -55,7 +55,7 @@ class EnergyMatchingConfig(Config):
         ge=0, le=0.99, group="Flow",
     )  # fmt: skip
     step_size: float = option(
-        0.01, "Time that passes in one step of the flow and of Langevin chains.",
+        0.025, "Time that passes in one step of the flow and of Langevin chains.",
         gt=0, le=0.5, log=True, group="Flow",
     )  # fmt: skip
     sampling_time: float = option(
@@ -72,15 +72,15 @@ class EnergyMatchingConfig(Config):
         ge=0.005, le=100, log=True, group="Flow",
     )  # fmt: skip
     contrastive_weight: float = option(
-        0.1, "Weight of V(data) − V(samples) in the second phase; 0 is flow matching alone.",
+        4.0, "Weight of V(data) − V(samples) in the second phase; 0 is flow matching alone.",
         ge=0, le=100, main=True, log=True, group="Contrast",
     )  # fmt: skip
     contrastive_share: float = option(
-        0.1, "Share of the budget, at its end, in which data are contrasted with samples.",
+        0.25, "Share of the budget, at its end, in which data are contrasted with samples.",
         gt=0, le=1, main=True, group="Contrast",
     )  # fmt: skip
     num_steps: int = option(
-        100, "Steps of the chains that draw those samples; half start at data, half at noise.",
+        80, "Steps of the chains that draw those samples; half start at data, half at noise.",
         ge=1, le=10_000, main=True, group="Contrast",
     )  # fmt: skip
     contrastive_clamp: float = option(
@@ -89,7 +89,7 @@ class EnergyMatchingConfig(Config):
     )  # fmt: skip
     train: TrainConfig = option(
         TrainConfig(
-            learning_rate=2e-3, schedule="cosine", batch_size=256, beta1=0.9, ema_decay=0.99
+            learning_rate=2e-3, schedule="constant", batch_size=256, beta1=0.9, ema_decay=0.99
         ),
         "How the weights are fitted.", group="Training",
     )  # fmt: skip
@@ -136,15 +136,15 @@ class EnergyMatching(Method):
     Config = EnergyMatchingConfig
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Flow matching, then contrast with chains in the last tenth: samples arrive at time 1 "
-            "and stay.",
+            "Flow matching, then contrast with chains in the last quarter: samples arrive at "
+            "time 1 and stay.",
             {},
-            Budget(steps=6000),
+            Budget(steps=1200),
         ),
         "flow_only": Preset(
             "Flow matching alone: samples arrive at time 1 and go on past the data.",
             {"contrastive_weight": 0.0},
-            Budget(steps=6000),
+            Budget(steps=1200),
         ),
     }
     headline = (
