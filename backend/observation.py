@@ -16,7 +16,7 @@ Events, by path (points in 2-D; images where events are images; the rest always)
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
               samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
-    evaluate  as measure with more samples, and quality/final
+    evaluate  as measure with more samples, quality/final, and figures of the method's own
 """
 
 from __future__ import annotations

@@ -122,7 +122,8 @@ class EnergyMatching(Method):
     they arrive. Samples: x ← x − Δt ∇V + √(2 ε(t) Δt) ξ. Balcerak et al. 2025.
 
     Biased by the step, by chains too short to reach the law of exp(−V/ε), and by the batch's plan
-    in place of the laws'.
+    in place of the laws'. Contrast takes some of the flow's speed near data, so that samples arrive
+    a little after time 1: the more so the larger λ.
     """
 
     id = "energy_matching"
@@ -206,10 +207,11 @@ class EnergyMatching(Method):
         weight = flow_weight(time, config.transport_end)
         weighted = (weight * flow.squares).mean()
         zero = weighted.new_zeros(())
-        gap, contrast, reached = zero, zero, source
+        gap, contrast, reached, values = zero, zero, source, flow.values
         if contrasts:
             reached = self._negatives(target)
-            gap = self.network(target).mean() - self.network(reached).mean()
+            values = self.network(torch.cat([target, reached]))
+            gap = values[:size].mean() - values[size:].mean()
             bounded = gap.clamp(min=-config.contrastive_clamp) if config.contrastive_clamp else gap
             contrast = config.contrastive_weight * bounded
         loss = weighted + contrast if contrasts else flow.squares.mean()
@@ -222,7 +224,7 @@ class EnergyMatching(Method):
             "loss/contrastive": contrast.detach(),
             "flow/phase": zero + (2.0 if contrasts else 1.0),
             "energy/gap": gap_nats,
-            "energy/max": flow.values.abs().amax() / config.temperature,
+            "energy/max": values.detach().abs().amax() / config.temperature,
             "sampler/radius": reached.flatten(1).norm(dim=1).amax(),
             **self.fitter.update(loss, progress),
         }

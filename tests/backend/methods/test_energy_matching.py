@@ -64,8 +64,7 @@ def test_the_loss_of_each_phase_is_made_of_the_streamed_parts() -> None:
 
 
 def test_the_clamp_stops_the_push_where_data_lie_low_enough() -> None:
-    """With the potential |x|²/2-like after training, wide chains lie above data: the clamp holds
-    λ (V(data) − V(samples)) at −λ c and its gradient at 0."""
+    """Chains made wide by a high temperature lie above data: the loss then holds −λ c."""
     method = small(contrastive_clamp=1e-6, contrastive_weight=3.0, temperature=50.0)
     for index in range(100):
         method.step(index / 200)
