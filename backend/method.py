@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,10 @@ from backend.events import Cost, Event
 from backend.figures import Figure
 from backend.sampler import Sampler
 from backend.spec import Budget
+
+if TYPE_CHECKING:
+    from backend.alarms import Finding
+    from backend.metrics.quality import Quality
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,15 @@ class Method(ABC):
         """The estimate of log ∫ exp(−E(z)) dz that training keeps of `energy()`, over standardised
         positions, 0-d; None where it keeps none."""
         return None
+
+    def findings(self) -> Iterable[Finding]:
+        """What is wrong with this training now, beyond what every energy's alarms look for."""
+        return ()
+
+    def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
+        """Figures of the method's own by path, for the final evaluation; `quality` holds the
+        held-out data that samples are compared with, and how many."""
+        return {}
 
     def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:
         """What looks at this method while it runs; `sizes` says how much it looks at."""

@@ -16,7 +16,7 @@ Events, by path (points in 2-D; images where events are images; the rest always)
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
               samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
-    evaluate  as measure with more samples, and quality/final
+    evaluate  as measure with more samples, quality/final, and figures of the method's own
 """
 
 from __future__ import annotations
@@ -213,6 +213,7 @@ class Observation:
             ]
             for tail, beside in (("floor", floors), (BASELINE, baselines)):
                 figures |= {f"quality/{name}/{tail}": value for name, value in beside.items()}
+            figures |= self.method.final_figures(quality, look.generator)
             arrays = {role: panels.float32(self.data.restore(z)) for role, z in samples.items()}
             arrays["long_run_energy"] = panels.float32(chains.state.energy)
             return figures, found, arrays
@@ -327,6 +328,7 @@ class Observation:
         found += alarms.unmixed(value, what)
         moved = (chains.path[-1] - chains.path[0]).flatten(1).norm(dim=1).mean()
         found += alarms.stuck(chains.acceptance_rate, float(moved))
+        found += self.method.findings()
         return found
 
     def _diagnostics(self, chains: Chains, health: Diagnostics, figures: dict[str, float]) -> Table:
