@@ -21,6 +21,7 @@ from backend.energies import NO_LABEL
 from backend.errors import BadInput
 from backend.events import Event
 from backend.method import Wish
+from backend.metrics.baselines import single_gaussian
 from backend.metrics.quality import Quality
 from backend.sampler import Sampler
 from backend.samplers import AnySampler
@@ -31,6 +32,8 @@ Cells = list[str | float | int | None]
 
 MAX_BYTES = 512 * 2**20
 """Of a file of positions."""
+ONE_GAUSSIAN = "single_gaussian"
+"""Tail of the figures of one Gaussian fitted to all the data."""
 EACH = "each"
 """Stands for all the classes in turn."""
 
@@ -206,11 +209,16 @@ def _read_array(path: str, changed: int, field: str) -> np.ndarray[Any, Any]:
 
 
 def judged(data: Data, z: Tensor, generator: torch.Generator) -> dict[str, float]:
-    """`Quality` of samples with the floor of as many real ones beside each figure."""
+    """`Quality` of samples; beside each figure the floor of as many real ones and, for images,
+    what one Gaussian fitted to all the data would have."""
     quality = Quality(data, len(z))
     found = quality.of(z)
-    floors = quality.floors(generator)
-    return found | {f"{name}/floor": value for name, value in floors.items()}
+    beside = {"floor": quality.floors(generator)}
+    if data.is_image:
+        beside[ONE_GAUSSIAN] = quality.of(single_gaussian(data, len(z), generator))
+    return found | {
+        f"{name}/{what}": value for what, row in beside.items() for name, value in row.items()
+    }
 
 
 def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None) -> list[Event]:

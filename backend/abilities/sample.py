@@ -9,6 +9,7 @@ from torch import Tensor
 
 from backend import panels
 from backend.abilities import (
+    ONE_GAUSSIAN,
     Drawing,
     Label,
     Problems,
@@ -87,8 +88,13 @@ class SampleAbility(Ability):
             figures |= _of_labels(asked, z, wish.labels)
         figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
+        beside = [
+            (tail, title)
+            for tail, title in (("floor", "as many real ones"), (ONE_GAUSSIAN, "one Gaussian"))
+            if any(name.endswith(f"/{tail}") for name in figures)
+        ]
         rows: list[list[str | float | int | None]] = [
-            [name, value, figures[f"{name}/floor"]]
+            [name, value, *(figures.get(f"{name}/{tail}") for tail, _ in beside)]
             for name, value in figures.items()
             if f"{name}/floor" in figures
         ]
@@ -97,7 +103,8 @@ class SampleAbility(Ability):
             arrays["label"] = wish.labels.cpu().numpy()
         events = [*cloud("samples", data, z, "long_run", energy)]
         if rows:
-            events.append(Table("quality", ["figure", "samples", "as many real ones"], rows))
+            titles = [title for _, title in beside]
+            events.append(Table("quality", ["figure", "samples", *titles], rows))
         return Answer(_in_words(config, figures), figures, arrays, tuple(events))
 
 
@@ -126,7 +133,11 @@ def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
     if name in figures:
         title = "Fréchet distance in features" if name != "energy_distance" else "Energy distance"
         floor = nats(figures[f"{name}/floor"])
-        said += f" {title} to held-out data {nats(figures[name])}; real data have {floor}."
+        said += f" {title} to held-out data {nats(figures[name])}; real data have {floor}"
+        gaussian = figures.get(f"{name}/{ONE_GAUSSIAN}")
+        said += "." if gaussian is None else f", one Gaussian {nats(gaussian)}."
+        if gaussian is not None and gaussian <= figures[name]:
+            said += " No gain over one Gaussian fitted to the data."
     if "label_accuracy" in figures:
         said += f" {figures['label_accuracy']:.0%} are of the class that was asked for."
     return said
