@@ -73,10 +73,13 @@ def _plain(problems: list[Problem]) -> list[dict[str, str]]:
 
 def examine(spec: RunSpec) -> Prepared:
     """The method set up on the CPU with its data: everything that can be known to be wrong before
-    a run starts. Raises BadInput with all of it, NotAvailable for a run that is not there."""
+    a run starts. Downloads nothing: data that are not here have a stand-in.
+
+    Raises BadInput with all of it, NotAvailable for a run that is not there.
+    """
     from jobs import trained
 
-    return prepare(spec, torch.device("cpu"), trained.load_energy)
+    return prepare(spec, torch.device("cpu"), trained.load_energy, fetch=False)
 
 
 def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
@@ -87,11 +90,12 @@ def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
         return {"ok": False, "problems": _plain(error.problems)}
     except NotAvailable as error:
         return {"ok": False, "problems": [{"field": "", "message": str(error)}]}
+    missing = prepared.missing
     return {
         "ok": True,
         "derived": derived(prepared.config),
         "cost": expected_cost(prepared),
-        "data": describe(prepared.data),
+        "data": {"missing": missing} if missing else describe(prepared.data),
     }
 
 
@@ -204,11 +208,13 @@ def preview(data: Data) -> dict[str, Any]:
 
 def previews(names: list[str]) -> dict[str, Any]:
     """A small picture of each data set as it is by default, by name; none of one that needs more
-    than its name."""
+    than its name, or a download."""
     found = {}
     for name in names:
         try:
-            found[name] = preview(catalogue.resolve_data({"name": name}).load())
+            dataset = catalogue.resolve_data({"name": name})
+            if not dataset.missing():
+                found[name] = preview(dataset.load())
         except BadInput:
             continue
     return found

@@ -132,7 +132,7 @@ def _method(
         st.caption(f"{method['summary']} {link}")
     presets = list(method["presets"])
     wanted = given.get("preset", "default") if method_id == given["method"] else "default"
-    images = (data_chooser.preview_of(data["name"]) or {}).get("kind") == "images"
+    images = catalogue["datasets"][data["name"]].get("images", False)
     # images bring their own preset, unless a preset was asked for
     asked = bool(source.title) or "preset" in st.query_params
     if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):
@@ -240,6 +240,8 @@ def _beside(raw: dict[str, Any], answer: Answer) -> None:
                 st.rerun()
         if check is not None and check.data.get("preview"):
             _preview(check.data)
+        if check is not None and check.data.get("missing"):
+            st.info(check.data["missing"])
         if check is not None and not check.ok:
             lines = [f"- `{item['field'] or 'run'}` {item['message']}" for item in check.problems]
             st.error("\n".join(["**This cannot be launched yet.**", *lines]))

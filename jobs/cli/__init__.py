@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, launch, models, race, runs, services
+from jobs.cli import about, data, launch, models, race, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -31,6 +31,7 @@ for command in (
     models.sample,
     models.energy,
     about.methods,
+    data.data,
     runs.reindex,
     about.doctor,
 ):
