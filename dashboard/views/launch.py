@@ -132,7 +132,8 @@ def _method(
         st.caption(f"{method['summary']} {link}")
     presets = list(method["presets"])
     wanted = given.get("preset", "default") if method_id == given["method"] else "default"
-    images = catalogue["datasets"][data["name"]].get("images", False)
+    item, preview = catalogue["datasets"][data["name"]], data_chooser.preview_of(data["name"])
+    images = item.get("images", False) or (preview or {}).get("kind") == "images"
     # images bring their own preset, unless a preset was asked for
     asked = bool(source.title) or "preset" in st.query_params
     if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):
