@@ -48,7 +48,9 @@ def prepare(
     resolved = catalogue.resolve(spec)
     missing = "" if fetch else resolved.dataset.missing()
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
-    found = resolved.method.problems(resolved.config, data)
+    found = list(resolved.method.problems(resolved.config, data))
+    if spec.processes > 1 and not resolved.method.trains:
+        found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
     if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
         raise BadInput(*problems)
     data = data.to(device)

@@ -168,10 +168,11 @@ def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
         if not same or status.step < 50 or status.seconds <= 0:
             continue
         earlier = artifacts.open_run(status.id).spec()
-        if (earlier.data, earlier.config, earlier.precision) == (
+        if (earlier.data, earlier.config, earlier.precision, earlier.processes) == (
             spec.data,
             spec.config,
             spec.precision,
+            spec.processes,
         ):
             rates.append(status.seconds / status.step)
         if len(rates) == _LIKE_RUNS:

@@ -190,8 +190,12 @@ def _run(
             "Precision", ["float32", "bfloat16"], key=f"{key}:precision",
             help="bfloat16 runs the network under autocast and is for GPUs.",
         )  # fmt: skip
-        name = first.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
-        tags = second.multiselect(
+        processes = first.number_input(
+            "Processes", 1, 64, int(given.get("processes", 1)), 1, key=f"{key}:processes",
+            help="They share the rows of every batch; on GPUs each has a device of its own.",
+        )  # fmt: skip
+        name = second.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
+        tags = first.multiselect(
             "Tags", given.get("tags", []), given.get("tags", []), accept_new_options=True,
             key=f"{key}:tags",
         )  # fmt: skip
@@ -200,6 +204,7 @@ def _run(
         "budget": {name: value for name, value in limits.items() if value is not None},
         "seed": int(seed or 0),
         "device": device if device != "auto" else "",
+        "processes": processes if processes > 1 else "",
         "precision": precision if precision != "float32" else "",
         "name": name,
         "tags": list(tags),
