@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +19,17 @@ import torch
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, loop, parallel, tasks
+from jobs import artifacts, control, loop, parallel, tasks
 from jobs.run_directory import RunDirectory
 from jobs.status import Status
+from tests.conftest import ROOT
 
 STEPS = 20
 
 
-def make(method: str, processes: int, steps: int = STEPS, **config: Any) -> RunDirectory:
-    """A queued run on the ring, of batches that two cannot share equally."""
-    spec = RunSpec(
+def spec_of(method: str, processes: int, steps: int = STEPS, **config: Any) -> RunSpec:
+    """On the ring, with batches that two cannot share equally."""
+    return RunSpec(
         method=method,
         data={"name": "ring", "num": 200, "num_held_out": 100},
         config={"train": {"batch_size": 33}, **config},
@@ -34,7 +38,11 @@ def make(method: str, processes: int, steps: int = STEPS, **config: Any) -> RunD
         device="cpu",
         processes=processes,
     )
-    return artifacts.create_run(spec)
+
+
+def make(method: str, processes: int, steps: int = STEPS, **config: Any) -> RunDirectory:
+    """A queued run of it."""
+    return artifacts.create_run(spec_of(method, processes, steps, **config))
 
 
 def run(directory: RunDirectory) -> Status:
@@ -135,22 +143,43 @@ def test_a_run_whose_follower_is_killed_fails_and_says_which() -> None:
     assert len(values) == status.step > 0, "what was computed is there"
 
 
-def test_a_follower_that_cannot_begin_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = make("denoising_score_matching", 2)
-    started = parallel.Leader._started
+def test_a_follower_that_cannot_begin_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'MemoryError: no room for another' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(parallel.sys, "executable", str(program))
+    status = run(make("denoising_score_matching", 2))
+    assert status.status == "failed" and "before the first step: Process 1 (pid " in status.reason
+    assert status.reason.endswith("of the run's 2 ended: MemoryError: no room for another.")
 
-    def elsewhere(leader: parallel.Leader, directory: RunDirectory, rank: int) -> Any:
-        monkeypatch.setenv("BASIN_THREADS", "many")
-        try:
-            return started(leader, directory, rank)
-        finally:
-            monkeypatch.setenv("BASIN_THREADS", "1")
 
-    monkeypatch.setattr(parallel.Leader, "_started", elsewhere)
-    status = run(directory)
-    assert status.status == "failed" and "Process 1 (pid " in status.reason
-    assert "invalid literal for int() with base 10: 'many'" in status.reason
-    assert followers() == []
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "lost")])
+def test_nobody_is_left_of_a_run_on_the_command_line(
+    number: signal.Signals, end: str, basin_home: Path
+) -> None:
+    command = [sys.executable, "-m", "jobs.cli", "run", "-", "--inline"]
+    process = psutil.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(spec_of("contrastive_divergence", 2, steps=1_000_000).to_yaml())
+    process.stdin.close()
+    deadline = time.monotonic() + 90
+    while not (found := artifacts.list_runs()) or not found[0].step:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    others = process.children(recursive=True)
+    assert len(others) == 1
+    process.send_signal(number)
+    process.wait(20)
+    _, alive = psutil.wait_procs(others, timeout=20)
+    assert not alive
+    directory = artifacts.open_run("latest")
+    control.settle()
+    status = directory.status()
+    assert status.status == end, status.reason
+    assert number == signal.SIGKILL or status.checkpoint_step == status.step > 0
 
 
 @pytest.mark.bad_input
@@ -173,6 +202,8 @@ def test_each_process_needs_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_process_is_the_same_work_as_before() -> None:
-    spec = make("denoising_score_matching", 1).spec()
+    spec = spec_of("denoising_score_matching", 1)
     assert spec.work_hash() != spec.model_copy(update={"processes": 2}).work_hash()
-    assert isinstance(parallel.team_of(make("tiny", 1), spec, torch.device("cpu")), parallel.Alone)
+    assert isinstance(
+        parallel.team_of(artifacts.create_run(spec), spec, torch.device("cpu")), parallel.Alone
+    )
