@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +28,7 @@ from backend import parallel
 from backend.errors import BadInput, BasinError
 from backend.method import Method
 from backend.spec import RunSpec
-from jobs import artifacts, processes, state
+from jobs import artifacts, outcome, processes, state
 from jobs.prepare import Prepared, check_checkpoint, find_device, prepare
 from jobs.run_directory import RunDirectory
 
@@ -38,6 +39,8 @@ PATIENCE = timedelta(days=1)
 END_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _BLAME_SECONDS = 2.0
+LAST_RESORT_SECONDS = 20.0
+"""How long process 0 may take to notice that another is gone before it is ended from beside."""
 
 
 class FollowerLost(BasinError):
@@ -77,7 +80,11 @@ def team_of(directory: RunDirectory, spec: RunSpec, device: torch.device) -> Tea
     if spec.processes == 1:
         return Alone()
     devices_of(device, spec.processes)
-    return Leader(directory, spec.processes)
+    leader = Leader(directory, spec.processes)
+    if device.type == "cuda":
+        # a device waits for ever for one that is gone, and its process with it
+        threading.Thread(target=leader.watch, name="followers", daemon=True).start()
+    return leader
 
 
 def device_of(device: torch.device, rank: int) -> torch.device:
@@ -103,18 +110,20 @@ class Leader:
     """Process 0 of a run, and those it has started."""
 
     def __init__(self, directory: RunDirectory, num: int) -> None:
-        self.num, self.folder = num, Path(tempfile.mkdtemp(prefix="basin-"))
+        self.directory, self.num = directory, num
+        self.folder = Path(tempfile.mkdtemp(prefix="basin-"))
+        self.ending = threading.Event()
         self.followers: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(1, num):
-                self.followers.append(self._started(directory, rank))
+                self.followers.append(self._started(rank))
         except OSError:
             self.end()
             raise
 
-    def _started(self, directory: RunDirectory, rank: int) -> subprocess.Popen[bytes]:
+    def _started(self, rank: int) -> subprocess.Popen[bytes]:
         command = [
-            sys.executable, "-m", "jobs.parallel", directory.id, str(rank), str(self.num),
+            sys.executable, "-m", "jobs.parallel", self.directory.id, str(rank), str(self.num),
             str(self.folder), str(os.getpid()),
         ]  # fmt: skip
         with self._log(rank).open("wb") as log:
@@ -147,8 +156,26 @@ class Leader:
         self._guarded(lambda: _say(CHANGE, len(content), content))
         return method.change(settings)
 
+    def watch(self) -> None:
+        """End the run's process, `failed`, where a follower is gone and it has not noticed."""
+        while self._fallen() is None:
+            if self.ending.wait(_POLL_SECONDS):
+                return
+        if self.ending.wait(LAST_RESORT_SECONDS):
+            return
+        try:
+            self._check()
+        except FollowerLost as error:
+            found = self.directory.status()
+            ended = outcome.failed(error, found.step, found.checkpoint_step)
+            self.directory.write_status(
+                status=ended.status, reason=ended.reason, problem=ended.problem, ended=time.time()
+            )
+        os._exit(1)
+
     def end(self) -> None:
         """Let all go; who has not ended within END_SECONDS is ended."""
+        self.ending.set()
         if dist.is_initialized():
             if self._fallen() is None:
                 with contextlib.suppress(RuntimeError):

@@ -155,6 +155,28 @@ def test_a_follower_that_cannot_begin_is_told_of(
     assert status.reason.endswith("of the run's 2 ended: MemoryError: no room for another.")
 
 
+def test_a_process_that_does_not_notice_is_ended_from_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(parallel.sys, "executable", str(program))
+    monkeypatch.setattr(parallel, "LAST_RESORT_SECONDS", 0.05)
+    codes: list[int] = []
+    monkeypatch.setattr(parallel.os, "_exit", codes.append)
+    directory = make("denoising_score_matching", 2)
+    directory.write_status(status="running", step=7, checkpoint_step=5)
+    leader = parallel.Leader(directory, 2)
+    leader.watch()
+    status = directory.written_status()
+    assert codes == [1] and status.status == "failed"
+    assert "was killed by SIGKILL. It can resume from step 5." in status.reason
+    leader.end()
+    leader.watch()
+    assert codes == [1], "one that ends by itself is left alone"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "end"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "lost")])
 def test_nobody_is_left_of_a_run_on_the_command_line(
