@@ -47,7 +47,7 @@ class Source:
     """(height, width) or (height, width, 3); colours are sent plane by plane"""
     label_names: tuple[str, ...]
     megabytes: int
-    """to be downloaded, about"""
+    """to be downloaded where the server packs nothing, about"""
 
 
 class _Config(KindConfig):
@@ -87,7 +87,7 @@ class _Images(Dataset):
         if not trouble:
             return ""
         return (
-            f"{self.title} {trouble}: about {self.source.megabytes} MB will be downloaded from "
+            f"{self.title} {trouble}: up to {self.source.megabytes} MB will be downloaded from "
             f"OpenML when the run starts, or now by `basin data fetch {self._name}`."
         )
 
@@ -243,7 +243,7 @@ class Mnist(_Images):
     summary: ClassVar[str] = (
         "60,000 grey images of handwritten digits and 10,000 held out; downloaded once."
     )
-    source = Source(554, 60_000, 10_000, (28, 28), tuple("0123456789"), 15)
+    source = Source(554, 60_000, 10_000, (28, 28), tuple("0123456789"), 130)
 
 
 class FashionMnistConfig(_Config):
@@ -259,7 +259,7 @@ class FashionMnist(_Images):
     source = Source(
         40996, 60_000, 10_000, (28, 28),
         ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
-         "ankle boot"), 35,
+         "ankle boot"), 160,
     )  # fmt: skip
 
 
@@ -275,7 +275,7 @@ class Cifar10(_Images):
     title: ClassVar[str] = "CIFAR-10, 32×32 in colour"
     summary: ClassVar[str] = (
         "50,000 photographs of ten kinds of animals and vehicles and 10,000 held out; downloaded "
-        "once, which takes 4 GB of memory."
+        "once, which takes 2.5 GB of memory."
     )
     source = Source(
         40927, 50_000, 10_000, (32, 32, 3),

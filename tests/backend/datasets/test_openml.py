@@ -260,7 +260,7 @@ def test_a_check_downloads_nothing_and_still_finds_what_is_wrong(openml: OpenML)
     assert answer["ok"] and answer["cost"]["steps"] == 3000
     assert answer["data"] == {"missing": resolve_data({"name": "mnist"}).missing()}
     assert (
-        "about 1 MB will be downloaded from OpenML when the run starts"
+        "up to 1 MB will be downloaded from OpenML when the run starts"
         in (answer["data"]["missing"])
     )
     raw["config"]["energy"] = {"kind": "mlp"}  # type: ignore[index]
