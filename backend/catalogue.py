@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from backend.errors import BadInput
+from backend.errors import BadInput, Problem
 from backend.figures import FIGURES
 from backend.spec import Budget, RunSpec, problems_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backend.config import Config, KindConfig
     from backend.data import Dataset
     from backend.method import Method
+    from backend.recipe import FoundRecipes, Recipe
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,54 @@ def abilities() -> dict[str, Any]:
     return discover("backend.abilities", "backend.ability:Ability").classes
 
 
+def recipes() -> FoundRecipes:
+    """Published claims by name; one whose runs this catalogue cannot resolve is broken too."""
+    from backend import recipe
+
+    found = recipe.discover()
+    for name, item in list(found.recipes.items()):
+        if problems := recipe_problems(item):
+            del found.recipes[name], found.texts[name]
+            found.broken.append(recipe.BrokenRecipe(name, problems))
+    return found
+
+
+def recipe_problems(recipe: Recipe) -> list[Problem]:
+    """What keeps the runs of a recipe from being resolved, by field of the recipe."""
+    problems: dict[Problem, None] = {}
+    for scale in recipe.scales:
+        for variant in recipe.variants:
+            for each in _spec_problems(recipe, variant, scale):
+                field = f"variants.{variant}.spec.{each.field}"
+                problems[Problem(field, f"{each.message} (scale {scale})")] = None
+    return list(problems)
+
+
+def _spec_problems(recipe: Recipe, variant: str, scale: str) -> list[Problem]:
+    try:
+        spec = recipe.spec(variant, scale)
+        resolve(spec)
+    except BadInput as error:
+        return error.problems
+    except ValidationError as error:
+        return problems_of(error)
+    problems = []
+    for index, question in enumerate(spec.questions):
+        where, ability = f"questions.{index}", abilities().get(question.ability)
+        if ability is None:
+            known = ", ".join(abilities()) or "none"
+            said = f"there is no ability `{question.ability}`. Known: {known}."
+            problems.append(Problem(f"{where}.ability", said))
+            continue
+        try:
+            ability.Config.model_validate(question.config)
+        except ValidationError as error:
+            problems += problems_of(error, f"{where}.config")
+    return problems
+
+
 def broken() -> list[Broken]:
-    """Every file of the plug-in folders that failed to import."""
+    """Every file of the plug-in folders that failed to import, and every recipe that is none."""
     found = [
         discover("backend.methods", "backend.method:Method"),
         discover("backend.datasets", "backend.data:Dataset"),
@@ -103,7 +150,10 @@ def broken() -> list[Broken]:
         discover("backend.energies", "backend.energies:NetworkEnergy"),
         discover("backend.abilities", "backend.ability:Ability"),
     ]
-    return [item for part in found for item in part.broken]
+    files = [item for part in found for item in part.broken]
+    return files + [
+        Broken(f"backend/recipes/{item.name}.yaml", item.error, "") for item in recipes().broken
+    ]
 
 
 @dataclass(frozen=True)
@@ -220,12 +270,26 @@ def publish() -> dict[str, Any]:
         },
         "samplers": {name: _part(cls) for name, cls in samplers().items()},
         "networks": {name: _part(cls) for name, cls in networks().items()},
+        "abilities": {
+            name: {
+                "id": name,
+                "title": cls.title,
+                "summary": cls.summary,
+                "references": cls.references,
+                "schema": cls.Config.model_json_schema(),
+            }
+            for name, cls in abilities().items()
+        },
         "figures": {
             path: asdict(figure)
             for path, figure in {
                 **FIGURES,
                 **{k: v for cls in methods().values() for k, v in cls.figures.items()},
             }.items()
+        },
+        "recipes": {
+            name: {**item.model_dump(mode="json"), "num_runs": len(item.variants) * item.seeds}
+            for name, item in recipes().recipes.items()
         },
         "broken": [asdict(item) for item in broken()],
     }

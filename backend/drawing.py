@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.energies import NO_LABEL
 from backend.energy import Energy
@@ -24,8 +29,21 @@ class Pinned(Energy):
         super().__init__()
         self.energy, self.known, self.mask = energy, known, mask
 
-    def forward(self, x: Tensor, condition: object = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return self.energy(torch.where(self.mask, self.known, x), condition)
+
+
+class Sum(Energy):
+    """Σ weight E(x)."""
+
+    def __init__(self, parts: Sequence[Energy], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.parts, self.weights = nn.ModuleList(parts), tuple(weights)
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        values = (weight * part(x) for weight, part in zip(self.weights, self.parts, strict=True))
+        total: Tensor = functools.reduce(torch.add, values)
+        return total
 
 
 def refusal(method: Method, wish: Wish) -> tuple[str, str] | None:
@@ -44,13 +62,49 @@ def refusal(method: Method, wish: Wish) -> tuple[str, str] | None:
 def draw(method: Method, wish: Wish, generator: torch.Generator) -> Tensor:
     """`num` chains on the method's energy, from noise unless a start is given.
 
-    Known coordinates are held: the chains then follow p(others | known).
+    Of a class on its conditional energy, class after class, with guidance on
+    (1 + w) E(x | label) − w E(x). Known coordinates are held: the chains then follow
+    p(others | known).
+    """
+    if said := method.refusal(wish):
+        raise BadInput.at(*said)
+    if wish.mixture:
+        return on_energy(method, mixed(method, wish.mixture), wish, generator)
+    if wish.labels is None:
+        return on_energy(method, method.energy(), wish, generator)
+    data = method.task.data
+    z = data.train.new_empty((wish.num, *data.event_shape))
+    for label in wish.labels.unique().tolist():
+        of = wish.labels == label
+        part = replace(
+            wish,
+            num=int(of.sum()),
+            known=None if wish.known is None else wish.known[of],
+            start=None if wish.start is None else wish.start[of],
+        )
+        energy = method.energy()
+        if label != NO_LABEL:
+            energy = mixed(method, ((label, 1 + wish.guidance),))
+        z[of] = on_energy(method, energy, part, generator)
+    return z
+
+
+def mixed(method: Method, mixture: Sequence[tuple[int, float]]) -> Energy:
+    """E(x) + Σ weight (E(x | label) − E(x)), of (label, weight)."""
+    weights = [weight for _, weight in mixture]
+    parts = [method.conditional_energy(label) for label, _ in mixture]
+    if (rest := 1 - sum(weights)) != 0:
+        return Sum([*parts, method.energy()], [*weights, rest])
+    return Sum(parts, weights)
+
+
+def on_energy(method: Method, energy: Energy, wish: Wish, generator: torch.Generator) -> Tensor:
+    """The same on another energy of standardised positions; labels and guidance are not looked at.
+
+    Raises BadInput where an annealed sampler has too few steps for a pass.
     """
     from backend.observation import default_sampler
 
-    if said := method.refusal(wish):
-        raise BadInput.at(*said)
-    energy = method.energy()
     if wish.mask is not None and wish.known is not None:
         energy = Pinned(energy, wish.known, wish.mask)
     kernel = wish.sampler or method.sampler() or default_sampler()

@@ -1,14 +1,15 @@
 """What each scalar path means: its title, unit, axis and which way is better.
 
 A chart is a path and its companions: `quality/energy_distance/long_run`, `/train_time` and the
-reference lines `/floor`, `/goal` and `/clip` belong to the chart `quality/energy_distance`.
+reference lines `/floor`, `/goal`, `/clip` and `/class_gaussian` (the figure of one Gaussian a
+class) belong to the chart `quality/energy_distance`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-COMPANIONS = ("long_run", "train_time", "floor", "goal", "clip")
+COMPANIONS = ("long_run", "train_time", "floor", "goal", "clip", "class_gaussian")
 """Last path segments that name a series of a chart, not a chart of its own."""
 
 
@@ -104,7 +105,80 @@ FIGURES: dict[str, Figure] = {
     ),
     "quality/mode_share": Figure("Share within 2 sd of a mode"),
     "quality/frechet_pca": Figure(
-        "Fréchet distance", "20-d PCA of pixels", log=True, better="lower"
+        "Fréchet distance",
+        "20-d PCA of pixels",
+        log=True,
+        better="lower",
+        help="Read it beside that of features: either alone is fooled. It falls with the number of "
+        "samples, so compare equal numbers.",
+    ),
+    "quality/frechet_features": Figure(
+        "Fréchet distance in features",
+        "of a classifier",
+        log=True,
+        better="lower",
+        help="Of digits, in 16 features of a classifier that comes with Basin. Read it beside that "
+        "of pixels: either alone is fooled. It falls with the number of samples. Other images "
+        "have it at the end of a run where BASIN_INCEPTION names a network; else their pixels "
+        "alone are compared.",
+    ),
+    "quality/kernel_features": Figure(
+        "Kernel distance in features",
+        "MMD², cubic kernel",
+        better="lower",
+        help="Near 0 for perfect samples of any number, and then below as often as above, or more "
+        "often where classes have fixed shares. Read it beside that of pixels: either alone is "
+        "fooled.",
+    ),
+    "quality/kernel_pixels": Figure(
+        "Kernel distance in pixels",
+        "MMD², cubic kernel",
+        better="lower",
+        help="Near 0 for perfect samples of any number, and then below as often as above, or more "
+        "often where classes have fixed shares. Read it beside that of features: either alone is "
+        "fooled.",
+    ),
+    "quality/precision": Figure(
+        "Precision",
+        "share of samples",
+        better="higher",
+        help="Samples nearer to some held-out image than its fifth neighbour is, in features. "
+        "Alone it is fooled by one good sample repeated: read it beside recall.",
+    ),
+    "quality/recall": Figure(
+        "Recall",
+        "share of held-out images",
+        better="higher",
+        help="Held-out images nearer to some sample than its fifth neighbour is, in features. "
+        "Alone it is fooled by samples all over the place: read it beside precision.",
+    ),
+    "quality/density": Figure(
+        "Density",
+        "1 for perfect samples",
+        better="higher",
+        help="Held-out balls, each to the fifth neighbour, that a sample is in, over 5, in "
+        "features. As precision, but one stray held-out image does not spoil it; above 1 where "
+        "samples crowd.",
+    ),
+    "quality/coverage": Figure(
+        "Coverage",
+        "share of held-out images",
+        better="higher",
+        help="Held-out images with a sample nearer than their fifth neighbour, in features. "
+        "Samples all over the place do not raise it.",
+    ),
+    "quality/label_accuracy": Figure(
+        "Samples labelled as asked for",
+        "share",
+        better="higher",
+        help="By a classifier that had no part in the training. 1.0 is had without diversity too: "
+        "read it beside the spread within a class.",
+    ),
+    "quality/label_spread": Figure(
+        "Spread within a class",
+        "sd of features",
+        help="Real images have a spread too: far below it samples of a class are all alike, far "
+        "above it they stray.",
     ),
     "quality/out_of_range": Figure("Pixels out of range", "share", better="lower"),
 }

@@ -11,7 +11,7 @@ noise is too far away.
 
 Events, by path (points in 2-D; images where events are images; the rest always):
 
-    begin     samples/data, landscape/truth, quality/*/floor, quality/grid_kl/goal
+    begin     samples/data, landscape/truth, quality/*/floor and (digits) /class_gaussian, .../goal
     watch     landscape/model, chains/walk, energy/histogram, quality/grid_kl,
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
@@ -48,6 +48,8 @@ Samples = dict[str, Tensor]
 DEFAULT_STEP_SIZE = 0.005
 """Langevin step, in squared data sd, for methods that have no sampler."""
 GRID_KL_GOAL = 0.05
+BASELINE = "class_gaussian"
+"""Last path segment of the figures of one Gaussian a class."""
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
 
@@ -129,12 +131,18 @@ class Observation:
         device = self.data.train.device
         return self.quality.floors(generator_of("look", self.seed, 0, BEGIN, device=device))
 
+    def _baselines(self, quality: Quality, step: int, tier: int) -> dict[str, float]:
+        key = "look", self.seed, step, tier, BASELINE
+        return quality.baselines(generator_of(*key, device=self.data.train.device))
+
     # ------------------------------------------------------------------ the four looks
 
     def begin(self) -> list[Event]:
         """What never changes: data, floors, goals, the true landscape."""
         found: list[Event | None] = [self._cloud("samples/data", self.data.train, "data")]
         found += [Scalar(f"quality/{name}/floor", value) for name, value in self.floors.items()]
+        baselines = self._baselines(self.quality, 0, BEGIN)
+        found += [Scalar(f"quality/{name}/{BASELINE}", value) for name, value in baselines.items()]
         if self.truth is not None:
             found.append(Scalar("quality/grid_kl/goal", GRID_KL_GOAL))
         if self.data.density is not None and self.grid is not None:
@@ -187,7 +195,7 @@ class Observation:
         sizes, images = self.sizes, self.data.is_image
         num = sizes.image_num_evaluated if images else sizes.num_evaluated
         with self._look(step, EVALUATE) as look:
-            quality = Quality(self.data, num)
+            quality = Quality(self.data, num, in_depth=True)
             train_time = self._train_time(look, quality.num)
             chains = self._run_long(look, quality.num, train_time, None)
             self._long_run = chains.position
@@ -196,13 +204,15 @@ class Observation:
             health = diagnose(chains)
             figures |= _sampler_figures(chains, health)
             floors = quality.floors(look.generator)
+            baselines = self._baselines(quality, step, EVALUATE)
             found: list[Event] = [
                 *self._clouds(look, samples),
                 self._diagnostics(chains, health, figures),
-                tables.final(figures, floors, quality.num),
+                tables.final(figures, floors, quality.num, baselines),
                 *self.alarms.say(self._findings(step, look, chains, health, figures), final=True),
             ]
-            figures |= {f"quality/{name}/floor": value for name, value in floors.items()}
+            for tail, beside in (("floor", floors), (BASELINE, baselines)):
+                figures |= {f"quality/{name}/{tail}": value for name, value in beside.items()}
             arrays = {role: panels.float32(self.data.restore(z)) for role, z in samples.items()}
             arrays["long_run_energy"] = panels.float32(chains.state.energy)
             return figures, found, arrays

@@ -48,16 +48,23 @@ def diagnostics(
     return Table("chains/diagnostics", columns, [_plain(row) for row in rows])
 
 
-def final(figures: dict[str, float], floors: dict[str, float], num: int) -> Table:
-    """`quality/final`: every quality figure with its floor, `num` samples against `num`."""
+def final(
+    figures: dict[str, float], floors: dict[str, float], num: int, baselines: dict[str, float]
+) -> Table:
+    """`quality/final`: every quality figure with its floor, `num` samples against `num`.
+
+    With `baselines`, the figures of one Gaussian a class, in a column of their own.
+    """
     rows: list[list[Cell]] = []
     for name, floor in floors.items():
         path = f"quality/{name}"
         roles = [figures.get(f"{path}/{role}") for role in ("train_time", "long_run")]
-        rows.append([FIGURES[path].title, *roles, floor])
+        beside = [baselines.get(name)] if baselines else []
+        rows.append([FIGURES[path].title, *roles, floor, *beside])
     if "quality/grid_kl" in figures:
         rows.append([FIGURES["quality/grid_kl"].title, None, figures["quality/grid_kl"], 0.0])
     columns = [f"figure, {num} against {num}", "train-time", "long-run", "floor"]
+    columns += ["one Gaussian a class"] if baselines else []
     return Table("quality/final", columns, [_plain(row) for row in rows])
 
 

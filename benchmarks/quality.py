@@ -26,6 +26,7 @@ METRICS = {
     "quality/energy_distance": ("energy distance", "squared, data sd"),
     "quality/sliced_wasserstein": ("sliced Wasserstein-2", "data sd"),
     "quality/mode_share": ("share within 2 sd of a mode", ""),
+    "quality/frechet_features": ("Fréchet distance, classifier features", ""),
     "quality/frechet_pca": ("Fréchet distance, 20-d PCA", ""),
     "quality/out_of_range": ("pixels out of range", "share"),
 }

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Holds = Literal["holds", "fails", "undecided"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One figure of one subject in one case, over repeats."""
-
-    case: str
-    subject: str
-    metric: str
-    unit: str
-    median: float
-    min: float
-    max: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence with its target and what was measured."""
-
-    text: str
-    target: str
-    value: float
-    holds: Holds
-    kind: Literal["acceptance", "paper"] = "acceptance"
+from backend.report import Claim, Result, as_dict
+from backend.verdict import Holds
 
 
 @dataclass
@@ -70,14 +42,9 @@ class Report:
         self.claims.append(Claim(text, f"≥ {target:g} {unit}".strip(), value, holds))
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "machine": machine(),
-            "version": metadata.version("basin"),
-            "results": [asdict(result) for result in self.results],
-            "claims": [asdict(claim) for claim in self.claims],
-            "notes": self.notes,
-        }
+        results = [asdict(result) for result in self.results]
+        claims = [asdict(claim) for claim in self.claims]
+        return {**as_dict(self.name, results, claims), "notes": self.notes}
 
     def show(self, as_json: bool) -> None:
         """Print it, as JSON or as a table."""
@@ -92,22 +59,3 @@ class Report:
             print(f"{claim.holds:9} {claim.text}: {claim.value:.4g}, target {claim.target}")
         for note in self.notes:
             print(f"note: {note}")
-
-
-def machine() -> dict[str, Any]:
-    """The machine in words."""
-    return {
-        "system": platform.platform(terse=True),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": metadata.version("torch"),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")

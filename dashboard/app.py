@@ -22,6 +22,8 @@ PAGES = (
     ("runs", "Runs", False),
     ("compare", "Compare", False),
     ("lab", "Sampler Lab", False),
+    ("studio", "Studio", False),
+    ("gallery", "Gallery", False),
     ("system", "System", False),
     ("run", "Run", True),
 )

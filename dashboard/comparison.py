@@ -140,7 +140,7 @@ def figures(found: list[Group]) -> list[Row]:
     paths = dict.fromkeys(path for group in known for run in group for path in run)
     rows = []
     for path in sorted(paths):
-        if path.rpartition("/")[2] in ("floor", "goal", "clip"):
+        if path.rpartition("/")[2] in ("floor", "goal", "clip", "class_gaussian"):
             continue
         values = [[run[path] for run in group if path in run] for group in known]
         chart = chart_of(path)

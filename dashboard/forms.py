@@ -75,6 +75,8 @@ class Form:
     titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """title and summary by kind"""
     prefix: str = "config"
+    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """for lists of what is chosen among known things: the words of each, by dotted path"""
 
     def dotted(self, path: tuple[str, ...]) -> str:
         return ".".join((self.prefix, *path))
@@ -232,6 +234,8 @@ def _field(leaf: Leaf, form: Form) -> Any:
         options = leaf.schema["enum"]
         index = options.index(value) if value in options else 0
         typed = st.selectbox(leaf.label, options, index, key=key)
+    elif kind == "array":
+        typed = _list_field(leaf, form, key)
     elif kind == "boolean":
         typed = st.toggle(leaf.label, bool(value), key=key)
     elif kind == "integer":
@@ -246,6 +250,38 @@ def _field(leaf: Leaf, form: Form) -> Any:
     st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
     _say(form, dotted)
     return typed
+
+
+def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
+    """A list: chosen where what may stand in it is known, else typed with commas between."""
+    given = list(leaf.value or [])
+    words = form.choices.get(form.dotted(leaf.path))
+    options = leaf.schema.get("items", {}).get("enum") or list(words or {})
+    if options:
+        known = [item for item in given if item in options]
+        return st.multiselect(
+            leaf.label, options, known, format_func=lambda item: (words or {}).get(item, item),
+            key=key,
+        )  # fmt: skip
+    text = st.text_input(leaf.label, ", ".join(f"{item}" for item in given), key=key)
+    return [_typed(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _typed(text: str) -> Any:
+    """A number where it is one, else the text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(value) if value.is_integer() and "." not in text else value
+
+
+def fields_of(schema: dict[str, Any], values: Values) -> list[str]:
+    """The dotted path of every field that `show` draws."""
+    found = parts(schema, _written_out(schema, values, schema), schema)
+    return [
+        ".".join((*part.path, *(["kind"] if isinstance(part, Choice) else []))) for part in found
+    ]
 
 
 def _say(form: Form, dotted: str) -> None:

@@ -30,7 +30,9 @@ ENERGY_FILE = "energy_file"
 CHECK_SECONDS = 5.0
 """How long a form waits for an answer."""
 QUICK_SECONDS = 120
-"""Longest job of the quick queue."""
+"""Longest job of the quick queue that nobody waits longer for."""
+ASK_SECONDS = 300
+"""How long a person waits for a run's answer."""
 _RESULT_SECONDS = 60
 
 
@@ -122,9 +124,28 @@ def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
     problems: list[Problem] = []
     data = _settle(spec.data, "data", origin, problems)
     config = _settle(spec.config, "config", origin, problems)
+    questions = [
+        question.model_copy(
+            update={
+                "config": _settle(
+                    question.config, f"questions.{question.name}.config", origin, problems
+                )
+            }
+        )
+        for question in spec.questions
+    ]
     if problems:
         raise BadInput(*problems)
-    return spec.model_copy(update={"data": data, "config": config})
+    return spec.model_copy(update={"data": data, "config": config, "questions": questions})
+
+
+def with_settled_config(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """An ability's fields with every path settled as those of a RunSpec are. Raises BadInput."""
+    problems: list[Problem] = []
+    settled: dict[str, Any] = _settle(config, "", origin, problems)
+    if problems:
+        raise BadInput(*problems)
+    return settled
 
 
 def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
@@ -134,8 +155,8 @@ def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> 
     is_code = ENERGY_FILE in (value.get("name"), value.get("kind"))
     settle = _settled_energy_file if is_code else _settled_path
     for key, item in value.items():
-        field_name = f"{where}.{key}"
-        if key == "path" and isinstance(item, str) and item:
+        field_name = f"{where}.{key}" if where else key
+        if (key == "path" or key.endswith("_path")) and isinstance(item, str) and item:
             settled[key] = settle(item, field_name, origin, problems)
         else:
             settled[key] = _settle(item, field_name, origin, problems)
@@ -236,6 +257,22 @@ def energy(run_id: str, points: list[Any], *, timeout: float = QUICK_SECONDS) ->
     return list(ask("energy", run_id, points, timeout=timeout))
 
 
+def ask_run(
+    run_id: str,
+    ability: str,
+    config: dict[str, Any],
+    *,
+    seed: int = 0,
+    origin: Origin = "browser",
+    timeout: float = ASK_SECONDS,
+) -> dict[str, Any]:
+    """Ask a run on the quick worker; the answer, kept in the run's folder, is as
+    `jobs.asking.answer_to_run` gives it. Raises BadInput at the ability's own fields, or at
+    `ability` or `seed`; NotAvailable."""
+    settled = with_settled_config(config, origin)
+    return dict(ask("ask", run_id, ability, settled, seed, timeout=timeout))
+
+
 def ask(task: str, *arguments: Any, timeout: float) -> Any:
     """Run `jobs.tasks.<task>` on the quick worker and return its answer.
 
@@ -249,7 +286,7 @@ def ask(task: str, *arguments: Any, timeout: float) -> Any:
         job = store.queue(store.QUICK, connection).enqueue(
             f"jobs.tasks.{task}_job",
             *arguments,
-            job_timeout=QUICK_SECONDS,
+            job_timeout=max(QUICK_SECONDS, int(timeout)),
             result_ttl=_RESULT_SECONDS,
             failure_ttl=_RESULT_SECONDS,
             ttl=max(1, int(timeout)),  # nobody waits any longer

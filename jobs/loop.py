@@ -19,7 +19,7 @@ from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
-from jobs import outcome, parallel, state
+from jobs import asking, outcome, parallel, state
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
 from jobs.guard import breach
@@ -126,6 +126,8 @@ class _Loop:
             if self.beat.word:
                 return outcome.asked_before(self.beat.word)
             self._set_up()
+            if not earlier:
+                asking.check_questions(self.prepared)
             self._resume(earlier)
         except Exception as error:
             self._close_publisher()
@@ -368,16 +370,29 @@ class _Loop:
         self._flush()
         self.stopwatch.stop()
         self._checkpoint()
-        observer = self.looking.observer
-        if observer is None:
-            return
         self.method.spent = self.last
-        self.telling.say(self.looking.once("watch", lambda: observer.watch(self.step)), self.last)
-        figures, events, samples = self.looking.timed(lambda: observer.evaluate(self.step))
-        self.telling.say(events, self.last)
-        self.telling.note(figures, figures.values())
-        self.directory.write_metrics(figures)
-        self.directory.save_samples("final", samples)
+        figures: dict[str, float] = {}
+        if (observer := self.looking.observer) is not None:
+            seen = self.looking.once("watch", lambda: observer.watch(self.step))
+            self.telling.say(seen, self.last)
+            figures, events, samples = self.looking.timed(lambda: observer.evaluate(self.step))
+            self.telling.say(events, self.last)
+            self.telling.note(figures, figures.values())
+            self.directory.write_metrics(figures)
+            self.directory.save_samples("final", samples)
+        self._answer(figures)
+
+    def _answer(self, figures: dict[str, float]) -> None:
+        """Ask the finished run the questions of its spec. Raises CannotWrite."""
+        answers = asking.answer_questions(self.prepared)
+        while (found := self.looking.timed(lambda: next(answers, None))) is not None:
+            self.telling.say(found.events, self.last)
+            figures |= found.figures
+            self.directory.write_metrics(figures)
+            if found.arrays:
+                self.directory.save_samples(f"answers-{found.question.name}", found.arrays)
+            if self.beat.word:
+                return
 
     # ------------------------------------------------------------------ looking and the status
 

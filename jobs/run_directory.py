@@ -28,7 +28,7 @@ from jobs.status import Status
 
 WORDS = ("stop", "pause")
 """What can be asked of a run."""
-_FILE_NAME = re.compile(r"(?:(?:checkpoints|samples)/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FILE_NAME = re.compile(r"(?:(?:checkpoints|samples|answers)/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class RunDirectory:
@@ -298,11 +298,28 @@ class RunDirectory:
 
     def save_samples(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Path:
         """Write `samples/<name>.npz`. Raises BadInput for a bad name, OSError."""
-        path = self.path_of(f"samples/{name}.npz")
+        return self.save_arrays(f"samples/{name}.npz", arrays)
+
+    def save_arrays(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Path:
+        """Write one .npz under its name in the directory. Raises BadInput, OSError."""
+        path = self.path_of(name)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with files.written_aside(path) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         return path
+
+    def save_answer(self, name: str, answer: dict[str, Any]) -> None:
+        """Write `answers/<name>.json`. Raises BadInput for a bad name, OSError."""
+        path = self.path_of(f"answers/{name}.json")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write(path, json.dumps(answer))
+
+    def answers(self) -> list[dict[str, Any]]:
+        """What the run was asked and answered, newest first, as `jobs.asking.answer_to_run` gave
+        it."""
+        names = sorted(path.name for path in (self.path / "answers").glob("*.json"))
+        found = (self._read_json(f"answers/{name}") for name in reversed(names))
+        return [answer for answer in found if answer]
 
     def write_metrics(self, metrics: dict[str, float]) -> None:
         """Write the final figures; those that are not finite become null. Raises OSError."""

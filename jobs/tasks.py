@@ -21,7 +21,7 @@ from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
-from jobs import artifacts, enqueue, store
+from jobs import artifacts, enqueue, reproduction, store
 from jobs.prepare import Prepared, prepare
 from jobs.processes import on_signals
 
@@ -50,6 +50,8 @@ def train(run_id: str) -> None:
             status="failed", ended=time.time(), reason=f"{type(error).__name__}: {error}"
         )
         raise
+    finally:
+        reproduction.settle_for_run(run_id)
 
 
 def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
@@ -77,9 +79,11 @@ def examine(spec: RunSpec) -> Prepared:
 
     Raises BadInput with all of it, NotAvailable for a run that is not there.
     """
-    from jobs import trained
+    from jobs import asking, trained
 
-    return prepare(spec, torch.device("cpu"), trained.load_energy, fetch=False)
+    prepared = prepare(spec, torch.device("cpu"), trained.load_energy, fetch=False)
+    asking.check_questions(prepared)
+    return prepared
 
 
 def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
@@ -239,7 +243,15 @@ def energy(run_id: str, points: list[Any]) -> list[float]:
     return [float(value) for value in trained.energies(run_id, array)]
 
 
+def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Ask a run and keep the answer in its `answers` folder."""
+    from jobs import asking
+
+    return asking.answer_to_run(run_id, ability, config, seed=seed)
+
+
 check_job = _answered(check)
 previews_job = _answered(previews)
 sample_job = _answered(sample)
 energy_job = _answered(energy)
+ask_job = _answered(ask)

@@ -1,7 +1,10 @@
-"""Trained runs: load one from its directory and ask it for energies and samples. Imports torch."""
+"""Trained runs: load one from its directory and ask it for energies and samples. Imports torch.
+
+`jobs/asking.py` asks one everything else it can be asked."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -15,6 +18,7 @@ import torch
 from pydantic import ValidationError
 
 from backend import catalogue
+from backend.ability import Asked
 from backend.data import Data
 from backend.energy import Energy, InUnits
 from backend.errors import BadInput, NotAvailable
@@ -35,13 +39,14 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Trained:
-    """A run as its newest checkpoint left it, on the CPU, ready to be asked."""
+    """A run as its newest checkpoint left it, ready to be asked."""
 
     id: str
     spec: RunSpec
     method: Method
     data: Data
     step: int
+    device: torch.device = _CPU
 
     def energy(self) -> Energy:
         """The energy of standardised positions; its weights are fixed."""
@@ -64,24 +69,34 @@ class Drawn:
     settings: dict[str, Any]
 
 
-def load_trained(run_id: str) -> Trained:
-    """A run with the weights of its newest checkpoint.
+def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
+    """A run with the weights of its newest checkpoint, on a device.
 
     Raises BadInput for an unknown run or another method's checkpoint, NotAvailable when there is
     no checkpoint.
     """
     directory = artifacts.open_run(run_id)
     spec = directory.spec()
-    prepared = prepare(spec, _CPU, load_energy)
+    prepared = prepare(spec, device, load_energy)
     if not prepared.method.trains:
-        return Trained(directory.id, spec, prepared.method, prepared.data, 0)
+        return Trained(directory.id, spec, prepared.method, prepared.data, 0, device)
     try:
         found = directory.load_checkpoint()
     except NotAvailable as error:
         raise NotAvailable(f"`{directory.id}` has no trained weights. {error}") from error
     check_checkpoint(found.meta, spec.method)
-    state.restore(prepared.method, found.tensors, found.meta["state"], _CPU)
-    return Trained(directory.id, spec, prepared.method, prepared.data, found.step)
+    state.restore(prepared.method, found.tensors, found.meta["state"], device)
+    return Trained(directory.id, spec, prepared.method, prepared.data, found.step, device)
+
+
+def asked(run_id: str, device: torch.device = _CPU) -> Asked:
+    """A run as abilities are asked about it. Raises BadInput, NotAvailable."""
+    return asked_of(load_trained(run_id, device))
+
+
+def asked_of(run: Trained) -> Asked:
+    """The same of a run that is loaded; other runs that it asks for come to its device."""
+    return Asked(run.method, run.data, run.spec.seed, functools.partial(asked, device=run.device))
 
 
 def load_energy(run_id: str) -> Energy:

@@ -17,10 +17,11 @@ FORBIDDEN = {
     "jobs": {"dashboard", "streamlit", "plotly"},
     "dashboard": {"torch", "rq"},
 }
-LIGHT = {"errors", "events", "figures", "spec"}
+LIGHT = {"errors", "events", "figures", "recipe", "spec", "verdict"}
 """What pages may import of `backend`."""
 NO_TORCH = [
     "jobs.artifacts", "jobs.control", "jobs.enqueue", "jobs.store", "jobs.up", "jobs.cli",
+    "jobs.reproduction",
     "dashboard.server", "dashboard.hub", "dashboard.forms", "dashboard.draft",
     "dashboard.comparison", "dashboard.elements", "dashboard.live_view",
 ]  # fmt: skip

@@ -1,1 +1,224 @@
-"""What a trained run can be asked; one file an ability."""
+"""What a trained run can be asked, one file an ability, and what several of them share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BeforeValidator
+from torch import Tensor
+
+from backend import panels, samplers
+from backend.ability import Asked
+from backend.config import Config, option
+from backend.data import Data
+from backend.energies import NO_LABEL
+from backend.errors import BadInput
+from backend.events import Event
+from backend.method import Wish
+from backend.metrics.quality import Quality
+from backend.sampler import Sampler
+from backend.samplers import AnySampler
+
+Problems = Iterable[tuple[str, str]]
+Cells = list[str | float | int | None]
+"""A row of a table."""
+
+MAX_BYTES = 512 * 2**20
+"""Of a file of positions."""
+EACH = "each"
+"""Stands for all the classes in turn."""
+
+
+def split_list(value: object) -> object:
+    """A text taken apart at its commas, a single thing as a list of one."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, (int, float)) else value
+
+
+def _word(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole else value
+
+
+Label = Annotated[str, BeforeValidator(_word)]
+"""A class by its name or its number."""
+Numbers = Annotated[list[float], BeforeValidator(split_list)]
+"""A list of numbers; text is taken apart at its commas, as a form gives it."""
+Words = Annotated[list[Label], BeforeValidator(split_list)]
+"""The same of words, which may be numbers as they are written."""
+
+
+# ---------------------------------------------------------------------- how samples are drawn
+
+
+class Drawing(Config):
+    """Base of the Configs of abilities that draw samples."""
+
+    num_steps: int | None = option(
+        None, "Sampler steps, or steps at each level of methods that go down a ladder of noise; "
+        "empty leaves it to the run.", ge=0, le=100_000, main=True, log=True, group="Sampler",
+    )  # fmt: skip
+    own_sampler: bool = option(
+        True, "On: the way the run draws by itself. Off: chains of the sampler below.",
+        main=True, group="Sampler",
+    )  # fmt: skip
+    sampler: AnySampler = option(
+        {"kind": "langevin"}, "The sampler of chains on the run's energy.", group="Sampler"
+    )
+
+    def derived(self) -> dict[str, str]:
+        if self.own_sampler:
+            return {"sampler": "No effect while the run draws by itself."}
+        return {}
+
+    def kernel(self) -> Sampler | None:
+        """The sampler chosen; None leaves it to the run."""
+        return None if self.own_sampler else samplers.build(self.sampler)
+
+
+def drawing_problems(asked: Asked, config: Drawing) -> Problems:
+    """Why the chosen sampler cannot take this run's energy."""
+    if (kernel := config.kernel()) is None:
+        return
+    if reason := type(kernel).fits(asked.method.energy()):
+        yield "sampler.kind", reason
+    elif kernel.discrete != (asked.data.num_values is not None):
+        kinds = ("real", "whole") if kernel.discrete else ("whole", "real")
+        yield "sampler.kind", f"is for {kinds[1]} numbers, and these data are {kinds[0]} ones."
+
+
+def real_only(asked: Asked, field: str) -> Problems:
+    """Why nothing can be asked that moves through real numbers, where events are whole ones."""
+    if asked.data.num_values is not None:
+        yield field, "makes no sense here: these data are whole numbers, and this follows slopes."
+
+
+def refused(asked: Asked, wish: Wish) -> Problems:
+    """What the run's method says against a wish, at the field it names."""
+    if said := asked.method.refusal(wish):
+        yield said
+
+
+# ---------------------------------------------------------------------- classes
+
+
+def label_problems(asked: Asked, label: str, field: str = "label") -> Problems:
+    """Why this is no class of the run; an empty label asks for none."""
+    if not label:
+        return
+    if asked.method.num_labels == 0:
+        yield field, f"{asked.method.title} was trained without classes, so it knows none."
+    elif label != EACH and label_of(asked, label) is None:
+        yield field, f"must be {_classes(asked)}, got {label!r}."
+
+
+def label_of(asked: Asked, label: str) -> int | None:
+    """The number of a class given by its name or its number; None where there is none such."""
+    num = asked.method.num_labels
+    names = asked.data.label_names
+    if label in names:
+        return names.index(label)
+    return int(label) if label.isdecimal() and int(label) < num else None
+
+
+def label_name(data: Data, label: int) -> str:
+    return data.label_names[label] if data.label_names else str(label)
+
+
+def asked_labels(asked: Asked, label: str, num: int) -> Tensor | None:
+    """(num,) int64: the class, or all in turn; None for an empty label."""
+    if not label:
+        return None
+    device = asked.data.train.device
+    if label == EACH:
+        return torch.arange(num, device=device) % asked.method.num_labels
+    number = label_of(asked, label)
+    return torch.full((num,), NO_LABEL if number is None else number, device=device)
+
+
+def _classes(asked: Asked) -> str:
+    num = asked.method.num_labels
+    names = [label_name(asked.data, label) for label in range(min(num, 20))]
+    return f"one of {', '.join(names)}" + (", …" if num > 20 else "")
+
+
+# ---------------------------------------------------------------------- positions from files
+
+
+def positions_problems(data: Data, path: str, field: str = "path") -> Problems:
+    """Why a file holds no positions like the run's; an empty path asks for none."""
+    if path:
+        try:
+            read_positions(data, path, field)
+        except BadInput as error:
+            yield from ((problem.field, problem.message) for problem in error.problems)
+
+
+def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
+    """Positions (num, *event_shape) of an .npy file, or of `x` in an .npz, standardised.
+
+    The file holds the user's units. Nothing is unpickled. Raises BadInput at `field`.
+    """
+    array = read_array(path, field)
+    if array.shape[1:] != tuple(data.event_shape) or not len(array):
+        wanted = ", ".join(["num", *map(str, data.event_shape)])
+        raise BadInput.at(
+            field, f"must hold an array of shape ({wanted}) with a row at least, as this run's "
+            f"data have; it holds {array.shape}.",
+        )  # fmt: skip
+    x = torch.from_numpy(array.astype(np.float32)).to(data.train.device)
+    return data.standardise(x)
+
+
+def read_array(path: str, field: str) -> np.ndarray[Any, Any]:
+    """The finite numbers of an .npy file, or of `x` in an .npz. Raises BadInput at `field`."""
+    place = Path(path)
+    try:
+        stat = place.stat()
+        if stat.st_size > MAX_BYTES:
+            raise BadInput.at(field, f"{place.name} has more than {MAX_BYTES // 2**20} MB.")
+        return _read_array(path, stat.st_mtime_ns, field)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise BadInput.at(
+            field, f"{place.name} cannot be read as .npy, or as .npz with `x`: {error}."
+        ) from error
+
+
+@lru_cache(maxsize=2)
+def _read_array(path: str, changed: int, field: str) -> np.ndarray[Any, Any]:
+    found = np.load(path, allow_pickle=False)
+    array = found if isinstance(found, np.ndarray) else found["x"]
+    if array.dtype.kind not in "fiub":
+        raise BadInput.at(field, f"{Path(path).name} holds {array.dtype} values, no numbers.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadInput.at(field, f"{Path(path).name} holds values that are not finite.")
+    return array
+
+
+# ---------------------------------------------------------------------- figures and pictures
+
+
+def judged(data: Data, z: Tensor, generator: torch.Generator) -> dict[str, float]:
+    """`Quality` of samples with the floor of as many real ones beside each figure."""
+    quality = Quality(data, len(z))
+    found = quality.of(z)
+    floors = quality.floors(generator)
+    return found | {f"{name}/floor": value for name, value in floors.items()}
+
+
+def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None) -> list[Event]:
+    """Points or images to look at; nothing for events of other shapes."""
+    found = panels.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
+    return [] if found is None else [found]
+
+
+def nats(value: float) -> str:
+    """A figure as a sentence has it."""
+    return "not finite" if not math.isfinite(value) else f"{value:.3g}"

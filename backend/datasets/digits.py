@@ -13,7 +13,13 @@ from backend.data import Data, Dataset
 
 class DigitsConfig(KindConfig):
     kind: Literal["digits"] = "digits"
-    seed: int = option(0, "Seeds the split into training and test digits.", ge=0, le=2**31 - 1)
+    seed: int = option(
+        0,
+        "Seeds the split into training and test digits; the classifier that judges samples saw the "
+        "training digits of seed 0, so test digits of other splits are partly known to it.",
+        ge=0,
+        le=2**31 - 1,
+    )
 
 
 class DigitsData(Dataset):

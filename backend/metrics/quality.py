@@ -6,32 +6,44 @@ import torch
 from torch import Tensor
 
 from backend.data import Data
+from backend.energies import NO_LABEL
 from backend.energy import Energy, InUnits
+from backend.metrics.baselines import class_gaussian
 from backend.metrics.density import Box, Grid, energies, grid_kl
 from backend.metrics.distances import bandwidths, energy_distance, mmd, sliced_wasserstein
-from backend.metrics.images import FrechetPCA, out_of_range
+from backend.metrics.features import FeatureSpace, space_of
+from backend.metrics.images import FrechetPCA, frechet, kernel_distance, out_of_range
 from backend.metrics.modes import mode_share
+from backend.metrics.neighbours import overlap
 from backend.randomness import generator_of
 
 NUM_PROJECTIONS = 128
 NUM_FLOORS = 3
 """Fresh sets of real data that a floor is the mean of."""
 
+FEATURE_FIGURES = (
+    "frechet_features", "kernel_features", "precision", "recall", "density", "coverage"
+)  # fmt: skip
+
 
 class Quality:
     """Compares `num` samples with `num` held-out events, in standardised units.
 
-    `num` is cut to what is held out. The Fréchet distance alone refers to all that is held out.
-    Each figure is a function of the samples and of fixed projections, so equal samples give equal
-    figures at every step.
+    `num` is cut to what is held out. Fréchet and kernel distances alone refer to all that is held
+    out. Each figure is a function of the samples and of fixed projections, so equal samples give
+    equal figures at every step. Images are compared in the features of `space_of(data)` too: in
+    those of a large network only where the look is `in_depth`.
     """
 
-    def __init__(self, data: Data, num: int) -> None:
+    def __init__(self, data: Data, num: int, in_depth: bool = False) -> None:
         self.data = data
         self.num = min(num, len(data.held_out))
         self.reference = data.held_out[: self.num]
         self.widths = bandwidths(self.reference)
         self.frechet = FrechetPCA(data.train) if data.is_image else None
+        space = space_of(data)
+        quick = space is not None and (in_depth or space.is_quick)
+        self.in_features = InFeatures(space, data.held_out, self.num) if space and quick else None
 
     def of(self, samples: Tensor) -> dict[str, float]:
         """Every figure of samples (at least num, *event_shape), by its name in `quality/…`.
@@ -54,14 +66,29 @@ class Quality:
             figures["frechet_pca"] = lambda: frechet.distance(x, data.held_out)
             # image data fill [-1, 1]; the hair's breadth allows for rounding
             figures["out_of_range"] = lambda: out_of_range(x, -1 - 1e-5, 1 + 1e-5)
+            figures["kernel_pixels"] = lambda: kernel_distance(x, data.held_out)
+        in_features = FEATURE_FIGURES if self.in_features is not None else ()
         if not x.isfinite().all():
-            return dict.fromkeys(figures, float("nan"))
-        return {name: figure() for name, figure in figures.items()}
+            return dict.fromkeys([*figures, *in_features], float("nan"))
+        found = {name: figure() for name, figure in figures.items()}
+        return found if self.in_features is None else found | self.in_features.of(x)
 
     def floors(self, generator: torch.Generator) -> dict[str, float]:
         """The figures of fresh real data of the same number, the mean of NUM_FLOORS sets."""
-        sets = [self.of(self._fresh(generator)) for _ in range(NUM_FLOORS)]
-        return {name: sum(figures[name] for figures in sets) / NUM_FLOORS for name in sets[0]}
+        return _means([self.of(self._fresh(generator)) for _ in range(NUM_FLOORS)])
+
+    def baselines(self, generator: torch.Generator) -> dict[str, float]:
+        """The figures of one Gaussian a class, the mean of NUM_FLOORS sets of the same number.
+
+        Empty where images have no classifier of their own.
+        """
+        labels = self.data.held_out_labels
+        if self.in_features is None or not self.in_features.space.num_labels or labels is None:
+            return {}
+        asked = labels[: self.num]
+        return _means(
+            [self.of(class_gaussian(self.data, asked, generator)) for _ in range(NUM_FLOORS)]
+        )
 
     def _fresh(self, generator: torch.Generator) -> Tensor:
         """Exact draws where there are any, else training events, without replacement."""
@@ -71,6 +98,59 @@ class Quality:
         order = torch.randperm(len(train), generator=generator, device=train.device)
         repeats = -(-self.num // len(train))
         return train[order].repeat(repeats, *[1] * (train.dim() - 1))
+
+
+class InFeatures:
+    """Compares images in a feature space: FEATURE_FIGURES, whose neighbours are NUM_NEIGHBOURS.
+
+    A classifier knows its training images better than held-out ones, so floors, which are made of
+    training images, are a little above what perfect samples would give.
+    """
+
+    def __init__(self, space: FeatureSpace, held_out: Tensor, num: int) -> None:
+        self.space, self.num = space, num
+        self.reference = space.features(held_out)
+        """(all that is held out, dim)"""
+
+    def of(self, x: Tensor) -> dict[str, float]:
+        """Of images x (num, *event_shape), finite; nan where features are not."""
+        features = self.space.features(x)
+        if not features.isfinite().all():
+            return dict.fromkeys(FEATURE_FIGURES, float("nan"))
+        distances = frechet(features, self.reference), kernel_distance(features, self.reference)
+        among = overlap(features, self.reference[: self.num])
+        return dict(zip(FEATURE_FIGURES, (*distances, *among), strict=True))
+
+
+def label_accuracy(z: Tensor, labels: Tensor, space: FeatureSpace) -> float:
+    """Share of samples z (num, *event_shape) that the classifier labels as asked, labels (num,).
+
+    Samples asked for without a class (NO_LABEL) are left out; nan where none is left. A classifier
+    that samples were made to please is fooled by them: read it beside distances of pixels.
+    """
+    kept = labels != NO_LABEL
+    if not kept.any():
+        return float("nan")
+    return float((space.logits(z[kept]).argmax(1) == labels[kept]).double().mean())
+
+
+def label_spread(z: Tensor, labels: Tensor, space: FeatureSpace) -> float:
+    """Mean over classes and features of the sd within a class, in units of the features.
+
+    That of real data is `label_spread(data.held_out, data.held_out_labels, space)`: far below it
+    samples of a class are all alike. Training images, which the classifier has seen, lie a few
+    times closer together in its features than held-out ones: do not take theirs for it. Classes
+    with fewer than two samples are left out, as are samples without a class; nan where nothing is
+    left.
+    """
+    features = space.features(z).double()
+    known = [features[labels == label] for label in labels.unique() if label != NO_LABEL]
+    spreads = [part.std(0).mean() for part in known if len(part) > 1]
+    return float(torch.stack(spreads).mean()) if spreads else float("nan")
+
+
+def _means(sets: list[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(figures[name] for figures in sets) / len(sets) for name in sets[0]}
 
 
 class GridTruth:

@@ -44,7 +44,8 @@ class ComparePage extends ManyRuns {
     this.painter = new Painter(pictures, () => this.drawPictures())
     this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
-    this.root.append(this.notices.slot, pictures, this.board.slot)
+    // a page with a board of its own wants the pictures alone
+    this.root.append(...(this.data.bare ? [pictures] : [this.notices.slot, pictures, this.board.slot]))
   }
 
   // ------------------------------------------------------------------ pictures

@@ -1,7 +1,7 @@
 // What a board of curves shows: of one run its paths with their companions, of several a line each.
 
-const DERIVED = /\/(floor|goal|clip)$/
-const COMPANIONS = /\/(long_run|train_time|floor|goal|clip)$/
+const DERIVED = /\/(floor|goal|clip|class_gaussian)$/
+const COMPANIONS = /\/(long_run|train_time|floor|goal|clip|class_gaussian)$/
 const NUM_HEADLINES = 4
 /** What one chart of a run shows of a path: its own values, and those of its companions. */
 const SERIES = {
@@ -9,7 +9,7 @@ const SERIES = {
   "/train_time": { name: "train-time", colour: "chains" },
   "/long_run": { name: "long-run", colour: "samples" },
 }
-const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip" }
+const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip", "/class_gaussian": "a Gaussian a class" }
 
 /** Where the curves of some members of a chart can be had as a table. */
 function tableAddress(live, members) {

@@ -19,8 +19,9 @@ from jobs.status import Status
 
 DEFAULT_HEADLINE = ["quality/grid_kl", "quality/energy_distance", "energy/gap", "loss/total"]
 MORE = [
-    "quality/grid_kl", "quality/frechet_pca", "quality/energy_distance", "energy/gap",
-    "optimiser/gradient_norm", "sampler/acceptance_rate", "loss/total", "energy/model",
+    "quality/grid_kl", "quality/frechet_features", "quality/frechet_pca", "quality/energy_distance",
+    "energy/gap", "optimiser/gradient_norm", "sampler/acceptance_rate", "loss/total",
+    "energy/model",
 ]  # fmt: skip
 
 
@@ -113,6 +114,8 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             )
             if st.button(label, icon=":material/play_arrow:", type="primary"):
                 _do(control.resume, run_id)
+        if status.checkpoint_step is not None:
+            st.link_button("Ask it", f"/studio?run={run_id}", icon=":material/question_answer:")
         st.link_button("Clone with edits", f"/launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
             st.link_button("Compare", f"/compare?runs={run_id}", icon=":material/compare:")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, data, launch, models, race, runs, services
+from jobs.cli import about, data, launch, models, race, reproduce, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -23,14 +23,17 @@ for command in (
     services.dashboard,
     launch.run,
     race.race_command,
+    reproduce.reproduce,
     runs.ls,
     runs.show_run,
     runs.stop,
     runs.pause,
     runs.resume,
+    models.ask,
     models.sample,
     models.energy,
     about.methods,
+    models.abilities,
     data.data,
     runs.reindex,
     about.doctor,

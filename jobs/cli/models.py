@@ -1,4 +1,4 @@
-"""`basin sample` and `basin energy`: what a trained run can be asked, without Redis."""
+"""`basin ask`, `basin sample` and `basin energy`: asking a trained run, without Redis."""
 
 from __future__ import annotations
 
@@ -10,10 +10,73 @@ import numpy as np
 import yaml
 
 from backend.errors import BadInput
-from jobs import artifacts, files
-from jobs.cli.common import answers, number, show
+from jobs import artifacts, enqueue, files
+from jobs.cli.about import fields_in_words
+from jobs.cli.common import answers, number, show, table
+from jobs.cli.launch import apply
 
 _LARGEST = 2_000_000_000
+
+
+@click.command()
+@click.argument("run")
+@click.argument("ability")
+@click.option("--set", "changes", multiple=True, metavar="A.B=C", help="Give one field; C is YAML.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file for the arrays."
+)
+@answers
+def ask(
+    run: str, ability: str, changes: tuple[str, ...], seed: int, out: Path | None, as_json: bool
+) -> None:
+    """Ask a run one of its abilities, as `basin abilities` lists them.
+
+    The answer is kept in the run's own `answers` folder.
+    """
+    directory = artifacts.open_run(run)
+    config: dict[str, Any] = {}
+    for change in changes:
+        apply(config, change)
+    settled = enqueue.with_settled_config(config, "cli")
+    from jobs import asking
+
+    answer = asking.answer_to_run(directory.id, ability, settled, seed=seed, out=out)
+    value = {key: item for key, item in answer.items() if key != "frames"}
+    show(value, as_json, lambda: _answer_in_words(answer))
+
+
+def _answer_in_words(answer: dict[str, Any]) -> str:
+    parts = [answer["summary"]]
+    for shown in answer["tables"]:
+        cells = [[number(c) if isinstance(c, float) else c for c in row] for row in shown["rows"]]
+        parts.append(table(shown["columns"], cells))
+    if not answer["tables"] and answer["figures"]:
+        parts.append(table(("figure", ""), [(k, number(v)) for k, v in answer["figures"].items()]))
+    if answer["file"]:
+        parts.append(f"{answer['file']}: {', '.join(answer['arrays'])}")
+    return "\n\n".join(parts)
+
+
+@click.command()
+@click.argument("ability", required=False)
+@answers
+def abilities(ability: str | None, as_json: bool) -> None:
+    """List what a run can be asked, or the fields of one ability with bounds and help."""
+    from backend import catalogue
+
+    found = catalogue.publish()["abilities"]
+    if ability is None:
+        rows = [(item["id"], item["summary"]) for item in found.values()]
+        show(list(found.values()), as_json, table(("ability", "what is asked"), rows))
+        return
+    if ability not in found:
+        known = ", ".join(found)
+        raise BadInput.at("ability", f"there is no ability {ability!r}. Known: {known}.")
+    chosen = found[ability]
+    lines = [f"{chosen['title']} ({chosen['id']})", chosen["summary"]]
+    lines += [*filter(None, [chosen["references"]]), "", *fields_in_words(chosen["schema"])]
+    show(chosen, as_json, "\n".join(lines))
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from backend.figures import COMPANIONS
 from jobs import artifacts, control
 from jobs.artifacts import RunDirectory
 from jobs.cli.common import answers, number, show, table
@@ -15,7 +16,6 @@ from jobs.status import Status
 from jobs.words import duration
 
 FLOOR, GOAL = "floor", "goal"
-_TRAIN_TIME, _LONG_RUN = "train_time", "long_run"
 
 
 @click.command()
@@ -78,9 +78,7 @@ def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
     charts: dict[str, dict[str, float | None]] = {}
     for path, value in last.items():
         head, _, tail = path.rpartition("/")
-        chart, series = (
-            (head, tail) if tail in (_TRAIN_TIME, _LONG_RUN, FLOOR, GOAL) else (path, "")
-        )
+        chart, series = (head, tail) if tail in COMPANIONS else (path, "")
         charts.setdefault(chart, {})[series] = value
     return [
         {

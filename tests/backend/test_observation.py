@@ -218,9 +218,16 @@ def test_what_an_image_run_shows(digits: Data) -> None:
     assert "quality/frechet_pca/long_run" in paths and "quality/out_of_range/train_time" in paths
     assert not {event.path for event in watch} & {"landscape/model", "chains/walk"}
     assert of(begin, "quality/out_of_range/floor").value == 0
-    figures, _, arrays = observation.evaluate(3)
+    figures, events, arrays = observation.evaluate(3)
     assert arrays["long_run"].shape == (80, 8, 8)
     assert figures["quality/frechet_pca/floor"] < 2
+    # the features of a classifier, and what one Gaussian a class would have
+    assert "quality/coverage/long_run" in paths
+    assert of(begin, "quality/frechet_features/class_gaussian").value < 1
+    assert figures["quality/frechet_features/class_gaussian"] < 1
+    final = of(events, "quality/final")
+    assert final.columns[-1] == "one Gaussian a class"
+    assert {len(row) for row in final.rows} == {len(final.columns)}
 
 
 def test_a_perfect_model_sits_on_its_floors(ring: Data) -> None:

@@ -61,15 +61,49 @@ def trained() -> RunDirectory:
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
-    wanted += " reindex doctor"
-    assert set(main.commands) == {"data", *wanted.split()}
+    wanted += " reindex doctor ask abilities reproduce"
     single = {name: command for name, command in main.commands.items() if name != "data"}
+    assert set(single) == set(wanted.split())
     assert list(data.commands) == ["fetch"]
     for name, command in {**single, "data fetch": data.commands["fetch"]}.items():
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, name
         assert basin(*name.split(), "--help").output
         assert command.get_short_help_str(), name
+
+
+def test_a_run_is_asked_and_the_answer_is_kept(trained: RunDirectory, tmp_path: Path) -> None:
+    answer = basin_json("ask", trained.id, "energy", "--set", "num=40")
+    assert answer["figures"]["mean"] == pytest.approx(answer["tables"][0]["rows"][0][1])
+    with np.load(trained.path / answer["file"]) as kept:
+        assert kept["energy"].mean() == pytest.approx(answer["figures"]["mean"], abs=1e-5)
+    assert trained.answers()[0]["id"] == answer["id"]
+    said = basin("ask", trained.id, "energy", "--set", "num=40", "--out", str(tmp_path / "e.npz"))
+    assert answer["summary"] in said.output and (tmp_path / "e.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("telepathy",), "ability"),
+        (("energy", "--set", "num=1"), "num"),
+        (("energy", "--set", "colour=red"), "colour"),
+        (("energy", "--set", "path=missing.npy"), "path"),
+        (("sample", "--set", "label=3"), "label"),
+    ],
+)
+def test_what_makes_no_sense_to_ask_is_said_at_its_field(
+    trained: RunDirectory, arguments: tuple[str, ...], field: str
+) -> None:
+    found = basin_json("ask", trained.id, *arguments, code=2)["error"]["problems"]
+    assert [problem["field"] for problem in found] == [field]
+    assert trained.answers() == []
+
+
+def test_abilities_are_listed_with_their_fields() -> None:
+    assert {"energy", "sample"} <= {item["id"] for item in basin_json("abilities")}
+    assert "num = 2000" in basin("abilities", "energy").output
+    basin("abilities", "telepathy", code=2)
 
 
 def test_starting_imports_no_torch() -> None:

@@ -193,6 +193,7 @@ class Eyes:
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `tiny` the one method and `walk` the one sampler there is."""
+    catalogue.abilities()  # their forms offer all the samplers there are
     monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": Tiny})
     monkeypatch.setattr(catalogue, "samplers", lambda: {"walk": Walk})
 

@@ -11,7 +11,7 @@ from backend.datasets.digits import DigitsConfig, DigitsData
 from backend.energies.closed_form import Gaussian, Ring
 from backend.energies.closed_form_shapes import Checkerboard
 from backend.metrics.density import Grid, energies, grid_kl
-from backend.metrics.images import FrechetPCA, out_of_range
+from backend.metrics.images import FrechetPCA, frechet, kernel_distance, out_of_range
 from backend.metrics.modes import mode_share, mode_weights
 from backend.randomness import generator_of
 
@@ -100,3 +100,64 @@ def test_frechet_floor_and_noise_on_the_digits() -> None:
     assert frechet.distance(data.train[:500], data.held_out) == pytest.approx(0.246, abs=0.03)
     noise = data.noise(1257, generator_of(0))
     assert frechet.distance(noise, data.held_out) == pytest.approx(10.97, abs=0.4)
+
+
+def sample(mean: list[float], sds: list[float], num: int, seed: int) -> torch.Tensor:
+    white = torch.randn((num, len(sds)), generator=generator_of(seed), dtype=torch.float64)
+    return torch.tensor(mean) + white * torch.tensor(sds)
+
+
+def exact_moments(covariance: torch.Tensor, num: int) -> torch.Tensor:
+    """Centred points (num, dim) of exactly this sample covariance."""
+    white = torch.randn((num, len(covariance)), generator=generator_of(9), dtype=torch.float64)
+    basis = torch.linalg.qr(white - white.mean(0)).Q
+    return basis * (num - 1) ** 0.5 @ torch.linalg.cholesky(covariance).T
+
+
+def test_frechet_is_the_closed_form_of_gaussians() -> None:
+    """Of sets whose moments are exact: in the plane tr (C C')^½ = √(tr C C' + 2 √det C C')."""
+    first = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    second = torch.tensor([[1.0, -0.4], [-0.4, 3.0]], dtype=torch.float64)
+    shift = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    product = first @ second
+    cross = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    exact = float(5 + first.trace() + second.trace() - 2 * cross)
+    x, y = exact_moments(first, 30), exact_moments(second, 50) + shift
+    assert frechet(x, y) == pytest.approx(exact, abs=1e-9)
+    assert frechet(y, x) == pytest.approx(exact, abs=1e-9)
+    # with coordinates that never change, more of them than points, the other algebra gives the same
+    wide = [torch.cat([part, torch.zeros(len(part), 60)], 1) for part in (x, y)]
+    assert frechet(*wide) == pytest.approx(exact, abs=1e-9)
+
+
+def test_kernel_distance_by_hand() -> None:
+    """Means of (x·y/2 + 1)³ over pairs of different points."""
+    x = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
+    y = torch.tensor([[1.0, 1.0], [2.0, 0.0]])
+    # k(x, x') = 1; k(y, y') = (1 + 1)³; k(x, y) = 1, 1, (2 + 1)³, (2 + 1)³
+    assert kernel_distance(x, y) == pytest.approx(1 + 8 - 2 * (1 + 1 + 27 + 27) / 4)
+
+
+def test_kernel_distance_is_unbiased() -> None:
+    """Of N(0, 1) and N(m, 1), E(XY + 1)³ by moments: k(X,X') 4, k(Y,Y') and k(X,Y) below."""
+    shift, repeats, num = 0.5, 400, 20
+    second = 1 + shift**2
+    third = shift**3 + 3 * shift
+    within_y = third**2 + 3 * second**2 + 3 * shift**2 + 1
+    exact = 4 + within_y - 2 * (3 * second + 1)
+    values = torch.tensor([
+        kernel_distance(
+            sample([0.0], [1.0], num, 2 * index), sample([shift], [1.0], num, 2 * index + 1)
+        )
+        for index in range(repeats)
+    ])  # fmt: skip
+    error = float(values.std()) / repeats**0.5
+    assert float(values.mean()) == pytest.approx(exact, abs=4 * error)
+    same = torch.tensor([
+        kernel_distance(
+            sample([0.0], [1.0], num, 2 * index), sample([0.0], [1.0], 50, 2 * index + 1)
+        )
+        for index in range(repeats)
+    ])  # fmt: skip
+    assert float(same.mean()) == pytest.approx(0, abs=4 * float(same.std()) / repeats**0.5)
+    assert (same < 0).any()

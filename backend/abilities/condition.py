@@ -1,0 +1,205 @@
+"""Samples of each class at several strengths of guidance."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend import panels
+from backend.abilities import (
+    Cells,
+    Drawing,
+    Numbers,
+    Problems,
+    Words,
+    cloud,
+    drawing_problems,
+    label_of,
+    label_problems,
+    nats,
+    refused,
+)
+from backend.ability import Ability, Answer, Array, Asked
+from backend.config import Config, option
+from backend.events import Curve, Event, Table
+from backend.method import Wish
+from backend.metrics.baselines import class_gaussian
+from backend.metrics.features import space_of
+from backend.metrics.quality import Quality, label_accuracy, label_spread
+
+SHOWN = ("label_accuracy", "label_spread", "frechet_features", "frechet_pca", "energy_distance")
+Figures = dict[str, float]
+
+
+class ConditionConfig(Drawing):
+    num: int = option(
+        500, "Samples at each strength, the same number of every class.", ge=10, le=20_000,
+        main=True, log=True, group="Samples",
+    )  # fmt: skip
+    strengths: Numbers = option(
+        [0.0, 0.5, 1.0, 4.0], "Strengths of guidance, with commas between: 0 is the class's own "
+        "law, more makes samples typical and alike.", min_length=1, max_length=12, main=True,
+        group="Samples",
+    )  # fmt: skip
+    labels: Words = option(
+        [], "Classes, by names or numbers with commas between; empty takes all of them.",
+        max_length=100, main=True, group="Samples",
+    )  # fmt: skip
+
+
+class ConditionAbility(Ability):
+    """x ~ p(x | label) ∝ p(x) p(label | x), with guidance w p(label | x)^{1+w}.
+
+    label_accuracy: share of samples that the shipped classifier labels as asked. label_spread:
+    within-class sd of features; far below that of real data all samples of a class are alike, while
+    accuracy reads 1. One Gaussian a class stands beside all of it. Ho & Salimans 2022.
+    """
+
+    id = "condition"
+    title = "Samples of classes"
+    summary = "Draws each class at several strengths of guidance: how true to it, how varied."
+    references = "Dhariwal & Nichol 2021; Ho & Salimans 2022"
+    Config: ClassVar[type[Config]] = ConditionConfig
+
+    @classmethod
+    def problems(cls, asked: Asked, config: ConditionConfig) -> Problems:
+        found = list(drawing_problems(asked, config))
+        if any(strength < 0 or strength > 100 for strength in config.strengths):
+            found.append(("strengths", "must each be from 0 to 100."))
+        for label in config.labels or ["each"]:
+            found += label_problems(asked, label, "labels")
+        names = {"guidance": "strengths", "label": "labels"}
+        for strength in [] if found else config.strengths:
+            said = refused(asked, _wish(asked, config, strength))
+            found += [(names.get(field, field), sentence) for field, sentence in said]
+        yield from dict.fromkeys(found)
+
+    @classmethod
+    def answer(cls, asked: Asked, config: ConditionConfig, generator: torch.Generator) -> Answer:
+        data = asked.data
+        labels = _labels(asked, config)
+        judge = Judge(asked, labels, whole=not config.labels)
+        found: dict[str, Figures] = {}
+        arrays: dict[str, Array] = {"label": labels.cpu().numpy()}
+        events: list[Event] = []
+        order = labels.argsort(stable=True)
+        for strength in config.strengths:
+            name = f"guidance_{strength:g}"
+            z = asked.method.draw(_wish(asked, config, strength), generator)
+            found[name] = judge.of(z, labels)
+            arrays[name] = panels.float32(data.restore(z))
+            per_class = max(1, 100 // len(labels.unique()))
+            shown = torch.cat([order[labels[order] == label][:per_class]
+                               for label in labels.unique()])  # fmt: skip
+            events += cloud(f"samples/{name}", data, z[shown], "long_run")
+        found |= judge.beside(generator)
+        figures = {
+            f"{figure}/{name}": value
+            for name, row in found.items()
+            for figure, value in row.items()
+        }
+        events += _pictures(config, found)
+        return Answer(_in_words(config, found), figures, arrays, tuple(events))
+
+
+class Judge:
+    """What is said of samples of classes, and of real ones and a Gaussian a class beside them."""
+
+    def __init__(self, asked: Asked, labels: Tensor, whole: bool) -> None:
+        self.data, self.labels = asked.data, labels
+        space = space_of(asked.data)
+        self.space = space if space is not None and space.num_labels else None
+        # of some of the classes alone, all that is held out is no reference
+        self.quality = Quality(asked.data, len(labels)) if whole else None
+
+    def of(self, z: Tensor, labels: Tensor) -> Figures:
+        found: Figures = {}
+        if self.space is not None and bool(z.isfinite().all()):
+            found["label_accuracy"] = label_accuracy(z, labels, self.space)
+            found["label_spread"] = label_spread(z, labels, self.space)
+        if self.quality is not None:
+            judged = self.quality.of(z)
+            found |= {name: judged[name] for name in SHOWN if name in judged}
+        return found
+
+    def beside(self, generator: torch.Generator) -> dict[str, Figures]:
+        """`floor`: held-out data, and training data where they are compared with those;
+        `class_gaussian`."""
+        data, found = self.data, {}
+        real: Figures = {} if self.quality is None else {
+            name: value for name, value in self.quality.floors(generator).items() if name in SHOWN
+        }  # fmt: skip
+        if data.held_out_labels is not None and self.space is not None:
+            of = torch.isin(data.held_out_labels, self.labels)
+            real |= {
+                "label_accuracy": label_accuracy(
+                    data.held_out[of], data.held_out_labels[of], self.space
+                ),
+                "label_spread": label_spread(
+                    data.held_out[of], data.held_out_labels[of], self.space
+                ),
+            }
+        found["floor"] = real
+        if data.labels is not None:
+            drawn = class_gaussian(data, self.labels, generator)
+            found["class_gaussian"] = self.of(drawn, self.labels)
+        return found
+
+
+def _labels(asked: Asked, config: ConditionConfig) -> Tensor:
+    """(num,) in turn."""
+    chosen = [label_of(asked, label) for label in config.labels] or [
+        *range(asked.method.num_labels)
+    ]
+    device = asked.data.train.device
+    return torch.tensor(chosen, device=device)[
+        torch.arange(config.num, device=device) % len(chosen)
+    ]
+
+
+def _wish(asked: Asked, config: ConditionConfig, strength: float) -> Wish:
+    labels = _labels(asked, config)
+    return Wish(
+        config.num, labels=labels, guidance=strength, num_steps=config.num_steps,
+        sampler=config.kernel(),
+    )  # fmt: skip
+
+
+def _pictures(config: ConditionConfig, found: dict[str, Figures]) -> list[Event]:
+    columns = [name for name in SHOWN if any(name in row for row in found.values())]
+    titles = {"floor": "real ones", "class_gaussian": "one Gaussian a class"}
+    rows: list[Cells] = [
+        [titles.get(name, name.replace("_", " ")), *(row.get(c) for c in columns)]
+        for name, row in found.items()
+    ]
+    events: list[Event] = [Table("table", ["samples", *columns], rows)]
+    pair: list[str] = [name for name in ("label_accuracy", "label_spread") if name in columns]
+    if pair and len(config.strengths) > 1:
+        order = sorted(config.strengths)
+        values = [
+            [found[f"guidance_{strength:g}"].get(name, np.nan) for strength in order]
+            for name in pair
+        ]
+        x = np.array(order, np.float32)
+        events.append(Curve("guidance", x, np.array(values, np.float32), pair, "guidance"))
+    return events
+
+
+def _in_words(config: ConditionConfig, found: dict[str, Figures]) -> str:
+    rows = {s: found[f"guidance_{s:g}"] for s in config.strengths}
+    name = next((name for name in SHOWN if all(name in row for row in rows.values())), None)
+    if name is None:
+        return f"{config.num:,} samples at each strength; not all of them are finite."
+    said = ", ".join(f"{nats(row[name])} at {s:g}" for s, row in rows.items())
+    said = f"{name.replace('_', ' ')}: {said}"
+    beside = found.get("class_gaussian", {}).get(name)
+    said += "" if beside is None else f"; one Gaussian a class has {nats(beside)}"
+    if name == "label_accuracy":
+        real = found["floor"].get("label_spread", 0.0)
+        alike = [f"{s:g}" for s, row in rows.items() if row["label_spread"] < 0.5 * real]
+        if alike:
+            said += f". At {', '.join(alike)} a class varies less than half as much as real ones"
+    return said[0].upper() + said[1:] + "."

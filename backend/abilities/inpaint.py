@@ -1,0 +1,308 @@
+"""Filling in what is hidden of held-out events, beside what costs nothing to fit."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from backend import panels
+from backend.abilities import (
+    EACH,
+    Cells,
+    Drawing,
+    Label,
+    Problems,
+    Words,
+    asked_labels,
+    cloud,
+    drawing_problems,
+    label_problems,
+    nats,
+    read_array,
+    real_only,
+    refused,
+)
+from backend.ability import Ability, Answer, Asked
+from backend.config import Config, option
+from backend.data import Data
+from backend.errors import BadInput
+from backend.events import Event, Table
+from backend.method import Wish
+from backend.metrics import baselines
+from backend.metrics.features import space_of
+from backend.metrics.quality import Quality, label_accuracy
+
+Hidden = Literal["lower", "upper", "left", "right", "centre", "random", "coordinates", "file"]
+TRUE = "true"
+"""Stands for the class that each event is of."""
+NUM_DRAWS = 3
+TITLES = {
+    "": "the run",
+    "nearest": "nearest training event",
+    "mean_event": "mean training event",
+    "gaussian": "one Gaussian",
+    "class_gaussian": "one Gaussian a class, told the class",
+}
+
+
+class InpaintConfig(Drawing):
+    num: int = option(
+        100, "Held-out events that are filled in.", ge=2, le=20_000, main=True, log=True,
+        group="What is hidden",
+    )  # fmt: skip
+    hidden: Hidden = option(
+        "lower", "What is hidden: a part of the image, random places, coordinates by number or "
+        "name, or what a file says.", main=True, group="What is hidden",
+    )  # fmt: skip
+    share: float = option(0.5, "Share of the random places.", gt=0, lt=1, group="What is hidden")
+    coordinates: Words = option(
+        ["0"], "Hidden coordinates, by number from 0 or by name, with commas between.",
+        min_length=1, max_length=1000, group="What is hidden",
+    )  # fmt: skip
+    mask_path: str = option(
+        "", "An .npy file shaped like one event, not 0 where it is hidden.", max_length=1000,
+        group="What is hidden",
+    )  # fmt: skip
+    label: Label = option(
+        "", "The class that is told: `true` for each event's own, or one by name or number; empty "
+        "tells none.", max_length=100, main=True, group="What is hidden",
+    )  # fmt: skip
+
+    def derived(self) -> dict[str, str]:
+        used = {"random": "share", "coordinates": "coordinates", "file": "mask_path"}
+        return super().derived() | {
+            field: f"No effect unless `{hidden}` is hidden."
+            for hidden, field in used.items()
+            if hidden != self.hidden
+        }
+
+
+class InpaintAbility(Ability):
+    """x_hidden ~ p(x_hidden | x_known): the known coordinates are held while the others are drawn.
+
+    mse: squared error over what is hidden, in standardised units, of one draw; mse_mean of the mean
+    of three, which is lower for any law that is spread out. A single draw of the true law has twice
+    the error of its mean.
+    """
+
+    id = "inpaint"
+    title = "Inpainting"
+    summary = "Hides a part of held-out events and fills it in, beside neighbours and Gaussians."
+    references = "Lugmayr et al. 2022"
+    Config: ClassVar[type[Config]] = InpaintConfig
+
+    @classmethod
+    def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
+        found = [*real_only(asked, "hidden"), *drawing_problems(asked, config)]
+        found += _mask_problems(asked.data, config)
+        if config.label == EACH:
+            found.append(("label", "is one class, or `true` for each event's own; not `each`."))
+        elif config.label != TRUE:
+            found += label_problems(asked, config.label)
+        elif asked.method.num_labels == 0 or asked.data.held_out_labels is None:
+            found += label_problems(asked, "0") or [("label", "is not known of these data.")]
+        if not found:
+            generator = torch.Generator(asked.data.train.device).manual_seed(0)
+            said = refused(asked, _wish(asked, config, _mask(asked.data, config, generator)))
+            names = {"mask": "hidden", "known": "hidden"}
+            found += [(names.get(field, field), sentence) for field, sentence in said]
+        yield from found
+
+    @classmethod
+    def answer(cls, asked: Asked, config: InpaintConfig, generator: torch.Generator) -> Answer:
+        data = asked.data
+        mask = _mask(data, config, generator)
+        wish = _wish(asked, config, mask)
+        known = wish.known
+        assert known is not None
+        draws = torch.stack([asked.method.draw(wish, generator) for _ in range(NUM_DRAWS)])
+        compared = Compared(data, known, mask)
+        rows = {"": compared.of(draws[0], draws.mean(0))}
+        rows |= compared.beside(generator)
+        figures = {
+            "/".join(filter(None, [figure, name])): value
+            for name, row in rows.items()
+            for figure, value in row.items()
+        }
+        arrays = {
+            "x": panels.float32(data.restore(known)),
+            "filled": panels.float32(data.restore(draws).transpose(0, 1)),
+            "hidden": (~mask).cpu().numpy(),
+        }
+        events = [*_pictures(data, known, mask, draws[0]), _table(rows)]
+        return Answer(_in_words(config, rows), figures, arrays, tuple(events))
+
+
+def _wish(asked: Asked, config: InpaintConfig, mask: Tensor) -> Wish:
+    known = asked.data.held_out[: config.num]
+    if config.label == TRUE and asked.data.held_out_labels is not None:
+        labels: Tensor | None = asked.data.held_out_labels[: len(known)]
+    else:
+        labels = asked_labels(asked, config.label, len(known))
+    return Wish(
+        len(known), labels=labels, known=known, mask=mask, num_steps=config.num_steps,
+        sampler=config.kernel(),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------- what is hidden
+
+
+def _mask_problems(data: Data, config: InpaintConfig) -> list[tuple[str, str]]:
+    if config.hidden == "file":
+        if not config.mask_path:
+            return [("mask_path", "is needed where a file says what is hidden.")]
+        try:
+            shape = read_array(config.mask_path, "mask_path").shape
+        except BadInput as error:
+            return [(problem.field, problem.message) for problem in error.problems]
+        if shape != tuple(data.event_shape):
+            wanted = tuple(data.event_shape)
+            return [("mask_path", f"must hold an array of shape {wanted}, got {shape}.")]
+    elif config.hidden == "coordinates":
+        if len(data.event_shape) != 1:
+            return [("hidden", "`coordinates` are of points; choose a part of the image.")]
+        known = ", ".join(data.columns) or f"0 to {data.event_shape[0] - 1}"
+        for name in config.coordinates:
+            if _coordinate(data, name) is None:
+                return [("coordinates", f"there is no coordinate {name!r}. Known: {known}.")]
+    elif config.hidden != "random" and not data.is_image:
+        return [("hidden", f"`{config.hidden}` is a part of an image, and these data are points. "
+                 "Choose `coordinates` or `random`.")]  # fmt: skip
+    generator = torch.Generator(data.train.device).manual_seed(0)
+    mask = _mask(data, config, generator)
+    if bool(mask.all()) or not bool(mask.any()):
+        field = {"coordinates": "coordinates", "file": "mask_path"}.get(config.hidden, "hidden")
+        return [(field, "must hide a part of an event, neither nothing nor all of it.")]
+    return []
+
+
+def _coordinate(data: Data, name: str) -> int | None:
+    if name in data.columns:
+        return data.columns.index(name)
+    return int(name) if name.isdecimal() and int(name) < data.event_shape[0] else None
+
+
+def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tensor:
+    """(*event_shape) bool, True where it is known."""
+    shape, device = data.event_shape, data.train.device
+    hidden = torch.zeros(shape, dtype=torch.bool, device=device)
+    if config.hidden == "file":
+        found = torch.from_numpy(read_array(config.mask_path, "mask_path").astype("float32"))
+        return found.to(device) == 0
+    if config.hidden == "coordinates":
+        hidden[
+            [index for c in config.coordinates if (index := _coordinate(data, c)) is not None]
+        ] = True
+        return ~hidden
+    if config.hidden == "random":
+        places = shape[:2] if data.is_image else shape
+        num = places.numel()
+        most = min(max(1, round(config.share * num)), max(1, num - 1))
+        flat = torch.zeros(num, dtype=torch.bool, device=device)
+        flat[torch.randperm(num, generator=generator, device=device)[:most]] = True
+        flat = flat.reshape(*places, *[1] * (len(shape) - len(places)))
+        return ~flat.expand(shape)
+    height, width = shape[0], shape[1]
+    half, across = height // 2, width // 2
+    if config.hidden == "centre":
+        hidden[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
+    elif config.hidden == "lower":
+        hidden[half:] = True
+    elif config.hidden == "upper":
+        hidden[:half] = True
+    elif config.hidden == "left":
+        hidden[:, :across] = True
+    else:
+        hidden[:, across:] = True
+    return ~hidden
+
+
+# ---------------------------------------------------------------------- how good it is
+
+
+class Compared:
+    """Figures of filled-in events, and the same of what costs nothing to fit."""
+
+    def __init__(self, data: Data, known: Tensor, mask: Tensor) -> None:
+        self.data, self.known, self.mask = data, known, mask
+        self.labels = None
+        if data.held_out_labels is not None:
+            self.labels = data.held_out_labels[: len(known)]
+        space = space_of(data)
+        self.space = space if space is not None and space.num_labels else None
+        self.quality = Quality(data, len(known)) if data.is_image else None
+
+    def of(self, one: Tensor, mean: Tensor | None = None) -> dict[str, float]:
+        """One draw (num, *event_shape) and the mean of several."""
+        found = {"mse": self._error(one)}
+        if mean is not None:
+            found["mse_mean"] = self._error(mean)
+        if not bool(one.isfinite().all()):
+            return found
+        if self.space is not None and self.labels is not None:
+            found["label_accuracy"] = label_accuracy(one, self.labels, self.space)
+        if self.quality is not None:
+            judged = self.quality.of(one)
+            names = ("frechet_features", "frechet_pca")
+            found |= {name: judged[name] for name in names if name in judged}
+        return found
+
+    def _error(self, filled: Tensor) -> float:
+        hidden = ~self.mask
+        return float((filled - self.known)[:, hidden].double().square().mean())
+
+    def beside(self, generator: torch.Generator) -> dict[str, dict[str, float]]:
+        data, known, mask = self.data, self.known, self.mask
+        mean = baselines.mean_inpaint(data, known, mask)
+        rows = {
+            "nearest": self.of(baselines.nearest_inpaint(data, known, mask)),
+            "mean_event": self.of(mean, mean),
+            "gaussian": self.of(
+                baselines.gaussian_inpaint(data, known, mask, generator),
+                baselines.gaussian_inpaint(data, known, mask, None),
+            ),
+        }
+        if self.labels is not None and data.labels is not None:
+            rows["class_gaussian"] = self.of(
+                baselines.gaussian_inpaint(data, known, mask, generator, self.labels),
+                baselines.gaussian_inpaint(data, known, mask, None, self.labels),
+            )
+        return rows
+
+
+def _pictures(data: Data, known: Tensor, mask: Tensor, filled: Tensor) -> list[Event]:
+    dark = data.noise_low.expand(data.event_shape)
+    shown = torch.where(mask, known, dark) if data.is_image else known
+    return [
+        *cloud("known", data, shown, "data"),
+        *cloud("filled", data, filled, "long_run"),
+        *(cloud("whole", data, known, "data") if data.is_image else []),
+    ]
+
+
+def _table(rows: dict[str, dict[str, float]]) -> Table:
+    columns = list(rows[""])
+    cells: list[Cells] = [
+        [TITLES[name], *(row.get(column) for column in columns)] for name, row in rows.items()
+    ]
+    return Table("table", ["filled in by", *columns], cells)
+
+
+def _in_words(config: InpaintConfig, rows: dict[str, dict[str, float]]) -> str:
+    own = rows[""]
+    said = (
+        f"Squared error {nats(own['mse'])} for one draw, {nats(own['mse_mean'])} for the mean of "
+    )
+    said += f"{NUM_DRAWS}"
+    if "label_accuracy" in own:
+        said += f"; {own['label_accuracy']:.0%} of the events keep their class"
+    # one that is told the class is no match for a run that was not
+    fair = [name for name in rows if name and (name != "class_gaussian" or config.label == TRUE)]
+    better = [name for name in fair if not rows[name]["mse"] > own["mse"]]
+    if not better:
+        return said + ". Nothing that costs no training does as well."
+    listed = ", ".join(f"{TITLES[name]} ({nats(rows[name]['mse'])})" for name in better)
+    return f"{said}. No gain over what costs no training: {listed}."

@@ -1,0 +1,186 @@
+"""The normaliser of a trained run: several estimates that need not agree, beside one another."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from backend import samplers
+from backend.abilities import Drawing, Problems, drawing_problems, nats, real_only, refused
+from backend.ability import Ability, Answer, Asked
+from backend.config import Config, option
+from backend.energy import Energy
+from backend.events import Table
+from backend.method import Wish
+from backend.metrics.density import energies
+from backend.metrics.normaliser import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
+from backend.samplers.ais import AIS, AISConfig, reverse_ais
+
+EDGE = 1e-3
+"""Mass at the edge of the box beyond which quadrature is not believed."""
+
+
+class LogZConfig(Drawing):
+    num: int = option(
+        2000, "Draws of the proposal, and chains of annealing, for one estimate.",
+        ge=10, le=200_000, main=True, log=True, group="Estimates",
+    )  # fmt: skip
+    repeats: int = option(
+        5, "Estimates of each kind; their standard deviation is the spread.",
+        ge=2, le=100, main=True, group="Estimates",
+    )  # fmt: skip
+    num_components: int = option(
+        10, "Gaussians of the proposal that is fitted to the training data; fewer where the data "
+        "are too few.",
+        ge=1, le=100, main=True, group="Estimates",
+    )  # fmt: skip
+    annealing: bool = option(
+        True, "Whether to estimate by annealed importance sampling too, forward from a wide "
+        "Gaussian and in reverse from the run's own samples.", main=True, group="Annealing",
+    )  # fmt: skip
+    ais: AISConfig = option({"kind": "ais"}, "How it is annealed.", group="Annealing")
+
+    def derived(self) -> dict[str, str]:
+        if self.annealing:
+            return super().derived()
+        words = "No effect without annealing."
+        return dict.fromkeys(("ais", "num_steps", "own_sampler", "sampler"), words)
+
+
+class LogZAbility(Ability):
+    """log ∫ exp(−E(z)) dz over standardised positions, at T = 1.
+
+    importance: weights against a Gaussian mixture fitted to the training data; falls short where
+    the mixture misses mass, which its effective share shows. ais: from below on average; reverse:
+    from above, as far as the run's samples are good. quadrature: exact up to two dimensions. An
+    energy that does not fall off has no normaliser, and estimates of it mean nothing.
+    """
+
+    id = "log_z"
+    title = "Normaliser"
+    summary = "Estimates log Z in several ways, with their spread, and the likelihood that follows."
+    references = "Neal 2001; Grosse et al. 2015; Burda et al. 2015"
+    Config: ClassVar[type[Config]] = LogZConfig
+
+    @classmethod
+    def problems(cls, asked: Asked, config: LogZConfig) -> Problems:
+        yield from real_only(asked, "num")
+        if config.annealing:
+            yield from drawing_problems(asked, config)
+            yield from refused(asked, _wish(config))
+
+    @classmethod
+    def answer(cls, asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
+        data, energy = asked.data, asked.method.energy()
+        proposal = Proposal(data.train, config.num_components, generator)
+        repeats = range(config.repeats)
+        found = {"importance": [proposal.estimate(energy, config.num, generator) for _ in repeats]}
+        if config.annealing:
+            settled = _tuned(energy, data.train[:256], config.ais, generator)
+            found["ais"] = [_forward(energy, data.train, config.num, settled, generator)
+                            for _ in repeats]  # fmt: skip
+            draws = asked.method.draw(_wish(config), generator)
+            found["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
+        figures: dict[str, float] = {}
+        for name, estimates in found.items():
+            logs = torch.tensor([each.log_z for each in estimates], dtype=torch.float64)
+            figures |= {name: float(logs.mean()), f"{name}/spread": float(logs.std())}
+            figures[f"{name}/ess"] = sum(each.share for each in estimates) / len(estimates)
+        exact = quadrature(energy, data.noise_low, data.noise_high)
+        if exact is not None:
+            figures |= {"quadrature": exact.log_z, "quadrature/outside": exact.outside}
+            figures["quadrature/edge"] = exact.edge
+        own = asked.method.log_z()
+        if own is not None:
+            figures["own"] = float(own)
+        best, trusted = _best(figures)
+        units = float(data.scale.to(data.train).expand(data.event_shape).double().log().sum())
+        held_out = float(energies(energy, data.held_out).double().mean())
+        figures |= {"log_z": figures[best], "trusted": float(trusted)}
+        figures["nll"] = held_out + figures[best] + units
+        return Answer(_in_words(figures, best, trusted), figures, {}, (_table(figures),))
+
+
+def _wish(config: LogZConfig) -> Wish:
+    return Wish(config.num, num_steps=config.num_steps, sampler=config.kernel())
+
+
+def _tuned(
+    energy: Energy, like: Tensor, config: AISConfig, generator: torch.Generator
+) -> AISConfig:
+    """The settings with the step size that one pass tunes, where it may."""
+    if not config.adapt:
+        return config
+    kernel = AIS(config)
+    state = kernel.init(like, energy, generator)
+    for index in range(config.num_temperatures):
+        state, info = kernel.step(state, energy, generator)
+        state = kernel.tune(state, info, index, config.num_temperatures)
+    step_size = min(max(float(state.extra["step_size"]), 1e-6), 100.0)
+    return config.model_copy(update={"step_size": step_size})
+
+
+def _forward(
+    energy: Energy, train: Tensor, num: int, config: AISConfig, generator: torch.Generator
+) -> Estimate:
+    start = train[:1].expand(num, *train.shape[1:])
+    walk = samplers.run(AIS(config), start, energy, generator, config.num_temperatures)
+    return weighed(walk.state.extra["log_weights"])
+
+
+def _reverse(
+    energy: Energy, draws: Tensor, config: AISConfig, generator: torch.Generator
+) -> Estimate:
+    inverse = weighed(-reverse_ais(energy, draws, generator, config))
+    return Estimate(-inverse.log_z, inverse.share)
+
+
+def _best(figures: dict[str, float]) -> tuple[str, bool]:
+    """The estimate to go by, and whether to believe it."""
+    if "quadrature" in figures and figures["quadrature/edge"] < EDGE:
+        return "quadrature", math.isfinite(figures["quadrature"])
+    names = [name for name in ("importance", "ais") if name in figures]
+    name = max(names, key=lambda name: figures[f"{name}/ess"])
+    falls_off = figures.get("quadrature/edge", 0.0) < EDGE
+    believed = figures[f"{name}/ess"] >= TRUSTED_SHARE and math.isfinite(figures[name])
+    return name, believed and falls_off
+
+
+TITLES = {
+    "quadrature": "quadrature",
+    "importance": "importance sampling",
+    "ais": "annealing, forward",
+    "reverse_ais": "annealing, in reverse",
+    "own": "the run's own estimate",
+}
+
+
+def _table(figures: dict[str, float]) -> Table:
+    rows: list[list[str | float | int | None]] = [
+        [title, figures[name], figures.get(f"{name}/spread"), figures.get(f"{name}/ess")]
+        for name, title in TITLES.items()
+        if name in figures
+    ]
+    return Table("table", ["estimate", "log Z", "spread", "effective share"], rows)
+
+
+def _in_words(figures: dict[str, float], best: str, trusted: bool) -> str:
+    spread = figures.get(f"{best}/spread")
+    value = nats(figures[best]) + ("" if spread is None else f" ± {nats(spread)}")
+    if trusted:
+        return (
+            f"log Z = {value} by {TITLES[best]}; held-out data then cost {nats(figures['nll'])} "
+            "nats each, in the data's units."
+        )
+    if figures.get("quadrature/edge", 0.0) >= EDGE:
+        return (
+            f"There is no log Z to trust: {figures['quadrature/edge']:.1%} of the mass lies at the "
+            "very edge of the box, so the energy does not fall off away from the data."
+        )
+    return (
+        f"log Z = {value} by {TITLES[best]}, not to be trusted: only "
+        f"{figures[f'{best}/ess']:.1%} of the weights count, less than {TRUSTED_SHARE:.0%}."
+    )

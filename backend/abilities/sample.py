@@ -1,0 +1,132 @@
+"""Samples of a trained run, and how far they are from held-out data."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from backend import panels
+from backend.abilities import (
+    Drawing,
+    Label,
+    Problems,
+    asked_labels,
+    cloud,
+    drawing_problems,
+    judged,
+    label_problems,
+    nats,
+    refused,
+)
+from backend.ability import Ability, Answer, Asked
+from backend.config import Config, option
+from backend.events import Table
+from backend.method import Wish
+from backend.metrics.density import energies
+from backend.metrics.features import space_of
+from backend.metrics.quality import label_accuracy, label_spread
+
+
+class SampleConfig(Drawing):
+    num: int = option(500, "Samples.", ge=2, le=100_000, main=True, log=True, group="Samples")
+    label: Label = option(
+        "", "A class, by its name or number, or `each` for all of them in turn; empty asks for "
+        "none.", max_length=100, main=True, group="Samples",
+    )  # fmt: skip
+    guidance: float = option(
+        0.0, "How far the samples are pushed towards their class: 0 is the class's own law, more "
+        "makes them typical and alike.", ge=0, le=100, main=True, group="Samples",
+    )  # fmt: skip
+    time: float | None = option(
+        None, "How long to flow, for methods with a time of their own; empty leaves it to the run.",
+        gt=0, le=1000, group="Sampler",
+    )  # fmt: skip
+
+
+def wish_of(asked: Asked, config: SampleConfig) -> Wish:
+    return Wish(
+        config.num,
+        labels=asked_labels(asked, config.label, config.num),
+        guidance=config.guidance,
+        num_steps=config.num_steps,
+        sampler=config.kernel(),
+        time=config.time,
+    )
+
+
+class SampleAbility(Ability):
+    """x ~ exp(−E(x)), or of one class, the way the method draws or by chains of a sampler.
+
+    Chains of finite length are biased towards where they start, noise; so are figures of them.
+    """
+
+    id = "sample"
+    title = "Samples"
+    summary = "Draws samples and says how far they are from held-out data, beside real ones."
+    Config: ClassVar[type[Config]] = SampleConfig
+
+    @classmethod
+    def problems(cls, asked: Asked, config: SampleConfig) -> Problems:
+        found = [*drawing_problems(asked, config), *label_problems(asked, config.label)]
+        if config.guidance and not config.label:
+            found.append(("guidance", "pushes towards a class. Give `label`, or 0."))
+        yield from found or refused(asked, wish_of(asked, config))
+
+    @classmethod
+    def answer(cls, asked: Asked, config: SampleConfig, generator: torch.Generator) -> Answer:
+        data = asked.data
+        wish = wish_of(asked, config)
+        z = asked.method.draw(wish, generator)
+        energy = energies(asked.method.energy(), z)
+        # of one class there is no reference: all of the data are not it
+        whole = wish.labels is None or config.label == "each"
+        figures = judged(data, z, generator) if whole else {}
+        if wish.labels is not None:
+            figures |= _of_labels(asked, z, wish.labels)
+        figures["energy"] = float(energy.mean())
+        figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
+        rows: list[list[str | float | int | None]] = [
+            [name, value, figures[f"{name}/floor"]]
+            for name, value in figures.items()
+            if f"{name}/floor" in figures
+        ]
+        arrays = {"x": panels.float32(data.restore(z)), "energy": panels.float32(energy)}
+        if wish.labels is not None:
+            arrays["label"] = wish.labels.cpu().numpy()
+        events = [*cloud("samples", data, z, "long_run", energy)]
+        if rows:
+            events.append(Table("quality", ["figure", "samples", "as many real ones"], rows))
+        return Answer(_in_words(config, figures), figures, arrays, tuple(events))
+
+
+def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
+    """Whether samples are of the class asked for, and how varied, beside held-out data."""
+    data, space = asked.data, space_of(asked.data)
+    if space is None or not space.num_labels or not z.isfinite().all():
+        return {}
+    figures = {
+        "label_accuracy": label_accuracy(z, labels, space),
+        "label_spread": label_spread(z, labels, space),
+    }
+    if data.held_out_labels is not None:
+        of = torch.isin(data.held_out_labels, labels)
+        real, known = data.held_out[of], data.held_out_labels[of]
+        figures["label_accuracy/floor"] = label_accuracy(real, known, space)
+        figures["label_spread/floor"] = label_spread(real, known, space)
+    return figures
+
+
+def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
+    said = f"{config.num:,} samples of mean energy {nats(figures['energy'])}."
+    if figures["not_finite"]:
+        return f"{said} {figures['not_finite']:.0%} of them are not finite."
+    name = "frechet_features" if "frechet_features" in figures else "energy_distance"
+    if name in figures:
+        title = "Fréchet distance in features" if name != "energy_distance" else "Energy distance"
+        floor = nats(figures[f"{name}/floor"])
+        said += f" {title} to held-out data {nats(figures[name])}; real data have {floor}."
+    if "label_accuracy" in figures:
+        said += f" {figures['label_accuracy']:.0%} are of the class that was asked for."
+    return said

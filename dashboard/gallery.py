@@ -1,0 +1,234 @@
+"""What the Gallery shows of a recipe and of one of its reproductions, as plain data."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from backend.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
+from dashboard.elements import MINUS, figure
+from jobs import findings as found_in
+from jobs.findings import FigureFound, Findings, Runs
+
+NOT_RUN = "not run yet"
+SIGNS = {"holds": ("✓", "good"), "fails": ("✕", "alarm"), "undecided": ("◌", "muted")}
+"""Sign and colour token of every verdict; the word always stands beside them."""
+MOST_POINTS = 120
+"""Points of one seed's curve that travel to the page."""
+
+
+def when(seconds: float) -> str:
+    """18 Nov 2026, 14:02 in the server's time zone."""
+    at = time.localtime(seconds)
+    return f"{at.tm_mday} {time.strftime('%b %Y, %H:%M', at)}"
+
+
+def picture(recipe: Recipe, found: Findings, runs: Runs) -> dict[str, Any]:
+    """The deciding picture and the seeds beside it, for the panel that draws them."""
+    shown = recipe.picture
+    if isinstance(shown, CurvePicture):
+        drawn = _curves(recipe, shown, runs)
+    elif isinstance(shown, SweepPicture):
+        drawn = _sweep(recipe, shown, found)
+    else:
+        assert isinstance(shown, DotsPicture)
+        drawn = _dots(recipe, shown, found)
+    return {"picture": drawn, "seeds": _seeds(recipe, found)}
+
+
+def _curves(recipe: Recipe, shown: CurvePicture, runs: Runs) -> dict[str, Any]:
+    lines = []
+    for variant, by_seed in found_in.curves(recipe, runs).items():
+        seeds = [_thinned(x, y) for _, (x, y) in sorted(by_seed.items())]
+        lines.append({"title": recipe.variants[variant].title, "id": variant, "seeds": seeds})
+    return {
+        "kind": "lines", "title": shown.title or shown.path, "x_title": _COSTS[shown.cost],
+        "log_x": False, "log_y": shown.log, "lines": _in_order(recipe, lines), "marks": [],
+        "floor": None, "at": None,
+    }  # fmt: skip
+
+
+_COSTS = {"steps": "step", "gradients": "gradient evaluations", "seconds": "seconds",
+          "joules": "joules"}  # fmt: skip
+
+
+def _thinned(x: list[float], y: list[float]) -> dict[str, list[float | None]]:
+    """At most MOST_POINTS points, the last one kept."""
+    every = max(1, -(-len(x) // MOST_POINTS))
+    rows = sorted({*range(0, len(x), every), len(x) - 1}) if x else []
+    return {"x": [x[row] for row in rows], "y": [_plain(y[row]) for row in rows]}
+
+
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _sweep(recipe: Recipe, shown: SweepPicture, found: Findings) -> dict[str, Any]:
+    lines, floors = [], []
+    for variant, points in found.sweep.items():
+        seeds: dict[int, dict[str, list[float | None]]] = {}
+        for point in points:
+            floors += [point.floor] if point.floor is not None else []
+            for reading in point.readings:
+                seed = seeds.setdefault(reading.seed, {"x": [], "y": []})
+                seed["x"].append(point.x)
+                seed["y"].append(_plain(reading.value))
+        title = recipe.variants[variant].title
+        lines.append(
+            {"title": title, "id": variant, "seeds": [seeds[key] for key in sorted(seeds)]}
+        )
+    return {
+        "kind": "lines", "title": shown.title, "x_title": shown.x_title, "log_x": False,
+        "log_y": shown.log, "ticks": shown.x, "lines": _in_order(recipe, lines),
+        "floor": sorted(floors)[len(floors) // 2] if floors else None, "at": shown.mark,
+    }  # fmt: skip
+
+
+def _in_order(recipe: Recipe, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    order = list(recipe.variants)
+    for line in lines:
+        line["colour"] = order.index(line["id"])
+    return sorted(lines, key=lambda line: line["colour"])
+
+
+def _dots(recipe: Recipe, shown: DotsPicture, found: Findings) -> dict[str, Any]:
+    claim = recipe.deciding()
+    terms = [claim.value, *([claim.other] if claim.other else [])]
+    names = shown.figures or list(dict.fromkeys(term.figure for term in terms))
+    rows = [
+        {
+            "title": recipe.variants[item.variant].title,
+            "about": item.title,
+            "colour": list(recipe.variants).index(item.variant),
+            "values": [reading.value for reading in item.readings if reading.value is not None],
+            "floor": item.floor,
+        }
+        for name in names
+        for variant in recipe.pictured()
+        for item in [found.figure(variant, name)]
+        if item is not None
+    ]
+    units = {recipe.figures[name].unit for name in names}
+    return {
+        "kind": "dots", "title": shown.title or recipe.figures[names[0]].title,
+        "unit": units.pop() if len(units) == 1 else "", "log": shown.log, "rows": rows,
+    }  # fmt: skip
+
+
+def _seeds(recipe: Recipe, found: Findings) -> dict[str, Any]:
+    """The deciding claim seed by seed."""
+    claim, judged = recipe.deciding(), found.deciding()
+    title = recipe.figures[claim.value.figure].title
+    return {
+        "readings": [
+            {"seed": reading.seed, "value": reading.value, "note": reading.note}
+            for reading in judged.readings
+        ],
+        "target": claim.target,
+        "relation": claim.relation,
+        "neutral": {"ratio": 1.0, "difference": 0.0}.get(claim.compares or ""),
+        "compares": claim.compares or "",
+        "title": title,
+        "median": judged.median,
+    }
+
+
+def compared(recipe: Recipe) -> str:
+    """What the deciding claim compares, in words."""
+    claim = recipe.deciding()
+
+    def of(variant: str, name: str) -> str:
+        title = recipe.variants[variant].title
+        return f"{recipe.figures[name].title.lower()}, {title.lower()}"
+
+    text = of(claim.value.variant, claim.value.figure)
+    if claim.other is None:
+        return text
+    sign = "over" if claim.over else "minus"
+    return f"{text} {sign} {of(claim.other.variant, claim.other.figure)}"
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def claim_rows(found: Findings) -> list[list[str]]:
+    """claim, kind, target, what was measured, verdict."""
+    return [
+        [
+            claim.text + (" (decides)" if claim.deciding else ""),
+            claim.kind,
+            claim.target.replace(">=", "≥").replace("<=", "≤"),
+            spread(claim.median, claim.min, claim.max),
+            f"{claim.num_met} of {len(claim.readings)}",
+            verdict_in_words(claim.holds),
+        ]
+        for claim in found.claims
+    ]
+
+
+def verdict_in_words(holds: str) -> str:
+    """As Markdown with the sign, the word and its colour."""
+    sign, _ = SIGNS[holds]
+    colour = {"holds": "green", "fails": "red", "undecided": "gray"}[holds]
+    return f":{colour}[{sign} {holds}]"
+
+
+def spread(median: float | None, low: float | None, high: float | None) -> str:
+    """The median with its range, all to one last digit.
+
+    >>> spread(0.0123, 0.011, 0.02), spread(None, None, None)
+    ('0.0123 (0.0110 to 0.0200)', '–')
+    """
+    if median is None or low is None or high is None:
+        return "–"
+    if low == high:
+        return figure(median)
+    digits = max(0, 1 - math.floor(math.log10(high - low)))
+    if digits > 6 or max(abs(low), abs(high)) >= 1e4:
+        return f"{figure(median)} ({figure(low)} to {figure(high)})"
+    low_text, middle, high_text = (
+        f"{value:.{digits}f}".replace("-", MINUS) for value in (low, median, high)
+    )
+    return f"{middle} ({low_text} to {high_text})"
+
+
+def figure_rows(recipe: Recipe, found: Findings) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of figures: one row a figure, one column a variant, with what
+    stands beside it. Figures that no run gave are left out."""
+    head = ["figure", *(item.title for item in recipe.variants.values()), "beside it"]
+    rows = []
+    for name, about in recipe.figures.items():
+        items = [found.figure(variant, name) for variant in recipe.variants]
+        if not any(item and item.median is not None for item in items):
+            continue
+        cells = [
+            spread(item.median, item.min, item.max) if item else "–" for item in items
+        ]  # fmt: skip
+        unit = f" *{about.unit}*" if about.unit else ""
+        rows.append([f"{about.title}{unit}", *cells, _beside(items)])
+    return head, rows
+
+
+def _beside(items: list[FigureFound | None]) -> str:
+    floors = [item.floor for item in items if item and item.floor is not None]
+    parts = [f"floor {figure(floors[0])}"] if floors else []
+    baselines: dict[str, float] = {}
+    for item in items:
+        for path, value in (item.baselines if item else {}).items():
+            if value is not None:
+                baselines.setdefault(path.rpartition("/")[2].replace("_", " "), value)
+    return ", ".join([*parts, *(f"{name} {figure(value)}" for name, value in baselines.items())])
+
+
+def paper_rows(recipe: Recipe, found: Findings | None) -> list[list[str]]:
+    """quantity, the paper's with its scale, ours."""
+    rows = []
+    for item in recipe.paper_figures:
+        ours = "–"
+        if found is not None and item.figure:
+            beside = found.figure(item.variant or recipe.main_variant(), item.figure)
+            if beside is not None:
+                ours = spread(beside.median, beside.min, beside.max)
+        rows.append([item.quantity, f"{item.value}, {item.scale}", ours])
+    return rows

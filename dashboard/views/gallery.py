@@ -1,0 +1,334 @@
+"""Gallery: published claims, launched here and judged by paired seeds."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import streamlit as st
+
+from backend import recipe as recipes
+from backend.errors import BasinError
+from backend.recipe import FoundRecipes, Recipe
+from dashboard import gallery
+from dashboard.elements import colours, count, empty, head, plural, theme
+from dashboard.live_view import live_element
+from jobs import reproduction as reproductions
+from jobs.findings import Findings
+from jobs.reproduction import Reproduction
+from jobs.words import duration
+
+EVERY = 2.0
+"""Seconds between looks at runs that go on."""
+SEEDS = (3, 5, 10)
+_SCALES = {"cpu": "laptop", "gpu": "GPU"}
+
+
+def main() -> None:
+    found = recipes.discover()
+    if not found.recipes:
+        head("Gallery")
+        empty("No recipes are here. One YAML file in `backend/recipes/` adds a claim.")
+        return
+    past = reproductions.list_reproductions()
+    side, middle = st.columns([5, 16], gap="large")
+    with side:
+        name = _choose(found, past)
+    with middle:
+        _show(found.recipes[name], found.texts[name], [p for p in past if p.recipe == name])
+
+
+# ---------------------------------------------------------------------- the list
+
+
+def _choose(found: FoundRecipes, past: list[Reproduction]) -> str:
+    """The list of recipes; returns the chosen one's name."""
+    head("Gallery", facts=["Published claims, launched here and judged by paired seeds."])
+    verdicts = {name: _word(name, past) for name in found.recipes}
+    kinds = ["holds", "fails", "undecided", gallery.NOT_RUN]
+    counts = {kind: sum(word == kind for word in verdicts.values()) for kind in kinds}
+    labels = {"all": f"all {len(verdicts)}"}
+    labels |= {kind: f"{kind} {number}" for kind, number in counts.items() if number}
+    kept = "all"
+    if len(labels) > 2:
+        kept = st.segmented_control(
+            "Verdict", list(labels), default="all", format_func=lambda key: labels[key],
+            label_visibility="collapsed", key="gallery_kept",
+        ) or "all"  # fmt: skip
+    chosen = st.query_params.get("recipe", "")
+    if chosen not in found.recipes:
+        if chosen:
+            st.warning(f"There is no recipe `{chosen}` here.")
+        chosen = next(iter(found.recipes))
+    for name, item in found.recipes.items():
+        if kept not in ("all", verdicts[name]) and name != chosen:
+            continue
+        _card(item, verdicts[name], name == chosen)
+    for broken in found.broken:
+        with st.expander(f"{broken.name}.yaml is broken", icon=":material/error:"):
+            st.code(broken.error, language=None)
+    return chosen
+
+
+def _word(name: str, past: list[Reproduction]) -> str:
+    """The newest verdict on a recipe."""
+    settled = (item.findings for item in past if item.recipe == name)
+    return next((found.holds for found in settled if found), gallery.NOT_RUN)
+
+
+def _card(recipe: Recipe, word: str, chosen: bool) -> None:
+    said = word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
+    pressed = st.button(
+        f"**{recipe.title}**  \n{recipe.paper.authors.split(',')[0]} {recipe.paper.year} · {said}",
+        key=f"recipe_{recipe.name}", width="stretch",
+        type="secondary" if chosen else "tertiary",
+    )  # fmt: skip
+    if pressed and not chosen:
+        st.query_params.from_dict({"recipe": recipe.name})
+        st.rerun()
+
+
+# ---------------------------------------------------------------------- one recipe
+
+
+def _show(recipe: Recipe, text: str, past: list[Reproduction]) -> None:
+    asked = st.query_params.get("reproduction", "")
+    made = next((item for item in past if item.id == asked), past[0] if past else None)
+    if asked and (made is None or made.id != asked):
+        st.warning(f"There is no reproduction `{asked}` of this recipe; this is the newest.")
+    _paper(recipe, text)
+    if made is None:
+        _say("Nobody has run this here yet. A launch below measures it.", None)
+    else:
+        _result(recipe, made)
+    with st.container(key="gallery_launch"):
+        _launch(recipe, again=made is not None)
+    _ours_and_theirs(recipe, made)
+    if len(past) > 1 or (past and past[0].is_settled):
+        _earlier(past, made)
+
+
+def _paper(recipe: Recipe, text: str) -> None:
+    paper = recipe.paper
+    link = f'<a href="{html.escape(paper.url)}" target="_blank" rel="noopener">paper</a>'
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(
+            f'<div class="basin-facts"><span>{html.escape(paper.authors)}</span>'
+            f"<span>{html.escape(paper.title)}</span><span>{paper.year}</span>"
+            + (f"<span>{link}</span>" if paper.url else "")
+            + "</div>"
+        )
+        with st.popover("recipe.yaml", type="tertiary"):
+            st.code(text, language="yaml")
+    st.html(f'<p class="basin-claim">{html.escape(recipe.claim)}</p>')
+
+
+def _say(sentence: str, holds: str | None, facts: list[str] | None = None) -> None:
+    """The banner of a verdict. Everything is escaped."""
+    sign, token = gallery.SIGNS[holds] if holds else ("◌", "muted")
+    colour = colours(theme())[token]
+    word = holds or gallery.NOT_RUN
+    spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts or [] if fact)
+    st.html(
+        f'<div class="basin-verdict" style="--verdict: {colour}">'
+        f'<b style="color: {colour}">{sign} {word}</b><div>{html.escape(sentence)}'
+        f'<div class="basin-facts">{spans}</div></div></div>'
+    )
+
+
+def _result(recipe: Recipe, made: Reproduction) -> None:
+    """Everything measured by one reproduction: live while its runs go on."""
+    every = None if made.is_settled else EVERY
+    st.fragment(_measured, run_every=every)(recipe, made.id)
+
+
+def _measured(recipe: Recipe, reproduction_id: str) -> None:
+    try:
+        made = reproductions.settle(reproduction_id)
+        launched = made.launched()
+        found = reproductions.findings(made)
+        runs = reproductions.runs_of(made)
+    except BasinError as error:
+        st.error(f"This reproduction cannot be read: {error}")
+        return
+    if made.is_settled:
+        _say(found.reason, found.holds, _facts(made, found))
+    else:
+        _under_way(made, found)
+    if launched != recipe:
+        st.caption("The recipe has been edited since; this is what was launched then.")
+    live_element(
+        "claim", key=f"claim_{made.id}", height=330, compared=gallery.compared(launched),
+        **gallery.picture(launched, found, runs),
+    )  # fmt: skip
+    for note in found.notes:
+        st.warning(note)
+    _pictures(launched, made)
+    _tables(launched, found)
+    if made.is_settled and not st.session_state.get(f"settled_{made.id}"):
+        # the list beside and the launch button know nothing of it yet
+        st.session_state[f"settled_{made.id}"] = True
+        st.rerun()
+
+
+def _facts(made: Reproduction, found: Findings) -> list[str]:
+    joules = None
+    if found.joules is not None:
+        joules = f"{count(found.joules)} joules {found.joules_source or ''}".strip()
+    return [
+        gallery.when(found.ended or made.created),
+        ", ".join(found.devices),
+        f"version {made.version}",
+        f"{len(made.seeds)} seeds" if len(made.seeds) > 1 else "1 seed",
+        f"{duration(found.seconds)} of training",
+        joules or "",
+    ]
+
+
+def _under_way(made: Reproduction, found: Findings) -> None:
+    progress = reproductions.progress(made)
+    left = progress.seconds_left
+    words = ", ".join(f"{number} {word}" for word, number in progress.words.items())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(
+            progress.fraction,
+            f"{progress.done} of {progress.total} runs · {words}"
+            + (f" · about {duration(left)} left" if left else ""),
+        )
+        if st.button("Stop", key=f"stop_{made.id}", icon=":material/stop:",
+                     help="Ends those that run and takes the others off the queue"):  # fmt: skip
+            number = reproductions.stop(made.id)
+            st.toast(f"{plural(number, 'run')} stopped. What is finished is kept.")
+            st.rerun()
+    if found.num_counted:
+        st.caption(f"So far: {found.holds}. {found.reason}")
+
+
+def _pictures(recipe: Recipe, made: Reproduction) -> None:
+    """Samples of the variants side by side, live: the first seed of each."""
+    groups = [
+        {"title": recipe.variants[variant].title, "runs": [next(iter(made.runs[variant].values()))]}
+        for variant in recipe.samples
+        if made.runs.get(variant)
+    ]
+    if groups:
+        live_element(
+            "compare", key=f"pictures_{made.id}", height=300, groups=groups, figures={}, bare=True
+        )
+
+
+def _tables(recipe: Recipe, found: Findings) -> None:
+    st.subheader("Claims", anchor=False)
+    _table(["claim", "kind", "target", "measured: median (range)", "seeds that meet it", "verdict"],
+           gallery.claim_rows(found))  # fmt: skip
+    names, rows = gallery.figure_rows(recipe, found)
+    if rows:
+        with st.expander("All figures, variant by variant"):
+            _table(names, rows)
+            st.caption(
+                "Medians over the seeds with their range. The floor is real data against fresh "
+                "real data; baselines are trivial models."
+            )
+
+
+def _table(names: list[str], rows: list[list[str]]) -> None:
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    st.markdown("\n".join(lines))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("$", "\\$").replace("~", "\\~")
+
+
+def _ours_and_theirs(recipe: Recipe, made: Reproduction | None) -> None:
+    found = None
+    if made is not None:
+        try:
+            found = reproductions.findings(made)
+        except BasinError:
+            found = None
+    rows = gallery.paper_rows(recipe, found)
+    if rows or recipe.cannot_show:
+        st.subheader("The paper's figure and ours", anchor=False)
+    if rows:
+        _table(["quantity", "paper, its scale", "here"], rows)
+    if recipe.cannot_show:
+        st.caption("Cannot be shown at this scale: " + " ".join(recipe.cannot_show))
+
+
+# ---------------------------------------------------------------------- launching
+
+
+def _launch(recipe: Recipe, again: bool) -> None:
+    st.subheader("Launch it again" if again else "Launch it", anchor=False)
+    roles = [item.title for item in recipe.variants.values()]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        scale = "cpu"
+        if len(recipe.scales) > 1:
+            scale = st.segmented_control(
+                "Scale", list(recipe.scales), default="cpu", key=f"scale_{recipe.name}",
+                format_func=lambda key: _SCALES[key],
+            ) or "cpu"  # fmt: skip
+        options = sorted({recipe.seeds, *SEEDS})
+        seeds = st.segmented_control(
+            "Seeds", options, default=recipe.seeds, key=f"seeds_{recipe.name}",
+        ) or recipe.seeds  # fmt: skip
+        number = len(roles) * seeds
+        pressed = st.button(
+            f"Launch {plural(number, 'run')}", type="primary", key=f"launch_{recipe.name}"
+        )
+    expected = reproductions.expected_seconds(recipe.name, scale, seeds)
+    cost = f"about {duration(expected)} of training" if expected else "no launch here to judge by"
+    st.caption(f"{', '.join(roles)}: {seeds} seeds each, the same data and {_budget(recipe, scale)}"
+               f". {cost[0].upper()}{cost[1:]}.")  # fmt: skip
+    if pressed:
+        try:
+            made = reproductions.launch(recipe.name, scale=scale, num_seeds=seeds, origin="browser")
+        except BasinError as error:
+            st.error(f"Nothing was launched. {error}")
+            return
+        st.query_params.from_dict({"recipe": recipe.name, "reproduction": made.id})
+        st.rerun()
+
+
+def _budget(recipe: Recipe, scale: str) -> str:
+    budgets = {
+        name: recipe.budget_of(name, scale).model_dump(exclude_none=True)
+        for name in recipe.variants
+    }
+    first = next(iter(budgets.values()))
+    if any(budget != first for budget in budgets.values()):
+        return f"budgets of their own ({recipe.unequal_because.rstrip('.')})"
+    cost, amount = next(iter(first.items()))
+    return f"{count(amount)} {cost} each"
+
+
+def _earlier(past: list[Reproduction], shown: Reproduction | None) -> None:
+    st.subheader("Verdicts so far", anchor=False)
+    rows: list[dict[str, Any]] = []
+    for item in past:
+        found = item.findings
+        rows.append({
+            "date": gallery.when(item.created),
+            "verdict": found.holds if found else "under way",
+            "median": None if found is None else found.deciding().median,
+            "seeds": len(item.seeds),
+            "device": ", ".join(found.devices) if found else "",
+            "version": item.version,
+            "link": f"/gallery?recipe={item.recipe}&reproduction={item.id}",
+        })  # fmt: skip
+    lines = ["| date | verdict | median of the deciding figure | seeds | device | version | |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for item, row in zip(past, rows, strict=True):
+        word = row["verdict"]
+        said = gallery.verdict_in_words(word) if item.findings else word
+        median = "–" if row["median"] is None else gallery.figure(row["median"])
+        here = shown is not None and item.id == shown.id
+        link = "shown above" if here else f"[show]({row['link']})"
+        lines.append(f"| {row['date']} | {said} | {median} | {row['seeds']} | {row['device']} | "
+                     f"{row['version']} | {link} |")  # fmt: skip
+    st.markdown("\n".join(lines))
+
+
+main()

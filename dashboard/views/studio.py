@@ -1,0 +1,226 @@
+"""Studio: ask a trained run: sample it, condition, compose, inpaint, detect, and more."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BadInput, NotAvailable
+from dashboard import forms
+from dashboard.elements import empty, head, name_of
+from dashboard.forms import Form
+from dashboard.gallery import when
+from dashboard.live_view import live_element
+from jobs import artifacts, enqueue, store
+from jobs.run_directory import RunDirectory
+from jobs.words import duration
+
+FIRST = "sample"
+"""The ability that is asked first."""
+MOST_SHOWN = 30
+"""Earlier answers listed."""
+
+
+def main() -> None:
+    try:
+        catalogue = store.catalogue()
+    except NotAvailable as error:
+        head("Studio")
+        empty(f"{error} This page shows what the workers can answer; it looks again when reloaded.")
+        return
+    runs = _trained_runs(catalogue)
+    if not runs:
+        head("Studio", facts=["Ask a trained run."])
+        empty(
+            "No run has trained weights yet. The first checkpoint comes a few seconds after a run "
+            "starts.", "views/launch.py", "Launch a run",
+        )  # fmt: skip
+        return
+    head("Studio", facts=["Ask a trained run. It is left as it is; every answer is kept with it."])
+    left, right = st.columns([5, 9], gap="large")
+    with left:
+        run_id = _choose_run(runs)
+        ability = _choose_ability(catalogue)
+        about = catalogue["abilities"][ability]
+        config, seed = _form(about, ability, run_id, runs, catalogue)
+        pressed = st.button(
+            f"Ask for {about['title'].lower()}", type="primary", icon=":material/question_answer:",
+            shortcut="Ctrl+Enter", width="stretch",
+        )  # fmt: skip
+    with right:
+        directory = artifacts.open_run(run_id)
+        if pressed:
+            _ask(directory, ability, config, seed)
+        _show(directory, ability, about)
+
+
+def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
+    """Runs with weights of their own, newest first: name by id."""
+    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
+    return {
+        item.id: f"{name_of(item)} · {item.data} · seed {item.seed} · {item.id}"
+        for item in artifacts.list_runs()
+        if item.method in trains and item.checkpoint_step is not None
+    }
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+def _choose_run(runs: dict[str, str]) -> str:
+    asked = st.query_params.get("run", "")
+    if asked and asked not in runs:
+        st.warning(f"Run {asked} has no trained weights here; this is another one.")
+    ids = list(runs)
+    run_id = st.selectbox(
+        "Run", ids, index=ids.index(asked) if asked in runs else 0,
+        format_func=lambda run: runs[run], key="studio_run",
+    )  # fmt: skip
+    if run_id != asked:
+        st.query_params["run"] = run_id
+        st.query_params.pop("answer", None)
+    return run_id
+
+
+def _choose_ability(catalogue: dict[str, Any]) -> str:
+    known = catalogue["abilities"]
+    names = sorted(known, key=lambda name: (name != FIRST, known[name]["title"]))
+    asked = st.query_params.get("ability", FIRST)
+    ability = st.pills(
+        "Ask for", names, default=asked if asked in known else names[0], required=True,
+        format_func=lambda name: known[name]["title"], key="studio_ability",
+    )  # fmt: skip
+    st.query_params["ability"] = ability
+    references = known[ability]["references"]
+    st.caption(known[ability]["summary"] + (f" {references}." if references else ""))
+    return str(ability)
+
+
+def _form(
+    about: dict[str, Any],
+    ability: str,
+    run_id: str,
+    runs: dict[str, str],
+    catalogue: dict[str, Any],
+) -> tuple[dict[str, Any], int]:
+    """The fields that differ from their defaults, and the seed."""
+    problems: dict[str, str] = {}
+    failed = st.session_state.get("studio_problems")
+    if failed and failed[0] == (run_id, ability):
+        problems = {f"ask.{problem.field}": problem.message for problem in failed[1]}
+    schema = about["schema"]
+    form = Form(
+        key=f"studio:{ability}",
+        problems=problems,
+        titles={
+            kind: (item["title"], item["summary"]) for kind, item in catalogue["samplers"].items()
+        },
+        prefix="ask",
+        choices={"ask.runs": {run: name for run, name in runs.items() if run != run_id}},
+    )
+    given: dict[str, Any] = {}
+    if text := st.query_params.get("config"):
+        try:
+            given = dict(json.loads(text))
+        except (ValueError, TypeError):
+            st.warning("The settings in this link cannot be read; these are the defaults.")
+    values = forms.show(schema, given, form)
+    seed = st.number_input("Seed", 0, 2**31 - 1, int(st.query_params.get("seed", "0") or 0))
+    asked = forms.difference(values, forms.defaults(schema, schema))
+    shown = {f"ask.{path}" for path in forms.fields_of(schema, values)}
+    for field, message in problems.items():
+        if field not in shown:
+            st.error(f"`{field.removeprefix('ask.')}` {message}" if field != "ask." else message)
+    return asked, int(seed)
+
+
+def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: int) -> None:
+    st.session_state.pop("studio_problems", None)
+    started = time.monotonic()
+    try:
+        with st.spinner("Asking the quick worker…", show_time=True):
+            answer = enqueue.ask_run(directory.id, ability, config, seed=seed)
+    except BadInput as error:
+        st.session_state["studio_problems"] = ((directory.id, ability), error.problems)
+        st.rerun()
+    except NotAvailable as error:
+        st.error(f"No answer. {error}")
+        return
+    st.query_params["answer"] = answer["id"]
+    st.query_params["seed"] = str(seed)
+    if config:
+        st.query_params["config"] = json.dumps(config)
+    else:
+        st.query_params.pop("config", None)
+    st.session_state["studio_took"] = (answer["id"], time.monotonic() - started)
+
+
+# ---------------------------------------------------------------------- what came back
+
+
+def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
+    """The answer a link names, else the newest of its kind."""
+    kept = directory.answers()
+    wanted = st.query_params.get("answer", "")
+    same = [item for item in kept if item["ability"] == ability]
+    answer = next((item for item in same if item["id"] == wanted), same[0] if same else None)
+    if answer is None:
+        title = about["title"].lower()
+        empty(f"Nobody has asked this run for {title} yet. {about['summary']}")
+        _earlier(directory, kept, {"id": ""})
+        return
+    took = st.session_state.get("studio_took", ("", 0.0))
+    facts = [
+        f"seed {answer['seed']}",
+        f"step {answer['step']:,}".replace(",", "\u2009"),
+        when(answer["time"]),
+        f"took {duration(took[1])}" if took[0] == answer["id"] else "",
+    ]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(
+            f'<div class="basin-head"><h1>{answer["title"]}</h1></div>'
+            f'<div class="basin-facts">{"".join(f"<span>{fact}</span>" for fact in facts if fact)}'
+            "</div>"
+        )
+        _ways(directory, answer)
+    live_element(
+        "answer", key="studio_answer", height=420, run=directory.id, answer=answer["id"]
+    )  # fmt: skip
+    _earlier(directory, kept, answer)
+
+
+def _ways(directory: RunDirectory, answer: dict[str, Any]) -> None:
+    command = f"basin ask {directory.id} {answer['ability']} --seed {answer['seed']}"
+    with st.popover("", icon=":material/more_horiz:", help="Command, settings, files"):
+        st.caption("The same from the command line, with the settings that follow as `--set`:")
+        st.code(command, language="bash")
+        st.json(answer["config"], expanded=False)
+        if answer["file"]:
+            with st.container(key="studio_file"):
+                path = directory.path_of(answer["file"])
+                if path.is_file():
+                    st.download_button(
+                        "Download the arrays", path.read_bytes(), path.name,
+                        icon=":material/download:",
+                    )  # fmt: skip
+
+
+def _earlier(directory: RunDirectory, kept: list[dict[str, Any]], shown: dict[str, Any]) -> None:
+    others = [item for item in kept if item["id"] != shown["id"]]
+    if not others:
+        return
+    with st.expander(f"Earlier answers of this run ({len(others)})"):
+        for item in others[:MOST_SHOWN]:
+            label = f"{item['title']} · seed {item['seed']} · {when(item['time'])}"
+            link = f"/studio?run={directory.id}&ability={item['ability']}&answer={item['id']}"
+            st.markdown(f"[{label}]({link})  \n:gray[{_escaped(item['summary'])}]")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
+
+
+main()

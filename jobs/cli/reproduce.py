@@ -1,0 +1,222 @@
+"""`basin reproduce`: run a published claim and say whether it holds here."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from backend import recipe as recipes
+from backend.errors import BadInput, NotAvailable, Problem
+from backend.recipe import Recipe
+from backend.report import Claim, Result, as_dict
+from backend.verdict import Reading
+from jobs import control, reproduction, side_by_side, store
+from jobs.cli.common import DONE, FAILED, answers, number, show, table
+from jobs.findings import Findings
+from jobs.reproduction import Reproduction
+from jobs.words import duration
+
+_TELL_SECONDS = 30.0
+"""Between two lines of progress where there is no terminal."""
+
+
+@click.command("reproduce")
+@click.argument("name", required=False)
+@click.option("--list", "listed", is_flag=True, help="List the recipes and their last verdicts.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Seeds; the recipe's own by default.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The first one.")
+@click.option("--scale", type=click.Choice(recipes.SCALES), default="cpu", show_default=True)
+@click.option("--processes", type=click.IntRange(1, 256), help="Runs side by side; default cores.")
+@click.option("--queue", is_flag=True, help="Queue the runs for the workers and return.")
+@click.option("--again", metavar="ID", help="Go on with one that was cut off, or `latest`.")
+@answers
+def reproduce(
+    name: str | None, listed: bool, seeds: int | None, seed: int, scale: str,
+    processes: int | None, queue: bool, again: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Run the recipe NAME, a published claim, and judge it by paired seeds.
+
+    Exit code 0 when every acceptance claim holds, 1 when not.
+    """
+    if listed or name is None:
+        show_list(as_json)
+        return
+    if queue:
+        show_queued(_queued(name, scale, seeds, seed, again), as_json)
+        return
+    made = _made(name, scale, seeds, seed, again)
+    ids = side_by_side.take_up(made.run_ids())
+    whole = True
+    if ids:
+        side = processes or (side_by_side.cores() if made.scale == "cpu" else 1)
+        line = _Line(made, quiet=as_json)
+        whole = side_by_side.run_all(ids, min(side, len(ids)), line.tell)
+        line.end()
+    made = reproduction.settle(made.id)
+    found = reproduction.findings(made)
+    show(as_report(made, found), as_json, lambda: in_words(made, found))
+    sys.exit(DONE if whole and made.is_settled and found.acceptance_holds() else FAILED)
+
+
+def _made(name: str, scale: str, seeds: int | None, seed: int, again: str | None) -> Reproduction:
+    """A new reproduction, or the one to go on with, all that a run would find wrong found first.
+    Raises BadInput with the problems of all variants, NotAvailable."""
+    if again:
+        return _earlier(name, again)
+    _examine(recipes.parse(recipes.text_of(name), name), scale, seeds, seed)
+    return reproduction.create(name, scale=scale, num_seeds=seeds, first_seed=seed)
+
+
+def _examine(recipe: Recipe, scale: str, seeds: int | None, seed: int) -> None:
+    asked = reproduction.specs(recipe, scale, seeds, seed)
+    from jobs import prepare, tasks
+
+    problems: dict[Problem, None] = {}
+    for variant in recipe.variants:
+        spec = asked[variant, seed]
+        try:
+            prepare.find_device(spec.device)
+            tasks.examine(spec)
+        except BadInput as error:
+            for each in error.problems:
+                problems[Problem(f"variants.{variant}.spec.{each.field}", each.message)] = None
+    if problems:
+        raise BadInput(*problems)
+
+
+def _earlier(name: str, again: str) -> Reproduction:
+    made = reproduction.open_reproduction(again)
+    if made.recipe != name:
+        raise BadInput.at("--again", f"`{made.id}` is of the recipe `{made.recipe}`.")
+    return made
+
+
+def _queued(name: str, scale: str, seeds: int | None, seed: int, again: str | None) -> Reproduction:
+    if not again:
+        return reproduction.launch(name, scale=scale, num_seeds=seeds, first_seed=seed)
+    made = _earlier(name, again)
+    store.connect()
+    for run_id in reversed(made.run_ids()):  # each is put before the others
+        with contextlib.suppress(BadInput, NotAvailable):
+            control.resume(run_id)
+    return made
+
+
+class _Line:
+    """Progress on standard error: in place on a terminal, else a line now and then."""
+
+    def __init__(self, made: Reproduction, quiet: bool) -> None:
+        self.made, self.quiet = made, quiet
+        self.terminal = sys.stderr.isatty()
+        self.next_time = time.monotonic() + (0.0 if self.terminal else _TELL_SECONDS)
+        self.said = ""
+
+    def tell(self) -> None:
+        if time.monotonic() < self.next_time or (self.quiet and not self.terminal):
+            return
+        self.next_time = time.monotonic() + (0.5 if self.terminal else _TELL_SECONDS)
+        now = reproduction.progress(self.made)
+        line = f"{now.done} of {now.total} runs, {100 * now.fraction:.0f} %"
+        if now.seconds_left:
+            line += f", about {duration(now.seconds_left)} left"
+        if line != self.said:
+            click.echo(f"\r\x1b[K{line}" if self.terminal else line, err=True,
+                       nl=not self.terminal)  # fmt: skip
+            self.said = line
+
+    def end(self) -> None:
+        if self.terminal and self.said:
+            click.echo("", err=True)
+
+
+def as_report(made: Reproduction, found: Findings) -> dict[str, Any]:
+    """The format that benchmarks print too, with what was seen seed by seed."""
+    recipe = made.launched()
+    results = []
+    for item in found.figures:
+        values = [each for each in item.readings if each.value is not None]
+        if item.median is None or item.min is None or item.max is None:
+            continue
+        path = recipe.figures[item.figure].path
+        row = Result(recipe.name, item.variant, path, item.unit, item.median, item.min, item.max,
+                     len(values))  # fmt: skip
+        results.append({**asdict(row), "floor": item.floor, "baselines": item.baselines})
+    claims = [
+        {
+            **asdict(Claim(claim.text, claim.target, claim.median, claim.holds, claim.kind)),
+            "reason": claim.reason,
+            "seeds": {each.seed: each.value for each in claim.readings},
+        }
+        for claim in found.claims
+    ]
+    report = as_dict(recipe.name, results, claims)
+    report |= {"version": made.version, "id": made.id, "holds": found.holds, "scale": made.scale}
+    return report | {"settled": made.is_settled, "notes": found.notes}
+
+
+def in_words(made: Reproduction, found: Findings) -> str:
+    """Figures variant by variant with spread and floor, then each claim with its numbers."""
+    recipe = made.launched()
+    lines = [recipe.claim, _origin(recipe), ""]
+    rows = []
+    for item in found.figures:
+        spread = f"{number(item.min)} to {number(item.max)}" if item.min is not None else ""
+        seeds = " ".join(_short(each) for each in item.readings)
+        title = recipe.variants[item.variant].title
+        rows.append((title, item.title, number(item.median), spread, number(item.floor), item.unit,
+                     seeds))  # fmt: skip
+    columns = ("variant", "figure", "median", "range", "floor", "unit", "seed by seed")
+    lines += [table(columns, rows), ""]
+    for claim in found.claims:
+        lines.append(f"{claim.holds:9}  {claim.text} ({claim.kind}, {claim.target})")
+        lines.append(f"           {claim.reason}")
+        if claim.holds == "undecided" and claim.readings:
+            listed = ", ".join(f"seed {each.seed}: {_short(each)}" for each in claim.readings)
+            lines.append(f"           {listed}")
+    lines += [f"note: {note}" for note in found.notes]
+    joules = f", {found.joules / 1000:.3g} kJ ({found.joules_source})" if found.joules else ""
+    on = ", ".join(found.devices) or "no device"
+    lines.append("")
+    lines.append(f"{made.id}: {found.num_counted} of {found.num_runs} runs judged, "
+                 f"{duration(found.seconds)} of training on {on}{joules}, "
+                 f"version {made.version}")  # fmt: skip
+    if found.num_counted < found.num_runs:
+        lines.append(f"Go on with `basin reproduce {made.recipe} --again {made.id}`.")
+    return "\n".join(lines)
+
+
+def _origin(recipe: Recipe) -> str:
+    return f"{recipe.paper.authors}: {recipe.paper.title}, {recipe.paper.year}"
+
+
+def _short(each: Reading) -> str:
+    return number(each.value) if each.value is not None else "–"
+
+
+def show_queued(made: Reproduction, as_json: bool) -> None:
+    ids = made.run_ids()
+    text = f"{made.id}: {len(ids)} runs in the queue.\n" + "\n".join(f"  {each}" for each in ids)
+    show({"id": made.id, "runs": made.runs}, as_json, text)
+
+
+def show_list(as_json: bool) -> None:
+    """Every recipe with its last verdict; broken ones with what is wrong."""
+    found = recipes.discover()
+    listed = []
+    for name, item in found.recipes.items():
+        judged = [each for each in reproduction.list_reproductions(name) if each.findings]
+        holds = judged[0].findings.holds if judged and judged[0].findings else None
+        num = len(item.variants) * item.seeds
+        listed.append({"name": name, "title": item.title, "runs": num, "holds": holds})
+    rows = [(each["name"], each["runs"], each["holds"] or "not run yet", each["title"])
+            for each in listed]  # fmt: skip
+    text = table(("recipe", "runs", "verdict", "claim"), rows)
+    text += "".join(f"\nbroken: {item.name}: {item.error}" for item in found.broken)
+    broken = [{"name": item.name, "problems": [asdict(problem) for problem in item.problems]}
+              for item in found.broken]  # fmt: skip
+    show({"recipes": listed, "broken": broken}, as_json, text)

@@ -1,0 +1,533 @@
+"""Abilities: every one over trained runs, and against exact truth where there is one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from backend import catalogue
+from backend.ability import Answer, Asked
+from backend.asking import ask
+from backend.config import Config
+from backend.data import Data
+from backend.energy import Energy
+from backend.errors import BadInput
+from backend.events import Table, encode
+from backend.method import Cost, Method, Preset, Task, Wish
+from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
+from backend.sampler import Sampler
+from backend.samplers.langevin import Langevin, LangevinConfig
+from backend.spec import RunSpec
+from jobs import state
+from jobs.prepare import prepare
+
+ABILITIES = sorted(catalogue.abilities())
+CPU = torch.device("cpu")
+
+
+class ClassGaussians(Method):
+    """One Gaussian a class, fitted in closed form: its energies are normalised, its draws exact."""
+
+    id: ClassVar[str] = "class_gaussians"
+    title: ClassVar[str] = "Class Gaussians"
+    Config: ClassVar[type[Config]] = Config
+    presets: ClassVar[dict[str, Preset]] = {"default": Preset("")}
+
+    def __init__(self, config: Any, task: Task) -> None:
+        super().__init__(config, task)
+        self.law = class_gaussian_energy(task.data)
+
+    @property
+    def num_labels(self) -> int:
+        return self.task.data.num_labels
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def energy(self) -> Energy:
+        return self.law
+
+    def sampler(self) -> Sampler:
+        return Langevin(LangevinConfig(step_size=0.001))
+
+    def conditional_energy(self, label: int) -> Energy:
+        return Part(self.law, label)
+
+    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+        if wish.labels is None or wish.known is not None or wish.sampler or wish.guidance:
+            return super().draw(wish, generator)
+        return class_gaussian(self.task.data, wish.labels, generator)
+
+
+class Part(Energy):
+    def __init__(self, law: GaussianMixture, label: int) -> None:
+        super().__init__()
+        self.law, self.label = law, label
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return -self.law.log_terms(x)[:, self.label]
+
+
+class Fixed(ClassGaussians):
+    """A method of one energy and no classes."""
+
+    title: ClassVar[str] = "Fixed"
+
+    def __init__(self, config: Any, task: Task, law: Energy) -> None:
+        Method.__init__(self, config, task)
+        self.law = law
+
+    @property
+    def num_labels(self) -> int:
+        return 0
+
+    draw = Method.draw
+
+
+class Quadratic(Energy):
+    """½ Σ (z − centre)² / sd² + shift."""
+
+    def __init__(self, centre: Tensor, sd: float, shift: float = 0.0) -> None:
+        super().__init__()
+        self.centre, self.sd, self.shift = centre, sd, shift
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return 0.5 * ((x - self.centre) / self.sd).square().sum(1) + self.shift
+
+
+def task_of(data: Data) -> Task:
+    return Task(data, CPU, torch.Generator().manual_seed(0))
+
+
+def fixed(law: Energy, data: Data) -> Asked:
+    return Asked(Fixed(Config(), task_of(data), law), data, 0)
+
+
+@cache
+def trained(name: str) -> Asked:
+    """A quickly trained run of one kind of data."""
+    torch.set_num_threads(1)
+    if name == "classes":
+        digits = catalogue.resolve_data({"name": "digits"}).load()
+        return Asked(ClassGaussians(Config(), task_of(digits)), digits, 0)
+    data = {"name": "digits"} if name == "digits" else {"name": "ring", "num": 400,
+                                                        "num_held_out": 200}  # fmt: skip
+    config = {"train": {"batch_size": 32}, "sampler": {"kind": "langevin", "step_size": 0.004}}
+    spec = RunSpec(method="contrastive_divergence", data=data, config=config, seed=1)
+    run = prepare(spec, CPU, None)
+    for index in range(4):
+        run.method.step(index / 4)
+    return Asked(run.method, run.data, 1)
+
+
+@cache
+def ring() -> Data:
+    return catalogue.resolve_data({"name": "ring", "num": 400, "num_held_out": 200}).load()
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "energy": {"num": 50},
+    "sample": {"num": 20, "num_steps": 2},
+    "score": {"num": 50},
+    "log_z": {"num": 50, "repeats": 2, "num_steps": 2, "num_components": 2,
+              "ais": {"num_temperatures": 3}},
+    "interpolate": {"num_points": 5, "num_steps": 2},
+    "condition": {"num": 40, "num_steps": 2, "strengths": [0, 1]},
+    "compose": {"num": 20, "num_steps": 2},
+    "inpaint": {"num": 12, "num_steps": 2},
+    "detect": {"num": 30},
+}  # fmt: skip
+
+
+def small(ability: str, run: str) -> dict[str, Any]:
+    config = dict(SMALL[ability])
+    if ability == "compose":
+        config |= {"labels": ["3", "8"]} if run == "classes" else {"runs": ["other"]}
+    if ability == "inpaint" and run == "points":
+        config["hidden"] = "coordinates"
+    return config
+
+
+def answered(run: str, ability: str, seed: int = 0, **config: Any) -> Answer:
+    asked = replace(trained(run), load=lambda _: trained(run))
+    generator = torch.Generator().manual_seed(seed)
+    return ask(asked, ability, small(ability, run) | config, generator)
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    for ability in ABILITIES:
+        for run in ("points", "digits", "classes"):
+            if ability != "condition" or run == "classes":
+                yield ability, run
+
+
+def same(one: Answer, other: Answer) -> bool:
+    return (
+        one.figures.keys() == other.figures.keys()
+        and one.arrays.keys() == other.arrays.keys()
+        and np.array_equal(list(one.figures.values()), list(other.figures.values()), equal_nan=True)
+        and all(np.array_equal(array, other.arrays[name]) for name, array in one.arrays.items())
+    )
+
+
+# ---------------------------------------------------------------------- every ability
+
+
+@pytest.mark.parametrize("ability", ABILITIES)
+def test_it_says_what_it_is_and_every_field_has_a_sentence_and_bounds(ability: str) -> None:
+    cls = catalogue.abilities()[ability]
+    assert cls.title and cls.summary.endswith(".") and cls.__doc__
+    for name, field in cls.Config.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (
+            field.annotation,)  # fmt: skip
+        if {int, float} & set(kinds):
+            bounds = {type(item).__name__ for item in field.metadata}
+            assert bounds & {"Ge", "Gt"} and bounds & {"Le", "Lt"}, name
+    main = [f for f in cls.Config.model_fields.values() if (f.json_schema_extra or {}).get("main")]  # type: ignore[union-attr]
+    assert 1 <= len(main) <= 8
+
+
+@pytest.mark.parametrize(("ability", "run"), list(pairs()))
+def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str) -> None:
+    method = trained(run).method
+    before, count = state.collect(method), method.gradient_evaluations
+    everywhere = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[union-attr]
+    one, again = answered(run, ability), answered(run, ability)
+    assert one.summary.endswith(".") and one.figures
+    assert same(one, again) and one.summary == again.summary
+    assert all(isinstance(value, float) for value in one.figures.values())
+    for event in one.events:
+        encode(event, run="r", seq=0, time=0.0, cost=Cost())
+    tensors, tree = state.collect(method)
+    assert all(torch.equal(before[0][name], value) for name, value in tensors.items())
+    assert tree == before[1] and method.gradient_evaluations == count
+    assert torch.equal(torch.random.get_rng_state(), everywhere[0])
+    assert np.array_equal(np.random.get_state()[1], everywhere[1])  # type: ignore[arg-type]
+
+
+SPECIAL: dict[tuple[str, str], Any] = {
+    ("sample", "label"): "3",
+    ("condition", "strengths"): [0, 2],
+    ("condition", "labels"): "1, 2",
+    ("compose", "labels"): "3, 5",
+    ("compose", "runs"): "other",
+    ("compose", "weights"): "2, 1",
+    ("inpaint", "label"): "true",
+    ("inpaint", "hidden"): "random",
+    ("detect", "sets"): "uniform, inverted",
+    ("detect", "scores"): "energy",
+    ("detect", "data"): "digits",
+    ("log_z", "ais"): {"num_temperatures": 5},
+}
+
+
+@pytest.mark.parametrize("ability", ABILITIES)
+def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_path: Path) -> None:
+    cls = catalogue.abilities()[ability]
+    file = tmp_path / "x.npy"
+    digits = trained("classes").data
+    np.save(file, digits.train[:20].numpy())
+    mask = tmp_path / "mask.npy"
+    np.save(mask, np.eye(8))
+    masked = {"hidden": "file", "mask_path": str(mask)}
+    specials = SPECIAL | {(ability, "path"): str(file), (ability, "mask_path"): masked}
+    # digits are too few to fit a second Gaussian to
+    usual = "points" if ability == "log_z" else "classes"
+    base = answered(usual, ability)
+    for name in cls.Config.model_fields:
+        changed = _changed(cls.Config, ability, name, specials)
+        config = cls.Config.model_validate(small(ability, "classes") | changed)
+        if name == "time":  # chains have none
+            with pytest.raises(BadInput, match="time"):
+                answered("classes", ability, **changed)
+        elif name == "guidance" or config.derived().get(name, "").startswith("No effect"):
+            run = "points" if name == "coordinates" else usual
+            awake = _awake(name)
+            before = answered(run, ability, **awake)
+            assert not same(before, answered(run, ability, **{**awake, **changed})), name
+        else:
+            assert not same(base, answered(usual, ability, **changed)), name
+
+
+def _changed(
+    cls: type[BaseModel], ability: str, name: str, specials: dict[tuple[str, str], Any]
+) -> dict[str, Any]:
+    special = specials.get((ability, name))
+    if special is not None:
+        return special if isinstance(special, dict) and name in special else {name: special}
+    if name == "sampler":
+        return {"sampler": {"kind": "mala"}}
+    field = cls.model_fields[name]
+    value = small(ability, "classes").get(name, field.default)
+    if isinstance(value, bool):
+        return {name: not value}
+    if get_origin(field.annotation) is Literal:
+        return {name: next(item for item in get_args(field.annotation) if item != value)}
+    if isinstance(value, int):
+        return {name: value + 3}
+    return {name: 0.25 if value is None or isinstance(value, float) else ["1"]}
+
+
+def _awake(name: str) -> dict[str, Any]:
+    """What makes a field count that is idle by default."""
+    if name == "sampler":
+        return {"own_sampler": False}
+    if name == "guidance":
+        return {"label": "3"}
+    if name == "mask_path":
+        return {}
+    return {"hidden": {"share": "random"}.get(name, "coordinates")}
+
+
+# ---------------------------------------------------------------------- exact truths
+
+
+def test_the_score_of_a_gaussian_is_the_pull_to_its_centre() -> None:
+    data = ring()
+    centre = torch.tensor([0.3, -0.2])
+    answer = ask(fixed(Quadratic(centre, 0.5), data), "score", {"num": 40}, _generator())
+    x = torch.from_numpy(answer.arrays["x"])
+    expected = -(data.standardise(x) - centre) / 0.25 / data.scale
+    assert torch.allclose(torch.from_numpy(answer.arrays["score"]), expected, atol=1e-4)
+
+
+def test_steins_identity_holds_for_draws_of_the_law_itself() -> None:
+    data = ring()
+    draws = torch.randn((4000, 2), generator=_generator()) * 0.5
+    asked = fixed(Quadratic(torch.zeros(2), 0.5), replace(data, held_out=draws))
+    stein = ask(asked, "score", {"num": 4000}, _generator()).figures["stein"]
+    # z·s / dim has variance 2 / dim over standard normals
+    assert abs(stein - 1) < 4 * (1 / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_every_estimate_of_log_z_is_near_that_of_a_gaussian(dim: int) -> None:
+    draws = torch.randn((700, dim), generator=_generator())
+    data = replace(
+        ring(), train=draws[:500], held_out=draws[500:], mean=torch.zeros(dim),
+        scale=torch.full((dim,), 2.0), noise_low=torch.full((dim,), -4.0),
+        noise_high=torch.full((dim,), 4.0),
+    )  # fmt: skip
+    law = Quadratic(torch.full((dim,), 0.2), 0.8, shift=2.5)
+    truth = dim * math.log(0.8 * math.sqrt(2 * math.pi)) - 2.5
+    config = {"num": 400, "repeats": 4, "num_components": 2, "num_steps": 60,
+              "own_sampler": False, "sampler": {"kind": "langevin", "step_size": 0.05},
+              "ais": {"num_temperatures": 40, "step_size": 0.3}}  # fmt: skip
+    found = ask(fixed(law, data), "log_z", config, _generator()).figures
+    assert ("quadrature" in found) == (dim < 3)
+    if dim < 3:
+        assert found["quadrature"] == pytest.approx(truth, abs=1e-3)
+    for name in ("importance", "ais"):
+        assert found[name] == pytest.approx(truth, abs=4 * found[f"{name}/spread"] + 0.02)
+        assert found[f"{name}/spread"] < 0.3
+    # the run's chains start the reverse, so it is as good as they are
+    assert found["reverse_ais"] == pytest.approx(truth, abs=0.5)
+    assert found["trusted"] == 1
+    exact = float(law(data.held_out).double().mean()) + truth + dim * math.log(2)
+    assert found["nll"] == pytest.approx(exact, abs=0.1)
+
+
+def test_an_energy_that_does_not_fall_off_has_no_log_z_to_trust() -> None:
+    answer = ask(fixed(Quadratic(torch.zeros(2), 1e6), ring()), "log_z",
+                 {"num": 50, "annealing": False}, _generator())  # fmt: skip
+    assert answer.figures["trusted"] == 0 and "no log Z" in answer.summary
+
+
+class Bent(Energy):
+    """Two wells at (±1, 0) and a bent valley between them, 3 nats high at its top, (0, 1)."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        across, up = x[:, 0].square(), x[:, 1]
+        return 3 * (across - 1).square() + 20 * (up - (1 - across)).square()
+
+
+def test_a_path_relaxes_over_the_pass_and_the_straight_line_climbs() -> None:
+    ends = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    asked = fixed(Bent(), replace(ring(), held_out=ends))
+    found = ask(asked, "interpolate", {"num_points": 41}, _generator()).figures
+    assert found["barrier/straight"] == pytest.approx(23)
+    assert found["barrier"] == pytest.approx(3, abs=0.1)
+    assert found["length"] > found["length/straight"] == pytest.approx(2)
+
+
+def test_two_gaussians_multiply_in_the_users_units() -> None:
+    data = ring()
+    one = fixed(Quadratic(torch.zeros(2), 1.0), data)
+    # the other's z is half of this one's, and off by one sd: in this run's z it is N(1, 1)
+    shifted = replace(data, mean=data.mean + data.scale, scale=data.scale / 2)
+    other = fixed(Quadratic(torch.zeros(2), 2.0), shifted)
+    config = {"runs": "b", "num": 2000, "num_steps": 60, "own_sampler": False,
+              "sampler": {"kind": "mala", "step_size": 0.4}}  # fmt: skip
+    asked = replace(one, load=lambda _: other)
+    for weights, centre, variance in (("1, 1", 0.5, 0.5), ("2, -1", -1.0, 1.0)):
+        answer = ask(asked, "compose", config | {"weights": weights}, _generator())
+        z = data.standardise(torch.from_numpy(answer.arrays["x"]))
+        error = (variance / 2000) ** 0.5
+        assert torch.allclose(z.mean(0), torch.full((2,), centre), atol=5 * error)
+        assert torch.allclose(z.var(0), torch.full((2,), variance), atol=0.15 * variance)
+
+
+def test_or_is_the_mixture_of_the_normalised_laws() -> None:
+    data = ring()
+    asked = fixed(Quadratic(torch.zeros(2), 0.5, shift=7.0), data)
+    asked = replace(asked, load=lambda _: fixed(Quadratic(torch.ones(2), 1.0, shift=-4.0), data))
+    config = {"runs": "b", "how": "or", "weights": "3, 1", "num": 50, "num_steps": 20}
+    answer = ask(asked, "compose", config, _generator())
+    z = data.standardise(torch.from_numpy(answer.arrays["x"])).double()
+    logs = [
+        math.log(share) - 0.5 * ((z - centre) / sd).square().sum(1) - math.log(2 * math.pi * sd**2)
+        for share, centre, sd in ((0.75, 0.0, 0.5), (0.25, 1.0, 1.0))
+    ]
+    expected = -torch.stack(logs).logsumexp(0)
+    assert torch.allclose(torch.from_numpy(answer.arrays["energy"]).double(), expected, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": torch.full((2,), 1e4)}, "apart"),
+        ({"train": torch.zeros((5, 3))}, "shape"),
+        ({"num_values": 2}, "whole"),
+        ({"image_range": (0.0, 1.0)}, "blacks"),
+    ],
+)
+def test_runs_of_other_things_are_not_composed(changes: dict[str, Any], said: str) -> None:
+    one = fixed(Quadratic(torch.zeros(2), 1.0), ring())
+    other = replace(one, data=replace(ring(), **changes))
+    with pytest.raises(BadInput, match=said):
+        ask(replace(one, load=lambda _: other), "compose", {"runs": "b"}, _generator())
+
+
+def correlated() -> tuple[Data, Energy]:
+    covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
+    root = torch.linalg.cholesky(covariance)
+    draws = torch.randn((4000, 2), generator=_generator()) @ root.T
+    law = GaussianMixture(torch.zeros((1, 2)), covariance[None], torch.ones(1))
+    data = replace(ring(), train=draws[:3000], held_out=draws[3000:])
+    return data, law
+
+
+def test_a_hidden_coordinate_is_drawn_from_its_conditional_law() -> None:
+    data, law = correlated()
+    config = {"hidden": "coordinates", "coordinates": "1", "num": 500, "num_steps": 100,
+              "own_sampler": False, "sampler": {"kind": "mala", "step_size": 0.2}}  # fmt: skip
+    answer = ask(fixed(law, data), "inpaint", config, _generator())
+    # the conditional variance is 0.36: once for the draw, once for the truth
+    figures = answer.figures
+    assert figures["mse"] == pytest.approx(0.72, abs=0.15)
+    assert figures["mse_mean"] == pytest.approx(0.36 * 4 / 3, abs=0.1)
+    assert figures["mse/gaussian"] == pytest.approx(0.72, abs=0.15)
+    assert figures["mse_mean/gaussian"] == pytest.approx(0.36, abs=0.08)
+    assert "No gain" in answer.summary
+    known = answer.arrays["x"][:, None, 0].repeat(3, 1)
+    assert np.allclose(answer.arrays["filled"][:, :, 0], known, atol=1e-5)
+
+
+def test_a_run_that_is_the_gaussian_detects_as_the_gaussian_does() -> None:
+    data, law = correlated()
+    found = ask(fixed(law, data), "detect", {"num": 1000}, _generator())
+    figures = found.figures
+    assert figures["uniform/energy"] == pytest.approx(figures["uniform/gaussian"], abs=0.005)
+    # by quadrature of χ²: shuffled coordinates have variance 1 along axes of 1.8 and 0.2
+    assert 0.6 < figures["shuffled/energy"] < 0.85
+    assert "does as well on uniform" in found.summary
+
+
+def test_classes_are_drawn_as_asked_beside_one_gaussian_a_class() -> None:
+    answer = ask(trained("classes"), "condition", {"num": 200, "strengths": 0}, _generator())
+    found = answer.figures
+    assert found["label_accuracy/class_gaussian"] > 0.95 < found["label_accuracy/floor"]
+    for name, tolerance in (("label_accuracy", 0.05), ("label_spread", 0.02)):
+        own, beside = found[f"{name}/guidance_0"], found[f"{name}/class_gaussian"]
+        assert own == pytest.approx(beside, abs=tolerance)
+    assert answer.arrays["label"].tolist() == [*range(10)] * 20
+
+
+def test_guidance_samples_the_power_of_the_class_it_says() -> None:
+    """Of two classes N(∓1, 0.6²): E₁ + w (E₁ − E), against quadrature."""
+    centres = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    labels = torch.arange(400) % 2
+    draws = centres[labels] + 0.6 * torch.randn((400, 2), generator=_generator())
+    data = replace(ring(), train=draws, labels=labels)
+    method = ClassGaussians(Config(), task_of(data))
+    method.law = GaussianMixture(centres, 0.36 * torch.eye(2).expand(2, 2, 2), torch.ones(2) / 2)
+    x = torch.linspace(-4, 6, 2001)[:, None] * torch.tensor([1.0, 0.0])
+    guided = 3 * method.conditional_energy(1)(x) - 2 * method.energy()(x)
+    mass = (-guided).double().softmax(0)
+    mean = float(mass @ x[:, 0].double())
+    spread = float(mass @ (x[:, 0].double() - mean).square()) ** 0.5
+    asked = Asked(method, data, 0)
+    config = {"num": 1000, "label": "1", "guidance": 2, "num_steps": 100, "own_sampler": False,
+              "sampler": {"kind": "mala", "step_size": 0.1}}  # fmt: skip
+    answer = ask(asked, "sample", config, _generator())
+    z = data.standardise(torch.from_numpy(answer.arrays["x"]))
+    assert float(z[:, 0].mean()) == pytest.approx(mean, abs=5 * spread / 1000**0.5)
+    assert float(z[:, 0].std()) == pytest.approx(spread, rel=0.15)
+
+
+class Broken(Energy):
+    """Infinite left of the middle."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return torch.where(x[:, 0] < 0, torch.inf, x.square().sum(1))
+
+
+@pytest.mark.parametrize("ability", ["energy", "log_z", "interpolate", "sample", "detect"])
+def test_energies_that_are_not_finite_leave_tables_that_json_can_hold(ability: str) -> None:
+    answer = ask(fixed(Broken(), ring()), ability, SMALL[ability], _generator())
+    for event in answer.events:
+        if isinstance(event, Table):
+            json.dumps(event.rows, allow_nan=False)
+
+
+# ---------------------------------------------------------------------- what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("run", "ability", "config", "field"),
+    [
+        ("points", "sample", {"label": "1"}, "label"),
+        ("points", "sample", {"guidance": 1}, "guidance"),
+        ("points", "sample", {"own_sampler": False, "sampler": {"kind": "gibbs"}}, "sampler.kind"),
+        ("points", "condition", {}, "labels"),
+        ("points", "compose", {"runs": "", "labels": ""}, "runs"),
+        ("points", "compose", {"weights": "1"}, "weights"),
+        ("points", "compose", {"how": "or", "weights": "1, -1"}, "weights"),
+        ("points", "inpaint", {"hidden": "lower"}, "hidden"),
+        ("points", "inpaint", {"coordinates": "7"}, "coordinates"),
+        ("points", "inpaint", {"coordinates": "0, 1"}, "coordinates"),
+        ("points", "inpaint", {"label": "true"}, "label"),
+        ("digits", "inpaint", {"hidden": "coordinates"}, "hidden"),
+        ("digits", "inpaint", {"hidden": "file"}, "mask_path"),
+        ("points", "detect", {"sets": "rot180"}, "sets"),
+        ("points", "detect", {"data": "digits"}, "data"),
+        ("points", "detect", {"scores": "class_log_sum"}, "scores"),
+        ("classes", "sample", {"label": "eleven"}, "label"),
+        ("points", "interpolate", {"first": 1}, "second"),
+        ("points", "interpolate", {"first": 10_000}, "first"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_its_field(
+    run: str, ability: str, config: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        answered(run, ability, **config)
+    assert caught.value.problems[0].field == field
+    assert all(problem.message.endswith(".") for problem in caught.value.problems)
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)

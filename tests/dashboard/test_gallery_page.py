@@ -1,0 +1,72 @@
+"""The Gallery in a real browser: a claim is read, launched, stopped, and its past verdicts kept."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs import artifacts, reproduction
+from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.reproduced import reproduced
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def open_gallery(basin: Basin, page: Page, query: str = "") -> None:
+    page.goto(f"{basin.address}/gallery{query}")
+    page.locator(".basin-claim").wait_for(timeout=60_000)
+
+
+def test_a_verdict_its_picture_and_earlier_ones(basin: Basin, page: Page) -> None:
+    old, new = reproduced(factor=0.01), reproduced()
+    open_gallery(basin, page, "?recipe=short_run")
+    banner = page.locator(".basin-verdict")
+    banner.get_by_text("holds").wait_for()
+    page.locator(".bl-claim svg").nth(1).wait_for()
+    assert page.locator(".bl-claim svg circle").count() >= 12 + 3
+    names = [svg.get_attribute("aria-label") for svg in page.locator(".bl-claim svg").all()]
+    assert all(name and name.endswith(".") for name in names)
+    page.get_by_text("Show as a table").first.click()
+    assert page.locator(".bl-claim tbody tr").first.is_visible()
+    # an earlier verdict has a link of its own
+    page.goto(f"{basin.address}/gallery?recipe=short_run&reproduction={old.id}")
+    page.locator(".basin-verdict").get_by_text("fails").wait_for(timeout=30_000)
+    assert page.get_by_text("shown above").count() == 1
+    for made in (old, new):
+        for run_id in made.run_ids():
+            artifacts.open_run(run_id).delete()
+    # what was found outlives the runs
+    page.reload()
+    page.locator(".basin-verdict").get_by_text("fails").wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+def test_no_gallery_is_wider_than_its_window(
+    basin: Basin, page: Page, width: int, scheme: str
+) -> None:
+    reproduced()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    open_gallery(basin, page, "?recipe=short_run")
+    page.locator(".bl-claim svg").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_claim_is_launched_and_stopped(basin: Basin, page: Page) -> None:
+    before = {made.id for made in reproduction.list_reproductions()}
+    open_gallery(basin, page, "?recipe=short_run")
+    page.get_by_role("button", name=re.compile("Launch 6 runs")).click()
+    made = wait_for(
+        lambda: [m for m in reproduction.list_reproductions() if m.id not in before], "a record"
+    )[0]
+    page.get_by_text(re.compile("of 6 runs")).wait_for(timeout=30_000)
+    assert made.id in page.url
+    page.get_by_role("button", name="Stop").click()
+    wait_for(lambda: reproduction.progress(made).is_over, "the end of all runs", 60)
+    page.locator(".basin-verdict").get_by_text("undecided").wait_for(timeout=30_000)
+    assert reproduction.open_reproduction(made.id).is_settled

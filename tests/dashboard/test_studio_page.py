@@ -1,0 +1,65 @@
+"""The Studio in a real browser: a trained run answers, or says why it cannot."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs.run_directory import RunDirectory
+from tests.dashboard.conftest import Basin, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.timeout(180)
+
+ASK = re.compile("Ask for ")
+
+
+@pytest.fixture(scope="module")
+def trained(running: Basin) -> RunDirectory:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BASIN_HOME", str(running.home))
+        patch.delenv("BASIN_REDIS_URL", raising=False)
+        return running.launch(steps=30, name="for the studio")
+
+
+def open_studio(basin: Basin, page: Page, query: str) -> None:
+    page.goto(f"{basin.address}/studio?{query}")
+    page.get_by_role("button", name=ASK).wait_for(timeout=60_000)
+
+
+def test_samples_are_asked_for_kept_and_linked(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    open_studio(basin, page, f"run={trained.id}")
+    steps = page.get_by_label("Number of steps", exact=True)
+    steps.fill("20")
+    steps.press("Enter")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    assert "500 samples" in page.locator(".bl-answer").inner_text()
+    page.locator(".bl-card canvas").first.wait_for()
+    [kept] = trained.answers()
+    assert kept["config"]["num_steps"] == 20 and kept["file"]
+    wait_for(lambda: kept["id"] in page.url, "a link to the answer")
+    page.reload()
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    assert "500 samples" in page.locator(".bl-answer").inner_text()
+    assert page.get_by_label("Number of steps", exact=True).input_value() == "20"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+
+
+def test_what_makes_no_sense_is_said_at_its_field(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    before = len(trained.answers())
+    open_studio(basin, page, f"run={trained.id}&ability=sample")
+    label = page.get_by_label("Label", exact=True)
+    label.fill("3")
+    label.press("Enter")
+    page.get_by_role("button", name=ASK).click()
+    page.get_by_text(re.compile("trained without classes")).wait_for(timeout=60_000)
+    assert len(trained.answers()) == before
