@@ -263,6 +263,7 @@ def publish() -> dict[str, Any]:
                 "is_target": cls.is_target,
                 "gradient": cls.has_gradient,
                 "discrete": cls.discrete,
+                "images": cls.is_image,
                 "schema": cls.Config.model_json_schema(),
             }
             for name, cls in datasets().items()

@@ -130,6 +130,8 @@ class Dataset(ABC):
     """True where an energy to sample is known: `density` or `target`"""
     has_gradient: ClassVar[bool] = True
     discrete: ClassVar[bool] = False
+    is_image: ClassVar[bool] = False
+    """True where events are images whatever the fields say"""
 
     Config: ClassVar[type[KindConfig]]
     """Its `kind` is the `name` that a RunSpec's `data` gives."""
@@ -142,3 +144,11 @@ class Dataset(ABC):
     @abstractmethod
     def load(self) -> Data:
         """The data, on the CPU. Raises BadInput at a `data.…` field where a person can mend it."""
+
+    def missing(self) -> str:
+        """A sentence on what `load` has to download first; "" when all is here."""
+        return ""
+
+    def stand_in(self) -> Data:
+        """Noise in the data's shape, to try settings on while the data are `missing`."""
+        return self.load()

@@ -61,6 +61,10 @@ class RunSpec(BaseModel):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
     )
+    processes: int = Field(
+        1, ge=1, le=64, description="Processes that share the rows of every batch; on GPUs, one "
+        "device each.",
+    )  # fmt: skip
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Arithmetic of the energy network; bfloat16 is for GPUs."
     )
@@ -75,6 +79,8 @@ class RunSpec(BaseModel):
         work = self.model_dump(mode="json", exclude={"name", "tags", "notes"})
         if not self.questions:
             del work["questions"]
+        if self.processes == 1:
+            del work["processes"]
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:

@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.errors import BadInput, NotAvailable
+from backend.home import home
 from backend.spec import RunSpec
 from jobs import files, status
 from jobs.checkpoint import Checkpoint
@@ -34,15 +35,6 @@ from jobs.status import Status
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _PREFIX = re.compile(r"[0-9a-f-]{1,20}")
-
-
-def home() -> Path:
-    """BASIN_HOME, else `basin` in the user's state folder. Not created here."""
-    chosen = os.environ.get("BASIN_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "basin"
 
 
 def data_folder() -> Path:

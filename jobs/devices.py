@@ -91,6 +91,11 @@ def model_of(name: str) -> str:
     return f"{os.cpu_count()} CPU cores"
 
 
-def selector_of(name: str) -> str:
-    """The CUDA_VISIBLE_DEVICES under which a device is the only one; "" for the CPU."""
-    return next((device.selector for device in nvidia_devices() if device.name == name), "")
+def selectors_of(name: str, num: int) -> str:
+    """The CUDA_VISIBLE_DEVICES under which a device comes first and up to `num` - 1 others follow,
+    those after it before those that come earlier; "" for the CPU."""
+    here = list(nvidia_devices())
+    first = next((place for place, device in enumerate(here) if device.name == name), None)
+    if first is None:
+        return ""
+    return ",".join(device.selector for device in (here[first:] + here[:first])[:num])

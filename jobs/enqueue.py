@@ -48,7 +48,8 @@ class Check:
     cost: dict[str, Any] = field(default_factory=dict)
     """steps, gradients, seconds, seconds_spread, from_runs, note; null where not known"""
     data: dict[str, Any] = field(default_factory=dict)
-    """title, num_train, num_held_out, event_shape, is_image, columns, preview"""
+    """title, num_train, num_held_out, event_shape, is_image, columns, preview; or `missing` alone,
+    a sentence, for data to be downloaded when the run starts"""
 
 
 def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:

@@ -19,7 +19,7 @@ from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
-from jobs import asking, outcome, state
+from jobs import asking, outcome, parallel, state
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
 from jobs.guard import breach
@@ -84,6 +84,7 @@ class _Loop:
         self.directory, self.load_energy, self.publisher = directory, load_energy, publisher
         self.observe, self.cadence = observe, cadence
         self.beat = Heartbeat(directory, publisher)
+        self.team: parallel.Team = parallel.Alone()
         self.step = 0
         self.last = Cost()
         """at the end of the last flush"""
@@ -101,6 +102,7 @@ class _Loop:
         try:
             ended = self._attempt(earlier)
         finally:
+            self.team.end()
             self.beat.stop()
         self.directory.clear_request()
         return self.directory.write_status(
@@ -179,9 +181,10 @@ class _Loop:
     def _set_up(self) -> None:
         spec = self.directory.spec()
         device = find_device(spec.device)
+        self.team = parallel.team_of(self.directory, spec, device)
         self.prepared = prepare(spec, device, self.load_energy)
         self.spec, self.method = self.prepared.spec, self.prepared.method
-        self.counter = joule_counter(device)
+        self.counter = joule_counter(*parallel.devices_of(device, spec.processes))
         if self.spec.budget.joules and self.counter is None:
             raise BadInput.at(
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
@@ -200,6 +203,7 @@ class _Loop:
                 observed = self._load()
             self.directory.compact()
             self.directory.void_after(self.step)
+        self.team.begin(self.prepared, self.step)
         self.saved = self.step or None
         self.emitter = Emitter(self.directory, self.publisher)
         if earlier:
@@ -255,7 +259,7 @@ class _Loop:
                 raise Asked(self.beat.word)
             if self.beat.changes:
                 self._change()
-            self.block.add(self.method.step(min(fraction, _NEARLY_ONE)))
+            self.block.add(self.team.step(self.method, min(fraction, _NEARLY_ONE)))
             self.step += 1
             if self.block.count == 1:
                 self.first_gradients = self.method.gradient_evaluations
@@ -276,7 +280,7 @@ class _Loop:
         self._flush()  # the change stands behind all that was done without it
         for settings in self.beat.take_changes():
             try:
-                message, level = self.method.change(settings), "info"
+                message, level = self.team.change(self.method, settings), "info"
             except BadInput as error:
                 message, level = f"Not changed. {error}", "warning"
             self.emitter.text(CHANGED, message, self.last, level)

@@ -18,9 +18,14 @@ Counter = Callable[[], float]
 """Joules since some moment in the past."""
 
 
-def joule_counter(device: torch.device) -> Counter | None:
-    """A counter of the device's energy, or None where there is none that can be read."""
-    return _nvml(device) if device.type == "cuda" else rapl(RAPL)
+def joule_counter(*devices: torch.device) -> Counter | None:
+    """A counter of the devices' energy, or None where one of them has none that can be read."""
+    if devices[0].type != "cuda":
+        return rapl(RAPL)
+    counters = [counter for counter in map(_nvml, devices) if counter is not None]
+    if len(counters) < len(devices):
+        return None
+    return lambda: sum(counter() for counter in counters)
 
 
 def _nvml(device: torch.device) -> Counter | None:

@@ -14,10 +14,10 @@ from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput, Problem
+from backend.home import cache
 from backend.method import Method, Task
 from backend.randomness import generator_of
 from backend.spec import RunSpec
-from jobs import artifacts
 
 LoadEnergy = Callable[[str], Energy]
 """A trained run's energy by run id, on the CPU."""
@@ -34,13 +34,23 @@ class Prepared:
     data: Data
     """on the device"""
     device: torch.device
+    missing: str = ""
+    """why `data` are a stand-in of the right shape; "" where they are the data themselves"""
 
 
-def prepare(spec: RunSpec, device: torch.device, load_energy: LoadEnergy | None) -> Prepared:
-    """Find, check and set up everything a RunSpec names. Raises BadInput with all that is wrong."""
+def prepare(
+    spec: RunSpec, device: torch.device, load_energy: LoadEnergy | None, *, fetch: bool = True
+) -> Prepared:
+    """Find, check and set up everything a RunSpec names. Raises BadInput with all that is wrong.
+
+    fetch: download data that are not here; else a stand-in takes their place.
+    """
     resolved = catalogue.resolve(spec)
-    data = resolved.dataset.load()
-    found = resolved.method.problems(resolved.config, data)
+    missing = "" if fetch else resolved.dataset.missing()
+    data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
+    found = list(resolved.method.problems(resolved.config, data))
+    if spec.processes > 1 and not resolved.method.trains:
+        found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
     if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
         raise BadInput(*problems)
     data = data.to(device)
@@ -52,7 +62,7 @@ def prepare(spec: RunSpec, device: torch.device, load_energy: LoadEnergy | None)
         load_energy=None if load_energy is None else lambda run_id: load_energy(run_id).to(device),
     )
     method = resolved.method(resolved.config, task)
-    return Prepared(resolved.spec, resolved.config, method, data, device)
+    return Prepared(resolved.spec, resolved.config, method, data, device, missing)
 
 
 def spec_field(name: str) -> str:
@@ -76,7 +86,7 @@ def find_device(name: str) -> torch.device:
     products in BASIN_MATMUL_PRECISION, and compiled code kept in BASIN_HOME/cache.
     """
     _set_matmul_precision(os.environ.get("BASIN_MATMUL_PRECISION", "highest"))
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(artifacts.home() / "cache" / "inductor"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache() / "inductor"))
     visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if visible else "cpu"

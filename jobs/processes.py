@@ -43,6 +43,17 @@ def die_with_parent() -> None:
     The signal is Linux's; elsewhere a killed supervisor leaves its children running.
     """
     os.setsid()
+    _ask_for_signal()
+
+
+def end_with_parent(parent: int) -> None:
+    """For a child that has begun: SIGTERM when its parent dies, on Linux, or has died already."""
+    _ask_for_signal()
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ask_for_signal() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

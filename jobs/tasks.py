@@ -75,10 +75,13 @@ def _plain(problems: list[Problem]) -> list[dict[str, str]]:
 
 def examine(spec: RunSpec) -> Prepared:
     """The method set up on the CPU with its data: everything that can be known to be wrong before
-    a run starts. Raises BadInput with all of it, NotAvailable for a run that is not there."""
+    a run starts. Downloads nothing: data that are not here have a stand-in.
+
+    Raises BadInput with all of it, NotAvailable for a run that is not there.
+    """
     from jobs import asking, trained
 
-    prepared = prepare(spec, torch.device("cpu"), trained.load_energy)
+    prepared = prepare(spec, torch.device("cpu"), trained.load_energy, fetch=False)
     asking.check_questions(prepared)
     return prepared
 
@@ -91,11 +94,12 @@ def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
         return {"ok": False, "problems": _plain(error.problems)}
     except NotAvailable as error:
         return {"ok": False, "problems": [{"field": "", "message": str(error)}]}
+    missing = prepared.missing
     return {
         "ok": True,
         "derived": derived(prepared.config),
         "cost": expected_cost(prepared),
-        "data": describe(prepared.data),
+        "data": {"missing": missing} if missing else describe(prepared.data),
     }
 
 
@@ -168,10 +172,11 @@ def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
         if not same or status.step < 50 or status.seconds <= 0:
             continue
         earlier = artifacts.open_run(status.id).spec()
-        if (earlier.data, earlier.config, earlier.precision) == (
+        if (earlier.data, earlier.config, earlier.precision, earlier.processes) == (
             spec.data,
             spec.config,
             spec.precision,
+            spec.processes,
         ):
             rates.append(status.seconds / status.step)
         if len(rates) == _LIKE_RUNS:
@@ -208,11 +213,13 @@ def preview(data: Data) -> dict[str, Any]:
 
 def previews(names: list[str]) -> dict[str, Any]:
     """A small picture of each data set as it is by default, by name; none of one that needs more
-    than its name."""
+    than its name, or a download."""
     found = {}
     for name in names:
         try:
-            found[name] = preview(catalogue.resolve_data({"name": name}).load())
+            dataset = catalogue.resolve_data({"name": name})
+            if not dataset.missing():
+                found[name] = preview(dataset.load())
         except BadInput:
             continue
     return found

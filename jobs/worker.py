@@ -28,7 +28,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs import control, devices, store
+from jobs import artifacts, control, devices, store
 from jobs.processes import PARENT
 
 _PATIENCE = 30.0
@@ -143,8 +143,15 @@ class BasinWorker(Worker):
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         os.environ[PARENT] = str(os.getppid())
         os.environ["BASIN_WORKER"] = self.name
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices.selector_of(self.device)
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices.selectors_of(self.device, self._processes(job))
         super().main_work_horse(job, queue)
+
+    def _processes(self, job: Job) -> int:
+        """How many devices the job needs to see."""
+        if self.kind == "train":
+            with contextlib.suppress(BadInput, NotAvailable, OSError):
+                return artifacts.open_run(job.id).spec().processes
+        return 1
 
     def perform_job(self, job: Job, queue: Queue) -> bool:
         if not str(job.func_name).startswith(ALLOWED):

@@ -41,6 +41,8 @@ SMALL = Sizes(
     image_num_evaluated=8, image_measured_steps=8, image_long_run_steps=8, num_diagnosed=8,
     num_draws=4,
 )  # fmt: skip
+ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
+"""Data sets that need a path, or a download: tested where they are."""
 PROGRESS = (0.0, 0.4, 0.7, 0.95)
 SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
 """Fields that keep a sampler's step short at any step size."""
@@ -529,9 +531,7 @@ def _task(shape: torch.Size) -> Task:
     return Task(data=data, device=CPU, generator=generator_of("task", 0))
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in catalogue.datasets() if n not in ("file", "energy_file")]
-)
+@pytest.mark.parametrize("name", [n for n in catalogue.datasets() if n not in ELSEWHERE])
 def test_data_are_standardised_and_come_back(name: str) -> None:
     data = catalogue.resolve_data({"name": name}).load()
     assert data.train.dtype == data.held_out.dtype == torch.float32
@@ -582,7 +582,7 @@ def test_nothing_that_ships_is_broken() -> None:
 def test_one_sign_everywhere() -> None:
     """Low energy is likely: p ∝ exp(−E) for data with a known density too."""
     for name in catalogue.datasets():
-        if name in ("file", "energy_file", "digits"):
+        if name in (*ELSEWHERE, "digits"):
             continue
         data = catalogue.resolve_data({"name": name}).load()
         energy = data.density if data.density is not None else data.target

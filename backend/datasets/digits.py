@@ -28,6 +28,7 @@ class DigitsData(Dataset):
     Config: ClassVar[type[KindConfig]] = DigitsConfig
     title: ClassVar[str] = "Handwritten digits, 8×8"
     summary: ClassVar[str] = "1,797 small grey images of ten digits; 540 of them are held out."
+    is_image: ClassVar[bool] = True
 
     def load(self) -> Data:
         # a second to import, which workers and forms that only list the data sets do not pay

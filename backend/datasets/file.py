@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,24 +15,34 @@ from backend.data import Data, Dataset, noise_box
 from backend.datasets.image_folder import read_folder
 from backend.datasets.reading import Table, bad, column_name, read_file
 
+Rows = npt.NDArray[np.int64]
+
 
 class FileConfig(KindConfig):
     kind: Literal["file"] = "file"
     path: str = option(
         ...,
         "A .npy, .npz, .csv or .parquet file of points (n, d), a .npy or .npz file of images "
-        "(n, h, w) or (n, h, w, channels), or a folder of equal images.",
+        "(n, h, w) or (n, h, w, channels), or a folder of equal images, in sub-folders by class if "
+        "there are classes.",
         main=True,
         min_length=1,
     )
-    key: str = option("", "Which array of an .npz file; may be left out when it holds one.")
+    key: str = option(
+        "",
+        "Which array of an .npz file; may be left out when it holds one. An array `labels` or `y` "
+        "beside it gives the class of every row.",
+    )
     standardise: bool = option(
         True,
         "Shift and scale every column to mean 0 and standard deviation 1 for training; results "
         "are shown in the file's own units. Images are always mapped to [-1, 1].",
     )
     held_out: float = option(
-        0.2, "Share of the rows kept from training to judge quality on.", gt=0, le=0.5
+        0.2,
+        "Share of the rows, of every class, kept from training to judge quality on.",
+        gt=0,
+        le=0.5,
     )
     seed: int = option(0, "Seeds which rows are held out.", ge=0, le=2**31 - 1)
 
@@ -47,8 +58,13 @@ class FileData(Dataset):
     def load(self) -> Data:
         path = Path(self.config.path).expanduser()
         table = _read(path, self.config.key)
-        train, held_out = self._split(table.values)
+        chosen = self._split(len(table.values), table.labels)
+        train, held_out = (table.values[rows].astype(np.float64) for rows in chosen)
         shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
+        if table.labels is not None:
+            labels, held_out_labels = (torch.from_numpy(table.labels[rows]) for rows in chosen)
+            shared.update(labels=labels, held_out_labels=held_out_labels,
+                          label_names=table.label_names)  # fmt: skip
         if table.values.ndim > 2:
             return _image_data(table, train, held_out, shared)
         mean, scale = np.zeros(train.shape[1]), np.ones(train.shape[1])
@@ -70,12 +86,19 @@ class FileData(Dataset):
             **shared,
         )
 
-    def _split(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Training and held-out rows, float64, in an order drawn from the seed."""
-        order = np.random.default_rng(self.config.seed).permutation(len(values))
-        num_held_out = max(1, round(self.config.held_out * len(values)))
-        values = values.astype(np.float64)
-        return values[order[num_held_out:]], values[order[:num_held_out]]
+    def _split(self, num: int, labels: Rows | None) -> tuple[Rows, Rows]:
+        """Places of the training and the held-out rows, in an order drawn from the seed; of every
+        class, where there are classes, one at least in either."""
+        order = np.random.default_rng(self.config.seed).permutation(num)
+        if labels is None:
+            num_held_out = max(1, round(self.config.held_out * num))
+            return order[num_held_out:], order[:num_held_out]
+        held_out = np.zeros(num, bool)
+        for label in np.unique(labels):
+            rows = order[labels[order] == label]
+            share = round(self.config.held_out * len(rows))
+            held_out[rows[: min(max(share, 1), len(rows) - 1)]] = True
+        return order[~held_out[order]], order[held_out[order]]
 
 
 def _read(path: Path, key: str) -> Table:

@@ -1,4 +1,4 @@
-"""Reading a folder of equal images."""
+"""Reading a folder of equal images, or of one such folder a class."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.datasets.reading import (
     MAX_BYTES,
+    MAX_LABELS,
     MAX_SIDE,
+    MIN_OF_LABEL,
     MIN_ROWS,
     Table,
     bad,
@@ -23,24 +26,69 @@ GREY_MODES = ("1", "L", "LA")
 
 
 def read_folder(folder: Path) -> Table:
-    """Every image directly in the folder, in the order of their names, as uint8.
+    """Every image directly in the folder, in the order of their names, as uint8; where there is
+    none, those of its sub-folders, each a class of its name.
 
     (n, h, w) when all are grey, else (n, h, w, 3). Raises BadInput for unequal sizes, unreadable
     files, too few or too many.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = _images_in(folder)
+    labels: npt.NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
     if not paths:
-        raise bad(f"{folder.name} holds no images ({', '.join(SUFFIXES)}).")
+        paths, labels, names = _by_class(folder)
     if len(paths) < MIN_ROWS:
         raise bad(f"{folder.name} holds {len(paths)} images; at least {MIN_ROWS} are needed.")
     if len(paths) > MAX_IMAGES:
         raise bad(f"{folder.name} holds {len(paths):,} images; at most {MAX_IMAGES:,} are read.")
-    sizes = [_size(path) for path in paths]
+    table = Table(_read(paths, folder), labels=labels, label_names=names)
+    check_values(table)
+    return table
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    except PermissionError as error:
+        raise bad(f"{folder} may not be read by this user.") from error
+
+
+def _by_class(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64], tuple[str, ...]]:
+    """The images of all sub-folders, their classes, and the classes' names. Raises BadInput."""
+    classes = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    if not classes:
+        raise bad(f"{folder.name} holds no images ({', '.join(SUFFIXES)}).")
+    if not 2 <= len(classes) <= MAX_LABELS:
+        raise bad(
+            f"{folder.name} holds no images but {len(classes):,} sub-folders; 2 to {MAX_LABELS:,} "
+            "are read, one a class. A single one can be named itself."
+        )
+    paths: list[Path] = []
+    counts = []
+    for path in classes:
+        found = _images_in(path)
+        if len(found) < MIN_OF_LABEL:
+            raise bad(
+                f"{folder.name}/{path.name} holds {len(found)} images ({', '.join(SUFFIXES)}); "
+                f"every class needs at least {MIN_OF_LABEL}, as some are held out."
+            )
+        paths += found
+        counts.append(len(found))
+    labels = np.repeat(np.arange(len(classes)), counts)
+    return paths, labels, tuple(path.name for path in classes)
+
+
+def _read(paths: list[Path], folder: Path) -> npt.NDArray[np.uint8]:
+    """The pixels of images that must be of one size."""
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    sizes = [_size(path, name) for path, name in zip(paths, names, strict=True)]
     width, height, _ = sizes[0]
-    for path, (other_width, other_height, _) in zip(paths, sizes, strict=True):
+    for name, (other_width, other_height, _) in zip(names, sizes, strict=True):
         if (other_width, other_height) != (width, height):
             raise bad(
-                f"{path.name} is {other_width} × {other_height}, {paths[0].name} is "
+                f"{name} is {other_width} × {other_height}, {names[0]} is "
                 f"{width} × {height}; all images must have one size."
             )
     grey = all(mode in GREY_MODES for _, _, mode in sizes)
@@ -48,18 +96,16 @@ def read_folder(folder: Path) -> Table:
     check_shape(folder.name, shape)
     pixels = np.empty(shape, np.uint8)
     for index, path in enumerate(paths):
-        pixels[index] = _pixels(path, "L" if grey else "RGB")
-    table = Table(pixels)
-    check_values(table)
-    return table
+        pixels[index] = _pixels(path, names[index], "L" if grey else "RGB")
+    return pixels
 
 
-def _size(path: Path) -> tuple[int, int, str]:
+def _size(path: Path, name: str) -> tuple[int, int, str]:
     """Width, height and mode from the header alone."""
     from PIL import Image, UnidentifiedImageError
 
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise bad(f"{path.name} is no file, or too large.")
+        raise bad(f"{name} is no file, or too large.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -68,19 +114,19 @@ def _size(path: Path) -> tuple[int, int, str]:
                 mode = image.mode
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError,
             Image.DecompressionBombWarning) as error:  # fmt: skip
-        raise bad(f"{path.name} cannot be read as an image.") from error
+        raise bad(f"{name} cannot be read as an image.") from error
     if max(width, height) > MAX_SIDE:
-        raise bad(f"{path.name} is {width} × {height}; sides are 1 to {MAX_SIDE} pixels.")
+        raise bad(f"{name} is {width} × {height}; sides are 1 to {MAX_SIDE} pixels.")
     if mode not in (*GREY_MODES, "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-        raise bad(f"{path.name} has pixels of kind {mode}; 8-bit grey or colour is read.")
+        raise bad(f"{name} has pixels of kind {mode}; 8-bit grey or colour is read.")
     return width, height, mode
 
 
-def _pixels(path: Path, mode: str) -> np.ndarray:
+def _pixels(path: Path, name: str, mode: str) -> np.ndarray:
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
     except (OSError, ValueError, SyntaxError) as error:
-        raise bad(f"{path.name} is damaged: its pixels cannot be read.") from error
+        raise bad(f"{name} is damaged: its pixels cannot be read.") from error

@@ -28,6 +28,11 @@ MAX_COLUMNS = 4096
 MAX_SIDE = 256
 """Pixels along a side of an image."""
 MIN_ROWS = 20
+MAX_LABELS = 1000
+MIN_OF_LABEL = 2
+"""Rows of a class: one to train on, one held out."""
+LABELS = ("labels", "y")
+"""Arrays of an .npz file that are classes of the rows."""
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 
 
@@ -37,6 +42,9 @@ class Table:
 
     values: Array
     columns: tuple[str, ...] = ()
+    labels: npt.NDArray[np.int64] | None = None
+    """(n,) 0, 1, ... in places of `label_names`"""
+    label_names: tuple[str, ...] = ()
 
 
 def bad(message: str) -> BadInput:
@@ -57,7 +65,7 @@ def read_file(path: Path, key: str) -> Table:
     if suffix == ".npy":
         table = Table(_read_npy(path))
     elif suffix == ".npz":
-        table = Table(_read_npz(path, key))
+        table = _read_npz(path, key)
     elif suffix == ".csv":
         table = _read_csv(path)
     elif suffix == ".parquet":
@@ -152,27 +160,62 @@ def _npy_trouble(error: Exception) -> str:
     return "cannot be read: it is damaged or no NumPy file."
 
 
-def _read_npz(path: Path, key: str) -> Array:
+def _read_npz(path: Path, key: str) -> Table:
     try:
         with np.load(path, allow_pickle=False) as archive:
             keys = archive.files
             if not keys:
                 raise bad(f"{path.name} holds no array.")
             names = ", ".join(keys[:10])
-            if not key and len(keys) > 1:
+            likely = [name for name in keys if name not in LABELS] or keys
+            if not key and len(likely) > 1:
                 raise BadInput.at("data.key", f"{path.name} holds {names}; say which one to read.")
             if key and key not in keys:
                 raise BadInput.at(
                     "data.key", f"{path.name} holds no array “{key}”; it holds {names}."
                 )
-            chosen = key or keys[0]
-            member = chosen if chosen in archive.zip.namelist() else f"{chosen}.npy"
-            if archive.zip.getinfo(member).file_size > MAX_BYTES:
-                limit = MAX_BYTES // 2**20
-                raise bad(f"{path.name}: “{chosen}” unpacks to more than {limit} MB.")
-            return np.asarray(archive[chosen])
+            chosen = key or likely[0]
+            values = _member(archive, path, chosen)
+            for name in LABELS:
+                if name in keys and name != chosen:
+                    found = _labels(path, name, _member(archive, path, name), len(values))
+                    if found is not None:
+                        return Table(values, labels=found[0], label_names=found[1])
+            return Table(values)
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
         raise bad(f"{path.name} {_npy_trouble(error)}") from error
+
+
+def _member(archive: Any, path: Path, name: str) -> Array:
+    """One array of an .npz file that does not unpack to more than the limit."""
+    member = name if name in archive.zip.namelist() else f"{name}.npy"
+    if archive.zip.getinfo(member).file_size > MAX_BYTES:
+        limit = MAX_BYTES // 2**20
+        raise bad(f"{path.name}: “{name}” unpacks to more than {limit} MB.")
+    return np.asarray(archive[name])
+
+
+def _labels(
+    path: Path, name: str, given: Array, num_rows: int
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...]] | None:
+    """Classes (n,) counted from 0 and their names, of whole numbers or words.
+
+    None for a `y` that can be no classes; BadInput for `labels` that are none.
+    """
+    if given.shape != (num_rows,) or given.dtype.kind not in "iubU":
+        said = f"has shape {given.shape} and holds {given.dtype}"
+    else:
+        values, labels = np.unique(given, return_inverse=True)
+        rarest = int(np.bincount(labels).min())
+        if len(values) <= MAX_LABELS and rarest >= MIN_OF_LABEL:
+            return labels.astype(np.int64), tuple(str(value) for value in values)
+        said = f"has {len(values):,} classes, the rarest of {rarest} rows"
+    if name != LABELS[0]:
+        return None
+    raise bad(
+        f"{path.name}: “{name}” {said}; it must be one whole number or word a row ({num_rows},), "
+        f"of at most {MAX_LABELS:,} classes with at least {MIN_OF_LABEL} rows each."
+    )
 
 
 def _read_csv(path: Path) -> Table:

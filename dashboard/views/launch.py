@@ -132,7 +132,8 @@ def _method(
         st.caption(f"{method['summary']} {link}")
     presets = list(method["presets"])
     wanted = given.get("preset", "default") if method_id == given["method"] else "default"
-    images = (data_chooser.preview_of(data["name"]) or {}).get("kind") == "images"
+    item, preview = catalogue["datasets"][data["name"]], data_chooser.preview_of(data["name"])
+    images = item.get("images", False) or (preview or {}).get("kind") == "images"
     # images bring their own preset, unless a preset was asked for
     asked = bool(source.title) or "preset" in st.query_params
     if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):
@@ -189,8 +190,12 @@ def _run(
             "Precision", ["float32", "bfloat16"], key=f"{key}:precision",
             help="bfloat16 runs the network under autocast and is for GPUs.",
         )  # fmt: skip
-        name = first.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
-        tags = second.multiselect(
+        processes = first.number_input(
+            "Processes", 1, 64, int(given.get("processes", 1)), 1, key=f"{key}:processes",
+            help="They share the rows of every batch; on GPUs each has a device of its own.",
+        )  # fmt: skip
+        name = second.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
+        tags = first.multiselect(
             "Tags", given.get("tags", []), given.get("tags", []), accept_new_options=True,
             key=f"{key}:tags",
         )  # fmt: skip
@@ -199,6 +204,7 @@ def _run(
         "budget": {name: value for name, value in limits.items() if value is not None},
         "seed": int(seed or 0),
         "device": device if device != "auto" else "",
+        "processes": processes if processes > 1 else "",
         "precision": precision if precision != "float32" else "",
         "name": name,
         "tags": list(tags),
@@ -240,6 +246,8 @@ def _beside(raw: dict[str, Any], answer: Answer) -> None:
                 st.rerun()
         if check is not None and check.data.get("preview"):
             _preview(check.data)
+        if check is not None and check.data.get("missing"):
+            st.info(check.data["missing"])
         if check is not None and not check.ok:
             lines = [f"- `{item['field'] or 'run'}` {item['message']}" for item in check.problems]
             st.error("\n".join(["**This cannot be launched yet.**", *lines]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, launch, models, race, reproduce, runs, services
+from jobs.cli import about, data, launch, models, race, reproduce, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -34,6 +34,7 @@ for command in (
     models.energy,
     about.methods,
     models.abilities,
+    data.data,
     runs.reindex,
     about.doctor,
 ):

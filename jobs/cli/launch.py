@@ -61,7 +61,8 @@ def _examine(spec: RunSpec, inline: bool) -> None:
     """All that a worker would find wrong, before anything is made. Imports torch."""
     from jobs import prepare, tasks
 
-    tasks.examine(spec)
+    if missing := tasks.examine(spec).missing:
+        click.echo(missing, err=True)
     if inline:
         prepare.find_device(spec.device)
 

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from backend.spec import Budget
 from jobs import artifacts, control, store, tasks
 from jobs.cli import common, launch, main, services
+from jobs.cli.data import data
 from jobs.processes import is_alive
 from jobs.run_directory import RunDirectory
 from jobs.status import Status
@@ -60,12 +61,14 @@ def trained() -> RunDirectory:
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
-    wanted += " reindex doctor ask abilities"
-    assert set(main.commands) == set(wanted.split())
-    for name, command in main.commands.items():
+    wanted += " reindex doctor ask abilities reproduce"
+    single = {name: command for name, command in main.commands.items() if name != "data"}
+    assert set(single) == set(wanted.split())
+    assert list(data.commands) == ["fetch"]
+    for name, command in {**single, "data fetch": data.commands["fetch"]}.items():
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, name
-        assert basin(name, "--help").output
+        assert basin(*name.split(), "--help").output
         assert command.get_short_help_str(), name
 
 

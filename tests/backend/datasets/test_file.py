@@ -316,3 +316,122 @@ def test_image_folders_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.Monke
     assert "016.png is damaged" in refused(tmp_path)
     monkeypatch.setattr(image_folder, "MAX_IMAGES", 25)
     assert "at most 25" in refused(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "images"
+    made.mkdir()
+    return made
+
+
+def draw_classes(folder: Path, counts: dict[str, int]) -> None:
+    """A sub-folder of 5 × 4 grey images for every class, the first pixel its name's length."""
+    random = np.random.default_rng(0)
+    for name, num in counts.items():
+        (folder / name).mkdir()
+        for i in range(num):
+            pixels = random.integers(0, 256, (4, 5)).astype(np.uint8)
+            pixels[0, 0] = len(name)
+            Image.fromarray(pixels).save(folder / name / f"{i:03}.png")
+
+
+def test_sub_folders_are_classes(folder: Path) -> None:
+    draw_classes(folder, {"dogs": 30, "a": 10, "cat": 2})
+    (folder / ".cache").mkdir()
+    data = load(folder)
+    assert data.label_names == ("a", "cat", "dogs") and data.num_labels == 3
+    assert data.event_shape == (4, 5)
+    assert data.labels is not None and data.held_out_labels is not None
+    assert torch.bincount(data.labels).tolist() == [8, 1, 24]
+    assert torch.bincount(data.held_out_labels).tolist() == [2, 1, 6]
+    for images, labels in ((data.train, data.labels), (data.held_out, data.held_out_labels)):
+        marks = data.restore(images)[:, 0, 0].round().long()
+        assert torch.equal(marks, torch.tensor([1, 3, 4])[labels]), "labels go with their images"
+    assert torch.equal(load(folder).train, data.train)
+    assert not torch.equal(load(folder, seed=1).train, data.train)
+
+
+def test_a_flat_folder_has_no_classes_whatever_lies_beside(folder: Path) -> None:
+    draw_classes(folder, {"more": 3})
+    for i in range(20):
+        Image.fromarray(np.full((4, 5), 10 * i, np.uint8)).save(folder / f"{i:03}.png")
+    data = load(folder)
+    assert len(data.train) + len(data.held_out) == 20
+    assert data.labels is None and data.num_labels == 0
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"one": 30}, "but 1 sub-folders; 2 to 1,000 are read"),
+        ({"full": 30, "poor": 1}, "/poor holds 1 images"),
+        ({"full": 30, "void": 0}, "/void holds 0 images"),
+        ({"x": 5, "y": 5}, "holds 10 images; at least 20"),
+    ],
+)
+def test_sub_folders_that_are_no_classes(
+    folder: Path, counts: dict[str, int], expected: str
+) -> None:
+    draw_classes(folder, counts)
+    message = refused(folder)
+    assert folder.name in message and expected in message
+
+
+@pytest.mark.bad_input
+def test_too_many_classes_and_unequal_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_classes(folder, {"a": 10, "bb": 10, "ccc": 10})
+    monkeypatch.setattr(image_folder, "MAX_LABELS", 2)
+    assert "3 sub-folders; 2 to 2 are read" in refused(folder)
+    monkeypatch.undo()
+    Image.fromarray(np.zeros((6, 6), np.uint8)).save(folder / "bb" / "003.png")
+    assert refused(folder).startswith("bb/003.png is 6 × 6, a/000.png is 5 × 4")
+
+
+@pytest.mark.parametrize("name", ["labels", "y"])
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (np.arange(60) % 3, ("0", "1", "2")),
+        (np.arange(60) % 2 * 4 + 3, ("3", "7")),
+        (np.array(["left", "right"] * 30), ("left", "right")),
+    ],
+)
+def test_classes_beside_the_array(
+    tmp_path: Path, name: str, given: np.ndarray, names: tuple[str, ...]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", images=images, **{name: given})
+    data = load(tmp_path / "x.npz")
+    assert data.label_names == names and data.labels is not None
+    both = torch.cat([data.train, data.held_out])
+    labels = torch.cat([data.labels, data.held_out_labels])  # type: ignore[list-item]
+    pixels = data.restore(both).round().numpy().astype(np.uint8)
+    found = {(x.tobytes(), names[label]) for x, label in zip(pixels, labels, strict=True)}
+    assert found == {(x.tobytes(), str(label)) for x, label in zip(images, given, strict=True)}
+
+
+def test_a_y_that_is_no_class_is_let_be(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for y in (random.normal(size=100), np.arange(100), random.integers(0, 3, 99)):
+        np.savez(tmp_path / "x.npz", x=points(), y=y)
+        check_points(load(tmp_path / "x.npz"), points())
+        assert load(tmp_path / "x.npz").labels is None
+    np.savez(tmp_path / "x.npz", y=points())
+    check_points(load(tmp_path / "x.npz"), points())
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.zeros(99, int), "“labels” has shape (99,)"),
+        (np.zeros(100), "holds float64"),
+        (np.zeros((100, 2), int), "has shape (100, 2)"),
+        (np.arange(100), "100 classes, the rarest of 1 rows"),
+    ],
+)
+def test_labels_that_are_no_classes(tmp_path: Path, labels: np.ndarray, expected: str) -> None:
+    np.savez(tmp_path / "x.npz", x=points(), labels=labels)
+    assert expected in refused(tmp_path / "x.npz")
