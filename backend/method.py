@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from backend.alarms import Finding
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
@@ -196,7 +197,8 @@ class Method(ABC):
 
     def log_z(self) -> Tensor | None:
         """The estimate of log ∫ exp(−E(z)) dz that training keeps of `energy()`, over standardised
-        positions, 0-d; None where it keeps none."""
+        positions, 0-d; None where it keeps none. Whoever keeps one says it in `step` too, as
+        `log_z/estimate`."""
         return None
 
     def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:
@@ -215,6 +217,10 @@ class Method(ABC):
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """Events of the method's own, beyond what every energy shows. Must not change training."""
+        return ()
+
+    def findings(self, generator: torch.Generator) -> Iterable[Finding]:
+        """What is wrong now, beyond what every energy can suffer from; said when it lasts."""
         return ()
 
     def modules(self) -> Iterable[nn.Module]:

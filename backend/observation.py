@@ -15,6 +15,7 @@ Events, by path (points in 2-D; images where events are images; the rest always)
     watch     landscape/model, chains/walk, energy/histogram, quality/grid_kl,
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
+              log_z/* (methods that keep an estimate), parameter/error (where known),
               samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
     evaluate  as measure with more samples, and quality/final
 """
@@ -34,10 +35,12 @@ from torch import Tensor
 from backend import alarms, catalogue, panels, tables
 from backend.chains import Chains, Diagnostics, diagnose, run_chains
 from backend.data import Data
+from backend.energies import NetworkEnergy
 from backend.energy import Energy, InUnits
 from backend.events import Event, Scalar, Table, Trajectory
 from backend.method import Method
 from backend.metrics.density import Grid, energies
+from backend.metrics.normaliser import NormaliserGrid
 from backend.metrics.quality import GridTruth, Quality
 from backend.randomness import generator_of
 from backend.sampler import Sampler
@@ -48,6 +51,8 @@ Samples = dict[str, Tensor]
 DEFAULT_STEP_SIZE = 0.005
 """Langevin step, in squared data sd, for methods that have no sampler."""
 GRID_KL_GOAL = 0.05
+ESTIMATE = "log_z/estimate"
+"""Said by `step`, so not said again while the run is on."""
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
 
@@ -58,6 +63,8 @@ class Sizes:
     takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
 
     field: int = 128
+    normaliser: int = 256
+    """cells a side of the grid that log Z is summed over"""
     coarse: int = 96
     """cells a side of the grid whose KL every `watch` takes; `measure` takes the full one"""
     num_walkers: int = 128
@@ -172,7 +179,9 @@ class Observation:
             figures = self._figures(look, self.quality, samples)
             health = diagnose(chains)
             figures |= _sampler_figures(chains, health)
-            found: list[Event] = [Scalar(path, value) for path, value in figures.items()]
+            found: list[Event] = [
+                Scalar(path, value) for path, value in figures.items() if path != ESTIMATE
+            ]
             found += self._clouds(look, samples)
             found.append(self._diagnostics(chains, health, figures))
             found += self.alarms.say(self._findings(step, look, chains, health, figures))
@@ -291,6 +300,23 @@ class Observation:
         }
         if self.truth is not None:
             figures["quality/grid_kl"] = self.truth.kl(look.energy, self.temperature)
+        if isinstance(look.energy, NetworkEnergy):
+            errors = look.energy.errors(self.data)
+            figures |= {path: float(value) for path, value in errors.items()}
+        return figures | self._log_z(look)
+
+    def _log_z(self, look: Look) -> dict[str, float]:
+        """Of standardised positions: the method's estimate and, where quadrature can, how far it
+        is off."""
+        estimate = self.method.log_z()
+        if estimate is None:
+            return {}
+        figures = {ESTIMATE: float(estimate)}
+        grid = NormaliserGrid.of(self.data, self.sizes.normaliser)
+        if grid is not None:
+            exact = float(grid.log_z(look.energy))
+            figures["log_z/exact"] = exact
+            figures["log_z/error"] = abs(figures[ESTIMATE] - exact)
         return figures
 
     def _findings(
@@ -317,6 +343,7 @@ class Observation:
         found += alarms.unmixed(value, what)
         moved = (chains.path[-1] - chains.path[0]).flatten(1).norm(dim=1).mean()
         found += alarms.stuck(chains.acceptance_rate, float(moved))
+        found += self.method.findings(look.generator)
         return found
 
     def _diagnostics(self, chains: Chains, health: Diagnostics, figures: dict[str, float]) -> Table:
