@@ -66,9 +66,32 @@ class CompositionalLikelihood(Method):
     references = "Jiang et al. 2023"
     url = "https://proceedings.mlr.press/v202/jiang23g.html"
     Config = CompositionalLikelihoodConfig
+    headline: ClassVar[tuple[str, ...]] = (
+        "parameter/error",
+        "quality/grid_kl",
+        "quality/energy_distance",
+        "log_z/error",
+        "sampler/weight_ess",
+        "loss/total",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
             "Noise of 1.5 times the data's covariance, for points.", {}, Budget(steps=3000)
+        ),
+        "location": Preset(
+            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "gradient descent, with noise N(0, 1).",
+            {
+                "energy": {"kind": "location"},
+                "noise": {"kind": "fixed"},
+                "train": {
+                    "optimiser": "sgd",
+                    "learning_rate": 0.03,
+                    "batch_size": 100,
+                    "beta1": 0.1,
+                },
+            },
+            Budget(steps=3000),
         ),
     }
     config: CompositionalLikelihoodConfig
@@ -128,8 +151,8 @@ class CompositionalLikelihood(Method):
                 "weights",
                 "alarm",
                 f"The noise does not cover the model. {share * size:.1f} of {size} weights carry "
-                f"the estimate of log Z; below {LOW_SHARE:.0%} it comes out too small and the "
-                "energy runs off. A wider noise law, or one closer to the data, usually mends "
+                f"the estimate of log Z; below {LOW_SHARE:.0%} it is rough, tends to come out too "
+                "small, and the energy may run off. A wider noise law, or one closer to the data, usually mends "
                 "this; so does a larger batch.",
             )
         ]

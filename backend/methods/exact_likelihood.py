@@ -45,8 +45,30 @@ class ExactLikelihood(Method):
     )
     references = "Davis & Rabinowitz 1984"
     Config = ExactLikelihoodConfig
+    headline: ClassVar[tuple[str, ...]] = (
+        "parameter/error",
+        "quality/grid_kl",
+        "quality/energy_distance",
+        "log_z/error",
+        "optimiser/gradient_norm",
+        "loss/total",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset("A grid of 64 × 64 cells, for points.", {}, Budget(steps=3000)),
+        "location": Preset(
+            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "gradient descent.",
+            {
+                "energy": {"kind": "location"},
+                "train": {
+                    "optimiser": "sgd",
+                    "learning_rate": 0.03,
+                    "batch_size": 100,
+                    "beta1": 0.1,
+                },
+            },
+            Budget(steps=3000),
+        ),
     }
     config: ExactLikelihoodConfig
 

@@ -77,10 +77,33 @@ class NoiseContrastive(Method):
     references = "Gutmann & Hyvärinen 2010; Liu et al. 2021"
     url = "https://proceedings.mlr.press/v9/gutmann10a.html"
     Config = NoiseContrastiveConfig
+    headline: ClassVar[tuple[str, ...]] = (
+        "parameter/error",
+        "quality/grid_kl",
+        "quality/energy_distance",
+        "log_z/error",
+        "classifier/accuracy",
+        "loss/total",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
             "Against a Gaussian of 1.5 times the data's covariance, for points.",
             {},
+            Budget(steps=3000),
+        ),
+        "location": Preset(
+            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "gradient descent against noise N(0, 1).",
+            {
+                "energy": {"kind": "location"},
+                "noise": {"kind": "fixed"},
+                "train": {
+                    "optimiser": "sgd",
+                    "learning_rate": 0.03,
+                    "batch_size": 100,
+                    "beta1": 0.1,
+                },
+            },
             Budget(steps=3000),
         ),
     }

@@ -7,6 +7,7 @@ al. 2021, section 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -76,11 +77,9 @@ def _classified(
     """Values (num,) of a classifier's loss; log_model (num, nodes), the rest (nodes,)."""
     log_ratio = log_model - log_noise
     if kind == "exponential":
-        # as one density each: either factor alone may be too large for a number
-        on_data = (p.log() - 0.5 * log_ratio).exp().sum(1)
-        on_noise = (q.log() + 0.5 * log_ratio).exp().sum(1)
-        return 0.5 * (on_data + on_noise)
-    log_ratio = log_ratio - float(np.log(noise_ratio))
+        parts = [(p.log() - 0.5 * log_ratio), (q.log() + 0.5 * log_ratio)]
+        return torch.stack(parts).logsumexp((0, 2)) - math.log(2)
+    log_ratio = log_ratio - math.log(noise_ratio)
     return -(F.logsigmoid(log_ratio) @ p) - noise_ratio * (F.logsigmoid(-log_ratio) @ q)
 
 
@@ -97,7 +96,7 @@ def landscape_of(
     assert data.density is not None and data.truth is not None and data.truth.mean is not None
     density, device = data.density, data.train.device
     mean = float(data.standardise(data.truth.mean.to(device)))
-    now = float(energy.mean)
+    now = float(energy.mean.detach())
     ends = (mean, now, 0.0)
     axis = torch.linspace(min(ends) - MARGIN, max(ends) + MARGIN, NUM_LOCATIONS, device=device)
     place = int((axis - now).abs().argmin())

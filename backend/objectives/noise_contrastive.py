@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,13 +32,20 @@ def logistic(log_ratio_data: Tensor, log_ratio_noise: Tensor, noise_ratio: float
 
 
 def exponential(log_ratio_data: Tensor, log_ratio_noise: Tensor) -> NoiseContrast:
-    """½ E_data exp(−r/2) + ½ E_noise exp(r/2), with r = log p_model − log q.
+    """log (½ E_data exp(−r/2) + ½ E_noise exp(r/2)), with r = log p_model − log q.
 
-    Its landscape is less flat than the logistic one where noise is far from data; single points
-    weigh the more. Liu et al. 2021.
+    Least, as its exponential is, where r is the true log-ratio. In the logarithm nothing
+    overflows where the two lie far apart, and the gradient has a size to go by; a small batch
+    biases it, as it does every logarithm of a mean. Single points weigh more than in the logistic
+    loss, and its landscape is less flat. Liu et al. 2021.
     """
-    loss = 0.5 * ((-0.5 * log_ratio_data).exp().mean() + (0.5 * log_ratio_noise).exp().mean())
+    parts = [_log_mean_exp(-0.5 * log_ratio_data), _log_mean_exp(0.5 * log_ratio_noise)]
+    loss = torch.logaddexp(*parts) - math.log(2)
     return NoiseContrast(loss, _accuracy(log_ratio_data, log_ratio_noise))
+
+
+def _log_mean_exp(x: Tensor) -> Tensor:
+    return x.logsumexp(0) - math.log(len(x))
 
 
 def _accuracy(on_data: Tensor, on_noise: Tensor) -> Tensor:
