@@ -152,8 +152,8 @@ class CompositionalLikelihood(Method):
                 "alarm",
                 f"The noise does not cover the model. {share * size:.1f} of {size} weights carry "
                 f"the estimate of log Z; below {LOW_SHARE:.0%} it is rough, tends to come out too "
-                "small, and the energy may run off. A wider noise law, or one closer to the data, usually mends "
-                "this; so does a larger batch.",
+                "small, and the energy may run off. A wider noise law, or one closer to the "
+                "data, usually mends this; so does a larger batch.",
             )
         ]
 
