@@ -15,8 +15,8 @@ Events, by path (points in 2-D; images where events are images; the rest always)
     watch     landscape/model, chains/walk, energy/histogram, quality/grid_kl,
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
-              log_z/* (methods that keep an estimate), parameter/error (where known),
-              samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
+              log_z/*, parameter/error, samples/train_time (points), samples/long_run,
+              chains/diagnostics, alarm/*
     evaluate  as measure with more samples, and quality/final
 """
 
@@ -40,7 +40,7 @@ from backend.energy import Energy, InUnits
 from backend.events import Event, Scalar, Table, Trajectory
 from backend.method import Method
 from backend.metrics.density import Grid, energies
-from backend.metrics.normaliser import NormaliserGrid
+from backend.metrics.normaliser import ESTIMATE, log_z_figures
 from backend.metrics.quality import GridTruth, Quality
 from backend.randomness import generator_of
 from backend.sampler import Sampler
@@ -51,8 +51,6 @@ Samples = dict[str, Tensor]
 DEFAULT_STEP_SIZE = 0.005
 """Langevin step, in squared data sd, for methods that have no sampler."""
 GRID_KL_GOAL = 0.05
-ESTIMATE = "log_z/estimate"
-"""Said by `step`, so not said again while the run is on."""
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
 
@@ -179,9 +177,8 @@ class Observation:
             figures = self._figures(look, self.quality, samples)
             health = diagnose(chains)
             figures |= _sampler_figures(chains, health)
-            found: list[Event] = [
-                Scalar(path, value) for path, value in figures.items() if path != ESTIMATE
-            ]
+            said = {path: value for path, value in figures.items() if path != ESTIMATE}
+            found: list[Event] = [Scalar(path, value) for path, value in said.items()]
             found += self._clouds(look, samples)
             found.append(self._diagnostics(chains, health, figures))
             found += self.alarms.say(self._findings(step, look, chains, health, figures))
@@ -301,22 +298,10 @@ class Observation:
         if self.truth is not None:
             figures["quality/grid_kl"] = self.truth.kl(look.energy, self.temperature)
         if isinstance(look.energy, NetworkEnergy):
-            errors = look.energy.errors(self.data)
-            figures |= {path: float(value) for path, value in errors.items()}
-        return figures | self._log_z(look)
-
-    def _log_z(self, look: Look) -> dict[str, float]:
-        """Of standardised positions: the method's estimate and, where quadrature can, how far it
-        is off."""
+            figures |= {k: float(v) for k, v in look.energy.errors(self.data).items()}
         estimate = self.method.log_z()
-        if estimate is None:
-            return {}
-        figures = {ESTIMATE: float(estimate)}
-        grid = NormaliserGrid.of(self.data, self.sizes.normaliser)
-        if grid is not None:
-            exact = float(grid.log_z(look.energy))
-            figures["log_z/exact"] = exact
-            figures["log_z/error"] = abs(figures[ESTIMATE] - exact)
+        if estimate is not None:
+            figures |= log_z_figures(estimate, look.energy, self.data, self.sizes.normaliser)
         return figures
 
     def _findings(

@@ -8,6 +8,8 @@ from torch import Tensor
 from backend.data import Data
 from backend.energy import Energy
 
+ESTIMATE = "log_z/estimate"
+"""Path of a method's own estimate: `step` says it, so a look at a running method does not."""
 REACH = 8.0
 """How far a grid on a line reaches beyond the data at least, standardised."""
 
@@ -44,3 +46,14 @@ class NormaliserGrid:
     def log_z(self, energy: Energy) -> Tensor:
         """log ∫ exp(−E(z)) dz over the grid, 0-d; carries a graph where one is built."""
         return (-energy(self.points)).logsumexp(0) + self.log_cell
+
+
+def log_z_figures(estimate: Tensor, energy: Energy, data: Data, size: int) -> dict[str, float]:
+    """By path: the estimate of log Z over standardised positions and, where quadrature on `size`
+    cells a side can say it, the exact value and how far off the estimate is, nats."""
+    figures = {ESTIMATE: float(estimate)}
+    grid = NormaliserGrid.of(data, size)
+    if grid is not None:
+        figures["log_z/exact"] = float(grid.log_z(energy))
+        figures["log_z/error"] = abs(figures[ESTIMATE] - figures["log_z/exact"])
+    return figures

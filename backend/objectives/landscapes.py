@@ -29,12 +29,12 @@ LogDensity = Callable[[Tensor], Tensor]
 
 REACH = 12.0
 """How far the quadrature reaches beyond every location: exp(−72) is outside."""
-STEP = 0.02
+STEP = 0.04
 NUM_LOCATIONS = 161
 MARGIN = 2.0
 """How far the curve reaches beyond the truth, the start and the present location."""
-MAX_NODES = 2**14
-"""Nodes of the quadrature; wider problems get wider steps."""
+FAR = 200.0
+"""Locations this far from the truth have run away, and no curve shows them."""
 
 
 class Landscape(NamedTuple):
@@ -57,16 +57,15 @@ def landscape(
     at = locations.detach().double().requires_grad_(True)
     centres = torch.cat([locations, 2 * mean - locations]).double()
     low, high = float(centres.min()) - REACH, float(centres.max()) + REACH
-    step = max(STEP, (high - low) / MAX_NODES)
-    x = torch.arange(low, high, step, dtype=torch.float64, device=at.device)
-    p = (log_p(x).double()).exp() * step
+    x = torch.arange(low, high, STEP, dtype=torch.float64, device=at.device)
+    p = log_p(x).double().exp() * STEP
     with torch.enable_grad():
         log_model = -0.5 * (x - at[:, None]).square() - 0.5 * LOG_2PI
         if kind == "likelihood":
             value = -(log_model @ p)
         else:
             log_noise = log_q(x).double()
-            value = _classified(kind, log_model, log_noise, p, log_noise.exp() * step, noise_ratio)
+            value = _classified(kind, log_model, log_noise, p, log_noise.exp() * STEP, noise_ratio)
         (gradient,) = torch.autograd.grad(value.sum(), at)
     return Landscape(value.detach(), gradient)
 
@@ -89,7 +88,8 @@ def landscape_of(
 ) -> list[Event]:  # fmt: skip
     """`objective/landscape` and `objective/gradient` (log10 of its size) over the location, in the
     user's units, each with the present location as a series of one point; nothing for other
-    energies, and where the data are not on a line or their density is not known."""
+    energies, for locations that ran away, and where data are not on a line or their density is not
+    known."""
     known = data.density is not None and data.truth is not None and data.truth.mean is not None
     if not (isinstance(energy, LocationEnergy) and data.event_shape == (1,) and known):
         return []
@@ -97,6 +97,8 @@ def landscape_of(
     density, device = data.density, data.train.device
     mean = float(data.standardise(data.truth.mean.to(device)))
     now = float(energy.mean.detach())
+    if not abs(now - mean) < FAR:
+        return []
     ends = (mean, now, 0.0)
     axis = torch.linspace(min(ends) - MARGIN, max(ends) + MARGIN, NUM_LOCATIONS, device=device)
     place = int((axis - now).abs().argmin())
