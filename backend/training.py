@@ -28,14 +28,9 @@ class TrainConfig(Config):
         group="Training",
     )  # fmt: skip
     learning_rate: float = option(
-        1e-2,
-        "The optimiser's step size at the start.",
-        gt=0,
-        le=10,
-        main=True,
-        log=True,
+        1e-2, "The optimiser's step size at the start.", gt=0, le=10, main=True, log=True,
         group="Training",
-    )
+    )  # fmt: skip
     schedule: Schedule = option(
         "steps", "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
         "85 %), by a cosine to a hundredth, or not at all.", group="Training",

@@ -89,6 +89,7 @@ class CompositionalLikelihood(Method):
                     "learning_rate": 0.03,
                     "batch_size": 100,
                     "beta1": 0.1,
+                    "gradient_clip": 0.0,
                 },
             },
             Budget(steps=3000),

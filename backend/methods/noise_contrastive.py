@@ -102,6 +102,7 @@ class NoiseContrastive(Method):
                     "learning_rate": 0.03,
                     "batch_size": 100,
                     "beta1": 0.1,
+                    "gradient_clip": 0.0,
                 },
             },
             Budget(steps=3000),
