@@ -76,7 +76,9 @@ class CompositionalLikelihood(Method):
     )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Noise of 1.5 times the data's covariance, for points.", {}, Budget(steps=3000)
+            "Noise of 1.5 times the data's covariance, for points.",
+            {"energy": {"kind": "mlp", "waves": 2}},
+            Budget(steps=3000),
         ),
         "location": Preset(
             "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "

@@ -54,7 +54,11 @@ class ExactLikelihood(Method):
         "loss/total",
     )
     presets: ClassVar[dict[str, Preset]] = {
-        "default": Preset("A grid of 64 × 64 cells, for points.", {}, Budget(steps=3000)),
+        "default": Preset(
+            "A grid of 64 × 64 cells, for points.",
+            {"energy": {"kind": "mlp", "waves": 2}},
+            Budget(steps=3000),
+        ),
         "location": Preset(
             "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
             "gradient descent.",

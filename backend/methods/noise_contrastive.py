@@ -88,7 +88,7 @@ class NoiseContrastive(Method):
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
             "Against a Gaussian of 1.5 times the data's covariance, for points.",
-            {},
+            {"energy": {"kind": "mlp", "waves": 2}},
             Budget(steps=3000),
         ),
         "location": Preset(
