@@ -49,8 +49,8 @@ class MLPEnergy(NetworkEnergy):
         super().__init__(config, event_shape, generator)
         self.waves = config.waves
         self.net = mlp(
-            event_shape.numel() * (1 + 2 * config.waves), config.width, config.depth, generator, config.activation,
-            config.spectral_norm,
+            event_shape.numel() * (1 + 2 * config.waves), config.width, config.depth, generator,
+            config.activation, config.spectral_norm,
         )  # fmt: skip
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
