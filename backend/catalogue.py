@@ -90,6 +90,11 @@ def networks() -> dict[str, Any]:
     return discover("backend.energies", "backend.energies:NetworkEnergy").classes
 
 
+def noise_laws() -> dict[str, Any]:
+    """Laws a model is told apart from: subclasses of NoiseLaw, by the `kind` of their Config."""
+    return discover("backend.noise_laws", "backend.noise_laws:NoiseLaw").classes
+
+
 def abilities() -> dict[str, Any]:
     """What trained runs can be asked: subclasses of Ability, by id."""
     return discover("backend.abilities", "backend.ability:Ability").classes
@@ -148,6 +153,7 @@ def broken() -> list[Broken]:
         discover("backend.datasets", "backend.data:Dataset"),
         discover("backend.samplers", "backend.sampler:Sampler"),
         discover("backend.energies", "backend.energies:NetworkEnergy"),
+        discover("backend.noise_laws", "backend.noise_laws:NoiseLaw"),
         discover("backend.abilities", "backend.ability:Ability"),
     ]
     files = [item for part in found for item in part.broken]
@@ -280,6 +286,7 @@ def publish() -> dict[str, Any]:
             }
             for name, cls in abilities().items()
         },
+        "noise_laws": {name: _part(cls) for name, cls in noise_laws().items()},
         "figures": {
             path: asdict(figure)
             for path, figure in {

@@ -43,6 +43,14 @@ FIGURES: dict[str, Figure] = {
         "Energy gap, data − samples", "nats", help="Healthy training oscillates around 0."
     ),
     "energy/max": Figure("Largest |E| in the batch", "nats", log=True),
+    "energy/noise": Figure("Mean energy of noise", "nats"),
+    "log_z/estimate": Figure("Estimate of log Z that training keeps", "nats"),
+    "log_z/exact": Figure("log Z by quadrature", "nats"),
+    "log_z/error": Figure("Error of log Z", "nats", log=True, better="lower"),
+    "parameter/location": Figure("Location", "data sd", help="The mean that is learned."),
+    "parameter/error": Figure(
+        "Distance to the true mean", "units of the data", log=True, better="lower"
+    ),
     "optimiser/gradient_norm": Figure("Gradient norm", log=True),
     "optimiser/learning_rate": Figure("Learning rate", log=True),
     "sampler/acceptance_rate": Figure("Acceptance rate", better=""),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from backend.alarms import Finding
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
@@ -24,7 +25,6 @@ from backend.sampler import Sampler
 from backend.spec import Budget
 
 if TYPE_CHECKING:
-    from backend.alarms import Finding
     from backend.metrics.quality import Quality
 
 
@@ -200,12 +200,9 @@ class Method(ABC):
 
     def log_z(self) -> Tensor | None:
         """The estimate of log ∫ exp(−E(z)) dz that training keeps of `energy()`, over standardised
-        positions, 0-d; None where it keeps none."""
+        positions, 0-d; None where it keeps none. Whoever keeps one says it in `step` too, as
+        `log_z/estimate`."""
         return None
-
-    def findings(self) -> Iterable[Finding]:
-        """What is wrong with this training now, beyond what every energy's alarms look for."""
-        return ()
 
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
         """Figures of the method's own by path, for the final evaluation; `quality` holds the
@@ -228,6 +225,10 @@ class Method(ABC):
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """Events of the method's own, beyond what every energy shows. Must not change training."""
+        return ()
+
+    def findings(self, generator: torch.Generator) -> Iterable[Finding]:
+        """What is wrong now, beyond what every energy can suffer from; said when it lasts."""
         return ()
 
     def modules(self) -> Iterable[nn.Module]:

@@ -15,7 +15,8 @@ Events, by path (points in 2-D; images where events are images; the rest always)
     watch     landscape/model, chains/walk, energy/histogram, quality/grid_kl,
               samples/train_time (images)
     measure   quality/*/train_time and /long_run, quality/grid_kl, sampler/*/long_run,
-              samples/train_time (points), samples/long_run, chains/diagnostics, alarm/*
+              log_z/*, parameter/error, samples/train_time (points), samples/long_run,
+              chains/diagnostics, alarm/*
     evaluate  as measure with more samples, quality/final, and figures of the method's own
 """
 
@@ -34,10 +35,12 @@ from torch import Tensor
 from backend import alarms, catalogue, panels, tables
 from backend.chains import Chains, Diagnostics, diagnose, run_chains
 from backend.data import Data
+from backend.energies import NetworkEnergy
 from backend.energy import Energy, InUnits
 from backend.events import Event, Scalar, Table, Trajectory
 from backend.method import Method
 from backend.metrics.density import Grid, energies
+from backend.metrics.log_z import ESTIMATE, log_z_figures
 from backend.metrics.quality import GridTruth, Quality
 from backend.randomness import generator_of
 from backend.sampler import Sampler
@@ -60,6 +63,8 @@ class Sizes:
     takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
 
     field: int = 128
+    normaliser: int = 256
+    """cells a side of the grid that log Z is summed over"""
     coarse: int = 96
     """cells a side of the grid whose KL every `watch` takes; `measure` takes the full one"""
     num_walkers: int = 128
@@ -180,7 +185,8 @@ class Observation:
             figures = self._figures(look, self.quality, samples)
             health = diagnose(chains)
             figures |= _sampler_figures(chains, health)
-            found: list[Event] = [Scalar(path, value) for path, value in figures.items()]
+            said = {path: value for path, value in figures.items() if path != ESTIMATE}
+            found: list[Event] = [Scalar(path, value) for path, value in said.items()]
             found += self._clouds(look, samples)
             found.append(self._diagnostics(chains, health, figures))
             found += self.alarms.say(self._findings(step, look, chains, health, figures))
@@ -302,6 +308,11 @@ class Observation:
         }
         if self.truth is not None:
             figures["quality/grid_kl"] = self.truth.kl(look.energy, self.temperature)
+        if isinstance(look.energy, NetworkEnergy):
+            figures |= {k: float(v) for k, v in look.energy.errors(self.data).items()}
+        estimate = self.method.log_z()
+        if estimate is not None:
+            figures |= log_z_figures(estimate, look.energy, self.data, self.sizes.normaliser)
         return figures
 
     def _findings(
@@ -328,7 +339,7 @@ class Observation:
         found += alarms.unmixed(value, what)
         moved = (chains.path[-1] - chains.path[0]).flatten(1).norm(dim=1).mean()
         found += alarms.stuck(chains.acceptance_rate, float(moved))
-        found += self.method.findings()
+        found += self.method.findings(look.generator)
         return found
 
     def _diagnostics(self, chains: Chains, health: Diagnostics, figures: dict[str, float]) -> Table:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from backend.config import Config, option
 
 Schedule = Literal["steps", "cosine", "constant"]
+Optimiser = Literal["adam", "sgd", "normalised"]
 
 _STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
 """(share of the budget up to which it holds, factor) of the schedule `steps`"""
@@ -20,11 +21,16 @@ _COSINE_END = 0.01
 
 
 class TrainConfig(Config):
-    """How weights are fitted: Adam, its schedule, clipping and averaging."""
+    """How weights are fitted: the optimiser, its schedule, clipping and averaging."""
 
+    optimiser: Optimiser = option(
+        "adam", "Adam, plain gradient descent, or descent along the gradient made to have norm 1.",
+        group="Training",
+    )  # fmt: skip
     learning_rate: float = option(
-        1e-2, "Adam's step size at the start.", gt=0, le=10, main=True, log=True, group="Training"
-    )
+        1e-2, "The optimiser's step size at the start.", gt=0, le=10, main=True, log=True,
+        group="Training",
+    )  # fmt: skip
     schedule: Schedule = option(
         "steps", "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
         "85 %), by a cosine to a hundredth, or not at all.", group="Training",
@@ -33,7 +39,8 @@ class TrainConfig(Config):
         256, "Data points, and chains, of one update.", ge=1, le=65536, main=True, group="Training"
     )
     beta1: float = option(
-        0.0, "Adam's memory of the gradient; 0 suits samples that answer to every update.",
+        0.0, "Share of the gradient remembered from update to update; 0 suits samples that answer "
+        "to every update.",
         ge=0, lt=1, group="Training",
     )  # fmt: skip
     beta2: float = option(
@@ -59,14 +66,18 @@ class TrainConfig(Config):
     )  # fmt: skip
 
     def derived(self) -> dict[str, str]:
-        sentences = {}
+        found = {}
         if self.ema_decay:
             num = 1 / (1 - self.ema_decay)
-            sentences["ema_decay"] = f"Averages about the last {num:,.0f} updates."
+            found["ema_decay"] = f"Averages about the last {num:,.0f} updates."
         if self.micro_batches > 1:
             most = math.ceil(self.batch_size / self.micro_batches)
-            sentences["micro_batches"] = f"Fits {most:,} data points at a time."
-        return sentences
+            found["micro_batches"] = f"Fits {most:,} data points at a time."
+        if self.optimiser != "adam":
+            found["beta2"] = "No effect: only Adam remembers the squared gradient."
+        if self.optimiser == "normalised":
+            found["gradient_clip"] = "No effect: every gradient is made to have norm 1."
+        return found
 
 
 def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -> float:
@@ -86,18 +97,22 @@ def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -
     return factor
 
 
+def _optimiser(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:
+    weights, rate = module.parameters(), config.learning_rate
+    if config.optimiser == "adam":
+        betas = (config.beta1, config.beta2)
+        return torch.optim.Adam(weights, lr=rate, betas=betas, fused=True)
+    # v ← β₁ v + (1 − β₁) ∇, a running mean as Adam's is
+    return torch.optim.SGD(weights, lr=rate, momentum=config.beta1, dampening=config.beta1)
+
+
 class Fitter:
-    """Adam over a module's weights, and the average of them when one is kept."""
+    """An optimiser over a module's weights, and the average of them when one is kept."""
 
     def __init__(self, config: TrainConfig, module: nn.Module) -> None:
         self.config = config
         self.module = module
-        self.optimiser = torch.optim.Adam(
-            module.parameters(),
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            fused=True,
-        )
+        self.optimiser = _optimiser(config, module)
         self.average: nn.Module | None = None
         if config.ema_decay:
             self.average = copy.deepcopy(module).requires_grad_(False)
@@ -140,7 +155,9 @@ class Fitter:
         weights = self.weights
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-        if config.gradient_clip:
+        if config.optimiser == "normalised":
+            torch._foreach_div_(gradients, norm.clamp(min=torch.finfo(norm.dtype).tiny))
+        elif config.gradient_clip:
             nn.utils.clip_grads_with_norm_(weights, config.gradient_clip, norm, foreach=True)
         self.optimiser.step()
         self._average()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
+
 from backend.config import KindConfig, option
 from backend.datasets.toys import Toy, ToyConfig
-from backend.energies.closed_form import ClosedForm
+from backend.energies.closed_form import ClosedForm, Gaussian
 from backend.energies.closed_form_gaussians import ConditionedGaussian, UnevenMixture
 from backend.randomness import generator_of
 
@@ -36,6 +38,27 @@ class GaussianData(Toy):
         config = self.config
         rotation = generator_of("rotation", config.rotation) if config.rotation else None
         return ConditionedGaussian(config.dim, config.condition, rotation)
+
+
+class ShiftedGaussianConfig(ToyConfig):
+    kind: Literal["shifted_gaussian"] = "shifted_gaussian"
+    mean: float = option(
+        1.0, "The mean, the same in every coordinate.", ge=-1000, le=1000, main=True
+    )
+    dim: int = option(1, "Coordinates.", ge=1, le=1000, main=True)
+
+
+class ShiftedGaussianData(Toy):
+    """Keeps the user's units (mean 0, scale 1): to standardise would put the mean at 0."""
+
+    Config: ClassVar[type[KindConfig]] = ShiftedGaussianConfig
+    title: ClassVar[str] = "Gaussian away from 0"
+    summary: ClassVar[str] = "Variance 1 about a mean to be found: how far can a method see?"
+    keeps_units: ClassVar[bool] = True
+
+    def target(self) -> ClosedForm:
+        dim = self.config.dim
+        return Gaussian(torch.full((dim,), self.config.mean), torch.eye(dim))
 
 
 class MixtureConfig(ToyConfig):

@@ -66,6 +66,14 @@ class NetworkEnergy(Energy):
         with torch.autocast(x.device.type, dtype=self.precision):
             return self.value(x, *given).float()
 
+    def readings(self) -> dict[str, Tensor]:
+        """0-d numbers by path of parameters that mean something by themselves, for `step`."""
+        return {}
+
+    def errors(self, data: Data) -> dict[str, Tensor]:
+        """0-d numbers by path: how far such parameters are from what is known of the data."""
+        return {}
+
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
         """Why this energy cannot take events of this shape; "" when it can."""

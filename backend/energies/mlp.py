@@ -23,6 +23,11 @@ class MLPConfig(KindConfig):
     activation: Activation = option(
         "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
     )
+    waves: int = option(
+        0, "Sines and cosines of 1, 2, … times every coordinate that stand beside it as inputs; a "
+        "few make modes that lie close together easier to tell apart.",
+        ge=0, le=32, group="Energy",
+    )  # fmt: skip
     spectral_norm: bool = option(
         False, "Divide every layer by its largest singular value; a learned gain follows the last.",
         group="Energy",
@@ -30,7 +35,11 @@ class MLPConfig(KindConfig):
 
 
 class MLPEnergy(NetworkEnergy):
-    """E(x) = MLP(x), x of any shape, flattened."""
+    """E(x) = MLP(x), x of any shape, flattened; with waves MLP(x, sin kx, cos kx), k = 1, 2, …
+
+    Waves repeat, but x beside them does not, so far from the data the energy still knows where it
+    is. Tancik et al. 2020.
+    """
 
     Config: ClassVar[type[KindConfig]] = MLPConfig
 
@@ -38,10 +47,19 @@ class MLPEnergy(NetworkEnergy):
         self, config: MLPConfig, event_shape: torch.Size, generator: torch.Generator
     ) -> None:
         super().__init__(config, event_shape, generator)
+        self.waves = config.waves
         self.net = mlp(
-            event_shape.numel(), config.width, config.depth, generator, config.activation,
-            config.spectral_norm,
+            event_shape.numel() * (1 + 2 * config.waves), config.width, config.depth, generator,
+            config.activation, config.spectral_norm,
         )  # fmt: skip
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.net(x)[:, 0]
+        return self.net(self._inputs(x))[:, 0]
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """(batch, dim × (1 + 2 waves)) of x (batch, *event_shape); x itself without waves."""
+        if not self.waves:
+            return x
+        x = x.flatten(1)
+        turns = [k * x for k in range(1, self.waves + 1)]
+        return torch.cat([x, *[part for turn in turns for part in (turn.sin(), turn.cos())]], 1)

@@ -343,7 +343,7 @@ class EnergyMatching(Method):
             for time, x in self._by_time(quality.num, generator)
         }
 
-    def findings(self) -> Iterable[Finding]:
+    def findings(self, generator: torch.Generator) -> Iterable[Finding]:
         before, now, gap = self.running.tolist()
         if now > RISE * before:
             yield Finding(

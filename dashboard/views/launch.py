@@ -77,7 +77,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     problems = {item["field"]: item["message"] for item in known.problems} if known else {}
     titles = {
         kind: (item["title"], item["summary"])
-        for part in ("samplers", "networks")
+        for part in ("samplers", "networks", "noise_laws")
         for kind, item in catalogue[part].items()
     }
     st.subheader("Data", anchor=False)

@@ -136,9 +136,9 @@ def test_a_potential_with_kinks_is_refused() -> None:
 def test_it_says_when_contrast_harms_the_flow_or_runs_away() -> None:
     method = small()
     method.running = torch.tensor([0.10, 0.11, -0.5])
-    assert list(method.findings()) == []
+    assert list(method.findings(generator_of("look"))) == []
     method.running = torch.tensor([0.10, 0.13, -7.0])
-    found = list(method.findings())
+    found = list(method.findings(generator_of("look")))
     assert [item.name for item in found] == ["flow", "gap"]
     assert "0.13" in found[0].message and "7 nats" in found[1].message
 

@@ -1,0 +1,123 @@
+"""Maximum likelihood with log Z by quadrature: what the other methods of densities are after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from backend.config import Config, option
+from backend.data import Data
+from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.events import Event
+from backend.method import Method, Preset, Task
+from backend.metrics.log_z import NormaliserGrid
+from backend.objectives.landscapes import landscape_of
+from backend.spec import Budget
+from backend.training import Fitter, TrainConfig
+
+
+class ExactLikelihoodConfig(Config):
+    energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
+    num_cells: int = option(
+        64, "Cells a side of the grid that log Z is summed over, in the plane; on a line, their "
+        "square.", ge=8, le=1024, main=True, group="Objective",
+    )  # fmt: skip
+    train: TrainConfig = option(
+        TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
+    )
+
+
+class ExactLikelihood(Method):
+    """E_data[E] + log ∫ exp(−E), the integral by the midpoint rule; on a line and in the plane.
+
+    Unbiased but for the batch, up to what the model puts outside the grid or between its points.
+    The baseline that estimates of the same gradient are judged by.
+    """
+
+    id = "exact_likelihood"
+    title = "Exact likelihood"
+    summary = (
+        "Maximum likelihood with log Z summed over a grid: the exact baseline, for one and two "
+        "coordinates."
+    )
+    references = "Davis & Rabinowitz 1984"
+    Config = ExactLikelihoodConfig
+    headline: ClassVar[tuple[str, ...]] = (
+        "parameter/error",
+        "quality/grid_kl",
+        "quality/energy_distance",
+        "log_z/error",
+        "optimiser/gradient_norm",
+        "loss/total",
+    )
+    presets: ClassVar[dict[str, Preset]] = {
+        "default": Preset(
+            "A grid of 64 × 64 cells, for points.",
+            {"energy": {"kind": "mlp", "waves": 2}},
+            Budget(steps=3000),
+        ),
+        "location": Preset(
+            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "gradient descent.",
+            {
+                "energy": {"kind": "location"},
+                "train": {
+                    "optimiser": "sgd",
+                    "learning_rate": 0.03,
+                    "batch_size": 100,
+                    "beta1": 0.1,
+                    "gradient_clip": 0.0,
+                },
+            },
+            Budget(steps=3000),
+        ),
+    }
+    config: ExactLikelihoodConfig
+
+    def __init__(self, config: ExactLikelihoodConfig, task: Task) -> None:
+        super().__init__(config, task)
+        self.network: NetworkEnergy = build_network(config.energy, task)
+        self.fitter = Fitter(config.train, self.network)
+        self.grid = NormaliserGrid(task.data, config.num_cells)
+
+    @classmethod
+    def problems(cls, config: ExactLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
+        found = network_problems(config.energy, data, "energy")
+        if data.event_shape not in ((1,), (2,)):
+            found.append(
+                ("data.name", "must have one or two coordinates here, since log Z is summed over "
+                 f"a grid; got events of shape {tuple(data.event_shape)}. Choose other data, or "
+                 "`noise_contrastive`.")
+            )  # fmt: skip
+        return found
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        x_data = self.task.data.batch(self.config.train.batch_size, self.generator)
+        energy = self.network(x_data)
+        log_z = self.grid.log_z(self.network)
+        loss = energy.mean() + log_z
+        self.gradient_evaluations += 1
+        return {
+            "loss/total": loss.detach(),
+            "energy/data": energy.detach().mean(),
+            "energy/max": energy.detach().abs().amax(),
+            "log_z/estimate": log_z.detach(),
+            **self.network.readings(),
+            **self.fitter.update(loss, progress),
+        }
+
+    def energy(self) -> NetworkEnergy:
+        fitted = self.fitter.fitted
+        assert isinstance(fitted, NetworkEnergy)
+        return fitted
+
+    @torch.no_grad()
+    def log_z(self) -> Tensor:
+        return self.grid.log_z(self.energy())
+
+    def observe(self, generator: torch.Generator) -> Iterable[Event]:
+        """The landscape of the likelihood, for a location on a line."""
+        return landscape_of("likelihood", self.energy(), self.task.data)
