@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from backend.arithmetic import differentiated
 from backend.errors import BadInput
 
 
@@ -97,7 +98,7 @@ def energy_and_gradient(energy: Energy, x: Tensor) -> tuple[Tensor, Tensor]:
 
     The gradient of the batch sum in x alone: parameters get no gradient and pay for none.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), differentiated("positions"):
         x = x.detach().requires_grad_(True)
         value = energy(x)
         (gradient,) = torch.autograd.grad(value.sum(), x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -49,23 +49,41 @@ class TrainConfig(Config):
         ge=0, lt=1, group="Training",
     )  # fmt: skip
 
+    warm_up_share: float = option(
+        0.0, "Share of the budget over which the learning rate rises from zero in a straight line; "
+        "large networks want a thousand updates or so.", ge=0, le=1, group="Training",
+    )  # fmt: skip
+    micro_batches: int = option(
+        1, "Parts that a batch is fitted in, one after the other: more take less memory and give "
+        "the same update.", ge=1, le=1024, group="Arithmetic",
+    )  # fmt: skip
+
     def derived(self) -> dict[str, str]:
-        if not self.ema_decay:
-            return {}
-        return {"ema_decay": f"Averages about the last {1 / (1 - self.ema_decay):,.0f} updates."}
+        sentences = {}
+        if self.ema_decay:
+            num = 1 / (1 - self.ema_decay)
+            sentences["ema_decay"] = f"Averages about the last {num:,.0f} updates."
+        if self.micro_batches > 1:
+            most = math.ceil(self.batch_size / self.micro_batches)
+            sentences["micro_batches"] = f"Fits {most:,} data points at a time."
+        return sentences
 
 
-def scheduled(schedule: Schedule, progress: float) -> float:
+def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -> float:
     """The factor on the learning rate when `progress` in [0, 1] of the budget is used.
 
     >>> scheduled("steps", 0.5), scheduled("steps", 0.7), scheduled("steps", 0.9)
     (1.0, 0.1, 0.03)
+    >>> scheduled("constant", 0.01, warm_up_share=0.04)
+    0.25
     """
+    factor = min(progress / warm_up_share, 1.0) if warm_up_share else 1.0
     if schedule == "steps":
-        return next((factor for end, factor in _STEPS if progress < end), _STEPS[-1][1])
+        return factor * next((part for end, part in _STEPS if progress < end), _STEPS[-1][1])
     if schedule == "cosine":
-        return _COSINE_END + (1 - _COSINE_END) * 0.5 * (1 + math.cos(math.pi * progress))
-    return 1.0
+        fallen = 0.5 * (1 + math.cos(math.pi * progress))
+        return factor * (_COSINE_END + (1 - _COSINE_END) * fallen)
+    return factor
 
 
 class Fitter:
@@ -95,16 +113,30 @@ class Fitter:
         """The averaged module where one is kept, else the module itself."""
         return self.module if self.average is None else self.average
 
-    def update(self, loss: Tensor, progress: float) -> Mapping[str, Tensor]:
-        """One step down a loss (0-d). Returns the gradient's norm before clipping and the rate.
+    def split(self, *batch: Tensor) -> Iterator[tuple[float, tuple[Tensor, ...]]]:
+        """(share, parts): tensors of equal length (batch, ...) in `micro_batches` parts.
 
-        Nothing is copied to the host.
+        For a loss that is a mean over the batch, the sum of share × loss(*parts) is that loss.
+        """
+        num = len(batch[0])
+        num_parts = min(self.config.micro_batches, num)
+        pieces = [tensor.tensor_split(num_parts) for tensor in batch]
+        for parts in zip(*pieces, strict=True):
+            yield len(parts[0]) / num, parts
+
+    def update(self, loss: Tensor | Iterable[Tensor], progress: float) -> Mapping[str, Tensor]:
+        """One step down a loss (0-d), or down the sum of several.
+
+        Several are taken one at a time, the graph of one gone before the next is made: give them as
+        an iterator that makes each when it is asked for. Returns the gradient's norm before
+        clipping and the rate. Nothing is copied to the host.
         """
         config = self.config
-        rate = config.learning_rate * scheduled(config.schedule, progress)
+        rate = config.learning_rate * scheduled(config.schedule, progress, config.warm_up_share)
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        for term in (loss,) if isinstance(loss, Tensor) else loss:
+            term.backward()
         weights = self.weights
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)

@@ -20,6 +20,7 @@ from backend.data import Data
 from backend.energies import build_network
 from backend.energies.closed_form import Gaussian
 from backend.energies.discrete import enumerate_states, state_index
+from backend.energies.images import ImageConfig
 from backend.energies.lattices import Ising
 from backend.energy import Energy, energy_and_gradient
 from backend.errors import BadInput
@@ -56,8 +57,7 @@ def _one_thread() -> None:
 
 def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
     """A preset set up on data that it fits, its batches small so that a step is quick."""
-    cls = catalogue.methods()[method]
-    config = catalogue.merge(_small(cls.Config), fields)
+    config = catalogue.merge(_small(_preset(method, preset)), fields)
     for data in (POINTS, IMAGES, SPINS):
         spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=1)
         resolved = catalogue.resolve(spec)
@@ -66,16 +66,25 @@ def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
     raise AssertionError(f"{method}, {preset} fits neither points nor images nor spins")
 
 
-def _small(cls: type[BaseModel]) -> dict[str, Any]:
+def _preset(method: str, preset: str) -> BaseModel:
+    return catalogue.resolve(RunSpec(method=method, preset=preset, data=POINTS)).config
+
+
+def _small(config: BaseModel) -> dict[str, Any]:
     sizes = {
         "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 6,
     }  # fmt: skip
+    if isinstance(config, ImageConfig):
+        sizes = {"features": min(config.features, 8), "num_blocks": 1}
     found: dict[str, Any] = {}
-    for name, field in cls.model_fields.items():
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
         if name in sizes:
             found[name] = sizes[name]
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found[name] = _small(field.annotation)
+        elif isinstance(value, ImageConfig) or (
+            isinstance(field.annotation, type) and isinstance(value, BaseModel)
+        ):
+            found[name] = _small(value)
     return found
 
 
@@ -347,8 +356,8 @@ def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, An
     before = fingerprint(base)
     idle = []
     for path, (field, value) in leaves(config):
-        if (field.json_schema_extra or {}).get("group") == "Budget":
-            continue  # when a run ends is tested where runs end
+        if (field.json_schema_extra or {}).get("group") in ("Budget", "Arithmetic"):
+            continue  # when a run ends is tested where runs end, what changes speed alone below
         other = altered(field, value)
         if other is None or inert(holder(config, path), path[-1]):
             continue
@@ -356,6 +365,21 @@ def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, An
         if fingerprint(run) == before:
             idle.append(f"{'.'.join(path)}: {value!r} and {other!r}")
     assert not idle
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_arithmetic_changes_no_numbers(method: str, preset: str) -> None:
+    """Fields that change speed alone: the same update, but for the order of sums."""
+    base = prepared(method, preset)
+    config = copy.deepcopy(base.config)
+    metrics = base.method.step(0.5)
+    for path, (field, value) in leaves(config):
+        if (field.json_schema_extra or {}).get("group") != "Arithmetic" or path[-1] == "compile":
+            continue  # compiling takes long: tested where networks are
+        run = prepared(method, preset, **nested(path, altered(field, value)))
+        again = run.method.step(0.5)
+        for name, expected in metrics.items():
+            assert float(again[name]) == pytest.approx(float(expected), rel=1e-3, abs=1e-4), name
 
 
 # ---------------------------------------------------------------------- samplers

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
+from backend.energies.images import image_misfit, wall_energy
 from backend.errors import BadInput
-from backend.networks.conv import SMALLEST, conv_net
+from backend.networks.conv import conv_net
 from backend.networks.layers import Activation
-
-LARGEST = 256
 
 
 class ConvConfig(KindConfig):
@@ -45,11 +44,7 @@ class ConvConfig(KindConfig):
 
 
 class ConvEnergy(NetworkEnergy):
-    """E(x) = net(x) + Σ (|x_i| − 1)₊² / (2 wall²), x (batch, h, w) or (batch, h, w, c) in ±1.
-
-    The wall is zero for pixels between black (−1) and white (1). It saves the network from having
-    to learn in every pixel that there is nothing beyond.
-    """
+    """E(x) = net(x) + Σ (|x_i| − 1)₊² / (2 wall²), x (batch, h, w) or (batch, h, w, c) in ±1."""
 
     Config: ClassVar[type[KindConfig]] = ConvConfig
 
@@ -68,22 +63,8 @@ class ConvEnergy(NetworkEnergy):
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
-        energy = self.net(pixels)[:, 0]
-        if self.wall:
-            outside = (x.abs() - 1).clamp(min=0).flatten(1)
-            energy = energy + outside.square().sum(1) / (2 * self.wall**2)
-        return energy
+        return self.net(pixels)[:, 0] + wall_energy(x, self.wall)
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
-        if len(event_shape) not in (2, 3):
-            return (
-                f"needs images of shape (h, w) or (h, w, c), got events of shape "
-                f"{tuple(event_shape)}. Use `mlp`."
-            )
-        if not all(SMALLEST <= side <= LARGEST for side in event_shape[:2]):
-            return (
-                f"needs images with sides of {SMALLEST} to {LARGEST}, got {tuple(event_shape)}. "
-                "Use `mlp`, or other images."
-            )
-        return ""
+        return image_misfit(event_shape)

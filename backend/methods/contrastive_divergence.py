@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,7 +13,7 @@ from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.method import Method, Preset, Start, Task
-from backend.objectives.contrastive import contrastive
+from backend.objectives.contrastive import Contrast, contrastive, whole
 from backend.sampler import Sampler, per_chain
 from backend.samplers import ChainSampler
 from backend.spec import Budget
@@ -161,19 +161,34 @@ class ContrastiveDivergence(Method):
         x_model = walk.state.position
         if self.buffer is not None and index is not None:
             self.buffer[index] = x_model
-        contrast = contrastive(self.network, x_data, x_model, config.energy_l2)
+        contrast, fitted = self._fit(x_data, x_model, progress)
         metrics = {
-            "loss/total": contrast.loss.detach(),
+            "loss/total": contrast.loss,
             "energy/data": contrast.data,
             "energy/model": contrast.model,
             "energy/gap": contrast.data - contrast.model,
             "energy/max": contrast.largest,
             "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
-            **self.fitter.update(contrast.loss, progress),
+            **fitted,
         }
         if self.kernel.exact:
             metrics["sampler/acceptance_rate"] = walk.acceptance_rate
         return metrics
+
+    def _fit(
+        self, x_data: Tensor, x_model: Tensor, progress: float
+    ) -> tuple[Contrast, Mapping[str, Tensor]]:
+        """One update of the weights: the contrast that it was made of, and what the fitter says."""
+        found: list[tuple[float, Contrast]] = []
+
+        def losses() -> Iterator[Tensor]:
+            for share, (data, model) in self.fitter.split(x_data, x_model):
+                part = contrastive(self.network, data, model, self.config.energy_l2)
+                found.append((share, part._replace(loss=part.loss.detach())))
+                yield share * part.loss
+
+        said = self.fitter.update(losses(), progress)
+        return whole(found), said
 
     def energy(self) -> NetworkEnergy:
         fitted = self.fitter.fitted

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.method import Method, Preset, Task
-from backend.objectives.score_matching import denoising_score_matching
+from backend.objectives.score_matching import denoising_error
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -63,9 +64,18 @@ class DenoisingScoreMatching(Method):
     def step(self, progress: float) -> dict[str, Tensor]:
         config = self.config
         x_data = self.task.data.batch(config.train.batch_size, self.generator)
-        loss = denoising_score_matching(self.network, x_data, config.noise_sd, self.generator)
+        noise = torch.randn(x_data.shape, generator=self.generator, device=x_data.device)
+        found: list[Tensor] = []
+
+        def losses() -> Iterator[Tensor]:
+            for share, (x, z) in self.fitter.split(x_data, noise):
+                loss = share * denoising_error(self.network, x, z, config.noise_sd)
+                found.append(loss.detach())
+                yield loss
+
+        said = self.fitter.update(losses(), progress)
         self.gradient_evaluations += 1
-        return {"loss/total": loss.detach(), **self.fitter.update(loss, progress)}
+        return {"loss/total": torch.stack(found).sum(0), **said}
 
     def energy(self) -> NetworkEnergy:
         fitted = self.fitter.fitted

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["silu", "gelu", "softplus", "tanh", "relu"]
+Activation = Literal["silu", "gelu", "softplus", "tanh", "relu", "leaky_relu"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "softplus": nn.Softplus,
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
 }
 
 START_GAIN = 10.0
@@ -53,8 +55,8 @@ def _drawn(layer: Any, fan_in: int, generator: torch.Generator, spectral: bool) 
 class SpectralNorm(nn.Module):
     """W → W / σ(W), σ the largest singular value of W read as a matrix (outputs, rest).
 
-    One round of power iteration for each use in training mode; evaluation changes nothing. Miyato
-    et al. 2018.
+    One round of power iteration for each use in training mode, in the weight's own precision;
+    evaluation changes nothing. Miyato et al. 2018.
     """
 
     left: Tensor
@@ -76,10 +78,11 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix = weight.flatten(1)
-        if self.training:
-            self._iterate(matrix)
-        # copies, since the next use changes the buffers before this one's graph is done
-        sigma = torch.dot(self.left.clone(), matrix @ self.right.clone())
+        with torch.autocast(weight.device.type, enabled=False):
+            if self.training:
+                self._iterate(matrix)
+            # copies, since the next use changes the buffers before this one's graph is done
+            sigma = torch.dot(self.left.clone(), matrix @ self.right.clone())
         return weight / sigma
 
 
@@ -96,3 +99,14 @@ class Gain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.log_gain.exp()
+
+
+class ChannelGain(nn.Module):
+    """Multiplies each channel of (batch, channels, h, w) by a learned number."""
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((channels, 1, 1), start))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain.to(x.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,3 +39,19 @@ def contrastive(energy: Energy, x_data: Tensor, x_model: Tensor, energy_l2: floa
     if energy_l2:
         loss = loss + energy_l2 * (on_data.square().mean() + on_model.square().mean())
     return Contrast(loss, data.detach(), model.detach(), values.detach().abs().amax())
+
+
+def whole(parts: Sequence[tuple[float, Contrast]]) -> Contrast:
+    """The contrast of a batch from (share, contrast) of its parts; its loss carries no graph."""
+
+    def mean(values: list[Tensor]) -> Tensor:
+        terms = zip(parts, values, strict=True)
+        return torch.stack([share * value.detach() for (share, _), value in terms]).sum(0)
+
+    contrasts = [contrast for _, contrast in parts]
+    return Contrast(
+        mean([contrast.loss for contrast in contrasts]),
+        mean([contrast.data for contrast in contrasts]),
+        mean([contrast.model for contrast in contrasts]),
+        torch.stack([contrast.largest for contrast in contrasts]).amax(),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,56 @@ def test_the_schedule_falls_where_it_says() -> None:
     assert scheduled("cosine", 0) == 1
     assert scheduled("cosine", 0.5) == pytest.approx(0.505)
     assert scheduled("cosine", 1.0) == pytest.approx(0.01)
+
+
+def test_the_rate_rises_over_the_share_that_warms_up_and_falls_as_it_would() -> None:
+    assert [scheduled("constant", p, 0.2) for p in (0, 0.05, 0.1, 0.2, 0.9)] == [
+        0, 0.25, 0.5, 1, 1,
+    ]  # fmt: skip
+    assert scheduled("steps", 0.7, 0.2) == scheduled("steps", 0.7)
+    assert scheduled("cosine", 0.5, 1.0) == pytest.approx(0.5 * 0.505)
+    layer = module()
+    fitter = Fitter(TrainConfig(learning_rate=0.1, warm_up_share=0.5), layer)
+    before = layer.weight.detach().clone()
+    assert float(fitter.update(loss_of(layer), 0.0)["optimiser/learning_rate"]) == 0
+    assert torch.equal(layer.weight.detach(), before)
+    assert float(fitter.update(loss_of(layer), 0.25)["optimiser/learning_rate"]) == pytest.approx(
+        0.05
+    )
+
+
+@pytest.mark.parametrize("num_parts", [1, 2, 3, 5, 64])
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(num_parts: int) -> None:
+    """∇ of mean (w·x + b)² is 2 E[(w·x + b) x], whatever the parts; 7 points share out unevenly."""
+    layer = module().double()
+    fitter = Fitter(TrainConfig(micro_batches=num_parts, gradient_clip=0), layer)
+    x = torch.randn(7, 3, generator=generator_of("x", 0), dtype=torch.float64)
+    residual = layer(x).detach()
+    parts = list(fitter.split(x, residual))
+    assert len(parts) == min(num_parts, 7)
+    assert sum(share for share, _ in parts) == pytest.approx(1)
+    assert torch.equal(torch.cat([part for _, (part, _) in parts]), x)
+    fitter.update((share * layer(part).square().mean() for share, (part, _) in parts), 0.0)
+    expected = 2 * (residual * x).mean(0, keepdim=True)
+    assert torch.allclose(layer.weight.grad, expected)  # type: ignore[arg-type]
+
+
+def test_one_parts_graph_is_gone_before_the_next_is_made() -> None:
+    layer = module()
+    fitter = Fitter(TrainConfig(micro_batches=4), layer)
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def losses() -> Iterator[torch.Tensor]:
+        for share, (part,) in fitter.split(torch.ones(8, 3)):
+            assert not any(kept() is not None for kept in alive)
+            hidden = layer(part)
+            alive.append(weakref.ref(hidden))
+            loss = share * hidden.square().mean()
+            del hidden
+            yield loss
+
+    fitter.update(losses(), 0.0)
+    assert len(alive) == 4
 
 
 def test_the_rate_reported_is_the_rate_used() -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from backend.energies.closed_form import Ring
 from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import Energy
-from backend.objectives.contrastive import contrastive
-from backend.objectives.score_matching import denoising_score_matching
+from backend.objectives.contrastive import contrastive, whole
+from backend.objectives.score_matching import denoising_error, denoising_score_matching
 from backend.randomness import generator_of
 
 
@@ -163,3 +163,27 @@ def test_denoisings_noise_is_the_generators() -> None:
     )
     assert first == second != other
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_contrast_in_parts_is_that_of_the_whole() -> None:
+    energy = Quadratic(2.0, 0.5)
+    x_data = torch.randn(7, 2, generator=generator_of("d", 5), dtype=torch.float64)
+    x_model = 3 * torch.randn(7, 2, generator=generator_of("m", 5), dtype=torch.float64)
+    parts = [
+        (len(data) / 7, contrastive(energy, data, model, 0.1))
+        for data, model in zip(x_data.chunk(3), x_model.chunk(3), strict=True)
+    ]
+    expected = contrastive(energy, x_data, x_model, 0.1)
+    for got, value in zip(whole(parts), expected, strict=True):
+        assert float(got) == pytest.approx(float(value.detach()))
+    assert not whole(parts).loss.requires_grad
+
+
+def test_denoising_with_the_noise_given_is_the_square_it_says() -> None:
+    """E = λ|x − μ|²/2 has s(x) = −λ(x − μ): the loss is ½ |z − σλ(x + σz − μ)|², averaged."""
+    energy = Quadratic(2.0, 0.5)
+    x = torch.randn(6, 2, generator=generator_of("d", 6), dtype=torch.float64)
+    noise = torch.randn(6, 2, generator=generator_of("z", 6), dtype=torch.float64)
+    expected = 0.5 * (noise - 0.3 * 2.0 * (x + 0.3 * noise - 0.5)).square().sum(1).mean()
+    got = denoising_error(energy, x, noise, 0.3)
+    assert float(got.detach()) == pytest.approx(float(expected))
