@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from backend import drawing
-from backend.config import Config, option
 from backend.data import Data
 from backend.energies import (
     NO_LABEL,
-    AnyConditionalNetwork,
     Condition,
     NetworkEnergy,
     build_network,
@@ -24,74 +22,15 @@ from backend.errors import BadInput
 from backend.events import Event
 from backend.figures import Figure
 from backend.method import Method, Preset, Task, Wish
-from backend.noise_ladder import NoiseLadder, Schedule, noised, schedule
-from backend.recovery.bases import Base, BaseConfig, base_of
+from backend.noise_ladder import NoiseLadder, noised, schedule
+from backend.recovery.bases import Base, base_of
 from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
-from backend.recovery.initializers import AnyInitializer, FittedInitializerConfig
 from backend.recovery.look import look
+from backend.recovery.settings import MAX_LEVELS, RecoveryLikelihoodConfig
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import Fitter
 
-MAX_LEVELS = 32
 NUM_OBSERVED = 256
-
-
-class RecoveryLikelihoodConfig(Config):
-    energy: AnyConditionalNetwork = option(
-        {"kind": "residual_mlp"}, "The network that is fitted, told the noise level.",
-        group="Energy",
-    )  # fmt: skip
-    base: BaseConfig = option(
-        {"kind": "flat"}, "What the network's log-density is added to, and how chains step on it.",
-        group="Sampler",
-    )  # fmt: skip
-    initializer: AnyInitializer = option(
-        {"kind": "none"}, "The network that guesses where chains should start, if any.",
-        group="Initializer",
-    )  # fmt: skip
-    schedule: Schedule = option(
-        "cosine", "How the noise of the levels is spaced: by a cosine or in a straight line of the "
-        "log signal-to-noise ratio between its two ends, or by 1,000 steps of linear β.",
-        group="Levels",
-    )  # fmt: skip
-    num_levels: int = option(
-        6, "Levels of noise, each with a conditional of its own.", ge=2, le=MAX_LEVELS, main=True,
-        group="Levels",
-    )  # fmt: skip
-    highest_log_snr: float = option(
-        9.8, "Log signal-to-noise ratio at the level of least noise, which samples end at.",
-        unit="nats", ge=-2, le=20, group="Levels",
-    )  # fmt: skip
-    lowest_log_snr: float = option(
-        -5.1, "The same at the top of the ladder, where samples start from noise.",
-        unit="nats", ge=-20, le=-2, group="Levels",
-    )  # fmt: skip
-    num_steps: int = option(
-        12, "Langevin steps at a level, in training and in sampling.", ge=1, le=1000, main=True,
-        group="Sampler",
-    )  # fmt: skip
-    loss_weight: Literal["noise", "equal"] = option(
-        "noise", "Weight of a level in the loss: σ_0/σ_t, less where neighbours are far apart, or "
-        "the same for all.", group="Training",
-    )  # fmt: skip
-    conditional: bool = option(
-        False, "Learn the classes of the data as well, so that samples can be asked of each.",
-        main=True, group="Classes",
-    )  # fmt: skip
-    null_share: float = option(
-        0.2, "Share of the data shown without its class: all classes together are learned too.",
-        ge=0, le=1, group="Classes",
-    )  # fmt: skip
-    train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
-
-    def derived(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        if self.schedule == "linear_beta":
-            idle = "No effect: a linear β has ends of its own."
-            found |= {"highest_log_snr": idle, "lowest_log_snr": idle}
-        if not self.conditional:
-            found["null_share"] = "No effect: classes are not learned."
-        return found
 
 
 _POINTS: dict[str, Any] = {
@@ -191,19 +130,11 @@ class RecoveryLikelihood(Method):
         levels, labels = config.num_levels, self.num_labels
         self.network: NetworkEnergy = build_network(config.energy, task, levels, labels)
         self.fitter = Fitter(config.train, self.network)
-        self.initializer: nn.Module | None = None
+        body = config.initializer.build(task.data.event_shape, self.generator, levels, labels)
+        self.initializer: nn.Module | None = None if body is None else body.to(task.device)
         self.initializer_fitter: Fitter | None = None
-        settings = config.initializer
-        body = settings.build(task.data.event_shape, self.generator, levels, labels)
-        if body is not None:
-            assert isinstance(settings, FittedInitializerConfig)
-            self.initializer = body.to(task.device)
-            changed = {
-                "learning_rate": settings.learning_rate,
-                "gradient_clip": settings.gradient_clip,
-                "beta1": 0.9,
-            }
-            train = config.train.model_copy(update=changed)
+        if self.initializer is not None:
+            train = config.initializer.fitted_as(config.train)
             self.initializer_fitter = Fitter(train, self.initializer)
         weights = torch.ones(levels, device=task.device)
         if config.loss_weight == "noise":
@@ -238,32 +169,68 @@ class RecoveryLikelihood(Method):
         x_next = noised(self.ladder, z, level + 1, noise)
         terms = Terms((1.0,), (labels,))
         descent = Descent(self.ladder, self.base, self.network, self.initializer)
-        guess = descent.guess(x_next, level, terms)
-        start, jitter = descent.start(x_next, level, guess, generator)
+        start, jitter = descent.start(x_next, level, terms, generator)
         x_model = descent.refined(start, x_next, level, terms, config.num_steps, generator)
         self.gradient_evaluations += descent.gradient_evaluations
-        both = Condition(level.repeat(2), None if labels is None else labels.repeat(2))
-        energies = self.network(torch.cat([x, x_model]), both)
-        nats = energies.detach() * self.base.scale[level.repeat(2)]
-        on_data, on_model = nats.split(size)
-        weights = self.loss_weights[level]
-        loss = (torch.cat([weights, -weights]) * energies).sum() / size
+        gaps, said = self._fit(x, x_model, level, labels, progress)
         metrics = {
-            "loss/total": loss.detach(),
+            **gaps,
+            "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
+            "sampler/displacement": (x_model - start).flatten(1).norm(dim=1).mean(),
+            **said,
+        }
+        if self.initializer_fitter is not None:
+            metrics["initializer/loss"] = self._fit_initializer(
+                x_next, x_model - jitter, level, labels, progress
+            )
+        return metrics
+
+    def _fit(
+        self, x: Tensor, x_model: Tensor, level: Tensor, labels: Tensor | None, progress: float
+    ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+        """One update of the energy: its loss and energies, in nats, and what the fitter says."""
+        weights = self.loss_weights[level] / len(x)
+        found: list[Tensor] = []
+
+        def losses() -> Iterator[Tensor]:
+            batch = (x, x_model, level, weights, *_given(labels))
+            for _, (data, model, at, weight, *label) in self.fitter.split(*batch):
+                # one pass over both is quicker than two
+                both = Condition(at.repeat(2), label[0].repeat(2) if label else None)
+                energies = self.network(torch.cat([data, model]), both).unflatten(0, (2, -1))
+                found.append(energies.detach())
+                yield (weight * (energies[0] - energies[1])).sum()
+
+        said = self.fitter.update(losses(), progress)
+        energies = torch.cat(found, 1)
+        loss = (weights * (energies[0] - energies[1])).sum()
+        on_data, on_model = nats = energies * self.base.scale[level]
+        return {
+            "loss/total": loss,
             "energy/data": on_data.mean(),
             "energy/model": on_model.mean(),
             "energy/gap": (on_data - on_model).mean(),
             "energy/max": nats.abs().amax(),
-            "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
-            "sampler/displacement": (x_model - start).flatten(1).norm(dim=1).mean(),
             **self._gaps(on_data - on_model, level),
-            **self.fitter.update(loss, progress),
-        }
-        if guess is not None and self.initializer_fitter is not None:
-            error = (x_model - guess - jitter).square().flatten(1).sum(1).mean()
-            self.initializer_fitter.update(error, progress)
-            metrics["initializer/loss"] = error.detach()
-        return metrics
+        }, said
+
+    def _fit_initializer(
+        self, x_next: Tensor, goal: Tensor, level: Tensor, labels: Tensor | None, progress: float
+    ) -> Tensor:
+        """One update toward what chains came to, less the noise they started with; its loss."""
+        fitter, initializer = self.initializer_fitter, self.initializer
+        assert fitter is not None and initializer is not None
+        found: list[Tensor] = []
+
+        def losses() -> Iterator[Tensor]:
+            for share, (x, end, at, *label) in fitter.split(x_next, goal, level, *_given(labels)):
+                guess = initializer(x, Condition(at, label[0] if label else None))
+                loss = share * (end - guess).square().flatten(1).sum(1).mean()
+                found.append(loss.detach())
+                yield loss
+
+        fitter.update(losses(), progress)
+        return torch.stack(found).sum()
 
     def _shown_labels(self, index: Tensor) -> Tensor | None:
         """(batch,) classes of these data, some of them hidden; None without classes."""
@@ -357,3 +324,7 @@ class RecoveryLikelihood(Method):
         if not self.num_labels or data.labels is None:
             return Wish(num)
         return Wish(num, data.labels[data.indices(num, generator)])
+
+
+def _given(labels: Tensor | None) -> tuple[Tensor, ...]:
+    return () if labels is None else (labels,)

@@ -72,28 +72,23 @@ class Descent:
         self.ladder, self.base = ladder, base
         self.network, self.initializer = network, initializer
 
-    def guess(self, x_next: Tensor, level: Tensor, terms: Terms) -> Tensor | None:
-        """The initializer's output, put together as the energies are; None without one."""
-        if self.initializer is None:
-            return None
-        outputs = [
-            weight * self.initializer(x_next, Condition(level, label))
-            for weight, label in zip(*terms, strict=True)
-        ]
-        return torch.stack(outputs).sum(0) if len(outputs) > 1 else outputs[0]
-
+    @torch.no_grad()
     def start(
-        self, x_next: Tensor, level: Tensor, guess: Tensor | None, generator: torch.Generator
+        self, x_next: Tensor, level: Tensor, terms: Terms, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Where chains at `level` start, and the noise in it, both like x_next; no graph.
+        """Where chains at `level` start, and the noise in it, both like x_next.
 
-        The guess plus noise of the variance of q(x_t | x_{t+1}, x); without one the noisier
-        position itself, over √α_t save at the last level.
+        The initializer's guess, put together as the energies are, plus noise of the variance of
+        q(x_t | x_{t+1}, x); without one the noisier position itself, over √α_t save at the last
+        level.
         """
-        if guess is not None:
+        if self.initializer is not None:
+            guess = torch.zeros_like(x_next)
+            for weight, label in zip(*terms, strict=True):
+                guess = guess + weight * self.initializer(x_next, Condition(level, label))
             spread = self.ladder.posterior_variance.sqrt()[level]
             jitter = per_row(spread, x_next) * normal(x_next, generator)
-            return guess.detach() + jitter, jitter
+            return guess + jitter, jitter
         last = level == self.ladder.num_levels - 1
         signal = torch.where(last, 1.0, self.ladder.alpha.sqrt()[level])
         return x_next / per_row(signal, x_next), torch.zeros_like(x_next)
@@ -149,7 +144,7 @@ class Descent:
         positions, displacement = [x], []
         for number in reversed(range(self.ladder.num_levels)):
             level, x_next = torch.tensor(number, device=x.device), x
-            start, _ = self.start(x_next, level, self.guess(x_next, level, terms), generator)
+            start, _ = self.start(x_next, level, terms, generator)
             if mask is not None:
                 start = torch.where(mask, versions[number], start)
             x = self.refined(start, x_next, level, terms, num_steps, generator, mask)
