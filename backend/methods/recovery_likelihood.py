@@ -144,6 +144,11 @@ class RecoveryLikelihood(Method):
     @classmethod
     def problems(cls, config: RecoveryLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
         found = network_problems(config.energy, data, "energy")
+        if wall := getattr(config.energy, "wall", 0.0):
+            found.append(
+                ("energy.wall", f"must be 0, since noisy positions lie beyond black and white, got "
+                 f"{wall:g}.")
+            )  # fmt: skip
         if reason := config.initializer.fits(data.event_shape):
             found.append(("initializer.kind", reason))
         if config.conditional and not data.num_labels:

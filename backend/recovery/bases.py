@@ -42,7 +42,7 @@ class GaussianBaseConfig(KindConfig):
     title: ClassVar[str] = "The data's Gaussian"
     summary: ClassVar[str] = (
         "The network corrects a Gaussian of the data's mean and covariance; Langevin steps are "
-        "exact for that Gaussian."
+        "exact for that Gaussian. Wants a network that starts nearly flat."
     )
 
     relaxation: float = option(

@@ -287,6 +287,25 @@ def test_classes_are_not_asked_of_data_that_have_none() -> None:
         method("default", RING, conditional=True)
 
 
+@pytest.mark.parametrize("energy", ["wide_resnet", "unet"])
+def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons(
+    energy: str,
+) -> None:
+    made = method(
+        "digits", DIGITS, energy={"kind": energy, "features": 4, "wall": 0.0}, num_steps=2,
+        base={"kind": "flat"}, initializer={"kind": "unet", "features": 4}, train={"batch_size": 8},
+    )  # fmt: skip
+    scalars = made.step(0.0)
+    assert all(value.isfinite() for value in scalars.values())
+    labels = torch.tensor([3, NO_LABEL])
+    z = made.draw(Wish(2, labels, guidance=0.5), generator_of("nets", 0))
+    assert z.shape == (2, 8, 8) and z.isfinite().all()
+    with pytest.raises(BadInput, match="must be 0, since noisy positions"):
+        method("digits", DIGITS, energy={"kind": energy})
+    with pytest.raises(BadInput, match="needs images"):
+        method("default", RING, initializer={"kind": "unet"})
+
+
 @pytest.mark.slow
 def test_points_are_learned_and_chains_improve_on_the_initializer() -> None:
     made = method("cooperative", RING)
