@@ -23,7 +23,7 @@ from backend.events import Event
 from backend.figures import Figure
 from backend.method import Method, Preset, Task, Wish
 from backend.noise_ladder import NoiseLadder, noised, schedule
-from backend.recovery.bases import Base, base_of
+from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, base_of
 from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
 from backend.recovery.look import look
 from backend.recovery.settings import MAX_LEVELS, RecoveryLikelihoodConfig
@@ -151,6 +151,12 @@ class RecoveryLikelihood(Method):
             )  # fmt: skip
         if reason := config.initializer.fits(data.event_shape):
             found.append(("initializer.kind", reason))
+        dim = data.event_shape.numel()
+        if isinstance(config.base, GaussianBaseConfig) and dim > LARGEST_GAUSSIAN:
+            found.append(
+                ("base.kind", "`gaussian` takes events of at most "
+                 f"{LARGEST_GAUSSIAN:,} numbers, got {dim:,}. Use `flat`.")
+            )  # fmt: skip
         if config.conditional and not data.num_labels:
             found.append(
                 ("conditional", f"needs data with classes, and {data.title!r} has none. Turn it "

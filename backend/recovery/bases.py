@@ -22,6 +22,8 @@ from backend.noise_ladder import NoiseLadder, per_row
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(x_t, x_{t+1}, gradient of k f at x_t, standard normal noise) → x_t after one step"""
 
+LARGEST_GAUSSIAN = 4096
+"""Numbers of an event whose covariance is still kept whole."""
 _LEAST_STEP = 0.4
 """Of the plain step's size at the level without noise, relative to one that is noise alone."""
 

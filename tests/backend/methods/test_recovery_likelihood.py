@@ -287,6 +287,13 @@ def test_classes_are_not_asked_of_data_that_have_none() -> None:
         method("default", RING, conditional=True)
 
 
+def test_a_covariance_too_large_to_keep_is_refused() -> None:
+    config = RecoveryLikelihood.Config(base={"kind": "gaussian"})
+    for dim, refused in ((4096, []), (4097, ["base.kind"])):
+        found = RecoveryLikelihood.problems(config, data_of(torch.zeros(2, dim)))
+        assert [field for field, _ in found] == refused
+
+
 @pytest.mark.parametrize("energy", ["wide_resnet", "unet"])
 def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons(
     energy: str,
