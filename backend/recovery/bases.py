@@ -9,11 +9,12 @@ has F_t = log N(x_t) + k_t f with the data's own Gaussian, and steps that are ex
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, option, tagged_union
 from backend.data import Data
@@ -63,26 +64,30 @@ else:
     BaseConfig = tagged_union([FlatConfig, GaussianBaseConfig])
 
 
-class Base(Protocol):
-    """What the network's f is added to, and how its sum with f is walked on."""
+class Base(nn.Module, ABC):
+    """What the network's f is added to, and how their sum is walked on. Its tensors are buffers."""
 
     scale: Tensor
     """(T,) k_t, the factor on f"""
 
+    @abstractmethod
     def log_density(self, x: Tensor, level: Tensor) -> Tensor:
         """What is added to k_t f(x), (batch,), of x (batch, *event_shape), up to a constant."""
-        ...
 
+    @abstractmethod
     def score(self, x: Tensor, level: Tensor) -> Tensor:
         """Its gradient in x, like x."""
-        ...
 
+    @abstractmethod
     def kernel(self, level: Tensor, mask: Tensor | None = None) -> Kernel:
         """One Langevin step at `level`, (batch,) or 0-d.
 
         Where `mask` (*event_shape) is True x stays as it is; `level` is then 0-d.
         """
-        ...
+
+    def _keep(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self.register_buffer(name, value.float())
 
 
 def base_of(config: KindConfig, ladder: NoiseLadder, data: Data) -> Base:
@@ -98,7 +103,7 @@ def last_is(last: float, values: Tensor) -> Tensor:
     return torch.cat([values[:-1], values.new_tensor([last])])
 
 
-class Flat:
+class Flat(Base):
     """F_t = f / σ_t², walked on by plain Langevin.
 
     In y = √α_t x_t: y ← y + ½ s_t² ∇ log p(y | x_{t+1}) + s_t ξ with
@@ -109,14 +114,21 @@ class Flat:
     quadratic by 1 / (1 − s_t² / (4 σ_t²)). Gao et al. 2021; their constants are for images.
     """
 
+    pull: Tensor
+    signal: Tensor
+    step_variance: Tensor
+
     def __init__(self, ladder: NoiseLadder, step_size: float) -> None:
+        super().__init__()
         variance = ladder.step_sd.square()
         alpha = last_is(1.0, ladder.alpha)
         spread = _LEAST_STEP + (1 - _LEAST_STEP) * ladder.noise_sd[:-1]
-        self.scale = (1 / variance).float()
-        self.pull = last_is(0.0, ladder.alpha.sqrt() / variance)
-        self.signal = alpha.sqrt()
-        self.step_variance = step_size * spread * variance / alpha
+        self._keep(
+            scale=1 / variance,
+            pull=last_is(0.0, ladder.alpha.sqrt() / variance),
+            signal=alpha.sqrt(),
+            step_variance=step_size * spread * variance / alpha,
+        )
 
     def log_density(self, x: Tensor, level: Tensor) -> Tensor:
         return x.new_zeros(len(x))
@@ -134,7 +146,7 @@ class Flat:
         return step
 
 
-class GaussianBase:
+class GaussianBase(Base):
     """F_t = log N(x_t; √ᾱ_t μ, C_t) + k_t f, C_t = ᾱ_t Σ + (1 − ᾱ_t) I, of the data's μ and Σ.
 
     With m and M the mean and covariance of the Gaussian's recovery posterior and ρ = 1 −
@@ -148,7 +160,16 @@ class GaussianBase:
     Zhu et al. 2024, whose plain steps cannot follow pixels that hardly vary beside others that do.
     """
 
+    basis: Tensor
+    """eigenvectors of Σ as columns: in their coordinates everything is diagonal"""
+    variance: Tensor
+    centre: Tensor
+    posterior: Tensor
+    offset: Tensor
+    pull: Tensor
+
     def __init__(self, ladder: NoiseLadder, x_data: Tensor, relaxation: float, gain: float) -> None:
+        super().__init__()
         x = x_data.flatten(1).double()
         values, basis = torch.linalg.eigh(torch.cov(x.T, correction=0).reshape(x.shape[1], -1))
         signal = ladder.alpha_bar[:-1]
@@ -157,13 +178,15 @@ class GaussianBase:
         pull = last_is(0.0, ladder.alpha.sqrt() / step_variance)
         posterior = 1 / (1 / variance + last_is(0.0, ladder.alpha / step_variance)[:, None])
         centre = signal.sqrt()[:, None] * (x.mean(0) @ basis)
-        # in the coordinates of Σ's eigenvectors everything is diagonal
-        self.basis = basis.float()
-        self.variance, self.centre = variance.float(), centre.float()
-        self.posterior = posterior.float()
-        self.offset = (posterior / variance * centre).float()
-        self.pull = (posterior * pull[:, None]).float()
-        self.scale = gain / posterior.mean(1).sqrt().float()
+        self._keep(
+            basis=basis,
+            variance=variance,
+            centre=centre,
+            posterior=posterior,
+            offset=posterior / variance * centre,
+            pull=posterior * pull[:, None],
+            scale=gain / posterior.mean(1).sqrt(),
+        )
         self.kept = 1 - relaxation
 
     def log_density(self, x: Tensor, level: Tensor) -> Tensor:

@@ -172,15 +172,18 @@ class Descent:
 class LowestLevel(Energy):
     """−F_0(√ᾱ_0 z) of standardised z: −log p, up to a constant, of data with the least noise."""
 
+    signal: Tensor
+
     def __init__(
         self, network: NetworkEnergy, base: Base, ladder: NoiseLadder, terms: Terms
     ) -> None:
         super().__init__()
-        self.network, self.base, self.ladder, self.terms = network, base, ladder, terms
+        self.network, self.base, self.terms = network, base, terms
+        self.register_buffer("signal", ladder.alpha_bar[0].sqrt().float())
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         level = torch.zeros((), dtype=torch.int64, device=x.device)
-        scaled = self.ladder.alpha_bar[0].sqrt().to(x.dtype) * x
+        scaled = self.signal * x
         energy = weighted_energy(self.network, scaled, level, self.terms)
         return self.base.scale[0] * energy - self.base.log_density(scaled, level)
 
@@ -189,7 +192,9 @@ def weighted_energy(network: NetworkEnergy, x: Tensor, level: Tensor, terms: Ter
     """Σ weight · E(x | level, label), (batch,): the network's energies, not yet times k_t."""
     total = x.new_zeros(len(x))
     for weight, label in zip(*terms, strict=True):
-        total = total + weight * network(x, Condition(level, label))
+        # an energy that was moved to another device still has the labels that it was made with
+        at = None if label is None else label.to(x.device)
+        total = total + weight * network(x, Condition(level, at))
     return total
 
 
