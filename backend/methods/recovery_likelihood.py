@@ -91,7 +91,10 @@ class RecoveryLikelihood(Method):
         "digits": Preset(
             "Labelled images of 8×8 pixels or so, with an initializer. The network corrects a "
             "Gaussian and steps are exact for it, which is not the papers' recipe.",
-            {**_DIGITS, "initializer": {"kind": "residual_mlp", "width": 256}},
+            {
+                **_DIGITS,
+                "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
+            },
             Budget(steps=1500),
         ),
         "digits_without_initializer": Preset(
