@@ -25,8 +25,6 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 LARGEST_GAUSSIAN = 4096
 """Numbers of an event whose covariance is still kept whole."""
-_LEAST_STEP = 0.4
-"""Of the plain step's size at the level without noise, relative to one that is noise alone."""
 
 
 class FlatConfig(KindConfig):
@@ -35,8 +33,17 @@ class FlatConfig(KindConfig):
     summary: ClassVar[str] = "The network is the whole log-density; plain Langevin, as published."
 
     step_size: float = option(
-        0.3, "Squared noise of a Langevin step, over that between neighbouring levels; 0.4 of it "
-        "where there is least noise.", gt=0, le=4, main=True, log=True, group="Sampler",
+        0.3, "Squared noise of a Langevin step, over that between neighbouring levels; less where "
+        "there is little noise.", gt=0, le=4, main=True, log=True, group="Sampler",
+    )  # fmt: skip
+    least_step: float = option(
+        0.1, "Factor on it at a level without noise, from which it rises to 1: thin data want "
+        "small steps there.", gt=0, le=1, log=True, group="Sampler",
+    )  # fmt: skip
+    drift_limit: float = option(
+        3.0, "Largest drift of a coordinate in a step; 0 sets no limit. It keeps chains from "
+        "running away where the energy has become too sharp for the step.",
+        unit="sd of its noise", ge=0, le=1000, group="Sampler",
     )  # fmt: skip
 
 
@@ -95,7 +102,7 @@ def base_of(config: KindConfig, ladder: NoiseLadder, data: Data) -> Base:
     if isinstance(config, GaussianBaseConfig):
         return GaussianBase(ladder, data.train, config.relaxation, config.gain)
     assert isinstance(config, FlatConfig)
-    return Flat(ladder, config.step_size)
+    return Flat(ladder, config.step_size, config.least_step, config.drift_limit)
 
 
 def last_is(last: float, values: Tensor) -> Tensor:
@@ -108,21 +115,26 @@ class Flat(Base):
 
     In y = √α_t x_t: y ← y + ½ s_t² ∇ log p(y | x_{t+1}) + s_t ξ with
 
-        s_t² = step_size · (0.4 + 0.6 σ̄_t) · σ_t²
+        s_t² = step_size · (least_step + (1 − least_step) σ̄_t) · σ_t²
 
-    At the last level √α_t counts as 1. A step inflates the variance of what is as stiff as the
-    quadratic by 1 / (1 − s_t² / (4 σ_t²)). Gao et al. 2021; their constants are for images.
+    and no coordinate drifting further than `drift_limit` · s_t. At the last level √α_t counts as 1.
+    A step inflates the variance of what is as stiff as the quadratic by 1 / (1 − s_t² / (4 σ_t²)),
+    and of thin data by more: the energy then sharpens to make up for it, until no step of that size
+    can follow it. Gao et al. 2021; their constants are for images, and they set no limit.
     """
 
     pull: Tensor
     signal: Tensor
     step_variance: Tensor
 
-    def __init__(self, ladder: NoiseLadder, step_size: float) -> None:
+    def __init__(
+        self, ladder: NoiseLadder, step_size: float, least_step: float, drift_limit: float
+    ) -> None:
         super().__init__()
         variance = ladder.step_sd.square()
         alpha = last_is(1.0, ladder.alpha)
-        spread = _LEAST_STEP + (1 - _LEAST_STEP) * ladder.noise_sd[:-1]
+        spread = least_step + (1 - least_step) * ladder.noise_sd[:-1]
+        self.drift_limit = drift_limit
         self._keep(
             scale=1 / variance,
             pull=last_is(0.0, ladder.alpha.sqrt() / variance),
@@ -140,7 +152,11 @@ class Flat(Base):
         def step(x: Tensor, x_next: Tensor, gradient: Tensor, noise: Tensor) -> Tensor:
             pull = per_row(self.pull[level], x) * (per_row(self.signal[level], x) * x - x_next)
             variance = per_row(self.step_variance[level], x)
-            moved = x + 0.5 * variance * (gradient - pull) + variance.sqrt() * noise
+            spread = variance.sqrt()
+            drift = 0.5 * spread * (gradient - pull)
+            if self.drift_limit:
+                drift = drift.clamp(-self.drift_limit, self.drift_limit)
+            moved = x + spread * (drift + noise)
             return moved if mask is None else torch.where(mask, x, moved)
 
         return step

@@ -107,7 +107,7 @@ def test_with_coordinates_held_they_are_exact_for_the_others_given_them(level: i
 
 @pytest.mark.parametrize("level", range(LADDER.num_levels - 1))
 def test_plain_steps_widen_the_quadratic_as_their_docstring_says(level: int) -> None:
-    base = Flat(LADDER, 0.3)
+    base = Flat(LADDER, 0.3, 0.4, 0.0)
     alpha, variance = LADDER.alpha[level], 1 - LADDER.alpha[level]
     step = 0.3 * (0.4 + 0.6 * LADDER.noise_sd[level]) * variance
     x_next = torch.tensor([0.4, -1.0, 0.7])
@@ -120,9 +120,19 @@ def test_plain_steps_widen_the_quadratic_as_their_docstring_says(level: int) -> 
 
 
 def test_at_the_last_level_plain_steps_feel_the_network_alone() -> None:
-    kernel = Flat(LADDER, 0.3).kernel(torch.tensor(LADDER.num_levels - 1))
+    kernel = Flat(LADDER, 0.3, 0.4, 0.0).kernel(torch.tensor(LADDER.num_levels - 1))
     x, nothing = torch.randn(5, DIM, generator=generator_of("last", 0)), torch.zeros(5, DIM)
     assert torch.equal(kernel(x, 100 + x, nothing, nothing), x)
+
+
+def test_no_coordinate_of_a_plain_step_drifts_further_than_the_limit() -> None:
+    level, nothing = torch.tensor(1), torch.zeros(1, DIM)
+    kernel = Flat(LADDER, 0.3, 0.1, 2.0).kernel(level)
+    steep = torch.tensor([[1e9, -1e9, 0.0]])
+    variance = (1 - LADDER.alpha[1]) / LADDER.alpha[1]
+    spread = (0.3 * (0.1 + 0.9 * LADDER.noise_sd[1]) * variance).sqrt().float()
+    moved = kernel(nothing, nothing, steep, nothing)
+    assert torch.allclose(moved, 2 * spread * torch.tensor([[1.0, -1.0, 0.0]]), rtol=1e-4)
 
 
 class Nothing(ResidualMLPEnergy):
