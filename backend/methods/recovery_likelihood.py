@@ -1,0 +1,344 @@
+"""Diffusion recovery likelihood, with and without a cooperating initializer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from backend import drawing
+from backend.data import Data
+from backend.energies import (
+    NO_LABEL,
+    Condition,
+    NetworkEnergy,
+    build_network,
+    network_problems,
+)
+from backend.energy import Energy
+from backend.errors import BadInput
+from backend.events import Event
+from backend.figures import Figure
+from backend.method import Method, Preset, Task, Wish
+from backend.noise_ladder import NoiseLadder, noised, schedule
+from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, base_of
+from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
+from backend.recovery.look import look
+from backend.recovery.settings import MAX_LEVELS, RecoveryLikelihoodConfig
+from backend.spec import Budget
+from backend.training import Fitter
+
+NUM_OBSERVED = 256
+
+
+_POINTS: dict[str, Any] = {
+    "train": {"ema_decay": 0.999, "batch_size": 192, "schedule": "cosine"},
+}
+_DIGITS: dict[str, Any] = {
+    "energy": {"kind": "residual_mlp", "width": 256, "start_scale": 0.01},
+    "base": {"kind": "gaussian"},
+    "schedule": "linear_log_snr",
+    "num_levels": 5,
+    "highest_log_snr": 4.0,
+    "lowest_log_snr": -3.0,
+    "num_steps": 10,
+    "loss_weight": "equal",
+    "conditional": True,
+    "train": {
+        "learning_rate": 1e-3, "beta1": 0.9, "batch_size": 192, "ema_decay": 0.998,
+        "schedule": "cosine",
+    },
+}  # fmt: skip
+
+
+class RecoveryLikelihood(Method):
+    """E over levels of w_t (f(x_t⁻) − f(x_t)), x_t⁻ drawn from p(x_t | x_{t+1}) by K steps.
+
+    A ladder of noise is learned level by level: the energy at level t is that of data as noisy as
+    x_t, and its samples are chains on the conditional of x_t given the noisier x_{t+1}, which has
+    one mode nearly everywhere and is quickly sampled. Data and x_{t+1} share their noise: the
+    gradient needs their marginals alone. Chains start at x_{t+1}, or where an initializer g says,
+    which learns |x_t⁻ − g(x_{t+1}) − noise|². Fresh samples go down all levels and end with one
+    step of Tweedie's formula.
+
+    Biases: chains are short, so that the density learned is the one whose K steps give the data;
+    `energy()` is of data with the noise of the lowest level. With the base `gaussian` neither the
+    density's form nor the Langevin steps are those of the papers (see backend/recovery/bases.py).
+
+    Gao et al. 2021; Zhu et al. 2024 (the initializer, classes and guidance).
+    """
+
+    id = "recovery_likelihood"
+    title = "Diffusion recovery likelihood"
+    summary = (
+        "Learns a ladder of energies, each of data a little less noisy than the last, so that "
+        "short chains suffice; alone, or with a network that guesses where chains end."
+    )
+    references = "Gao et al. 2021; Zhu et al. 2024"
+    url = "https://arxiv.org/abs/2012.08125"
+    Config = RecoveryLikelihoodConfig
+    presets: ClassVar[dict[str, Preset]] = {
+        "default": Preset(
+            "Points, six levels, chains from the noisier position.", _POINTS, Budget(steps=4500)
+        ),
+        "cooperative": Preset(
+            "The same with an initializer that learns from the chains where to start them.",
+            {**_POINTS, "initializer": {"kind": "residual_mlp"}},
+            Budget(steps=4500),
+        ),
+        "digits": Preset(
+            "Labelled images of 8×8 pixels or so, with an initializer. The network corrects a "
+            "Gaussian and steps are exact for it, which is not the papers' recipe.",
+            {
+                **_DIGITS,
+                "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
+            },
+            Budget(steps=1500),
+        ),
+        "digits_without_initializer": Preset(
+            "The same, with chains from the noisier image.", _DIGITS, Budget(steps=1500)
+        ),
+    }
+    headline = (
+        "quality/energy_distance",
+        "quality/frechet_pca",
+        "quality/grid_kl",
+        "energy/gap",
+        "levels/0/gap",
+    )
+    figures: ClassVar[dict[str, Figure]] = {
+        "initializer/loss": Figure("Error of the initializer", "squared, data sd", log=True),
+        "sampler/displacement": Figure("Distance from a chain's start to its end", "data sd"),
+        "levels/energy_distance": Figure("Energy distance by level", "squared, data sd", log=True),
+        "levels/displacement": Figure("Distance from a chain's start to its end", "data sd"),
+        **{
+            f"levels/{level}/gap": Figure(
+                f"Energy gap, data − samples, level {level}", "nats",
+                help="Keeps its sign for hundreds of steps where chains do not mix.",
+            )
+            for level in range(MAX_LEVELS)
+        },
+    }  # fmt: skip
+    config: RecoveryLikelihoodConfig
+
+    def __init__(self, config: RecoveryLikelihoodConfig, task: Task) -> None:
+        super().__init__(config, task)
+        rungs = schedule(
+            config.schedule, config.num_levels, config.highest_log_snr, config.lowest_log_snr
+        )
+        self.ladder: NoiseLadder = rungs.to(task.device)
+        self.base: Base = base_of(config.base, self.ladder, task.data)
+        levels, labels = config.num_levels, self.num_labels
+        self.network: NetworkEnergy = build_network(config.energy, task, levels, labels)
+        self.fitter = Fitter(config.train, self.network)
+        body = config.initializer.build(task.data.event_shape, self.generator, levels, labels)
+        self.initializer: nn.Module | None = None if body is None else body.to(task.device)
+        self.initializer_fitter: Fitter | None = None
+        if self.initializer is not None:
+            train = config.initializer.fitted_as(config.train)
+            self.initializer_fitter = Fitter(train, self.initializer)
+        weights = torch.ones(levels, device=task.device)
+        if config.loss_weight == "noise":
+            weights = (self.ladder.step_sd[0] / self.ladder.step_sd).float()
+        self.loss_weights = weights
+
+    @classmethod
+    def problems(cls, config: RecoveryLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
+        found = network_problems(config.energy, data, "energy")
+        if wall := getattr(config.energy, "wall", 0.0):
+            found.append(
+                ("energy.wall", f"must be 0, since noisy positions lie beyond black and white, got "
+                 f"{wall:g}.")
+            )  # fmt: skip
+        if reason := config.initializer.fits(data.event_shape):
+            found.append(("initializer.kind", reason))
+        dim = data.event_shape.numel()
+        if isinstance(config.base, GaussianBaseConfig) and dim > LARGEST_GAUSSIAN:
+            found.append(
+                ("base.kind", "`gaussian` takes events of at most "
+                 f"{LARGEST_GAUSSIAN:,} numbers, got {dim:,}. Use `flat`.")
+            )  # fmt: skip
+        if config.conditional and not data.num_labels:
+            found.append(
+                ("conditional", f"needs data with classes, and {data.title!r} has none. Turn it "
+                 "off, or choose other data.")
+            )  # fmt: skip
+        return found
+
+    # ------------------------------------------------------------------ training
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        config, data, generator = self.config, self.task.data, self.generator
+        size, num_levels = config.train.batch_size, config.num_levels
+        index = data.indices(size, generator)
+        labels = self._shown_labels(index)
+        # levels are dealt out in turn, from one that is drawn
+        first = torch.randint(num_levels, (), generator=generator, device=index.device)
+        level = (torch.arange(size, device=index.device) + first) % num_levels
+        z = data.train[index]
+        noise = normal(z, generator)
+        x = noised(self.ladder, z, level, noise)
+        x_next = noised(self.ladder, z, level + 1, noise)
+        terms = Terms((1.0,), (labels,))
+        descent = Descent(self.ladder, self.base, self.network, self.initializer)
+        start, jitter = descent.start(x_next, level, terms, generator)
+        x_model = descent.refined(start, x_next, level, terms, config.num_steps, generator)
+        self.gradient_evaluations += descent.gradient_evaluations
+        gaps, said = self._fit(x, x_model, level, labels, progress)
+        metrics = {
+            **gaps,
+            "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
+            "sampler/displacement": (x_model - start).flatten(1).norm(dim=1).mean(),
+            **said,
+        }
+        if self.initializer_fitter is not None:
+            metrics["initializer/loss"] = self._fit_initializer(
+                x_next, x_model - jitter, level, labels, progress
+            )
+        return metrics
+
+    def _fit(
+        self, x: Tensor, x_model: Tensor, level: Tensor, labels: Tensor | None, progress: float
+    ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+        """One update of the energy: its loss and energies, in nats, and what the fitter says."""
+        weights = self.loss_weights[level] / len(x)
+        found: list[Tensor] = []
+
+        def losses() -> Iterator[Tensor]:
+            batch = (x, x_model, level, weights, *_given(labels))
+            for _, (data, model, at, weight, *label) in self.fitter.split(*batch):
+                # one pass over both is quicker than two
+                both = Condition(at.repeat(2), label[0].repeat(2) if label else None)
+                energies = self.network(torch.cat([data, model]), both).unflatten(0, (2, -1))
+                found.append(energies.detach())
+                yield (weight * (energies[0] - energies[1])).sum()
+
+        said = self.fitter.update(losses(), progress)
+        energies = torch.cat(found, 1)
+        loss = (weights * (energies[0] - energies[1])).sum()
+        on_data, on_model = nats = energies * self.base.scale[level]
+        return {
+            "loss/total": loss,
+            "energy/data": on_data.mean(),
+            "energy/model": on_model.mean(),
+            "energy/gap": (on_data - on_model).mean(),
+            "energy/max": nats.abs().amax(),
+            **self._gaps(on_data - on_model, level),
+        }, said
+
+    def _fit_initializer(
+        self, x_next: Tensor, goal: Tensor, level: Tensor, labels: Tensor | None, progress: float
+    ) -> Tensor:
+        """One update toward what chains came to, less the noise they started with; its loss."""
+        fitter, initializer = self.initializer_fitter, self.initializer
+        assert fitter is not None and initializer is not None
+        found: list[Tensor] = []
+
+        def losses() -> Iterator[Tensor]:
+            for share, (x, end, at, *label) in fitter.split(x_next, goal, level, *_given(labels)):
+                guess = initializer(x, Condition(at, label[0] if label else None))
+                loss = share * (end - guess).square().flatten(1).sum(1).mean()
+                found.append(loss.detach())
+                yield loss
+
+        fitter.update(losses(), progress)
+        return torch.stack(found).sum()
+
+    def _shown_labels(self, index: Tensor) -> Tensor | None:
+        """(batch,) classes of these data, some of them hidden; None without classes."""
+        if not self.num_labels:
+            return None
+        assert self.task.data.labels is not None
+        labels = self.task.data.labels[index]
+        uniform = torch.rand(labels.shape, generator=self.generator, device=labels.device)
+        return torch.where(uniform < self.config.null_share, NO_LABEL, labels)
+
+    def _gaps(self, gap: Tensor, level: Tensor) -> dict[str, Tensor]:
+        """Mean energy gap (batch,) of each level; 0 for one that the batch does not hold."""
+        num_levels = self.config.num_levels
+        total = gap.new_zeros(num_levels).index_add(0, level, gap)
+        count = gap.new_zeros(num_levels).index_add(0, level, torch.ones_like(gap))
+        means = total / count.clamp(min=1)
+        return {f"levels/{number}/gap": means[number] for number in range(num_levels)}
+
+    # ------------------------------------------------------------------ what was learned
+
+    @property
+    def num_labels(self) -> int:
+        return self.task.data.num_labels if self.config.conditional else 0
+
+    def energy(self) -> Energy:
+        return LowestLevel(self._fitted, self.base, self.ladder, self._terms(Wish(0)))
+
+    def conditional_energy(self, label: int) -> Energy:
+        if not 0 <= label < self.num_labels:
+            raise BadInput.at("label", f"must be one of {self.num_labels} classes, got {label}.")
+        terms = self._terms(Wish(0, torch.tensor(label, device=self.task.device)))
+        return LowestLevel(self._fitted, self.base, self.ladder, terms)
+
+    @property
+    def _fitted(self) -> NetworkEnergy:
+        fitted = self.fitter.fitted
+        assert isinstance(fitted, NetworkEnergy)
+        return fitted
+
+    def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
+        """Fresh samples down the ladder; of classes as frequent as in the data, where known."""
+        return self._way_down(self._as_in_the_data(num, generator), generator).positions[-1]
+
+    def refusal(self, wish: Wish) -> tuple[str, str] | None:
+        if said := drawing.refusal(self, wish):
+            return said
+        asked = wish.labels is not None or wish.guidance != 0 or bool(wish.mixture)
+        if asked and (wish.sampler is not None or wish.start is not None):
+            field = "sampler" if wish.sampler is not None else "start"
+            return field, (
+                "cannot be given along with classes: those are sampled down the ladder of noise, "
+                "from noise and by its own steps."
+            )
+        return None
+
+    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+        """Samples down the ladder by the averaged weights, `num_steps` Langevin steps a level; 0
+        gives the starts of the chains alone. Images are cut to black and white at the very end.
+
+        With a sampler or a start of its own, chains on `energy()` instead.
+        """
+        if said := self.refusal(wish):
+            raise BadInput.at(*said)
+        if wish.sampler is not None or wish.start is not None:
+            return drawing.draw(self, wish, generator)
+        return self._way_down(wish, generator).positions[-1]
+
+    def observe(self, generator: torch.Generator) -> Iterable[Event]:
+        """A strip of the way down, and by level how far chains go and, on points, how far samples
+        are from data as noisy as they."""
+        way = self._way_down(self._as_in_the_data(NUM_OBSERVED, generator), generator)
+        return look(way, self.task.data, self.ladder, generator)
+
+    def _way_down(self, wish: Wish, generator: torch.Generator) -> Way:
+        fitter = self.initializer_fitter
+        initializer = None if fitter is None else fitter.fitted
+        descent = Descent(self.ladder, self.base, self._fitted, initializer)
+        num_steps = self.config.num_steps if wish.num_steps is None else wish.num_steps
+        way = descent.descend(self.task.data, wish, self._terms(wish), num_steps, generator)
+        self.gradient_evaluations += descent.gradient_evaluations
+        return way
+
+    def _terms(self, wish: Wish) -> Terms:
+        if not self.num_labels:
+            return Terms((1.0,), (None,))
+        return terms_of(wish.labels, wish.guidance, wish.mixture, self.task.device)
+
+    def _as_in_the_data(self, num: int, generator: torch.Generator) -> Wish:
+        """Samples of classes drawn from those of the data, where classes are known."""
+        data = self.task.data
+        if not self.num_labels or data.labels is None:
+            return Wish(num)
+        return Wish(num, data.labels[data.indices(num, generator)])
+
+
+def _given(labels: Tensor | None) -> tuple[Tensor, ...]:
+    return () if labels is None else (labels,)
