@@ -216,6 +216,7 @@ class Observation:
                 self._diagnostics(chains, health, figures),
                 tables.final(figures, floors, quality.num, baselines),
                 *self.alarms.say(self._findings(step, look, chains, health, figures), final=True),
+                *self.method.observe(look.generator),
             ]
             for tail, beside in (("floor", floors), (BASELINE, baselines)):
                 figures |= {f"quality/{name}/{tail}": value for name, value in beside.items()}

@@ -5,6 +5,7 @@ import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
 import { canvasWays, csvOf, exporter, save } from "./export.js"
 import { ImagesHero, LandscapeHero } from "./hero.js"
 import { EnergyHistogram } from "./histogram.js"
+import { More } from "./more.js"
 import { Notices } from "./notices.js"
 import { count, duration, figure, timeLeft } from "./numbers.js"
 import { COSTS, Curves } from "./series.js"
@@ -100,12 +101,13 @@ class RunPanel {
     this.top = make("div.bl-top", {}, this.picture, this.side)
     this.tables = make("div")
     this.lines = make("ul.bl-log-lines")
+    this.more = new More()
     this.lower = make("div.bl-lower", {},
       this.tables,
       make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines))
     this.root.append(
       this.progress, this.notices.slot, this.trouble, this.back, this.keys, this.alarms, this.top,
-      this.lower)
+      this.more.slot, this.lower)
     this.time = new TimeBar(this.root, (step) => this.seek(step))
   }
 
@@ -113,6 +115,7 @@ class RunPanel {
     this.hero?.recolour(colours)
     this.histogram.draw()
     this.board.change()
+    this.more.recolour()
     this.time.recolour()
   }
 
@@ -282,6 +285,7 @@ class RunPanel {
     }
     this.hero?.show(frames)
     this.histogram.show(frames["energy/histogram"])
+    this.more.show(frames)
     this.showTables(frames)
   }
 

@@ -1,0 +1,66 @@
+// What a run draws beyond what every run draws: a method's own pictures, and the answers to what it
+// was asked when it ended.
+
+import { cardOf } from "./cards.js"
+import { coloursOf } from "./colours.js"
+import { make } from "./dom.js"
+
+const ELSEWHERE = new Set(["energy/histogram", "chains/walk"])
+const ROOTS = new Set(["landscape", "samples"])
+
+export class More {
+  constructor() {
+    this.own = new Cards("The method's own pictures", true)
+    this.answers = new Cards("Answers", false)
+    this.slot = make("div", {}, this.own.slot, this.answers.slot)
+  }
+
+  show(frames) {
+    const data = frames["samples/data"] ?? null
+    const known = Object.entries(frames).filter(([path, frame]) => frame.header.kind !== "table" &&
+      frame.header.kind !== "trajectory" && !ELSEWHERE.has(path) && !ROOTS.has(path.split("/")[0]))
+    const asked = ([path]) => path.startsWith("answers/")
+    this.own.show(known.filter((entry) => !asked(entry)), data)
+    this.answers.show(known.filter(asked), data)
+  }
+
+  recolour() {
+    this.own.draw(true)
+    this.answers.draw(true)
+  }
+}
+
+/** A panel that folds; its cards are drawn while it is open, each anew only when its frame is. */
+class Cards {
+  constructor(title, open) {
+    this.body = make("div.bl-cards.bl-answers")
+    this.slot = make("details.bl-panel", { open, hidden: true }, make("summary", {}, make("h3", {}, title)), this.body)
+    this.slot.addEventListener("toggle", () => this.draw())
+    this.drawn = new Map()
+    this.frames = []
+  }
+
+  show(frames, data) {
+    Object.assign(this, { frames, data })
+    this.slot.hidden = !frames.length
+    this.draw()
+  }
+
+  draw(all = false) {
+    if (!this.slot.open || this.slot.hidden || !this.slot.isConnected) return
+    const colours = coloursOf(this.slot)
+    const room = Math.min(this.body.clientWidth, 520)
+    let changed = this.frames.length !== this.drawn.size
+    for (const [path, frame] of this.frames) {
+      const known = this.drawn.get(path)
+      if (known && known.seq === frame.header.seq && !all) continue
+      const overlaid = frame.header.kind === "points" && frame.header.meta.role !== "data" ? this.data : null
+      const card = cardOf(frame, room, colours, overlaid) ?? make("span", { hidden: true })
+      this.drawn.set(path, { seq: frame.header.seq, card })
+      changed = true
+    }
+    const paths = new Set(this.frames.map(([path]) => path))
+    for (const path of [...this.drawn.keys()]) if (!paths.has(path)) this.drawn.delete(path)
+    if (changed) this.body.replaceChildren(...this.frames.map(([path]) => this.drawn.get(path).card))
+  }
+}
