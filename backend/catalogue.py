@@ -252,6 +252,7 @@ def publish() -> dict[str, Any]:
                         "summary": preset.summary,
                         "config": _full(cls.Config, preset.config),
                         "budget": preset.budget.model_dump(exclude_none=True),
+                        "wants_gpu": preset.wants_gpu,
                     }
                     for key, preset in cls.presets.items()
                 },

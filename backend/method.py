@@ -35,6 +35,8 @@ class Preset:
     summary: str
     config: dict[str, Any] = field(default_factory=dict)
     budget: Budget = field(default_factory=lambda: Budget(steps=3000))
+    wants_gpu: bool = False
+    """hours on a CPU: tests take its first steps alone, and forms say so"""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
 
 METHODS = sorted(catalogue.methods())
 PRESETS = [(m, preset) for m, cls in catalogue.methods().items() for preset in cls.presets]
+QUICK = [
+    (m, preset) for m, preset in PRESETS if not catalogue.methods()[m].presets[preset].wants_gpu
+]
+"""Those that learn something on a CPU; of the others the first steps are taken alone."""
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +182,7 @@ def test_steps_return_the_same_finite_scalars_on_the_device(method: str, preset:
     assert torch.equal(before, torch.random.get_rng_state()), "global randomness was drawn"
 
 
-@pytest.mark.parametrize(("method", "preset"), PRESETS)
+@pytest.mark.parametrize(("method", "preset"), QUICK)
 def test_the_same_seed_gives_the_same_numbers(method: str, preset: str) -> None:
     runs = [prepared(method, preset) for _ in range(2)]
     for run in runs:
@@ -208,7 +212,7 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
     assert same(weights(resumed.method), weights(whole.method))
 
 
-@pytest.mark.parametrize(("method", "preset"), PRESETS)
+@pytest.mark.parametrize(("method", "preset"), QUICK)
 def test_watching_changes_nothing(method: str, preset: str) -> None:
     watched, alone = prepared(method, preset), prepared(method, preset)
     eyes = watched.method.observer(watched.data, seed=1, sizes=SMALL)
@@ -223,7 +227,7 @@ def test_watching_changes_nothing(method: str, preset: str) -> None:
     assert watched.method.gradient_evaluations == alone.method.gradient_evaluations
 
 
-@pytest.mark.parametrize(("method", "preset"), PRESETS)
+@pytest.mark.parametrize(("method", "preset"), QUICK)
 def test_every_event_survives_the_wire(method: str, preset: str) -> None:
     run = prepared(method, preset)
     for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed
@@ -242,7 +246,7 @@ def test_every_event_survives_the_wire(method: str, preset: str) -> None:
         assert again.path == event.path
 
 
-@pytest.mark.parametrize(("method", "preset"), PRESETS)
+@pytest.mark.parametrize(("method", "preset"), QUICK)
 def test_data_get_lower_energy_than_noise(method: str, preset: str) -> None:
     run = prepared(method, preset)
     num_steps = 200 if run.method.trains else 1
@@ -351,7 +355,7 @@ def fingerprint(run: Prepared) -> list[float]:
 
 def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every preset, and every sampler watched on its own."""
-    for method, preset in PRESETS:
+    for method, preset in QUICK:
         yield method, preset, {}
     for kind in catalogue.samplers():
         yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}

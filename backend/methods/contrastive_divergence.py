@@ -157,6 +157,7 @@ class ContrastiveDivergence(Method):
             "Mordatch 2019 fit CIFAR-10, for 32×32 images or so on a GPU.",
             IMAGES_32,
             Budget(steps=100_000),
+            wants_gpu=True,
         ),
     }
     config: ContrastiveDivergenceConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -24,6 +25,7 @@ from backend.figures import Figure
 from backend.method import Method, Preset, Task, Wish
 from backend.noise_ladder import NoiseLadder, noised, schedule
 from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, base_of
+from backend.recovery.clusters import Clusters
 from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
 from backend.recovery.look import look
 from backend.recovery.settings import MAX_LEVELS, RecoveryLikelihoodConfig
@@ -45,12 +47,18 @@ _DIGITS: dict[str, Any] = {
     "lowest_log_snr": -3.0,
     "num_steps": 10,
     "loss_weight": "equal",
-    "conditional": True,
+    "classes": "labels",
     "train": {
         "learning_rate": 1e-3, "beta1": 0.9, "batch_size": 192, "ema_decay": 0.998,
         "schedule": "cosine",
     },
 }  # fmt: skip
+
+
+_COOPERATIVE_DIGITS: dict[str, Any] = {
+    **_DIGITS,
+    "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
+}
 
 
 def _image_preset(features: int, multipliers: str, num_blocks: int) -> dict[str, Any]:
@@ -112,25 +120,29 @@ class RecoveryLikelihood(Method):
         "digits": Preset(
             "Labelled images of 8×8 pixels or so, with an initializer. The network corrects a "
             "Gaussian and steps are exact for it, which is not the papers' recipe.",
-            {
-                **_DIGITS,
-                "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
-            },
+            _COOPERATIVE_DIGITS,
             Budget(steps=1500),
         ),
         "digits_without_initializer": Preset(
             "The same, with chains from the noisier image.", _DIGITS, Budget(steps=1500)
         ),
+        "digits_without_labels": Preset(
+            "With an initializer and, in place of the labels, twenty clusters found without them.",
+            {**_COOPERATIVE_DIGITS, "classes": "clusters"},
+            Budget(steps=1500),
+        ),
         "images_28": Preset(
             "Grey images of 28×28 on a GPU: half the width of the published network.",
-            {**_image_preset(64, "1,2,2", 4), "conditional": True},
+            {**_image_preset(64, "1,2,2", 4), "classes": "labels"},
             Budget(steps=100_000),
+            wants_gpu=True,
         ),
         "images_32": Preset(
             "Images of 32×32 on GPUs, with the published network: 128 channels, eight blocks at "
             "each of four resolutions. Not trained here.",
             _image_preset(128, "1,2,2,2", 8),
             Budget(steps=500_000),
+            wants_gpu=True,
         ),
     }
     headline = (
@@ -162,7 +174,10 @@ class RecoveryLikelihood(Method):
         )
         self.ladder: NoiseLadder = rungs.to(task.device)
         self.base: Base = base_of(config.base, self.ladder, task.data)
-        levels, labels = config.num_levels, self.num_labels
+        self.clusters: Clusters | None = None
+        if config.classes == "clusters":
+            self.clusters = Clusters(task.data.train, config.num_clusters, self.generator)
+        levels, labels = config.num_levels, self.num_classes
         self.network: NetworkEnergy = build_network(config.energy, task, levels, labels)
         self.fitter = Fitter(config.train, self.network)
         body = config.initializer.build(task.data.event_shape, self.generator, levels, labels)
@@ -192,10 +207,15 @@ class RecoveryLikelihood(Method):
                 ("base.kind", "`gaussian` takes events of at most "
                  f"{LARGEST_GAUSSIAN:,} numbers, got {dim:,}. Use `flat`.")
             )  # fmt: skip
-        if config.conditional and not data.num_labels:
+        if config.classes == "labels" and not data.num_labels:
             found.append(
-                ("conditional", f"needs data with classes, and {data.title!r} has none. Turn it "
-                 "off, or choose other data.")
+                ("classes", f"cannot be `labels`: {data.title!r} has none. Choose `clusters`, "
+                 "`none` or other data.")
+            )  # fmt: skip
+        if config.classes == "clusters" and config.num_clusters > len(data.train):
+            found.append(
+                ("num_clusters", f"must be at most {len(data.train)}, the data, got "
+                 f"{config.num_clusters}.")
             )  # fmt: skip
         return found
 
@@ -280,10 +300,10 @@ class RecoveryLikelihood(Method):
 
     def _shown_labels(self, index: Tensor) -> Tensor | None:
         """(batch,) classes of these data, some of them hidden; None without classes."""
-        if not self.num_labels:
+        known = self._known_classes
+        if known is None:
             return None
-        assert self.task.data.labels is not None
-        labels = self.task.data.labels[index]
+        labels = known[index]
         uniform = torch.rand(labels.shape, generator=self.generator, device=labels.device)
         return torch.where(uniform < self.config.null_share, NO_LABEL, labels)
 
@@ -299,7 +319,19 @@ class RecoveryLikelihood(Method):
 
     @property
     def num_labels(self) -> int:
-        return self.task.data.num_labels if self.config.conditional else 0
+        return self.task.data.num_labels if self.config.classes == "labels" else 0
+
+    @property
+    def num_classes(self) -> int:
+        """Classes or clusters that the networks are told; 0 where they are told none."""
+        return self.num_labels if self.clusters is None else len(self.clusters.centres)
+
+    @property
+    def _known_classes(self) -> Tensor | None:
+        """(num,) of the training data; None where the networks are told none."""
+        if self.clusters is not None:
+            return self.clusters.of_data
+        return self.task.data.labels if self.config.classes == "labels" else None
 
     def energy(self) -> Energy:
         return LowestLevel(self._fitted, self.base, self.ladder, self._terms(Wish(0)))
@@ -342,6 +374,8 @@ class RecoveryLikelihood(Method):
             raise BadInput.at(*said)
         if wish.sampler is not None or wish.start is not None:
             return drawing.draw(self, wish, generator)
+        if self.clusters is not None:
+            wish = replace(wish, labels=self.clusters.drawn(wish, generator))
         return self._way_down(wish, generator).positions[-1]
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
@@ -360,16 +394,16 @@ class RecoveryLikelihood(Method):
         return way
 
     def _terms(self, wish: Wish) -> Terms:
-        if not self.num_labels:
+        if not self.num_classes:
             return Terms((1.0,), (None,))
         return terms_of(wish.labels, wish.guidance, wish.mixture, self.task.device)
 
     def _as_in_the_data(self, num: int, generator: torch.Generator) -> Wish:
         """Samples of classes drawn from those of the data, where classes are known."""
-        data = self.task.data
-        if not self.num_labels or data.labels is None:
+        known = self._known_classes
+        if known is None:
             return Wish(num)
-        return Wish(num, data.labels[data.indices(num, generator)])
+        return Wish(num, known[self.task.data.indices(num, generator)])
 
 
 def _given(labels: Tensor | None) -> tuple[Tensor, ...]:

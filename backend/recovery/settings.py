@@ -52,9 +52,14 @@ class RecoveryLikelihoodConfig(Config):
         "noise", "Weight of a level in the loss: σ_0/σ_t, less where neighbours are far apart, or "
         "the same for all.", group="Training",
     )  # fmt: skip
-    conditional: bool = option(
-        False, "Learn the classes of the data as well, so that samples can be asked of each.",
+    classes: Literal["none", "labels", "clusters"] = option(
+        "none", "What the networks are told of each datum: nothing, its class, so that samples can "
+        "be asked of each, or its cluster, found without labels.",
         main=True, group="Classes",
+    )  # fmt: skip
+    num_clusters: int = option(
+        20, "Clusters that k-means finds in the data; samples are of them, as frequent as there.",
+        ge=2, le=1000, group="Classes",
     )  # fmt: skip
     null_share: float = option(
         0.2, "Share of the data shown without its class: all classes together are learned too.",
@@ -67,6 +72,8 @@ class RecoveryLikelihoodConfig(Config):
         if self.schedule == "linear_beta":
             idle = "No effect: a linear β has ends of its own."
             found |= {"highest_log_snr": idle, "lowest_log_snr": idle}
-        if not self.conditional:
+        if self.classes == "none":
             found["null_share"] = "No effect: classes are not learned."
+        if self.classes != "clusters":
+            found["num_clusters"] = "No effect: clusters are not looked for."
         return found

@@ -148,7 +148,8 @@ def _method(
             required=True,
             key=f"launch{version}:preset:{method_id}:{images}",
         )
-        st.caption(method["presets"][preset]["summary"])
+        chosen = method["presets"][preset]
+        st.caption(chosen["summary"] + (" Hours on a CPU." if chosen.get("wants_gpu") else ""))
     return str(method_id), str(preset)
 
 

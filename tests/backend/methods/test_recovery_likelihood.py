@@ -287,14 +287,14 @@ def test_what_cannot_be_drawn_is_said(digits: RecoveryLikelihood) -> None:
     assert z.shape == (4, 8, 8)
     with pytest.raises(BadInput, match="down the ladder"):
         digits.draw(Wish(4, labels, sampler=sampler), generator_of("own", 0))
-    plain = method("digits", DIGITS, conditional=False)
+    plain = method("digits", DIGITS, classes="none")
     with pytest.raises(BadInput, match="without classes"):
         plain.draw(Wish(4, labels), generator_of("own", 0))
 
 
 def test_classes_are_not_asked_of_data_that_have_none() -> None:
-    with pytest.raises(BadInput, match="needs data with classes"):
-        method("default", RING, conditional=True)
+    with pytest.raises(BadInput, match="cannot be .labels."):
+        method("default", RING, classes="labels")
 
 
 def test_a_covariance_too_large_to_keep_is_refused() -> None:
@@ -318,7 +318,7 @@ def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons
     z = made.draw(Wish(2, labels, guidance=0.5), generator_of("nets", 0))
     assert z.shape == (2, 8, 8) and z.isfinite().all()
     with pytest.raises(BadInput, match="must be 0, since noisy positions"):
-        method("digits", DIGITS, energy={"kind": energy})
+        method("digits", DIGITS, energy={"kind": energy, "wall": 0.03})
     with pytest.raises(BadInput, match="needs images"):
         method("default", RING, initializer={"kind": "unet"})
 
@@ -335,3 +335,21 @@ def test_points_are_learned_and_chains_improve_on_the_initializer() -> None:
     )
     assert refined < 0.02
     assert alone > 2 * refined
+
+
+def test_clusters_stand_in_for_classes_that_nobody_names() -> None:
+    config = {"classes": "clusters", "num_clusters": 5}
+    told = method("digits", DIGITS, **config)
+    assert told.num_labels == 0 and told.num_classes == 5
+    assert told.clusters is not None
+    counts = told.clusters.of_data.bincount(minlength=5)
+    drawn = told.clusters.drawn(Wish(4000), generator_of("clusters")).bincount(minlength=5)
+    share = counts / counts.sum()
+    deviation = (drawn / 4000 - share).abs() / (share * (1 - share) / 4000).sqrt()
+    assert deviation.max() < 4
+    # a position of which all is known is of the cluster that k-means gave it
+    known = told.task.data.train[:50]
+    everything = torch.ones(known.shape[1:], dtype=torch.bool)
+    found = told.clusters.drawn(Wish(50, known=known, mask=everything), generator_of("clusters"))
+    assert torch.equal(found, told.clusters.of_data[:50])
+    assert told.refusal(Wish(2, torch.tensor([0, 1]))) is not None
