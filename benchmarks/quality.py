@@ -1,11 +1,13 @@
 """How good what is learned is: shipped presets, unchanged, on every toy and on the digits.
 
-    python -m benchmarks.quality [--quick] [--seeds 3] [--only ring digits] [--json]
+    python -m benchmarks.quality [--quick] [--density] [--seeds 3] [--only ring digits] [--json]
 
 Every figure is that of a run's final evaluation: samples against as many held-out data, with the
 floor (real data against fresh real data) beside it. A claim must hold for the worst seed. Runs go
 one to a core, in a folder of their own that is removed at the end. `--quick` trains one seed of the
-ring and of the digits, and claims as much of them.
+ring and of the digits, and claims as much of them. `--density` trains the presets that learn a
+density with few chains or none, on the toys that the recipes leave out, and claims that none
+diverges; recipes say how good they are.
 """
 
 from __future__ import annotations
@@ -21,6 +23,18 @@ from multiprocessing import get_context
 from benchmarks.report import Report
 
 TOYS = ("ring", "moons", "checkerboard", "pinwheel")
+OTHER_TOYS = ("moons", "checkerboard", "pinwheel", "spirals")
+DENSITY = (
+    ("sliced_score_matching", "default"),
+    ("noise_contrastive", "default"),
+    ("compositional_likelihood", "default"),
+    ("exact_likelihood", "default"),
+    ("energy_matching", "default"),
+    ("energy_matching", "flow_only"),
+    ("recovery_likelihood", "default"),
+    ("recovery_likelihood", "cooperative"),
+)
+"""method and preset of what `--density` trains"""
 METRICS = {
     "quality/grid_kl": ("KL to the true density", "nats"),
     "quality/energy_distance": ("energy distance", "squared, data sd"),
@@ -103,6 +117,16 @@ def cases(names: set[str] | None = None) -> list[Case]:
     return [case for case in found if names is None or case.data in names]
 
 
+def density_cases(names: set[str] | None = None) -> list[Case]:
+    """Every preset that learns a density, on every toy that the recipes leave out."""
+    return [
+        Case(method, preset, toy)
+        for method, preset in DENSITY
+        for toy in OTHER_TOYS
+        if names is None or toy in names
+    ]
+
+
 def train(case: Case, seed: int, home: str) -> Outcome:
     """Train one run here, as `basin run --inline` does, and return its final figures."""
     os.environ["BASIN_HOME"] = home
@@ -155,18 +179,21 @@ def _words(path: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one seed of the ring and digits")
+    parser.add_argument("--density", action="store_true", help="presets that learn a density")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of every case")
     parser.add_argument("--only", nargs="+", metavar="DATA", help="these data sets alone")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    chosen = cases(set(options.only) if options.only else None)
+    every = density_cases if options.density else cases
+    chosen = every(set(options.only) if options.only else None)
     seeds = options.seeds
     if options.quick:
         seeds = 1
+    if options.quick and not options.density:
         chosen = [case for case in chosen if case.preset in ("persistent", "images")]
         chosen = [case for case in chosen if case.data in ("ring", "digits")]
     if not chosen:
-        known = ", ".join(sorted({case.data for case in cases()}))
+        known = ", ".join(sorted({case.data for case in every()}))
         parser.error(f"--only must name some of {known}, got {' '.join(options.only or [])}.")
     report = Report("quality")
     # the longest first, so that no core waits for one at the end
