@@ -103,7 +103,8 @@ function drawLines(target, picture, colours) {
   svg.words(picture.x_title, right, bottom + 31, colours.muted, { "text-anchor": "end" })
   if (picture.at !== null && picture.at !== undefined && lines.length) {
     svg.line(x.at(picture.at), PAD.top, x.at(picture.at), bottom, colours.muted)
-    svg.words("compared here", x.at(picture.at) + 5, PAD.top + 6, colours.muted)
+    const onLeft = x.at(picture.at) > (PAD.left + right) / 2
+    svg.words("compared here", x.at(picture.at) + (onLeft ? -5 : 5), bottom - 8, colours.muted, { "text-anchor": onLeft ? "end" : "start" })
   }
   if (picture.floor !== null && y.fits(picture.floor)) {
     svg.line(PAD.left, y.at(picture.floor), right, y.at(picture.floor), colours.muted, { "stroke-dasharray": "2 3" })

@@ -48,7 +48,8 @@ def _choose(found: FoundRecipes, past: list[Reproduction]) -> str:
     kinds = ["holds", "fails", "undecided", gallery.NOT_RUN]
     counts = {kind: sum(word == kind for word in verdicts.values()) for kind in kinds}
     labels = {"all": f"all {len(verdicts)}"}
-    labels |= {kind: f"{kind} {number}" for kind, number in counts.items() if number}
+    short = {gallery.NOT_RUN: "new"}
+    labels |= {kind: f"{short.get(kind, kind)} {n}" for kind, n in counts.items() if n}
     kept = "all"
     if len(labels) > 2:
         kept = st.segmented_control(

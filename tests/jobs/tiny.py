@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from backend import catalogue
+from backend import catalogue, recipe
 from backend.config import Config, KindConfig, option
 from backend.data import Data
 from backend.energy import Energy, energy_and_gradient
@@ -196,6 +197,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue.abilities()  # their forms offer all the samplers there are
     monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": Tiny})
     monkeypatch.setattr(catalogue, "samplers", lambda: {"walk": Walk})
+    # those that come along are of methods that are not there now
+    monkeypatch.setattr(recipe, "FOLDER", Path(__file__).parent / "no_recipes")
 
 
 def make(steps: int = 30, **fields: Any) -> RunDirectory:
