@@ -79,6 +79,7 @@ def _preset(method: str, preset: str) -> BaseModel:
 def _small(config: BaseModel) -> dict[str, Any]:
     sizes: dict[str, Any] = {
         "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 6,
+        "width": 32,
     }  # fmt: skip
     if isinstance(config, ImageConfig):
         sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}

@@ -48,6 +48,8 @@ def claims_of(report: Report) -> dict[str, str]:
     return {claim.text: claim.holds for claim in report.claims}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_cuts_lose_nothing() -> None:
     """A client cut off, a server killed: `--only cuts`, as it is run in full."""
     report = live.run(["cuts"], quick=True, soak=1.0)

@@ -230,8 +230,7 @@ def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> Non
     wait_for(lambda: page.eval_on_selector(".bl-lane canvas", INKED) > 3, "dots")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 800])
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (800, "dark")])
 def test_the_lab_is_no_wider_than_its_window(
     basin: Basin, page: Page, theme: str, width: int
 ) -> None:

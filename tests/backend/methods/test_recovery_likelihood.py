@@ -293,7 +293,7 @@ def test_what_cannot_be_drawn_is_said(digits: RecoveryLikelihood) -> None:
 
 
 def test_classes_are_not_asked_of_data_that_have_none() -> None:
-    with pytest.raises(BadInput, match="cannot be .labels."):
+    with pytest.raises(BadInput, match="cannot be `labels`"):
         method("default", RING, classes="labels")
 
 
