@@ -167,12 +167,22 @@ class Observation:
                 found += [self._landscape(look), self._trajectory(walk, role)]
             ends, end_energies = walk.position, walk.state.energy
             if self.data.is_image:
-                found.append(self._cloud(f"samples/{role}", ends, role, end_energies))
+                found.append(self._moving_images(look, role, ends, end_energies))
             found.append(self._histogram(look, role, end_energies))
             if self.coarse_truth is not None:
                 kl = self.coarse_truth.kl(look.energy, self.temperature)
                 found.append(Scalar("quality/grid_kl", kl))
             return [event for event in found if event is not None]
+
+    def _moving_images(
+        self, look: Look, role: str, ends: Tensor, end_energies: Tensor
+    ) -> Event | None:
+        """The chains that training walks or, of a method that draws in a way of its own, fresh
+        samples; chains from noise only where there is nothing else."""
+        fresh = None if role == "train_time" else self._train_time(look, self.sizes.num_cells)
+        if fresh is None:
+            return self._cloud(f"samples/{role}", ends, role, end_energies)
+        return self._cloud("samples/train_time", fresh, "train_time", energies(look.energy, fresh))
 
     def measure(self, step: int) -> list[Event]:
         """Quality of train-time and long-run samples, chain diagnostics, alarms."""

@@ -332,7 +332,7 @@ class EnergyMatching(Method):
         distances = [[_distance(x, held_out) for x in found.values()]]
         return [
             Curve(
-                "quality/by_time", np.array(TIMES, "f4"), np.array(distances, "f4"),
+                "quality/by_time", np.array(TIMES, "f4"), np.array([distances], "f4"),
                 ["energy distance"], "sampling time", "squared, data sd",
             )
         ]  # fmt: skip

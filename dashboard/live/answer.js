@@ -1,7 +1,7 @@
 // What a trained run answered: the sentence, its figures beside what they are read against,
 // pictures and tables. Reads the answer from the run's folder.
 
-import { cardOf, words } from "./cards.js"
+import { cardOf, columnOf, words } from "./cards.js"
 import { coloursOf } from "./colours.js"
 import { make, rootOf } from "./dom.js"
 import { unpack } from "./frames.js"
@@ -49,7 +49,7 @@ class Answer {
     const key = `${this.id} ${this.root.clientWidth} ${colours.bg}`
     if (key === this.drawn) return
     this.drawn = key
-    const cards = this.frames.map((frame) => cardOf(frame, this.root.clientWidth, colours, this.data(frame))).filter(Boolean)
+    const cards = this.frames.map((frame) => cardOf(frame, columnOf(this.root.clientWidth), colours, this.data(frame))).filter(Boolean)
     const tables = this.value.tables.map(({ path, columns, rows }) =>
       make("section.bl-panel", {}, make("h3", {}, words(path)), make("div.bl-scroll", {}, tableOf(columns, rows))))
     this.root.replaceChildren(

@@ -7,10 +7,20 @@ import { lineChart } from "./plot.js"
 import { drawPoints } from "./points.js"
 
 const CARD = 340
+const GAP = 20
 const WIDE = 520
 const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
 
-/** A card of a frame that is a picture, or null; `data`: a frame of real points to draw others over. */
+/** The width of a column of cards in `width` pixels, as `.bl-answers` lays them out. */
+export function columnOf(width) {
+  const num = Math.max(1, Math.floor((width + GAP) / (CARD + GAP)))
+  return Math.min((width - GAP * (num - 1)) / num, WIDE)
+}
+
+/**
+ * A card of a frame that is a picture, `room` pixels wide, or null; `data`: a frame of real points to
+ * draw others over.
+ */
 export function cardOf(frame, room, colours, data = null) {
   const { kind, path, meta } = frame.header
   const width = Math.min(Math.max(room, 220), CARD)
@@ -18,7 +28,7 @@ export function cardOf(frame, room, colours, data = null) {
   if (kind === "images") drawGrid(canvas, frame, { width })
   else if (kind === "points") drawPoints(canvas, frame, data, width, colours)
   else if (kind === "field") paint(canvas, paintField(frame, colours), width)
-  else if (kind === "curve" || kind === "histogram") return chartCard(frame, Math.min(room, WIDE), colours)
+  else if (kind === "curve" || kind === "histogram") return chartCard(frame, room, colours)
   else return null
   return make("div.bl-card", {}, make("div.bl-name", {}, words(path), role(meta)), canvas)
 }

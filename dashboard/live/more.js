@@ -1,7 +1,7 @@
 // What a run draws beyond what every run draws: a method's own pictures, and the answers to what it
 // was asked when it ended.
 
-import { cardOf } from "./cards.js"
+import { cardOf, columnOf } from "./cards.js"
 import { coloursOf } from "./colours.js"
 import { make } from "./dom.js"
 
@@ -49,7 +49,7 @@ class Cards {
   draw(all = false) {
     if (!this.slot.open || this.slot.hidden || !this.slot.isConnected) return
     const colours = coloursOf(this.slot)
-    const room = Math.min(this.body.clientWidth, 520)
+    const room = columnOf(this.body.clientWidth)
     let changed = this.frames.length !== this.drawn.size
     for (const [path, frame] of this.frames) {
       const known = this.drawn.get(path)
