@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -44,6 +43,7 @@ from backend.metrics.log_z import ESTIMATE, log_z_figures
 from backend.metrics.quality import GridTruth, Quality
 from backend.randomness import generator_of
 from backend.sampler import Sampler
+from backend.sizes import Sizes
 
 Array = npt.NDArray[Any]
 Samples = dict[str, Tensor]
@@ -55,36 +55,6 @@ BASELINE = "class_gaussian"
 """Last path segment of the figures of one Gaussian a class."""
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is looked at: on one CPU core, for an MLP of 3 layers of 64 on points, `watch`
-    takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
-
-    field: int = 128
-    normaliser: int = 256
-    """cells a side of the grid that log Z is summed over"""
-    coarse: int = 96
-    """cells a side of the grid whose KL every `watch` takes; `measure` takes the full one"""
-    num_walkers: int = 128
-    num_trails: int = 32
-    trail: int = 24
-    num_dots: int = 500
-    num_cells: int = 64
-    num_energies: int = 512
-    num_bins: int = 60
-    num_measured: int = 512
-    num_evaluated: int = 3000
-    long_run_steps: int = 1000
-    image_num_measured: int = 128
-    image_num_evaluated: int = 500
-    image_measured_steps: int = 100
-    image_long_run_steps: int = 2000
-    num_diagnosed: int = 64
-    """chains whose R-hat and effective sample size are taken, over the second half of the run"""
-    num_draws: int = 250
-    """draws a chain kept for that"""
 
 
 class Look(NamedTuple):

@@ -42,7 +42,7 @@ class SamplingLook:
     """Watches one `sampling` method. Everything it draws comes from generators of its own."""
 
     def __init__(self, method: Sampling, data: Data, seed: int, sizes: Any = None) -> None:
-        from backend.observation import Sizes
+        from backend.sizes import Sizes
 
         self.method, self.data, self.seed = method, data, seed
         self.sizes: Sizes = sizes or Sizes()

@@ -26,8 +26,8 @@ from backend.energy import Energy, energy_and_gradient
 from backend.errors import BadInput
 from backend.events import Cost, Scalar, decode, encode, unpack
 from backend.method import Method, Task
-from backend.observation import Sizes
 from backend.randomness import generator_of
+from backend.sizes import Sizes
 from backend.spec import RunSpec
 from jobs import artifacts, state
 from jobs.prepare import Prepared, prepare

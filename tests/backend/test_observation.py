@@ -29,8 +29,9 @@ from backend.events import (
 )
 from backend.figures import FIGURES, chart_of
 from backend.method import Task
-from backend.observation import Observation, Sizes
+from backend.observation import Observation
 from backend.randomness import generator_of
+from backend.sizes import Sizes
 from tests.backend.small_method import Exact, Small
 
 SMALL = Sizes(

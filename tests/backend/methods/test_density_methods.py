@@ -10,7 +10,7 @@ import torch
 from backend import catalogue
 from backend.errors import BadInput
 from backend.events import Curve
-from backend.observation import Sizes
+from backend.sizes import Sizes
 from backend.spec import RunSpec
 from jobs.prepare import Prepared, prepare
 from jobs.tasks import describe

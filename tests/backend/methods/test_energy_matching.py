@@ -12,9 +12,10 @@ from backend.errors import BadInput
 from backend.method import Wish
 from backend.methods.energy_matching import TIMES, EnergyMatching
 from backend.metrics.quality import Quality
-from backend.observation import Observation, Sizes
+from backend.observation import Observation
 from backend.randomness import generator_of
 from backend.samplers.langevin import Langevin
+from backend.sizes import Sizes
 from backend.spec import RunSpec
 from jobs.prepare import prepare
 

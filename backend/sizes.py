@@ -1,0 +1,35 @@
+"""How much is looked at while a run trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is looked at: on one CPU core, for an MLP of 3 layers of 64 on points, `watch`
+    takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
+
+    field: int = 128
+    normaliser: int = 256
+    """cells a side of the grid that log Z is summed over"""
+    coarse: int = 96
+    """cells a side of the grid whose KL every `watch` takes; `measure` takes the full one"""
+    num_walkers: int = 128
+    num_trails: int = 32
+    trail: int = 24
+    num_dots: int = 500
+    num_cells: int = 64
+    num_energies: int = 512
+    num_bins: int = 60
+    num_measured: int = 512
+    num_evaluated: int = 3000
+    long_run_steps: int = 1000
+    image_num_measured: int = 128
+    image_num_evaluated: int = 500
+    image_measured_steps: int = 100
+    image_long_run_steps: int = 2000
+    num_diagnosed: int = 64
+    """chains whose R-hat and effective sample size are taken, over the second half of the run"""
+    num_draws: int = 250
+    """draws a chain kept for that"""
