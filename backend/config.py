@@ -23,8 +23,16 @@ class Config(BaseModel):
         return {}
 
 
+def _named(schema: dict[str, Any], cls: type[BaseModel]) -> None:
+    """Adds what a form calls this part."""
+    schema["kind_title"] = getattr(cls, "title", "")
+    schema["kind_summary"] = getattr(cls, "summary", "")
+
+
 class KindConfig(Config):
     """Base of the Configs of pluggable parts; `kind` selects among those discovered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_named)
 
     kind: str
 

@@ -72,8 +72,6 @@ class Form:
     problems: Mapping[str, str] = field(default_factory=dict)
     """sentence by dotted path"""
     derived: Mapping[str, str] = field(default_factory=dict)
-    titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """title and summary by kind"""
     prefix: str = "config"
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """for lists of what is chosen among known things: the words of each, by dotted path"""
@@ -192,15 +190,20 @@ def _show_choices(
             names = list(choice.kinds)
             dotted = form.dotted(choice.path)
             label = choice.path[-1].replace("_", " ").capitalize()
+            # a part says itself what it is; one kind may be of several parts
+            said = {
+                kind: (part.get("kind_title", kind), part.get("kind_summary", ""))
+                for kind, part in choice.kinds.items()
+            }
             kind = st.selectbox(
                 label,
                 names,
                 index=names.index(choice.kind),
-                format_func=lambda kind: form.titles.get(kind, (kind, ""))[0],
+                format_func=lambda kind, said=said: said[kind][0],
                 key=f"{form.key}:{dotted}.kind",
                 help=choice.schema.get("description"),
             )
-            st.caption(form.titles.get(kind, ("", ""))[1])
+            st.caption(said[kind][1])
             _say(form, f"{dotted}.kind")
             if kind != choice.kind:
                 fresh = {**defaults(choice.kinds[kind], root), "kind": kind}
@@ -306,6 +309,8 @@ def _shown(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, (int, float)):
         return figure(float(value))
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
     return str(value) if value not in (None, "") else "none"
 
 

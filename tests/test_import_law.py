@@ -23,7 +23,7 @@ NO_TORCH = [
     "jobs.artifacts", "jobs.control", "jobs.enqueue", "jobs.store", "jobs.up", "jobs.cli",
     "jobs.reproduction",
     "dashboard.server", "dashboard.hub", "dashboard.forms", "dashboard.draft",
-    "dashboard.comparison", "dashboard.elements", "dashboard.live_view",
+    "dashboard.comparison", "dashboard.elements", "dashboard.gallery", "dashboard.live_view",
 ]  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class Answer {
     this.drawn = key
     const cards = this.frames.map((frame) => cardOf(frame, columnOf(this.root.clientWidth), colours, this.data(frame))).filter(Boolean)
     const tables = this.value.tables.map(({ path, columns, rows }) =>
-      make("section.bl-panel", {}, make("h3", {}, words(path)), make("div.bl-scroll", {}, tableOf(columns, rows))))
+      make("section.bl-panel", {}, ...(path === "table" ? [] : [make("h3", {}, words(path))]), make("div.bl-scroll", {}, tableOf(columns, rows))))
     this.root.replaceChildren(
       make("p.bl-answer", {}, this.value.summary),
       ...(cards.length ? [make("div.bl-cards.bl-answers", {}, ...cards)] : []), ...tables, this.figures())
@@ -82,12 +82,13 @@ function besides(name, figures) {
 }
 
 function tableOf(columns, rows) {
+  const named = (name) => (/^[a-z]+(_[a-z0-9]+)+$/.test(name) ? words(name) : name)
   const cell = (value) => {
     if (typeof value === "number" || value === null) return figure(value)
-    return /^[a-z]+(_[a-z0-9]+)+$/.test(value) ? words(value) : value
+    return named(value)
   }
   return make("table", {},
-    make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {}, name)))),
+    make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {}, named(name))))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value) =>
       make("td", { title: typeof value === "number" ? String(value) : "" }, cell(value)))))))
 }

@@ -98,8 +98,9 @@ export function lineChart(width, height, lines, titles, colours, { square = fals
   const wide = lines.length > 1 ? Math.min(Math.max(...lines.map(({ name }) => name.length * 6.4 + 14)), width * 0.36) : 16
   const [right, bottom] = [width - wide - 8, height - PAD.bottom]
   const flat = (axis) => lines.flatMap((line) => Array.from(line[axis]))
-  const x = scaleOf(flat("x"), false, [PAD.left, right])
-  const y = scaleOf(flat("y"), false, [bottom, PAD.top])
+  const include = square ? [0, 1] : []
+  const x = scaleOf(flat("x"), false, [PAD.left, right], { include })
+  const y = scaleOf(flat("y"), false, [bottom, PAD.top], { include })
   for (const tick of y.ticks) {
     svg.line(PAD.left, y.at(tick), right, y.at(tick), colours.line)
     svg.words(figure(tick), PAD.left - 6, y.at(tick), colours.muted, { "text-anchor": "end" })

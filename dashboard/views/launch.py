@@ -75,11 +75,6 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     answer: Answer | None = st.session_state.get("launch_answer")
     known = answer.check if answer else None
     problems = {item["field"]: item["message"] for item in known.problems} if known else {}
-    titles = {
-        kind: (item["title"], item["summary"])
-        for part in ("samplers", "networks", "noise_laws")
-        for kind, item in catalogue[part].items()
-    }
     st.subheader("Data", anchor=False)
     data = data_chooser.choose(given, catalogue, problems, version)
     st.subheader("Method", anchor=False)
@@ -92,7 +87,6 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
         key=f"launch{version}:{method_id}:{preset}",
         problems=problems,
         derived=known.derived if known else {},
-        titles=titles,
     )
     config = forms.show(method["schema"], values, form)
     st.subheader("Run", anchor=False)

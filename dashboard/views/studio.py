@@ -45,7 +45,7 @@ def main() -> None:
         run_id = _choose_run(runs)
         ability = _choose_ability(catalogue)
         about = catalogue["abilities"][ability]
-        config, seed = _form(about, ability, run_id, runs, catalogue)
+        config, seed = _form(about, ability, run_id, runs)
         pressed = st.button(
             f"Ask for {about['title'].lower()}", type="primary", icon=":material/question_answer:",
             shortcut="Ctrl+Enter", width="stretch",
@@ -104,7 +104,6 @@ def _form(
     ability: str,
     run_id: str,
     runs: dict[str, str],
-    catalogue: dict[str, Any],
 ) -> tuple[dict[str, Any], int]:
     """The fields that differ from their defaults, and the seed."""
     problems: dict[str, str] = {}
@@ -115,9 +114,6 @@ def _form(
     form = Form(
         key=f"studio:{ability}",
         problems=problems,
-        titles={
-            kind: (item["title"], item["summary"]) for kind, item in catalogue["samplers"].items()
-        },
         prefix="ask",
         choices={"ask.runs": {run: name for run, name in runs.items() if run != run_id}},
     )

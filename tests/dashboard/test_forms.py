@@ -62,6 +62,50 @@ def test_the_schema_of_every_method_gives_its_config_back(method: str) -> None:
     assert cls.Config.model_validate(values) == cls.Config()
 
 
+@pytest.mark.parametrize("ability", sorted(catalogue.abilities()))
+def test_the_schema_of_every_ability_gives_its_config_back(ability: str) -> None:
+    cls = catalogue.abilities()[ability]
+    schema = cls.Config.model_json_schema()
+    values = forms.defaults(schema, schema)
+    assert cls.Config.model_validate(values) == cls.Config()
+    drawn = {field.split(".")[0] for field in forms.fields_of(schema, values)}
+    assert drawn >= set(values)
+
+
+def test_lists_are_typed_with_commas_or_chosen() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from dashboard import forms
+        from dashboard.forms import Form
+
+        words = {"type": "array", "items": {"type": "string"}, "main": True, "default": ["a", "b"]}
+        schema = {
+            "properties": {
+                "strengths": {**words, "default": [0.5, 1]},
+                "runs": {**words, "default": []},
+                "sets": {**words, "items": {"enum": ["x", "y"]}, "default": ["y"]},
+            }
+        }
+        form = Form(key="t", choices={"config.runs": {"r1": "first run", "r2": "second run"}})
+        st.session_state["result"] = forms.show(schema, {}, form)
+
+    app = AppTest.from_function(script).run(timeout=30)
+    assert app.session_state["result"] == {"strengths": [0.5, 1], "runs": [], "sets": ["y"]}
+    app.text_input[0].input("0, 2.5, each").run()
+    app.multiselect[0].select("r2").run()
+    assert app.session_state["result"] == {
+        "strengths": [0, 2.5, "each"], "runs": ["r2"], "sets": ["y"],
+    }  # fmt: skip
+
+
+def test_parts_are_called_what_they_call_themselves() -> None:
+    schema = catalogue.methods()["recovery_likelihood"].Config.model_json_schema()
+    choices = [p for p in forms.parts(schema, {}, schema) if isinstance(p, Choice)]
+    (base,) = [choice for choice in choices if choice.path == ("base",)]
+    assert base.kinds["gaussian"]["kind_title"] == "The data's Gaussian"
+
+
 def _form(method: str, preset: str) -> None:
     """The script that AppTest runs: it must stand alone."""
     import streamlit as st
@@ -73,10 +117,9 @@ def _form(method: str, preset: str) -> None:
     published = catalogue.publish()
     item = published["methods"][method]
     values = draft.preset_values(item, preset)
-    titles = {k: (v["title"], v["summary"]) for k, v in published["samplers"].items()}
     problems = {"config.train.learning_rate": "must be > 0, got -1."}
     st.session_state["result"] = forms.show(
-        item["schema"], values, Form(key="t", titles=titles, problems=problems)
+        item["schema"], values, Form(key="t", problems=problems)
     )
 
 
