@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PACKAGES := backend jobs dashboard benchmarks
 # More for pytest: make test PYTEST_ARGS="-k sampler -x"
 PYTEST_ARGS ?=
-# What starts servers runs in one process, one after the other; all else beside it.
-PYTEST_PROCESSES ?= -n 2 --dist loadgroup
+# Each file whole in one process, in the order of tests/conftest.py.
+PYTEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install up test check format peers lock clean
 

@@ -39,22 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
-SERVICES = (
-    "benchmarks", "test_kill.py", "jobs/test_up.py", "jobs/test_worker.py", "jobs/test_control.py",
-    "jobs/test_redis_server.py", "dashboard/test_server.py", "dashboard/test_proxy.py",
-)  # fmt: skip
-"""What starts servers and looks at the clock: two of these at once would disturb each other."""
-IN_A_BROWSER = {"basin", "browser", "guarded"}
-"""Fixtures of tests that drive a real browser or a whole Basin: services too."""
+LONG = ("test_kill.py", "test_contracts.py", "jobs/test_up.py", "dashboard", "benchmarks")
+"""Files that take a minute or so. A file is run whole in one of two processes: what is long goes
+first, so that neither waits for the other at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep services in one process; skip what is marked `gpu` where torch sees no device."""
-    for item in items:
-        place = item.path.relative_to(ROOT / "tests").as_posix()
-        if place.startswith(SERVICES) or IN_A_BROWSER & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("services"))
+    """Long files first; skip what is marked `gpu` where torch sees no device."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((at for at, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=place)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked:
         import torch

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -175,6 +176,10 @@ def test_redis_of_the_tests_keeps_its_data_over_a_kill(
 ) -> None:
     with redis_server.client() as client:
         client.set("kept", "yes")
+        # a write waits in the server's own memory while an earlier one is still being synced
+        deadline = time.monotonic() + 10
+        while client.info("persistence")["aof_buffer_length"] and time.monotonic() < deadline:
+            time.sleep(0.05)
     process = redis_server.process
     redis_server.kill()
     assert process is not None and not psutil.pid_exists(process.pid)

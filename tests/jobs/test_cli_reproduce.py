@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -160,6 +162,8 @@ def test_runs_go_side_by_side_in_processes_of_their_own(
 ) -> None:
     (tmp_path / "few.yaml").write_text(_REAL)
     monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    # a spawned process begins with the main module of its parent, and other tests leave theirs
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     done = basin("few", "--seeds", "2", "--processes", "2")
     assert done.exit_code == 0, done.output
     pids = {status.pid for status in artifacts.list_runs()}
