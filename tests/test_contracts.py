@@ -354,10 +354,30 @@ def fingerprint(run: Prepared) -> list[float]:
     return seen
 
 
+def active(config: BaseModel) -> set[str]:
+    """Fields that are not idle, and what kind each part is of."""
+    found = set()
+    for path, (_, value) in leaves(config):
+        if not inert(holder(config, path), path[-1]) and value is not None:
+            found.add(".".join(path))
+    for name in type(config).model_fields:
+        part = getattr(config, name)
+        if isinstance(part, BaseModel):
+            found |= {f"{name}.{item}" for item in active(part)}
+        elif name == "kind":
+            found.add(f"kind {part}")
+    return found
+
+
 def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every preset, and every sampler watched on its own."""
+    """Every preset in which something counts that did not in those before, and every sampler
+    watched on its own."""
+    seen: dict[str, list[set[str]]] = {}
     for method, preset in QUICK:
-        yield method, preset, {}
+        counts = active(_preset(method, preset))
+        if not any(counts <= before for before in seen.setdefault(method, [])):
+            seen[method].append(counts)
+            yield method, preset, {}
     for kind in catalogue.samplers():
         yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
 

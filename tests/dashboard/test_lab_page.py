@@ -107,6 +107,7 @@ def test_a_bad_value_is_said_at_its_racer_and_nothing_is_launched(basin: Basin, 
     assert len(artifacts.list_runs()) == before
 
 
+@pytest.mark.slow
 def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
     open_form(basin, page)
     page.get_by_text("step size 0.02").first.click()
@@ -121,6 +122,7 @@ def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
     column.last.get_by_text("must be > 0, got -1.").wait_for()
 
 
+@pytest.mark.slow
 def test_racers_are_chosen_and_one_kind_may_race_twice(basin: Basin, page: Page) -> None:
     open_form(basin, page)
     page.get_by_text("Parallel tempering").first.click()  # it races no more
@@ -136,6 +138,7 @@ def test_racers_are_chosen_and_one_kind_may_race_twice(basin: Basin, page: Page)
     page.get_by_role("cell", name="Langevin, unadjusted, step size 0.005").wait_for()
 
 
+@pytest.mark.slow
 def test_a_new_race_begins_with_the_terms_of_the_last(basin: Basin, page: Page) -> None:
     runs = make_race()
     open_race(basin, page, runs)
@@ -166,6 +169,7 @@ def test_a_fast_wrong_sampler_is_not_read_as_a_winner(basin: Basin, page: Page) 
     assert charts(page).first.locator(".xtitle").text_content() == "gradients"
 
 
+@pytest.mark.slow
 def test_all_racers_are_looked_back_at_where_they_had_spent_as_much(
     basin: Basin, page: Page
 ) -> None:
@@ -230,6 +234,7 @@ def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> Non
     wait_for(lambda: page.eval_on_selector(".bl-lane canvas", INKED) > 3, "dots")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (800, "dark")])
 def test_the_lab_is_no_wider_than_its_window(
     basin: Basin, page: Page, theme: str, width: int

@@ -39,7 +39,7 @@ def launched(page: Page) -> RunDirectory:
 # ---------------------------------------------------------------------- launching at once
 
 
-@pytest.mark.parametrize("how", ["click", "keys"])
+@pytest.mark.parametrize("how", [pytest.param("click", marks=pytest.mark.slow), "keys"])
 def test_what_was_typed_last_is_launched_though_nobody_waited(
     basin: Basin, page: Page, how: str
 ) -> None:
@@ -52,6 +52,7 @@ def test_what_was_typed_last_is_launched_though_nobody_waited(
     assert launched(page).spec().budget.steps == 61
 
 
+@pytest.mark.slow
 def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Page) -> None:
     before = len(artifacts.list_runs())
     open_launch(basin, page)

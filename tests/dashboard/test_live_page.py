@@ -38,6 +38,7 @@ def ranges(page: Page) -> list[list[float]]:
 # ---------------------------------------------------------------------- what was chosen
 
 
+@pytest.mark.slow
 def test_what_was_chosen_is_linked_and_outlives_a_reload(basin: Basin, page: Page) -> None:
     run = make_run()
     open_run(basin, page, run)
@@ -78,6 +79,7 @@ def bands(page: Page) -> list[int]:
     return [plot.evaluate(count) for plot in charts(page).all()]
 
 
+@pytest.mark.slow
 def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) -> None:
     """Seeds of one thing are one line with a band, which its entry in the legend hides in every
     chart; zoom is linked; both stand in the link.

@@ -68,6 +68,7 @@ def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
     assert len(artifacts.list_runs()) == before
 
 
+@pytest.mark.slow
 def test_digits_bring_the_preset_for_images(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/launch")
     checked(page)
@@ -88,7 +89,7 @@ def test_a_run_is_cloned_with_its_settings(basin: Basin, page: Page) -> None:
     ("array", "words"),
     [
         (np.array([[1.0, np.nan]] * 50), "NaN"),
-        (np.zeros(50), "shape"),
+        pytest.param(np.zeros(50), "shape", marks=pytest.mark.slow),
     ],
     ids=["nan", "flat"],
 )
@@ -243,7 +244,10 @@ def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, pag
     assert password and password not in page.content()
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (800, "light")])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [pytest.param(1440, "dark", marks=pytest.mark.slow), (800, "light")],
+)
 def test_no_page_is_wider_than_its_window(basin: Basin, page: Page, theme: str, width: int) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     page.set_viewport_size({"width": width, "height": 900})

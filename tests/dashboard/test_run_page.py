@@ -135,6 +135,7 @@ def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> No
     assert len(lines) == 2
 
 
+@pytest.mark.slow
 def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
@@ -152,6 +153,7 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     assert page.locator(".bl-chart").count() == 2
 
 
+@pytest.mark.slow
 def test_one_cursor_in_all_charts(basin: Basin, page: Page) -> None:
     run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
@@ -277,6 +279,7 @@ def test_stopping_from_the_page_writes_a_checkpoint(basin: Basin, page: Page) ->
     page.get_by_role("button", name=re.compile("Resume from step")).wait_for()
 
 
+@pytest.mark.slow
 def test_seven_live_tabs_of_one_browser_all_update(basin: Basin, browser: Browser) -> None:
     """More than the six connections that a browser opens to one address."""
     run = launch_slow()
