@@ -139,14 +139,22 @@ def compared(recipe: Recipe) -> str:
     claim = recipe.deciding()
 
     def of(variant: str, name: str) -> str:
-        title = recipe.variants[variant].title
-        return f"{recipe.figures[name].title.lower()}, {title.lower()}"
+        return f"{_within(recipe.figures[name].title)}, {_within(recipe.variants[variant].title)}"
 
     text = of(claim.value.variant, claim.value.figure)
     if claim.other is None:
         return text
     sign = "over" if claim.over else "minus"
     return f"{text} {sign} {of(claim.other.variant, claim.other.figure)}"
+
+
+def _within(title: str) -> str:
+    """A title as it stands within a sentence: `KL` and `NCE` keep their capitals.
+
+    >>> _within("Energy distance"), _within("KL to the data"), _within("CDRL")
+    ('energy distance', 'KL to the data', 'CDRL')
+    """
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 # ---------------------------------------------------------------------- tables
