@@ -33,7 +33,8 @@ class ExactLikelihoodConfig(Config):
 class ExactLikelihood(Method):
     """E_data[E] + log ∫ exp(−E), the integral by the midpoint rule; on a line and in the plane.
 
-    Unbiased but for the batch, up to what the model puts outside the grid or between its points.
+    The grid is moved by a part of a cell, drawn anew at every step, or the model would put its mass
+    between the points. Unbiased but for the logarithm of that sum, the batch and what lies outside.
     The baseline that estimates of the same gradient are judged by.
     """
 
@@ -97,7 +98,8 @@ class ExactLikelihood(Method):
     def step(self, progress: float) -> dict[str, Tensor]:
         x_data = self.task.data.batch(self.config.train.batch_size, self.generator)
         energy = self.network(x_data)
-        log_z = self.grid.log_z(self.network)
+        uniform = torch.rand(x_data.shape[1:], generator=self.generator, device=x_data.device)
+        log_z = self.grid.log_z(self.network, uniform - 0.5)
         loss = energy.mean() + log_z
         self.gradient_evaluations += 1
         return {

@@ -35,7 +35,8 @@ class NormaliserGrid:
         axes = [start + share * (end - start) for start, end in zip(low, high, strict=True)]
         self.points = torch.cartesian_prod(*axes).reshape(-1, *data.event_shape)
         """(size², *event_shape)"""
-        self.log_cell = float(((high - low) / num).log().sum())
+        self.cell = ((high - low) / num).reshape(data.event_shape)
+        self.log_cell = float(self.cell.log().sum())
 
     @classmethod
     def of(cls, data: Data, size: int) -> NormaliserGrid | None:
@@ -43,9 +44,15 @@ class NormaliserGrid:
         fits = data.num_values is None and data.event_shape in ((1,), (2,))
         return cls(data, size) if fits else None
 
-    def log_z(self, energy: Energy) -> Tensor:
-        """log ∫ exp(−E(z)) dz over the grid, 0-d; carries a graph where one is built."""
-        return (-energy(self.points)).logsumexp(0) + self.log_cell
+    def log_z(self, energy: Energy, shift: Tensor | None = None) -> Tensor:
+        """log ∫ exp(−E(z)) dz over the grid, 0-d; carries a graph where one is built.
+
+        shift: (*event_shape) in cells, from −½ to ½, that all points are moved by. With a uniform
+        one the sum is right on average whatever lies between the points, so that what is fitted
+        cannot hide mass there.
+        """
+        points = self.points if shift is None else self.points + shift * self.cell
+        return (-energy(points)).logsumexp(0) + self.log_cell
 
 
 def log_z_figures(estimate: Tensor, energy: Energy, data: Data, size: int) -> dict[str, float]:
