@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from backend.data import Data
 
 
+PLAIN_STEPS = {
+    "optimiser": "sgd",
+    "learning_rate": 0.03,
+    "batch_size": 100,
+    "beta1": 0.1,
+    "gradient_clip": 0.0,
+}
+"""How all methods fit a location in their presets, so that they compare: plain gradient descent,
+unclipped, since clipping takes from rare heavy weights what makes them unbiased."""
+
+
 class LocationConfig(KindConfig):
     kind: Literal["location"] = "location"
     title: ClassVar[str] = "Location"

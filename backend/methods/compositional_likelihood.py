@@ -12,6 +12,7 @@ from backend.alarms import Finding
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.method import Method, Preset, Task
 from backend.noise_laws import AnyNoiseLaw, build_noise_law, noise_problems
@@ -86,13 +87,7 @@ class CompositionalLikelihood(Method):
             {
                 "energy": {"kind": "location"},
                 "noise": {"kind": "fixed"},
-                "train": {
-                    "optimiser": "sgd",
-                    "learning_rate": 0.03,
-                    "batch_size": 100,
-                    "beta1": 0.1,
-                    "gradient_clip": 0.0,
-                },
+                "train": PLAIN_STEPS,
             },
             Budget(steps=3000),
         ),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.figures import Figure
 from backend.method import Method, Preset, Task
@@ -97,13 +98,7 @@ class NoiseContrastive(Method):
             {
                 "energy": {"kind": "location"},
                 "noise": {"kind": "fixed"},
-                "train": {
-                    "optimiser": "sgd",
-                    "learning_rate": 0.03,
-                    "batch_size": 100,
-                    "beta1": 0.1,
-                    "gradient_clip": 0.0,
-                },
+                "train": PLAIN_STEPS,
             },
             Budget(steps=3000),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,58 +28,18 @@ from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, b
 from backend.recovery.clusters import Clusters
 from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
 from backend.recovery.look import look
-from backend.recovery.settings import MAX_LEVELS, RecoveryLikelihoodConfig
+from backend.recovery.settings import (
+    COOPERATIVE_DIGITS,
+    DIGITS,
+    MAX_LEVELS,
+    POINTS,
+    RecoveryLikelihoodConfig,
+    image_settings,
+)
 from backend.spec import Budget
 from backend.training import Fitter
 
 NUM_OBSERVED = 256
-
-
-_POINTS: dict[str, Any] = {
-    "train": {"ema_decay": 0.999, "batch_size": 192, "schedule": "cosine"},
-}
-_DIGITS: dict[str, Any] = {
-    "energy": {"kind": "residual_mlp", "width": 256, "start_scale": 0.01},
-    "base": {"kind": "gaussian"},
-    "schedule": "linear_log_snr",
-    "num_levels": 5,
-    "highest_log_snr": 4.0,
-    "lowest_log_snr": -3.0,
-    "num_steps": 10,
-    "loss_weight": "equal",
-    "classes": "labels",
-    "train": {
-        "learning_rate": 1e-3, "beta1": 0.9, "batch_size": 192, "ema_decay": 0.998,
-        "schedule": "cosine",
-    },
-}  # fmt: skip
-
-
-_COOPERATIVE_DIGITS: dict[str, Any] = {
-    **_DIGITS,
-    "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
-}
-
-
-def _image_preset(features: int, multipliers: str, num_blocks: int) -> dict[str, Any]:
-    """The published settings (Zhu et al. 2024), but for the step: f here is over σ_t², not over the
-    step's own square, and its scale is learned."""
-    wide = {"features": features, "multipliers": multipliers, "num_blocks": num_blocks}
-    return {
-        "energy": {
-            "kind": "wide_resnet", **wide, "spectral_norm": True, "wall": 0, "channels_last": True,
-        },
-        "base": {"kind": "flat", "step_size": 0.1},
-        "initializer": {
-            "kind": "unet", "features": features // 2, "multipliers": multipliers, "num_blocks": 2,
-            "learning_rate": 1e-5,
-        },
-        "num_steps": 15,
-        "train": {
-            "learning_rate": 1e-4, "schedule": "constant", "warm_up_share": 0.02, "beta1": 0.9,
-            "batch_size": 256, "ema_decay": 0.9999,
-        },
-    }  # fmt: skip
 
 
 class RecoveryLikelihood(Method):
@@ -110,37 +70,37 @@ class RecoveryLikelihood(Method):
     Config = RecoveryLikelihoodConfig
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Points, six levels, chains from the noisier position.", _POINTS, Budget(steps=4500)
+            "Points, six levels, chains from the noisier position.", POINTS, Budget(steps=4500)
         ),
         "cooperative": Preset(
             "The same with an initializer that learns from the chains where to start them.",
-            {**_POINTS, "initializer": {"kind": "residual_mlp"}},
+            {**POINTS, "initializer": {"kind": "residual_mlp"}},
             Budget(steps=4500),
         ),
         "digits": Preset(
             "Labelled images of 8×8 pixels or so, with an initializer. The network corrects a "
             "Gaussian and steps are exact for it, which is not the papers' recipe.",
-            _COOPERATIVE_DIGITS,
+            COOPERATIVE_DIGITS,
             Budget(steps=1500),
         ),
         "digits_without_initializer": Preset(
-            "The same, with chains from the noisier image.", _DIGITS, Budget(steps=1500)
+            "The same, with chains from the noisier image.", DIGITS, Budget(steps=1500)
         ),
         "digits_without_labels": Preset(
             "With an initializer and, in place of the labels, twenty clusters found without them.",
-            {**_COOPERATIVE_DIGITS, "classes": "clusters"},
+            {**COOPERATIVE_DIGITS, "classes": "clusters"},
             Budget(steps=1500),
         ),
         "images_28": Preset(
             "Grey images of 28×28 on a GPU: half the width of the published network.",
-            {**_image_preset(64, "1,2,2", 4), "classes": "labels"},
+            {**image_settings(64, "1,2,2", 4), "classes": "labels"},
             Budget(steps=100_000),
             wants_gpu=True,
         ),
         "images_32": Preset(
             "Images of 32×32 on GPUs, with the published network: 128 channels, eight blocks at "
             "each of four resolutions. Not trained here.",
-            _image_preset(128, "1,2,2,2", 8),
+            image_settings(128, "1,2,2,2", 8),
             Budget(steps=500_000),
             wants_gpu=True,
         ),

@@ -1,8 +1,8 @@
-"""The settings of diffusion recovery likelihood."""
+"""The settings of diffusion recovery likelihood, and those that its presets share."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from backend.config import Config, option
 from backend.energies import AnyConditionalNetwork
@@ -77,3 +77,50 @@ class RecoveryLikelihoodConfig(Config):
         if self.classes != "clusters":
             found["num_clusters"] = "No effect: clusters are not looked for."
         return found
+
+
+POINTS: dict[str, Any] = {
+    "train": {"ema_decay": 0.999, "batch_size": 192, "schedule": "cosine"},
+}
+DIGITS: dict[str, Any] = {
+    "energy": {"kind": "residual_mlp", "width": 256, "start_scale": 0.01},
+    "base": {"kind": "gaussian"},
+    "schedule": "linear_log_snr",
+    "num_levels": 5,
+    "highest_log_snr": 4.0,
+    "lowest_log_snr": -3.0,
+    "num_steps": 10,
+    "loss_weight": "equal",
+    "classes": "labels",
+    "train": {
+        "learning_rate": 1e-3, "beta1": 0.9, "batch_size": 192, "ema_decay": 0.998,
+        "schedule": "cosine",
+    },
+}  # fmt: skip
+
+
+COOPERATIVE_DIGITS: dict[str, Any] = {
+    **DIGITS,
+    "initializer": {"kind": "residual_mlp", "width": 256, "learning_rate": 2e-3},
+}
+
+
+def image_settings(features: int, multipliers: str, num_blocks: int) -> dict[str, Any]:
+    """The published settings (Zhu et al. 2024), but for the step: f here is over σ_t², not over the
+    step's own square, and its scale is learned."""
+    wide = {"features": features, "multipliers": multipliers, "num_blocks": num_blocks}
+    return {
+        "energy": {
+            "kind": "wide_resnet", **wide, "spectral_norm": True, "wall": 0, "channels_last": True,
+        },
+        "base": {"kind": "flat", "step_size": 0.1},
+        "initializer": {
+            "kind": "unet", "features": features // 2, "multipliers": multipliers, "num_blocks": 2,
+            "learning_rate": 1e-5,
+        },
+        "num_steps": 15,
+        "train": {
+            "learning_rate": 1e-4, "schedule": "constant", "warm_up_share": 0.02, "beta1": 0.9,
+            "batch_size": 256, "ema_decay": 0.9999,
+        },
+    }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 import streamlit as st
 
@@ -307,28 +306,18 @@ def _budget(recipe: Recipe, scale: str) -> str:
 
 def _earlier(past: list[Reproduction], shown: Reproduction | None) -> None:
     st.subheader("Verdicts so far", anchor=False)
-    rows: list[dict[str, Any]] = []
-    for item in past:
-        found = item.findings
-        rows.append({
-            "date": gallery.when(item.created),
-            "verdict": found.holds if found else "under way",
-            "median": None if found is None else found.deciding().median,
-            "seeds": len(item.seeds),
-            "device": ", ".join(found.devices) if found else "",
-            "version": item.version,
-            "link": f"/gallery?recipe={item.recipe}&reproduction={item.id}",
-        })  # fmt: skip
     lines = ["| date | verdict | median of the deciding figure | seeds | device | version | |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for item, row in zip(past, rows, strict=True):
-        word = row["verdict"]
-        said = gallery.verdict_in_words(word) if item.findings else word
-        median = "–" if row["median"] is None else gallery.figure(row["median"])
+    for item in past:
+        found, said, median, devices = item.findings, "under way", "–", ""
+        if found:
+            said = gallery.verdict_in_words(found.holds)
+            median, devices = gallery.figure(found.deciding().median), ", ".join(found.devices)
         here = shown is not None and item.id == shown.id
-        link = "shown above" if here else f"[show]({row['link']})"
-        lines.append(f"| {row['date']} | {said} | {median} | {row['seeds']} | {row['device']} | "
-                     f"{row['version']} | {link} |")  # fmt: skip
+        link = f"[show](/gallery?recipe={item.recipe}&reproduction={item.id})"
+        where = "shown above" if here else link
+        lines.append(f"| {gallery.when(item.created)} | {said} | {median} | {len(item.seeds)} | "
+                     f"{devices} | {item.version} | {where} |")  # fmt: skip
     st.markdown("\n".join(lines))
 
 
