@@ -13,7 +13,7 @@ from backend.spec import TAG
 class Config(BaseModel):
     """Base of every Config: unknown fields are refused, values are fixed once made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def derived(self) -> dict[str, str]:
         """Sentences about what the settings amount to, by field name; shown under the field.
@@ -32,7 +32,7 @@ def _named(schema: dict[str, Any], cls: type[BaseModel]) -> None:
 class KindConfig(Config):
     """Base of the Configs of pluggable parts; `kind` selects among those discovered."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_named)
+    model_config = ConfigDict(json_schema_extra=_named)
 
     kind: str
 

@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
+from backend import plain
 from backend.catalogue import merge
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.recipe_parts import (
@@ -182,10 +182,7 @@ def text_of(name: str, folder: Path | None = None) -> str:
 @lru_cache(maxsize=128)
 def parse(text: str, name: str) -> Recipe:
     """A recipe from YAML text and the name of its file. Raises BadInput with every problem."""
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput.at("", f"not valid YAML: {error}") from error
+    raw = plain.load(text)
     if not isinstance(raw, dict):
         raise BadInput.at("", "a recipe is a mapping with `title`, `variants` and `claims`.")
     if raw.get("name", name) != name:

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from backend import plain
 from backend.errors import BadInput, Problem
 
 TAG = "kind:"
 """Prefix of the tags of tagged unions inside pydantic's error locations."""
+Word = Annotated[str, Field(coerce_numbers_to_str=True)]
+"""Text that may have been written as a bare number."""
+_LONGEST_SHOWN = 120
 
 
 class Budget(BaseModel):
     """When a run ends: the first limit reached. Schedules run over the fraction used."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     steps: int | None = Field(None, ge=1, le=100_000_000, description="Optimiser steps.")
     gradients: int | None = Field(
-        None, ge=1, description="Evaluations of the energy's gradient in x, each over a batch."
+        None, ge=1, le=10**15,
+        description="Evaluations of the energy's gradient in x, each over a batch.",
+    )  # fmt: skip
+    seconds: float | None = Field(None, gt=0, le=1e9, description="Wall seconds of training.")
+    joules: float | None = Field(
+        None, gt=0, le=1e15, description="Joules, where they are measured."
     )
-    seconds: float | None = Field(None, gt=0, description="Wall seconds of training.")
-    joules: float | None = Field(None, gt=0, description="Joules, where they are measured.")
 
     def is_empty(self) -> bool:
         return not any((self.steps, self.gradients, self.seconds, self.joules))
@@ -35,7 +41,7 @@ class Question(BaseModel):
     """Something asked of a run when its training is done; the figures stand in its metrics as
     `answers/<name>/<figure>`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9_.-]{1,60}$", description="What the answer is filed under.")
     ability: str = Field(description="Id of the ability, as `basin abilities` lists it.")
@@ -49,17 +55,21 @@ class RunSpec(BaseModel):
     into the method's typed Config.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    name: str = Field("", max_length=120, description="What the run is called in lists.")
-    method: str = Field(description="Id of the method, as `basin methods` lists it.")
-    preset: str = Field("default", description="A named set of defaults the method declares.")
+    name: Word = Field("", max_length=120, description="What the run is called in lists.")
+    method: str = Field(
+        max_length=120, description="Id of the method, as `basin methods` lists it."
+    )
+    preset: str = Field(
+        "default", max_length=120, description="A named set of defaults the method declares."
+    )
     data: dict[str, Any] = Field(description="`name` of the data set and its own fields.")
     config: dict[str, Any] = Field(default_factory=dict, description="The method's own fields.")
     budget: Budget = Field(default_factory=lambda: Budget())
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seeds every random draw of the run.")
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N."
+        "auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or cuda:N."
     )
     processes: int = Field(
         1, ge=1, le=64, description="Processes that share the rows of every batch; on GPUs, one "
@@ -71,8 +81,8 @@ class RunSpec(BaseModel):
     questions: list[Question] = Field(
         default_factory=list, max_length=60, description="Asked when the training is done."
     )
-    tags: list[str] = Field(default_factory=list, max_length=20)
-    notes: str = Field("", max_length=10_000)
+    tags: list[Annotated[Word, Field(max_length=60)]] = Field(default_factory=list, max_length=20)
+    notes: Word = Field("", max_length=10_000)
 
     def work_hash(self) -> str:
         """Twelve hex digits that identify the work: name, tags and notes do not count."""
@@ -84,24 +94,23 @@ class RunSpec(BaseModel):
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(
-            self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
-        )
+        return plain.dump(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data. A null stays where it is a setting; limits that nobody gave are left out."""
+        return {**self.model_dump(mode="json"), "budget": self.budget.model_dump(exclude_none=True)}
 
 
 def parse(text: str) -> RunSpec:
     """A RunSpec from YAML or JSON text. Raises BadInput with every problem found."""
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput.at("", f"not valid YAML: {error}") from error
-    return from_dict(raw)
+    return from_dict(plain.load(text))
 
 
 def from_dict(raw: object) -> RunSpec:
     """A RunSpec from plain data. Raises BadInput with every problem found."""
     if not isinstance(raw, dict):
-        raise BadInput.at("", "a run specification is a mapping with `method` and `data`")
+        raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
+    plain.check(raw)
     try:
         return RunSpec.model_validate(raw)
     except ValidationError as error:
@@ -126,6 +135,8 @@ def _written_path(entry: Any) -> list[str]:
 def _sentence(entry: Any, field: str) -> str:
     kind, value, context = entry["type"], entry.get("input"), entry.get("ctx", {})
     shown = repr(value) if not isinstance(value, dict) else "a mapping"
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}…"
     bounds = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", "≥"),
               "less_than": ("lt", "<"), "less_than_equal": ("le", "≤")}  # fmt: skip
     if kind in bounds:
@@ -137,9 +148,11 @@ def _sentence(entry: Any, field: str) -> str:
     if kind == "missing":
         return "is required and was not given."
     message = entry["msg"]
+    if kind == "string_type":
+        return f"must be text, got {shown}. Put quotes around it."
     if kind == "union_tag_invalid":
         known = context["expected_tags"].replace(TAG, "").replace("'", "`")
-        return f"must be one of {known}, got `{context['tag'].removeprefix(TAG)}`."
+        return f"must be one of {known}, got `{context['tag'].removeprefix(TAG)[:60]}`."
     if kind == "union_tag_not_found":
         return f"must be a mapping with a `kind`, got {shown}."
     if kind == "value_error":

@@ -46,7 +46,7 @@ def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
         directory = artifacts.open_run(run_id)
         spec = directory.spec()
         name = directory.status().name or spec.name
-        return Source(spec.model_dump(mode="json", exclude_none=True), name or directory.id)
+        return Source(spec.as_dict(), name or directory.id)
     values: dict[str, Any] = dict(FIRST)
     if query.get("method") in catalogue["methods"]:
         values = {**values, "method": query["method"], "preset": "default"}
@@ -59,7 +59,7 @@ def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
 
 def from_text(text: str) -> Source:
     """The draft of a pasted or uploaded file. Raises BadInput."""
-    return Source(parse(text).model_dump(mode="json", exclude_none=True), "your file")
+    return Source(parse(text).as_dict(), "your file")
 
 
 @dataclass(frozen=True)

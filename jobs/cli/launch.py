@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
+from backend import plain
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from jobs import artifacts, control, enqueue, store
@@ -24,13 +24,19 @@ from jobs.status import Status, hostname
 from jobs.words import duration
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
-_LARGEST_SPEC = 1_000_000
+_WORDS = ("name", "notes")
+"""Fields that are taken as they are written, numbers too."""
+_QUOTES = ("'", '"')
 
 
 @click.command()
 @click.argument("spec", type=str)
 @click.option(
-    "--set", "changes", multiple=True, metavar="A.B=C", help="Change one field; C is YAML."
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="A.B=C",
+    help="Change one field; C: a value, or YAML in [] or {}.",
 )
 @click.option("--inline", is_flag=True, help="Run it in this process, without Redis.")
 @click.option("--wait", is_flag=True, help="Queue it and return when it has ended.")
@@ -72,7 +78,9 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
 
     Raises BadInput.
     """
-    raw = _load(_read(source))
+    raw = plain.load(_read(source))
+    if not isinstance(raw, dict):
+        raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
     for change in changes:
         apply(raw, change)
     return enqueue.with_settled_paths(from_dict(raw), "cli")
@@ -81,24 +89,14 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
 def _read(source: str) -> str:
     try:
         if source == "-":
-            return sys.stdin.read(_LARGEST_SPEC)
-        path = Path(source)
-        if path.stat().st_size > _LARGEST_SPEC:
-            raise BadInput.at("", f"{source} is larger than 1 MB; a specification is a short text.")
-        return path.read_text(encoding="utf-8")
+            return sys.stdin.read(plain.MAX_CHARACTERS + 1)
+        if Path(source).is_fifo() and not source.startswith("/dev/"):
+            raise BadInput.at("", f"{source} is a named pipe; give a file, or `-` and pipe it in.")
+        with open(source, encoding="utf-8") as file:
+            return file.read(plain.MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise BadInput.at("", f"cannot read {source}: {reason}.") from error
-
-
-def _load(text: str) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput.at("", f"not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
-    return raw
 
 
 def apply(raw: dict[str, Any], change: str) -> None:
@@ -106,10 +104,7 @@ def apply(raw: dict[str, Any], change: str) -> None:
     field, equals, text = change.partition("=")
     if not equals or not all(field.split(".")):
         raise BadInput.at("", f"--set takes field=value, such as seed=1, got {change!r}.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput.at(field, f"not valid YAML: {text!r}.") from error
+    value = text if field in _WORDS and text[:1] not in _QUOTES else value_of(field, text)
     *above, last = field.split(".")
     place: Any = raw
     for name in above:
@@ -117,6 +112,14 @@ def apply(raw: dict[str, Any], change: str) -> None:
     if not isinstance(place, dict):
         raise BadInput.at(field, f"`{'.'.join(above)}` holds a value, not fields.")
     place[last] = value
+
+
+def value_of(field: str, text: str) -> Any:
+    """The value that `field=TEXT` gives. Raises BadInput at the field."""
+    try:
+        return plain.load_value(text)
+    except BadInput as error:
+        raise BadInput.at(field, f"{error}") from error
 
 
 def run_here(spec: RunSpec, quiet: bool) -> str:

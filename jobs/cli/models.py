@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 import numpy as np
-import yaml
 
 from backend.errors import BadInput
 from jobs import artifacts, enqueue, files
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import answers, number, show, table
-from jobs.cli.launch import apply
+from jobs.cli.launch import apply, value_of
 
 _LARGEST = 2_000_000_000
 
@@ -21,7 +20,13 @@ _LARGEST = 2_000_000_000
 @click.command()
 @click.argument("run")
 @click.argument("ability")
-@click.option("--set", "changes", multiple=True, metavar="A.B=C", help="Give one field; C is YAML.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="A.B=C",
+    help="Give one field; C: a value, or YAML in [] or {}.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file for the arrays."
@@ -124,7 +129,7 @@ def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | N
             raise BadInput.at(
                 "", f"--set takes field=value, such as step_size=0.01, got {change!r}."
             )
-        fields[name] = yaml.safe_load(text)
+        fields[name] = value_of(name, text)
     return fields or None
 
 

@@ -46,6 +46,18 @@ def test_yaml_comes_back_as_it_was() -> None:
     assert "–" in spec.to_yaml()
 
 
+def test_a_setting_that_is_null_and_a_word_that_looks_like_a_number_come_back() -> None:
+    raw = {"method": "m", "data": {"name": "ring"}, "config": {"clip": None}, "name": "1e4"}
+    spec = from_dict(raw)
+    assert parse(spec.to_yaml()) == spec and spec.config == {"clip": None}
+    assert "null" not in parse("method: m\ndata: {name: ring}").to_yaml()
+
+
+def test_a_name_may_be_written_as_a_bare_number() -> None:
+    spec = parse("method: m\ndata: {name: ring}\nname: 42\ntags: [3, a]\nnotes: 2026")
+    assert (spec.name, spec.tags, spec.notes) == ("42", ["3", "a"], "2026")
+
+
 def test_names_tags_and_notes_do_not_change_the_work() -> None:
     spec = parse(FULL)
     relabelled = spec.model_copy(update={"name": "x", "tags": [], "notes": ""})
@@ -72,6 +84,12 @@ def test_names_tags_and_notes_do_not_change_the_work() -> None:
         ({"method": None}, "method", "got None"),
         ({"data": "ring"}, "data", "got 'ring'"),
         ({"name": "x" * 121}, "name", "120"),
+        ({"name": True}, "name", "must be text, got True. Put quotes around it."),
+        ({"tags": ["x" * 61]}, "tags.0", "60"),
+        ({"seed": 10**18}, "seed", "must be ≤ 2.14748e+09"),
+        ({"budget": {"seconds": "inf"}}, "budget.seconds", "finite"),
+        ({"budget": {"seconds": "1e999"}}, "budget.seconds", "finite"),
+        ({"budget": {"gradients": 10**18}}, "budget.gradients", "must be ≤ 1e+15"),
     ],
 )
 def test_what_breaks_a_rule_is_named_with_the_rule_and_the_value(
