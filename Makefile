@@ -10,10 +10,10 @@ PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
 PYTEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install up test check format peers lock clean
+.PHONY: help install up test test-slow check format peers lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.stamp ## set up .venv (again only when pyproject.toml or constraints.txt changed)
 
@@ -24,10 +24,17 @@ $(VENV)/.stamp: pyproject.toml constraints.txt scripts/install.sh
 up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctrl-C stops all)
 	@exec $(BIN)/basin up
 
-test: install ## run all tests, browser tests included
-	@chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
-		BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" \
-		$(BIN)/python -m pytest -m "not slow" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
+test: install ## run the tests, browser tests included
+	@$(call pytest,not slow)
+
+test-slow: install ## run the tests that take longer
+	@$(call pytest,slow)
+
+define pytest
+chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
+	BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" \
+	$(BIN)/python -m pytest -m "$(1)" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
+endef
 
 check: install ## formatter, linter, types
 	$(BIN)/ruff format --check .

