@@ -18,7 +18,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, enqueue, store
+from jobs import artifacts, enqueue, names, store
 from jobs.artifacts import RunDirectory
 from jobs.processes import is_alive, is_orphan, kill_group
 from jobs.status import Status, hostname
@@ -104,7 +104,7 @@ def resume(run_id: str) -> None:
         raise BadInput.at(
             "run", f"`{directory.id}` failed before its first checkpoint. Launch a copy instead."
         )
-    if not connection.set(f"basin:run:{directory.id}:resume", 1, nx=True, ex=5):
+    if not connection.set(names.resume_key(directory.id), 1, nx=True, ex=5):
         raise BadInput.at("run", f"`{directory.id}` is being resumed already.")
     _end_process(status)  # silent for long, yet perhaps still there
     directory.clear_request()

@@ -1,12 +1,6 @@
-"""Redis, the present: where it is, what its keys are called, and how a run publishes to it.
+"""Redis, the present: where it is, who works there, and how a run publishes to it.
 
-    rq:...                      RQ's own; queues `basin-train` and `basin-quick`
-    basin:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
-    basin:run:<id>:frames       stream; field `f` is a frame (all other kinds)
-    basin:workers               hash: worker name -> JSON, rewritten every second
-    basin:catalogue             JSON of `backend.catalogue.publish`
-
-Nothing here is the record: that is the run directory.
+Keys are called as `jobs/names.py` says. Nothing here is the record: that is the run directory.
 """
 
 from __future__ import annotations
@@ -18,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -27,13 +21,12 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
-from jobs import artifacts, files
+from jobs import artifacts, files, names
+from jobs.names import stream_key as stream_key
 from jobs.processes import is_alive
 from jobs.status import hostname
 
-TRAIN, QUICK = "basin-train", "basin-quick"
-WORKERS = "basin:workers"
-CATALOGUE = "basin:catalogue"
+TRAIN, QUICK = "train", "quick"
 SCALARS, FRAMES = "scalars", "frames"
 
 STREAM_BYTES = {SCALARS: 4_000_000, FRAMES: 12_000_000}
@@ -42,6 +35,8 @@ STREAM_SECONDS = 3600
 """How long a stream outlives its last entry."""
 WORKER_SECONDS = 6.0
 """A worker silent for longer than this counts as gone."""
+REMEMBERED_SECONDS = 3600.0
+"""How long a worker that fell silent is still listed."""
 _RETRY_SECONDS = 0.5
 
 
@@ -106,14 +101,10 @@ def without_password(url: str) -> str:
 
 
 def queue(name: str, connection: redis.Redis | None = None) -> Queue:
-    """The queue `train` or `quick` (or its full name), with the JSON serializer."""
-    full = name if name.startswith("basin-") else f"basin-{name}"
-    return Queue(full, connection=connection or connect(), serializer=JSONSerializer)
-
-
-def stream_key(run_id: str, stream: str) -> str:
-    """The key of a run's stream, `scalars` or `frames`."""
-    return f"basin:run:{run_id}:{stream}"
+    """This home's queue `train` or `quick`, with the JSON serializer."""
+    return Queue(
+        names.queue_name(name), connection=connection or connect(), serializer=JSONSerializer
+    )
 
 
 class Publisher:
@@ -201,30 +192,52 @@ class Publisher:
 
 
 def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
-    """Every worker that ever spoke, by name: queue, device, pid, host, run, `alive`, `updated`.
+    """Every worker of the last hour, the living first: name, queue, device, pid, host, run,
+    `alive`, `updated` (unix seconds of Redis' clock, the only one that all of them share).
 
-    Workers silent for an hour are left out. Raises NotAvailable.
+    Raises NotAvailable.
     """
-    found: Any = (connection or connect()).hgetall(WORKERS)
-    now = time.time()
-    listed = []
-    for value in found.values():
-        worker = json.loads(value)
+    connection = connection or connect()
+    found: Any = connection.hgetall(names.workers_key())
+    now = _seconds(connection)
+    listed, forgotten = [], []
+    for name, value in found.items():
+        try:
+            worker = dict(json.loads(value))
+            silent = abs(now - float(worker["updated"]))  # also where Redis' clock was set back
+        except (ValueError, TypeError, KeyError):
+            forgotten.append(name)
+            continue
+        if silent > REMEMBERED_SECONDS:
+            forgotten.append(name)
+            continue
         gone = worker.get("host") == hostname() and not is_alive(worker.get("pid"))
-        worker["alive"] = now - worker["updated"] < WORKER_SECONDS and not gone
-        if now - worker["updated"] < 3600:
-            listed.append(worker)
+        worker["alive"] = silent < WORKER_SECONDS and not gone
+        listed.append({"queue": "", "device": "", **worker, "name": name.decode(errors="replace")})
+    if forgotten:
+        with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now
+            connection.hdel(names.workers_key(), *forgotten)
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
+
+
+def _seconds(connection: redis.Redis) -> float:
+    """The unix time of Redis."""
+    found: Any = connection.time()
+    return float(found[0]) + float(found[1]) / 1e6
 
 
 def beat(connection: redis.Redis, worker: dict[str, Any]) -> None:
     """Say that a worker is alive: `name`, `queue` (train or quick), `device`, `pid`, ..."""
-    connection.hset(WORKERS, worker["name"], json.dumps({**worker, "updated": time.time()}))
+    said = json.dumps({**worker, "updated": _seconds(connection)})
+    pipeline = connection.pipeline()
+    pipeline.hset(names.workers_key(), worker["name"], said)
+    pipeline.expire(names.workers_key(), int(REMEMBERED_SECONDS))
+    pipeline.execute()
 
 
 def forget_worker(connection: redis.Redis, name: str) -> None:
     """Take a worker that ended in good order off the list."""
-    connection.hdel(WORKERS, name)
+    connection.hdel(names.workers_key(), name)
 
 
 def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
@@ -235,14 +248,14 @@ def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
     text = json.dumps(published)
     write_private("catalogue.json", text)
     if connection is not None:
-        connection.set(CATALOGUE, text)
+        connection.set(names.catalogue_key(), text)
     return published
 
 
 def catalogue() -> dict[str, Any]:
     """What the workers can run: from Redis, else from the file. Raises NotAvailable."""
     with contextlib.suppress(NotAvailable, redis.RedisError):
-        found: Any = connect().get(CATALOGUE)
+        found: Any = connect().get(names.catalogue_key())
         if found:
             return dict(json.loads(found))
     try:
@@ -251,3 +264,13 @@ def catalogue() -> dict[str, Any]:
         raise NotAvailable(
             "No worker has said yet what it can run. Start one with `basin up`."
         ) from error
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> str:
+        """WORKERS and CATALOGUE: the keys of the BASIN_HOME of the moment."""
+        known = {"WORKERS": names.workers_key, "CATALOGUE": names.catalogue_key}
+        if name not in known:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return known[name]()

@@ -11,7 +11,6 @@ import importlib
 import logging
 import multiprocessing
 import os
-import secrets
 import signal
 import socket
 import threading
@@ -28,7 +27,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, control, devices, store
+from jobs import artifacts, control, devices, names, store
 from jobs.processes import PARENT
 
 _PATIENCE = 30.0
@@ -105,7 +104,7 @@ class BasinWorker(Worker):
         self.ended = False
         super().__init__(
             [store.queue(queue, connection)],
-            name=f"{queue}-{device.replace(':', '')}-{secrets.token_hex(2)}",
+            name=names.worker_name(queue, device),
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=30,

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from backend.errors import NotAvailable
-from jobs import artifacts, store
+from jobs import artifacts, names, store
 from tests.conftest import RedisServer
 
 
@@ -108,14 +108,53 @@ def test_publisher_forgets_the_oldest_while_redis_is_away(monkeypatch: pytest.Mo
     assert [frame[0] for _, frame in publisher._pending] == [7, 8, 9]
 
 
+def silent_for(connection: redis.Redis, name: str, seconds: float) -> None:
+    """Make the last word of a worker that old, by Redis' clock."""
+    said = json.loads(connection.hget(names.workers_key(), name))
+    connection.hset(
+        names.workers_key(), name, json.dumps({**said, "updated": said["updated"] - seconds})
+    )
+
+
 def test_workers_that_fell_silent_are_listed_as_such(redis_url: str) -> None:
     connection = store.connect()
-    store.beat(connection, {"name": "here", "queue": "train", "device": "cpu"})
-    gone = {"name": "gone", "queue": "quick", "device": "cpu", "updated": time.time() - 60}
-    connection.hset(store.WORKERS, "gone", json.dumps(gone))
+    for name in ("here", "gone"):
+        store.beat(connection, {"name": name, "queue": "train", "device": "cpu"})
+    silent_for(connection, "gone", 60)
     assert [(w["name"], w["alive"]) for w in store.workers()] == [("here", True), ("gone", False)]
     store.forget_worker(connection, "gone")
     assert [w["name"] for w in store.workers()] == ["here"]
+
+
+def test_the_clock_of_a_worker_and_of_who_looks_do_not_matter(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = store.connect()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3_000)
+    store.beat(connection, {"name": "behind", "queue": "train"})
+    monkeypatch.setattr(time, "time", lambda: now + 3_000)
+    assert [w["alive"] for w in store.workers()] == [True]
+
+
+def test_killed_workers_are_forgotten_after_an_hour(redis_url: str) -> None:
+    connection = store.connect()
+    for number in range(50):
+        store.beat(connection, {"name": f"killed-{number}", "queue": "train"})
+        silent_for(connection, f"killed-{number}", 3_700)
+    store.beat(connection, {"name": "here", "queue": "train"})
+    assert [w["name"] for w in store.workers()] == ["here"]
+    assert connection.hkeys(names.workers_key()) == [b"here"]
+    assert 0 < connection.ttl(names.workers_key()) <= 3600
+
+
+@pytest.mark.parametrize("value", ["{", "[]", "5", "{}", '{"updated": "x"}', '{"updated": null}'])
+def test_a_foreign_value_among_the_workers_is_removed(redis_url: str, value: str) -> None:
+    connection = store.connect()
+    connection.hset(names.workers_key(), "odd", value)
+    store.beat(connection, {"name": "here", "queue": "train"})
+    assert [w["name"] for w in store.workers()] == ["here"]
+    assert not connection.hexists(names.workers_key(), "odd")
 
 
 def test_catalogue_outlives_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backend.spec import RunSpec
-from jobs import artifacts, store
+from jobs import artifacts, names, store
 from jobs.processes import is_alive
 from tests.conftest import ROOT, RedisServer
 
@@ -135,7 +135,7 @@ def test_says_what_it_is_and_what_it_does(quick: Started) -> None:
 
 
 def test_publishes_the_catalogue(quick: Started, basin_home: Path) -> None:
-    assert store.connect().exists(store.CATALOGUE)
+    assert store.connect().exists(names.catalogue_key())
     assert (basin_home / "catalogue.json").exists()
     assert "ring" in store.catalogue()["datasets"]
 

@@ -1,0 +1,92 @@
+"""What things are called in Redis. Every name carries the home's id, so that several homes may
+share one Redis and never see each other's queues, runs, workers or catalogues.
+
+    rq:...                             RQ's own, of the queues `basin-<home>-train` and so on
+    basin:<home>:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
+    basin:<home>:run:<id>:frames       stream; field `f` is a frame (all other kinds)
+    basin:<home>:run:<id>:resume       exists for a moment after a run was resumed
+    basin:<home>:workers               hash: worker name -> JSON, rewritten every second
+    basin:<home>:catalogue             JSON of `backend.catalogue.publish`
+
+The id is kept in BASIN_HOME/home.id and goes with a home that is moved. A copy has the same id:
+who uses one beside its original, on one Redis, deletes `home.id` in the copy first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from functools import cache
+from pathlib import Path
+
+from backend.errors import NotAvailable
+from backend.home import home
+from jobs import files
+
+_ID = re.compile(r"[0-9a-f]{8}")
+
+
+def home_id() -> str:
+    """The id of BASIN_HOME, made on first need. Raises NotAvailable where none can be written."""
+    return _home_id(home())
+
+
+@cache
+def _home_id(folder: Path) -> str:
+    path = folder / "home.id"
+    try:
+        return _read(path) or _make(path)
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read or made: {error.strerror}.") from error
+
+
+def _read(path: Path) -> str:
+    """The id a file holds; "" where there is none, or a damaged one."""
+    try:
+        text = path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    return text if _ID.fullmatch(text) else ""
+
+
+def _make(path: Path) -> str:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = secrets.token_hex(4)
+    aside = path.with_name(f".home.id.{made}")
+    files.write(aside, made + "\n", sync=True)
+    try:
+        os.link(aside, path)  # of two processes that start at once one is first
+    except OSError:  # there is one by now, or a damaged one, or no hard links here
+        if not _read(path):
+            files.write(path, made + "\n", sync=True)
+    finally:
+        aside.unlink(missing_ok=True)
+    return _read(path)
+
+
+def queue_name(kind: str) -> str:
+    """The full name of the queue `train`, `quick` or `check`."""
+    return f"basin-{home_id()}-{kind}"
+
+
+def worker_name(kind: str, device: str) -> str:
+    """A name for a new worker, that no other has."""
+    return f"{kind}-{device.replace(':', '')}-{home_id()}-{secrets.token_hex(2)}"
+
+
+def workers_key() -> str:
+    return f"basin:{home_id()}:workers"
+
+
+def catalogue_key() -> str:
+    return f"basin:{home_id()}:catalogue"
+
+
+def stream_key(run_id: str, stream: str) -> str:
+    """The key of a run's stream, `scalars` or `frames`."""
+    return f"basin:{home_id()}:run:{run_id}:{stream}"
+
+
+def resume_key(run_id: str) -> str:
+    return f"basin:{home_id()}:run:{run_id}:resume"

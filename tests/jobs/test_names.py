@@ -1,0 +1,77 @@
+"""Names in Redis: every home has its own, however many share one Redis."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.spec import RunSpec
+from jobs import control, enqueue, names, store
+from tests.conftest import ROOT
+
+SPEC = RunSpec(method="sampling", data={"name": "ring"})
+
+
+@pytest.fixture
+def other_home(tmp_path: Path) -> Path:
+    home = tmp_path / "other"
+    home.mkdir(mode=0o700)
+    return home
+
+
+def test_the_id_is_made_once_and_private(basin_home: Path) -> None:
+    made = names.home_id()
+    file = basin_home / "home.id"
+    assert file.read_text().strip() == made
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    names._home_id.cache_clear()
+    assert names.home_id() == made
+    assert [path.name for path in basin_home.iterdir()] == ["home.id"]
+
+
+@pytest.mark.parametrize("damaged", ["", "not an id", "abc"])
+def test_a_damaged_id_is_made_anew(basin_home: Path, damaged: str) -> None:
+    (basin_home / "home.id").write_text(damaged)
+    assert names.home_id() == (basin_home / "home.id").read_text().strip() != damaged
+
+
+def test_processes_that_start_at_once_agree(basin_home: Path) -> None:
+    code = "from jobs import names; print(names.home_id())"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert len({process.communicate()[0] for process in started}) == 1
+
+
+def test_a_moved_home_keeps_its_id(
+    basin_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = names.home_id()
+    basin_home.rename(tmp_path / "moved")
+    monkeypatch.setenv("BASIN_HOME", str(tmp_path / "moved"))
+    assert names.home_id() == before
+
+
+def test_two_homes_on_one_redis_see_nothing_of_each_other(
+    redis_url: str, other_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = store.connect()
+    run_id = enqueue.launch(SPEC)
+    store.beat(connection, {"name": "train-here", "queue": "train"})
+    store.publish_catalogue(connection)
+    before = set(connection.keys("basin:*")) | set(connection.smembers("rq:queues"))
+    monkeypatch.setenv("BASIN_HOME", str(other_home))
+    assert control.queued() == [] and store.workers() == []
+    assert store.queue(store.TRAIN).name != ""
+    assert not connection.exists(names.catalogue_key())
+    store.beat(connection, {"name": "train-there", "queue": "train"})
+    enqueue.launch(SPEC)
+    assert names.stream_key(run_id, "scalars").encode() not in before
+    after = set(connection.keys("basin:*")) | set(connection.smembers("rq:queues"))
+    assert all(names.home_id().encode() in name for name in after - before)
+    assert not any(names.home_id().encode() in name for name in before)
