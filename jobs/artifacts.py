@@ -25,7 +25,7 @@ from pathlib import Path
 from backend.errors import BadInput, NotAvailable
 from backend.home import home
 from backend.spec import RunSpec
-from jobs import files, status
+from jobs import attempts, files, status
 from jobs.checkpoint import Checkpoint
 from jobs.files import write
 from jobs.keyframes import Key
@@ -146,16 +146,35 @@ def _changed(path: str) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns  # the clock is coarse, so the file itself counts too
 
 
-def reindex(run_ids: Iterable[str] | None = None) -> int:
-    """Compact the log of every run that is over (or of those given); returns how many."""
-    done = 0
-    for item in list_runs():
-        if (run_ids is None or item.id in set(run_ids)) and item.is_over:
-            directory = open_run(item.id)
-            if directory.read_log_frames():
-                directory.compact()
-                done += 1
+def reindex(run_ids: Iterable[str] | None = None) -> list[RunDirectory]:
+    """Make the tables of runs again from their logs: of those given, or of all that nobody trains.
+
+    Returns them. Raises BadInput for one given that is trained now, NotAvailable for one that is
+    not there.
+    """
+    if run_ids is None:
+        return [directory for item in list_runs() if (directory := _reindexed(item.id))]
+    done = []
+    for run_id in run_ids:
+        directory = open_run(run_id)
+        if not _reindexed(directory.id):
+            raise BadInput.at(
+                "run", f"`{directory.id}` is running; its tables are made when it has ended."
+            )
+        done.append(directory)
     return done
+
+
+def _reindexed(run_id: str) -> RunDirectory | None:
+    directory = open_run(run_id)
+    try:
+        with attempts.held(directory):
+            if directory.status().status == "running":  # on another machine, perhaps
+                return None
+            directory.compact()
+    except attempts.Held:
+        return None
+    return directory
 
 
 __all__ = [

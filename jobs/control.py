@@ -1,7 +1,7 @@
-"""What a person does to a run: stop, pause, resume, reorder, delete; and `settle`.
+"""What a person does to a run: stop, pause, resume, reorder, delete.
 
 Stopping is asked first: a word in the run's `control` file, which works with Redis away and for
-inline runs too. Who does not obey within `GRACE` seconds is killed by `settle`.
+inline runs too. Who does not obey within `GRACE` seconds is killed by `jobs.reconcile`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,24 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import redis
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
-from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, enqueue, names, store
+from jobs import artifacts, attempts, enqueue, store
 from jobs.artifacts import RunDirectory
-from jobs.processes import is_alive, is_orphan, kill_group
-from jobs.status import Status, hostname
+from jobs.processes import kill_group
+from jobs.status import SILENCE, Status, process_is_there
 
 GRACE = 10.0
 """Seconds a run has to obey before it is killed."""
 INLINE = "command line"
 """`Status.worker` of runs that no worker runs."""
 CHANGEABLE = ("sampler.step_size", "sampler.temperature")
-_REQUEUE_SECONDS = 5.0
 _RESUMABLE = ("paused", "stopped", "lost", "failed")
 
 
@@ -44,22 +42,40 @@ def pause(run_id: str) -> None:
 
 def _ask(directory: RunDirectory, word: str) -> None:
     status = directory.status()
-    if status.status == "running":
+    if _is_on(status):
         directory.request(word)
         return
     if status.status == "queued":
         # Once off the queue nobody else touches it; otherwise a worker has just taken it.
         if _off_queue(directory.id):
-            _end(directory, "stopped" if word == "stop" else "paused", "Taken off the queue.")
+            end(directory, "stopped" if word == "stop" else "paused", "Taken off the queue.")
         else:
             directory.request(word)
         return
     if status.status == "paused" and word == "stop":
-        _end(directory, "stopped", status.reason)
+        end(directory, "stopped", status.reason)
         return
     raise BadInput.at(
         "run", f"`{directory.id}` is {status.status}; only a queued or running run can {word}."
     )
+
+
+def _is_on(status: Status) -> bool:
+    """Whether a process works on it: one that was given up elsewhere may be here after all."""
+    return status.status == "running" or (
+        status.status == "lost" and process_is_there(status) is True
+    )
+
+
+def _after_a_look(directory: RunDirectory) -> Status:
+    """Where a run stands, once one of another machine has spoken or been silent for long."""
+    first = status = directory.status()
+    while status.status == "running" and process_is_there(status) is None:
+        if status.updated != first.updated:
+            break
+        time.sleep(SILENCE / 20)
+        status = directory.status()
+    return status
 
 
 def change(run_id: str, settings: dict[str, float]) -> None:
@@ -93,7 +109,7 @@ def resume(run_id: str) -> None:
     """
     directory = artifacts.open_run(run_id)
     connection = store.connect()
-    status = directory.status()
+    status = _after_a_look(directory)
     if status.status not in _RESUMABLE:
         advice = {
             "diverged": "The same settings would diverge again: launch a copy with other ones.",
@@ -104,21 +120,33 @@ def resume(run_id: str) -> None:
         raise BadInput.at(
             "run", f"`{directory.id}` failed before its first checkpoint. Launch a copy instead."
         )
-    if not connection.set(names.resume_key(directory.id), 1, nx=True, ex=5):
-        raise BadInput.at("run", f"`{directory.id}` is being resumed already.")
-    _end_process(status)  # silent for long, yet perhaps still there
-    directory.clear_request()
-    directory.write_status(status="queued", reason="", problem=None, ended=None, pid=None)
-    enqueue.put(directory.id, connection, at_front=True)
+    with _left_alone(directory):
+        if directory.written_status().status == "queued":
+            raise BadInput.at("run", f"`{directory.id}` is being resumed already.")
+        directory.clear_request()
+        directory.write_status(
+            status="queued", reason="", problem=None, ended=None, pid=None, process=""
+        )
+        enqueue.put(directory.id, connection, at_front=True)
+
+
+@contextlib.contextmanager
+def _left_alone(directory: RunDirectory) -> Iterator[None]:
+    """No process of this machine trains the run while the block lasts. Raises BadInput."""
+    try:
+        with attempts.held(directory):
+            yield
+    except attempts.Held as error:
+        raise BadInput.at("run", f"{error} Stop it first.") from error
 
 
 def kill(run_id: str) -> None:
     """End a run's process at once; what it wrote is kept. Raises BadInput if it is not running."""
     directory = artifacts.open_run(run_id)
     status = directory.status()
-    if status.status != "running":
+    if not _is_on(status):
         raise BadInput.at("run", f"`{directory.id}` is {status.status}, not running.")
-    _kill(directory, status, "Killed on request.")
+    end_by_force(directory, status, "Killed on request.")
 
 
 def reorder(run_id: str, position: int) -> None:
@@ -149,14 +177,17 @@ def delete(run_ids: Iterable[str]) -> int:
     """Delete runs from disk and Redis; returns how many. Refuses all if one is running."""
     directories = [artifacts.open_run(run_id) for run_id in run_ids]
     for directory in directories:
-        if directory.status().status == "running":
+        if _after_a_look(directory).status == "running":
             raise BadInput.at("run", f"`{directory.id}` is running. Stop it first.")
+        if attempts.is_held(directory):
+            raise BadInput.at("run", f"`{directory.id}` is being trained. Stop it first.")
     for directory in directories:
         _off_queue(directory.id)
         with contextlib.suppress(NotAvailable, redis.RedisError):
             keys = [store.stream_key(directory.id, stream) for stream in store.STREAM_BYTES]
             store.connect().delete(*keys)
-        directory.delete()
+        with _left_alone(directory):
+            directory.delete()
     return len(directories)
 
 
@@ -169,110 +200,32 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
         return
     if status.status == "lost" and status.ended is not None:
         return
+    if attempts.is_held(directory):  # by another process, whose run this is
+        return
     if directory.requested() == "stop":
-        _end(directory, "stopped", f"{how} It had not stopped by itself within {GRACE:g} s.")
+        end(directory, "stopped", f"{how} It had not stopped by itself within {GRACE:g} s.")
     else:
-        _end(directory, "lost", f"{how} {_kept(status)}")
+        end(directory, "lost", f"{how} {kept(status)}")
 
 
-def settle() -> list[str]:
-    """Put right what nobody else will; called about once a second. Returns what it did.
-
-    Runs asked to stop more than `GRACE` ago are killed; lost ones are written down as such and
-    cleared from RQ's books; queued ones whose job vanished are queued again.
-    """
-    done: list[str] = []
-    statuses = [s for s in artifacts.list_runs() if s.status in ("queued", "running", "lost")]
-    connection: redis.Redis | None = None
-    alive: set[str] = set()
-    if statuses:
-        with contextlib.suppress(NotAvailable, redis.RedisError):
-            connection = store.connect()
-            alive = {w["name"] for w in store.workers(connection) if w["alive"]}
-    for status in statuses:
-        with contextlib.suppress(BadInput, NotAvailable, redis.RedisError, FileNotFoundError):
-            if sentence := _settle(status, connection, alive):
-                done.append(sentence)
-    return done
-
-
-def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> str | None:
-    directory = artifacts.open_run(status.id)
-    if status.status == "running":
-        asked = directory.request_age()
-        if directory.requested() == "stop" and asked is not None and asked > GRACE:
-            _kill(directory, status, f"It did not stop within {GRACE:g} s and was ended.")
-            return f"{status.id} did not stop by itself and was ended"
-    elif status.status == "lost" and status.ended is None:
-        return _settle_lost(directory, status, connection, alive)
-    elif status.status == "queued" and connection is not None:
-        return _settle_queued(directory, status, connection, alive)
-    return None
-
-
-def _settle_lost(
-    directory: RunDirectory, status: Status, connection: redis.Redis | None, alive: set[str]
-) -> str | None:
-    here = status.host == hostname()
-    if here and is_alive(status.pid):
-        if status.worker in alive or not is_orphan(status.pid or 0):
-            return None  # slow rather than gone: it may speak again
-        _end_process(status)
-    elif status.worker in alive and (not here or _is_recent(status)):
-        return None  # who ran it will say what became of it, and knows better
-    since = time.strftime("%H:%M:%S", time.localtime(status.updated))
-    _end(directory, "lost", f"{status.worker or 'Its process'} has been silent since {since}. "
-         f"{_kept(status)}")  # fmt: skip
-    if connection is not None:
-        enqueue.forget(status.id, connection)
-    return f"{status.id} is lost: {status.worker or 'its process'} silent since {since}"
-
-
-def _is_recent(status: Status) -> bool:
-    return time.time() - status.updated < _REQUEUE_SECONDS
-
-
-def _settle_queued(
-    directory: RunDirectory, status: Status, connection: redis.Redis, alive: set[str]
-) -> str | None:
-    if status.worker == INLINE:
-        if status.host == hostname() and not is_alive(status.pid):
-            _end(directory, "lost", "The command that ran it ended before its first step.")
-        return None
-    if _is_recent(status) or _has_job(status.id, connection, alive):
-        return None
-    enqueue.put(status.id, connection, at_front=True)
-    return f"{status.id} was queued again: its job had vanished"
-
-
-def _has_job(run_id: str, connection: redis.Redis, alive: set[str]) -> bool:
-    try:
-        job = Job.fetch(run_id, connection=connection, serializer=JSONSerializer)
-    except NoSuchJobError:
-        return False
-    if store.queue(store.TRAIN, connection).get_job_position(run_id) is not None:
-        return True
-    return job.get_status() == JobStatus.STARTED and job.worker_name in alive
-
-
-def _kill(directory: RunDirectory, status: Status, reason: str) -> None:
+def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
+    """End a run's process at once and write down that it was stopped. Raises OSError."""
     with contextlib.suppress(NotAvailable, redis.RedisError, NoSuchJobError, InvalidJobOperation):
         send_stop_job_command(store.connect(), directory.id, serializer=JSONSerializer)
-    _end_process(status)
-    _end(directory, "stopped", f"{reason} {_kept(status)}")
+    if process_is_there(status):
+        # one that is known by more than its pid cannot be another
+        kill_group(status.pid, math.inf if status.process else status.updated)
+    end(directory, "stopped", f"{reason} {kept(status)}")
 
 
-def _end_process(status: Status) -> None:
-    if status.host == hostname() and is_alive(status.pid):
-        kill_group(status.pid, status.updated)
-
-
-def _end(directory: RunDirectory, word: str, reason: str) -> None:
+def end(directory: RunDirectory, word: str, reason: str) -> None:
+    """Write down how a run ended, for a process that did not. Raises OSError."""
     directory.clear_request()
     directory.write_status(status=word, reason=reason.strip(), ended=time.time())
 
 
-def _kept(status: Status) -> str:
+def kept(status: Status) -> str:
+    """What is left of a run that ended without a word."""
     if status.checkpoint_step is None:
         return "There is no checkpoint yet; resuming starts over."
     return f"It can resume from step {status.checkpoint_step:,}."
@@ -282,3 +235,10 @@ def _off_queue(run_id: str) -> bool:
     with contextlib.suppress(NotAvailable, redis.RedisError):
         return enqueue.take_off(run_id, store.connect())
     return False
+
+
+def settle() -> list[str]:
+    """Put right what nobody else will: `jobs.reconcile.settle`."""
+    from jobs import reconcile  # which takes from here how runs are ended
+
+    return reconcile.settle()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -84,6 +84,46 @@ def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str
 def put(run_id: str, connection: redis.Redis, *, at_front: bool = False) -> None:
     """Queue the training of a run. The job's id is the run's, so there is one job a run."""
     forget(run_id, connection)
+    _push(run_id, connection, at_front=at_front)
+
+
+def put_if(run_id: str, connection: redis.Redis, is_wanted: Callable[[], bool]) -> bool:
+    """Queue a run before all others if `is_wanted` says so; returns whether it was.
+
+    In one stroke: had anybody taken, started, ended or queued its job since `is_wanted` was asked,
+    nothing is done.
+    """
+    queue = store.queue(store.TRAIN, connection)
+    with connection.pipeline() as pipeline:
+        pipeline.watch(queue.key, queue.intermediate_queue_key, Job.key_for(run_id))
+        if not is_wanted():
+            return False
+        old = job_of(run_id, connection)
+        pipeline.multi()
+        for key in (queue.key, queue.intermediate_queue_key):
+            pipeline.lrem(key, 0, run_id)
+        if old is not None:
+            old.delete(pipeline=pipeline)
+        _push(run_id, connection, at_front=True, pipeline=pipeline)
+        try:
+            pipeline.execute()
+        except redis.WatchError:
+            return False
+    return True
+
+
+def job_of(run_id: str, connection: redis.Redis) -> Job | None:
+    """RQ's job of a run; None where there is none."""
+    try:
+        return Job.fetch(run_id, connection=connection, serializer=JSONSerializer)
+    except NoSuchJobError:
+        return None
+
+
+def _push(
+    run_id: str, connection: redis.Redis, *, at_front: bool,
+    pipeline: redis.client.Pipeline | None = None,
+) -> None:  # fmt: skip
     store.queue(store.TRAIN, connection).enqueue(
         "jobs.tasks.train",
         run_id,
@@ -93,6 +133,7 @@ def put(run_id: str, connection: redis.Redis, *, at_front: bool = False) -> None
         failure_ttl=_RESULT_SECONDS,
         description=f"train {run_id}",
         at_front=at_front,
+        pipeline=pipeline,
     )
 
 
@@ -110,8 +151,9 @@ def forget(run_id: str, connection: redis.Redis) -> None:
     queue.remove(run_id)
     # Left there by a worker that was killed, RQ would fail the run's next job for it.
     queue.intermediate_queue.remove(run_id)
-    with contextlib.suppress(NoSuchJobError):
-        Job.fetch(run_id, connection=connection, serializer=JSONSerializer).delete()
+    connection.delete(queue.intermediate_queue.get_first_seen_key(run_id))
+    if (job := job_of(run_id, connection)) is not None:
+        job.delete()
 
 
 def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import functools
+import logging
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_here = threading.RLock()
+"""Taken where the system has no locks: then threads alone are kept apart."""
 
 
 @contextlib.contextmanager
@@ -49,13 +57,52 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process and thread at a time, for a read-change-write of a file in `folder`."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Only one process and thread at a time, for a read-change-write of a file in `folder`.
+
+    Where the folder's system has no locks, only one thread of this process.
+    """
+    # A file, and open for writing: over NFS a folder's lock would be of this machine alone.
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        if _flock(descriptor, fcntl.LOCK_EX, folder):
+            yield
+        else:
+            with _here:
+                yield
     finally:
         os.close(descriptor)
+
+
+def try_lock(descriptor: int, folder: Path) -> bool:
+    """Take the lock of an open file, to be held until it is closed; False when another has it.
+
+    Where the system has no locks it counts as taken, which is said once.
+    """
+    try:
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, folder)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flock(descriptor: int, how: int, folder: Path) -> bool:
+    """False where there are no locks. Raises BlockingIOError, OSError."""
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _say_no_locks(folder.parent, error.strerror)
+        return False
+    return True
+
+
+@functools.cache
+def _say_no_locks(folder: Path, why: str) -> None:
+    logging.getLogger(__name__).warning(
+        "%s is on a file system without locks (%s). Basin goes on without: let only one machine, "
+        "and one `basin up`, use it.", folder, why,
+    )  # fmt: skip
 
 
 def open_for_append(path: Path, whole: Callable[[BinaryIO], int]) -> BinaryIO:

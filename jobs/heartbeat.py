@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import Any
 
+from jobs.attempts import Superseded
 from jobs.emitter import CannotWrite
 from jobs.processes import PARENT
 from jobs.run_directory import RunDirectory
@@ -76,6 +77,9 @@ class Heartbeat:
                 next_beat = now + BEAT_SECONDS
                 try:
                     self.directory.write_status(**self._fields, seconds_left=self._left(now))
+                except Superseded:
+                    self.word = "stop"  # whatever it still tries to write is refused
+                    return
                 except FileNotFoundError:
                     self.word = "stop"  # somebody removed the run's directory
                 except OSError as error:

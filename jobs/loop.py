@@ -6,6 +6,7 @@ stay on the device until a flush copies a block of them to the host, where the g
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -19,7 +20,7 @@ from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
-from jobs import asking, outcome, parallel, state
+from jobs import asking, attempts, outcome, parallel, state
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
 from jobs.guard import breach
@@ -31,7 +32,7 @@ from jobs.pace import Cadence, fraction_used
 from jobs.prepare import LoadEnergy, Prepared, check_checkpoint, find_device, prepare
 from jobs.run_directory import RunDirectory
 from jobs.series import RESUMED
-from jobs.status import Status, hostname
+from jobs.status import Status
 from jobs.telling import Telling
 
 Observe = Callable[[Prepared], Observer | None]
@@ -54,10 +55,16 @@ def run(
 ) -> Status:
     """Run or resume what a directory's spec says, to its end; returns how it ended.
 
-    Whatever goes wrong in the run is in the status. Raises OSError when not even that can be
-    written.
+    Whatever goes wrong in the run is in the status. Raises Held when another process trains it,
+    OSError when not even the status can be written. One that is trained elsewhere by now is left
+    as it is.
     """
-    return _Loop(directory, load_energy, publisher, observe, cadence or Cadence()).run()
+    with attempts.begin(directory):
+        try:
+            return _Loop(directory, load_energy, publisher, observe, cadence or Cadence()).run()
+        except attempts.Superseded as error:
+            logging.getLogger(__name__).warning("stopped without a word more: %s", error.strerror)
+            return directory.written_status()
 
 
 class _Loop:
@@ -114,8 +121,9 @@ class _Loop:
         """Say that the run is on; returns the number of earlier attempts."""
         before = self.directory.written_status()
         self.saved = before.checkpoint_step
+        assert self.directory.attempt is not None, "a run is trained within its attempt"
         self.directory.write_status(
-            status="running", attempt=before.attempt + 1, host=hostname(), pid=os.getpid(),
+            **self.directory.attempt.facts(),
             worker=os.environ.get("BASIN_WORKER") or before.worker,
             started=before.started or time.time(), ended=None, reason="", problem=None, alarms=[],
         )  # fmt: skip

@@ -4,7 +4,6 @@ share one Redis and never see each other's queues, runs, workers or catalogues.
     rq:...                             RQ's own, of the queues `basin-<home>-train` and so on
     basin:<home>:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
     basin:<home>:run:<id>:frames       stream; field `f` is a frame (all other kinds)
-    basin:<home>:run:<id>:resume       exists for a moment after a run was resumed
     basin:<home>:workers               hash: worker name -> JSON, rewritten every second
     basin:<home>:catalogue             JSON of `backend.catalogue.publish`
 
@@ -86,7 +85,3 @@ def catalogue_key() -> str:
 def stream_key(run_id: str, stream: str) -> str:
     """The key of a run's stream, `scalars` or `frames`."""
     return f"basin:{home_id()}:run:{run_id}:{stream}"
-
-
-def resume_key(run_id: str) -> str:
-    return f"basin:{home_id()}:run:{run_id}:resume"

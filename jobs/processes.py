@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -26,6 +28,44 @@ def is_alive(pid: int | None) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def identity(pid: int) -> str:
+    """What tells a process from any other, here or on another machine, now or later: the boot of
+    the system, the namespace of pids, when it started. "" when it is gone."""
+    try:
+        started = _started(pid)
+    except (psutil.Error, OSError, IndexError):
+        return ""
+    return f"{_system()}/{started}"
+
+
+def is_there(pid: int | None, who: str) -> bool | None:
+    """Whether the process of a pid and an `identity` runs here; None when that cannot be told,
+    since it was of another boot or container, which may be another machine of the same name."""
+    if not who:
+        return is_alive(pid)
+    if who.rpartition("/")[0] != _system():
+        return None
+    return is_alive(pid) and identity(pid or 0) == who
+
+
+def _started(pid: int) -> str:
+    """When it started, in a measure that setting the clock does not change where there is one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except FileNotFoundError:  # gone, or no Linux
+        return f"{psutil.Process(pid).create_time():.2f}"
+
+
+@functools.cache
+def _system() -> str:
+    """This boot of this machine, and the namespace that pids here are of."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux
+        return "local"
 
 
 def is_orphan(pid: int) -> bool:

@@ -9,7 +9,6 @@ the deletion of runs changes the past. Imports no torch.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import time
@@ -26,6 +25,7 @@ from backend.spec import RunSpec
 from jobs import artifacts, control, enqueue, files
 from jobs.enqueue import Origin
 from jobs.findings import ENDED, Findings, Seen, find, seen
+from jobs.status import this_process
 
 TAG = "reproduction:"
 """Prefix of the tag that names a run's reproduction."""
@@ -128,7 +128,7 @@ def create(
     runs: dict[tuple[str, int], str] = {}
     for key, spec in asked.items():
         directory = artifacts.create_run(enqueue.with_settled_paths(spec, "cli"))
-        directory.write_status(worker=control.INLINE, pid=os.getpid(), host=control.hostname())
+        directory.write_status(worker=control.INLINE, **this_process())
         runs[key] = directory.id
     made = _with_runs(made, runs)
     _store(made)

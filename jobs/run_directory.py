@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,13 @@ from jobs.keyframes import Key, Keyframes
 from jobs.series import Series
 from jobs.status import Status
 
+if TYPE_CHECKING:
+    from jobs.attempts import Attempt
+
 WORDS = ("stop", "pause")
 """What can be asked of a run."""
+_UNSHOWN = ("control", "lock")
+"""Files that say nothing about the run."""
 _FILE_NAME = re.compile(r"(?:(?:checkpoints|samples|answers)/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -38,7 +43,13 @@ class RunDirectory:
         self.path = path
         self.id = path.name
         self.keyframes = Keyframes(path / "frames.bin")
+        self.attempt: Attempt | None = None
+        """While this process trains the run: it then writes only what its attempt may."""
         self._log: BinaryIO | None = None
+
+    def _check_attempt(self) -> None:
+        if self.attempt is not None:
+            self.attempt.check()
 
     def __repr__(self) -> str:
         return f"RunDirectory({self.id})"
@@ -52,6 +63,7 @@ class RunDirectory:
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace the spec by its resolved form. Raises OSError."""
+        self._check_attempt()
         write(self.path / "spec.yaml", spec.to_yaml(), sync=True)
 
     # What is known of it
@@ -74,7 +86,10 @@ class RunDirectory:
     def write_status(self, **changes: Any) -> Status:
         """Change some fields and set `updated`. Raises OSError."""
         with locked(self.path):
-            changed = replace(self._read_status(), **{"updated": time.time(), **changes})
+            now = self._read_status()
+            if self.attempt is not None:
+                changes = self.attempt.changes_of(now, changes)
+            changed = replace(now, **{"updated": time.time(), **changes})
             write(self.path / "status.json", json.dumps(changed.as_dict()))
         return changed
 
@@ -131,6 +146,7 @@ class RunDirectory:
             return None
 
     def clear_request(self) -> None:
+        self._check_attempt()
         (self.path / "control").unlink(missing_ok=True)
 
     def ask_change(self, settings: dict[str, float]) -> None:
@@ -153,6 +169,7 @@ class RunDirectory:
 
     def append(self, frames: bytes, keyframe: bool) -> None:
         """Add one or more whole frames to the log, or to the keyframes. Raises OSError."""
+        self._check_attempt()
         if keyframe:
             self.keyframes.append(frames)
             return
@@ -267,6 +284,7 @@ class RunDirectory:
 
         Only for a run that nothing writes to. Raises OSError.
         """
+        self._check_attempt()
         self.close()
         old, old_seq = series.read_parquet(self.path / "scalars.parquet")
         new = series.extract(self.read_log_frames(), old_seq)
@@ -280,6 +298,7 @@ class RunDirectory:
 
     def void_after(self, step: int) -> None:
         """Drop the keyframes after `step`, from where the run goes on. Raises OSError."""
+        self._check_attempt()
         self.keyframes.cut_after(step)
 
     # What it made
@@ -290,6 +309,7 @@ class RunDirectory:
 
     def save_checkpoint(self, step: int, tensors: dict[str, Any], meta: dict[str, Any]) -> Path:
         """Write a checkpoint and keep the last two. Raises OSError."""
+        self._check_attempt()
         return checkpoint.save(self.path / "checkpoints", step, tensors, meta)
 
     def load_checkpoint(self, step: int | None = None) -> Checkpoint:
@@ -302,6 +322,7 @@ class RunDirectory:
 
     def save_arrays(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Path:
         """Write one .npz under its name in the directory. Raises BadInput, OSError."""
+        self._check_attempt()
         path = self.path_of(name)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with files.written_aside(path) as file:
@@ -323,6 +344,7 @@ class RunDirectory:
 
     def write_metrics(self, metrics: dict[str, float]) -> None:
         """Write the final figures; those that are not finite become null. Raises OSError."""
+        self._check_attempt()
         plain = {key: value if np.isfinite(value) else None for key, value in metrics.items()}
         write(self.path / "metrics.json", json.dumps(plain, indent=1))
 
@@ -331,6 +353,7 @@ class RunDirectory:
         return self._read_json("metrics.json")
 
     def write_trace(self, text: str) -> None:
+        self._check_attempt()
         write(self.path / "trace.txt", text)
 
     def trace(self) -> str:
@@ -345,7 +368,7 @@ class RunDirectory:
         found = []
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
-            if path.is_file() and _FILE_NAME.fullmatch(name) and name != "control":
+            if path.is_file() and _FILE_NAME.fullmatch(name) and name not in _UNSHOWN:
                 found.append((name, path.stat().st_size))
         return found
 

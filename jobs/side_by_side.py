@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from backend.errors import NotAvailable
-from jobs import artifacts, control, store
+from jobs import artifacts, attempts, control, store
 from jobs.processes import on_signals
-from jobs.status import OVER, hostname
+from jobs.status import OVER, this_process
 
 
 def cores() -> int:
@@ -81,17 +81,18 @@ def train(run_id: str) -> None:
     directory = artifacts.open_run(run_id)
     if directory.requested() != "stop" and directory.status().status in OVER:
         return
-    directory.write_status(worker=control.INLINE, pid=os.getpid(), host=hostname())
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
         store.connect()
         publisher = store.Publisher(directory.id)
-    try:
-        loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
-    except Exception as error:
-        directory.write_trace(traceback.format_exc())
-        reason = f"{type(error).__name__}: {error}"
-        directory.write_status(status="failed", ended=time.time(), reason=reason)
+    with contextlib.suppress(attempts.Held), attempts.begin(directory):
+        directory.write_status(worker=control.INLINE, **this_process())
+        try:
+            loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
+        except Exception as error:
+            directory.write_trace(traceback.format_exc())
+            reason = f"{type(error).__name__}: {error}"
+            directory.write_status(status="failed", ended=time.time(), reason=reason)
 
 
 def take_up(run_ids: Sequence[str]) -> list[str]:
@@ -104,7 +105,7 @@ def take_up(run_ids: Sequence[str]) -> list[str]:
             cut_off = status.status in ("stopped", "lost", "paused")
             if cut_off or (status.status == "queued" and status.worker == control.INLINE):
                 directory.clear_request()
-                directory.write_status(status="queued", ended=None, reason="", pid=os.getpid(),
-                                       host=hostname(), worker=control.INLINE)  # fmt: skip
+                directory.write_status(status="queued", ended=None, reason="",
+                                       worker=control.INLINE, **this_process())  # fmt: skip
                 taken.append(directory.id)
     return taken

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
 from backend.spec import RunSpec
-from jobs.processes import is_alive
+from jobs.processes import identity, is_there
+from jobs.silence import Watch
 
 WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
 OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"})
 """Words of runs that nothing is working on or will by itself."""
 SILENCE = 8.0
-"""Seconds a running run may leave its status unwritten before it counts as lost."""
+"""Seconds a running run may leave its status unwritten, as seen from another machine, before it
+counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Status:
     """1 for the first, one more for every resume"""
     host: str = ""
     pid: int | None = None
+    process: str = ""
+    """which of all processes that ever had this pid: `jobs.processes.identity`"""
     worker: str = ""
     checkpoint_step: int | None = None
     headline: dict[str, Any] | None = None
@@ -107,23 +110,43 @@ def from_spec(run_id: str, spec: RunSpec) -> Status:
     )
 
 
+_watch = Watch()
+"""Of the statuses that this process has looked at."""
+
+
 def derived(status: Status) -> Status:
-    """The same, `lost` when it says running but its process is gone or has long been silent."""
+    """The same, `lost` when it says running but its process is gone, or is of another machine and
+    has been silent for as long as this process looked. One that is here is slow, not lost."""
     if status.status != "running":
+        _watch.forget(status.id)
         return status
-    here = status.host == hostname()
-    if here and status.pid == os.getpid():
-        return status
-    silent = time.time() - status.updated
-    if here and status.pid and not is_alive(status.pid):
+    there = process_is_there(status)
+    silent = _watch.seconds(status.id, (status.updated, status.step)) > SILENCE
+    if there is False:
         reason = f"Its process {status.pid} is gone."
-    elif silent > SILENCE:
-        reason = f"No word from its process for more than {SILENCE:g} s."
-    else:
+    elif not silent:
         return status
+    elif there:
+        said = f"Its process {status.pid} is there, but has said nothing for {SILENCE:g} s."
+        return replace(status, reason=said, seconds_left=None)
+    else:
+        reason = f"No word from its process on {status.host} for more than {SILENCE:g} s."
     if status.checkpoint_step is not None:
         reason += f" It can resume from step {status.checkpoint_step:,}."
     return replace(status, status="lost", reason=reason, seconds_left=None)
+
+
+def process_is_there(status: Status) -> bool | None:
+    """Whether the process of a run is there; None when it cannot be seen from here."""
+    if status.host != hostname() or not status.pid:
+        return None
+    return is_there(status.pid, status.process)
+
+
+def this_process() -> dict[str, Any]:
+    """Fields of a status that say which process this one is."""
+    pid = os.getpid()
+    return {"host": hostname(), "pid": pid, "process": identity(pid)}
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import logging
 import math
 import signal
 import time
@@ -21,7 +22,7 @@ from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
-from jobs import artifacts, enqueue, reproduction, store
+from jobs import artifacts, attempts, enqueue, reproduction, store
 from jobs.prepare import Prepared, prepare
 from jobs.processes import on_signals
 
@@ -35,23 +36,31 @@ def train(run_id: str) -> None:
     """Train a run from its directory, in the process the worker forked for it.
 
     SIGTERM, which the worker passes on when it is told to end, stops the run with a checkpoint.
+    A run that another process trains, or that does not wait to be trained, is left alone.
     """
+    directory = artifacts.open_run(run_id)
+    try:
+        with attempts.begin(directory, queued=True):
+            _train(directory)
+    except attempts.Held as error:
+        logging.getLogger(__name__).warning("%s Left alone.", error)
+    finally:
+        reproduction.settle_for_run(run_id)
+
+
+def _train(directory: artifacts.RunDirectory) -> None:
     from jobs import loop, trained
 
-    directory = artifacts.open_run(run_id)
     publisher = store.Publisher(directory.id)
     try:
         with on_signals(lambda: directory.request("stop"), signal.SIGTERM):
             loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
     except Exception as error:  # the loop records what goes wrong in a run; this is beyond it
-        trace = traceback.format_exc()
-        directory.write_trace(trace)
+        directory.write_trace(traceback.format_exc())
         directory.write_status(
             status="failed", ended=time.time(), reason=f"{type(error).__name__}: {error}"
         )
         raise
-    finally:
-        reproduction.settle_for_run(run_id)
 
 
 def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:

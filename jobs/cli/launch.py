@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from jobs import artifacts, control, enqueue, store
 from jobs.artifacts import RunDirectory
 from jobs.cli.common import DONE, FAILED, answers, number, show
 from jobs.processes import on_signals
-from jobs.status import Status, hostname
+from jobs.status import Status, this_process
 from jobs.words import duration
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
@@ -127,7 +126,7 @@ def run_here(spec: RunSpec, quiet: bool) -> str:
     from jobs import loop, trained
 
     directory = artifacts.create_run(spec)
-    directory.write_status(worker=control.INLINE, pid=os.getpid(), host=hostname())
+    directory.write_status(worker=control.INLINE, **this_process())
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
         store.connect()
@@ -153,8 +152,11 @@ def wait_for(run_id: str, quiet: bool) -> None:
     follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
     follower.start()
     try:
+        next_settle = 0.0
         while directory.status().status not in ENDED:
-            control.settle()
+            if time.monotonic() >= next_settle:
+                control.settle()
+                next_settle = time.monotonic() + 1.0
             time.sleep(0.2)
     finally:
         ended.set()

@@ -163,12 +163,11 @@ resume = _act(
 @click.argument("runs", nargs=-1, metavar="[RUN...]")
 @answers
 def reindex(runs: tuple[str, ...], as_json: bool) -> None:
-    """Make the tables of runs again from their logs; of all runs when none is named."""
-    names = runs or tuple(s.id for s in artifacts.list_runs() if s.status != "running")
-    done = []
-    for name in names:
-        directory = artifacts.open_run(name)
-        directory.compact()
-        done.append({"id": directory.id, "paths": len(directory.scalars())})
+    """Make the tables of runs again from their logs; of all that are not running when none is
+    named."""
+    done = [
+        {"id": directory.id, "paths": len(directory.scalars())}
+        for directory in artifacts.reindex(runs or None)
+    ]
     text = "\n".join(f"{entry['id']}: {entry['paths']} curves" for entry in done)
     show(done, as_json, text or "No runs to index.")

@@ -16,6 +16,7 @@ from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, keyframes, series
 from jobs.run_directory import RunDirectory
+from jobs.silence import Watch
 
 
 @pytest.fixture(autouse=True)
@@ -97,11 +98,16 @@ def test_lists_show_the_newest_first_and_every_change() -> None:
     assert [item.id for item in artifacts.list_runs()] == ids[1::-1]
 
 
-def test_a_silent_or_dead_run_is_lost_and_says_where_it_can_resume() -> None:
+def test_a_silent_or_dead_run_is_lost_and_says_where_it_can_resume(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     run = make_run()
+    now = [0.0]
+    monkeypatch.setattr(artifacts.status, "_watch", Watch(lambda: now[0]))
     run.write_status(status="running", host="elsewhere", pid=1, checkpoint_step=1500)
-    assert run.status().status == "running"
-    run.write_status(updated=time.time() - 9)
+    for _ in range(9):
+        assert run.status().status == "running"
+        now[0] += 1.0
     lost = run.status()
     assert lost.status == "lost" and "step 1,500" in lost.reason
     gone = subprocess.Popen([sys.executable, "-c", ""])

@@ -1,23 +1,23 @@
-"""Stop, pause, resume, reorder, delete and settle, against a real Redis and real processes."""
+"""Stop, pause, resume, reorder and delete, against a real Redis and real processes."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput
 from backend.spec import RunSpec
-from jobs import artifacts, control, enqueue, store
+from jobs import artifacts, attempts, control, enqueue, store
+from jobs import status as status_module
 from jobs.artifacts import RunDirectory
 from jobs.processes import is_alive
 
@@ -37,14 +37,9 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def running(pid: int, **more: object) -> RunDirectory:
     directory = artifacts.create_run(SPEC)
-    directory.write_status(
-        status="running", host=socket.gethostname(), pid=pid, worker=WORKER, **more
-    )
+    told = {"host": socket.gethostname(), "pid": pid, "worker": WORKER, **more}
+    directory.write_status(status="running", **told)
     return directory
-
-
-def silent_since(directory: RunDirectory, seconds: float) -> None:
-    directory.write_status(updated=time.time() - seconds)
 
 
 def word(directory: RunDirectory) -> str:
@@ -114,16 +109,56 @@ def test_what_cannot_resume_says_why(redis_url: str, before: str) -> None:
     assert store.queue(store.TRAIN).job_ids == []
 
 
-def test_resume_ends_the_process_that_was_silent(
+def test_a_process_that_is_here_is_not_lost_however_silent(
     redis_url: str, sleeper: subprocess.Popen[bytes]
 ) -> None:
     directory = running(sleeper.pid)
-    silent_since(directory, 9)
-    assert word(directory) == "lost"
-    # The process was there before its run last spoke.
-    directory.write_status(status="lost", updated=time.time())
-    control.resume(directory.id)
+    directory.write_status(updated=time.time() - 3600)
+    assert word(directory) == "running"
+    with pytest.raises(BadInput, match="is running and cannot resume"):
+        control.resume(directory.id)
+    # Even one that was given up elsewhere can be ended here, and goes on from its checkpoint then.
+    directory.write_status(status="lost", ended=time.time())
+    control.kill(directory.id)
     assert sleeper.wait(5) == -signal.SIGKILL
+    control.resume(directory.id)
+    assert word(directory) == "queued"
+
+
+def test_a_run_that_is_trained_cannot_resume_or_be_deleted(redis_url: str) -> None:
+    directory = artifacts.create_run(SPEC)
+    directory.write_status(status="lost", ended=time.time())
+    with attempts.held(directory):
+        for act in (control.resume, lambda run_id: control.delete([run_id])):
+            with pytest.raises(BadInput, match="Stop it first"):
+                act(directory.id)
+    assert word(directory) == "lost" and store.queue(store.TRAIN).job_ids == []
+    control.resume(directory.id)
+    assert store.queue(store.TRAIN).job_ids == [directory.id]
+
+
+def test_resume_waits_for_a_word_of_another_machine(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_module, "SILENCE", 0.3)
+    monkeypatch.setattr(control, "SILENCE", 0.3)
+    dead, alive = running(1, host="another-machine"), running(1, host="another-machine")
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(0.02):
+            alive.write_status()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(BadInput, match="is running and cannot resume"):
+            control.resume(alive.id)
+        control.resume(dead.id)
+    finally:
+        ended.set()
+        thread.join()
+    assert store.queue(store.TRAIN).job_ids == [dead.id]
 
 
 def test_reorder(redis_url: str) -> None:
@@ -167,124 +202,6 @@ def test_kill_ends_the_whole_group(redis_url: str) -> None:
     assert not is_alive(child)
     assert word(directory) == "stopped"
     assert "1,500" in directory.status().reason
-
-
-def test_settle_kills_what_does_not_stop(redis_url: str, sleeper: subprocess.Popen[bytes]) -> None:
-    directory = running(sleeper.pid)
-    control.stop(directory.id)
-    assert control.settle() == []
-    old = time.time() - control.GRACE - 1
-    os.utime(directory.path / "control", (old, old))
-    assert len(control.settle()) == 1
-    assert sleeper.wait(5) == -signal.SIGKILL
-    assert word(directory) == "stopped" and "10 s" in directory.status().reason
-    assert directory.requested() is None
-    assert control.settle() == []
-
-
-def test_settle_spares_a_younger_process_with_the_same_pid(
-    redis_url: str, sleeper: subprocess.Popen[bytes]
-) -> None:
-    directory = running(sleeper.pid)
-    silent_since(directory, 3600)
-    control.settle()
-    assert sleeper.poll() is None
-
-
-def test_settle_writes_down_a_run_whose_process_is_gone(redis_url: str) -> None:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    directory = running(process.pid, checkpoint_step=200)
-    enqueue.put(directory.id, store.connect())
-    assert word(directory) == "lost"
-    (sentence,) = control.settle()
-    assert directory.id in sentence and WORKER in sentence
-    written = directory.written_status()
-    assert written.status == "lost" and written.ended is not None
-    assert WORKER in written.reason and "step 200" in written.reason
-    assert not Job.exists(directory.id, store.connect())
-    assert control.settle() == []
-
-
-def test_settle_leaves_a_slow_run_of_a_live_worker_alone(
-    redis_url: str, sleeper: subprocess.Popen[bytes]
-) -> None:
-    store.beat(store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
-    directory = running(sleeper.pid)
-    silent_since(directory, 20)
-    assert control.settle() == []
-    assert sleeper.poll() is None
-    directory.write_status()
-    assert word(directory) == "running"
-
-
-def test_settle_writes_down_a_run_of_a_dead_worker_elsewhere(redis_url: str) -> None:
-    directory = running(1)
-    directory.write_status(host="another-machine", updated=time.time() - 20)
-    control.settle()
-    assert directory.written_status().status == "lost"
-
-
-def test_settle_queues_again_what_lost_its_job(redis_url: str) -> None:
-    run_id = enqueue.launch(SPEC)
-    store.connect().flushall()
-    assert control.settle() == []  # a launch may be under way
-    silent_since(artifacts.open_run(run_id), 10)
-    assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
-
-
-def test_settle_queues_again_what_a_killed_worker_had_taken(redis_url: str) -> None:
-    run_id = enqueue.launch(SPEC)
-    store.queue(store.TRAIN).pop_job_id()
-    job = Job.fetch(run_id, connection=store.connect(), serializer=JSONSerializer)
-    job.set_status("started")
-    job.worker_name = WORKER
-    job.save()
-    silent_since(artifacts.open_run(run_id), 10)
-    store.beat(store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
-    assert control.settle() == []
-    store.forget_worker(store.connect(), WORKER)
-    assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
-
-
-def test_settle_queues_again_a_run_whose_job_expired_in_the_queue(redis_url: str) -> None:
-    run_id = enqueue.launch(SPEC)
-    store.connect().delete(f"rq:job:{run_id}")
-    silent_since(artifacts.open_run(run_id), 10)
-    assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
-    assert Job.exists(run_id, store.connect())
-
-
-def test_what_a_killed_worker_left_half_taken_is_cleared(redis_url: str) -> None:
-    run_id = enqueue.launch(SPEC)
-    queue = store.queue(store.TRAIN)
-    store.connect().lmove(queue.key, queue.intermediate_queue_key)
-    enqueue.put(run_id, store.connect())
-    assert queue.job_ids == [run_id] and queue.intermediate_queue.get_job_ids() == []
-
-
-def test_settle_leaves_inline_runs_to_their_command(redis_url: str) -> None:
-    directory = artifacts.create_run(SPEC)
-    directory.write_status(worker=control.INLINE, pid=os.getpid(), host=socket.gethostname())
-    silent_since(directory, 60)
-    assert control.settle() == []
-    assert word(directory) == "queued"
-    process = subprocess.Popen(["true"])
-    process.wait()
-    directory.write_status(pid=process.pid)
-    control.settle()
-    assert word(directory) == "lost"
-
-
-def test_settle_works_without_redis() -> None:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    directory = running(process.pid)
-    assert len(control.settle()) == 1
-    assert directory.written_status().status == "lost"
 
 
 def test_the_worker_says_what_became_of_a_process() -> None:
