@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from backend.errors import BasinError
-from dashboard.feed import Message, Position, say
+from dashboard.faults import say_once, sentence
+from dashboard.feed import Message
+from dashboard.frames import say
+from dashboard.questions import Position
 
 MOST_WAITING_BYTES = 8_000_000
 """What may wait for a slow page; beyond it, all is dropped, and what it missed is read anew once
@@ -20,6 +23,8 @@ MOST_ANSWER_BYTES = 8_000_000
 """While more than this waits of what a page asked for, nothing more that it asks is looked at."""
 MOST_SENT_BYTES = 1_000_000
 """Messages that wait are sent as one up to this size."""
+_RETRY_SECONDS = 1.0
+"""A run that could not be read is read again when it says more, at most this often."""
 
 Sync = Callable[[str, Position | None], Message]
 """What a page that stands at a position needs of a run; may take a while. Raises BasinError."""
@@ -32,6 +37,9 @@ class Watch:
     run: str
     position: Position | None
     version: int = -1
+    failure: str = ""
+    """why it could not be read when it was last tried"""
+    next_try: float = 0.0
 
 
 class Client:
@@ -111,6 +119,10 @@ class Client:
             watch = self.watched.get(message.run)
             if watch is None or message.version <= watch.version or message.run in self.to_sync:
                 continue
+            if watch.failure:
+                if time.monotonic() >= watch.next_try:
+                    self.to_sync.append(message.run)
+                continue
             watch.position, watch.version = message.position, message.version
             parts.append(message.data)
             size += len(message.data)
@@ -122,9 +134,15 @@ class Client:
             return b""
         try:
             message = await run_in_threadpool(sync, run, watch.position)
-        except (BasinError, OSError) as error:
-            return say(op="error", run=run, message=str(error))
+        except Exception as error:
+            if not isinstance(error, (BasinError, OSError)):
+                say_once("Reading a run for a page", error)
+            said, watch.failure = watch.failure, sentence(error)
+            watch.next_try = time.monotonic() + _RETRY_SECONDS
+            is_news = said != watch.failure
+            return say(op="error", run=run, message=watch.failure) if is_news else b""
         if self.watched.get(run) is watch:
+            watch.failure = ""
             watch.position, watch.version = message.position, message.version
             return message.data
         return b""

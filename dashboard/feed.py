@@ -1,45 +1,38 @@
 """Feed: everything one run said so far, and what it says now, for all who watch it.
 
 One thread a watched run. What was said is read from the run's directory; what is said now comes
-from Redis, or from the log itself while Redis is away. Redis' last ids are taken first, then the
-directory is read, then the streams are followed from those ids: no gap; frames that were read
-already are told by their sequence number: no duplicate.
+from Redis, where it is soonest. Redis' last ids are taken first, then the directory is read, then
+the streams are followed from those ids: no gap; frames that were read already are told by their
+sequence number: no duplicate. Where sequence numbers are missing, where the log has grown and the
+streams have not, and while Redis is away, the directory is read on: it is the record.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-import redis
-
-from backend.errors import BadInput, NotAvailable
-from backend.events import pack, unpack
-from dashboard.history import History, bucketed_rows
-from jobs import store
+from backend.errors import BasinError, NotAvailable
+from backend.events import unpack
+from dashboard.faults import passed_over, say_once, sentence
+from dashboard.frames import history_after, history_between, say
+from dashboard.history import History
+from dashboard.questions import Position
+from dashboard.streams import Entry, Streams
+from jobs.control import INLINE
 from jobs.run_directory import RunDirectory
-from jobs.series import Series, taken
 from jobs.status import Status
 
-MOST_POINTS = 4000
-"""Points of a path that a page is sent at once; more are bucketed."""
-MOST_RANGE_POINTS = 200_000
-"""Points of one answer to a request for a range."""
-_BLOCK_MS = 500
 _TAIL_SECONDS = 0.2
-_RECONNECT_SECONDS = 1.0
-
-
-class Position(NamedTuple):
-    """How far a page has got: the last sequence numbers of the log and of the keyframes."""
-
-    log: int
-    keyframe: int
+_LOOK_SECONDS = 1.0
+_BEHIND_SECONDS = 5.0
+"""After so long without anything from the streams they are opened anew."""
+_TOLD = itertools.count()
+"""over all feeds: one that is started again for the same run is newer"""
 
 
 class Message(NamedTuple):
@@ -49,23 +42,7 @@ class Message(NamedTuple):
     data: bytes
     position: Position
     version: int
-    """counts up with everything a feed tells: what is not newer than a page's own is old news"""
-
-
-def say(**header: Any) -> bytes:
-    """A frame without arrays: what is said about a run rather than by it."""
-    return pack(_plain(header), {})
-
-
-def _plain(value: Any) -> Any:
-    """Without numbers that JSON has no word for: JavaScript could not read the message."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    """counts up with everything feeds tell: what is not newer than a page's own is old news"""
 
 
 class Feed:
@@ -75,13 +52,25 @@ class Feed:
     def __init__(self, directory: RunDirectory, tell: Callable[[Message], None]) -> None:
         self.directory = directory
         self.run_id = directory.id
+        self.is_gone = False
+        """whether the run was deleted while it was watched"""
         self._tell_all = tell
         self._lock = threading.RLock()
-        self._version = 0
+        self._version = next(_TOLD)
         self._history: History | None = None
         self._key_seq = -1
-        self._ids: dict[str, str] = {}
         self._status: Status | None = None
+        self._streams = Streams(directory.id)
+        self._behind_since: float | None = None
+        """monotonic; since when the log has what the streams lack"""
+        self._behind_at = 0.0
+        """the same as unix time, for people"""
+        self._log_size = 0
+        self._record_mark: tuple[int, int] = (0, 0)
+        self._next_opening = 0.0
+        self._source: tuple[str, float | None] = ("", None)
+        """why what is live does not come the usual way, and since when; "" when it does"""
+        self._next_look = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"feed {self.run_id}")
         self._thread.daemon = True
@@ -98,102 +87,54 @@ class Feed:
 
     def sync(self, after: Position | None = None) -> Message:
         """What a page needs to stand where the feed stands: everything, long curves bucketed, or
-        what came after the position it has got to. Raises BadInput."""
+        what came after the position it has got to. What cannot be read is said, the rest is there.
+
+        Raises BadInput.
+        """
         with self._lock:
             history = self._loaded()
             if after is not None and (
                 after.log > history.last_seq or after.keyframe > self._key_seq
             ):
                 after = None  # of another life of this run: deleted and made anew, or a lost disk
-            frames = [self._status_frame(), *self._told_after(history, after)]
-            frames.append(say(op="keyframes", run=self.run_id, steps=self._keyframe_steps()))
-            frames += self._latest_keyframes(after.keyframe if after else -1)
+            frames = [self._status_frame()]
+            if self._source[0]:
+                frames.append(self._source_frame())
+            frames += history_after(self.run_id, history, after.log if after else None)
+            frames += self._told_keyframes(after.keyframe if after else -1)
+            frames += [say(op="error", run=self.run_id, message=words) for words in history.damage]
             return self._message(frames)
 
     def range(self, paths: list[str], first: float, last: float) -> list[bytes]:
         """Full resolution of some paths between two steps; bucketed only beyond the limit."""
         with self._lock:
-            history = self._loaded()
-            limit = MOST_RANGE_POINTS // max(len(paths), 1)
-            frames = []
-            for path in paths:
-                found = history.stretch(path, first, last)
-                if len(found.step):
-                    rows = bucketed_rows(found.value, limit)
-                    frames.append(self._frame(path, found, rows, is_range=True))
-            return frames
+            return history_between(self.run_id, self._loaded(), paths, first, last)
 
     def _message(self, frames: Iterable[bytes]) -> Message:
-        history = self._loaded()
-        position = Position(history.last_seq, self._key_seq)
+        position = Position(self._loaded().last_seq, self._key_seq)
         return Message(self.run_id, b"".join(frames), position, self._version)
 
     def _tell(self, frames: list[bytes]) -> None:
         if not self._closing.is_set():
-            self._version += 1
+            self._version = next(_TOLD)
             self._tell_all(self._message(frames))
 
-    def _told_after(self, history: History, after: Position | None) -> list[bytes]:
-        frames = []
-        seq = after.log if after else -1
-        # before the curves: one of these may say that the run went on from an earlier step
-        texts = [data for number, data in history.texts if number > seq]
-        if after is None:
-            bucketed = False
-            for path in history.paths:
-                found, is_bucketed = history.overview(path, MOST_POINTS)
-                if found is not None:
-                    bucketed |= is_bucketed
-                    frames.append(self._frame(path, found, None, is_bucketed=is_bucketed))
-        else:
-            since = history.since(seq)
-            rows = {path: bucketed_rows(s.value, MOST_POINTS) for path, s in since.items()}
-            bucketed = any(chosen is not None for chosen in rows.values())
-            frames = [self._frame(path, found, rows[path]) for path, found in since.items()]
-        head = say(
-            op="history", run=self.run_id, whole=after is None, bucketed=bucketed,
-            count=len(frames), log=history.last_seq,
-        )  # fmt: skip
-        return [head, *texts, *frames]
-
-    def _frame(
-        self,
-        path: str,
-        found: Series,
-        rows: npt.NDArray[np.int64] | None,
-        *,
-        is_bucketed: bool = False,
-        is_range: bool = False,
-    ) -> bytes:
-        if rows is not None:
-            found = taken(found, rows)
-        meta = {"paths": [path], "bucketed": is_bucketed or rows is not None}
-        header = {
-            "run": self.run_id,
-            "seq": self._loaded().last_seq,
-            "kind": "scalar",
-            "path": path,
-            "meta": meta | ({"range": True} if is_range else {"history": True}),
-        }
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "step": found.step.astype(np.float64),
-            "gradients": found.gradients.astype(np.float64),
-            "seconds": found.seconds,
-            "joules": found.joules,
-            "value": found.value,
-        }
-        return pack(header, arrays)
-
-    def _keyframe_steps(self) -> dict[str, list[int]]:
+    def _told_keyframes(self, after: int) -> list[bytes]:
+        """The steps that can be sought, and the last keyframe of every path that came later."""
         steps: dict[str, list[int]] = {}
         for key in self.directory.keyframe_index():
             steps.setdefault(key.path, []).append(key.step)
-        return steps
+        told = say(op="keyframes", run=self.run_id, steps=steps)
+        return [told, *self._latest_keyframes(after, self._key_seq)]
 
-    def _latest_keyframes(self, after: int) -> list[bytes]:
-        """The last keyframe of every path, where it came after `after`."""
+    def _latest_keyframes(self, after: int, last: int | None = None) -> list[bytes]:
+        """The last keyframe of every path, up to `last`, where it came after `after`."""
         for _ in range(3):
-            latest = {key.path: key.seq for key in self.directory.keyframe_index()}
+            latest = {
+                key.path: key.seq
+                for key in self.directory.keyframe_index()
+                if last is None or key.seq <= last
+            }
             try:
                 return self.directory.keyframes.read_many(
                     seq for seq in latest.values() if seq > after
@@ -210,40 +151,61 @@ class Feed:
     # ------------------------------------------------------------------ what the run says
 
     def _follow(self) -> None:
-        client: redis.Redis | None = None
-        next_try = next_status = 0.0
         while not self._closing.is_set():
-            now = time.monotonic()
-            try:
-                if client is None and now >= next_try:
-                    next_try = now + _RECONNECT_SECONDS
-                    client = self._connected()
-                if client is None:
-                    self._catch_up()
-                    self._closing.wait(_TAIL_SECONDS)
-                else:
-                    self._read_streams(client)
-                if now >= next_status:
-                    next_status = now + 1.0
-                    self._look_at_status()
-            except (redis.RedisError, OSError):
-                client = None
-            except BadInput:  # deleted, or damaged beyond reading
-                self._closing.wait(1.0)
-        if client is not None:
-            client.close()
+            trouble = self._tried(self._read_on)
+            if time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + _LOOK_SECONDS
+                trouble = self._tried(self._look) or trouble
+                with passed_over("Telling where a run is read from"):
+                    self._say_source(trouble)
+            if trouble:
+                self._closing.wait(_LOOK_SECONDS)
+        self._streams.close()
 
-    def _connected(self) -> redis.Redis | None:
-        """A client whose streams are followed from here on, after reading all that came before."""
+    def _tried(self, act: Callable[[], None]) -> str:
+        """Do it; words for people where that failed, for this thread goes on."""
         try:
-            client = store.client(store.redis_url(), timeout=2.0)
-            for stream in store.STREAM_BYTES:
-                last: Any = client.xrevrange(store.stream_key(self.run_id, stream), count=1)
-                self._ids[stream] = last[0][0].decode() if last else "0-0"
-        except (redis.RedisError, OSError, NotAvailable):
-            return None
-        self._catch_up()
-        return client
+            act()
+        except Exception as error:
+            if not isinstance(error, (BasinError, OSError)):
+                say_once("Following a run", error)
+            return f"This run cannot be read at present. {sentence(error)}"
+        return ""
+
+    def _read_on(self) -> None:
+        if not self._streams.is_open and self._streams.open():
+            self._catch_up()
+        if not self._streams.is_open:
+            is_over = self._status is not None and self._status.is_over
+            self._closing.wait(_LOOK_SECONDS if is_over else _TAIL_SECONDS)
+            self._catch_up()
+            return
+        self._hear(self._streams.read())
+        if self._behind_since is not None:
+            self._catch_up()
+
+    def _hear(self, entries: list[Entry]) -> None:
+        """Take what the streams brought as far as nothing is missing before it; what lies beyond
+        is on disk, with what is missing."""
+        with self._lock:
+            history = self._loaded()
+            known = [history.last_seq, self._key_seq]
+            new: tuple[list[bytes], list[bytes]] = ([], [])
+            for seq, is_keyframe, data in entries:
+                if seq > max(known) + 1 and not self._is_behind_for(_BEHIND_SECONDS):
+                    break
+                if seq > known[is_keyframe]:
+                    known[is_keyframe] = seq
+                    new[is_keyframe].append(data)
+            log, keyframes = new
+            if log or keyframes:
+                self._behind_since = None
+                history.position += sum(map(len, log))  # the same bytes end the log
+                self._take(log, keyframes)
+            if entries and entries[-1].seq > max(known):
+                self._catch_up()
+                if entries[-1].seq > max(history.last_seq, self._key_seq):
+                    self._fall_behind()  # the disk is another machine's, and later
 
     def _catch_up(self) -> None:
         """Read what the files hold beyond what is known."""
@@ -251,28 +213,10 @@ class Feed:
             if self._history is None:
                 self._loaded()
                 return
+            # Keyframes first: what is said before one is in the log before it.
+            keyframes = self._latest_keyframes(self._key_seq)
             frames, self._history.position = self.directory.tail_log(self._history.position)
-            self._take(frames, self._latest_keyframes(self._key_seq))
-
-    def _read_streams(self, client: redis.Redis) -> None:
-        keys: dict[Any, Any] = {
-            store.stream_key(self.run_id, stream).encode(): entry
-            for stream, entry in self._ids.items()
-        }
-        said: dict[str, list[bytes]] = {store.SCALARS: [], store.FRAMES: []}
-        found: Any = client.xread(keys, count=1000, block=_BLOCK_MS)
-        while found:
-            for key, entries in found:
-                stream = key.decode().rpartition(":")[2]
-                said[stream] += [fields[b"f"] for _, fields in entries]
-                self._ids[stream] = entries[-1][0].decode()
-                keys[key] = self._ids[stream]
-            # Who waits is woken by the first stream alone: what was said with it comes at once.
-            found = client.xread(keys, count=1000) if sum(map(len, said.values())) < 1000 else None
-        if not any(said.values()):
-            return
-        with self._lock:
-            self._take(said[store.SCALARS], said[store.FRAMES])
+            self._take(frames, keyframes)
 
     def _take(self, log: list[bytes], keyframes: list[bytes]) -> None:
         """Add what is new and tell of it, in one message however much it is."""
@@ -288,28 +232,99 @@ class Feed:
     def _loaded(self) -> History:
         """The history; everything is taken from the run's directory at the first call."""
         if self._history is None:
-            self._history = History(self.directory)
             self._key_seq = self.directory.keyframes.last_seq()
+            self._record_mark = self._marked()
+            self._history = History(self.directory)
         return self._history
 
-    def _look_at_status(self) -> None:
-        """Tell of a changed status; once the run is over, the record is the truth."""
+    # ------------------------------------------------------------------ once a second
+
+    def _look(self) -> None:
+        """Whether the run is there, whether its log grew without the streams, how it stands."""
+        if not self.directory.path.exists() and self.directory.path.parent.exists():
+            self._go()
+            return
+        self._look_at_log()
         status = self.directory.status()
         before = self._status
-        if before == status:
-            return
         with self._lock:
             self._status = status
-            if before is not None and not before.is_over and status.is_over:
+            if self._marked() != self._record_mark:
                 self._take_record()
-            self._tell([self._status_frame()])
+            if before is not None and not before.is_over and status.is_over:
+                self._catch_up()
+                self._behind_since = None
+            if before != status:
+                self._tell([self._status_frame()])
+
+    def _go(self) -> None:
+        """Tell that the run was deleted, and end."""
+        self.is_gone = True
+        words = "This run was deleted, and its files with it. What is shown is what this page had."
+        self._tell([say(op="gone", run=self.run_id, message=words)])
+        self._closing.set()
+
+    def _look_at_log(self) -> None:
+        """Read on from disk where the log has for a second had what the streams have not brought.
+
+        Costs one look at the file's size.
+        """
+        try:
+            size = os.stat(self.directory.path / "log.bin").st_size
+        except FileNotFoundError:
+            size = 0
+        missing = self._loaded().position < self._log_size <= size
+        self._log_size = size
+        if missing and self._streams.is_open:
+            self._fall_behind()
+            self._catch_up()
+
+    def _fall_behind(self) -> None:
+        now = time.monotonic()
+        if self._behind_since is None:
+            self._behind_since, self._behind_at = now, time.time()
+            self._next_opening = now + _BEHIND_SECONDS
+        elif now > self._next_opening:
+            self._next_opening = now + _BEHIND_SECONDS
+            self._streams.close()  # and opened where they end now
+
+    def _is_behind_for(self, seconds: float) -> bool:
+        since = self._behind_since
+        return since is not None and time.monotonic() - since > seconds
+
+    def _marked(self) -> tuple[int, int]:
+        """Tells one state of the compacted record from the next."""
+        try:
+            found = os.stat(self.directory.path / "scalars.parquet")
+        except FileNotFoundError:
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
 
     def _take_record(self) -> None:
-        """Change over to the compacted record, and tell what was not heard on the way."""
-        old = self._loaded()
+        """Change over to a newly compacted record, and tell what was not heard on the way."""
+        old, mark = self._loaded(), self._marked()
         self._history = new = History(self.directory)
+        self._record_mark = mark
         missed = sum(len(rows.step) for rows in new.since(old.last_seq).values())
         if new.num_rows() != old.num_rows() + missed:
-            self._tell(self._told_after(new, None))
+            self._tell(history_after(self.run_id, new, None))
         elif new.last_seq > old.last_seq:
-            self._tell(self._told_after(new, Position(old.last_seq, self._key_seq)))
+            self._tell(history_after(self.run_id, new, old.last_seq))
+
+    def _say_source(self, trouble: str) -> None:
+        """Tell where what is live comes from, when that has changed."""
+        source: tuple[str, float | None] = (trouble, None)
+        if not trouble and self._status is not None and not self._status.is_over:
+            if (away := self._streams.away_since) is not None:
+                source = "Live updates come from disk: Redis is away", away
+            elif self._is_behind_for(2 * _LOOK_SECONDS) and self._status.worker != INLINE:
+                words = "Live updates come from disk: what this run says does not reach Redis"
+                source = words, self._behind_at
+        with self._lock:
+            if source != self._source and self._history is not None:
+                self._source = source
+                self._tell([self._source_frame()])
+
+    def _source_frame(self) -> bytes:
+        message, since = self._source
+        return say(op="source", run=self.run_id, message=message, since=since)

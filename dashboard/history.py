@@ -6,17 +6,19 @@ the log says beyond it is held in memory, costs once for all paths that are said
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.errors import BasinError
 from backend.events import Frame, pack, unpack
 from jobs import series
 from jobs.run_directory import RunDirectory
 from jobs.series import RESUMED, Rows, Series, joined, rows_of, taken
 
+T = TypeVar("T")
 _FIRST_ROWS = 256
 _BLOCKS_AT_ONCE = 500
 """of a long log; what was read of them needs several times their room"""
@@ -76,30 +78,52 @@ def _with_room(column: npt.NDArray[Any], num: int, room: int) -> npt.NDArray[Any
 
 
 class History:
-    """What one run said so far. Not safe to use from two threads at once."""
+    """What one run said so far, as far as its files can be read. Not safe to use from two threads
+    at once."""
 
     def __init__(self, directory: RunDirectory) -> None:
-        self.record = directory.record()
+        self.damage: list[str] = []
+        """what cannot be read, a sentence each"""
+        self.record = self._readable("scalars.parquet", directory.record, None)
         self.last_seq = self.record.last_seq if self.record else -1
         self._cut = np.inf
         """rows of the record after this step no longer count"""
         self._said: dict[tuple[str, ...], Columns] = {}
         self._overviews: dict[str, Series] = {}
-        headers = series.read_texts(directory.path / "text.jsonl")
+        headers: list[dict[str, Any]] = self._readable(
+            "text.jsonl", lambda: series.read_texts(directory.path / "text.jsonl"), []
+        )
         self._text_seq = max((header["seq"] for header in headers), default=-1)
         self.texts = [(header["seq"], pack(header, {})) for header in headers]
         frames, self.position = directory.tail_log(0)
         self.take(frames)
+
+    def _readable(self, name: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except Exception as error:  # pyarrow alone raises half a dozen kinds
+            self._note(name, error)
+            return otherwise
+
+    def _note(self, name: str, error: Exception) -> None:
+        why = "" if isinstance(error, BasinError) else f"{name} cannot be read: "
+        words = f"{why}{str(error).rstrip('.')}. The rest of the run is shown; see `basin doctor`."
+        if words not in self.damage:
+            self.damage.append(words)
 
     def take(self, frames: Iterable[bytes]) -> list[bytes]:
         """Add what is new among frames of the log; returns it."""
         new = []
         waiting: dict[tuple[str, ...], list[Frame]] = {}
         for data in frames:
-            frame = unpack(data)
-            header = frame.header
-            if header["seq"] <= self.last_seq:
+            try:
+                frame = _whole(data)
+            except Exception as error:  # a frame can be damaged in any place
+                self._note("A frame of log.bin", error)
                 continue
+            if frame.header["seq"] <= self.last_seq:
+                continue
+            header = frame.header
             self.last_seq = header["seq"]
             new.append(data)
             if header["kind"] == "scalar":
@@ -148,6 +172,14 @@ class History:
             if path in paths and columns.num
         ]
 
+    def _pieces(self, path: str, first: float = -np.inf, last: float = np.inf) -> Iterator[Series]:
+        """The record's rows of a path between two steps, up to what cannot be read."""
+        try:
+            if self.record is not None:
+                yield from self.record.pieces(path, first, last)
+        except Exception as error:
+            self._note("scalars.parquet", error)
+
     def overview(self, path: str, limit: int) -> tuple[Series | None, bool]:
         """A path, min/max-bucketed to about `limit` points when it is longer, and whether it is."""
         total = self.record.count(path) if self.record else 0
@@ -166,9 +198,8 @@ class History:
 
     def _read_overview(self, path: str, total: int, limit: int) -> Series:
         """One row group after the other, so that the file is never in memory as a whole."""
-        assert self.record is not None
         kept = []
-        for piece in self.record.pieces(path, last=self._cut):
+        for piece in self._pieces(path, last=self._cut):
             share = max(2, round(limit * len(piece.step) / total))
             rows = bucketed_rows(piece.value, share) if total > limit else None
             kept.append(piece if rows is None else taken(piece, rows))
@@ -176,7 +207,7 @@ class History:
 
     def stretch(self, path: str, first: float, last: float) -> Series:
         """Every row of a path between two steps."""
-        old = self.record.pieces(path, first, min(last, self._cut)) if self.record else []
+        old = self._pieces(path, first, min(last, self._cut))
         said = [columns.between(column, first, last) for columns, column in self._said_of(path)]
         pieces = [*old, *said]
         pieces = [piece for piece in pieces if len(piece.step)]
@@ -187,13 +218,28 @@ class History:
         found: dict[str, list[Series]] = {}
         if self.record and self.record.last_seq > seq:
             for path in self.record.paths:
-                for piece in self.record.pieces(path, last=self._cut):
+                for piece in self._pieces(path, last=self._cut):
                     found.setdefault(path, []).append(taken(piece, piece.seq > seq))
         for paths, columns in self._said.items():
             for column, path in enumerate(paths):
                 found.setdefault(path, []).append(columns.since(column, seq))
         whole = {path: joined(pieces) for path, pieces in found.items()}
         return {path: rows for path, rows in whole.items() if len(rows.step)}
+
+
+def _whole(data: bytes) -> Frame:
+    """A frame of the log that holds all that will be asked of it; what it raises else, depends."""
+    frame = unpack(data)
+    header = frame.header
+    seq, first, last = int(header["seq"]), header["first"], header["last"]
+    if header["kind"] == "scalar":
+        rows, columns = frame.arrays["values"].shape
+        if columns != len(header["meta"]["paths"]) or rows < 1 or len(first) != 4:
+            raise ValueError(f"the block {seq} is not whole")
+    costs = [float(cost) for cost in (*first, *last) if cost is not None]
+    if len(last) != 4 or len(costs) < 6 or not isinstance(header["path"], str):
+        raise ValueError(f"the frame {seq} is not whole")
+    return frame
 
 
 _NOTHING = Series(

@@ -19,8 +19,12 @@ than a run is a frame without arrays whose header has an `op`:
         with arrays step, gradients, seconds, joules, value; `keyframes` has the steps of each path
         that can be sought; pictures are the latest keyframes
     seek, range     with the `id` of the question; the answer's frames follow in the same message
-    runs            `changed` statuses, `gone` ids, the `queue`; the first is `whole`
+    runs            `changed` statuses, `gone` ids, the `queue` or the `trouble` of not knowing it;
+                    the first is `whole`
     alarms          `runs`: id, name and alarms
+    source          of a run: a `message` when its live updates do not come the usual way, or not
+                    at all, `since` when (unix time, or null); "" when all is well again
+    gone            of a run that was deleted while it was watched, with a `message`
     error           with a `message`, and the `id` or `run` it is about
 
 and all else as runs say it. Nothing is said twice on one connection, and nothing left out: whoever
@@ -33,31 +37,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import json
-import math
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from starlette.concurrency import run_in_threadpool
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from backend.errors import BadInput, BasinError, NotAvailable
+from dashboard import questions
 from dashboard.client import MOST_WAITING_BYTES, Client, Watch
-from dashboard.feed import Feed, Message, Position, say
+from dashboard.faults import passed_over, say_once, sentence
+from dashboard.feed import Feed, Message
+from dashboard.frames import say
+from dashboard.questions import Position
 from jobs import artifacts, control
 from jobs.status import Status
 
 MOST_CLIENTS = 200
-MOST_RUNS = 64
-MOST_PATHS = 64
 MOST_QUESTIONS = 500
-MOST_MESSAGE_BYTES = 64_000
 LINGER_SECONDS = 30.0
 """How long a feed outlives its last viewer: a page that is loaded again finds it warm."""
 SETTLE_SECONDS = 2
@@ -76,6 +78,13 @@ class Watched:
     """when the last viewer left"""
 
 
+class Queue(NamedTuple):
+    """The runs that wait, the next one first, or why that is not known."""
+
+    runs: list[str]
+    trouble: str
+
+
 class Hub:
     """All feeds and all pages of this server."""
 
@@ -85,21 +94,19 @@ class Hub:
         self._clients: set[Client] = set()
         self._polled: dict[str, Client] = {}
         self._runs: dict[str, Status] = {}
-        self._queue: list[str] = []
+        self._queue: Queue = Queue([], "")
         self._alarms: list[dict[str, Any]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Tick once a second: the list of runs, what nobody else settles, idle feeds."""
+        """Tick: the list of runs, what nobody else settles, idle feeds."""
         self._loop = asyncio.get_running_loop()
-        ticking = asyncio.create_task(self._tick())
+        ticking = [asyncio.create_task(self._tick()), asyncio.create_task(self._settle())]
         try:
             yield
         finally:
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+            await _ended(ticking)
             for watched in self._feeds.values():
                 watched.feed.close()
 
@@ -108,18 +115,23 @@ class Hub:
         return len(self._feeds)
 
     async def _tick(self) -> None:
-        for second in itertools.count(1):
+        while True:
             await asyncio.sleep(1.0)
-            if second % SETTLE_SECONDS == 0:
-                with contextlib.suppress(BasinError, OSError):
-                    await run_in_threadpool(control.settle)
-            self._release_idle()
+            with passed_over("Letting go of runs nobody watches"):
+                self._release_idle()
             if any(client.wants_runs or client.wants_alarms for client in self._clients):
-                with contextlib.suppress(BasinError, OSError):
+                with passed_over("Listing the runs"):
                     self._tell_runs(*await run_in_threadpool(_listed))
 
-    def _tell_runs(self, runs: dict[str, Status], queue: list[str]) -> None:
-        changed = [run for run in runs.values() if self._runs.get(run.id) != run]
+    async def _settle(self) -> None:
+        """Apart from the rest: a Redis that hangs makes it wait."""
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            with passed_over("Settling what became of runs"):
+                await run_in_threadpool(control.settle)
+
+    def _tell_runs(self, runs: dict[str, Status], queue: Queue) -> None:
+        changed = [run for run in runs.values() if _differ(self._runs.get(run.id), run)]
         gone = [run_id for run_id in self._runs if run_id not in runs]
         news = _runs_frame(changed, gone, queue, whole=False)
         is_new = bool(changed or gone) or queue != self._queue
@@ -150,7 +162,8 @@ class Hub:
                 self._leave(client)
         with self._lock:
             for run_id, watched in list(self._feeds.items()):
-                if not watched.clients and now - watched.since > LINGER_SECONDS:
+                idle = not watched.clients and now - watched.since > LINGER_SECONDS
+                if idle or watched.feed.is_gone:
                     watched.feed.close()
                     del self._feeds[run_id]
 
@@ -167,20 +180,23 @@ class Hub:
         try:
             while True:
                 await client.room()
-                await self.hear(client, await socket.receive_text())
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            pass
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                with passed_over("Hearing a page"):
+                    await self.hear(client, message.get("text"))
         finally:
             self._leave(client)
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await sending
+            await _ended([sending])
 
     async def _send(self, client: Client, socket: WebSocket) -> None:
         while True:
             await client.wait()
-            if data := await client.take(self.sync):
-                await socket.send_bytes(data)
+            data = b""
+            with passed_over("Preparing what a page is sent"):
+                data = await client.take(self.sync)
+            if data:
+                await socket.send_bytes(data)  # fails once the line is cut, which `serve` hears too
 
     async def poll(self, name: str, texts: list[str]) -> bytes:
         """What waits for a page that asks over HTTP, under a name that it made up.
@@ -212,53 +228,46 @@ class Hub:
         self._clients.discard(client)
         self._let_go(client, set())
 
-    async def hear(self, client: Client, text: str) -> None:
+    async def hear(self, client: Client, text: str | None) -> None:
         """Do what a page asks; what cannot be done is answered."""
         about: dict[str, Any] = {}
         try:
-            if len(text) > MOST_MESSAGE_BYTES:
-                raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
-            try:
-                message = json.loads(text)
-                op = message["op"]
-            except (ValueError, TypeError, KeyError) as error:
-                raise BadInput.at("", "a message is a JSON object with `op`.") from error
-            about = {
-                name: message[name]
-                for name, kind in (("run", str), ("id", int))
-                if isinstance(message.get(name), kind)
-            }
-            if op == "watch":
-                await self._watch(client, message.get("runs"))
-            elif op in ("seek", "range"):
-                client.answer(*await run_in_threadpool(self._looked_up, op, message))
-            elif op == "runs":
-                self._tell_runs(*await run_in_threadpool(_listed))
-                client.wants_runs = True
-                client.answer(self._all_runs())
-            elif op == "alarms":
-                self._tell_runs(*await run_in_threadpool(_listed))
-                client.wants_alarms = True
-                client.answer(say(op="alarms", runs=self._alarms))
-            else:
-                raise BadInput.at("op", f"must be watch, seek, range, runs or alarms, got {op!r}.")
-        except BasinError as error:
-            client.answer(say(op="error", **about, message=str(error)))
-        except OSError as error:
-            client.answer(say(op="error", **about, message=f"The disk: {error.strerror}."))
+            message = questions.message(text)
+            about = questions.about(message)
+            await self._do(client, message, about)
+        except Exception as error:
+            if not isinstance(error, (BasinError, OSError)):
+                say_once("Answering a page", error)
+            client.answer(say(op="error", **about, message=sentence(error)))
+
+    async def _do(self, client: Client, message: dict[str, Any], about: dict[str, Any]) -> None:
+        op = message["op"]
+        if op == "watch":
+            await self._watch(client, questions.watched(message))
+        elif op in ("seek", "range"):
+            frames = await run_in_threadpool(self._looked_up, op, message)
+            client.answer(say(op=op, **about, count=len(frames)), *frames)
+        elif op == "runs":
+            self._tell_runs(*await run_in_threadpool(_listed))
+            client.wants_runs = True
+            client.answer(self._all_runs())
+        elif op == "alarms":
+            self._tell_runs(*await run_in_threadpool(_listed))
+            client.wants_alarms = True
+            client.answer(say(op="alarms", runs=self._alarms))
+        else:
+            known = "watch, seek, range, runs or alarms"
+            raise BadInput.at("op", f"must be {known}, got {op[:40]!r}.")
 
     # ------------------------------------------------------------------ runs watched
 
-    async def _watch(self, client: Client, runs: Any) -> None:
-        if not isinstance(runs, list) or len(runs) > MOST_RUNS:
-            raise BadInput.at("runs", f'must be at most {MOST_RUNS} of {{"run": ID}}.')
-        asked = [_asked(item) for item in runs]
+    async def _watch(self, client: Client, asked: list[tuple[str, Position | None]]) -> None:
         watches: dict[str, Watch] = {}
         for name, position in asked:
             try:
                 run_id = await run_in_threadpool(self._open, name)
-            except BasinError as error:
-                client.answer(say(op="error", run=name, message=str(error)))
+            except (BasinError, OSError) as error:
+                client.answer(say(op="error", run=name, message=sentence(error)))
             else:
                 watches.setdefault(run_id, Watch(run_id, position))
         self._let_go(client, set(watches))
@@ -278,7 +287,7 @@ class Hub:
         """The id of a run whose feed is there, started if nobody watched it."""
         directory = artifacts.open_run(name)
         with self._lock:
-            if directory.id not in self._feeds:
+            if directory.id not in self._feeds or self._feeds[directory.id].feed.is_gone:
                 feed = Feed(directory, self._heard)
                 self._feeds[directory.id] = Watched(feed)
                 feed.start()
@@ -305,48 +314,31 @@ class Hub:
         return self._feeds[self._open(name)].feed
 
     def _looked_up(self, op: str, message: dict[str, Any]) -> list[bytes]:
-        name = message.get("run")
-        if not isinstance(name, str):
-            raise BadInput.at("run", "must name a run.")
-        paths = message.get("paths", [] if op == "range" else None)
-        listed = isinstance(paths, list) and all(isinstance(path, str) for path in paths)
-        if paths is not None and not (listed and len(paths) <= MOST_PATHS):
-            raise BadInput.at("paths", f"must be a list of at most {MOST_PATHS} paths.")
+        name = questions.run(message)
         if op == "seek":
-            step = _number(message, "step")
-            frames = self._keyframes_at(name, step, paths)
-            asked = {"step": step}
-        else:
-            first, last = _number(message, "from"), _number(message, "to")
-            frames = self._feed(name).range(paths or [], first, last)
-            asked = {"from": first, "to": last}
-        return [say(op=op, id=message.get("id"), run=name, count=len(frames), **asked), *frames]
+            step = questions.number(message, "step")
+            return self._keyframes_at(name, step, questions.paths(message, None))
+        paths = questions.paths(message, []) or []
+        first, last = questions.number(message, "from"), questions.number(message, "to")
+        return self._feed(name).range(paths, first, last)
 
     def _keyframes_at(self, name: str, step: float, paths: list[str] | None) -> list[bytes]:
         """The keyframes that stood at a step; needs no feed, so a list may ask of many runs."""
         with self._lock:
             watched = self._feeds.get(name)
         directory = artifacts.open_run(name) if watched is None else watched.feed.directory
-        return directory.keyframes_at(int(min(max(step, 0), 2**53)), paths)
+        return directory.keyframes_at(int(max(step, 0)), paths)
 
 
-def _asked(item: Any) -> tuple[str, Position | None]:
-    name = item.get("run") if isinstance(item, dict) else None
-    if not isinstance(name, str):
-        raise BadInput.at("runs", f'must be a list of {{"run": ID}}, got {item!r} in it.')
-    after = item.get("after")
-    if after is None:
-        return name, None
-    if not (isinstance(after, list) and len(after) == 2 and all(type(n) is int for n in after)):
-        raise BadInput.at("after", f"must be two whole numbers, got {after!r}.")
-    return name, Position(*after)
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _number(message: dict[str, Any], name: str) -> float:
-    value = message.get(name)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise BadInput.at(name, f"must be a number, got {value!r}.")
-    return float(value)
+def _differ(old: Status | None, new: Status) -> bool:
+    # most are the very same: comparing thousands field by field takes a while
+    return old is not new and old != new
 
 
 def _alarm_of(run: Status) -> dict[str, Any]:
@@ -354,17 +346,19 @@ def _alarm_of(run: Status) -> dict[str, Any]:
     return {"id": run.id, "name": run.name or run.data, "alarms": sentences}
 
 
-def _runs_frame(
-    changed: Iterable[Status], gone: list[str], queue: list[str], *, whole: bool
-) -> bytes:
+def _runs_frame(changed: Iterable[Status], gone: list[str], queue: Queue, *, whole: bool) -> bytes:
     said = [run.as_dict() for run in changed]
-    return say(op="runs", whole=whole, changed=said, gone=gone, queue=queue)
+    return say(
+        op="runs", whole=whole, changed=said, gone=gone, queue=queue.runs, trouble=queue.trouble
+    )
 
 
-def _listed() -> tuple[dict[str, Status], list[str]]:
+def _listed() -> tuple[dict[str, Status], Queue]:
     runs = {status.id: status for status in artifacts.list_runs()}
-    queue: list[str] = []
-    if any(run.status == "queued" for run in runs.values()):
-        with contextlib.suppress(BasinError, redis.RedisError):
-            queue = control.queued()
-    return runs, queue
+    if not any(run.status == "queued" for run in runs.values()):
+        return runs, Queue([], "")
+    try:
+        return runs, Queue(control.queued(), "")
+    except (BasinError, redis.RedisError) as error:
+        words = str(error) if isinstance(error, BasinError) else "Redis does not answer."
+        return runs, Queue([], f"The order of the queue is not known. {words}")

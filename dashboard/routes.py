@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
@@ -35,7 +37,8 @@ from streamlit import get_option
 from backend.errors import BadInput, NotAvailable
 from dashboard import access
 from dashboard.history import History
-from dashboard.hub import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, Hub
+from dashboard.hub import Hub
+from dashboard.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
 from jobs import artifacts
 from jobs.run_directory import RunDirectory
 
@@ -72,7 +75,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         if reason:
             return PlainTextResponse(reason, 403)
         try:
-            name, texts = _asked(await request.body())
+            name, texts = _asked(await _body(request))
             data = await hub.poll(name, texts)
         except BadInput as error:
             return PlainTextResponse(str(error), 400)
@@ -91,18 +94,28 @@ def routes(hub: Hub) -> list[BaseRoute]:
     ]
 
 
+async def _body(request: Request) -> bytes:
+    """What was posted, no more of it in memory than is taken. Raises BadInput."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_MESSAGE_BYTES:
+            raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
+    return body
+
+
 def _asked(body: bytes) -> tuple[str, list[str]]:
     """The page's own name and what it asks. Raises BadInput."""
-    if len(body) > MOST_MESSAGE_BYTES:
-        raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
-    try:
-        given = json.loads(body)
-        name, said = given["page"], [json.dumps(item) for item in given["say"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput.at("", "must be a JSON object with `page` and `say`.") from error
+    given = parsed(body)
+    if not isinstance(given, dict) or not isinstance(given.get("say"), list):
+        raise BadInput.at("", "must be a JSON object with `page` and `say`.")
+    name = given.get("page")
     if not isinstance(name, str) or not _PAGE.fullmatch(name):
         raise BadInput.at("page", "must be 32 hexadecimal digits.")
-    return name, said
+    try:
+        return name, [json.dumps(item) for item in given["say"]]
+    except RecursionError as error:
+        raise BadInput.at("say", "is nested too deeply.") from error
 
 
 async def health(request: Request) -> Response:
@@ -177,11 +190,18 @@ def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
         for path in paths:
             found = history.stretch(path, 0, np.inf)
             columns = [getattr(found, column) for column in _COLUMNS]
+            head = [directory.id, _word(path)]
             for start in range(0, len(found.step), _CSV_ROWS):
                 part = zip(*(c[start : start + _CSV_ROWS].tolist() for c in columns), strict=True)
-                yield "".join(
-                    f"{directory.id},{path},{','.join(map(_cell, row))}\n" for row in part
-                )
+                text = io.StringIO()
+                rows = ([*head, *map(_cell, row)] for row in part)
+                csv.writer(text, lineterminator="\n").writerows(rows)
+                yield text.getvalue()
+
+
+def _word(text: str) -> str:
+    """A word that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _cell(value: float) -> str:

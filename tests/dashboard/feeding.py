@@ -11,7 +11,8 @@ import numpy as np
 
 from backend.events import Cost, Field, split, unpack
 from backend.spec import RunSpec
-from dashboard.feed import Feed, Message, Position
+from dashboard.feed import Feed, Message
+from dashboard.questions import Position
 from jobs import artifacts, store
 from jobs.emitter import Emitter
 from jobs.run_directory import RunDirectory

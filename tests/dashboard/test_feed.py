@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backend.events import Cost, unpack
-from dashboard.feed import MOST_POINTS, Position
+from dashboard.frames import MOST_POINTS
 from dashboard.history import History, bucketed_rows
+from dashboard.questions import Position
 from jobs import series
 from tests.conftest import RedisServer
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until

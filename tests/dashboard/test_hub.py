@@ -18,7 +18,7 @@ from backend.events import Frame, split, unpack
 from dashboard import access, hub
 from dashboard import client as pages
 from dashboard.client import Client
-from dashboard.feed import say
+from dashboard.frames import say
 from dashboard.hub import Hub
 from dashboard.routes import routes
 from tests.dashboard.feeding import Viewer, Writer, assert_whole
