@@ -37,8 +37,11 @@ class Viewer:
         if message.version <= self.version:
             return
         self.version, self.position = message.version, message.position
-        for offset, size in split(message.data):
-            self.take_frame(message.data[offset : offset + size])
+        self.take_all(message.data)
+
+    def take_all(self, data: bytes) -> None:
+        for offset, size in split(data):
+            self.take_frame(data[offset : offset + size])
 
     def take_frame(self, data: bytes) -> None:
         frame = unpack(data)
@@ -97,6 +100,9 @@ class Writer:
         last = Cost(self.step + rows - 1, self.step + rows - 1, float(self.step + rows - 1), None)
         self.emitter.scalars([PATH], values, first, last)
         self.step += rows
+
+    def cost(self) -> Cost:
+        return Cost(self.step, self.step, float(self.step), None)
 
     def picture(self) -> None:
         field = Field("landscape/model", np.zeros((4, 4), np.float32), (0.0, 1.0), (0.0, 1.0))
