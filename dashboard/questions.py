@@ -69,7 +69,7 @@ def paths(asked: dict[str, Any], otherwise: list[str] | None) -> list[str] | Non
 
 def number(asked: dict[str, Any], name: str) -> float:
     """A finite number, cut to what a step may be."""
-    value = asked.get(name)
+    value: Any = asked.get(name)
     if type(value) not in (int, float) or (type(value) is float and not math.isfinite(value)):
         raise BadInput.at(name, f"must be a number, got {str(value)[:40]}.")
     return float(min(max(value, -MOST_STEP), MOST_STEP))
