@@ -19,6 +19,7 @@ over the whole life of a run, through every resume.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -179,7 +180,10 @@ class Frame(NamedTuple):
 
 
 def pack(header: dict[str, Any], arrays: dict[str, Array]) -> bytes:
-    """The bytes of one frame. Raises TypeError for a dtype outside f4, f8, i4, i8 and u1."""
+    """The bytes of one frame; numbers of the header that are not finite become null.
+
+    Raises TypeError for a dtype outside f4, f8, i4, i8 and u1, and for what JSON cannot hold.
+    """
     parts: list[bytes] = []
     entries: list[list[Any]] = []
     offset = 0
@@ -193,9 +197,31 @@ def pack(header: dict[str, Any], arrays: dict[str, Array]) -> bytes:
         padding = -len(data) % 8
         parts += [data, b" " * padding]
         offset += len(data) + padding
-    text = json.dumps({**header, "arrays": entries}, separators=(",", ":")).encode()
+    text = _as_json({**header, "arrays": entries})
     text += b" " * (-(_PREFIX.size + len(text)) % 8)
     return b"".join([_PREFIX.pack(MAGIC, len(text), offset), text, *parts])
+
+
+def _as_json(header: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:  # a browser cannot read NaN or Infinity, nor anything else beside it
+        return json.dumps(finite(header), separators=(",", ":"), allow_nan=False).encode()
+
+
+def finite(value: Any) -> Any:
+    """The same, numbers that JSON has no word for replaced by None.
+
+    >>> finite({"rows": [[1.5, float("nan")]]})
+    {'rows': [[1.5, None]]}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
 
 
 def unpack(data: bytes | memoryview) -> Frame:

@@ -20,14 +20,14 @@ from backend.errors import BadInput, NotAvailable
 from jobs import artifacts, attempts, enqueue, store
 from jobs.artifacts import RunDirectory
 from jobs.processes import kill_group
-from jobs.status import SILENCE, Status, process_is_there
+from jobs.progress import AFTER_TRAINING
+from jobs.status import RESUMABLE, SILENCE, Status, hostname, process_is_there
 
 GRACE = 10.0
-"""Seconds a run has to obey before it is killed."""
+"""Seconds a run has to obey before it is killed, from its last sign of getting on."""
 INLINE = "command line"
 """`Status.worker` of runs that no worker runs."""
 CHANGEABLE = ("sampler.step_size", "sampler.temperature")
-_RESUMABLE = ("paused", "stopped", "lost", "failed")
 
 
 def stop(run_id: str) -> None:
@@ -110,7 +110,7 @@ def resume(run_id: str) -> None:
     directory = artifacts.open_run(run_id)
     connection = store.connect()
     status = _after_a_look(directory)
-    if status.status not in _RESUMABLE:
+    if status.status not in RESUMABLE:
         advice = {
             "diverged": "The same settings would diverge again: launch a copy with other ones.",
             "finished": "Launch a copy with a larger budget instead.",
@@ -203,7 +203,8 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
     if attempts.is_held(directory):  # by another process, whose run this is
         return
     if directory.requested() == "stop":
-        end(directory, "stopped", f"{how} It had not stopped by itself within {GRACE:g} s.")
+        word, after = _stopped(status)
+        end(directory, word, f"{how} It had not stopped by itself within {GRACE:g} s. {after}")
     else:
         end(directory, "lost", f"{how} {kept(status)}")
 
@@ -215,7 +216,31 @@ def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
     if process_is_there(status):
         # one that is known by more than its pid cannot be another
         kill_group(status.pid, math.inf if status.process else status.updated)
-    end(directory, "stopped", f"{reason} {kept(status)}")
+    word, after = _stopped(status)
+    end(directory, word, f"{reason} {after}")
+
+
+def _stopped(status: Status) -> tuple[str, str]:
+    """How a run that was ended by force has ended, and a sentence on what there is of it."""
+    if status.doing in AFTER_TRAINING:
+        return "finished", "Its training was done; final figures or answers are missing."
+    return "stopped", kept(status)
+
+
+def is_overdue(status: Status, asked: float | None) -> bool:
+    """Whether a run asked to end `asked` seconds ago has had its time: `GRACE` seconds from then
+    or from its last sign of getting on (a checkpoint being written is one)."""
+    return asked is not None and min(asked, time.time() - status.progressed) > GRACE
+
+
+def any_at_work() -> bool:
+    """Whether a run of this machine is on its way to the end it was asked for."""
+    return any(
+        status.status == "running"
+        and status.host == hostname()
+        and not is_overdue(status, math.inf)
+        for status in artifacts.list_runs()
+    )
 
 
 def end(directory: RunDirectory, word: str, reason: str) -> None:

@@ -3,11 +3,13 @@
 A call only queues. Every 100 ms the thread gives the frames their sequence numbers, appends
 them to the run's files in one write each, and sends the same bytes to Redis in one pipeline.
 The files are the record: when they cannot be written, the next call raises. Redis may be away:
-the publisher keeps what it can and drops the rest.
+the publisher keeps what it can and drops the rest. An event that cannot be packed is left out,
+said once as an alarm; everything else goes on.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -18,13 +20,20 @@ import numpy.typing as npt
 
 from backend.errors import BasinError
 from backend.events import Cost, Event, Scalar, Text, encode, encode_block
+from jobs.alarms import Alarms
 from jobs.run_directory import RunDirectory
+from jobs.threads import guarded
 
 FLUSH_SECONDS = 0.1
 SCALARS, FRAMES = "scalars", "frames"
 """Streams: scalar blocks and texts; keyframes."""
+DROPPED, STUCK, UNSEEN = "run/left_out", "run/disk", "run/live"
+"""Paths of the alarms about the record itself."""
+STUCK_SECONDS = 10.0
+"""How long the disk may take nothing, the caller waiting for it, before that is said."""
 _MOST_WAITING = 100_000
 """Calls that may wait for a slow disk before the caller is made to wait too."""
+_log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
@@ -41,8 +50,11 @@ class CannotWrite(BasinError):
     """The run's files cannot be written."""
 
     @classmethod
-    def of(cls, error: OSError) -> CannotWrite:
-        return cls(f"The run's files cannot be written: {error.strerror or error}.")
+    def of(cls, error: BaseException) -> CannotWrite:
+        if isinstance(error, cls):
+            return error
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return cls(f"The run's files cannot be written: {why or error}.")
 
 
 class _Block(NamedTuple):
@@ -68,17 +80,20 @@ class Emitter:
         publisher: Publisher | None = None,
         *,
         flush_seconds: float = FLUSH_SECONDS,
+        alarms: Alarms | None = None,
     ) -> None:
         self.directory, self.publisher = directory, publisher
+        self.alarms = alarms or Alarms()
         self.cpu_seconds = 0.0
         """CPU time of the thread so far"""
         self._seq = directory.last_seq() + 1
         self._flush_seconds = flush_seconds
         self._waiting: deque[_Block | _One] = deque()
-        self._error: OSError | None = None
+        self._dropped: set[str] = set()
+        self._error: BaseException | None = None
         self._closing = threading.Event()
         self._writing = threading.Lock()
-        self._thread = threading.Thread(target=self._work, name="emitter", daemon=True)
+        self._thread = guarded("emitter", self._work, self._failed)
         self._thread.start()
 
     def scalars(
@@ -98,8 +113,14 @@ class Emitter:
         """One sentence. Level: info, warning or alarm. Raises CannotWrite."""
         self._put(_One(Text(path, message, level), cost, time.time()))
 
+    def remark(self, path: str, message: str, cost: Cost, level: str = "alarm") -> None:
+        """A sentence about the run itself, kept in its alarms too; never waits, never raises."""
+        if level != "info":
+            self.alarms.add(path, message, cost.step)
+        self._waiting.append(_One(Text(path, message, level), cost, time.time()))
+
     def check(self) -> None:
-        """Raises CannotWrite when the last write failed."""
+        """Raises CannotWrite when the last write failed, or nothing writes any more."""
         if self._error is not None:
             raise CannotWrite.of(self._error) from self._error
 
@@ -128,8 +149,26 @@ class Emitter:
         if self._error is not None:
             self.check()
         self._waiting.append(item)
+        if len(self._waiting) > _MOST_WAITING:
+            self._wait_for_disk(item)
+
+    def _wait_for_disk(self, item: _Block | _One) -> None:
+        """Make the caller wait while the disk takes nothing; raises CannotWrite once it fails."""
+        since, said = time.monotonic(), False
         while len(self._waiting) > _MOST_WAITING and self._error is None:
+            if not said and time.monotonic() - since > STUCK_SECONDS:
+                said = True
+                step = (item.last if isinstance(item, _Block) else item.cost).step
+                message = f"The disk has taken nothing for {STUCK_SECONDS:g} s; the run waits."
+                self.alarms.add(STUCK, message, step)
+                _log.warning("%s: %s", self.directory.id, message)
             time.sleep(0.001)
+        self.check()
+        if said:
+            self.alarms.drop(STUCK)
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = self._error or error
 
     def _work(self) -> None:
         while not self._closing.wait(self._flush_seconds):
@@ -141,7 +180,11 @@ class Emitter:
         with self._writing:
             entries = []
             while self._waiting:
-                entries.append(self._encoded(self._waiting.popleft()))
+                item = self._waiting.popleft()
+                try:
+                    entries.append(self._encoded(item))
+                except Exception as error:
+                    self._left_out(item, error)
             if not entries and self.publisher is None:
                 return
             try:
@@ -149,18 +192,45 @@ class Emitter:
                     frames = [frame for name, frame in entries if name == stream]
                     if frames:
                         self.directory.append(b"".join(frames), keyframe)
-            except OSError as error:
-                self._error = error
+            except Exception as error:
+                self._failed(error)
                 return
             if self.publisher is not None:
-                self.publisher.publish(entries)
+                self._publish(self.publisher, entries)
+
+    def _publish(self, publisher: Publisher, entries: list[tuple[str, bytes]]) -> None:
+        """Send; what goes wrong beyond an absent Redis leaves the record alone and is said once."""
+        try:
+            publisher.publish(entries)
+        except Exception as error:
+            message = f"What the run says does not reach its pages: {type(error).__name__}: {error}"
+            if self.alarms.add(UNSEEN, message, 0):
+                _log.exception("%s: frames could not be published", self.directory.id)
+
+    def _left_out(self, item: _Block | _One, error: Exception) -> None:
+        """Say once a path that what it said cannot be packed."""
+        if isinstance(item, _Block):
+            name, cost = ", ".join(map(str, item.paths)), item.last
+        else:
+            name, cost = str(getattr(item.event, "path", item.event)), item.cost
+        if name in self._dropped or name.startswith(DROPPED):
+            return
+        self._dropped.add(name)
+        self.remark(
+            f"{DROPPED}/{name}",
+            f"What was said under `{name}` could not be written down and is left out: "
+            f"{type(error).__name__}: {error}",
+            cost,
+        )
 
     def _encoded(self, item: _Block | _One) -> tuple[str, bytes]:
         run, seq = self.directory.id, self._seq
-        self._seq += 1
         if isinstance(item, _Block):
             paths, values, first, last, when = item
             frame = encode_block(paths, values, run=run, seq=seq, time=when, first=first, last=last)
-            return SCALARS, frame
-        frame = encode(item.event, run=run, seq=seq, time=item.time, cost=item.cost)
-        return (SCALARS if isinstance(item.event, (Scalar, Text)) else FRAMES), frame
+            stream = SCALARS
+        else:
+            frame = encode(item.event, run=run, seq=seq, time=item.time, cost=item.cost)
+            stream = SCALARS if isinstance(item.event, (Scalar, Text)) else FRAMES
+        self._seq += 1  # a frame that could not be packed leaves no hole
+        return stream, frame

@@ -1,21 +1,31 @@
 """Heartbeat: a thread that keeps `status.json` fresh and hears what is asked of a run.
 
 It goes on while a step, a look or a compilation takes long, so that a run is silent only when
-its process is gone.
+its process is gone; and says when there have been no steps for longer than the run's pace explains.
+A hiccup of the disk is said once and tried again.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+from backend.events import Cost
+from jobs.alarms import Alarms
 from jobs.attempts import Superseded
-from jobs.emitter import CannotWrite
+from jobs.emitter import CannotWrite, Emitter
+from jobs.interruption import Interruption
 from jobs.processes import PARENT
+from jobs.progress import AFTER_TRAINING, TRAINING, Progress
 from jobs.run_directory import RunDirectory
+from jobs.threads import guarded
+from jobs.words import duration
 
 LISTEN_SECONDS = 0.1
 BEAT_SECONDS = 0.5
@@ -24,27 +34,42 @@ ORPHAN_SECONDS = 30.0
 ABANDONED_SECONDS = 3.0
 """The same while Redis answers: then the worker alone was killed."""
 ORPHAN = "orphan"
+FOLDER, HANG = "run/folder", "run/hang"
+"""Paths of the alarms about a disk that stumbles, and about steps that do not come."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Nothing more can be written: the run ends. What else goes wrong may pass."""
 _WINDOW = 30.0
 """Seconds over which the speed is taken."""
+_log = logging.getLogger(__name__)
 
 
 class Heartbeat:
     """Writes the fields it was last given; `word` is what the run should do next."""
 
-    def __init__(self, directory: RunDirectory, publisher: Any = None) -> None:
+    def __init__(
+        self, directory: RunDirectory, publisher: Any = None, alarms: Alarms | None = None
+    ) -> None:
         self.directory, self.publisher = directory, publisher
-        self.word: str | None = directory.requested()
-        """stop, pause or orphan, None while the run shall go on"""
+        self.alarms = alarms or Alarms()
+        self.emitter: Emitter | None = None
+        """where alarms are said, once there is one"""
+        self.progress = Progress()
+        self.interruption = Interruption()
+        """of what is done after training, when somebody asks for an end"""
         self.redis_was_away = False
         self.changes: deque[dict[str, float]] = deque()
         """settings asked for and not yet taken"""
+        self.word: str | None = None
+        """stop, pause or orphan, None while the run shall go on"""
         self._fields: dict[str, Any] = {}
-        self._progress: deque[tuple[float, float]] = deque()
-        self._error: OSError | None = None
+        self._left_in: deque[tuple[float, float]] = deque()
+        self._error: BaseException | None = None
         self._parent = int(os.environ.get(PARENT, "0"))
         self._orphan_since: float | None = None
+        self._hung = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
+        self._thread = guarded("heartbeat", self._work, self._failed)
+        self._try(self._listen, time.monotonic())
 
     def start(self) -> None:
         self._thread.start()
@@ -64,26 +89,47 @@ class Heartbeat:
         return [self.changes.popleft() for _ in range(len(self.changes))]
 
     def check(self) -> None:
-        """Raises CannotWrite when the status could not be written."""
+        """Raises CannotWrite when the status could not be written, or the thread has ended."""
         if self._error is not None:
             raise CannotWrite.of(self._error) from self._error
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = self._error or error
 
     def _work(self) -> None:
         next_beat = 0.0
         while not self._ended.wait(LISTEN_SECONDS):
             now = time.monotonic()
-            self._listen(now)
+            self._try(self._listen, now)
+            self._watch(now)
             if now >= next_beat:
                 next_beat = now + BEAT_SECONDS
-                try:
-                    self.directory.write_status(**self._fields, seconds_left=self._left(now))
-                except Superseded:
-                    self.word = "stop"  # whatever it still tries to write is refused
-                    return
-                except FileNotFoundError:
-                    self.word = "stop"  # somebody removed the run's directory
-                except OSError as error:
-                    self._error = error
+                self._try(self._beat, now)
+
+    def _try(self, act: Callable[[float], None], now: float) -> None:
+        """Do one thing; an error that may pass is said once, and it is tried again next time."""
+        try:
+            act(now)
+        except Superseded:
+            self.word = "stop"  # whatever it still tries to write is refused
+        except FileNotFoundError:
+            self.word = "stop"  # somebody removed the run's directory
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                self._failed(error)
+                return
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            message = f"The run's folder stumbles: {why}. The run goes on and tries again."
+            if not any(alarm["path"] == FOLDER for alarm in self.alarms.listed()):
+                _log.warning("%s: %s", self.directory.id, message, exc_info=True)
+                self._say(FOLDER, message)
+
+    def _beat(self, now: float) -> None:
+        self.directory.write_status(
+            **{**self._fields, "alarms": self.alarms.listed()},
+            doing=self.progress.doing, progressed=self.progress.sign,
+            seconds_left=None if self._hung else self._left(now),
+        )  # fmt: skip
 
     def _listen(self, now: float) -> None:
         asked = self.directory.requested()
@@ -98,15 +144,43 @@ class Heartbeat:
             if now - self._orphan_since > patience:
                 self.word = ORPHAN
 
+    def _watch(self, now: float) -> None:
+        """Say when the run hangs and when it goes on; leave off what nobody waits for."""
+        progress = self.progress
+        progress.look(now)
+        if self.word and progress.doing in AFTER_TRAINING:
+            self.interruption.end()
+        quiet = progress.quiet(now)
+        if quiet > progress.patience and not self._hung:
+            self._hung = True
+            what = "step" if progress.doing == TRAINING else "sign of progress"
+            self._say(
+                HANG,
+                f"No {what} for {duration(quiet)} after step {progress.step:,}, while "
+                f"{progress.doing}. If it does not go on, stop the run and resume it.",
+            )
+        elif self._hung and quiet < progress.patience:
+            self._hung = False
+            self.alarms.drop(HANG)
+            if self.emitter is not None:
+                self.emitter.remark(HANG, "The run goes on.", Cost(progress.step), "info")
+
+    def _say(self, path: str, message: str) -> None:
+        step = self.progress.step
+        if self.emitter is not None:
+            self.emitter.remark(path, message, Cost(step))
+        else:
+            self.alarms.add(path, message, step)
+
     def _left(self, now: float) -> float | None:
         """Seconds to the end of the budget at the speed of the last 30 s."""
         fraction = self._fields.get("fraction")
         if fraction is None:
             return None
-        self._progress.append((now, fraction))
-        while now - self._progress[0][0] > _WINDOW:
-            self._progress.popleft()
-        then, before = self._progress[0]
+        self._left_in.append((now, fraction))
+        while now - self._left_in[0][0] > _WINDOW:
+            self._left_in.popleft()
+        then, before = self._left_in[0]
         if fraction <= before:
             return None
         return (1.0 - fraction) * (now - then) / (fraction - before)

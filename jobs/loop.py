@@ -6,6 +6,7 @@ stay on the device until a flush copies a block of them to the host, where the g
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -21,22 +22,28 @@ from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
 from jobs import asking, attempts, outcome, parallel, state
+from jobs.alarms import Alarms
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
 from jobs.guard import breach
 from jobs.heartbeat import Heartbeat
+from jobs.interruption import LeftOff
 from jobs.looking import Looking, Tier
 from jobs.meter import Counter, Stopwatch, joule_counter
 from jobs.outcome import Asked, Outcome
 from jobs.pace import Cadence, fraction_used
 from jobs.prepare import LoadEnergy, Prepared, check_checkpoint, find_device, prepare
+from jobs.progress import CLOSING, FIGURES, LOOKING, QUESTIONS, SAVING, TRAINING
 from jobs.run_directory import RunDirectory
 from jobs.series import RESUMED
-from jobs.status import Status
+from jobs.status import RESUMABLE, Status
 from jobs.telling import Telling
 
 Observe = Callable[[Prepared], Observer | None]
 CHANGED = "run/changed"
+LAST_WORD_SECONDS = 20.0
+"""How long a run that has ended tries to say so on a disk that is full."""
+_log = logging.getLogger(__name__)
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
 
 
@@ -63,7 +70,7 @@ def run(
         try:
             return _Loop(directory, load_energy, publisher, observe, cadence or Cadence()).run()
         except attempts.Superseded as error:
-            logging.getLogger(__name__).warning("stopped without a word more: %s", error.strerror)
+            _log.warning("stopped without a word more: %s", error.strerror)
             return directory.written_status()
 
 
@@ -90,7 +97,9 @@ class _Loop:
     ) -> None:
         self.directory, self.load_energy, self.publisher = directory, load_energy, publisher
         self.observe, self.cadence = observe, cadence
-        self.beat = Heartbeat(directory, publisher)
+        self.alarms = Alarms()
+        self.beat = Heartbeat(directory, publisher, self.alarms)
+        self.progress = self.beat.progress
         self.team: parallel.Team = parallel.Alone()
         self.step = 0
         self.last = Cost()
@@ -111,11 +120,34 @@ class _Loop:
         finally:
             self.team.end()
             self.beat.stop()
-        self.directory.clear_request()
-        return self.directory.write_status(
-            status=ended.status, reason=ended.reason, problem=ended.problem, ended=time.time(),
-            seconds_left=None, **self._facts(),
-        )  # fmt: skip
+        status = self._say_how_it_ended(ended)
+        if ended.status not in RESUMABLE:
+            self._compact()  # after the last word: nothing that goes wrong here takes it back
+        return status
+
+    def _say_how_it_ended(self, ended: Outcome) -> Status:
+        """Write the last word; on a full disk it waits for room. Raises OSError."""
+        deadline = time.monotonic() + LAST_WORD_SECONDS
+        while True:
+            try:
+                self.directory.clear_request()
+                return self.directory.write_status(
+                    status=ended.status, reason=ended.reason, problem=ended.problem,
+                    ended=time.time(), seconds_left=None, doing="", **self._facts(),
+                )  # fmt: skip
+            except (FileNotFoundError, attempts.Superseded):
+                raise  # the run's directory was removed, or is another attempt's
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def _compact(self) -> None:
+        """Tidy the record up; where that fails everything can still be read as it lies."""
+        try:
+            self.directory.compact()
+        except Exception:
+            _log.exception("%s: not compacted; `basin reindex` does it later", self.directory.id)
 
     def _announce(self) -> int:
         """Say that the run is on; returns the number of earlier attempts."""
@@ -140,18 +172,21 @@ class _Loop:
         except Exception as error:
             self._close_publisher()
             if not isinstance(error, BasinError):
-                self.directory.write_trace(traceback.format_exc())
+                with contextlib.suppress(OSError):
+                    self.directory.write_trace(traceback.format_exc())
             return outcome.failed_before(error)
         try:
             ended = self._outcome()
+            self.progress.doing = CLOSING
             self.emitter.text("run/ended", ended.reason or "Finished.", self.last, ended.level)
         except (CannotWrite, OSError) as error:
             ended = outcome.failed(error, self.last.step, self.saved)
         try:
             self.emitter.close()
-            self.directory.compact()
         except (CannotWrite, OSError) as error:
             ended = outcome.failed(error, self.last.step, self.saved)
+        if ended.status in RESUMABLE:
+            self._compact()  # before the last word: whoever resumes it finds nobody at work
         return ended
 
     def _outcome(self) -> Outcome:
@@ -177,8 +212,8 @@ class _Loop:
             self.stopwatch.stop()
             self._checkpoint()
             return outcome.ended_by(asked.word, self.step, self.beat.redis_was_away)
-        self._finish()
-        return Outcome("finished", self.method.done)
+        left = self._finish()
+        return outcome.finished(self.method.done, left)
 
     def _close_publisher(self) -> None:
         if self.publisher is not None:
@@ -213,7 +248,8 @@ class _Loop:
             self.directory.void_after(self.step)
         self.team.begin(self.prepared, self.step)
         self.saved = self.step or None
-        self.emitter = Emitter(self.directory, self.publisher)
+        self.emitter = Emitter(self.directory, self.publisher, alarms=self.alarms)
+        self.beat.emitter = self.emitter
         if earlier:
             again = max(reached - self.step, 0)
             message = f"Resumed from step {self.step:,}; {again:,} steps recomputed."
@@ -262,6 +298,7 @@ class _Loop:
         self.next_flush = started + cadence.flush_every(self.method.trains)
         self.next_checkpoint = started + cadence.first_checkpoint
         self.stopwatch.start()
+        self.progress.doing = TRAINING
         while (fraction := fraction_used(budget, self._cost_now())) < 1.0 and not self.method.done:
             if self.beat.word:
                 raise Asked(self.beat.word)
@@ -269,6 +306,7 @@ class _Loop:
                 self._change()
             self.block.add(self.team.step(self.method, min(fraction, _NEARLY_ONE)))
             self.step += 1
+            self.progress.step = self.step
             if self.block.count == 1:
                 self.first_gradients = self.method.gradient_evaluations
             now = time.monotonic()
@@ -353,32 +391,51 @@ class _Loop:
         """
         start = time.monotonic()
         if self.saved != self.step:
-            tensors, tree = state.collect(self.method)
-            meta = {
-                "method": self.spec.method,
-                "config": self.prepared.config.model_dump(mode="json"),
-                "cost": list(self.last),
-                "observe_seconds": self.looking.seconds,
-                "state": tree,
-            }
-            try:
-                self.directory.save_checkpoint(self.step, tensors, meta)
-                self.directory.write_status(checkpoint_step=self.step)
-                self.directory.sync()
-            except OSError as error:
-                raise CannotWrite.of(error) from error
-            self.saved = self.step
+            with self.progress.during(SAVING):
+                self._save()
         now, cadence = time.monotonic(), self.cadence
         rest = min(max(elapsed, cadence.first_checkpoint), cadence.checkpoint_seconds)
         self.next_checkpoint = now + max(rest, (now - start) / cadence.checkpoint_share)
         self.beat.tell(**self._facts())
 
-    def _finish(self) -> None:
-        """The last checkpoint, the last look and the final figures."""
+    def _save(self) -> None:
+        tensors, tree = state.collect(self.method)
+        meta = {
+            "method": self.spec.method,
+            "config": self.prepared.config.model_dump(mode="json"),
+            "cost": list(self.last),
+            "observe_seconds": self.looking.seconds,
+            "state": tree,
+        }
+        try:
+            self.directory.save_checkpoint(self.step, tensors, meta)
+            self.directory.write_status(checkpoint_step=self.step)
+            self.directory.sync()
+        except OSError as error:
+            raise CannotWrite.of(error) from error
+        self.saved = self.step
+
+    def _finish(self) -> list[str]:
+        """The last checkpoint, the last look, the final figures and the answers.
+
+        Training is done: who asks for an end now is told what of it was left off. Returns that.
+        """
         self._flush()
         self.stopwatch.stop()
         self._checkpoint()
         self.method.spent = self.last
+        left = ["the final figures", *(f"`{q.name}`" for q in self.spec.questions)]
+        with contextlib.suppress(LeftOff), self.beat.interruption:
+            with self.progress.during(FIGURES):
+                figures = {} if self.beat.word else self._take_figures()
+            if not self.beat.word:
+                left.pop(0)
+                with self.progress.during(QUESTIONS):
+                    self._answer(figures, left)
+        return left
+
+    def _take_figures(self) -> dict[str, float]:
+        """The last look and the final figures. Raises CannotWrite."""
         figures: dict[str, float] = {}
         if (observer := self.looking.observer) is not None:
             seen = self.looking.once("watch", lambda: observer.watch(self.step))
@@ -388,25 +445,30 @@ class _Loop:
             self.telling.note(figures, figures.values())
             self.directory.write_metrics(figures)
             self.directory.save_samples("final", samples)
-        self._answer(figures)
+        return figures
 
-    def _answer(self, figures: dict[str, float]) -> None:
-        """Ask the finished run the questions of its spec. Raises CannotWrite."""
+    def _answer(self, figures: dict[str, float], left: list[str]) -> None:
+        """Ask the finished run the questions of its spec, each taken off `left` when it is
+        answered. Raises CannotWrite."""
         answers = asking.answer_questions(self.prepared)
-        while (found := self.looking.timed(lambda: next(answers, None))) is not None:
+        while not self.beat.word:
+            found = self.looking.timed(lambda: next(answers, None))
+            if found is None:
+                return
             self.telling.say(found.events, self.last)
             figures |= found.figures
             self.directory.write_metrics(figures)
             if found.arrays:
                 self.directory.save_samples(f"answers-{found.question.name}", found.arrays)
-            if self.beat.word:
-                return
+            left.remove(f"`{found.question.name}`")
+            self.progress.num_answers += 1
 
     # ------------------------------------------------------------------ looking and the status
 
     def _look(self) -> None:
         self.method.spent = self.last
-        self.telling.say(self.looking.look(self.step), self.last)
+        with self.progress.during(LOOKING):
+            self.telling.say(self.looking.look(self.step), self.last)
         if self.looking.trace:
             self.directory.write_trace(self.looking.trace)
             self.looking.trace = ""
@@ -425,7 +487,7 @@ class _Loop:
             "observe_seconds": self.looking.seconds,
             "checkpoint_step": self.saved,
             "headline": self.telling.headline(),
-            "alarms": self.telling.alarms(),
+            "alarms": self.alarms.listed(),
             "budget": self.spec.budget.model_dump(exclude_none=True),
             "device": str(self.prepared.device),
         }

@@ -37,6 +37,17 @@ def asked_before(word: str) -> Outcome:
     return Outcome("paused" if word == "pause" else "stopped", "Ended before the first step.")
 
 
+def finished(done: str, left: list[str]) -> Outcome:
+    """For a run whose training is done; `done` says why it was before its budget's end, `left`
+    what an early end left off."""
+    if not left:
+        return Outcome("finished", done)
+    *others, last = left
+    names = f"{', '.join(others)} and {last}" if others else last
+    said = f"Ended on request once training was done: {names} left off."
+    return Outcome("finished", f"{done} {said}".strip())
+
+
 def ended_by(word: str, step: int, redis_was_away: bool) -> Outcome:
     """For a run that stopped as it was asked, a checkpoint written."""
     if word == "stop":

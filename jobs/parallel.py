@@ -31,6 +31,7 @@ from backend.spec import RunSpec
 from jobs import artifacts, outcome, processes, state
 from jobs.prepare import Prepared, check_checkpoint, find_device, prepare
 from jobs.run_directory import RunDirectory
+from jobs.threads import guarded
 
 BEGIN, STEP, CHANGE, END = range(4)
 """Words, each with a number: step of the checkpoint, progress, bytes that follow, nothing."""
@@ -83,7 +84,7 @@ def team_of(directory: RunDirectory, spec: RunSpec, device: torch.device) -> Tea
     leader = Leader(directory, spec.processes)
     if device.type == "cuda":
         # a device waits for ever for one that is gone, and its process with it
-        threading.Thread(target=leader.watch, name="followers", daemon=True).start()
+        guarded("followers", leader.watch, lambda error: os._exit(1)).start()
     return leader
 
 

@@ -93,8 +93,7 @@ def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> 
     if status.status != "queued":
         _without_job.forget(status.id)
     if status.status == "running":
-        asked = directory.request_age()
-        if directory.requested() == "stop" and asked is not None and asked > control.GRACE:
+        if directory.requested() == "stop" and control.is_overdue(status, directory.request_age()):
             reason = f"It did not stop within {control.GRACE:g} s and was ended."
             control.end_by_force(directory, status, reason)
             return f"{status.id} did not stop by itself and was ended"

@@ -15,6 +15,8 @@ from jobs.silence import Watch
 WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
 OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"})
 """Words of runs that nothing is working on or will by itself."""
+RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
+"""Words of runs that may go on from where they are."""
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""
@@ -41,6 +43,10 @@ class Status:
     ended: float | None = None
     updated: float = 0.0
     """when the status was last written: the heartbeat"""
+    doing: str = ""
+    """while it runs: training, looking, saving a checkpoint, ... as `jobs.progress` names it"""
+    progressed: float = 0.0
+    """when it last gave a sign of getting on, beyond its heartbeat"""
     step: int = 0
     fraction: float = 0.0
     """of the budget, 0 to 1"""

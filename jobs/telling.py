@@ -12,16 +12,13 @@ import numpy.typing as npt
 from backend.events import Cost, Event, Scalar, Text
 from jobs.emitter import Emitter
 
-_MOST_ALARMS = 20
-
 
 class Telling:
-    """Keeps the last value of every scalar and the alarms, the newest last."""
+    """Keeps the last value of every scalar; alarms go to the emitter's."""
 
     def __init__(self, emitter: Emitter, headline: Sequence[str]) -> None:
         self.emitter, self._charts = emitter, headline
         self._figures: dict[str, float] = {}
-        self._alarms: dict[str, dict[str, Any]] = {}
 
     def say(self, events: Iterable[Event], cost: Cost) -> None:
         """Emit events at a cost, their scalars as one row. Raises CannotWrite."""
@@ -32,9 +29,7 @@ class Telling:
                 continue
             self.emitter.event(event, cost)
             if isinstance(event, Text) and event.level != "info":
-                self._alarms.pop(event.path, None)
-                alarm = {"path": event.path, "message": event.message, "step": cost.step}
-                self._alarms[event.path] = alarm
+                self.emitter.alarms.add(event.path, event.message, cost.step)
         if scalars:
             row = np.array([list(scalars.values())], np.float32)
             self.rows(list(scalars), row, cost, cost)
@@ -49,9 +44,6 @@ class Telling:
     def note(self, paths: Iterable[str], values: Iterable[float]) -> None:
         """Figures for the headline that are not drawn as curves."""
         self._figures.update(zip(paths, values, strict=True))
-
-    def alarms(self) -> list[dict[str, Any]]:
-        return list(self._alarms.values())[-_MOST_ALARMS:]
 
     def headline(self) -> dict[str, Any] | None:
         """The first of the method's headline figures that has a value."""

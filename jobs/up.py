@@ -220,7 +220,9 @@ class Supervisor:
             if child.process is not None and child.pid:
                 child.process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
-        while any(child.pid for child in others) and time.monotonic() < deadline:
+        while any(child.pid for child in others):
+            if time.monotonic() > deadline and not control.any_at_work():
+                break
             time.sleep(0.05)
         redis_pid = self.redis.process.pid if self.redis and self.redis.process else None
         end_all([process for process in everything if process.pid != redis_pid])

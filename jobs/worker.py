@@ -29,6 +29,8 @@ from rq.serializers import JSONSerializer
 from backend.errors import BadInput, NotAvailable
 from jobs import artifacts, control, devices, names, store
 from jobs.processes import PARENT
+from jobs.status import Status
+from jobs.threads import guarded
 
 _PATIENCE = 30.0
 """Seconds a worker waits for a Redis that is away: `basin up` restarts it in that time."""
@@ -174,9 +176,20 @@ class BasinWorker(Worker):
         if self.horse_pid:
             with contextlib.suppress(OSError):
                 os.kill(self.horse_pid, signal.SIGTERM)
-            timer = threading.Timer(control.GRACE, self.kill_horse)
-            timer.daemon = True
-            timer.start()
+            guarded("shutdown", self._kill_late, lambda error: self.kill_horse()).start()
+
+    def _kill_late(self) -> None:
+        """End the process once it has had its time; a long checkpoint is let be written."""
+        asked, run = time.monotonic(), self.current
+        while self.horse_pid and run is not None and self.current == run:
+            status = Status(run)
+            if self.kind == "train":
+                with contextlib.suppress(BadInput, NotAvailable, OSError):
+                    status = artifacts.open_run(run).written_status()
+            if control.is_overdue(status, time.monotonic() - asked):
+                self.kill_horse()
+                return
+            time.sleep(0.5)
 
 
 def _beat(worker: BasinWorker) -> None:

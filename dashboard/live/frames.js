@@ -27,12 +27,18 @@ export function unpack(buffer, start = 0) {
   return { header, arrays }
 }
 
-/** Every frame of a message: they lie end to end. */
+/** Every frame of a message: they lie end to end. One that cannot be read keeps its place, with
+ * an `op` that nothing answers to, and costs none of the others. */
 export function unpackAll(buffer) {
   const view = new DataView(buffer)
   const frames = []
   for (let at = 0; at < buffer.byteLength; ) {
-    frames.push(unpack(buffer, at))
+    try {
+      frames.push(unpack(buffer, at))
+    } catch (error) {
+      reportError(error)
+      frames.push({ header: { op: "unreadable" }, arrays: {} })
+    }
     at += HEAD + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
   }
   return frames

@@ -159,3 +159,19 @@ def test_foreign_bytes_end_a_stream_and_are_no_frame() -> None:
 def test_a_kind_nobody_knows_is_an_error() -> None:
     with pytest.raises(KeyError):
         decode(unpack(pack({"kind": "hologram", "path": "x", "meta": {}}, {})))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_header_holds_nothing_that_a_browser_cannot_read(value: float) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    field = Field("look/field", normal(2, 2), (value, 1.0), (0.0, 1.0), temperature=value)
+    for event in (Table("own/table", ["a", "b"], [[value, 1.5]]), field):
+        data = frame_of(event)
+        size = int.from_bytes(data[4:8], "little")
+        header = json.loads(data[12 : 12 + size], parse_constant=refuse)
+        assert header["kind"] == event.kind
+    assert unpack(frame_of(Table("t", ["a"], [[value, 1.5]]))).header["meta"]["rows"] == [
+        [None, 1.5]
+    ]

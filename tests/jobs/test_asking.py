@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,27 @@ def test_a_question_that_fails_is_a_warning_and_the_run_finishes(tmp_path: Path)
     assert [alarm["path"] for alarm in status.alarms] == ["answers/gone/summary"]
     assert "was not answered" in status.alarms[0]["message"]
     assert {name.split("/")[1] for name in directory.metrics()} == {"held_out"}
+
+
+def test_a_stop_leaves_off_asking_and_says_what_was_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    directory = make(ENERGY, {**ENERGY, "name": "long"}, {**ENERGY, "name": "never"})
+    original = asking.answer_questions
+
+    def slow(prepared: Any) -> Any:
+        answers = original(prepared)
+        yield next(answers)
+        directory.request("stop")
+        time.sleep(30)
+        yield from answers
+
+    monkeypatch.setattr(asking, "answer_questions", slow)
+    status = tiny.run(directory)
+    assert status.status == "finished"
+    assert status.reason == "Ended on request once training was done: `long` and `never` left off."
+    assert "answers/held_out/mean" in directory.metrics()
+    assert not any(path.startswith("answers/long") for path in directory.metrics())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.events import Cost, Field, Text, unpack
+from backend.events import Cost, Event, Field, Points, Table, Text, unpack
 from backend.spec import RunSpec
 from jobs import artifacts
 from jobs.emitter import CannotWrite, Emitter
@@ -177,6 +177,109 @@ def test_a_call_takes_microseconds(emitter: Emitter) -> None:
         emitter.scalars(paths, values, Cost(step), Cost(step))
         took.append(time.perf_counter() - start)
     assert np.median(took) < 20e-6
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Points("own/cloud", np.zeros((4, 2), np.float16), "data"),
+        Points("own/cloud", np.zeros((4, 2), bool), "data"),
+        Table("own/cloud", ["a"], [[np.float32(1.5)]]),  # type: ignore[list-item]
+        Text("own/cloud", object()),  # type: ignore[arg-type]
+    ],
+    ids=["float16", "bool", "a NumPy number", "no text"],
+)
+def test_what_cannot_be_packed_is_said_once_and_the_rest_goes_on(
+    run: RunDirectory, emitter: Emitter, event: Event
+) -> None:
+    for step in range(5):
+        emitter.event(event, Cost(step))
+        emitter.scalars(["a"], row(step), Cost(step), Cost(step))
+    emitter.flush()
+    assert run.scalars()["a"].step.tolist() == list(range(5))
+    (text,) = run.texts()
+    assert text.header["path"] == "run/left_out/own/cloud"
+    assert text.header["meta"]["level"] == "alarm" and "own/cloud" in text.header["meta"]["message"]
+    assert [alarm["path"] for alarm in emitter.alarms.listed()] == ["run/left_out/own/cloud"]
+    assert emitter._thread.is_alive()
+
+
+def test_curves_that_cannot_be_packed_are_said_too(run: RunDirectory, emitter: Emitter) -> None:
+    emitter.scalars([{1}], row(1), Cost(1), Cost(1))  # type: ignore[list-item]
+    emitter.scalars(["a"], row(1), Cost(2), Cost(2))
+    emitter.flush()
+    assert list(run.scalars()) == ["a"] and len(run.texts()) == 1
+
+
+def test_a_thread_that_ends_is_heard_of_and_nobody_waits_for_it(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobs.emitter._MOST_WAITING", 10)
+    emitter = Emitter(run)
+
+    def broken() -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(emitter, "_flush", broken)
+
+    def say_much() -> None:
+        for step in range(100):
+            emitter.scalars(["a"], row(1), Cost(step), Cost(step))
+
+    with pytest.raises(CannotWrite, match="nobody thought of this"):
+        say_much()
+    with pytest.raises(CannotWrite, match="nobody thought of this"):
+        emitter.check()
+    assert "the thread `emitter` ended" in caplog.text
+    monkeypatch.undo()
+    with pytest.raises(CannotWrite):
+        emitter.close()
+
+
+def test_a_disk_that_takes_nothing_is_said_while_the_caller_waits(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.emitter._MOST_WAITING", 10)
+    monkeypatch.setattr("jobs.emitter.STUCK_SECONDS", 0.05)
+    emitter = Emitter(run, flush_seconds=0.01)
+    listed: list[Any] = []
+    write, stuck = RunDirectory.append, threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        stuck.wait(10)
+        write(*arguments)
+
+    monkeypatch.setattr(RunDirectory, "append", slow)
+
+    def look() -> None:
+        deadline = time.monotonic() + 10
+        while not (found := emitter.alarms.listed()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        listed.extend(found)
+        stuck.set()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for step in range(30):
+        emitter.scalars(["a"], row(1), Cost(step), Cost(step))
+    looking.join()
+    emitter.close()
+    assert [alarm["path"] for alarm in listed] == ["run/disk"]
+    assert emitter.alarms.listed() == [] and len(run.scalars()["a"].step) == 30
+
+
+def test_viewers_that_fail_leave_the_record_alone(run: RunDirectory) -> None:
+    class Broken(Viewers):
+        def publish(self, entries: list[tuple[str, bytes]]) -> bool:
+            raise ValueError("not of Redis")
+
+    emitter = Emitter(run, Broken())
+    for step in range(3):
+        emitter.scalars(["a"], row(step), Cost(step), Cost(step))
+        emitter.flush()
+    assert [alarm["path"] for alarm in emitter.alarms.listed()] == ["run/live"]
+    emitter.close()
+    assert len(run.scalars()["a"].step) == 3
 
 
 def test_texts_keep_their_level(run: RunDirectory) -> None:

@@ -19,7 +19,7 @@ import torch
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost
 from backend.spec import Budget
-from jobs import artifacts, control, heartbeat, loop, trained
+from jobs import artifacts, control, heartbeat, loop, progress, trained
 from jobs.pace import Cadence, fraction_used
 from jobs.processes import PARENT
 from jobs.run_directory import RunDirectory
@@ -432,6 +432,107 @@ def test_a_full_disk_fails_the_run_in_so_many_words(monkeypatch: pytest.MonkeyPa
     assert "It can resume from step" in status.reason
 
 
+def test_a_full_disk_is_waited_for_with_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny.make(200, sleep=0.005)
+    full_until: list[float] = []
+    append, write = RunDirectory.append, RunDirectory.write_status
+
+    def no_room() -> None:
+        if full_until and time.monotonic() < full_until[0]:
+            raise OSError(28, "No space left on device")
+
+    def appended(*arguments: Any) -> None:
+        no_room()
+        append(*arguments)
+
+    def written(directory: RunDirectory, **changes: Any) -> Status:
+        no_room()
+        return write(directory, **changes)
+
+    monkeypatch.setattr(RunDirectory, "append", appended)
+    monkeypatch.setattr(RunDirectory, "write_status", written)
+    at_step(run, 20, lambda: full_until.append(time.monotonic() + 1.0))
+    status = tiny.run(run, cadence=Cadence(first_checkpoint=0.02))
+    assert time.monotonic() > full_until[0]
+    assert run.written_status() == status and status.status == "failed"
+    assert "No space left on device" in status.reason and "resume from step" in status.reason
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device")])
+def test_a_finished_run_stays_finished_though_its_log_cannot_be_compacted(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.make()
+    words: list[str] = []
+
+    def compact(directory: RunDirectory) -> None:
+        words.append(directory.written_status().status)
+        raise error
+
+    monkeypatch.setattr(RunDirectory, "compact", compact)
+    assert tiny.run(run).status == "finished" == run.status().status
+    assert words == ["finished"], "what may be killed comes after the last word"
+    assert len(run.scalars()["loss/total"].step) == 30
+    assert run.texts()[-1].header["meta"]["message"] == "Finished."
+
+
+# ---------------------------------------------------------------- an end after training
+
+
+class SlowEyes(tiny.Eyes):
+    """Takes half a minute for its final figures."""
+
+    def evaluate(self, step: int) -> Any:
+        time.sleep(30)
+        return super().evaluate(step)
+
+
+def doing(directory: RunDirectory, word: str) -> Callable[[], bool]:
+    return lambda: directory.written_status().doing == word
+
+
+def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
+    """Do something from outside once a condition holds."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 20
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        act()
+
+    threading.Thread(target=wait).start()
+
+
+@pytest.mark.parametrize("word", ["stop", "pause"])
+def test_a_run_asked_to_end_after_its_training_is_finished_at_once(word: str) -> None:
+    run = tiny.make()
+    when(doing(run, progress.FIGURES), lambda: run.request(word))
+    started = time.monotonic()
+    status = tiny.run(run, observe=SlowEyes)
+    assert time.monotonic() - started < 10
+    assert status.status == "finished" and status.fraction == 1.0 and status.doing == ""
+    assert status.reason == ("Ended on request once training was done: the final figures left off.")
+    assert run.checkpoints()[-1] == 30 and run.requested() is None
+    assert run.texts()[-1].header["meta"]["message"] == status.reason
+
+
+def test_a_run_that_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LEAST_SECONDS", 0.5)
+    run = tiny.make(60)
+    original = tiny.Tiny.step
+
+    def step(self: tiny.Tiny, fraction: float) -> Any:
+        time.sleep(2.0 if self.num_updates == 50 else 0.01)
+        return original(self, fraction)
+
+    monkeypatch.setattr(tiny.Tiny, "step", step)
+    heard: list[Any] = []
+    when(lambda: run.written_status().alarms, lambda: heard.extend(run.written_status().alarms))
+    status = tiny.run(run)
+    assert [(alarm["path"], alarm["step"]) for alarm in heard] == [("run/hang", 50)]
+    assert status.status == "finished" and status.alarms == []
+
+
 # ---------------------------------------------------------------- orphans
 
 
@@ -463,7 +564,7 @@ def test_a_run_whose_worker_died_goes_on_a_while_then_ends_with_a_checkpoint(
     assert run.checkpoints()[-1] == status.step == run.scalars()["loss/total"].step[-1]
     assert f"resume from step {status.step}" in status.reason
     assert (0.8 if away else 0.3) < took < 3
-    assert word in control._RESUMABLE
+    assert word in control.RESUMABLE
 
 
 # ---------------------------------------------------------------- asking a trained run

@@ -26,6 +26,7 @@ from jobs import (
     enqueue,
     files,
     processes,
+    progress,
     reconcile,
     run_directory,
     status,
@@ -102,6 +103,31 @@ def test_settle_kills_what_does_not_stop(redis_url: str, sleeper: subprocess.Pop
     assert word(directory) == "stopped" and "10 s" in directory.status().reason
     assert directory.requested() is None
     assert control.settle() == []
+
+
+def test_a_run_that_is_getting_on_is_given_more_time(
+    redis_url: str, sleeper: subprocess.Popen[bytes]
+) -> None:
+    directory = running(sleeper.pid, progressed=time.time() - 2)
+    control.stop(directory.id)
+    old = time.time() - 10 * control.GRACE
+    os.utime(directory.path / "control", (old, old))
+    assert control.settle() == [] and control.any_at_work()
+    directory.write_status(progressed=time.time() - control.GRACE - 1)
+    assert len(control.settle()) == 1 and not control.any_at_work()
+    assert sleeper.wait(5) == -signal.SIGKILL
+
+
+def test_a_run_killed_over_its_questions_is_finished(
+    redis_url: str, sleeper: subprocess.Popen[bytes]
+) -> None:
+    directory = running(sleeper.pid, doing=progress.QUESTIONS)
+    control.stop(directory.id)
+    old = time.time() - control.GRACE - 1
+    os.utime(directory.path / "control", (old, old))
+    control.settle()
+    found = directory.status()
+    assert found.status == "finished" and "answers are missing" in found.reason
 
 
 def test_settle_spares_a_younger_process_with_the_same_pid(

@@ -1,0 +1,42 @@
+"""Interruption: work of the main thread that another thread may have left off, in the middle of it.
+
+For what has no steps at which to ask, such as a long question. The one who wants the end sends
+this process SIGUSR1; the handler, once set, stays, and outside the block does nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+
+class LeftOff(BaseException):
+    """Nobody waits any more for what is being done. No `except Exception` may swallow it."""
+
+
+class Interruption:
+    """`with` the block that may be left off; `end` ends it, once, from any thread."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._thread: int | None = None
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._thread = threading.get_ident()
+            signal.signal(signal.SIGUSR1, self._on_signal)
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_open = False
+
+    def end(self) -> None:
+        """Raise LeftOff in the block; nothing happens outside it, or outside the main thread."""
+        if self._is_open and self._thread is not None:
+            signal.pthread_kill(self._thread, signal.SIGUSR1)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._is_open:
+            self._is_open = False
+            raise LeftOff
