@@ -97,7 +97,7 @@ def test_steps_that_do_not_come_are_said_and_that_they_come_again(
     run: RunDirectory, beat: Heartbeat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "LEAST_SECONDS", 0.5)
-    beat.emitter = Emitter(run)
+    beat.emitter = Emitter(run, alarms=beat.alarms)
     beat.progress.doing = TRAINING
     while beat.progress.pace is None:
         beat.progress.step += 1
