@@ -101,6 +101,7 @@ def change(run_id: str, settings: dict[str, float]) -> None:
     directory.ask_change({name: float(value) for name, value in settings.items()})
 
 
+@store.reaching()
 def resume(run_id: str) -> None:
     """Queue a run again, before all others, to go on from its last checkpoint.
 
@@ -149,6 +150,7 @@ def kill(run_id: str) -> None:
     end_by_force(directory, status, "Killed on request.")
 
 
+@store.reaching()
 def reorder(run_id: str, position: int) -> None:
     """Move a queued run to `position` in the queue, 0 being next. Raises BadInput."""
     name = artifacts.open_run(run_id).id
@@ -168,6 +170,7 @@ def reorder(run_id: str, position: int) -> None:
     connection.transaction(move, key)
 
 
+@store.reaching()
 def queued() -> list[str]:
     """Ids of the runs that wait, the next one first. Raises NotAvailable."""
     return list(store.queue(store.TRAIN).job_ids)

@@ -130,11 +130,15 @@ def _server_binary() -> Finding:
 def _redis() -> Finding:
     given = bool(os.environ.get("BASIN_REDIS_URL"))
     try:
-        info: Any = store.connect().info("server")
+        with store.reaching():
+            connection = store.connect()
+            info: Any = connection.info("server")
     except NotAvailable as error:
         if given:
             return Finding("Redis", False, str(error), "Start it, or correct BASIN_REDIS_URL.")
         return Finding("Redis", True, "not running; `basin up` starts it")
+    if refused := store.refusal(connection):
+        return Finding("Redis", False, refused, "Until then runs go on into their logs alone.")
     version = info.get("valkey_version") or info.get("redis_version")
     return Finding("Redis", True, f"{version} at {store.without_password(store.redis_url())}")
 
@@ -144,7 +148,7 @@ def _workers() -> Finding:
         alive = [w for w in store.workers() if w["alive"]]
         kinds = {w["queue"] for w in alive}
         listed = ", ".join(f"{w['name']} ({w['device']})" for w in alive) or "none"
-        missing = {"train", "quick"} - kinds
+        missing = set(store.QUEUES) - kinds
         mend = f"No {' and no '.join(sorted(missing))} worker: start one with `basin up`."
         return Finding("workers", not missing, listed, mend if missing else "")
     return Finding("workers", True, "none; `basin up` starts them")

@@ -7,6 +7,7 @@ Imports no torch, so that pages and the command line may use it; the worker's si
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import redis
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import RunSpec, from_dict
-from jobs import artifacts, store
+from jobs import artifacts, store, turns
+from jobs.calls import Job
 
 Origin = Literal["cli", "browser"]
 
@@ -34,6 +35,8 @@ QUICK_SECONDS = 120
 ASK_SECONDS = 300
 """How long a person waits for a run's answer."""
 _RESULT_SECONDS = 60
+_OF_FORMS = ("check", "previews")
+"""Tasks that a form waits for."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str
                 forget(directory.id, connection)
             directory.delete()
         if isinstance(error, redis.RedisError):
-            raise NotAvailable("Redis went away; nothing was launched.") from error
+            raise NotAvailable(f"Nothing was launched. {store.unreachable(error)}") from error
         raise
     return [directory.id for directory in made]
 
@@ -115,7 +118,7 @@ def put_if(run_id: str, connection: redis.Redis, is_wanted: Callable[[], bool]) 
 def job_of(run_id: str, connection: redis.Redis) -> Job | None:
     """RQ's job of a run; None where there is none."""
     try:
-        return Job.fetch(run_id, connection=connection, serializer=JSONSerializer)
+        return cast(Job, Job.fetch(run_id, connection=connection, serializer=JSONSerializer))
     except NoSuchJobError:
         return None
 
@@ -131,6 +134,7 @@ def _push(
         job_timeout=-1,  # a run ends by its budget, never by the clock of the queue
         result_ttl=0,
         failure_ttl=_RESULT_SECONDS,
+        meta=turns.needs_of(artifacts.open_run(run_id).spec()),
         description=f"train {run_id}",
         at_front=at_front,
         pipeline=pipeline,
@@ -316,27 +320,30 @@ def ask_run(
 
 
 def ask(task: str, *arguments: Any, timeout: float) -> Any:
-    """Run `jobs.tasks.<task>` on the quick worker and return its answer.
+    """Run `jobs.tasks.<task>` on the check or the quick worker and return its answer.
 
-    Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time.
+    Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time;
+    then the work on it ends too.
     """
-    connection = store.connect()
-    quick = [w for w in store.workers(connection) if w["queue"] == "quick" and w["alive"]]
-    if not quick:
-        raise NotAvailable("No quick worker is running. Start one with `basin up`.")
-    try:
-        job = store.queue(store.QUICK, connection).enqueue(
+    with store.reaching():
+        connection = store.connect()
+        queue = store.queue(_queue_of(task, connection), connection)
+        job = queue.enqueue(
             f"jobs.tasks.{task}_job",
             *arguments,
-            job_timeout=max(QUICK_SECONDS, int(timeout)),
+            job_timeout=math.ceil(timeout),
             result_ttl=_RESULT_SECONDS,
             failure_ttl=_RESULT_SECONDS,
-            ttl=max(1, int(timeout)),  # nobody waits any longer
+            ttl=math.ceil(timeout),  # nobody waits any longer
             description=task,
         )
-        answer = _wait(job, timeout)
-    except redis.RedisError as error:
-        raise NotAvailable("Redis went away. `basin up` restarts it; try again.") from error
+        try:
+            answer = _wait(job.id, timeout)
+        except BaseException:
+            with contextlib.suppress(redis.RedisError, InvalidJobOperation):
+                queue.remove(job.id)
+                job.delete()  # its worker sees it, and ends the work
+            raise
     if "problems" in answer:
         raise BadInput(*(Problem(**problem) for problem in answer["problems"]))
     if "not_available" in answer:
@@ -344,17 +351,27 @@ def ask(task: str, *arguments: Any, timeout: float) -> Any:
     return answer["value"]
 
 
-def _wait(job: Job, timeout: float) -> dict[str, Any]:
+def _queue_of(task: str, connection: redis.Redis) -> str:
+    """Where a task is asked: what forms wait for has a worker of its own, if one is there."""
+    there = {worker["queue"] for worker in store.workers(connection) if worker["alive"]}
+    if task in _OF_FORMS and store.CHECK in there:
+        return store.CHECK
+    if store.QUICK in there:
+        return store.QUICK
+    kind = store.CHECK if task in _OF_FORMS else store.QUICK
+    raise NotAvailable(f"No {kind} worker is running. Start one with `basin up`.")
+
+
+def _wait(job_id: str, timeout: float) -> dict[str, Any]:
+    waiting = Job.fetch(job_id, connection=store.waiting(), serializer=JSONSerializer)
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
         # Blocks in Redis; under 5 s at a time, the client's own socket timeout.
-        result = job.latest_result(timeout=max(1, min(2, int(left))))
+        result = waiting.latest_result(timeout=max(1, min(2, int(left))))
         if result is None:
             continue
         if result.type.name == "SUCCESSFUL":
             return cast(dict[str, Any], result.return_value)
         last = (result.exc_string or "no reason given").strip().splitlines()[-1]
-        raise NotAvailable(f"The quick worker failed: {last}")
-    with contextlib.suppress(Exception):
-        job.delete()
-    raise NotAvailable(f"The quick worker did not answer within {timeout:g} s. Try again.")
+        raise NotAvailable(f"The worker failed: {last}")
+    raise NotAvailable(f"No worker answered within {timeout:g} s. Try again.")

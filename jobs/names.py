@@ -24,44 +24,49 @@ from backend.home import home
 from jobs import files
 
 _ID = re.compile(r"[0-9a-f]{8}")
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def home_id() -> str:
     """The id of BASIN_HOME, made on first need. Raises NotAvailable where none can be written."""
-    return _home_id(home())
+    return _kept(home() / "home.id", _ID, 4)
+
+
+def home_key() -> bytes:
+    """What this home signs its jobs with; only its owner can read it. Raises NotAvailable."""
+    return bytes.fromhex(_kept(home() / "jobs.key", _KEY, 32))
 
 
 @cache
-def _home_id(folder: Path) -> str:
-    path = folder / "home.id"
+def _kept(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
     try:
-        return _read(path) or _make(path)
+        return _read(path, pattern) or _make(path, pattern, num_bytes)
     except OSError as error:
         raise NotAvailable(f"{path} cannot be read or made: {error.strerror}.") from error
 
 
-def _read(path: Path) -> str:
-    """The id a file holds; "" where there is none, or a damaged one."""
+def _read(path: Path, pattern: re.Pattern[str]) -> str:
+    """What a file holds; "" where there is none, or a damaged one."""
     try:
         text = path.read_text(errors="replace").strip()
     except FileNotFoundError:
         return ""
-    return text if _ID.fullmatch(text) else ""
+    return text if pattern.fullmatch(text) else ""
 
 
-def _make(path: Path) -> str:
+def _make(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = secrets.token_hex(4)
-    aside = path.with_name(f".home.id.{made}")
+    made = secrets.token_hex(num_bytes)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     files.write(aside, made + "\n", sync=True)
     try:
         os.link(aside, path)  # of two processes that start at once one is first
     except OSError:  # there is one by now, or a damaged one, or no hard links here
-        if not _read(path):
+        if not _read(path, pattern):
             files.write(path, made + "\n", sync=True)
     finally:
         aside.unlink(missing_ok=True)
-    return _read(path)
+    return _read(path, pattern)
 
 
 def queue_name(kind: str) -> str:
@@ -85,3 +90,8 @@ def catalogue_key() -> str:
 def stream_key(run_id: str, stream: str) -> str:
     """The key of a run's stream, `scalars` or `frames`."""
     return f"basin:{home_id()}:run:{run_id}:{stream}"
+
+
+def probe_key() -> str:
+    """Written to see whether Redis takes writes; gone within a second."""
+    return f"basin:{home_id()}:probe"

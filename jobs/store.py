@@ -10,23 +10,25 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from jobs import artifacts, files, names
+from jobs.calls import Queue
 from jobs.names import stream_key as stream_key
 from jobs.processes import is_alive
 from jobs.status import hostname
 
-TRAIN, QUICK = "train", "quick"
+TRAIN, QUICK, CHECK = QUEUES = ("train", "quick", "check")
+"""The queues: runs; questions to runs; what a form asks, which no question may hold up."""
 SCALARS, FRAMES = "scalars", "frames"
 
 STREAM_BYTES = {SCALARS: 4_000_000, FRAMES: 12_000_000}
@@ -37,7 +39,10 @@ WORKER_SECONDS = 6.0
 """A worker silent for longer than this counts as gone."""
 REMEMBERED_SECONDS = 3600.0
 """How long a worker that fell silent is still listed."""
+LOOK_SECONDS = 1.0
+"""How long a page or a command waits for an answer of Redis."""
 _RETRY_SECONDS = 0.5
+_HANGING_SECONDS = 3.0
 
 
 def connection_info() -> dict[str, Any]:
@@ -58,7 +63,7 @@ def write_private(name: str, text: str) -> None:
 
 def redis_url() -> str:
     """BASIN_REDIS_URL, else what `basin up` wrote. Raises NotAvailable."""
-    url = os.environ.get("BASIN_REDIS_URL") or connection_info().get("redis")
+    url = os.environ.get("BASIN_REDIS_URL", "").strip() or connection_info().get("redis")
     if not url:
         raise NotAvailable(
             "No Redis to talk to: Basin is not running here. Start it with `basin up`, or set "
@@ -68,40 +73,122 @@ def redis_url() -> str:
 
 
 def client(url: str, *, patience: float = 0.0, timeout: float = 5.0) -> redis.Redis:
-    """A client that waits up to `patience` seconds for a Redis that is away. Connects lazily."""
-    retry = Retry(ConstantBackoff(_RETRY_SECONDS), int(patience / _RETRY_SECONDS))
-    return redis.Redis.from_url(
-        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+    """A client that waits up to `patience` seconds for a Redis that is away, and `timeout` seconds
+    once for one that hangs. Connects lazily. Raises NotAvailable for what is no address."""
+    retry = Retry(
+        ConstantBackoff(_RETRY_SECONDS), int(patience / _RETRY_SECONDS), (redis.ConnectionError,)
     )
+    try:
+        made = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+        )
+        pool = made.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # refuses options it does not know
+    except (ValueError, TypeError):  # not quoted: it may hold a part of the password
+        raise NotAvailable(
+            "BASIN_REDIS_URL is no address of a Redis: write redis://:PASSWORD@HOST:PORT/0, "
+            "rediss:// for TLS, or unix:///PATH, and in a password %23 for #, %2F for / and %40 "
+            "for @."
+        ) from None
+    return made
 
 
 @cache
 def _shared(url: str, pid: int) -> redis.Redis:
-    return client(url, patience=1.0)
+    return client(url, patience=1.0, timeout=LOOK_SECONDS)
+
+
+_hanging: dict[str, float] = {}
+"""Until when (monotonic) a Redis that hangs is not asked again, by address."""
 
 
 def connect() -> redis.Redis:
-    """This process's client of Basin's Redis. Raises NotAvailable, in one sentence."""
+    """This process's client of Basin's Redis, for looks and short commands.
+
+    One that hangs costs a second once, not each caller. Raises NotAvailable, in one sentence.
+    """
     url = redis_url()
+    if time.monotonic() < _hanging.get(url, 0.0):
+        raise unreachable(redis.TimeoutError())
     connection = _shared(url, os.getpid())
     try:
         connection.ping()
-    except redis.AuthenticationError as error:
-        raise NotAvailable(f"Redis refuses the password: {error}.") from error
+    except redis.TimeoutError as error:
+        _hanging[url] = time.monotonic() + _HANGING_SECONDS
+        raise unreachable(error) from error
+    except redis.ResponseError:
+        pass  # it refuses to write, and a full disk makes it refuse this too; it may yet be read
     except (redis.RedisError, OSError) as error:
-        raise NotAvailable(
-            f"Redis at {without_password(url)} does not answer. Start it with `basin up`."
-        ) from error
+        raise unreachable(error) from error
     return connection
 
 
+@contextlib.contextmanager
+def reaching() -> Iterator[None]:
+    """What Redis does not do becomes NotAvailable, in one sentence; also as a decorator."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> NotAvailable:
+    """What to say, and what to do, when Redis did not do as it was told."""
+    where = f"Redis at {without_password(redis_url())}"
+    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
+        return NotAvailable(f"Redis refuses the password: {error}.")
+    if isinstance(error, redis.BusyLoadingError):
+        return NotAvailable(f"{where} is still loading its data. Try again in a moment.")
+    if isinstance(error, redis.TimeoutError):
+        return NotAvailable(f"{where} does not answer within {LOOK_SECONDS:g} s.")
+    if isinstance(error, redis.ResponseError):
+        said = str(error).strip().rstrip(".")
+        return NotAvailable(f"{where} answers but refuses: {said}. {_remedy(error, said)}".strip())
+    return NotAvailable(f"{where} does not answer. Start it with `basin up`.")
+
+
+def _remedy(error: redis.ResponseError, said: str) -> str:
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "It is full: raise its `maxmemory`, or let it evict (`volatile-lru`)."
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return "It is a replica: point BASIN_REDIS_URL at the primary."
+    return "Its disk is full or fails: free some space." if said.startswith("MISCONF") else ""
+
+
+def refusal(connection: redis.Redis) -> str:
+    """Why Redis takes no writes, and what to do; "" when it does."""
+    try:
+        connection.set(names.probe_key(), 1, px=1000)
+    except redis.RedisError as error:
+        return str(unreachable(error))
+    return ""
+
+
 def without_password(url: str) -> str:
-    """The host and port of a Redis address; what may be shown."""
-    return url.rpartition("@")[2].removeprefix("redis://").removeprefix("rediss://")
+    """The host and port (or path) of a Redis address; what may be shown."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "an address that cannot be read"
+    if parts.scheme == "unix":
+        return parts.path
+    host = f"[{host}]" if host and ":" in host else host or "localhost"
+    return f"{host}:{port or 6379}{parts.path}"
+
+
+@cache
+def _waiting(url: str, pid: int) -> redis.Redis:
+    return client(url, patience=1.0, timeout=5.0)
+
+
+def waiting() -> redis.Redis:
+    """This process's client for commands that block, for less than 5 s. Raises NotAvailable."""
+    return _waiting(redis_url(), os.getpid())
 
 
 def queue(name: str, connection: redis.Redis | None = None) -> Queue:
-    """This home's queue `train` or `quick`, with the JSON serializer."""
+    """This home's queue `train`, `quick` or `check`, with the JSON serializer."""
     return Queue(
         names.queue_name(name), connection=connection or connect(), serializer=JSONSerializer
     )
@@ -227,7 +314,7 @@ def _seconds(connection: redis.Redis) -> float:
 
 
 def beat(connection: redis.Redis, worker: dict[str, Any]) -> None:
-    """Say that a worker is alive: `name`, `queue` (train or quick), `device`, `pid`, ..."""
+    """Say that a worker is alive: `name`, `queue`, `device`, `pid`, ..."""
     said = json.dumps({**worker, "updated": _seconds(connection)})
     pipeline = connection.pipeline()
     pipeline.hset(names.workers_key(), worker["name"], said)

@@ -26,6 +26,10 @@ from jobs import artifacts, attempts, enqueue, reproduction, store
 from jobs.prepare import Prepared, prepare
 from jobs.processes import on_signals
 
+TOO_LARGE = (
+    "It needs more memory than a question or a check may use (BASIN_QUICK_GB, 4 unless set). Ask "
+    "for less, or use a smaller file."
+)
 TIMING_SECONDS = 0.3
 """How long a check may train to learn what a step costs."""
 _PREVIEW_POINTS, _PREVIEW_IMAGES = 500, 64
@@ -74,6 +78,10 @@ def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
             return {"problems": _plain(error.problems)}
         except NotAvailable as error:
             return {"not_available": str(error)}
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            return {"not_available": TOO_LARGE}
 
     return job
 

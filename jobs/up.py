@@ -121,7 +121,8 @@ class Supervisor:
         for device in devices.training_devices():
             label = f"train worker ({device})"
             self._add(label, f"train-{device}", ["worker", "--queue", "train", "--device", device])
-        self._add("quick worker", "quick", ["worker", "--queue", "quick", "--device", "cpu"])
+        for kind in (store.QUICK, store.CHECK):
+            self._add(f"{kind} worker", kind, ["worker", "--queue", kind, "--device", "cpu"])
         self._add("dashboard", "dashboard", ["dashboard", "--host", HOST, "--port", str(self.port)])
 
     def _start_redis(self) -> None:
@@ -174,12 +175,12 @@ class Supervisor:
         return folder / f"{name}.log"
 
     def _wait_until_ready(self) -> None:
-        """Return once the page answers and the quick worker is there to check forms."""
+        """Return once the page answers and the check worker is there to check forms."""
         while not self.stopping:
             self._look()
             if _answers(f"{self.address}/_stcore/health") and _answers(self.address):
                 with contextlib.suppress(NotAvailable, redis.RedisError):
-                    if any(w["alive"] and w["queue"] == "quick" for w in store.workers()):
+                    if any(w["alive"] and w["queue"] == store.CHECK for w in store.workers()):
                         return
             time.sleep(0.1)
 

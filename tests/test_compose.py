@@ -37,7 +37,7 @@ def dockerfile_command() -> list[str]:
 
 
 def test_the_services() -> None:
-    assert set(SERVICES) == {"redis", "dashboard", "quick", "train", "train-cpu"}
+    assert set(SERVICES) == {"redis", "dashboard", "quick", "check", "train", "train-cpu"}
     assert set(BASIN_COMMANDS) == set(SERVICES) - {"redis"}
 
 
@@ -61,17 +61,17 @@ def test_commands_are_real(command: list[str]) -> None:
         assert set(given) <= set(known) and not context.args
 
 
-def test_there_is_one_train_worker_for_each_profile_and_a_quick_one_for_both() -> None:
+def test_there_is_one_train_worker_for_each_profile_and_the_others_for_both() -> None:
     assert SERVICES["train"]["profiles"] == ["gpu"]
     assert SERVICES["train-cpu"]["profiles"] == ["cpu"]
-    for always in ("redis", "dashboard", "quick"):
+    for always in ("redis", "dashboard", "quick", "check"):
         assert "profiles" not in SERVICES[always]
     queues = {
         name: command[command.index("--queue") + 1]
         for name, command in BASIN_COMMANDS.items()
         if "--queue" in command
     }
-    assert queues == {"quick": "quick", "train": "train", "train-cpu": "train"}
+    assert queues == {"quick": "quick", "check": "check", "train": "train", "train-cpu": "train"}
 
 
 def test_gpu_is_reserved_for_the_gpu_worker_alone() -> None:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import redis
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
@@ -22,6 +21,10 @@ from jobs import artifacts, control, store
 from jobs.words import duration
 
 LOG_BYTES = 20_000
+WITHOUT = (
+    "Runs that are training go on into their logs; nothing new can be launched, checked or asked, "
+    "and workers cannot be seen."
+)
 DOCTOR_SECONDS = 60
 VERSIONS = ("basin", "torch", "streamlit", "rq", "redis", "plotly", "numpy")
 
@@ -47,14 +50,18 @@ def _version(name: str) -> str:
 def _present() -> None:
     """What changes by itself: workers, queue, Redis."""
     try:
-        connection = store.connect()
-        workers = store.workers(connection)
-        waiting = {name: store.queue(name, connection).count for name in ("train", "quick")}
-        order = control.queued()
-        info: Any = connection.info()
-    except (NotAvailable, redis.RedisError) as error:
-        st.error(f"{error} Runs that are training go on into their logs for half a minute.")
+        with store.reaching():
+            connection = store.connect()
+            refused = store.refusal(connection)
+            workers = store.workers(connection)
+            waiting = {name: store.queue(name, connection).count for name in store.QUEUES}
+            order = control.queued()
+            info: Any = connection.info()
+    except NotAvailable as error:
+        st.error(f"{error} {WITHOUT}")
         return
+    if refused:
+        st.error(f"{refused} {WITHOUT}")
     st.subheader("Workers", anchor=False)
     if not any(worker["alive"] for worker in workers):
         st.warning("No worker is running. `basin up` starts them; `basin worker` starts one more.")

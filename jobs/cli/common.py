@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+import redis
 
 from backend.errors import BadInput, NotAvailable, Problem
+from jobs import store
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes: done; failed or diverged; bad input, or something needed is missing."""
@@ -46,6 +48,8 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
             show_problems(error.problems, as_json)
         except NotAvailable as error:
             show_problems([Problem("", str(error))], as_json)
+        except redis.RedisError as error:
+            show_problems([Problem("", str(store.unreachable(error)))], as_json)
         sys.exit(BAD_INPUT)
 
     return wrapped

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from backend.errors import NotAvailable
-from jobs import login
+from jobs import login, store
 from jobs.cli.common import answers
 
 UPLOAD_MEGABYTES = 200
@@ -43,7 +43,7 @@ def up(port: int | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--queue", type=click.Choice(["train", "quick"]), required=True)
+@click.option("--queue", type=click.Choice(store.QUEUES), required=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 @answers
 def worker(queue: str, device: str, as_json: bool) -> None:

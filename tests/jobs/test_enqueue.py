@@ -57,7 +57,7 @@ def test_redis_lost_in_the_middle_leaves_nothing(
         put(*arguments, **named)
 
     monkeypatch.setattr(enqueue, "put", fails_at_the_second)
-    with pytest.raises(NotAvailable, match="nothing was launched"):
+    with pytest.raises(NotAvailable, match="Nothing was launched"):
         enqueue.launch_many([SPEC, SPEC, SPEC])
     assert artifacts.list_runs() == []
     assert list(artifacts.runs_folder().iterdir()) == []
@@ -197,18 +197,29 @@ def test_check_tells_the_shape_of_a_spec_without_any_worker() -> None:
 
 
 def test_asking_without_a_quick_worker(redis_url: str) -> None:
-    with pytest.raises(NotAvailable, match="No quick worker"):
+    with pytest.raises(NotAvailable, match="No check worker"):
         enqueue.check(SPEC.model_dump())
+    with pytest.raises(NotAvailable, match="No quick worker"):
+        enqueue.energy("20260101-000000-0000", [[0.0, 0.0]])
 
 
 def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
     connection = store.connect()
     store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
     begin = time.monotonic()
-    with pytest.raises(NotAvailable, match="did not answer within 1 s"):
+    with pytest.raises(NotAvailable, match="No worker answered within 1 s"):
         enqueue.ask("check", {}, "cli", timeout=1.0)
     assert time.monotonic() - begin < 3
     assert store.queue(store.QUICK).job_ids == []
+
+
+def test_forms_have_a_worker_of_their_own(redis_url: str) -> None:
+    connection = store.connect()
+    store.beat(connection, {"name": "quick", "queue": "quick"})
+    assert enqueue._queue_of("check", connection) == store.QUICK  # better than none
+    store.beat(connection, {"name": "check", "queue": "check"})
+    asked = {task: enqueue._queue_of(task, connection) for task in ("check", "previews", "ask")}
+    assert asked == {"check": store.CHECK, "previews": store.CHECK, "ask": store.QUICK}
 
 
 def test_redis_dying_while_asking_is_one_sentence(

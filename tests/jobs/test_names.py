@@ -28,7 +28,7 @@ def test_the_id_is_made_once_and_private(basin_home: Path) -> None:
     file = basin_home / "home.id"
     assert file.read_text().strip() == made
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    names._home_id.cache_clear()
+    names._kept.cache_clear()
     assert names.home_id() == made
     assert [path.name for path in basin_home.iterdir()] == ["home.id"]
 

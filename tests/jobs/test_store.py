@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -33,6 +35,100 @@ def test_a_redis_that_is_gone_is_named_without_its_password(
     with pytest.raises(NotAvailable, match=r"127\.0\.0\.1:1/0 does not answer") as caught:
         store.connect()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6379",
+        "redis://:secret#@127.0.0.1:6379/0",
+        "redis://:secret/@127.0.0.1:6379/0",
+        "redis://127.0.0.1:6379/0?foo=1",
+        "redis://127.0.0.1:notaport",
+        "http://127.0.0.1:6379",
+        "redis://[::1:6379",
+    ],
+)
+def test_what_is_no_address_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("BASIN_REDIS_URL", url)
+    with pytest.raises(NotAvailable, match="redis://:PASSWORD@HOST:PORT/0") as caught:
+        store.connect()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:1/0?password=hunter2", "127.0.0.1:1/0"),
+        ("unix:///nowhere/redis.sock?db=0&password=hunter2", "/nowhere/redis.sock"),
+        ("rediss://user:hunter2@[::1]/0", "[::1]:6379/0"),
+        (" redis://:hunter2@127.0.0.1:1/0 ", "127.0.0.1:1/0"),
+    ],
+)
+def test_a_password_is_not_shown_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, url: str, shown: str
+) -> None:
+    monkeypatch.setenv("BASIN_REDIS_URL", url)
+    assert store.without_password(store.redis_url()) == shown
+    with pytest.raises(NotAvailable) as caught:
+        store.connect()
+    assert "hunter2" not in str(caught.value) and shown in str(caught.value)
+
+
+def test_a_redis_that_hangs_costs_a_second_once(redis_server: RedisServer, redis_url: str) -> None:
+    store.connect()
+    assert redis_server.process is not None
+    os.kill(redis_server.process.pid, signal.SIGSTOP)
+    took = []
+    try:
+        for _ in range(5):
+            begin = time.monotonic()
+            with pytest.raises(NotAvailable, match="does not answer within 1 s"):
+                store.connect()
+            took.append(time.monotonic() - begin)
+    finally:
+        os.kill(redis_server.process.pid, signal.SIGCONT)
+    assert took[0] < 1.5 and max(took[1:]) < 0.1
+    deadline = time.monotonic() + 5
+    while True:  # and it is found again by itself
+        try:
+            assert store.connect().ping()
+            break
+        except NotAvailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+REFUSING = {
+    "full": (("maxmemory", 1), "raise its `maxmemory`"),
+    "without replicas": (("min-replicas-to-write", 1), "NOREPLICAS"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSING)
+def test_a_redis_that_refuses_to_write_is_read_and_said(redis_url: str, kind: str) -> None:
+    (setting, value), words = REFUSING[kind]
+    connection = store.connect()
+    assert store.refusal(connection) == ""
+    connection.config_set(setting, value)
+    try:
+        assert store.workers() == []
+        assert words in store.refusal(store.connect())
+        with pytest.raises(NotAvailable, match="answers but refuses"), store.reaching():
+            store.beat(connection, {"name": "w", "queue": "train"})
+    finally:
+        connection.config_set(setting, 0)
+
+
+def test_a_replica_is_read_and_named(redis_url: str) -> None:
+    connection = store.connect()
+    connection.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        assert "point BASIN_REDIS_URL at the primary" in store.refusal(store.connect())
+    finally:
+        connection.execute_command("REPLICAOF", "NO", "ONE")
 
 
 def test_connection_file_is_found_and_private(redis_server: RedisServer, basin_home: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rq
+from rq.serializers import JSONSerializer
 
 from backend.spec import RunSpec
 from jobs import artifacts, names, store
@@ -22,8 +24,9 @@ SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
 
 ALLOW_PROBES = """
 import sys
-from jobs import worker
-worker.ALLOWED += ("tests.jobs.probes.",)
+from jobs import calls, worker
+probes = {"torch_ready": (float,), "sleep": (float,), "die": (), "fill_job": (int,)}
+calls.CALLS.update({f"tests.jobs.probes.{name}": types for name, types in probes.items()})
 worker.serve(sys.argv[1], "cpu")
 """
 
@@ -70,6 +73,13 @@ class Started:
 @pytest.fixture
 def quick(redis_url: str, tmp_path: Path) -> Iterator[Started]:
     worker = Started("quick", tmp_path / "quick.log")
+    yield worker
+    worker.end()
+
+
+@pytest.fixture
+def check(redis_url: str, tmp_path: Path) -> Iterator[Started]:
+    worker = Started("check", tmp_path / "check.log", BASIN_QUICK_GB="0.5")
     yield worker
     worker.end()
 
@@ -130,7 +140,7 @@ def test_says_what_it_is_and_what_it_does(quick: Started) -> None:
     assert about is not None
     assert (about["queue"], about["device"], about["alive"]) == ("quick", "cpu", True)
     assert "core" in about["device_name"]
-    job = quick.queue.enqueue("tests.jobs.probes.sleep", 3, job_timeout=10)
+    job = quick.queue.enqueue("tests.jobs.probes.sleep", 3.0, job_timeout=10)
     wait_for(lambda: (quick.about() or {}).get("run") == job.id)
 
 
@@ -155,7 +165,7 @@ def test_survives_redis_for_a_while(quick: Started, redis_server: RedisServer) -
 
 
 def test_a_training_outlives_redis_being_away(train: Started, redis_server: RedisServer) -> None:
-    job = train.queue.enqueue("tests.jobs.probes.sleep", 8, job_timeout=30)
+    job = train.queue.enqueue("tests.jobs.probes.sleep", 8.0, job_timeout=30)
     wait_for(lambda: (train.about() or {}).get("run") == job.id)
     redis_server.kill()
     time.sleep(7)  # past the worker's next heartbeat for its job
@@ -163,6 +173,31 @@ def test_a_training_outlives_redis_being_away(train: Started, redis_server: Redi
     wait_for(lambda: (train.about() or {"run": 1})["run"] is None)
     assert train.process.poll() is None
     assert train.ask("torch_ready", time.time())["loaded"]
+
+
+@pytest.mark.parametrize("how", ["full", pytest.param("hanging", marks=pytest.mark.slow)])
+def test_a_training_outlives_a_redis_that_refuses_or_hangs(
+    train: Started, redis_server: RedisServer, how: str
+) -> None:
+    """Past the worker's next heartbeat, and past the end of the job."""
+    assert redis_server.process is not None
+    job = train.queue.enqueue("tests.jobs.probes.sleep", 6.5, job_timeout=30)
+    wait_for(lambda: (train.about() or {}).get("run") == job.id)
+    connection, pid = store.connect(), redis_server.process.pid
+    if how == "full":
+        connection.config_set("maxmemory", 1)
+    else:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(8)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        connection.config_set("maxmemory", 0)
+    assert train.process.poll() is None, train.log.read_text()
+    wait_for(lambda: (train.about() or {"run": 1})["run"] is None, 30)
+    assert train.ask("torch_ready", time.time())["loaded"]
+    said = train.log.read_text()
+    assert "goes on without it" in said and "Traceback" not in said
 
 
 def test_a_process_that_dies_leaves_a_lost_run(train: Started) -> None:
@@ -180,11 +215,59 @@ def test_a_killed_worker_is_noticed(train: Started) -> None:
 
 def test_only_tasks_are_run(quick: Started, tmp_path: Path) -> None:
     """Whoever can write to Redis cannot have any function called."""
-    refused = quick.queue.enqueue("os.system", f"touch {tmp_path}/ran")
-    quick.queue.enqueue("jobs.tasks.no_such_function")
+    ran = tmp_path / "ran"
+    here = (str(ran), ["import os"])
+    refused = [
+        quick.queue.enqueue("os.system", f"touch {ran}"),
+        quick.queue.enqueue("jobs.tasks.np.savetxt", *here, fmt="%s"),
+        quick.queue.enqueue("jobs.tasks.check_job", {}, "cli", "more"),
+        quick.queue.enqueue("jobs.tasks.no_such_function"),
+    ]
+    called = quick.queue.enqueue(
+        "tests.jobs.probes.sleep", 0.0,
+        on_success=rq.Callback("os.mkdir"), on_failure=rq.Callback("os.mkdir"),
+        on_stopped=rq.Callback("os.mkdir"), repeat=rq.Repeat(2, 1), retry=rq.Retry(2),
+    )  # fmt: skip
     assert quick.ask("torch_ready", time.time())["loaded"]
-    assert refused.get_status() == "failed"
-    assert not (tmp_path / "ran").exists()
+    assert [job.get_status() for job in refused] == ["failed"] * len(refused)
+    assert "Refused" in str(refused[0].latest_result().exc_string)
+    assert called.get_status() == "finished"
+    assert not ran.exists() and quick.process.poll() is None
+
+
+def test_a_job_of_somebody_else_is_refused(quick: Started, tmp_path: Path) -> None:
+    """An energy file is code: its check is not for who can write to Redis and no more."""
+    energy = tmp_path / "energy.py"
+    energy.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    raw = {"method": "sampling", "data": {"name": "energy_file", "path": str(energy)}}
+    plain = rq.Queue(quick.queue.name, connection=quick.queue.connection, serializer=JSONSerializer)
+    forged = [
+        plain.enqueue("jobs.tasks.check_job", raw, "cli"),
+        quick.queue.enqueue("jobs.tasks.check_job", {}, "cli", at_front=False, job_id="changed"),
+    ]
+    connection = quick.queue.connection
+    connection.hset("rq:job:changed", "data", connection.hget(forged[0].key, "data"))
+    odd = plain.enqueue("jobs.tasks.check_job", raw, "cli", job_id="odd")
+    connection.hset(odd.key, mapping={"timeout": "soon", "status": "strange", "data": b"\xff"})
+    assert quick.ask("torch_ready", time.time())["loaded"]
+    assert forged[0].get_status() == "failed"
+    assert not (tmp_path / "ran").exists() and quick.process.poll() is None
+
+
+def test_work_that_nobody_waits_for_ends(check: Started) -> None:
+    job = check.queue.enqueue("tests.jobs.probes.sleep", 60.0, job_timeout=100)
+    wait_for(lambda: (check.about() or {}).get("run") == job.id)
+    job.delete()
+    wait_for(lambda: (check.about() or {"run": 1})["run"] is None, 4)
+    assert check.ask("torch_ready", time.time())["loaded"]
+
+
+def test_a_check_that_needs_too_much_memory_is_told_so(check: Started) -> None:
+    assert check.ask("fill_job", 100_000_000) == 100_000_000
+    job = check.queue.enqueue("tests.jobs.probes.fill_job", 2_000_000_000)
+    answer = wait_for(lambda: job.latest_result(timeout=2), 10).return_value
+    assert "BASIN_QUICK_GB" in answer["not_available"]
+    assert check.ask("torch_ready", time.time())["loaded"]
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "cuda:x"])
