@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -32,7 +33,7 @@ _CORE = (
 """Scalars that are no words: type, pattern, and the characters they begin with."""
 
 
-class _Loader(_Loads):  # type: ignore[misc]
+class _Loader(_Loads):
     yaml_implicit_resolvers: dict[str, Any] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -109,11 +110,12 @@ def _bad(message: str, mark: Any) -> BadInput:
 def _look_over(text: str) -> None:
     """Raises BadInput for what may not be there at all, before anything is made of the text."""
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=_Loads)):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loads)
+    for count, event in enumerate(events):
+        if anchor := getattr(event, "anchor", None):
             raise _bad(
-                f"uses an anchor or alias (&{event.anchor}, *{event.anchor}), which Basin does not "
-                "read. Write the value out, or put quotes around the text.",
+                f"uses an anchor or alias (&{anchor}, *{anchor}), which Basin does not read. Write "
+                "the value out, or put quotes around the text.",
                 event.start_mark,
             )
         if tag := getattr(event, "tag", None):

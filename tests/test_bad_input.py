@@ -297,7 +297,7 @@ def test_another_methods_checkpoint(trained: str, tmp_path: Path) -> None:
         (np.zeros((4, 3)), "shape"),
         (with_nan(), "not finite"),
         (np.array([["a", "b"]]), "numbers"),
-        (np.array([{}, {}], dtype=object), "cannot read"),
+        (np.array([{}, {}], dtype=object), "pickled"),
     ],
     ids=["too few columns", "too many", "NaN", "words", "pickled"],
 )

@@ -17,6 +17,7 @@ from backend import panels, samplers
 from backend.ability import Asked
 from backend.config import Config, option
 from backend.data import Data
+from backend.datasets import array_files
 from backend.energies import NO_LABEL
 from backend.errors import BadInput
 from backend.events import Event
@@ -30,8 +31,6 @@ Problems = Iterable[tuple[str, str]]
 Cells = list[str | float | int | None]
 """A row of a table."""
 
-MAX_BYTES = 512 * 2**20
-"""Of a file of positions."""
 ONE_GAUSSIAN = "single_gaussian"
 """Tail of the figures of one Gaussian fitted to all the data."""
 EACH = "each"
@@ -182,27 +181,16 @@ def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
 
 def read_array(path: str, field: str) -> np.ndarray[Any, Any]:
     """The finite numbers of an .npy file, or of `x` in an .npz. Raises BadInput at `field`."""
-    place = Path(path)
     try:
-        stat = place.stat()
-        if stat.st_size > MAX_BYTES:
-            raise BadInput.at(field, f"{place.name} has more than {MAX_BYTES // 2**20} MB.")
-        return _read_array(path, stat.st_mtime_ns, field)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise BadInput.at(
-            field, f"{place.name} cannot be read as .npy, or as .npz with `x`: {error}."
-        ) from error
+        return _read_array(path, Path(path).stat().st_mtime_ns, field)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise BadInput.at(field, f"{path[:200]} cannot be read: {said}.") from error
 
 
 @lru_cache(maxsize=2)
 def _read_array(path: str, changed: int, field: str) -> np.ndarray[Any, Any]:
-    found = np.load(path, allow_pickle=False)
-    array = found if isinstance(found, np.ndarray) else found["x"]
-    if array.dtype.kind not in "fiub":
-        raise BadInput.at(field, f"{Path(path).name} holds {array.dtype} values, no numbers.")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadInput.at(field, f"{Path(path).name} holds values that are not finite.")
-    return array
+    return array_files.read_array(Path(path), field)
 
 
 # ---------------------------------------------------------------------- figures and pictures

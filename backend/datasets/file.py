@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
 from backend.datasets.image_folder import read_folder
-from backend.datasets.reading import Table, bad, column_name, read_file
+from backend.datasets.reading import PIECE, Table, bad, column_name, read_file
 
 Rows = npt.NDArray[np.int64]
 
@@ -56,17 +57,17 @@ class FileData(Dataset):
     config: Any
 
     def load(self) -> Data:
-        path = Path(self.config.path).expanduser()
+        path = Path(self.config.path)
         table = _read(path, self.config.key)
         chosen = self._split(len(table.values), table.labels)
-        train, held_out = (table.values[rows].astype(np.float64) for rows in chosen)
         shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
         if table.labels is not None:
             labels, held_out_labels = (torch.from_numpy(table.labels[rows]) for rows in chosen)
             shared.update(labels=labels, held_out_labels=held_out_labels,
                           label_names=table.label_names)  # fmt: skip
         if table.values.ndim > 2:
-            return _image_data(table, train, held_out, shared)
+            return _image_data(table, chosen, shared)
+        train = table.values[chosen[0]].astype(np.float64)
         mean, scale = np.zeros(train.shape[1]), np.ones(train.shape[1])
         if self.config.standardise:
             mean, scale = train.mean(0), train.std(0)
@@ -74,11 +75,12 @@ class FileData(Dataset):
             if len(flat):
                 name = column_name(int(flat[0]), table.columns)
                 raise bad(f"{name} is constant in the training rows. Remove the column.")
-        z = _float32((train - mean) / scale)
+        del train
+        z, held_out = (_scaled(table.values, rows, mean, scale) for rows in chosen)
         low, high = noise_box(z)
         return Data(
             train=z,
-            held_out=_float32((held_out - mean) / scale),
+            held_out=held_out,
             mean=_float32(mean),
             scale=_float32(scale),
             noise_low=low,
@@ -103,6 +105,7 @@ class FileData(Dataset):
 
 def _read(path: Path, key: str) -> Table:
     try:
+        path = path.expanduser()
         if path.is_dir():
             return read_folder(path)
         if not path.exists():
@@ -112,18 +115,20 @@ def _read(path: Path, key: str) -> Table:
         return read_file(path, key)
     except PermissionError as error:
         raise bad(f"{path} may not be read by this user.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise bad(f"{str(path)[:200]} cannot be read: {said}.") from error
 
 
-def _image_data(
-    table: Table, train: np.ndarray, held_out: np.ndarray, shared: dict[str, Any]
-) -> Data:
+def _image_data(table: Table, chosen: tuple[Rows, Rows], shared: dict[str, Any]) -> Data:
     """Images with their smallest and largest value mapped to -1 and 1."""
     low, high = float(table.values.min()), float(table.values.max())
     centre, half = (low + high) / 2, (high - low) / 2
     shape = table.values.shape[1:]
+    train, held_out = (_scaled(table.values, rows, centre, half) for rows in chosen)
     return Data(
-        train=_float32((train - centre) / half),
-        held_out=_float32((held_out - centre) / half),
+        train=train,
+        held_out=held_out,
         mean=torch.tensor(centre),
         scale=torch.tensor(half),
         noise_low=torch.full(shape, -1.0),
@@ -131,6 +136,16 @@ def _image_data(
         image_range=(low, high),
         **shared,
     )
+
+
+def _scaled(values: np.ndarray, rows: Rows, mean: Any, scale: Any) -> Tensor:
+    """(values - mean) / scale of some rows, float32, worked out in pieces of float64."""
+    found = np.empty((len(rows), *values.shape[1:]), np.float32)
+    step = max(1, PIECE // math.prod(values.shape[1:]))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        found[start : start + len(part)] = (values[part].astype(np.float64) - mean) / scale
+    return torch.from_numpy(found)
 
 
 def _float32(values: np.ndarray) -> Tensor:

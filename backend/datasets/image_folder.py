@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.datasets.reading import (
-    MAX_BYTES,
     MAX_LABELS,
     MAX_SIDE,
     MIN_OF_LABEL,
@@ -23,6 +24,9 @@ from backend.datasets.reading import (
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 MAX_IMAGES = 50_000
 GREY_MODES = ("1", "L", "LA")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+"""What is decoded, whatever a file is called: others start programs of their own."""
+MAX_IMAGE_BYTES = 16 * 2**20
 
 
 def read_folder(folder: Path) -> Table:
@@ -32,7 +36,7 @@ def read_folder(folder: Path) -> Table:
     (n, h, w) when all are grey, else (n, h, w, 3). Raises BadInput for unequal sizes, unreadable
     files, too few or too many.
     """
-    paths = _images_in(folder)
+    paths = _images_in(folder, folder)
     labels: npt.NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     if not paths:
@@ -42,22 +46,51 @@ def read_folder(folder: Path) -> Table:
     if len(paths) > MAX_IMAGES:
         raise bad(f"{folder.name} holds {len(paths):,} images; at most {MAX_IMAGES:,} are read.")
     table = Table(_read(paths, folder), labels=labels, label_names=names)
-    check_values(table)
+    check_values(folder.name, table.values)
     return table
 
 
-def _images_in(folder: Path) -> list[Path]:
+def _images_in(folder: Path, root: Path) -> list[Path]:
+    """The images directly in a folder, sorted. Raises BadInput for one that lies outside `root`."""
+    found = []
+    for entry in _entries(folder, root):
+        if Path(entry.name).suffix.lower() in SUFFIXES:
+            found.append(Path(entry.path))
+            if len(found) > MAX_IMAGES:
+                raise bad(f"{folder.name} holds more images; at most {MAX_IMAGES:,} are read.")
+    return sorted(found)
+
+
+def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder, hidden files aside. Raises BadInput for a link that leads out."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    _check_link(Path(entry.path), root)
+                yield entry
     except PermissionError as error:
         raise bad(f"{folder} may not be read by this user.") from error
 
 
+def _check_link(path: Path, root: Path) -> None:
+    name = path.relative_to(root).as_posix()
+    try:
+        inside = path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:
+        raise bad(f"{name} is a link that leads nowhere. Remove it.") from error
+    if not inside:
+        raise bad(
+            f"{name} is a link out of {root.name}, which is not followed. Put the images "
+            "themselves there, or name the folder that holds them."
+        )
+
+
 def _by_class(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64], tuple[str, ...]]:
     """The images of all sub-folders, their classes, and the classes' names. Raises BadInput."""
-    classes = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    classes = sorted(Path(entry.path) for entry in _entries(folder, folder) if entry.is_dir())
     if not classes:
         raise bad(f"{folder.name} holds no images ({', '.join(SUFFIXES)}).")
     if not 2 <= len(classes) <= MAX_LABELS:
@@ -68,7 +101,7 @@ def _by_class(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64], tuple[st
     paths: list[Path] = []
     counts = []
     for path in classes:
-        found = _images_in(path)
+        found = _images_in(path, folder)
         if len(found) < MIN_OF_LABEL:
             raise bad(
                 f"{folder.name}/{path.name} holds {len(found)} images ({', '.join(SUFFIXES)}); "
@@ -102,19 +135,21 @@ def _read(paths: list[Path], folder: Path) -> npt.NDArray[np.uint8]:
 
 def _size(path: Path, name: str) -> tuple[int, int, str]:
     """Width, height and mode from the header alone."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise bad(f"{name} is no file, or too large.")
+    if not path.is_file() or path.stat().st_size > MAX_IMAGE_BYTES:
+        raise bad(f"{name} is no file, or has more than {MAX_IMAGE_BYTES // 2**20} MB.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
                 mode = image.mode
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError,
-            Image.DecompressionBombWarning) as error:  # fmt: skip
-        raise bad(f"{name} cannot be read as an image.") from error
+    except Image.DecompressionBombError as error:
+        raise bad(f"{name} has far too many pixels; sides are 1 to {MAX_SIDE}.") from error
+    except Exception as error:  # decoders raise what they please at a damaged file
+        said = f"cannot be read as an image ({', '.join(FORMATS)})."
+        raise bad(f"{name} {said}") from error
     if max(width, height) > MAX_SIDE:
         raise bad(f"{name} is {width} × {height}; sides are 1 to {MAX_SIDE} pixels.")
     if mode not in (*GREY_MODES, "P", "RGB", "RGBA", "CMYK", "YCbCr"):
@@ -126,7 +161,7 @@ def _pixels(path: Path, name: str, mode: str) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return np.asarray(image.convert(mode))
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # as above
         raise bad(f"{name} is damaged: its pixels cannot be read.") from error

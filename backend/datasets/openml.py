@@ -9,14 +9,16 @@ import io
 import logging
 import shutil
 import socket
+import threading
 import warnings
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +32,12 @@ from backend.home import cache
 
 SILENCE_SECONDS = 60.0
 """How long a server may say nothing before a download is given up."""
+TOTAL_SECONDS = 3600.0
+"""How long a download may take in all, however steadily it drips."""
 _TARGET = "class"
 
 Array = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,9 @@ class _Images(Dataset):
         """Download the set, keep it with its checksum, and return the file's bytes."""
         file = self._file
         try:
-            images, labels = _download(self.source, downloads(self._name))
+            images, labels = _in_time(
+                lambda: _download(self.source, downloads(self._name)), TOTAL_SECONDS
+            )
             buffer = io.BytesIO()
             np.savez(buffer, images=images, labels=labels)
             content = buffer.getvalue()
@@ -220,6 +227,26 @@ def _download(source: Source, folder: Path) -> tuple[Array, Array]:
         height, width, channels = source.shape
         pixels = pixels.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(pixels.reshape(-1, *source.shape)), labels.astype(np.uint8)
+
+
+def _in_time(work: Callable[[], T], seconds: float) -> T:
+    """What `work` gives within that time, raising what it raises, else TimeoutError: it is left
+    alone then, in a thread that ends with the process."""
+    given: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            given.set_result(work())
+        except BaseException as error:
+            given.set_exception(error)
+
+    threading.Thread(target=do, name="download", daemon=True).start()
+    try:
+        return given.result(seconds)
+    except TimeoutError as error:
+        if given.done():
+            raise
+        raise TimeoutError(f"it was not here after {seconds:,.0f} s") from error
 
 
 @contextlib.contextmanager

@@ -8,13 +8,12 @@ from typing import Any
 import click
 import numpy as np
 
+from backend.datasets.array_files import read_array
 from backend.errors import BadInput
 from jobs import artifacts, enqueue, files
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import answers, number, show, table
 from jobs.cli.launch import apply, value_of
-
-_LARGEST = 2_000_000_000
 
 
 @click.command()
@@ -158,15 +157,12 @@ def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
 
 
 def read_points(path: Path) -> np.ndarray[Any, Any]:
-    """The array of an .npy file, float32; never unpickles. Raises BadInput."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise BadInput.at("points", f"{path} is larger than 2 GB.")
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput.at("points", f"cannot read {path} as .npy: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim < 2:
-        raise BadInput.at("points", f"{path} must hold numbers of shape (n, ...).")
-    if not np.isfinite(array).all():
-        raise BadInput.at("points", f"{path} holds values that are not finite.")
-    return array.astype(np.float32)
+    """The array of an .npy file (num, ...), float32; never unpickles. Raises BadInput."""
+    array = read_array(path, "points")
+    if array.ndim < 2:
+        raise BadInput.at("points", f"{path.name} must hold an array (n, ...), got {array.shape}.")
+    with np.errstate(over="ignore"):
+        x = array.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise BadInput.at("points", f"{path.name} holds values too large for a 32-bit number.")
+    return x

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from click.testing import CliRunner
 
 from backend.catalogue import resolve_data
+from backend.datasets import openml as openml_module
 from backend.datasets.openml import Cifar10, Mnist, Source
 from backend.errors import BadInput
 from backend.spec import RunSpec
@@ -106,6 +108,9 @@ class Answer(BaseHTTPRequestHandler):
         if self.server.fault == "altered":
             content = content.replace(b"\n1", b"\n2", 1)
         packed = gzip.compress(content)
+        if self.server.fault == "drips":
+            self._drip()
+            return
         if self.server.fault == "cut":
             self.send_response(200)
             self.send_header("Content-Encoding", "gzip")
@@ -115,6 +120,16 @@ class Answer(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._send(packed, "gzip")
+
+    def _drip(self) -> None:
+        """A byte now and then: never silent, never done."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while self.server.fault == "drips":
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.05)
 
     def _send(self, content: bytes, encoding: str = "identity") -> None:
         self.send_response(200)
@@ -292,3 +307,14 @@ def test_several_processes_that_start_together_download_once(openml: OpenML) -> 
     for thread in threads:
         thread.join()
     assert sizes == [NUM_TRAIN] * 3 and openml.downloads == 1
+
+
+def test_a_server_that_drips_is_given_up_after_a_total_time(
+    openml: OpenML, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openml_module, "TOTAL_SECONDS", 0.5)
+    openml.fault = "drips"
+    try:
+        assert "it was not here after" in refused()
+    finally:
+        openml.fault = ""
