@@ -213,6 +213,8 @@ class Viewer:
     address: str
     run: str
     counts_only: bool = False
+    also: tuple[str, ...] = ()
+    """what else ticks for it: runs, alarms"""
     steps: list[int] = field(default_factory=list)
     keyframes: list[int] = field(default_factory=list)
     position: list[int] | None = None
@@ -231,7 +233,8 @@ class Viewer:
                 began = time.perf_counter()
                 async with connect(self._socket(), max_size=None, compression=None) as socket:
                     asked = {"op": "watch", "runs": [{"run": self.run, "after": self.position}]}
-                    await socket.send(json.dumps(asked))
+                    for message in (asked, *({"op": op} for op in self.also)):
+                        await socket.send(json.dumps(message))
                     await self._read(socket, until, began)
             except (OSError, ConnectionClosed, TimeoutError):
                 await asyncio.sleep(0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,7 @@ MOST_RANGE_POINTS = 200_000
 
 def say(**header: Any) -> bytes:
     """A frame without arrays: what is said about a run rather than by it."""
-    return pack(_plain(header), {})
-
-
-def _plain(value: Any) -> Any:
-    """Without numbers that JSON has no word for: JavaScript could not read the message."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    return pack(header, {})
 
 
 def history_after(run: str, history: History, seq: int | None) -> list[bytes]:

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -96,6 +97,10 @@ class Hub:
         self._runs: dict[str, Status] = {}
         self._queue: Queue = Queue([], "")
         self._alarms: list[dict[str, Any]] = []
+        self._whole = b""
+        """the list of all runs as a frame, until something changes"""
+        self._listing = asyncio.Lock()
+        self._listed_at = -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
@@ -121,7 +126,7 @@ class Hub:
                 self._release_idle()
             if any(client.wants_runs or client.wants_alarms for client in self._clients):
                 with passed_over("Listing the runs"):
-                    self._tell_runs(*await run_in_threadpool(_listed))
+                    await self._list()
 
     async def _settle(self) -> None:
         """Apart from the rest: a Redis that hangs makes it wait."""
@@ -130,11 +135,19 @@ class Hub:
             with passed_over("Settling what became of runs"):
                 await run_in_threadpool(control.settle)
 
+    async def _list(self) -> None:
+        """Look at the list of runs, unless that was done within the last second."""
+        async with self._listing:
+            if time.monotonic() - self._listed_at > 0.9:
+                self._tell_runs(*await run_in_threadpool(_listed))
+                self._listed_at = time.monotonic()
+
     def _tell_runs(self, runs: dict[str, Status], queue: Queue) -> None:
         changed = [run for run in runs.values() if _differ(self._runs.get(run.id), run)]
         gone = [run_id for run_id in self._runs if run_id not in runs]
-        news = _runs_frame(changed, gone, queue, whole=False)
         is_new = bool(changed or gone) or queue != self._queue
+        if is_new:
+            news, self._whole = _runs_frame(changed, gone, queue, whole=False), b""
         self._runs, self._queue = runs, queue
         for client in self._clients:
             if client.wants_runs and client.is_full:
@@ -152,7 +165,9 @@ class Hub:
                     client.answer(say(op="alarms", runs=alarms))
 
     def _all_runs(self) -> bytes:
-        return _runs_frame(self._runs.values(), [], self._queue, whole=True)
+        if not self._whole:
+            self._whole = _runs_frame(self._runs.values(), [], self._queue, whole=True)
+        return self._whole
 
     def _release_idle(self) -> None:
         now = time.monotonic()
@@ -248,11 +263,11 @@ class Hub:
             frames = await run_in_threadpool(self._looked_up, op, message)
             client.answer(say(op=op, **about, count=len(frames)), *frames)
         elif op == "runs":
-            self._tell_runs(*await run_in_threadpool(_listed))
+            await self._list()
             client.wants_runs = True
             client.answer(self._all_runs())
         elif op == "alarms":
-            self._tell_runs(*await run_in_threadpool(_listed))
+            await self._list()
             client.wants_alarms = True
             client.answer(say(op="alarms", runs=self._alarms))
         else:

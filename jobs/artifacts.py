@@ -124,9 +124,11 @@ def list_runs() -> list[Status]:
     """Every run, newest first. Files are read again only when they have changed."""
     folder = runs_folder()
     found = []
-    for name in _run_names(folder):
-        path = str(folder / name)
-        key = (_changed(f"{path}/status.json"), _changed(f"{path}/labels.json"))
+    names = _run_names(folder)
+    start = f"{folder}{os.sep}"  # of thousands of runs; a Path of each would take as long again
+    for name in names:
+        path = start + name
+        key = (_changed(path + "/status.json"), _changed(path + "/labels.json"))
         known = _listed.get(path)
         if known is None or known[0] != key:
             try:
@@ -134,7 +136,10 @@ def list_runs() -> list[Status]:
             except (BadInput, OSError):
                 continue  # being deleted, or its spec is damaged: `basin doctor` names it
             _listed[path] = known
-        found.append(status.derived(known[1]))
+        now = known[1]
+        found.append(status.derived(now) if now.status == "running" else now)
+    for path in _listed.keys() - {start + name for name in names}:
+        _listed.pop(path, None)  # deleted, or of another home
     return sorted(found, key=lambda item: (item.created, item.id), reverse=True)
 
 
