@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
 import os
 import secrets
 import shutil
@@ -12,10 +14,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import redis
 
 from backend.errors import NotAvailable
 from jobs.processes import die_with_parent
+
+_REFUSED = 1
+"""Exit code of a server that cannot use its settings, its port or its data."""
 
 MISSING = (
     "No Redis found. Install one (Debian and Ubuntu: apt-get install redis-server; macOS: brew "
@@ -33,6 +39,11 @@ def find_server_binary() -> str | None:
     except Exception:  # not installed, or nothing in it for this platform: both mean no binary
         return None
     return str(binary) if os.access(binary, os.X_OK) else None
+
+
+def most_memory() -> int:
+    """Bytes that Basin's own Redis may hold: an eighth of the machine's, 256 MB to 2 GB."""
+    return int(min(max(psutil.virtual_memory().total / 8, 256e6), 2e9))
 
 
 def free_port() -> int:
@@ -66,27 +77,60 @@ class RedisServer:
             f'dir "{self.directory}"\nappendonly yes\nappendfsync everysec\nsave ""\n'
             # streams hold blocks of a kilobyte or so: at Redis' own 4 kB a node, a quarter is lost
             "stream-node-max-bytes 65536\n"
-            "maxmemory-policy noeviction\n"
+            # beyond it the streams of runs go that nobody looked at for longest: all is on disk too
+            f"maxmemory {most_memory()}\nmaxmemory-policy volatile-lru\n"
         )
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the process; it ends with this one. Raises NotAvailable without a binary."""
+        """Start the process and wait for its first answer; it ends with this one.
+
+        Data it cannot read (damaged, or of a newer server) are put aside and said: nothing in
+        Redis is the record, and runs that waited are queued again. Raises NotAvailable without a
+        binary.
+        """
+        self.process = self._spawn()
+        with contextlib.suppress(NotAvailable):  # `wait_until_ready` tells
+            self.wait_until_ready()
+        if self.process.poll() == _REFUSED and self._put_data_aside():
+            self.process = self._spawn()
+        return self.process
+
+    def _put_data_aside(self) -> bool:
+        """False when there are none, or when the port is taken: then they are not to blame."""
+        if not self.directory.is_dir() or not any(self.directory.iterdir()):
+            return False
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError:
+                return False
+        aside = self.directory.with_name(f"{self.directory.name}.unreadable")
+        shutil.rmtree(aside, ignore_errors=True)  # the newest are enough
+        self.directory.rename(aside)
+        logging.getLogger(__name__).warning(
+            "Redis could not read its data (%s tells why). They are put aside in %s; it starts "
+            "empty, and what waited is queued again.", self.log_path, aside,
+        )  # fmt: skip
+        return True
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         binary = find_server_binary()
         if binary is None:
             raise NotAvailable(MISSING)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [binary, "-"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent,
             )
-        assert self.process.stdin is not None
-        self.process.stdin.write(self.settings().encode())
-        self.process.stdin.close()
-        return self.process
+        assert process.stdin is not None
+        process.stdin.write(self.settings().encode())
+        process.stdin.close()
+        return process
 
     def wait_until_ready(self, timeout: float = 15.0) -> None:
         """Return once it answers. Raises NotAvailable if it ends or stays silent."""

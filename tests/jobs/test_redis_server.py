@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -50,6 +50,60 @@ def test_keeps_what_it_was_told_over_sigkill(
         assert client.get("kept") == b"still"
 
 
+def damage(server: RedisServer) -> None:
+    """As a bad disk or a power cut does, in the middle."""
+    with redis.Redis.from_url(server.url) as client:
+        for number in range(200):
+            client.set(f"k{number}", "v" * 50)
+    server.stop()
+    (file,) = server.directory.rglob("*.incr.aof")
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = b"\xff" * 40
+    file.write_bytes(bytes(content))
+
+
+def newer(server: RedisServer) -> None:
+    """A base file in a format of a later server."""
+    server.stop()
+    (file,) = server.directory.rglob("*.base.rdb")
+    content = file.read_bytes()
+    file.write_bytes(content[:5] + b"9999" + content[9:])
+
+
+@pytest.mark.parametrize("spoil", [damage, newer])
+@pytest.mark.parametrize("binary", binaries())
+def test_data_it_cannot_read_are_put_aside_and_said(
+    server: RedisServer, binary: str, spoil: Callable[[RedisServer], None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(redis_server, "find_server_binary", lambda: binary)
+    server.start()
+    server.wait_until_ready()
+    spoil(server)
+    server.start()
+    server.wait_until_ready()
+    with redis.Redis.from_url(server.url) as client:
+        assert client.dbsize() == 0
+    aside = server.directory.with_name("redis.unreadable")
+    assert any(aside.iterdir()) and str(aside) in caplog.text
+
+
+def test_its_memory_is_bounded_and_streams_go_first(server: RedisServer) -> None:
+    server.start()
+    server.wait_until_ready()
+    with redis.Redis.from_url(server.url) as client:
+        found = client.config_get("maxmemory*")
+        assert 256_000_000 <= int(found["maxmemory"]) <= 2_000_000_000
+        assert found["maxmemory-policy"] == "volatile-lru"
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 2_000_000)
+        client.rpush("kept", "a run that waits")
+        for number in range(400):
+            client.xadd(f"stream:{number % 40}", {"f": b"x" * 20_000})
+            client.expire(f"stream:{number % 40}", 3600)
+        assert client.exists("kept") and client.exists(f"stream:{399 % 40}")
+
+
 def test_asks_for_the_password_and_shows_it_nowhere(server: RedisServer) -> None:
     process = server.start()
     server.wait_until_ready()
@@ -76,6 +130,7 @@ def test_a_port_in_use_is_told_with_the_log(server: RedisServer, tmp_path: Path)
     second.start()
     assert second.process is not None
     second.process.wait(10)
+    assert not second.directory.with_name("second.unreadable").exists()
     with pytest.raises(NotAvailable, match=r"did not start.*second\.log"):
         second.wait_until_ready()
 
