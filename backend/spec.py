@@ -93,6 +93,13 @@ class RunSpec(BaseModel):
             del work["processes"]
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
 
+    def step_hash(self) -> str:
+        """Twelve hex digits of what decides how much work a step is: the seed, the budget and the
+        device do not count."""
+        names = {"method", "preset", "data", "config", "precision", "processes"}
+        work = self.model_dump(mode="json", include=names)
+        return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
+
     def to_yaml(self) -> str:
         return plain.dump(self.as_dict())
 

@@ -12,13 +12,14 @@ the file is next opened for appending. Imports no torch and needs no Redis.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,14 @@ def list_runs() -> list[Status]:
     for path in _listed.keys() - {start + name for name in names}:
         _listed.pop(path, None)  # deleted, or of another home
     return sorted(found, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def newest_runs(num: int) -> Iterator[Status]:
+    """What the `num` newest runs wrote last, newest first, each read when it is asked for."""
+    folder = runs_folder()
+    for name in sorted(_run_names(folder), reverse=True)[:num]:
+        with contextlib.suppress(BadInput, OSError):
+            yield RunDirectory(folder / name).written_status()
 
 
 def _changed(path: str) -> tuple[int, int]:

@@ -48,6 +48,8 @@ class Status:
     progressed: float = 0.0
     """when it last gave a sign of getting on, beyond its heartbeat"""
     step: int = 0
+    step_hash: str = ""
+    """of runs whose steps are the same work: `RunSpec.step_hash`"""
     fraction: float = 0.0
     """of the budget, 0 to 1"""
     budget: dict[str, Any] = field(default_factory=dict)
@@ -109,6 +111,7 @@ def from_spec(run_id: str, spec: RunSpec) -> Status:
         preset=spec.preset,
         data=str(spec.data.get("name", "")),
         seed=spec.seed,
+        step_hash=spec.step_hash(),
         device=spec.device,
         budget=spec.budget.model_dump(exclude_none=True),
         tags=list(spec.tags),

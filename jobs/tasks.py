@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import logging
 import math
 import signal
@@ -34,6 +35,8 @@ TIMING_SECONDS = 0.3
 """How long a check may train to learn what a step costs."""
 _PREVIEW_POINTS, _PREVIEW_IMAGES = 500, 64
 _LIKE_RUNS = 10
+_SEARCHED_RUNS = 500
+"""How many of the newest runs are looked at for those: a form waits for it."""
 
 
 def train(run_id: str) -> None:
@@ -182,23 +185,14 @@ def _expected_steps(budget: Budget, first: int, each: float, seconds_a_step: flo
 
 
 def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
-    """Seconds a step of earlier runs of the same method, settings and data, newest first."""
-    rates: list[float] = []
-    for status in artifacts.list_runs():
-        same = (status.method, status.preset) == (spec.method, spec.preset)
-        if not same or status.step < 50 or status.seconds <= 0:
-            continue
-        earlier = artifacts.open_run(status.id).spec()
-        if (earlier.data, earlier.config, earlier.precision, earlier.processes) == (
-            spec.data,
-            spec.config,
-            spec.precision,
-            spec.processes,
-        ):
-            rates.append(status.seconds / status.step)
-        if len(rates) == _LIKE_RUNS:
-            break
-    return rates
+    """Seconds a step of the newest runs of the same method, settings and data, newest first."""
+    same = spec.step_hash()
+    rates = (
+        status.seconds / status.step
+        for status in artifacts.newest_runs(_SEARCHED_RUNS)
+        if status.step_hash == same and status.step >= 50 and status.seconds > 0
+    )
+    return list(itertools.islice(rates, _LIKE_RUNS))
 
 
 def describe(data: Data) -> dict[str, Any]:
