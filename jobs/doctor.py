@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, devices, login, store
+from jobs import artifacts, devices, login, store, turns
 from jobs.redis_server import MISSING, find_server_binary
 
 _PACKAGES = ("torch", "streamlit", "redis", "rq", "plotly", "numpy", "pyarrow", "pydantic")
@@ -50,6 +50,7 @@ def examine() -> list[Finding]:
         _server_binary(),
         _redis(),
         _workers(),
+        *_waiting(),
         *_plug_ins(),
     ]
 
@@ -152,6 +153,19 @@ def _workers() -> Finding:
         mend = f"No {' and no '.join(sorted(missing))} worker: start one with `basin up`."
         return Finding("workers", not missing, listed, mend if missing else "")
     return Finding("workers", True, "none; `basin up` starts them")
+
+
+def _waiting() -> list[Finding]:
+    """Runs that no worker can take."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(NotAvailable, redis.RedisError):
+        connection = store.connect()
+        queue = store.queue(store.TRAIN, connection)
+        found = turns.stuck(connection, queue, store.workers(connection))
+    return [
+        Finding(f"run {run_id}", False, reason, "Start a worker that can, or stop the run.")
+        for run_id, reason in found.items()
+    ]
 
 
 def _plug_ins() -> list[Finding]:

@@ -17,7 +17,7 @@ import redis
 from rq.job import Job, JobStatus
 
 from backend.errors import BasinError, NotAvailable
-from jobs import artifacts, attempts, control, enqueue, files, store
+from jobs import artifacts, attempts, control, enqueue, files, store, turns
 from jobs.artifacts import RunDirectory
 from jobs.silence import Watch
 from jobs.status import Status, process_is_there
@@ -62,13 +62,18 @@ def _settle_all() -> list[str]:
     statuses = [s for s in artifacts.list_runs() if s.status in ("queued", "running", "lost")]
     connection: redis.Redis | None = None
     alive: set[str] = set()
+    stuck: dict[str, str] = {}
     if statuses:
         with contextlib.suppress(NotAvailable, redis.RedisError):
             connection = store.connect()
-            alive = {w["name"] for w in store.workers(connection) if w["alive"]}
+            workers = store.workers(connection)
+            alive = {w["name"] for w in workers if w["alive"]}
+            stuck = turns.stuck(connection, store.queue(store.TRAIN, connection), workers)
     for status in statuses:
         try:
             sentence = _settle(status, connection, alive)
+            if status.status == "queued" and connection is not None and alive:
+                _say_why_it_waits(status, stuck.get(status.id, ""))
             _said.pop(status.id, None)
         except (BasinError, redis.RedisError, FileNotFoundError):
             continue  # changed or deleted meanwhile, or Redis is away: the next look will tell
@@ -77,6 +82,14 @@ def _settle_all() -> list[str]:
         if sentence:
             done.append(sentence)
     return done
+
+
+def _say_why_it_waits(status: Status, reason: str) -> None:
+    """Write down why no worker can take a queued run, or that one can again."""
+    if status.reason != reason and status.worker != control.INLINE:
+        directory = artifacts.open_run(status.id)
+        if directory.written_status().status == "queued":
+            directory.write_status(reason=reason)
 
 
 def _trouble(status: Status, error: Exception) -> str | None:

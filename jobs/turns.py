@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import re
-from typing import Any
+from typing import Any, cast
 
 import redis
 import rq
@@ -24,6 +24,8 @@ from backend.spec import RunSpec
 from jobs import devices
 from jobs.status import hostname
 
+_LOOKED_AT = 200
+"""How many waiting runs are looked at; those that nobody can take stay at the front."""
 _TAKE = """
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local meta = redis.call('HGET', ARGV[1] .. id, 'meta')
@@ -67,7 +69,7 @@ class Turns:
         here = list(devices.nvidia_devices()) if device != "cpu" else []
         first = next((place for place, one in enumerate(here) if one.name == device), 0)
         self._devices = [one.selector for one in here[first:] + here[:first]]
-        self._held: dict[str, int] = {}
+        self._held: dict[str, int | None] = {}
 
     @property
     def num_devices(self) -> int:
@@ -91,8 +93,7 @@ class Turns:
             return None
         job_id, num, taken = found
         if not taken:
-            self._gather(int(num))
-            return None
+            return self.take(queue) if self._gather(int(num)) else None
         self._let_go("gather")
         for name in held[int(num) :]:
             self._let_go(name)
@@ -117,30 +118,31 @@ class Turns:
         self.release()
         return False
 
-    def _gather(self, num: int) -> None:
-        """Hold up to `num` devices, those that are free by now; the rest at the next look."""
+    def _gather(self, num: int) -> bool:
+        """Hold up to `num` devices, those that are free by now. True when there are enough."""
         if not self._hold("gather"):
             self.release()
-            return
+            return False
+        held = 0
         for name in self._devices:
-            if sum(held != "gather" for held in self._held) < num:
-                self._hold(name)
+            held += held < num and self._hold(name)
+        return held == num
 
     def _hold(self, name: str) -> bool:
-        if name in self._held:
-            return True
-        folder = home() / "devices"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        safe = re.sub(r"[^\w-]", "_", f"{hostname()}-{name}")
-        descriptor = os.open(folder / f"{safe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        except OSError:
-            pass  # no locks on this file system: workers share as they did
-        self._held[name] = descriptor
+        if name not in self._held:
+            safe = re.sub(r"[^\w-]", "_", f"{hostname()}-{name}")
+            descriptor = None
+            try:
+                folder = home() / "devices"
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                descriptor = os.open(folder / f"{safe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(cast(int, descriptor))
+                return False
+            except OSError:
+                pass  # a full disk, or one without locks: training goes before
+            self._held[name] = descriptor
         return True
 
     def _let_go(self, name: str) -> None:
@@ -151,34 +153,34 @@ class Turns:
             os.close(descriptor)
 
 
-def waiting_for(
+def stuck(
     connection: redis.Redis, queue: rq.Queue, workers: list[dict[str, Any]]
 ) -> dict[str, str]:
-    """Why runs wait that no living worker can take, by run id; what waits its turn is left out."""
-    here = [int(w.get("num_devices", 0)) for w in workers if w["alive"] and w["queue"] == "train"]
-    if not here:
-        return {}
-    ids = queue.job_ids
+    """Why runs wait that no living worker can take, by run id, of the first in the queue; what
+    waits its turn is left out. Raises RedisError."""
+    here = [
+        int(worker.get("num_devices", 0))
+        for worker in workers
+        if worker["alive"] and worker["queue"] == "train"
+    ]
+    run_ids = queue.get_job_ids(0, _LOOKED_AT) if here else []
     pipeline = connection.pipeline(transaction=False)
-    for run_id in ids:
+    for run_id in run_ids:
         pipeline.hget(queue.job_class.key_for(run_id), "meta")
     said = {}
-    for run_id, meta in zip(ids, pipeline.execute(), strict=True):
+    for run_id, meta in zip(run_ids, pipeline.execute(), strict=True):
         try:
             needs = dict(json.loads(meta or b"{}"))
-            taken = any(fits(needs, num) for num in here)
+            if not any(fits(needs, num) for num in here):
+                said[run_id] = _sentence(needs, max(here))
         except (ValueError, TypeError):
-            continue
-        if not taken:
-            said[run_id] = _sentence(needs, max(here))
+            continue  # a worker refuses it
     return said
 
 
 def _sentence(needs: dict[str, Any], most: int) -> str:
     num = int(needs.get("processes", 1))
     if num <= 1:
-        return (
-            "No worker here has an NVIDIA device; it waits for one. `device: auto` runs anywhere."
-        )
+        return "No worker here has an NVIDIA device; it waits for one (`device: auto` does not)."
     found = f"the largest here has {most}" if most else "none here has any"
     return f"It needs a machine with {num} NVIDIA devices, and {found}; it waits for one."

@@ -333,7 +333,7 @@ class RunPanel {
     this.time.reach(status.step)
     this.showNotes(status)
     if (status.status === "queued") {
-      this.waiting.textContent = "Queued: it starts when a worker is free."
+      this.waiting.textContent = `Queued: ${status.reason || "it starts when a worker is free."}`
     }
     // the native head shows the word that the page script knew
     if (status.status !== (this.told ?? this.settings.status)) {

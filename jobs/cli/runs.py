@@ -40,7 +40,12 @@ def ls(wanted: str | None, num: int, as_json: bool) -> None:
     ]
     columns = ("run", "status", "done", "method", "data", "name", "figure", "time")
     empty = "No runs yet. `basin run SPEC.yaml` launches one, as does the Launch page."
-    show([plain(s) for s in runs], as_json, lambda: table(columns, rows) if rows else empty)
+    waits = [f"{s.id} waits: {s.reason}" for s in runs if s.status == "queued" and s.reason]
+
+    def in_words() -> str:
+        return "\n".join([table(columns, rows), *waits]) if rows else empty
+
+    show([plain(s) for s in runs], as_json, in_words)
 
 
 @click.command("show")

@@ -11,6 +11,7 @@ import pytest
 
 from backend import catalogue
 from backend.config import Config, option
+from backend.spec import from_dict
 from jobs import artifacts, enqueue, tasks
 from tests.jobs import tiny
 
@@ -70,6 +71,19 @@ def test_earlier_runs_of_the_same_work_say_how_long_it_takes() -> None:
     assert cost["from_runs"] == 1 and cost["note"] == ""
     assert cost["seconds"] == pytest.approx(10 * status.seconds, rel=1e-6)
     assert check(budget={"steps": 600})["cost"]["from_runs"] == 0
+
+
+def test_a_check_reads_little_of_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: the status of the newest, and no specification."""
+    spec = from_dict(SPEC)
+    for step, seed in ((100, 0), (200, 1), (400, 2)):
+        run = artifacts.create_run(spec.model_copy(update={"seed": seed}))
+        run.write_status(status="finished", step=step, seconds=100.0)
+    artifacts.create_run(spec.model_copy(update={"precision": "bfloat16"}))
+    monkeypatch.setattr(artifacts.RunDirectory, "spec", lambda self: pytest.fail("read"))
+    assert sorted(tasks._seconds_of_like_runs(spec)) == [0.25, 0.5, 1.0]
+    monkeypatch.setattr(tasks, "_SEARCHED_RUNS", 1)
+    assert len(tasks._seconds_of_like_runs(spec)) <= 1
 
 
 def test_a_slow_first_step_ends_the_timing() -> None:

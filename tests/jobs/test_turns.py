@@ -1,0 +1,102 @@
+"""Whose turn it is: runs go to workers that can take them, and devices to one run at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.spec import RunSpec
+from jobs import artifacts, control, devices, enqueue, store, turns
+from jobs.turns import Turns
+
+
+def spec(**changes: object) -> RunSpec:
+    return RunSpec.model_validate({"method": "sampling", "data": {"name": "ring"}, **changes})
+
+
+@pytest.fixture
+def four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with four devices."""
+    here = tuple(devices.Device(f"cuda:{n}", "a GPU", f"{n}") for n in range(4))
+    monkeypatch.setattr(devices, "nvidia_devices", lambda: here)
+
+
+def launch(**changes: object) -> str:
+    return enqueue.launch(spec(**changes))
+
+
+def take(turn: Turns) -> str | None:
+    return turn.take(store.queue(store.TRAIN))
+
+
+def test_a_run_that_asks_for_cuda_waits_for_it(redis_url: str, four: None) -> None:
+    asks, any_device = launch(device="cuda"), launch()
+    cpu, gpu = Turns("cpu"), Turns("cuda:1")
+    assert take(cpu) == any_device and take(cpu) is None
+    assert control.queued() == [asks]
+    assert store.queue(store.TRAIN).intermediate_queue.get_job_ids() == [any_device]
+    assert take(gpu) == asks and gpu.selectors() == "1"
+
+
+def test_what_asks_for_nothing_goes_anywhere_in_order(redis_url: str, four: None) -> None:
+    runs = [launch(device="cpu"), launch(device="auto"), launch(device="cuda:3")]
+    gpu = Turns("cuda:0")
+    for run in runs:
+        assert take(gpu) == run
+        gpu.release()
+
+
+def test_processes_get_a_device_each_that_nobody_else_uses(redis_url: str, four: None) -> None:
+    single, double, after = launch(device="cuda"), launch(processes=3), launch(device="cuda")
+    first, second, third = Turns("cuda:0"), Turns("cuda:2"), Turns("cuda:3")
+    assert take(first) == single
+    assert take(second) == double and second.selectors() == "2,3,1"
+    assert take(third) is None, "its device is in use by the run on three"
+    second.release()
+    assert take(third) == after and third.selectors() == "3"
+
+
+def test_while_one_gathers_devices_the_others_begin_nothing(redis_url: str, four: None) -> None:
+    single, all_four, after = launch(device="cuda"), launch(processes=4), launch(device="cuda")
+    first, second, third = Turns("cuda:0"), Turns("cuda:1"), Turns("cuda:2")
+    assert take(first) == single
+    assert take(second) is None and take(third) is None
+    assert control.queued() == [all_four, after]
+    first.release()  # its run has ended
+    assert take(third) is None, "it gathered nothing and must not go before"
+    assert take(first) is None
+    assert take(second) == all_four and second.selectors() == "1,2,3,0"
+    second.release()
+    assert take(first) == after
+
+
+def test_who_gathers_lets_go_when_the_run_is_taken_off(redis_url: str, four: None) -> None:
+    launch(device="cuda")
+    large = launch(processes=4)
+    first, second = Turns("cuda:0"), Turns("cuda:1")
+    take(first)
+    assert take(second) is None
+    control.stop(large)
+    assert take(second) is None
+    after = launch(device="cuda")
+    assert take(Turns("cuda:3")) == after
+
+
+def test_why_a_run_waits_that_nobody_can_take(redis_url: str, basin_home: Path) -> None:
+    asks, large, any_device = launch(device="cuda"), launch(device="cuda", processes=8), launch()
+    connection, queue = store.connect(), store.queue(store.TRAIN)
+    assert turns.stuck(connection, queue, store.workers()) == {}  # nobody is there at all
+    store.beat(connection, {"name": "cpu", "queue": "train", "device": "cpu", "num_devices": 0})
+    said = turns.stuck(connection, queue, store.workers())
+    assert set(said) == {asks, large}
+    assert "No worker here has an NVIDIA device" in said[asks]
+    store.beat(connection, {"name": "gpu", "queue": "train", "device": "cuda:0", "num_devices": 2})
+    said = turns.stuck(connection, queue, store.workers())
+    assert list(said) == [large] and "8 NVIDIA devices" in said[large]
+    control.settle()
+    assert artifacts.open_run(large).written_status().reason == said[large]
+    assert artifacts.open_run(any_device).written_status().reason == ""
+    store.beat(connection, {"name": "big", "queue": "train", "device": "cuda:0", "num_devices": 8})
+    control.settle()
+    assert artifacts.open_run(large).written_status().reason == ""
