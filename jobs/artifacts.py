@@ -35,6 +35,8 @@ from jobs.series import Series
 from jobs.status import Status
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_SWEEP_SECONDS = 3600.0
+"""How old the beginning of a run must be to be nobody's any more."""
 _PREFIX = re.compile(r"[0-9a-f-]{1,20}")
 
 
@@ -158,6 +160,17 @@ def _changed(path: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_ino, found.st_mtime_ns  # the clock is coarse, so the file itself counts too
+
+
+def sweep() -> None:
+    """Remove what was left of runs that were never whole, or were deleted, when somebody died."""
+    for entry in os.scandir(runs_folder()):
+        if entry.name.startswith(".deleted-"):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.name.startswith(".new-"):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _SWEEP_SECONDS:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def reindex(run_ids: Iterable[str] | None = None) -> list[RunDirectory]:

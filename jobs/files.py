@@ -6,13 +6,15 @@ import contextlib
 import errno
 import fcntl
 import functools
+import json
 import logging
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _here = threading.RLock()
@@ -44,6 +46,28 @@ def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
     """Replace the content of `path` in one stroke. Raises OSError."""
     with written_aside(path, sync=sync) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def read(path: Path, most: int = 16_000_000) -> bytes:
+    """The content of a file. Raises OSError for what is no regular file, which a read might wait
+    for for ever, and for one of more than `most` bytes."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+        return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises OSError as `read` does, ValueError for what is no JSON."""
+    content = read(path)
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def sync_folder(path: Path) -> None:

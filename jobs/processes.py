@@ -45,9 +45,14 @@ def is_there(pid: int | None, who: str) -> bool | None:
     since it was of another boot or container, which may be another machine of the same name."""
     if not who:
         return is_alive(pid)
-    if who.rpartition("/")[0] != _system():
+    if not is_of_here(who):
         return None
     return is_alive(pid) and identity(pid or 0) == who
+
+
+def is_of_here(who: str) -> bool:
+    """Whether an `identity` is of a process that was started where this one was."""
+    return bool(who) and who.rpartition("/")[0] == _system()
 
 
 def _started(pid: int) -> str:

@@ -21,12 +21,13 @@ from redis.retry import Retry
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
-from jobs import artifacts, files, names
+from jobs import artifacts, files, names, processes
 from jobs.calls import Queue
 from jobs.names import stream_key as stream_key
-from jobs.processes import is_alive
 from jobs.status import hostname
 
+CONNECTION = "connection.json"
+"""In BASIN_HOME, while `basin up` runs."""
 TRAIN, QUICK, CHECK = QUEUES = ("train", "quick", "check")
 """The queues: runs; questions to runs; what a form asks, which no question may hold up."""
 SCALARS, FRAMES = "scalars", "frames"
@@ -46,12 +47,30 @@ _HANGING_SECONDS = 3.0
 
 
 def connection_info() -> dict[str, Any]:
-    """What `basin up` wrote into `connection.json`; {} where there is none."""
+    """What `basin up` wrote into `connection.json`, as far as it is well formed; {} where there
+    is none: redis, dashboard, host, pid, process, children."""
     try:
-        found = json.loads((artifacts.home() / "connection.json").read_text())
+        found = files.read_json(artifacts.home() / CONNECTION)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    kinds = {"redis": str, "dashboard": str, "host": str, "pid": int, "process": str}
+    info = {name: found[name] for name in kinds if isinstance(found.get(name), kinds[name])}
+    children = found.get("children")
+    info["children"] = [
+        child
+        for child in (children if isinstance(children, list) else [])
+        if isinstance(child, list) and [type(item) for item in child] == [int, str]
+    ]
+    return info
+
+
+def is_elsewhere(info: dict[str, Any]) -> bool:
+    """Whether what `connection_info` told of runs on another machine."""
+    return info.get("host") not in (None, hostname()) and not processes.is_of_here(
+        info.get("process", "")
+    )
 
 
 def write_private(name: str, text: str) -> None:
@@ -63,7 +82,15 @@ def write_private(name: str, text: str) -> None:
 
 def redis_url() -> str:
     """BASIN_REDIS_URL, else what `basin up` wrote. Raises NotAvailable."""
-    url = os.environ.get("BASIN_REDIS_URL", "").strip() or connection_info().get("redis")
+    if given := os.environ.get("BASIN_REDIS_URL", "").strip():
+        return given
+    info = connection_info()
+    if is_elsewhere(info):
+        raise NotAvailable(
+            f"Basin runs on the machine {info['host']}, whose Redis only that machine can reach. "
+            "Go there, or set BASIN_REDIS_URL to one that both can."
+        )
+    url = info.get("redis")
     if not url:
         raise NotAvailable(
             "No Redis to talk to: Basin is not running here. Start it with `basin up`, or set "
@@ -298,7 +325,8 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
         if silent > REMEMBERED_SECONDS:
             forgotten.append(name)
             continue
-        gone = worker.get("host") == hostname() and not is_alive(worker.get("pid"))
+        is_here = worker.get("host") == hostname()
+        gone = is_here and not processes.is_alive(worker.get("pid"))
         worker["alive"] = silent < WORKER_SECONDS and not gone
         listed.append({"queue": "", "device": "", **worker, "name": name.decode(errors="replace")})
     if forgotten:
@@ -346,8 +374,8 @@ def catalogue() -> dict[str, Any]:
         if found:
             return dict(json.loads(found))
     try:
-        return dict(json.loads((artifacts.home() / "catalogue.json").read_text()))
-    except (OSError, ValueError) as error:
+        return dict(files.read_json(artifacts.home() / "catalogue.json"))
+    except (OSError, ValueError, TypeError) as error:
         raise NotAvailable(
             "No worker has said yet what it can run. Start one with `basin up`."
         ) from error

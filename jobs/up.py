@@ -3,84 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import psutil
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, control, devices, store
-from jobs.processes import PARENT, descendants, die_with_parent, end_all
+from jobs import artifacts, control, devices, files, store
+from jobs.children import Child, Pulse, Say, Survivor
+from jobs.processes import (
+    PARENT,
+    descendants,
+    die_with_parent,
+    end_all,
+    identity,
+    is_there,
+)
 from jobs.redis_server import MISSING, RedisServer, find_server_binary
+from jobs.status import this_process
+from jobs.store import CONNECTION
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8501
-LOG_BYTES = 5_000_000
-"""A log file that grows beyond this becomes `.1` and starts anew."""
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
-_HEALTHY_SECONDS = 30.0
+REDIS_SECONDS, DASHBOARD_SECONDS = 10.0, 30.0
+"""How long each may leave questions unanswered before it is started again."""
+SETTLE_SECONDS = 1.0
 _STOP_SECONDS = control.GRACE + 5.0
-
-Say = Callable[[str], None]
-
-
-@dataclass
-class Child:
-    """One process that is kept alive."""
-
-    name: str
-    start: Callable[[], subprocess.Popen[bytes]]
-    log_path: Path
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    delay: float = _FIRST_DELAY
-    next_start: float = 0.0
-
-    def launch(self) -> None:
-        self.process = self.start()
-        self.started = time.monotonic()
-
-    def look(self, say: Say) -> None:
-        """Start it again, after a pause that doubles, when it has ended."""
-        now = time.monotonic()
-        if self.process is None:
-            if now >= self.next_start:
-                self.launch()
-            return
-        code = self.process.poll()
-        if code is None:
-            return
-        if now - self.started > _HEALTHY_SECONDS:
-            self.delay = _FIRST_DELAY
-        say(
-            f"{self.name} ended ({_how(code)}); starting it again in {self.delay:g} s. "
-            f"Its log: {self.log_path}"
-        )
-        self.process = None
-        self.next_start = now + self.delay
-        self.delay = min(self.delay * 2, _LONGEST_DELAY)
-
-    @property
-    def pid(self) -> int | None:
-        return self.process.pid if self.process and self.process.poll() is None else None
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    return f"killed by {signal.Signals(-code).name}"
+_BEAT_SECONDS = 1.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever proxy the environment names."""
 
 
 @dataclass
@@ -94,6 +58,10 @@ class Supervisor:
     redis: RedisServer | None = None
     stopping: bool = False
     _written: list[int | None] = field(default_factory=list)
+    _settling: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self._survivor = Survivor(self._tell)
 
     @property
     def address(self) -> str:
@@ -107,10 +75,14 @@ class Supervisor:
             self._start()
             self._wait_until_ready()
             if not self.stopping:
-                self.say(f"Basin is ready at {self.address}")
+                self._tell(f"Basin is ready at {self.address}")
             self._keep()
         finally:
             self._stop()
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a full disk, or nobody who reads
+            self.say(line)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self.stopping = True
@@ -123,7 +95,10 @@ class Supervisor:
             self._add(label, f"train-{device}", ["worker", "--queue", "train", "--device", device])
         for kind in (store.QUICK, store.CHECK):
             self._add(f"{kind} worker", kind, ["worker", "--queue", kind, "--device", "cpu"])
-        self._add("dashboard", "dashboard", ["dashboard", "--host", HOST, "--port", str(self.port)])
+        self._add(
+            "dashboard", "dashboard", ["dashboard", "--host", HOST, "--port", str(self.port)],
+            Pulse(lambda: _answers(f"{self.address}/_stcore/health"), DASHBOARD_SECONDS),
+        )  # fmt: skip
 
     def _start_redis(self) -> None:
         if os.environ.get("BASIN_REDIS_URL"):
@@ -132,26 +107,33 @@ class Supervisor:
         if find_server_binary() is None:
             raise NotAvailable(MISSING)
         self.redis = RedisServer(self.home / "redis", self._log("redis"))
-        child = Child("Redis", self.redis.start, self._log("redis"))
+        pulse = Pulse(self._redis_answers, REDIS_SECONDS)
+        child = Child("Redis", self.redis.start, self._log("redis"), pulse)
         child.launch()
         self.children.append(child)
         self.redis.wait_until_ready()
+        pulse.start()
+
+    def _redis_answers(self) -> bool:
+        assert self.redis is not None
+        with store.client(self.redis.url, timeout=1.0) as client:
+            try:
+                return bool(client.ping())
+            except (redis.ResponseError, redis.BusyLoadingError):
+                return True  # it refuses, or loads its data: it is there
 
     def _write_connection(self) -> None:
         """Say where Basin is, for every command; and what to end if this process is killed."""
-        children = []
-        for pid in filter(None, (child.pid for child in self.children)):
-            with contextlib.suppress(psutil.Error):
-                children.append([pid, psutil.Process(pid).create_time()])
+        pids = [child.pid for child in self.children if child.pid]
         info = {
             "redis": self.redis.url if self.redis else os.environ["BASIN_REDIS_URL"],
             "dashboard": self.address,
-            "pid": os.getpid(),
-            "children": children,
+            **this_process(),
+            "children": [[pid, identity(pid)] for pid in pids],
         }
-        store.write_private("connection.json", json.dumps(info))
+        store.write_private(CONNECTION, json.dumps(info))
 
-    def _add(self, name: str, log: str, arguments: list[str]) -> None:
+    def _add(self, name: str, log: str, arguments: list[str], pulse: Pulse | None = None) -> None:
         log_path = self._log(log.replace(":", ""))
 
         def start() -> subprocess.Popen[bytes]:
@@ -165,9 +147,11 @@ class Supervisor:
                     preexec_fn=die_with_parent,
                 )
 
-        child = Child(name, start, log_path)
+        child = Child(name, start, log_path, pulse)
         child.launch()
         self.children.append(child)
+        if pulse is not None:
+            pulse.start()
 
     def _log(self, name: str) -> Path:
         folder = self.home / "logs"
@@ -185,38 +169,56 @@ class Supervisor:
             time.sleep(0.1)
 
     def _keep(self) -> None:
-        next_settle = 0.0
+        # A thread: a disk or a Redis that hangs must not keep the children from being watched.
+        self._settling = threading.Thread(target=self._settle, name="settle", daemon=True)
+        self._settling.start()
+        next_beat = 0.0
         while not self.stopping:
             self._look()
-            if time.monotonic() >= next_settle:
-                for sentence in control.settle():
-                    self.say(sentence)
-                self._rotate_logs()
-                next_settle = time.monotonic() + 1.0
+            if time.monotonic() >= next_beat:
+                for child in self.children:
+                    self._survivor.do(f"The log of {child.name}", child.rotate_log)
+                self._survivor.do(CONNECTION, self._beat)
+                next_beat = time.monotonic() + _BEAT_SECONDS
             time.sleep(0.1)
 
-    def _look(self) -> None:
-        before = [child.pid for child in self.children]
-        for child in self.children:
-            child.look(self.say)
-        if before != self._written:
+    def _beat(self) -> None:
+        """For a `basin up` on another machine, which sees neither this process nor its lock."""
+        try:
+            os.utime(self.home / CONNECTION)
+        except FileNotFoundError:
             self._write_connection()
-            self._written = before
 
-    def _rotate_logs(self) -> None:
-        """Copy and cut: the children keep the file open, and append wherever its end is."""
+    def _settle(self) -> None:
+        def act() -> None:
+            for sentence in control.settle():
+                self._tell(sentence)
+
+        while not self.stopping:
+            self._survivor.do("Looking after runs", act)
+            time.sleep(SETTLE_SECONDS)
+
+    def _look(self) -> None:
         for child in self.children:
-            if child.log_path.exists() and child.log_path.stat().st_size > LOG_BYTES:
-                child.log_path.with_suffix(".log.1").write_bytes(child.log_path.read_bytes())
-                os.truncate(child.log_path, 0)
+            self._survivor.do(f"Looking after {child.name}", partial(child.look, self._tell))
+        now = [child.pid for child in self.children]
+        if now != self._written:
+            self._survivor.do(CONNECTION, partial(self._write_again, now))
+
+    def _write_again(self, now: list[int | None]) -> None:
+        self._write_connection()
+        self._written = now
 
     def _stop(self) -> None:
         """Workers first: they stop their runs with a checkpoint. Redis last. No process stays."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
+        self.stopping = True
+        if self._settling is not None:
+            self._settling.join(timeout=2.0)
         everything = descendants(child.pid for child in self.children if child.pid)
         others = [child for child in self.children if child.name != "Redis"]
         if any(child.pid for child in others):
-            self.say("Stopping: running runs write a checkpoint first.")
+            self._tell("Stopping: running runs write a checkpoint first.")
         for child in others:
             if child.process is not None and child.pid:
                 child.process.terminate()
@@ -229,14 +231,15 @@ class Supervisor:
         end_all([process for process in everything if process.pid != redis_pid])
         if self.redis is not None:
             self.redis.stop()
-        (self.home / "connection.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (self.home / CONNECTION).unlink(missing_ok=True)
         if self.children:
-            self.say("Basin has stopped.")
+            self._tell("Basin has stopped.")
 
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=2) as response:
+        with _DIRECT.open(address, timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -245,11 +248,16 @@ def _answers(address: str) -> bool:
 def up(port: int | None, say: Say) -> None:
     """Run Basin here until a signal comes. Raises BadInput or NotAvailable, one line each."""
     home = _writable_home()
-    with _lock(home):
-        _end_leftovers(say)
-        chosen = port or _port_from_environment()
-        _need_free(chosen)
-        Supervisor(home, chosen, say).run()
+    try:
+        with _lock(home):
+            _need_alone(home, say)
+            _end_leftovers(say)
+            artifacts.sweep()
+            chosen = port or _port_from_environment()
+            _need_free(chosen)
+            Supervisor(home, chosen, say).run()
+    except OSError as error:
+        raise NotAvailable(f"Basin cannot run in {home}: {error}.") from error
 
 
 def _writable_home() -> Path:
@@ -259,12 +267,12 @@ def _writable_home() -> Path:
         probe = home / f".probe.{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
+        home.chmod(0o700)
     except OSError as error:
         raise BadInput.at(
             "BASIN_HOME", f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a "
             "folder that can."
         ) from error  # fmt: skip
-    home.chmod(0o700)
     return home
 
 
@@ -272,27 +280,51 @@ def _writable_home() -> Path:
 def _lock(home: Path) -> Iterator[None]:
     """Held by the one supervisor of a BASIN_HOME; the system frees it however that ends."""
     with (home / "up.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            info = store.connection_info()
-            where = info.get("dashboard", "an address it has not written yet")
-            pid = info.get("pid", "?")
-            raise NotAvailable(
-                f"Basin is running already at {where} (process {pid}). Stop it with Ctrl-C there, "
-                f"or with `kill {pid}`."
-            ) from None
+        if not files.try_lock(file.fileno(), home):
+            raise NotAvailable(_running_already(store.connection_info()))
         yield
+
+
+def _need_alone(home: Path, say: Say) -> None:
+    """What the lock does not tell, as where there are no locks or another machine's are not seen:
+    raises NotAvailable while another supervisor beats."""
+    info = store.connection_info()
+    if not info or is_there(info.get("pid"), info.get("process", "")) is False:
+        return
+    say(f"Basin ran in {home} on {info.get('host') or 'a machine'}; looking if it still does.")
+    first = _changed(home / CONNECTION)
+    for _ in range(4):
+        time.sleep(_BEAT_SECONDS)
+        if _changed(home / CONNECTION) != first:
+            raise NotAvailable(_running_already(info))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _running_already(info: dict[str, Any]) -> str:
+    where = info.get("dashboard", "an address it has not written yet")
+    pid, host = info.get("pid", "?"), info.get("host")
+    if store.is_elsewhere(info):
+        return (
+            f"Basin is running already in this folder, on the machine {host} at {where} (process "
+            f"{pid} there). Stop it there, or set BASIN_HOME to a folder of this machine's own."
+        )
+    return (
+        f"Basin is running already at {where} (process {pid}). Stop it with Ctrl-C there, or with "
+        f"`kill {pid}`."
+    )
 
 
 def _end_leftovers(say: Say) -> None:
     """End what a killed supervisor left: its Redis must let go of the data before ours starts."""
-    left = []
-    for pid, born in store.connection_info().get("children", []):
-        with contextlib.suppress(psutil.Error):
-            if abs(psutil.Process(pid).create_time() - born) < 1.0:
-                left += descendants([pid])
-    if left:
+    info = store.connection_info()
+    known = [(pid, who) for pid, who in info.get("children", []) if is_there(pid, who) and who]
+    if left := descendants(pid for pid, _ in known):
         say("Ending what an earlier Basin left behind.")
         end_all(left, grace=5.0)
 

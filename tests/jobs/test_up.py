@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from jobs import store, up
+from backend.errors import NotAvailable
+from jobs import artifacts, children, control, store, up
 from jobs.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
@@ -177,35 +178,94 @@ def test_killing_the_supervisor_takes_its_children_along(
     assert again.returncode == 0
 
 
-def test_what_dies_is_started_again_later_and_later(tmp_path: Path) -> None:
+def test_the_supervisor_outlives_every_error_of_what_it_does(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full or gone, in each of its duties: said once, and the others go on."""
     said: list[str] = []
-    starts: list[float] = []
+    turns = {"settle": 0, "look": 0}
+    supervisor = up.Supervisor(basin_home, 1, said.append)
 
-    def start() -> subprocess.Popen[bytes]:
-        starts.append(time.monotonic())
-        return subprocess.Popen(["false"])
+    def settle() -> list[str]:
+        turns["settle"] += 1
+        raise (OSError(28, "No space left on device"), ValueError("strange"))[turns["settle"] > 2]
 
-    child = up.Child("thing", start, tmp_path / "thing.log", delay=0.05)
-    child.launch()
-    wait_for(lambda: child.look(said.append) or len(starts) == 4)
-    assert child.process is not None
-    child.process.wait()
-    gaps = [after - before for before, after in itertools.pairwise(starts)]
-    assert gaps[0] >= 0.05 and gaps[1] >= 0.1 and gaps[2] >= 0.2
-    assert said[0] == (
-        f"thing ended (exit code 1); starting it again in 0.05 s. Its log: {tmp_path}/thing.log"
-    )
+    class Odd(children.Child):
+        def look(self, say: children.Say) -> None:
+            turns["look"] += 1
+            raise OSError(5, "Input/output error")
+
+    def write(name: str, text: str) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setenv("BASIN_REDIS_URL", "redis://127.0.0.1:9/0")
+    monkeypatch.setattr(up, "SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr(control, "settle", settle)
+    monkeypatch.setattr(store, "write_private", write)
+    odd = Odd("odd", lambda: subprocess.Popen(["true"]), basin_home)
+    supervisor.children = [odd]
+    thread = threading.Thread(target=supervisor._keep)
+    thread.start()
+    wait_for(lambda: turns["settle"] > 5 and turns["look"] > 5)
+    assert thread.is_alive()
+    supervisor.stopping = True
+    thread.join(5)
+    assert not thread.is_alive()
+    for words in ("No space left", "strange", "Input/output error", "Stale file handle"):
+        assert sum(words in line for line in said) == 1, said
 
 
-def test_logs_are_rotated_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "LOG_BYTES", 1000)
-    log = tmp_path / "x.log"
-    with log.open("ab", buffering=0) as file:
-        supervisor = up.Supervisor(tmp_path, 1, print)
-        supervisor.children = [up.Child("x", lambda: subprocess.Popen(["true"]), log)]
-        for number in range(30):
-            file.write(b"%03d" % number + b"x" * 97)
-            supervisor._rotate_logs()
-    assert log.stat().st_size <= 1100
-    assert b"029" in log.read_bytes()
-    assert (tmp_path / "x.log.1").stat().st_size <= 1200
+def test_a_full_disk_at_the_start_is_one_line(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: up.Supervisor) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(up.Supervisor, "run", run)
+    with pytest.raises(NotAvailable, match=r"Basin cannot run in .*No space left"):
+        up.up(free_port(), print)
+
+
+def test_a_basin_of_another_machine_in_the_same_folder_is_named(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock may not be seen here: it beats by touching connection.json."""
+    monkeypatch.setattr(up, "_BEAT_SECONDS", 0.05)
+    info = {"redis": "redis://127.0.0.1:9/0", "dashboard": "http://127.0.0.1:8501", "pid": 4242,
+            "host": "gpu1", "process": "another-boot/pid:[1]/77"}  # fmt: skip
+    connection = basin_home / "connection.json"
+    connection.write_text(json.dumps(info))
+    with pytest.raises(NotAvailable, match="on the machine gpu1"):
+        store.redis_url()
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(0.01):
+            os.utime(connection)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(NotAvailable, match=r"already in this folder.* gpu1 .*4242 there"):
+            up.up(free_port(), print)
+    finally:
+        ended.set()
+        thread.join()
+    # One that beats no more was killed, and is replaced.
+    started: list[up.Supervisor] = []
+    monkeypatch.setattr(up.Supervisor, "run", lambda self: started.append(self))
+    up.up(free_port(), print)
+    assert len(started) == 1
+
+
+def test_what_a_killed_process_left_of_runs_is_swept(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up.Supervisor, "run", lambda self: None)
+    runs = artifacts.runs_folder()
+    for name in (".deleted-20260101-000000-abcd-ef01", ".new-1-old", ".new-2-fresh"):
+        (runs / name).mkdir()
+        (runs / name / "spec.yaml").write_text("x")
+    os.utime(runs / ".new-1-old", (1.0, 1.0))
+    up.up(free_port(), print)
+    assert [path.name for path in runs.iterdir()] == [".new-2-fresh"]
