@@ -1,30 +1,26 @@
-"""Who may use the live routes: the page's own token, from the page's own address.
+"""Who may ask: a browser at an address that is Basin's, and the page's own token.
 
-Streamlit puts no login before an app's own routes and takes any Origin, so these look themselves.
-The page script hands its component a token that is good for twelve hours; Host and Origin are
-checked because a token in an address may end in a log, and other pages of the browser may ask.
-Where people log in, the token carries who asked for the page.
+`dashboard/gate.py` stands before every route with what is said here of Host and Origin. The live
+routes ask for a token as well, which the page script hands to its component: it is good for twelve
+hours and, where people log in, carries who asked for the page.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
-import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from jobs import artifacts, login
+from jobs import entry, login
 
 VALID_SECONDS = 12 * 3600
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_KEY = "live.key"
 _TOKEN = re.compile(r"(([0-9]{1,12})\.([A-Za-z0-9_=-]*))\.([0-9a-f]{64})")
 
 
@@ -32,8 +28,8 @@ def identity() -> str:
     """Who is logged in to this page, as `login.admits` takes it; "" for nobody."""
     if not login.required() or not st.user.get("is_logged_in"):
         return ""
-    email, verified = st.user.get("email"), st.user.get("email_verified")
-    if isinstance(email, str) and email and str(verified).lower() != "false":
+    email = st.user.get("email")
+    if isinstance(email, str) and email and login.vouched(st.user):
         return email.lower()
     return f"{login.UNVERIFIED}{st.user.get('sub') or ''}"
 
@@ -64,14 +60,24 @@ def verify(token: str, now: float | None = None) -> bool:
 
 def refusal(headers: Mapping[str, str], token: str) -> str:
     """Why a request is refused, in one sentence; "" when it is let in."""
+    if reason := site_refusal(headers):
+        return reason
+    if not verify(token):
+        return "The page's token is missing, has run out or may not come in: load the page again."
+    return ""
+
+
+def site_refusal(headers: Mapping[str, str]) -> str:
+    """Why a request is refused by its Host and Origin alone; "" when they are Basin's own.
+
+    No Origin is good: programs send none, and browsers always do with what could do harm.
+    """
     host = headers.get("host", "")
     if reason := host_refusal(host):
         return reason
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return "Asked by a page of another site."
-    if not verify(token):
-        return "The page's token is missing, has run out or may not come in: load the page again."
     return ""
 
 
@@ -81,41 +87,18 @@ def host_refusal(host: str) -> str:
     That names hosts, separated by commas, for those who publish Basin on purpose. Any other name
     may be one that a page elsewhere had point here, to ask in a browser's name.
     """
-    if _name(host) in LOOPBACK | _allowed():
+    if _name(host) in login.hosts():
         return ""
     return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
 
 
 def _name(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
-
-
-def _allowed() -> frozenset[str]:
-    named = os.environ.get("BASIN_ALLOWED_HOSTS", "").split(",")
-    return frozenset(name.strip().lower() for name in named if name.strip())
+    with contextlib.suppress(ValueError):  # brackets or a port that are none
+        parts = urlsplit(f"//{host}")
+        if parts.netloc == host and parts.username is None and parts.port != 0:
+            return parts.hostname or ""
+    return ""
 
 
 def _signed(claims: str) -> str:
-    return hmac.new(_key(), claims.encode(), hashlib.sha256).hexdigest()
-
-
-def _key() -> bytes:
-    """The key of this BASIN_HOME, made at the first call; its owner alone may read it."""
-    home = artifacts.home()
-    path = home / _KEY
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = secrets.token_bytes(32)
-    aside = home / f".{_KEY}-{secrets.token_hex(4)}"
-    aside.write_bytes(b"")
-    aside.chmod(0o600)
-    aside.write_bytes(fresh)
-    try:
-        os.link(aside, path)  # the first one wins
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()
-    return path.read_bytes()
+    return hmac.new(entry.key(), claims.encode(), hashlib.sha256).hexdigest()

@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
 from backend.errors import BasinError  # noqa: E402
-from dashboard import access  # noqa: E402
+from dashboard import access, uploads  # noqa: E402
 from dashboard.elements import plural  # noqa: E402
 from jobs import artifacts, login  # noqa: E402
 
@@ -34,9 +34,6 @@ def main() -> None:
     icon = HERE / "icon.png"
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
-    if reason := access.host_refusal(st.context.headers.get("Host", "")):
-        st.error(reason)
-        return
     pages = [
         st.Page(
             HERE / "views" / f"{name}.py",
@@ -54,8 +51,10 @@ def main() -> None:
     if login.required() and not login.admits(who):
         # named to Streamlit all the same, else it calls a page's address unknown
         st.navigation([start, *pages], position="hidden")
+        uploads.shut_out()
         _ask_to_log_in(who)
         return
+    uploads.let_in()
     more = [_log_out_page(who)] if who else []
     page = st.navigation([start, *pages, *more], position="top")
     if page.url_path in ("launch", "system"):

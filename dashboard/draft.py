@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput, NotAvailable
+from backend.home import make_private
 from backend.spec import RunSpec, parse
 from dashboard.forms import Values, defaults, difference
 from jobs import artifacts, enqueue
@@ -125,12 +126,12 @@ def keep_upload(name: str, content: bytes) -> Path:
             f"{artifacts.data_folder()} instead and name its path.",
         )  # fmt: skip
     folder = uploads()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stem = _UNSAFE.sub("_", Path(name).stem).strip("._")[:60] or "data"
     path = folder / f"{stem}{suffix}"
     if path.exists() and path.read_bytes() != content:
         path = folder / f"{stem}-{secrets.token_hex(2)}{suffix}"
     try:
+        make_private(folder)
         with written_aside(path) as file:
             file.write(content)
     except OSError as error:

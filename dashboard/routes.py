@@ -54,6 +54,9 @@ FIXED = (
     "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
     "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
     "server.enableCORS", "server.enableXsrfProtection", "server.trustedUserHeaders",
+    "server.allowedHosts", "server.baseUrlPath", "server.corsAllowedOrigins",
+    "server.enableAgentApi", "server.enableStaticServing", "client.showErrorDetails",
+    "global.developmentMode",
 )  # fmt: skip
 """Settings that `basin dashboard` fixes; a test reads them back from the running server."""
 

@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
+from dashboard.gate import Gate
 from dashboard.hub import Hub
 from dashboard.routes import routes
 
@@ -24,4 +26,9 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         yield
 
 
-app = st.App(Path(__file__).with_name("app.py"), routes=routes(hub), lifespan=lifespan)
+app = st.App(
+    Path(__file__).with_name("app.py"),
+    routes=routes(hub),
+    middleware=[Middleware(Gate)],
+    lifespan=lifespan,
+)

@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.errors import BadInput, NotAvailable
-from backend.home import home
+from backend.home import home, make_private
 from backend.spec import RunSpec
 from jobs import attempts, files, status
 from jobs.checkpoint import Checkpoint
@@ -58,7 +58,7 @@ def runs_folder() -> Path:
     """Where run directories lie; created when missing. Raises NotAvailable."""
     folder = home() / "runs"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as error:
         raise NotAvailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
     return folder

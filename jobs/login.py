@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from jobs import artifacts
 
 FILE = "secrets.toml"
 USERS = "BASIN_ALLOWED_USERS"
+ISSUERS = "BASIN_TRUSTED_ISSUERS"
+HOSTS = "BASIN_ALLOWED_HOSTS"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 UNVERIFIED = "sub:"
 """begins the identity of somebody for whose e-mail address the provider does not vouch"""
 _CALLBACK = "/oauth2callback"
@@ -45,6 +49,18 @@ def _required(path: Path) -> bool:
         return True  # `check` says what is wrong; until it is mended nobody is let in
 
 
+def vouched(claims: Mapping[str, object]) -> bool:
+    """Whether the provider vouches for the e-mail address among somebody's claims.
+
+    It says so by `email_verified`. Many that leave it out let people enter any address, so without
+    it the answer is no, unless BASIN_TRUSTED_ISSUERS names the provider.
+    """
+    verified = claims.get("email_verified")
+    if verified is None:
+        return str(claims.get("iss")) in _named(ISSUERS)
+    return str(verified).lower() == "true"
+
+
 def admits(identity: str) -> bool:
     """Whether BASIN_ALLOWED_USERS lets this identity in; unset, it lets in everybody.
 
@@ -67,13 +83,27 @@ def check() -> None:
     if _allowed_users() and not problems and not required():
         told = f"names people, but nobody is asked who they are: add [auth] to {secrets_file()}"
         problems.append(Problem(USERS, f"{told} (see docs/proxy.md), or unset it."))
+    for issuer in _named(ISSUERS):
+        if not issuer.startswith(("https://", "http://")):
+            rule = "must list providers as their `iss` claim has them, like https://id.example"
+            problems.append(Problem(ISSUERS, f"{rule}; got {issuer!r}."))
     if problems:
         raise BadInput(*problems)
 
 
+def hosts() -> frozenset[str]:
+    """The names that Basin answers to: this machine's own, and those of BASIN_ALLOWED_HOSTS."""
+    return LOOPBACK | {name.lower() for name in _named(HOSTS)}
+
+
 def _allowed_users() -> frozenset[str]:
-    named = os.environ.get(USERS, "").split(",")
-    return frozenset(name.strip().lower() for name in named if name.strip())
+    return frozenset(name.lower() for name in _named(USERS))
+
+
+def _named(variable: str) -> frozenset[str]:
+    """What a variable lists, separated by commas."""
+    named = os.environ.get(variable, "").split(",")
+    return frozenset(name.strip() for name in named if name.strip())
 
 
 def _file_problems(path: Path) -> list[Problem]:

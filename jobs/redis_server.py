@@ -18,6 +18,7 @@ import psutil
 import redis
 
 from backend.errors import NotAvailable
+from backend.home import make_private
 from jobs.processes import die_with_parent
 
 _REFUSED = 1
@@ -118,7 +119,7 @@ class RedisServer:
         binary = find_server_binary()
         if binary is None:
             raise NotAvailable(MISSING)
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.directory)
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [binary, "-"],

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from backend import recipe as recipes
 from backend.errors import BadInput, NotAvailable, Problem
+from backend.home import make_private
 from backend.recipe import Recipe
 from backend.spec import RunSpec
 from jobs import artifacts, control, enqueue, files
@@ -168,7 +169,7 @@ def folder() -> Path:
     """Where the records lie; created when missing. Raises NotAvailable."""
     path = artifacts.home() / "reproductions"
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
     except OSError as error:
         raise NotAvailable(f"The folder {path} cannot be made: {error.strerror}.") from error
     return path

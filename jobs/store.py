@@ -21,6 +21,7 @@ from redis.retry import Retry
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
+from backend.home import make_private
 from jobs import artifacts, files, names, processes
 from jobs.calls import Queue
 from jobs.names import stream_key as stream_key
@@ -75,9 +76,7 @@ def is_elsewhere(info: dict[str, Any]) -> bool:
 
 def write_private(name: str, text: str) -> None:
     """Write a file of BASIN_HOME that its owner alone may read: aside, then renamed."""
-    home = artifacts.home()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.write(home / name, text)
+    files.write(make_private(artifacts.home()) / name, text)
 
 
 def redis_url() -> str:

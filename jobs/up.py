@@ -22,7 +22,8 @@ from typing import Any
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, control, devices, files, store
+from backend.home import make_private
+from jobs import artifacts, control, devices, entry, files, login, peer, store
 from jobs.children import Child, Pulse, Say, Survivor
 from jobs.processes import (
     PARENT,
@@ -75,10 +76,15 @@ class Supervisor:
             self._start()
             self._wait_until_ready()
             if not self.stopping:
-                self._tell(f"Basin is ready at {self.address}")
+                self._tell(f"Basin is ready at {self._way_in()}")
             self._keep()
         finally:
             self._stop()
+
+    def _way_in(self) -> str:
+        """The address; with the key where a browser of this user cannot be told from others."""
+        told = login.required() or peer.is_readable()
+        return self.address if told else entry.link(self.address)
 
     def _tell(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a full disk, or nobody who reads
@@ -162,7 +168,7 @@ class Supervisor:
         """Return once the page answers and the check worker is there to check forms."""
         while not self.stopping:
             self._look()
-            if _answers(f"{self.address}/_stcore/health") and _answers(self.address):
+            if _answers(f"{self.address}/_stcore/health"):
                 with contextlib.suppress(NotAvailable, redis.RedisError):
                     if any(w["alive"] and w["queue"] == store.CHECK for w in store.workers()):
                         return
@@ -263,7 +269,7 @@ def up(port: int | None, say: Say) -> None:
 def _writable_home() -> Path:
     home = artifacts.home()
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(home)
         probe = home / f".probe.{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()

@@ -28,7 +28,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset
 from backend.errors import BadInput
-from backend.home import cache
+from backend.home import cache, make_private
 
 SILENCE_SECONDS = 60.0
 """How long a server may say nothing before a download is given up."""
@@ -189,7 +189,7 @@ def _scaled(images: Array) -> Tensor:
 def _alone(file: Path) -> Iterator[None]:
     """One process at a time, so that several that start together download once."""
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(file.parent)
         lock = open(file.with_name(f".{file.name}.lock"), "wb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise BadInput.at("data.name", f"{file} cannot be kept: {error.strerror}.") from error

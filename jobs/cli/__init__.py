@@ -21,6 +21,7 @@ for command in (
     services.up,
     services.worker,
     services.dashboard,
+    services.link,
     launch.run,
     race.race_command,
     reproduce.reproduce,

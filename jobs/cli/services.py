@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import sys
@@ -10,10 +11,12 @@ from typing import Any
 
 import click
 
-from backend.errors import NotAvailable
-from jobs import login, store
+from backend.errors import BadInput, NotAvailable
+from backend.home import make_private
+from jobs import artifacts, entry, login, store
 from jobs.cli.common import answers
 
+DEFAULT_PORT = 8501
 UPLOAD_MEGABYTES = 200
 SERVER_ENVIRONMENT = {
     "STREAMLIT_RUNNER_POST_SCRIPT_GC": "false",  # else every script run ends with a full collection
@@ -55,17 +58,65 @@ def worker(queue: str, device: str, as_json: bool) -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
+@click.option(
+    "--without-login", is_flag=True, envvar="BASIN_WITHOUT_LOGIN",
+    help="Listen beyond this machine though nobody logs in; browsers need the link.",
+)  # fmt: skip
 @answers
-def dashboard(host: str, port: int, as_json: bool) -> None:
+def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
     """Serve the pages."""
     server = Path(__file__).resolve().parents[2] / "dashboard" / "server.py"
     if not server.exists():
         raise NotAvailable(f"The dashboard is not installed: {server} is missing.")
     login.check()
+    if not login.required():
+        entry.key()
+        if not _is_loopback(host) and not without_login:
+            raise BadInput.at(
+                "--host", f"{host} is open to other machines, and nobody is asked to log in: set "
+                "up a login (docs/proxy.md), use a tunnel to 127.0.0.1, or say --without-login, "
+                "which lets in whoever has the link of `basin link`.",
+            )  # fmt: skip
+        click.echo("Another user's browser, or one beyond a proxy, comes in by: basin link")
     command = dashboard_command(server, host, port)
+    environment = server_environment()
     sys.stdout.flush()
-    os.execvpe(command[0], command, {**os.environ, **SERVER_ENVIRONMENT})
+    os.chdir(environment["HOME"])
+    os.execvpe(command[0], command, environment)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def server_environment() -> dict[str, str]:
+    """The server's: without Streamlit settings of the user's own, which could open what is shut.
+
+    It looks for them in the environment, in HOME and in the working folder; BASIN_HOME is both.
+    """
+    home = str(make_private(artifacts.home()))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
+    folders = {"HOME": home, "BASIN_HOME": home, "BASIN_DATA": str(artifacts.data_folder())}
+    return {**kept, **SERVER_ENVIRONMENT, **folders}
+
+
+@click.command()
+@click.option("--address", default="", help="Basin's own, where `basin up` does not run here.")
+@answers
+def link(address: str, as_json: bool) -> None:
+    """Print the address that lets a browser in where nobody logs in. It is a secret."""
+    from jobs import store
+
+    found = (
+        address or store.connection_info().get("dashboard") or f"http://127.0.0.1:{DEFAULT_PORT}"
+    )
+    found = found.rstrip("/")
+    found = found if login.required() else entry.link(found)
+    click.echo(json.dumps({"link": found}) if as_json else found)
 
 
 def dashboard_command(server: Path, host: str, port: int) -> list[str]:
@@ -83,9 +134,19 @@ def dashboard_command(server: Path, host: str, port: int) -> list[str]:
         "server.enableCORS": "true",
         "server.enableXsrfProtection": "true",
         "server.trustedUserHeaders": "{}",  # who somebody is comes from the provider alone
+        "server.enableAgentApi": "false",
+        "server.enableStaticServing": "false",
+        "server.baseUrlPath": "",
+        "server.allowedHosts": sorted(login.hosts()),
+        "client.showErrorDetails": "type",  # the rest is in the log
+        "global.developmentMode": "false",
     }
     theme = server.parent / "theme.toml"
     if theme.exists():
         options["theme.base"] = theme
-    arguments = [f"--{name}={value}" for name, value in options.items()]
+    arguments = [
+        f"--{name}={each}"
+        for name, value in options.items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
     return [sys.executable, "-m", "streamlit", "run", str(server), *arguments]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,24 +50,46 @@ def test_a_longer_life_cannot_be_written_into_a_token() -> None:
     assert not access.verify(f"{int(expires) + 1}.{signature}")
 
 
-def test_only_the_owner_can_read_the_key(basin_home: Path) -> None:
-    access.issue()
-    assert stat.S_IMODE((basin_home / "live.key").stat().st_mode) == 0o600
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "localhost", "[::1]:8501"])
 def test_loopback_is_let_in(host: str) -> None:
     assert access.refusal(headers(host), access.issue()) == ""
     assert access.refusal(headers(host, origin=f"http://{host}"), access.issue()) == ""
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.5:8501", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.5:8501",
+        "",
+        "[",
+        "]",
+        "[::1",
+        "localhost:x",
+        "evil.example@localhost",
+        "localhost/evil.example",
+        "localhost#",
+        "127.0.0.1, evil.example",
+    ],
+)
 def test_a_foreign_host_is_refused(host: str) -> None:
     assert "BASIN_ALLOWED_HOSTS" in access.refusal(headers(host), access.issue())
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8501"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:9999",
+        "http://localhost:8501",
+        "http://[",
+        "127.0.0.1:8501",
+        "http://evil.example@127.0.0.1:8501",
+        "http://127.0.0.1:8501.evil.example",
+        "",
+    ],
 )
 def test_a_page_of_another_site_is_refused(origin: str) -> None:
     assert "another site" in access.refusal(headers(origin=origin), access.issue())
@@ -180,10 +201,22 @@ def test_the_list_of_users_decides_at_the_live_routes(
     [
         ({"is_logged_in": False}, ""),
         ({}, ""),
-        ({"is_logged_in": True, "sub": "7", "email": "Ada@Lab.example"}, "ada@lab.example"),
+        ({"is_logged_in": True, "sub": "7", "email": "Ada@Lab.example"}, "sub:7"),
         (
-            {"is_logged_in": True, "sub": "7", "email": "a@b.example", "email_verified": True},
+            {"is_logged_in": True, "sub": "7", "email": "A@b.example", "email_verified": True},
             "a@b.example",
+        ),
+        (
+            {"is_logged_in": True, "sub": "7", "email": "a@b.example", "email_verified": "true"},
+            "a@b.example",
+        ),
+        (
+            {"is_logged_in": True, "sub": "7", "email": "a@b.example", "email_verified": None},
+            "sub:7",
+        ),
+        (
+            {"is_logged_in": True, "sub": "7", "email": "a@b.example", "email_verified": 1},
+            "sub:7",
         ),
         (
             {"is_logged_in": True, "sub": "7", "email": "a@b.example", "email_verified": False},
@@ -201,6 +234,25 @@ def test_an_address_is_an_identity_only_if_the_provider_vouches_for_it(
 ) -> None:
     monkeypatch.setattr(login, "required", lambda: True)
     monkeypatch.setattr(access.st, "user", claims)
+    assert access.identity() == who
+
+
+@pytest.mark.parametrize(
+    ("claims", "who"),
+    [
+        ({"iss": "https://id.example"}, "a@b.example"),
+        ({"iss": "https://id.example", "email_verified": False}, "sub:7"),
+        ({"iss": "https://id.example.evil.example"}, "sub:7"),
+        ({}, "sub:7"),
+    ],
+)
+def test_a_provider_that_is_named_is_trusted_where_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, claims: dict[str, object], who: str
+) -> None:
+    monkeypatch.setenv(login.ISSUERS, "https://other.example, https://id.example")
+    monkeypatch.setattr(login, "required", lambda: True)
+    person = {"is_logged_in": True, "sub": "7", "email": "a@b.example"}
+    monkeypatch.setattr(access.st, "user", {**person, **claims})
     assert access.identity() == who
 
 

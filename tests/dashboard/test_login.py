@@ -20,6 +20,11 @@ from urllib.request import urlopen
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets import Origin, Subprotocol
+from websockets.sync.client import connect
 
 from dashboard import access
 from jobs import login
@@ -189,6 +194,26 @@ def test_a_stranger_gets_the_login_page_and_nothing_else(
     assert not received
 
 
+def test_a_stranger_can_leave_no_file_here(guarded: Guarded) -> None:
+    own = {"Origin": guarded.address}
+    with connect(
+        f"{guarded.address.replace('http', 'ws')}/_stcore/stream",
+        origin=Origin(guarded.address), subprotocols=[Subprotocol("streamlit")], proxy=None,
+    ) as socket:  # fmt: skip
+        socket.send(BackMsg(rerun_script=ClientState()).SerializeToString())
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(bytes(socket.recv(10)))
+            if message.WhichOneof("type") == "new_session":
+                break
+        session = message.new_session.initialize.session_id
+        assert session
+        host = guarded.address.removeprefix("http://")
+        path = f"/_stcore/upload_file/{session}/file"
+        assert status(host, path, {**own, "Content-Length": "0"}, "PUT") == 403
+        assert status(host, path, own, "DELETE") == 403
+
+
 @pytest.mark.parametrize("who", ["", EVE["email"], "sub:ada@lab.example"])
 def test_the_live_routes_refuse_who_is_not_let_in(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch, who: str
@@ -224,8 +249,12 @@ def test_who_logs_in_gets_the_pages_live_and_can_leave(
     [
         (EVE, "logged in as eve@elsewhere.example and are not among those"),
         ({**ADA, "email_verified": False}, "an address your provider does not vouch for"),
+        (
+            {key: ADA[key] for key in ("sub", "email", "name")},
+            "an address your provider does not vouch for",
+        ),
     ],
-    ids=["not on the list", "not verified"],
+    ids=["not on the list", "not verified", "nothing said of it"],
 )
 def test_somebody_who_is_not_let_in_is_told_so_and_can_leave(
     guarded: Guarded, provider: Provider, page: Page, person: dict[str, Any], told: str

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dashboard import access
+from jobs import entry
 from jobs.cli.services import UPLOAD_MEGABYTES
 from tests.conftest import ROOT, free_port
 from tests.dashboard.conftest import Basin, live_frames, wait_for
@@ -152,6 +153,11 @@ def test_a_run_is_live_through_the_proxy(basin: Basin, proxy: Proxy, browser: Br
     run = basin.launch(30)
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
+    page.goto(f"{proxy.address}/run?id={run.id}")
+    page.get_by_text("whoever has its link").wait_for()
+    page.goto(entry.link(proxy.address))
+    page.locator(".basin-head").wait_for()
+    assert "token" not in page.url
     received = live_frames(page)
     page.goto(f"{proxy.address}/run?id={run.id}")
     page.wait_for_selector(".bl-hero canvas")

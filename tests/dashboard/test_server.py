@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+import subprocess
+import sys
+import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dashboard import access
-from tests.dashboard.conftest import Basin
+from tests.conftest import ROOT, free_port
+from tests.dashboard.conftest import READY_SECONDS, Basin, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,10 +29,13 @@ UPGRADE = {
 }  # fmt: skip
 
 
+def settings_of(address: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{address}/live/health") as answer:
+        return dict(json.load(answer)["settings"])
+
+
 def test_its_settings_are_in_force(basin: Basin) -> None:
-    with urllib.request.urlopen(f"{basin.address}/live/health") as answer:
-        settings = json.load(answer)["settings"]
-    assert settings == {
+    assert settings_of(basin.address) == {
         "server.address": "127.0.0.1",
         "server.headless": True,
         "server.maxUploadSize": 200,
@@ -38,7 +47,84 @@ def test_its_settings_are_in_force(basin: Basin) -> None:
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
         "server.trustedUserHeaders": {},
+        "server.allowedHosts": ["127.0.0.1", "::1", "localhost"],
+        "server.baseUrlPath": "",
+        "server.corsAllowedOrigins": [],
+        "server.enableAgentApi": False,
+        "server.enableStaticServing": False,
+        "client.showErrorDetails": "type",
+        "global.developmentMode": False,
     }
+
+
+LOOSE = """
+[global]
+developmentMode = true
+[server]
+address = "0.0.0.0"
+baseUrlPath = "basin"
+enableCORS = false
+corsAllowedOrigins = ["http://evil.example"]
+allowedHosts = ["*"]
+enableXsrfProtection = false
+enableStaticServing = true
+enableAgentApi = true
+scriptHealthCheckEnabled = true
+sslCertFile = "/nowhere.pem"
+maxUploadSize = 5000
+[client]
+showErrorDetails = "full"
+[secrets]
+files = ["/etc/hostname"]
+"""
+
+
+def test_settings_of_the_users_own_loosen_nothing(
+    basin: Basin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path / ".streamlit", tmp_path / "here" / ".streamlit"):
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text(LOOSE)
+    own = {
+        "HOME": str(tmp_path), "BASIN_HOME": str(tmp_path / "home"),
+        "STREAMLIT_SERVER_BASE_URL_PATH": "basin", "STREAMLIT_SERVER_ENABLE_CORS": "false",
+        "STREAMLIT_SERVER_CORS_ALLOWED_ORIGINS": "http://evil.example",
+        "STREAMLIT_SERVER_COOKIE_SECRET": "known to others", "STREAMLIT_SERVER_PORT": "1",
+        "STREAMLIT_SERVER_ENABLE_AGENT_API": "true", "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": "true",
+    }  # fmt: skip
+    port = free_port()
+    command = [sys.executable, "-m", "jobs.cli", "dashboard", "--port", str(port)]
+    said = tmp_path / "said.txt"
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            command, env={**os.environ, **own}, cwd=tmp_path / "here", stdout=file, stderr=file
+        )
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return bool(settings_of(address))
+        except urllib.error.URLError:
+            assert process.poll() is None, said.read_text()
+            return False
+
+    try:
+        wait_for(answers, "the dashboard", READY_SECONDS)
+        assert settings_of(address) == settings_of(basin.address)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "lab.example", ""])
+def test_it_is_not_opened_to_the_network_without_a_login(host: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "dashboard", "--host", host],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: `--host`: ") and "--without-login" in done.stderr
 
 
 def test_it_listens_on_the_loopback_address_alone(basin: Basin) -> None:
@@ -73,15 +159,16 @@ def test_the_live_routes_refuse_strangers_on_the_real_server(
 
 
 def test_a_page_under_a_name_of_somebody_else_shows_nothing(basin: Basin, page: Page) -> None:
-    page.goto(f"{basin.address.replace('127.0.0.1', 'evil.localhost')}/launch")
-    page.get_by_text("not one that Basin answers to; see BASIN_ALLOWED_HOSTS").wait_for()
-    assert page.get_by_test_id("stMain").get_by_role("button").count() == 0
+    answer = page.goto(f"{basin.address.replace('127.0.0.1', 'evil.localhost')}/launch")
+    assert answer is not None and answer.status == 403
+    told = "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
+    assert page.inner_text("body").split() == ["Basin", *told.split()]
 
 
-def status(host: str, path: str, headers: dict[str, str]) -> int:
+def status(host: str, path: str, headers: dict[str, str], method: str = "GET") -> int:
     connection = http.client.HTTPConnection(host, timeout=5)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()
