@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from backend.errors import NotAvailable
+from backend.home import make_private
 from backend.home import home
 from jobs import files
 
@@ -55,7 +56,7 @@ def _read(path: Path, pattern: re.Pattern[str]) -> str:
 
 
 def _make(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     made = secrets.token_hex(num_bytes)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     files.write(aside, made + "\n", sync=True)

@@ -109,8 +109,6 @@ def server_environment() -> dict[str, str]:
 @answers
 def link(address: str, as_json: bool) -> None:
     """Print the address that lets a browser in where nobody logs in. It is a secret."""
-    from jobs import store
-
     found = (
         address or store.connection_info().get("dashboard") or f"http://127.0.0.1:{DEFAULT_PORT}"
     )
