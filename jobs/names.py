@@ -20,8 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from backend.errors import NotAvailable
-from backend.home import make_private
-from backend.home import home
+from backend.home import home, make_private
 from jobs import files
 
 _ID = re.compile(r"[0-9a-f]{8}")

@@ -19,7 +19,7 @@ from typing import Any, cast
 import redis
 import rq
 
-from backend.home import home
+from backend.home import home, make_private
 from backend.spec import RunSpec
 from jobs import devices
 from jobs.status import hostname
@@ -134,7 +134,7 @@ class Turns:
             descriptor = None
             try:
                 folder = home() / "devices"
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(folder)
                 descriptor = os.open(folder / f"{safe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
