@@ -168,7 +168,7 @@ def unreachable(error: Exception) -> NotAvailable:
     if isinstance(error, redis.TimeoutError):
         return NotAvailable(f"{where} does not answer within {LOOK_SECONDS:g} s.")
     if isinstance(error, redis.ResponseError):
-        said = str(error).strip().rstrip(".")
+        said = str(error).rpartition("caused error: ")[2].strip().rstrip(".")
         return NotAvailable(f"{where} answers but refuses: {said}. {_remedy(error, said)}".strip())
     return NotAvailable(f"{where} does not answer. Start it with `basin up`.")
 
