@@ -157,7 +157,8 @@ def _processes(basin: Basin, speakers: list[int]) -> Iterator[tuple[str, psutil.
     supervisor = psutil.Process(basin.process.pid)
     yield "supervisor", supervisor
     kinds = {"streamlit": "dashboard", "redis-server": "Redis", "valkey-server": "Redis",
-             "quick": "quick worker", "train": "train worker"}  # fmt: skip
+             "--queue check": "check worker", "quick": "quick worker",
+             "train": "train worker"}  # fmt: skip
     seen: dict[str, int] = {}
     for process in supervisor.children(recursive=True):
         with contextlib.suppress(psutil.Error):

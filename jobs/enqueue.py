@@ -68,6 +68,8 @@ def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str
     """`launch` for several runs: all of them or, when one is refused, none."""
     settled = [with_settled_paths(spec, origin) for spec in specs]
     connection = store.connect()
+    with store.reaching():
+        store.need_own_home(connection)
     made: list[artifacts.RunDirectory] = []
     try:
         for spec in settled:

@@ -112,6 +112,7 @@ class BasinWorker(rq.Worker):
             "device_name": devices.model_of(self.device),
             "num_devices": self._turns.num_devices if self._turns else 0,
             "host": socket.gethostname(),
+            "home": str(artifacts.home()),
             "pid": os.getpid(),
             "run": self.current,
         }

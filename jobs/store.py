@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -332,6 +333,22 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
         with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now
             connection.hdel(names.workers_key(), *forgotten)
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
+
+
+def need_own_home(connection: redis.Redis) -> None:
+    """Raises NotAvailable where this home is a copy of one whose workers are on this Redis, with
+    its id: they would take runs that they do not have."""
+    here = artifacts.home() / "home.id"
+    names.home_id()
+    for worker in workers(connection):
+        there = Path(str(worker.get("home") or artifacts.home())) / "home.id"
+        if worker["alive"] and worker.get("host") == hostname():
+            with contextlib.suppress(OSError):
+                if not here.samefile(there):
+                    raise NotAvailable(
+                        f"{here.parent} is a copy of {there.parent}, whose workers use this Redis "
+                        f"too. Delete {here}, and the copy gets a queue of its own."
+                    )
 
 
 def _seconds(connection: redis.Redis) -> float:

@@ -48,6 +48,7 @@ def serve(queue: str, device: str) -> None:
     connection = store.client(store.redis_url(), patience=_PATIENCE)
     with store.reaching():
         connection.ping()
+        store.need_own_home(connection)
     preload()
     _publish_catalogue()
     logging.getLogger("rq.worker").setLevel(logging.INFO)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -9,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.errors import NotAvailable
 from backend.spec import RunSpec
 from jobs import control, enqueue, names, store
+from jobs.status import hostname
 from tests.conftest import ROOT
 
 SPEC = RunSpec(method="sampling", data={"name": "ring"})
@@ -75,3 +79,27 @@ def test_two_homes_on_one_redis_see_nothing_of_each_other(
     after = set(connection.keys("basin:*")) | set(connection.smembers("rq:queues"))
     assert all(names.home_id().encode() in name for name in after - before)
     assert not any(names.home_id().encode() in name for name in before)
+
+
+def test_a_copy_beside_its_original_is_told_to_get_an_id_of_its_own(
+    redis_url: str, basin_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = store.connect()
+    store.beat(
+        connection,
+        {"name": "w", "queue": "train", "host": hostname(), "pid": os.getpid(),
+         "home": str(basin_home)},
+    )  # fmt: skip
+    enqueue.launch(SPEC)
+    (tmp_path / "linked").symlink_to(basin_home)
+    monkeypatch.setenv("BASIN_HOME", str(tmp_path / "linked"))
+    enqueue.launch(SPEC)  # another way to the same one
+    copy = tmp_path / "copy"
+    shutil.copytree(basin_home, copy)
+    monkeypatch.setenv("BASIN_HOME", str(copy))
+    with pytest.raises(NotAvailable, match=r"is a copy of .*Delete .*copy/home\.id"):
+        enqueue.launch(SPEC)
+    (copy / "home.id").unlink()
+    names._kept.cache_clear()  # as in a new process
+    enqueue.launch(SPEC)
+    assert len(control.queued()) == 1
