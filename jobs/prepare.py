@@ -18,6 +18,7 @@ from backend.home import cache
 from backend.method import Method, Task
 from backend.randomness import generator_of
 from backend.spec import RunSpec
+from jobs.moved import with_moved_paths
 
 LoadEnergy = Callable[[str], Energy]
 """A trained run's energy by run id, on the CPU."""
@@ -45,7 +46,7 @@ def prepare(
 
     fetch: download data that are not here; else a stand-in takes their place.
     """
-    resolved = catalogue.resolve(spec)
+    resolved = catalogue.resolve(with_moved_paths(spec))
     missing = "" if fetch else resolved.dataset.missing()
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     found = list(resolved.method.problems(resolved.config, data))
