@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from jobs.files import written_aside
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 MOST_UPLOAD_BYTES = 200_000_000
 MOST_SEEDS = 10
+MOST_KNOWN = 200
+"""Files of the data folder that are offered."""
 FIRST = {"method": "contrastive_divergence", "preset": "persistent", "data": {"name": "ring"}}
 """What a first visitor finds: one click shows the ring's landscape form."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -145,16 +149,38 @@ def uploads() -> Path:
 
 
 def known_files() -> list[Path]:
-    """Files and image folders in the data folder that a run may name, newest first."""
-    root = artifacts.data_folder()
-    if not root.is_dir():
-        return []
-    found = [path for path in root.glob("*") if path != uploads() and _is_data(path)]
-    found += [path for path in uploads().glob("*") if _is_data(path)]
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:200]
+    """Files and image folders in the data folder that a run may name, newest first.
+
+    What cannot be looked at (a link that leads nowhere, something just removed) is left out.
+    """
+    found = []
+    for folder in (artifacts.data_folder(), uploads()):
+        try:
+            entries = list(folder.iterdir())
+        except OSError:
+            continue
+        for path in entries:
+            with contextlib.suppress(OSError):
+                if path != uploads() and _is_data(path):
+                    found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)[:MOST_KNOWN]]
+
+
+def delete_upload(path: Path) -> None:
+    """Delete a file or folder of the uploads. Raises BadInput for anything else, and OSError."""
+    if path.parent != uploads() or not path.name.strip("."):
+        raise BadInput.at("data.path", f"{path} was not uploaded here, so it is not deleted here.")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _is_data(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return path.is_dir() or path.suffix.lower() in SUFFIXES
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False  # no page can show its name
+    return path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from dashboard.elements import figure
 
 Values = dict[str, Any]
 COLUMNS = 2
+MOST_WHOLE = 2**53
+"""Beyond it a browser tells whole numbers no longer apart."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def parts(
         kinds = kinds_of(part, root)
         if kinds:
             given = value if isinstance(value, dict) else {}
-            kind = given.get("kind", next(iter(kinds)))
+            kind = str(given.get("kind"))
             kind = kind if kind in kinds else next(iter(kinds))
             found.append(Choice((*at, name), part, kinds, kind))
             found += parts(kinds[kind], given, root, (*at, name))
@@ -170,12 +173,12 @@ def _written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -
     for name, value in values.items():
         part = resolved(schema.get("properties", {}).get(name, {}), root)
         kinds = kinds_of(part, root)
-        if kinds and isinstance(value, dict) and value.get("kind") in kinds:
+        if kinds and isinstance(value, dict) and str(value.get("kind")) in kinds:
             result[name] = _written_out(kinds[value["kind"]], value, root)
         elif "properties" in part and isinstance(value, dict):
             result[name] = _written_out(part, value, root)
-        else:
-            result[name] = value
+        elif isinstance(value, dict) or not (kinds or "properties" in part):
+            result[name] = value  # a part that is none gets its default
     return result
 
 
@@ -249,7 +252,7 @@ def _field(leaf: Leaf, form: Form) -> Any:
             leaf.label, value=_number(value, float), step=step, format="%g", key=key
         )
     else:
-        typed = st.text_input(leaf.label, value or "", key=key)
+        typed = st.text_input(leaf.label, "" if value is None else str(value), key=key)
     st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
     _say(form, dotted)
     return typed
@@ -257,11 +260,11 @@ def _field(leaf: Leaf, form: Form) -> Any:
 
 def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
     """A list: chosen where what may stand in it is known, else typed with commas between."""
-    given = list(leaf.value or [])
+    given = leaf.value if isinstance(leaf.value, list) else []
     words = form.choices.get(form.dotted(leaf.path))
     options = leaf.schema.get("items", {}).get("enum") or list(words or {})
     if options:
-        known = [item for item in given if item in options]
+        known = list(dict.fromkeys(item for item in given if item in options))
         return st.multiselect(
             leaf.label, options, known, format_func=lambda item: (words or {}).get(item, item),
             key=key,
@@ -294,12 +297,16 @@ def _say(form: Form, dotted: str) -> None:
 
 
 def _number(value: Any, cast: type) -> Any:
-    return None if value is None or isinstance(value, str) else cast(value)
+    """A value as a field of numbers can hold it; None for anything else."""
+    most = MOST_WHOLE if cast is int else sys.float_info.max
+    if not isinstance(value, (int, float)) or not abs(value) <= most:
+        return None
+    return cast(value)
 
 
 def _step(value: Any, log: bool) -> float:
     """A step of the arrows that fits the size of the value."""
-    size = abs(float(value)) if isinstance(value, (int, float)) and value else 0.1
+    size = abs(_number(value, float) or 0.1)
     power = 10.0 ** math.floor(math.log10(size))
     return power if not log else power / 2
 
@@ -308,7 +315,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, (int, float)):
-        return figure(float(value))
+        return figure(_number(value, float))
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
     return str(value) if value not in (None, "") else "none"

@@ -33,7 +33,8 @@ def main() -> None:
     }
     asked = [run for run in st.query_params.get("runs", "").split(",") if run]
     if st.session_state.get("compare_asked") != asked:
-        st.session_state["compare_runs"] = [run for run in asked if run in labels]
+        known = list(dict.fromkeys(run for run in asked if run in labels))
+        st.session_state["compare_runs"] = known[: comparison.MOST_RUNS]
     chosen = st.multiselect(
         "Runs",
         list(labels),

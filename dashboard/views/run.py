@@ -202,7 +202,8 @@ def _about(directory: RunDirectory, status: Status) -> None:
             with st.expander("Traceback"):
                 st.code(trace)
     with note:
-        st.markdown(status.note or "No note. Add one under ⋯, *Name, tags, note*.")
+        written = status.note.replace("![", "!\\[")  # no pictures: they may lie elsewhere
+        st.markdown(written or "No note. Add one under ⋯, *Name, tags, note*.")
 
 
 main()

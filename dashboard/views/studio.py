@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from jobs.words import duration
 
 FIRST = "sample"
 """The ability that is asked first."""
+MOST_SEED = 2**31 - 1
 MOST_SHOWN = 30
 """Earlier answers listed."""
 
@@ -121,16 +123,21 @@ def _form(
     if text := st.query_params.get("config"):
         try:
             given = dict(json.loads(text))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             st.warning("The settings in this link cannot be read; these are the defaults.")
     values = forms.show(schema, given, form)
-    seed = st.number_input("Seed", 0, 2**31 - 1, int(st.query_params.get("seed", "0") or 0))
+    seed = st.number_input("Seed", 0, MOST_SEED, _seed_of_link())
     asked = forms.difference(values, forms.defaults(schema, schema))
     shown = {f"ask.{path}" for path in forms.fields_of(schema, values)}
     for field, message in problems.items():
         if field not in shown:
             st.error(f"`{field.removeprefix('ask.')}` {message}" if field != "ask." else message)
     return asked, int(seed)
+
+
+def _seed_of_link() -> int:
+    text = st.query_params.get("seed", "")
+    return min(int(text), MOST_SEED) if re.fullmatch("[0-9]{1,12}", text) else 0
 
 
 def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any
 
 import streamlit as st
 
-from backend.errors import BasinError, NotAvailable
+from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard import draft
 from dashboard.elements import head, name_of, plural, size
 from jobs import artifacts, control, store
@@ -131,26 +133,33 @@ def _disk() -> None:
 def _bytes_under(folder: str, number: int) -> int:
     """Bytes of all files in a folder; `number` of runs makes a changed list count anew."""
     total = 0
-    for path in Path(folder).rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue  # removed since
+    for where, _, names in os.walk(folder):  # leaves out what is removed meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
     return total
 
 
 def _uploads() -> None:
     st.subheader("Your data", anchor=False)
     files = draft.known_files()
-    st.caption(f"In `{artifacts.data_folder()}`; runs from the browser may name what lies here.")
+    st.caption(
+        f"In `{artifacts.data_folder()}`; runs from the browser may name what lies here. What was "
+        "uploaded can be deleted here, all else where it came from."
+    )
     if not files:
         st.markdown("Nothing yet. Upload a file under **Launch**, *Your own file*.")
         return
     for path in files:
+        try:
+            what = "folder" if path.is_dir() else size(path.stat().st_size)
+        except OSError:
+            continue  # removed since
         name, act = st.columns([6, 1], vertical_alignment="center")
-        what = "folder" if path.is_dir() else size(path.stat().st_size)
         name.markdown(f"`{path.relative_to(artifacts.data_folder())}` · {what}")
-        if act.button("Delete", key=f"delete:{path}", icon=":material/delete:"):
+        if path.parent == draft.uploads() and act.button(
+            "Delete", key=f"delete:{path}", icon=":material/delete:"
+        ):
             _delete(path)
 
 
@@ -162,10 +171,10 @@ def _delete(path: Path) -> None:
         st.caption(f"{plural(len(users), 'run')} used it and could not be resumed or sampled.")
     if st.button("Delete it", type="primary"):
         try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            draft.delete_upload(path)
+        except BadInput as error:
+            st.error(str(error))
+            return
         except OSError as error:
             st.error(f"Nothing was deleted: {error.strerror}.")
             return
@@ -190,10 +199,13 @@ def _logs() -> None:
         "Log", files, default=files[0], required=True, format_func=lambda path: path.stem,
         label_visibility="collapsed",
     )  # fmt: skip
-    with chosen.open("rb") as file:
-        file.seek(max(0, chosen.stat().st_size - LOG_BYTES))
-        text = file.read().decode(errors="replace")
-    st.code(text or "Empty.", language=None, height=260)
+    try:
+        with chosen.open("rb") as file:
+            file.seek(max(0, chosen.stat().st_size - LOG_BYTES))
+            text = file.read().decode(errors="replace") or "Empty."
+    except OSError as error:
+        text = f"It cannot be read: {error.strerror}."
+    st.code(text, language=None, height=260)
 
 
 def _doctor() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from backend import catalogue
 from backend.errors import BadInput, BasinError
 from backend.spec import RunSpec, from_dict
 from dashboard import draft
 from jobs import artifacts
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +107,80 @@ def test_folders_of_images_are_offered(basin_home: Path) -> None:
     folder = artifacts.data_folder() / "cats"
     folder.mkdir(parents=True)
     assert draft.known_files() == [folder]
+
+
+@pytest.fixture
+def odd_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with what may stand in one, and one good file in it and in the uploads."""
+    shared = tmp_path / "datasets"
+    (shared / "uploads").mkdir(parents=True)
+    monkeypatch.setenv("BASIN_DATA", str(shared))
+    for folder in (shared, shared / "uploads"):
+        (folder / "good.npy").touch()
+        (folder / "dangling.npy").symlink_to(tmp_path / "gone.npy")
+        (folder / "loop.npy").symlink_to(folder / "loop.npy")
+        (folder / "dangling_folder").symlink_to(tmp_path / "gone")
+        (folder / "notes.txt").touch()
+        os.mkfifo(folder / "pipe.csv")
+        (Path(os.fsdecode(os.fsencode(folder) + b"/\xff.npy"))).touch()
+    return shared
+
+
+def test_what_cannot_be_looked_at_is_left_out(odd_entries: Path) -> None:
+    good = {odd_entries / "good.npy", odd_entries / "uploads" / "good.npy"}
+    assert set(draft.known_files()) == good
+
+
+def test_a_file_that_goes_away_while_they_are_listed_is_left_out(
+    odd_entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, is_data = odd_entries / "good.npy", draft._is_data
+
+    def look(path: Path) -> bool:
+        found = is_data(path)
+        going.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(draft, "_is_data", look)
+    assert draft.known_files() == [odd_entries / "uploads" / "good.npy"]
+
+
+def test_a_folder_that_cannot_be_listed_hides_no_other(
+    odd_entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Path.iterdir
+
+    def refuse(self: Path) -> Iterator[Path]:
+        if self == odd_entries:
+            raise PermissionError(13, "Permission denied", str(self))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert draft.known_files() == [odd_entries / "uploads" / "good.npy"]
+
+
+def test_what_was_uploaded_can_be_deleted(odd_entries: Path) -> None:
+    images = draft.uploads() / "images"
+    (images / "cats").mkdir(parents=True)
+    linked = draft.uploads() / "linked"
+    linked.symlink_to(odd_entries)
+    for path in (draft.uploads() / "good.npy", images, linked):
+        draft.delete_upload(path)
+        assert not os.path.lexists(path)
+    assert (odd_entries / "good.npy").exists(), "a link goes, not what it leads to"
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("name", ["good.npy", "uploads", "uploads/..", "uploads/../good.npy", "."])
+def test_what_was_not_uploaded_cannot(odd_entries: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="was not uploaded here"):
+        draft.delete_upload(odd_entries / name)
+    assert (odd_entries / "good.npy").exists() and draft.uploads().is_dir()
+
+
+def test_the_system_page_deletes_uploads_alone(odd_entries: Path) -> None:
+    page = AppTest.from_file(str(ROOT / "dashboard" / "views" / "system.py"), default_timeout=30)
+    page.run()
+    assert not page.exception
+    keys = {str(button.key) for button in page.button if str(button.key).startswith("delete:")}
+    assert keys == {f"delete:{odd_entries / 'uploads' / 'good.npy'}"}

@@ -99,6 +99,38 @@ def test_lists_are_typed_with_commas_or_chosen() -> None:
     }  # fmt: skip
 
 
+def _odd_forms() -> None:
+    """Forms that a link or a file gives odd values; the script that AppTest runs."""
+    from dashboard import forms
+    from dashboard.forms import Form
+
+    kind = {"properties": {"kind": {"const": "one"}, "size": {"type": "integer", "default": 1}}}
+    schema = {
+        "properties": {
+            "whole": {"type": "integer", "default": 3}, "real": {"type": "number", "default": 0.5},
+            "text": {"type": "string", "default": "a"}, "on": {"type": "boolean", "default": True},
+            "word": {"enum": ["a", "b"], "default": "a"},
+            "list": {"type": "array", "items": {"type": "number"}, "default": [1]},
+            "sets": {"type": "array", "items": {"enum": ["x", "y"]}, "default": ["y"]},
+            "part": {"properties": {"inner": {"type": "integer", "default": 1}}},
+            "choice": {"oneOf": [kind], "default": {"kind": "one"}},
+        },
+    }  # fmt: skip
+    odd = [
+        None, "x", "", True, -1, 0.5, 10**400, float("inf"), float("nan"), [], [[1]], ["x", "x"],
+        {}, {"kind": "x"}, {"kind": []}, {"a": {"b": 1}},
+    ]  # fmt: skip
+    for number, value in enumerate(odd):
+        forms.show(schema, dict.fromkeys(schema["properties"], value), Form(key=f"t{number}"))
+
+
+@pytest.mark.bad_input
+def test_no_value_of_a_link_or_a_file_breaks_a_form() -> None:
+    app = AppTest.from_function(_odd_forms, default_timeout=60).run()
+    assert [error.message for error in app.exception] == []
+    assert len(app.toggle) == 16
+
+
 def test_parts_are_called_what_they_call_themselves() -> None:
     schema = catalogue.methods()["recovery_likelihood"].Config.model_json_schema()
     choices = [p for p in forms.parts(schema, {}, schema) if isinstance(p, Choice)]

@@ -63,3 +63,34 @@ def test_what_makes_no_sense_is_said_at_its_field(
     page.get_by_role("button", name=ASK).click()
     page.get_by_text(re.compile("trained without classes")).wait_for(timeout=60_000)
     assert len(trained.answers()) == before
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    "query",
+    ["seed=abc", pytest.param("seed=-1&ability=x&answer=x&config=[[", marks=pytest.mark.slow)],
+)
+def test_a_link_that_makes_no_sense_opens_the_form(
+    basin: Basin, page: Page, trained: RunDirectory, query: str
+) -> None:
+    open_studio(basin, page, f"run={trained.id}&{query}")
+    assert page.get_by_label("Seed", exact=True).input_value() == "0"
+    assert page.get_by_test_id("stException").count() == 0
+
+
+LINKS = [
+    "studio?run=x", "run?id=../..", "run?id=%00", "compare?runs=,,x,latest,latest",
+    "gallery?recipe=x", "gallery?reproduction=x", "lab?runs=x", "lab?from=x,,",
+    "launch?from=x&preset=x", "launch?data=[",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.bad_input
+@pytest.mark.parametrize("link", LINKS)
+def test_no_link_breaks_a_page(basin: Basin, page: Page, trained: RunDirectory, link: str) -> None:
+    page.goto(f"{basin.address}/{link}")
+    page.locator(".basin-head").first.wait_for()
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.wait_for_timeout(1000)
+    assert page.get_by_test_id("stException").count() == 0
