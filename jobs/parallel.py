@@ -253,7 +253,9 @@ def _is_of_the_wire(error: Exception) -> bool:
 
 def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
     """Meet the others: tensors of the CPU go by gloo, those of NVIDIA devices by NCCL."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
+    for library in ("GLOO", "NCCL"):  # else they listen on every address of the machine
+        name = "lo" if sys.platform == "linux" else "lo0"
+        os.environ.setdefault(f"{library}_SOCKET_IFNAME", name)
     backend = "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
