@@ -18,7 +18,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from backend.spec import Budget
-from jobs import artifacts, control, store, tasks
+from jobs import artifacts, control, entry, store, tasks
 from jobs.cli import common, launch, main, services
 from jobs.cli.data import data
 from jobs.processes import is_alive
@@ -366,6 +366,20 @@ def test_dashboard_is_started_with_fixed_settings(basin_home: Path) -> None:
         f"--secrets.files={basin_home / 'secrets.toml'}",
     ):
         assert setting in command
+
+
+def test_the_link_is_that_of_the_basin_that_runs_here(basin_home: Path) -> None:
+    def printed(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["link", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output.strip()
+
+    key = entry.link("").partition("token=")[2]
+    assert printed() == f"http://127.0.0.1:8501/?token={key}"
+    (basin_home / "connection.json").write_text('{"dashboard": "http://127.0.0.1:9000"}')
+    assert printed() == f"http://127.0.0.1:9000/?token={key}"
+    assert printed("--address", "https://b.example/") == f"https://b.example/?token={key}"
+    assert json.loads(printed("--json")) == {"link": printed()}
 
 
 # ---------------------------------------------------------------- small parts

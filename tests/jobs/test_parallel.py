@@ -229,3 +229,15 @@ def test_one_process_is_the_same_work_as_before() -> None:
     assert isinstance(
         parallel.team_of(artifacts.create_run(spec), spec, torch.device("cpu")), parallel.Alone
     )
+
+
+def test_the_processes_of_a_run_listen_on_loopback_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel.dist, "init_process_group", lambda *_, **__: None)
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.delenv(name)
+    parallel._join(tmp_path, 0, 2, torch.device("cpu"))
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        assert os.environ[name].startswith("lo")
