@@ -316,9 +316,11 @@ class Feed:
         source: tuple[str, float | None] = (trouble, None)
         if not trouble and self._status is not None and not self._status.is_over:
             if (away := self._streams.away_since) is not None:
-                source = "Live updates come from disk: Redis is away", away
+                source = "Live updates come from disk, five times a second: Redis is away", away
             elif self._is_behind_for(2 * _LOOK_SECONDS) and self._status.worker != INLINE:
-                words = "Live updates come from disk: what this run says does not reach Redis"
+                words = (
+                    "Live updates come from disk, twice a second: what this run says misses Redis"
+                )
                 source = words, self._behind_at
         with self._lock:
             if source != self._source and self._history is not None:

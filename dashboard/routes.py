@@ -51,6 +51,7 @@ _COLUMNS = ("step", "gradients", "seconds", "joules", "value")
 _CSV_ROWS = 5000
 _REFUSED = 4403
 FIXED = (
+    "server.maxMessageSize",
     "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
     "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
     "server.enableCORS", "server.enableXsrfProtection", "server.trustedUserHeaders",

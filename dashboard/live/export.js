@@ -69,8 +69,15 @@ export function canvasWays(element, name, { size, draw, csv }) {
   })
 }
 
-const lines = (head, rows) => [head, ...rows].map((row) => row.join(",")).join("\n") + "\n"
-const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : value ?? "")
+const lines = (head, rows) => [head, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n"
+
+/** A number as it is, a word quoted where it must be, and never one that a spreadsheet computes. */
+function cell(value) {
+  if (typeof value === "number") return value
+  const word = String(value ?? "")
+  const safe = /^[=+\-@\t\r]/.test(word) && !Number.isFinite(Number(word)) ? `'${word}` : word
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
 
 /** The numbers of a frame as text, one row a grid point, sample, bin or state. */
 export function csvOf({ header, arrays }) {
@@ -126,7 +133,7 @@ export function csvOf({ header, arrays }) {
     return lines(["image", "energy", ...Array.from({ length: size }, (_, i) => `p${i + 1}`)], rows)
   }
   if (header.kind === "table") {
-    return lines(header.meta.columns.map(quoted), header.meta.rows.map((row) => row.map(quoted)))
+    return lines(header.meta.columns, header.meta.rows)
   }
   return ""
 }

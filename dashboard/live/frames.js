@@ -1,6 +1,7 @@
 // Reads the binary frames of backend/events.py.
 
 const HEAD = 12
+const MAGIC = 0x314e5342 // "BSN1", read as a little-endian number
 const ARRAYS = {
   f4: Float32Array,
   f8: Float64Array,
@@ -27,19 +28,20 @@ export function unpack(buffer, start = 0) {
   return { header, arrays }
 }
 
-/** Every frame of a message: they lie end to end. One that cannot be read keeps its place, with
- * an `op` that nothing answers to, and costs none of the others. */
+/** Every frame of a message: they lie end to end. One that cannot be read leaves null in its place. */
 export function unpackAll(buffer) {
   const view = new DataView(buffer)
   const frames = []
-  for (let at = 0; at < buffer.byteLength; ) {
+  for (let at = 0; at + HEAD <= buffer.byteLength; ) {
+    const size = HEAD + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
+    // where the next one begins is not known then
+    if (view.getUint32(at, true) !== MAGIC || at + size > buffer.byteLength) return [...frames, null]
     try {
       frames.push(unpack(buffer, at))
-    } catch (error) {
-      reportError(error)
-      frames.push({ header: { op: "unreadable" }, arrays: {} })
+    } catch {
+      frames.push(null)
     }
-    at += HEAD + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
+    at += size
   }
   return frames
 }

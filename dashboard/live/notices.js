@@ -14,32 +14,72 @@ export class Notices {
         "instead. docs/proxy.md says how to let it through.",
     })
     this.alarms = make("div.bl-note", { hidden: true, role: "status" })
-    this.slot = make("div", {}, this.line, this.polling, this.alarms)
+    this.disk = make("div.bl-note.info", { hidden: true, role: "status" })
+    this.deleted = make("div.bl-note.alarm", { hidden: true, role: "alert" })
+    this.trouble = make("div.bl-note.info", { hidden: true, role: "status" })
+    /** by run: why what is live does not come the usual way */
+    this.sources = new Map()
+    this.slot = make("div", {}, this.line, this.polling, this.disk, this.deleted, this.trouble, this.alarms)
   }
 
   close() {
     clearInterval(this.counting)
   }
 
-  connection({ open, polling, retryIn, reason }) {
+  connection({ open, polling, retryIn, reason, isRefused }) {
     clearInterval(this.counting)
     this.polling.hidden = !(open && polling)
     if (open) {
       this.line.hidden = true
       this.since = null
+      this.sources.clear()
+      this.showSources()
       return
     }
-    const tried = Date.now()
+    const tried = performance.now()
     this.since ??= tried
     const say = () => {
-      const silent = Math.round((Date.now() - this.since) / 1000)
-      const wait = Math.max(0, Math.ceil((retryIn - (Date.now() - tried)) / 1000))
+      const now = performance.now()
+      const silent = Math.round((now - this.since) / 1000)
+      const wait = Math.max(0, Math.ceil((retryIn - (now - tried)) / 1000))
+      const again = make("a", { href: "", textContent: "Load the page again" })
       this.line.replaceChildren(
         make("b", {}, `Live updates stopped ${silent}s ago.`),
-        ` ${reason || "The page shows what it had; runs go on."} Trying again in ${wait}s.`)
+        ` ${reason || "The page shows what it had; runs go on."} `,
+        isRefused ? again : `Trying again in ${wait}s.`)
       this.line.hidden = false
     }
     this.counting = setInterval(say, 1000)
+  }
+
+  /** Where what a run says comes from, when it is not the usual way; "" when it is again. */
+  source({ run, message, since }) {
+    const clock = since && new Date(1000 * since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    if (message) this.sources.set(run, clock ? `${message} since ${clock}.` : message)
+    else this.sources.delete(run)
+    this.showSources()
+  }
+
+  showSources() {
+    this.disk.textContent = [...new Set(this.sources.values())].join(" ")
+    this.disk.hidden = !this.sources.size
+  }
+
+  /** A run that was deleted while it was shown. */
+  gone({ run, message }) {
+    this.sources.delete(run)
+    this.showSources()
+    const words = this.own.length === 1 ? message : `${run}: ${message}`
+    this.deleted.append(
+      ...(this.deleted.hidden ? [] : [make("br")]), `${words} `,
+      make("a", { href: "/runs", textContent: "See the runs that are there" }))
+    this.deleted.hidden = false
+  }
+
+  /** What is not known at present; "" when all is. */
+  lacking(words) {
+    this.trouble.textContent = words
+    this.trouble.hidden = !words
   }
 
   hear({ runs }) {

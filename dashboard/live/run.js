@@ -156,6 +156,8 @@ class RunPanel {
   hear(message) {
     if (message.op === "status") this.showStatus(message)
     else if (message.op === "alarms") this.notices.hear(message)
+    else if (message.op === "source") this.notices.source(message)
+    else if (message.op === "gone") this.notices.gone(message)
     else if (message.op === "history" && message.whole) {
       this.curves.clear()
       this.texts = []

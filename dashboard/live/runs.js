@@ -16,7 +16,7 @@ const FILTERS = ["status", "method", "data", "tag"]
 
 export function mount(slot, component) {
   const list = new RunList(slot, component)
-  return { update: (data, next) => (list.component = next), unmount: () => list.close() }
+  return { update: (data, next) => list.update(data, next), unmount: () => list.close() }
 }
 
 class RunList {
@@ -40,6 +40,11 @@ class RunList {
     this.live.follow("runs")
     this.pressed = (event) => this.press(event)
     document.addEventListener("keydown", this.pressed)
+  }
+
+  update(data, component) {
+    this.component = component
+    this.live.token = data.token
   }
 
   close() {
@@ -96,7 +101,9 @@ class RunList {
   }
 
   hear(message) {
+    if (message.op === "error") this.notices.lacking(message.message)
     if (message.op !== "runs") return
+    this.notices.lacking(message.trouble)
     const known = new Map(message.whole ? [] : this.runs.map((run) => [run.id, run]))
     for (const run of message.changed) known.set(run.id, run)
     for (const id of message.gone) known.delete(id)

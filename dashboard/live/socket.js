@@ -12,7 +12,7 @@ const TRY_SOCKET_EVERY = 60_000
 export class Live {
   /**
    * `handlers`: {message(header), frame({header, arrays}), done() after every message,
-   * connection({open, polling, retryIn, reason})}.
+   * connection({open, polling, retryIn, reason, isRefused})}.
    */
   constructor(token, handlers) {
     this.token = token
@@ -85,10 +85,11 @@ export class Live {
     this.asked.clear()
   }
 
-  lost(again, reason = "") {
+  /** `isRefused`: nothing will change until the page script hands over another token. */
+  lost(again, reason = "", isRefused = false) {
     this.post = null
     this.forget()
-    this.handlers.connection?.({ open: false, retryIn: this.wait, reason })
+    this.handlers.connection?.({ open: false, retryIn: this.wait, reason, isRefused })
     this.timer = setTimeout(again, this.wait)
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT)
   }
@@ -99,31 +100,35 @@ export class Live {
     this.page = Array.from(digits, (digit) => digit.toString(16).padStart(2, "0")).join("")
     this.sayings = []
     this.polling = setTimeout(() => this.pollOnce(), 0)
-    this.tried = Date.now()
+    this.tried = performance.now()
     this.begin((message) => this.sayings.push(message), true)
   }
 
   async pollOnce() {
     const { page } = this
     const body = JSON.stringify({ page, say: this.sayings.splice(0) })
-    const began = Date.now()
+    const began = performance.now()
     let data = null
     let reason = ""
+    let isRefused = false
     try {
       const answer = await fetch(this.address("/live/poll"), { method: "POST", body })
       if (answer.ok) data = await answer.arrayBuffer()
-      else reason = await answer.text()
+      else {
+        reason = await answer.text()
+        isRefused = answer.status === 403
+      }
     } catch {
       reason = ""
     }
     if (this.closed || page !== this.page) return
     if (data === null) {
       // what was on its way is lost: under a new name all goes on from where this page stands
-      this.lost(() => this.poll(), reason)
+      this.lost(() => this.poll(), reason, isRefused)
       return
     }
     this.receive(data)
-    this.polling = setTimeout(() => this.pollOnce(), Math.max(POLL_EVERY - (Date.now() - began), 0))
+    this.polling = setTimeout(() => this.pollOnce(), Math.max(POLL_EVERY - (performance.now() - began), 0))
     if (began - this.tried > TRY_SOCKET_EVERY) {
       this.tried = began
       this.connect()
@@ -137,6 +142,10 @@ export class Live {
   receive(data) {
     const frames = unpackAll(data)
     for (let at = 0; at < frames.length; at += 1) {
+      if (frames[at] === null) {
+        this.sayUnread()
+        continue
+      }
       const { header } = frames[at]
       const resolve = this.asked.get(header.id)
       // a panel that stumbles over one frame must not cost the page all that came with it
@@ -145,7 +154,7 @@ export class Live {
           this.asked.delete(header.id)
           const failed = header.op === "error"
           const count = failed ? 0 : header.count
-          resolve(failed ? null : frames.slice(at + 1, at + 1 + count))
+          resolve(failed ? null : frames.slice(at + 1, at + 1 + count).filter(Boolean))
           at += count
           if (!failed) continue
         }
@@ -155,6 +164,13 @@ export class Live {
       }
     }
     this.handlers.done?.()
+  }
+
+  /** Once a page: the rest of what came is drawn. */
+  sayUnread() {
+    if (this.saidUnread) return
+    this.saidUnread = true
+    this.handlers.message?.({ op: "error", message: "A part of what came cannot be read; the rest is shown." })
   }
 
   handOver(frame) {

@@ -18,6 +18,8 @@ from jobs.cli.common import answers
 
 DEFAULT_PORT = 8501
 UPLOAD_MEGABYTES = 200
+MESSAGE_MEGABYTES = 20
+"""Of a message over a WebSocket, either way: beyond it the line is closed while it comes in."""
 SERVER_ENVIRONMENT = {
     "STREAMLIT_RUNNER_POST_SCRIPT_GC": "false",  # else every script run ends with a full collection
     # What was read from a long history goes back to the system: 194 MB instead of 226 with one of
@@ -125,6 +127,7 @@ def dashboard_command(server: Path, host: str, port: int) -> list[str]:
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "server.maxUploadSize": UPLOAD_MEGABYTES,
+        "server.maxMessageSize": MESSAGE_MEGABYTES,
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": "false",

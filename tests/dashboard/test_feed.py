@@ -11,7 +11,7 @@ from backend.events import Cost, unpack
 from dashboard.frames import MOST_POINTS
 from dashboard.history import History, bucketed_rows
 from dashboard.questions import Position
-from jobs import series
+from jobs import series, store
 from tests.conftest import RedisServer
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until
 
@@ -51,6 +51,129 @@ def test_redis_killed_and_started_again_leaves_no_gap(
         until(lambda: len(early.steps) >= writer.step and len(late.steps) >= writer.step)
         assert_whole(early, writer.step)
         assert_whole(late, writer.step)
+
+
+def sources(viewer: Viewer) -> list[str]:
+    """What was said of where the run is read from."""
+    return [said["message"] for said in viewer.said if said["op"] == "source"]
+
+
+def test_what_redis_does_not_take_is_read_from_disk_and_that_is_said(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """Redis answers and refuses writes, as one that is full: the log grows, the streams do not."""
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed, redis_server.client() as client:
+        feed.listen(viewer)
+        writer.say(20)
+        until(lambda: len(viewer.steps) == 20)
+        client.config_set("maxmemory", 1)
+        try:
+            with writer.saying():
+                until(lambda: any("misses Redis" in words for words in sources(viewer)))
+                said = writer.step
+                until(lambda: len(viewer.steps) > said)
+        finally:
+            client.config_set("maxmemory", 0)
+        with writer.saying():
+            until(lambda: sources(viewer)[-1] == "")
+        until(lambda: len(viewer.steps) == writer.step)
+    assert_whole(viewer, writer.step)
+
+
+def test_that_redis_is_away_is_said_until_it_is_back(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    writer = Writer()
+    viewer, late = Viewer(), Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        redis_server.kill()
+        try:
+            until(lambda: any("Redis is away" in words for words in sources(viewer)))
+            feed.listen(late)
+            assert "Redis is away" in sources(late)[0], "who comes later is told too"
+            writer.say(10)
+            until(lambda: len(viewer.steps) == 10)
+        finally:
+            redis_server.start()
+        until(lambda: sources(viewer)[-1] == "")
+    assert_whole(viewer, 10)
+
+
+def test_a_run_that_says_nothing_to_redis_is_read_from_disk_beside_a_good_redis(
+    redis_url: str,
+) -> None:
+    """As one that was started by the command line: no trouble, and nothing said of any."""
+    writer = Writer(publish=False)
+    writer.directory.write_status(worker="command line")
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        with writer.saying():
+            time.sleep(3.5)
+        until(lambda: len(viewer.steps) == writer.step)
+    assert_whole(viewer, writer.step)
+    assert not any(sources(viewer))
+
+
+def test_what_was_trimmed_while_nobody_read_comes_from_the_record(
+    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashboard's machine sleeps; meanwhile the streams are cut to their newest entries."""
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed, redis_server.client() as client:
+        feed.listen(viewer)
+        writer.say(20)
+        until(lambda: len(viewer.steps) == 20)
+        with monkeypatch.context() as asleep:
+            asleep.setattr(feed.feed._streams, "read", lambda: time.sleep(0.05) or [])
+            asleep.setattr(feed.feed, "_look_at_log", lambda: None)
+            time.sleep(0.6)  # until the reading that waits is over
+            for _ in range(30):
+                writer.say(5)
+                writer.picture()
+                writer.emitter.flush()
+            for stream in store.STREAM_BYTES:
+                client.xtrim(store.stream_key(writer.directory.id, stream), maxlen=2)
+            assert len(viewer.steps) == 20
+        writer.say(5)
+        until(lambda: len(viewer.steps) == writer.step)
+        until(lambda: len(viewer.keyframes) > 0)
+    assert_whole(viewer, writer.step)
+
+
+def test_what_is_no_frame_in_a_stream_is_passed_over(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed, redis_server.client() as client:
+        feed.listen(viewer)
+        writer.say(10)
+        until(lambda: len(viewer.steps) == 10)
+        key = store.stream_key(writer.directory.id, store.SCALARS)
+        client.xadd(key, {"f": b"no frame"})
+        client.xadd(key, {"g": b"another word"})
+        writer.say(10)
+        until(lambda: len(viewer.steps) == 20)
+    assert_whole(viewer, 20)
+
+
+def test_who_watches_a_run_is_told_that_it_was_deleted() -> None:
+    writer = Writer(publish=False)
+    writer.say(10)
+    writer.end()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        writer.directory.delete()
+        until(lambda: viewer.said[-1]["op"] == "gone")
+        assert viewer.said[-1]["run"] == writer.directory.id
+        feed.feed._thread.join(3)
+        assert not feed.feed._thread.is_alive()
 
 
 def test_without_any_redis_the_log_is_followed() -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from backend.events import Frame, split, unpack
+from backend.errors import BadInput
+from backend.events import Cost, Frame, encode_block, split, unpack
 from dashboard import access, hub
 from dashboard import client as pages
 from dashboard.client import Client
 from dashboard.frames import say
 from dashboard.hub import Hub
-from dashboard.routes import routes
+from dashboard.routes import _body, routes
+from jobs import artifacts
 from tests.dashboard.feeding import Viewer, Writer, assert_whole
 
 HOST = "http://127.0.0.1:8501"
@@ -184,11 +188,36 @@ def test_a_page_that_asks_over_http_gets_the_same_frames(client: TestClient) -> 
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{}", '{"page": "x", "say": []}', '{"page": "' + "0" * 32 + '", "say": 7}']
-)
-def test_a_poll_that_makes_no_sense_is_refused(client: TestClient, body: str) -> None:
+    "body",
+    [
+        "", "[]", "{}", '{"page": "x", "say": []}', '{"page": "' + "0" * 32 + '", "say": 7}',
+        '{"page": "' + "0" * 32 + '", "say": [' + "[" * 30_000 + "]" * 30_000 + "]}",
+        b"\xff\xfe\xff", '{"page": ' + "1" * 5000 + ', "say": []}', "x" * 70_000, "NaN", "true",
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_poll_that_makes_no_sense_is_refused(client: TestClient, body: str | bytes) -> None:
     answer = client.post(f"/live/poll?token={access.issue()}", content=body)
     assert answer.status_code == 400 and answer.text
+
+
+def test_a_long_body_is_refused_while_it_comes(client: TestClient) -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(1000):
+            taken += 100_000
+            yield b"x" * 100_000
+
+    class Asked:
+        async def stream(self) -> AsyncIterator[bytes]:
+            for part in endless():
+                yield part
+
+    with pytest.raises(BadInput, match="64,000 bytes"):
+        asyncio.run(_body(Asked()))  # type: ignore[arg-type]
+    assert taken == 100_000
 
 
 def test_a_poll_needs_a_good_token(client: TestClient) -> None:
@@ -230,9 +259,18 @@ def test_only_so_many_pages_are_let_in(client: TestClient, monkeypatch: pytest.M
         '{"op": "range", "run": "latest", "paths": 7, "from": 0, "to": 1}',
         '{"op": "range", "run": "latest", "paths": ["a"], "from": NaN, "to": 1}',
         '{"op": "watch", "runs": ' + json.dumps([{"run": "x"}] * 65) + "}",
-        '{"op": "' + "x" * 70_000 + '"}',
+        '{"op": "' + "x" * 70_000 + '"}', "[" * 30_000 + "]" * 30_000,
+        '{"op": "seek", "id": ' + "[" * 20_000 + "]" * 20_000 + "}",
+        '{"op": ["watch"]}', '{"op": true}', '{"op": "watch", "runs": [{"run": true}]}',
+        '{"op": "watch", "runs": [{"run": "latest", "after": [true, 1.5]}]}',
+        '{"op": "watch", "runs": [{"run": "latest", "after": [1e999, -1]}]}',
+        '{"op": "seek", "run": "latest", "step": 1e999}',
+        '{"op": "seek", "run": "latest", "step": true}',
+        '{"op": "seek", "run": "latest", "step": ' + "9" * 5000 + "}",
+        '{"op": "range", "run": "latest", "paths": [{}], "from": 0, "to": 1}',
+        '{"op": "range", "run": "\\ud800", "paths": [], "from": 0, "to": 1}',
     ],
-    ids=range(17),
+    ids=range(29),
 )  # fmt: skip
 def test_what_makes_no_sense_is_answered_and_the_page_lives_on(
     client: TestClient, message: str
@@ -242,6 +280,43 @@ def test_what_makes_no_sense_is_answered_and_the_page_lives_on(
         assert said(socket, "error")[0].header["message"]
         socket.send_json({"op": "runs"})
         assert said(socket, "runs")[0].header["changed"] == []
+
+
+@pytest.mark.parametrize("number", [10**300, -(10**300), 1e308, -5, 2**53 + 1])
+def test_numbers_out_of_all_bounds_are_answered(client: TestClient, number: float) -> None:
+    run = finished().directory.id
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "seek", "id": 1, "run": run, "step": number})
+        assert said(socket, "seek")[0].header["id"] == 1
+        socket.send_json({"op": "range", "id": 2, "run": run, "paths": [], "from": number, "to": 1})
+        assert said(socket, "range")[0].header["id"] == 2
+        socket.send_json({"op": "seek", "id": True, "run": run, "step": 1})
+        assert "id" not in said(socket, "seek")[0].header, "an id is a number"
+
+
+def test_bytes_are_no_message_and_the_page_lives_on(client: TestClient) -> None:
+    with client.websocket_connect(address()) as socket:
+        socket.send_bytes(b'{"op": "runs"}')
+        assert "text" in said(socket, "error")[0].header["message"]
+        socket.send_json({"op": "runs"})
+        assert said(socket, "runs")
+
+
+def test_a_deleted_run_is_let_go_and_can_be_asked_for_in_vain(client: TestClient) -> None:
+    central = client.app.state.hub  # type: ignore[attr-defined]
+    writer = finished()
+    run = writer.directory.id
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "watch", "runs": [{"run": run}]})
+        said(socket, "keyframes")
+        writer.directory.delete()
+        assert said(socket, "gone")[0].header["run"] == run
+        deadline = time.monotonic() + 10
+        while central.num_feeds and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert central.num_feeds == 0
+        socket.send_json({"op": "watch", "runs": [{"run": run}]})
+        assert "no run" in said(socket, "error")[0].header["message"]
 
 
 def test_a_run_nobody_watches_is_let_go(
@@ -360,6 +435,18 @@ def test_curves_are_a_table_at_full_resolution(client: TestClient) -> None:
     assert lines[0] == "run,path,step,gradients,seconds,joules,value"
     assert lines[8] == f"{run},loss/total,7,7,7,,7"
     assert len(lines) == 301
+    directory = artifacts.open_run(run)
+    row = np.ones((1, 1), np.float32)
+    names = ["=1+1", 'a,"b"']
+    for seq, name in enumerate(names, 400):
+        directory.append(
+            encode_block([name], row, run=run, seq=seq, time=0.0, first=Cost(1), last=Cost(1)),
+            keyframe=False,
+        )
+    directory.close()
+    token = access.issue()
+    text = client.get("/live/curves.csv", params={"run": run, "path": names, "token": token}).text
+    assert [row[1] for row in csv.reader(text.splitlines())] == ["path", "'=1+1", 'a,"b"']
     odd = client.get(f"/live/curves.csv?run={run}&path=%22%0d%0aX:y&token={access.issue()}")
     assert odd.headers["content-disposition"].endswith('----X-y.csv"') and "x" not in odd.headers
     assert client.get(f"/live/curves.csv?{query}x").status_code == 403

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import Field, Points
+from backend.events import Field, Points, pack
 from jobs.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.runs import NUM, PATHS, Speaker, cost, make_run, zoom
@@ -306,3 +308,48 @@ def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> 
     assert note.locator("..").get_by_role("link").get_attribute("href") == f"/run?id={troubled.id}"
     troubled.write_status(status="finished")
     note.wait_for(state="hidden")
+
+
+def test_a_frame_that_cannot_be_read_costs_the_page_nothing_else(basin: Basin, page: Page) -> None:
+    run = make_run(finished=False)
+    speaker = Speaker(run)
+    bad = pack({"run": run.id, "seq": 1, "kind": "table", "path": "own"}, {})
+    bad = bad.replace(b'"kind":"table"', b'"kind":NaN    ')
+
+    def connect(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+        server.on_message(lambda data: line.send(bad + bytes(data)))  # type: ignore[arg-type]
+        line.on_message(server.send)
+
+    page.route_web_socket(re.compile("/live/ws"), connect)
+    open_run(basin, page, run, f"&zoom={NUM - 10},{NUM + 60}")
+    speaker.say(10)
+    wait_for(lambda: len(drawn_steps(page)) == 10, "what came beside it")
+    page.get_by_text("A part of what came cannot be read").wait_for()
+    speaker.end()
+
+
+def test_a_run_deleted_while_it_is_shown_says_so_and_where_to_go(basin: Basin, page: Page) -> None:
+    run = make_run()
+    open_run(basin, page, run)
+    run.delete()
+    page.get_by_text("This run was deleted").wait_for()
+    page.get_by_role("link", name="See the runs that are there").click()
+    page.wait_for_url(re.compile("/runs"))
+
+
+def test_exported_words_are_no_formulas(basin: Basin, page: Page) -> None:
+    rows = [["=HYPERLINK(1)", -1.5], ["-3.5", None], ['a "b", c', 2], ["+x", 1], ["\tx", 1]]
+    header = {"kind": "table", "meta": {"columns": ["@class", "energy"], "rows": rows}}
+    page.goto(f"{basin.address}/live/health")
+    text = page.evaluate(
+        """async (header) => {
+            const { csvOf } = await import("/live/static/export.js")
+            return csvOf({ header, arrays: {} })
+        }""",
+        header,
+    )
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["'@class", "energy"], ["'=HYPERLINK(1)", "-1.5"], ["-3.5", ""], ['a "b", c', "2"],
+        ["'+x", "1"], ["'\tx", "1"],
+    ]  # fmt: skip

@@ -39,6 +39,7 @@ def test_its_settings_are_in_force(basin: Basin) -> None:
         "server.address": "127.0.0.1",
         "server.headless": True,
         "server.maxUploadSize": 200,
+        "server.maxMessageSize": 20,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": False,
         "runner.postScriptGC": False,
