@@ -42,6 +42,7 @@ class RunPanel {
     this.present = {}
     this.past = null
     this.texts = []
+    this.unread = new Set()
     this.wanted = null
     this.build()
     this.live = new Live(this.settings.token, {
@@ -149,6 +150,7 @@ class RunPanel {
     this.notices.connection(state)
     // what was asked over a lost connection is never answered: ask anew
     if (!state.open) return
+    this.unread.clear()
     if (this.wanted !== null) this.seek(this.wanted)
     else this.film()
   }
@@ -163,8 +165,10 @@ class RunPanel {
       this.texts = []
     } else if (message.op === "keyframes") this.showSteps(message.steps)
     else if (message.op === "error") {
-      this.waiting.textContent = message.message
-      this.trouble.textContent = message.message
+      // what cannot be read stays so; what could not be answered is forgotten with the next answer
+      const words = "id" in message ? message.message : [...this.unread.add(message.message)].join(" ")
+      this.waiting.textContent = words
+      this.trouble.textContent = words
       this.trouble.hidden = !this.hero
     }
   }
@@ -275,6 +279,7 @@ class RunPanel {
     const images = Object.values(frames).some((frame) => frame.header.kind === "images")
     if (!this.hero && (field || images)) {
       this.picture.replaceChildren()
+      this.trouble.hidden = !this.trouble.textContent
       this.hero = new (images ? ImagesHero : LandscapeHero)(this.picture)
       if (images) {
         this.top.style.gridTemplateColumns = "minmax(0, 1fr)"
