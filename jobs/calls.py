@@ -15,6 +15,7 @@ from typing import Any
 
 import rq
 import rq.job
+from rq.exceptions import DeserializationError
 
 from jobs import names
 
@@ -65,7 +66,7 @@ class Job(rq.job.Job):
         try:
             name, arguments = str(self.func_name), tuple(self.args)
             is_plain = self.instance is None and not self.kwargs
-        except Exception as error:  # whatever a foreign value makes of it
+        except (DeserializationError, TypeError) as error:
             return f"it cannot be read: {error}"
         if name not in CALLS:
             return f"`{name}` is not among what a job may call"

@@ -91,11 +91,9 @@ def model_of(name: str) -> str:
     return f"{os.cpu_count()} CPU cores"
 
 
-def selectors_of(name: str, num: int) -> str:
-    """The CUDA_VISIBLE_DEVICES under which a device comes first and up to `num` - 1 others follow,
-    those after it before those that come earlier; "" for the CPU."""
+def selectors_of(name: str) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES must hold to see a device and then all others, those after it
+    before those that come earlier; [] for the CPU."""
     here = list(nvidia_devices())
     first = next((place for place, device in enumerate(here) if device.name == name), None)
-    if first is None:
-        return ""
-    return ",".join(device.selector for device in (here[first:] + here[:first])[:num])
+    return [] if first is None else [one.selector for one in here[first:] + here[:first]]

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -21,7 +22,7 @@ import rq
 import rq.job
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from rq.exceptions import DequeueTimeout, NoSuchJobError
+from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
 from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
@@ -89,7 +90,10 @@ class BasinWorker(rq.Worker):
     def __init__(self, kind: str, device: str, connection: redis.Redis) -> None:
         self.kind, self.device = kind, device
         self.current: str | None = None
-        self.ended = self._away = False
+        self.ended = threading.Event()
+        self.beat: threading.Thread | None = None
+        """says that the worker is there, until it has ended"""
+        self._away = False
         self._next_heartbeat = self._next_maintenance = 0.0
         self._turns = Turns(device) if kind == store.TRAIN else None
         self._limit = memory_limit()
@@ -159,6 +163,9 @@ class BasinWorker(rq.Worker):
         """Take out of RQ's books what is long over. RQ's own way calls what jobs name."""
         for queue in self.queues:
             clean_worker_registry(queue)
+            for job_id in queue.intermediate_queue.get_job_ids():
+                if not self.connection.exists(Job.key_for(job_id)):  # of a worker that was killed
+                    queue.intermediate_queue.remove(job_id)
             for registry in (
                 queue.started_job_registry,
                 queue.finished_job_registry,
@@ -183,7 +190,7 @@ class BasinWorker(rq.Worker):
             )
         except NoSuchJobError:
             refused = "its job is gone"
-        except redis.RedisError:
+        except (redis.RedisError, StopRequested):
             raise
         except Exception as error:  # a foreign value in one of its fields
             refused = f"it cannot be read: {error}"
@@ -263,7 +270,9 @@ class BasinWorker(rq.Worker):
 
     def teardown(self) -> None:
         if not self.is_horse:
-            self.ended = True
+            self.ended.set()
+            if self.beat is not None:
+                self.beat.join(2.0)  # else its last word would bring the name back
             with contextlib.suppress(redis.RedisError):
                 store.forget_worker(self.connection, self.name)
         with contextlib.suppress(redis.RedisError):

@@ -305,6 +305,7 @@ class Publisher:
         self._client.xtrim(stream_key(self.run_id, stream), minid=sent[0][0], approximate=False)
 
 
+@reaching()
 def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     """Every worker of the last hour, the living first: name, queue, device, pid, host, run,
     `alive`, `updated` (unix seconds of Redis' clock, the only one that all of them share).

@@ -66,9 +66,7 @@ class Turns:
     """The devices a train worker may use, and which of them it holds."""
 
     def __init__(self, device: str) -> None:
-        here = list(devices.nvidia_devices()) if device != "cpu" else []
-        first = next((place for place, one in enumerate(here) if one.name == device), 0)
-        self._devices = [one.selector for one in here[first:] + here[:first]]
+        self._devices = devices.selectors_of(device)
         self._held: dict[str, int | None] = {}
 
     @property

@@ -12,7 +12,6 @@ import logging
 import multiprocessing
 import os
 import threading
-import time
 
 import psutil
 import redis
@@ -53,8 +52,8 @@ def serve(queue: str, device: str) -> None:
     _publish_catalogue()
     logging.getLogger("rq.worker").setLevel(logging.INFO)
     worker = BasinWorker(queue, device, connection)
-    beat = threading.Thread(target=_beat, args=(worker,), name="beat", daemon=True)
-    beat.start()
+    worker.beat = threading.Thread(target=_beat, args=(worker,), name="beat", daemon=True)
+    worker.beat.start()
     worker.work(logging_level="INFO")
 
 
@@ -87,7 +86,7 @@ def _beat(worker: BasinWorker) -> None:
     said = worker.describe()
     parent = os.getppid()
     failed = False
-    while not worker.ended:
+    while True:
         said["run"] = worker.current
         try:
             store.beat(connection, said)
@@ -101,4 +100,5 @@ def _beat(worker: BasinWorker) -> None:
         # On Linux the kernel tells; elsewhere a worker whose supervisor was killed sees it here.
         if os.environ.get(PARENT) == str(parent) and os.getppid() != parent:
             psutil.Process().terminate()
-        time.sleep(1.0)
+        if worker.ended.wait(1.0):
+            return

@@ -37,8 +37,8 @@ def test_every_device_gets_a_worker() -> None:
     assert found() == [("cuda:0", "NVIDIA H200", "0"), ("cuda:1", "NVIDIA A100-SXM4-80GB", "1")]
     assert devices.training_devices() == ["cuda:0", "cuda:1"]
     assert devices.model_of("cuda:1") == "NVIDIA A100-SXM4-80GB"
-    assert devices.selectors_of("cuda:1", 1) == "1"
-    assert devices.selectors_of("cuda:0", 2) == "0,1" and devices.selectors_of("cuda:1", 2) == "1,0"
+    assert devices.selectors_of("cuda:0") == ["0", "1"]
+    assert devices.selectors_of("cuda:1") == ["1", "0"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_hidden_devices_stay_hidden(
     expected = [f"cuda:{i}" for i in range(len(models))] or ["cpu"]
     assert devices.training_devices() == expected
     if models:
-        assert devices.selectors_of("cuda:0", 1) == visible.split(",")[0]
+        assert devices.selectors_of("cuda:0")[0] == visible.split(",")[0]
 
 
 def test_chosen_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +84,4 @@ def test_without_a_driver_there_is_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "nvidia-smi").unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert devices.training_devices() == ["cpu"]
-    assert "CPU cores" in devices.model_of("cpu") and devices.selectors_of("cpu", 2) == ""
+    assert "CPU cores" in devices.model_of("cpu") and devices.selectors_of("cpu") == []
