@@ -308,9 +308,8 @@ class Publisher:
 @reaching()
 def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     """Every worker of the last hour, the living first: name, queue, device, pid, host, run,
-    `alive`, `updated` (unix seconds of Redis' clock, the only one that all of them share).
-
-    Raises NotAvailable.
+    `alive`, and how long it has been `silent`, in seconds of Redis' clock, the only one that all
+    of them share. Raises NotAvailable.
     """
     connection = connection or connect()
     found: Any = connection.hgetall(names.workers_key())
@@ -328,7 +327,7 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
             continue
         is_here = worker.get("host") == hostname()
         gone = is_here and not processes.is_alive(worker.get("pid"))
-        worker["alive"] = silent < WORKER_SECONDS and not gone
+        worker.update(alive=silent < WORKER_SECONDS and not gone, silent=silent)
         listed.append({"queue": "", "device": "", **worker, "name": name.decode(errors="replace")})
     if forgotten:
         with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now
@@ -386,7 +385,7 @@ def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
 
 def catalogue() -> dict[str, Any]:
     """What the workers can run: from Redis, else from the file. Raises NotAvailable."""
-    with contextlib.suppress(NotAvailable, redis.RedisError):
+    with contextlib.suppress(NotAvailable, redis.RedisError, ValueError, TypeError):
         found: Any = connect().get(names.catalogue_key())
         if found:
             return dict(json.loads(found))

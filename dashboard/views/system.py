@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,6 @@ def _present() -> None:
 
 def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
     run = worker.get("run")
-    silent = duration(max(0.0, time.time() - worker["updated"]))
     state = "working" if run else "waiting"
     return (
         _cell(str(worker["name"])),
@@ -100,7 +98,7 @@ def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
         str(worker.get("device", "")),
         f":green[✓ {state}]" if worker["alive"] else ":red[⚯ silent]",
         f"[{run}](/run?id={run})" if run else "",
-        f"{silent} ago",
+        f"{duration(worker['silent'])} ago",
     )
 
 

@@ -220,6 +220,9 @@ def test_ls(trained: RunDirectory) -> None:
     assert [run["id"] for run in basin_json("ls")] == [waiting.id, trained.id]
     assert [run["id"] for run in basin_json("ls", "--status", "finished")] == [trained.id]
     assert [run["id"] for run in basin_json("ls", "-n", "1")] == [waiting.id]
+    waiting.write_status(reason="No worker has a device.")
+    assert basin("ls").stdout.endswith(f"{waiting.id} waits: No worker has a device.\n")
+    waiting.write_status(reason="")
     lines = basin("ls").stdout.splitlines()
     assert len(lines) == 3 and trained.id in lines[2] and "finished" in lines[2]
 

@@ -263,6 +263,16 @@ def test_catalogue_outlives_redis(redis_url: str, monkeypatch: pytest.MonkeyPatc
         store.catalogue()
 
 
+@pytest.mark.parametrize("value", ["{", "5", "[1]", ""])
+def test_a_damaged_catalogue_in_redis_gives_way_to_the_file(redis_url: str, value: str) -> None:
+    published = store.publish_catalogue(store.connect())
+    store.connect().set(names.catalogue_key(), value)
+    assert store.catalogue() == json.loads(json.dumps(published))
+    (artifacts.home() / "catalogue.json").write_text(value)
+    with pytest.raises(NotAvailable, match="basin up"):
+        store.catalogue()
+
+
 def test_queues_hold_json_alone(redis_url: str) -> None:
     job = store.queue(store.QUICK).enqueue("jobs.tasks.check_job", {"method": "x"}, "cli")
     with redis.Redis.from_url(redis_url) as client:
