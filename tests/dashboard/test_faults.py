@@ -13,6 +13,7 @@ import pytest
 
 from dashboard import client as pages
 from dashboard import faults, hub
+from dashboard import feed as feeds
 from dashboard.faults import passed_over
 from dashboard.feed import Feed
 from dashboard.hub import Hub
@@ -105,6 +106,7 @@ def test_the_hub_ticks_on_whatever_is_raised(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_feed_goes_on_after_any_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_LOOK_SECONDS", 0.2)
     writer = Writer(publish=False)
     viewer = Viewer()
     with feeding(writer.directory) as feed:

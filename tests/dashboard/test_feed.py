@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import numpy as np
 import pytest
 
 from backend.events import Cost, unpack
+from dashboard import feed as feeds
 from dashboard.frames import MOST_POINTS
 from dashboard.history import History, bucketed_rows
 from dashboard.questions import Position
@@ -53,11 +55,18 @@ def test_redis_killed_and_started_again_leaves_no_gap(
         assert_whole(late, writer.step)
 
 
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the log and the status five times a second."""
+    monkeypatch.setattr(feeds, "_LOOK_SECONDS", 0.2)
+
+
 def sources(viewer: Viewer) -> list[str]:
     """What was said of where the run is read from."""
     return [said["message"] for said in viewer.said if said["op"] == "source"]
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_what_redis_does_not_take_is_read_from_disk_and_that_is_said(
     redis_url: str, redis_server: RedisServer
 ) -> None:
@@ -82,6 +91,7 @@ def test_what_redis_does_not_take_is_read_from_disk_and_that_is_said(
     assert_whole(viewer, writer.step)
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_that_redis_is_away_is_said_until_it_is_back(
     redis_url: str, redis_server: RedisServer
 ) -> None:
@@ -102,6 +112,7 @@ def test_that_redis_is_away_is_said_until_it_is_back(
     assert_whole(viewer, 10)
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_a_run_that_says_nothing_to_redis_is_read_from_disk_beside_a_good_redis(
     redis_url: str,
 ) -> None:
@@ -112,7 +123,7 @@ def test_a_run_that_says_nothing_to_redis_is_read_from_disk_beside_a_good_redis(
     with feeding(writer.directory) as feed:
         feed.listen(viewer)
         with writer.saying():
-            time.sleep(3.5)
+            time.sleep(1.2)
         until(lambda: len(viewer.steps) == writer.step)
     assert_whole(viewer, writer.step)
     assert not any(sources(viewer))
@@ -143,6 +154,48 @@ def test_what_was_trimmed_while_nobody_read_comes_from_the_record(
         until(lambda: len(viewer.steps) == writer.step)
         until(lambda: len(viewer.keyframes) > 0)
     assert_whole(viewer, writer.step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whatever_redis_loses_doubles_or_delays_each_point_comes_once(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Through resumes, with and without the log compacted before them."""
+    rng = random.Random(seed)
+    publish = store.Publisher.publish
+
+    def lossy(self: store.Publisher, entries: list[tuple[str, bytes]]) -> bool:
+        fate = rng.random()
+        if fate < 0.15:
+            return True
+        if fate < 0.25:
+            entries = [entry for entry in entries if rng.random() < 0.5]
+        if fate > 0.9:
+            publish(self, entries)
+        return publish(self, entries)
+
+    monkeypatch.setattr(store.Publisher, "publish", lossy)
+    writer = Writer()
+    early, late = Viewer(), Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(early)
+        for part in range(6):
+            with writer.saying():
+                time.sleep(rng.random())
+                if part == 3:
+                    feed.listen(late)
+            if part % 2:
+                step = max(writer.step - rng.randrange(1, 40), 0)
+                writer.emitter.close()
+                if rng.random() < 0.5:
+                    writer.directory.compact()
+                writer.resume(step)
+        writer.end()
+        until(lambda: any(said.get("status") == "finished" for said in early.said))
+        for viewer in (early, late):
+            until(lambda viewer=viewer: len(viewer.steps) == writer.step)  # type: ignore[misc]
+            assert_whole(viewer, writer.step)
 
 
 def test_what_is_no_frame_in_a_stream_is_passed_over(
