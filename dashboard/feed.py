@@ -24,6 +24,7 @@ from dashboard.history import History
 from dashboard.questions import Position
 from dashboard.streams import Entry, Streams
 from jobs.control import INLINE
+from jobs.keyframes import Key
 from jobs.run_directory import RunDirectory
 from jobs.status import Status
 
@@ -68,6 +69,7 @@ class Feed:
         self._log_size = 0
         self._record_mark: tuple[int, int] = (0, 0)
         self._next_opening = 0.0
+        self._last_keyframe = -1
         self._source: tuple[str, float | None] = ("", None)
         """why what is live does not come the usual way, and since when; "" when it does"""
         self._next_look = 0.0
@@ -122,7 +124,7 @@ class Feed:
     def _told_keyframes(self, after: int) -> list[bytes]:
         """The steps that can be sought, and the last keyframe of every path that came later."""
         steps: dict[str, list[int]] = {}
-        for key in self.directory.keyframe_index():
+        for key in self._keyframe_index():
             steps.setdefault(key.path, []).append(key.step)
         told = say(op="keyframes", run=self.run_id, steps=steps)
         return [told, *self._latest_keyframes(after, self._key_seq)]
@@ -132,7 +134,7 @@ class Feed:
         for _ in range(3):
             latest = {
                 key.path: key.seq
-                for key in self.directory.keyframe_index()
+                for key in self._keyframe_index()
                 if last is None or key.seq <= last
             }
             try:
@@ -142,6 +144,14 @@ class Feed:
             except NotAvailable:
                 continue  # thinned out between the two calls
         return []
+
+    def _keyframe_index(self) -> list[Key]:
+        """Empty where the file cannot be read: curves and texts are shown all the same."""
+        try:
+            return self.directory.keyframe_index()
+        except OSError as error:
+            say_once("Reading the keyframes of a run", error)
+            return []
 
     def _status_frame(self) -> bytes:
         if self._status is None:
@@ -155,7 +165,8 @@ class Feed:
             trouble = self._tried(self._read_on)
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_SECONDS
-                trouble = self._tried(self._look) or trouble
+                for look in (self._look, self._look_at_log, self._look_at_keyframes):
+                    trouble = self._tried(look) or trouble
                 with passed_over("Telling where a run is read from"):
                     self._say_source(trouble)
             if trouble:
@@ -232,7 +243,7 @@ class Feed:
     def _loaded(self) -> History:
         """The history; everything is taken from the run's directory at the first call."""
         if self._history is None:
-            self._key_seq = self.directory.keyframes.last_seq()
+            self._key_seq = max((key.seq for key in self._keyframe_index()), default=-1)
             self._record_mark = self._marked()
             self._history = History(self.directory)
         return self._history
@@ -240,11 +251,10 @@ class Feed:
     # ------------------------------------------------------------------ once a second
 
     def _look(self) -> None:
-        """Whether the run is there, whether its log grew without the streams, how it stands."""
+        """Whether the run is there, and how it stands."""
         if not self.directory.path.exists() and self.directory.path.parent.exists():
             self._go()
             return
-        self._look_at_log()
         status = self.directory.status()
         before = self._status
         with self._lock:
@@ -277,6 +287,14 @@ class Feed:
         self._log_size = size
         if missing and self._streams.is_open:
             self._fall_behind()
+            self._catch_up()
+
+    def _look_at_keyframes(self) -> None:
+        """The same of the keyframes: one that is too large for Redis comes from disk alone."""
+        last = self.directory.keyframes.last_seq()
+        missing = self._key_seq < self._last_keyframe <= last
+        self._last_keyframe = last
+        if missing and self._streams.is_open:
             self._catch_up()
 
     def _fall_behind(self) -> None:

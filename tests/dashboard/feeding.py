@@ -104,8 +104,9 @@ class Writer:
     def cost(self) -> Cost:
         return Cost(self.step, self.step, float(self.step), None)
 
-    def picture(self) -> None:
-        field = Field("landscape/model", np.zeros((4, 4), np.float32), (0.0, 1.0), (0.0, 1.0))
+    def picture(self, size: int = 4) -> None:
+        values = np.zeros((size, size), np.float32)
+        field = Field("landscape/model", values, (0.0, 1.0), (0.0, 1.0))
         self.emitter.event(field, Cost(self.step, self.step, 0.0, None))
 
     def end(self, status: str = "finished") -> None:

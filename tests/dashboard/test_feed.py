@@ -198,6 +198,22 @@ def test_whatever_redis_loses_doubles_or_delays_each_point_comes_once(
             assert_whole(viewer, writer.step)
 
 
+@pytest.mark.usefixtures("quick_looks")
+def test_a_picture_too_large_for_redis_comes_from_disk(redis_url: str) -> None:
+    writer = Writer()
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        writer.say(10)
+        until(lambda: len(viewer.steps) == 10)
+        size = int((store.STREAM_BYTES[store.FRAMES] / 4) ** 0.5) + 100
+        writer.picture(size)
+        until(lambda: len(viewer.keyframes) == 1)
+        writer.say(10)
+        until(lambda: len(viewer.steps) == 20)
+    assert_whole(viewer, 20)
+
+
 def test_what_is_no_frame_in_a_stream_is_passed_over(
     redis_url: str, redis_server: RedisServer
 ) -> None:
