@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from backend.config import KindConfig
 from backend.energy import Energy
+from backend.errors import BadInput
 from backend.truth import Truth
 
 Draw = Callable[[int, torch.Generator], Tensor]
@@ -94,6 +95,26 @@ class Data:
 
     def restore(self, z: Tensor) -> Tensor:
         return z * self.scale.to(z) + self.mean.to(z)
+
+    def rescaled(self, kept: Mapping[str, Any]) -> Data:
+        """The same positions standardised as they were before: by `mean` and `scale`, and with
+        `noise_low` and `noise_high` where they are given, as plain numbers.
+
+        Raises BadInput where those were of another shape.
+        """
+        new = {name: torch.tensor(value, dtype=torch.float32) for name, value in kept.items()}
+        if any(value.dim() and value.shape != self.event_shape for value in new.values()):
+            now, then = tuple(self.event_shape), tuple(new["mean"].shape)
+            said = f"has events of shape {now} now; the run was trained on such of {then}."
+            raise BadInput.at("data", said)
+        if all(torch.equal(value, getattr(self, name).to(value)) for name, value in new.items()):
+            return self
+        mean, scale = new["mean"], new["scale"]
+        found: dict[str, Any] = {
+            name: (self.restore(getattr(self, name)) - mean) / scale
+            for name in ("train", "held_out", "noise_low", "noise_high")
+        }
+        return replace(self, **{**found, **new})
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` training positions drawn with replacement, (size, *event_shape)."""

@@ -49,10 +49,10 @@ def answer_to_run(
 ) -> dict[str, Any]:
     """`answer`, kept in the run's folder `answers`; returns what the kept JSON holds.
 
-    id, run, step, ability, title, config (every field), seed, time, summary, figures (null where
-    not finite), file (the .npz of `arrays`, by its name in the run's folder, or `out`; null
-    without arrays), arrays (shape by name), tables (path, columns, rows), frames (base64, each an
-    event as `backend.events` packs it).
+    id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
+    figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
+    `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
+    (base64, each an event as `backend.events` packs it).
     """
     directory = artifacts.open_run(run_id)
     run = trained.load_trained(directory.id)
@@ -71,6 +71,7 @@ def answer_to_run(
         "seed": seed,
         "time": now,
         "summary": found.summary,
+        "warnings": list(run.warnings),
         "figures": asking.plain(found.figures),
         "file": _kept(directory, name, found.arrays, out),
         "arrays": {key: list(array.shape) for key, array in found.arrays.items()},

@@ -17,7 +17,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, attempts, enqueue, store
+from jobs import artifacts, attempts, enqueue, made_of, store
 from jobs.artifacts import RunDirectory
 from jobs.processes import kill_group
 from jobs.progress import AFTER_TRAINING
@@ -102,11 +102,11 @@ def change(run_id: str, settings: dict[str, float]) -> None:
 
 
 @store.reaching()
-def resume(run_id: str) -> None:
+def resume(run_id: str, *, anyway: bool = False) -> None:
     """Queue a run again, before all others, to go on from its last checkpoint.
 
-    One without any starts over. Raises BadInput for one that cannot go on, NotAvailable
-    without Redis.
+    One without any starts over. anyway: also where its data are not what they were. Raises BadInput
+    for one that cannot go on, NotAvailable without Redis.
     """
     directory = artifacts.open_run(run_id)
     connection = store.connect()
@@ -124,6 +124,10 @@ def resume(run_id: str) -> None:
     with _left_alone(directory):
         if directory.written_status().status == "queued":
             raise BadInput.at("run", f"`{directory.id}` is being resumed already.")
+        if anyway:
+            made_of.accept(directory)
+        elif directory.checkpoints():
+            made_of.check(made_of.read(directory))
         directory.clear_request()
         directory.write_status(
             status="queued", reason="", problem=None, ended=None, pid=None, process=""

@@ -21,7 +21,7 @@ from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
-from jobs import asking, attempts, outcome, parallel, state
+from jobs import asking, attempts, made_of, outcome, parallel, state
 from jobs.alarms import Alarms
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
@@ -41,6 +41,7 @@ from jobs.telling import Telling
 
 Observe = Callable[[Prepared], Observer | None]
 CHANGED = "run/changed"
+MADE_OF = "run/made_of"
 LAST_WORD_SECONDS = 20.0
 """How long a run that has ended tries to say so on a disk that is full."""
 _log = logging.getLogger(__name__)
@@ -225,7 +226,13 @@ class _Loop:
         spec = self.directory.spec()
         device = find_device(spec.device)
         self.team = parallel.team_of(self.directory, spec, device)
-        self.prepared = prepare(spec, device, self.load_energy)
+        before = made_of.read(self.directory) if self.directory.checkpoints() else {}
+        made_of.check(before)
+        self.prepared = prepare(
+            spec, device, self.load_energy, standardised=before.get("standardised")
+        )
+        self.made_of = made_of.of(self.prepared)
+        self.warnings = made_of.warnings(before, self.made_of)
         self.spec, self.method = self.prepared.spec, self.prepared.method
         self.counter = joule_counter(*parallel.devices_of(device, spec.processes))
         if self.spec.budget.joules and self.counter is None:
@@ -236,6 +243,7 @@ class _Loop:
         self.last = Cost(joules=self.stopwatch.joules)
         self.block = Block(self.cadence.flush_rows, device)
         self.directory.write_spec(self.spec)
+        made_of.write(self.directory, self.made_of)
 
     def _resume(self, earlier: int) -> None:
         """Take up the newest checkpoint, if any, and open the log and the eyes."""
@@ -254,6 +262,8 @@ class _Loop:
             again = max(reached - self.step, 0)
             message = f"Resumed from step {self.step:,}; {again:,} steps recomputed."
             self.emitter.text(RESUMED, message, self.last)
+            for warning in self.warnings:
+                self.emitter.text(MADE_OF, warning, self.last, "warning")
         self.telling = Telling(self.emitter, self.method.headline)
         self.looking = self._eyes(observed)
 
@@ -405,6 +415,7 @@ class _Loop:
             "config": self.prepared.config.model_dump(mode="json"),
             "cost": list(self.last),
             "observe_seconds": self.looking.seconds,
+            "made_of": self.made_of,
             "state": tree,
         }
         try:

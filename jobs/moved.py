@@ -19,14 +19,15 @@ def _found(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: _path(item)
+        key: path_now(item)
         if (key == "path" or key.endswith("_path")) and isinstance(item, str)
         else _found(item)
         for key, item in value.items()
     }
 
 
-def _path(text: str) -> str:
+def path_now(text: str) -> str:
+    """The path itself where anything is there, or nothing was found elsewhere."""
     path = Path(text)
     try:
         if not path.is_absolute() or path.exists():

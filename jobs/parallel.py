@@ -28,7 +28,7 @@ from backend import parallel
 from backend.errors import BadInput, BasinError
 from backend.method import Method
 from backend.spec import RunSpec
-from jobs import artifacts, outcome, processes, state
+from jobs import artifacts, made_of, outcome, processes, state
 from jobs.prepare import Prepared, check_checkpoint, find_device, prepare
 from jobs.run_directory import RunDirectory
 from jobs.threads import guarded
@@ -295,7 +295,8 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
     directory = artifacts.open_run(run_id)
     spec = directory.spec()
     device = device_of(find_device(spec.device), rank)
-    prepared = prepare(spec, device, trained.load_energy)
+    standardised = made_of.read(directory).get("standardised") if directory.checkpoints() else None
+    prepared = prepare(spec, device, trained.load_energy, standardised=standardised)
     (folder / f"{rank}.ready").touch()
     _join(folder, rank, num, device)
     method = prepared.method

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,35 +35,52 @@ class Prepared:
     data: Data
     """on the device"""
     device: torch.device
+    runs: list[str]
+    """ids of the trained runs it is built on"""
     missing: str = ""
     """why `data` are a stand-in of the right shape; "" where they are the data themselves"""
 
 
 def prepare(
-    spec: RunSpec, device: torch.device, load_energy: LoadEnergy | None, *, fetch: bool = True
+    spec: RunSpec,
+    device: torch.device,
+    load_energy: LoadEnergy | None,
+    *,
+    fetch: bool = True,
+    standardised: Mapping[str, Any] | None = None,
 ) -> Prepared:
     """Find, check and set up everything a RunSpec names. Raises BadInput with all that is wrong.
 
-    fetch: download data that are not here; else a stand-in takes their place.
+    fetch: download data that are not here; else a stand-in takes their place. standardised: how
+    the data were at an earlier attempt (`Data.rescaled`), whatever is in their file now.
     """
     resolved = catalogue.resolve(with_moved_paths(spec))
     missing = "" if fetch else resolved.dataset.missing()
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
+    if standardised:
+        data = data.rescaled(standardised)
     found = list(resolved.method.problems(resolved.config, data))
     if spec.processes > 1 and not resolved.method.trains:
         found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
     if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
         raise BadInput(*problems)
     data = data.to(device)
+    runs: list[str] = []
+
+    def load(run_id: str) -> Energy:
+        assert load_energy is not None
+        runs.append(run_id)
+        return load_energy(run_id).to(device)
+
     task = Task(
         data=data,
         device=device,
         generator=generator_of(spec.seed, device=device),
         precision=getattr(torch, spec.precision),
-        load_energy=None if load_energy is None else lambda run_id: load_energy(run_id).to(device),
+        load_energy=None if load_energy is None else load,
     )
     method = resolved.method(resolved.config, task)
-    return Prepared(resolved.spec, resolved.config, method, data, device, missing)
+    return Prepared(resolved.spec, resolved.config, method, data, device, runs, missing)
 
 
 def spec_field(name: str) -> str:

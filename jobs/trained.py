@@ -27,7 +27,7 @@ from backend.randomness import generator_of
 from backend.sampler import Sampler
 from backend.samplers import Pass
 from backend.spec import RunSpec, problems_of
-from jobs import artifacts, files, state
+from jobs import artifacts, files, made_of, state
 from jobs.prepare import check_checkpoint, prepare
 from jobs.run_directory import RunDirectory
 
@@ -47,6 +47,8 @@ class Trained:
     data: Data
     step: int
     device: torch.device = _CPU
+    warnings: tuple[str, ...] = ()
+    """sentences on what is not as it was when the run was trained"""
 
     def energy(self) -> Energy:
         """The energy of standardised positions; its weights are fixed."""
@@ -77,16 +79,18 @@ def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
     """
     directory = artifacts.open_run(run_id)
     spec = directory.spec()
-    prepared = prepare(spec, device, load_energy)
+    made = made_of.read(directory)
+    warnings = tuple(made_of.said(made))
+    prepared = prepare(spec, device, load_energy, standardised=made.get("standardised"))
     if not prepared.method.trains:
-        return Trained(directory.id, spec, prepared.method, prepared.data, 0, device)
+        return Trained(directory.id, spec, prepared.method, prepared.data, 0, device, warnings)
     try:
         found = directory.load_checkpoint()
     except NotAvailable as error:
         raise NotAvailable(f"`{directory.id}` has no trained weights. {error}") from error
     check_checkpoint(found.meta, spec.method)
     state.restore(prepared.method, found.tensors, found.meta["state"], device)
-    return Trained(directory.id, spec, prepared.method, prepared.data, found.step, device)
+    return Trained(directory.id, spec, prepared.method, prepared.data, found.step, device, warnings)
 
 
 def asked(run_id: str, device: torch.device = _CPU) -> Asked:

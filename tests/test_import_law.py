@@ -17,7 +17,7 @@ FORBIDDEN = {
     "jobs": {"dashboard", "streamlit", "plotly"},
     "dashboard": {"torch", "rq"},
 }
-LIGHT = {"errors", "events", "figures", "home", "recipe", "spec", "verdict"}
+LIGHT = {"errors", "events", "figures", "home", "plain", "recipe", "spec", "verdict"}
 """What pages may import of `backend`."""
 NO_TORCH = [
     "jobs.artifacts", "jobs.control", "jobs.enqueue", "jobs.store", "jobs.up", "jobs.cli",

@@ -9,13 +9,14 @@ from typing import Any
 
 import streamlit as st
 
+from backend import plain
 from backend.errors import BadInput, NotAvailable
 from dashboard import forms
 from dashboard.elements import empty, head, name_of
 from dashboard.forms import Form
 from dashboard.gallery import when
 from dashboard.live_view import live_element
-from jobs import artifacts, enqueue, store
+from jobs import artifacts, enqueue, made_of, store
 from jobs.run_directory import RunDirectory
 from jobs.words import duration
 
@@ -54,6 +55,8 @@ def main() -> None:
         )  # fmt: skip
     with right:
         directory = artifacts.open_run(run_id)
+        for warning in made_of.said(made_of.read(directory)):
+            st.warning(warning)
         if pressed:
             _ask(directory, ability, config, seed)
         _show(directory, ability, about)
@@ -123,7 +126,9 @@ def _form(
     if text := st.query_params.get("config"):
         try:
             given = dict(json.loads(text))
-        except (ValueError, TypeError, RecursionError):
+            plain.check(given)
+        except (ValueError, TypeError, RecursionError, BadInput):
+            given = {}
             st.warning("The settings in this link cannot be read; these are the defaults.")
     values = forms.show(schema, given, form)
     seed = st.number_input("Seed", 0, MOST_SEED, _seed_of_link())

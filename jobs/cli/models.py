@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from backend.datasets.array_files import read_array
 from backend.errors import BadInput
-from jobs import artifacts, enqueue, files
+from jobs import artifacts, enqueue, files, made_of
+from jobs.artifacts import RunDirectory
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import answers, number, show, table
 from jobs.cli.launch import apply, value_of
@@ -46,6 +48,8 @@ def ask(
     from jobs import asking
 
     answer = asking.answer_to_run(directory.id, ability, settled, seed=seed, out=out)
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     value = {key: item for key, item in answer.items() if key != "frames"}
     show(value, as_json, lambda: _answer_in_words(answer))
 
@@ -115,8 +119,18 @@ def sample(
     drawn = trained.sample(directory.id, num=num, sampler=fields, num_steps=steps, seed=seed)
     path = trained.save_samples(directory, drawn, out)
     value = {"id": directory.id, "file": str(path), "num": num, **drawn.settings}
+    value["warnings"] = _warnings(directory)
     text = f"{path}: {num:,} samples, mean energy {number(float(drawn.energy.mean()))}"
     show(value, as_json, text)
+
+
+def _warnings(directory: RunDirectory) -> list[str]:
+    """What is not as it was when the run was trained. The answer is the run's own all the same, so
+    that a person at a terminal is told and a script finds it in the JSON."""
+    found = made_of.said(made_of.read(directory))
+    for warning in found if sys.stderr.isatty() else ():
+        click.echo(f"warning: {warning}", err=True)
+    return found
 
 
 def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | None:
@@ -150,6 +164,7 @@ def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
         with files.written_aside(out, mode=0o644) as file:
             np.save(file, values)
     value: dict[str, Any] = {"id": directory.id, "num": len(values), "out": out and str(out)}
+    value["warnings"] = _warnings(directory)
     if out is None:
         value["energy"] = values.tolist()
     text = "\n".join(f"{item:.6g}" for item in values) if out is None else f"{out}: {len(values):,}"

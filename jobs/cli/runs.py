@@ -156,12 +156,22 @@ pause = _act(
     "Stop runs so that they can go on: a checkpoint, and the worker is free.",
     "asked to pause",
 )
-resume = _act(
-    "resume",
-    control.resume,
-    "Go on with runs that were paused, stopped, lost or failed, from their last checkpoint.",
-    "first in the queue",
-)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--anyway", is_flag=True, help="Also where its data are not what they were.")
+@answers
+def resume(runs: tuple[str, ...], anyway: bool, as_json: bool) -> None:
+    """Go on with runs that were paused, stopped, lost or failed, from their last checkpoint.
+
+    RUN is an id, the start of one, or `latest`.
+    """
+    directories = [artifacts.open_run(run) for run in runs]
+    for directory in directories:
+        control.resume(directory.id, anyway=anyway)
+    value = [{"id": d.id, "status": d.status().status} for d in directories]
+    show(value, as_json, "\n".join(f"{d.id}: first in the queue" for d in directories))
 
 
 @click.command()
