@@ -197,6 +197,11 @@ def with_settled_config(config: dict[str, Any], origin: Origin) -> dict[str, Any
 
 
 def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
+    if isinstance(value, list):
+        return [
+            _settle(item, f"{where}.{number}", origin, problems)
+            for number, item in enumerate(value)
+        ]
     if not isinstance(value, dict):
         return value
     settled = {}
@@ -215,10 +220,14 @@ def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Pro
     if "\0" in text:
         problems.append(Problem(field_name, "a path cannot hold a NUL character."))
         return text
-    if origin == "cli":
-        return str(Path(text).expanduser().absolute())
     folder = artifacts.data_folder().resolve()
-    path = (folder / text).resolve()
+    try:
+        if origin == "cli":
+            return str(Path(text).expanduser().absolute())
+        path = (folder / text).resolve()
+    except (RuntimeError, OSError) as error:  # a user that there is not, a link to itself
+        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        return text
     if not path.is_relative_to(folder):
         problems.append(
             Problem(
@@ -237,7 +246,11 @@ def _settled_energy_file(
     if origin == "cli" or "\0" in text:
         return _settled_path(text, field_name, origin, problems)
     folder = artifacts.energies_folder().resolve()
-    path = (folder / text).resolve()
+    try:
+        path = (folder / text).resolve()
+    except (RuntimeError, OSError) as error:
+        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        return text
     # the whole path is what a spec holds that was settled before, and is cloned
     if path.parent != folder or text not in (path.name, str(path)):
         said = (

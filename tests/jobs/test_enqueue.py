@@ -97,6 +97,34 @@ def test_nested_paths_count_too() -> None:
         enqueue.with_settled_paths(spec, "browser")
 
 
+def test_paths_within_lists_count_too() -> None:
+    parts = [{"kind": "table", "path": "/etc/hosts"}, [{"kind": "energy_file", "path": "/x.py"}]]
+    spec = SPEC.model_copy(update={"config": {"parts": parts}})
+    with pytest.raises(BadInput) as caught:
+        enqueue.with_settled_paths(spec, "browser")
+    fields = [problem.field for problem in caught.value.problems]
+    assert fields == ["config.parts.0.path", "config.parts.1.0.path"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("path", ["~nosuch/x.npy", "~$data.csv"])
+def test_a_tilde_of_nobody_names_no_file(path: str) -> None:
+    with pytest.raises(BadInput, match="names no file"):
+        enqueue.with_settled_paths(file_spec(path), "cli")
+
+
+@pytest.mark.bad_input
+def test_a_link_to_itself_names_no_file() -> None:
+    for folder, spec in (
+        (artifacts.data_folder(), file_spec("loop")),
+        (artifacts.energies_folder(), energy_spec("loop")),
+    ):
+        folder.mkdir()
+        (folder / "loop").symlink_to(folder / "loop")
+        with pytest.raises(BadInput, match=r"names no file"):
+            enqueue.with_settled_paths(spec, "browser")
+
+
 def test_command_line_paths_become_absolute(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
