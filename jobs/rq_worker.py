@@ -24,7 +24,8 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
 from rq.serializers import JSONSerializer
-from rq.worker_registration import clean_worker_registry
+from rq.utils import now
+from rq.worker_registration import clean_worker_registry, register
 
 from backend.errors import BadInput, NotAvailable
 from jobs import artifacts, control, devices, names, store
@@ -106,6 +107,7 @@ class BasinWorker(rq.Worker):
             job_monitoring_interval=1,
             log_job_description=False,
         )
+        self.birth_date = self.last_heartbeat = now()  # also where Redis could not be told
 
     def describe(self) -> dict[str, Any]:
         """What the worker tells about itself every second."""
@@ -151,16 +153,19 @@ class BasinWorker(rq.Worker):
                 return found, self.queues[0]
 
     def _keep_known(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_heartbeat:
-            self._next_heartbeat = now + _HEARTBEAT_SECONDS
+        moment = time.monotonic()
+        if moment >= self._next_heartbeat:
+            self._next_heartbeat = moment + _HEARTBEAT_SECONDS
             super().heartbeat()
-        if now >= self._next_maintenance:
-            self._next_maintenance = now + 60.0
+        if moment >= self._next_maintenance:
+            self._next_maintenance = moment + 60.0
             self._tidy()
 
     def _tidy(self) -> None:
-        """Take out of RQ's books what is long over. RQ's own way calls what jobs name."""
+        """Be in RQ's books, which Redis may have lost, and take out of them what is long over.
+        RQ's own way calls what jobs name."""
+        self.connection.hset(self.key, mapping=self.serialize())
+        register(self)
         for queue in self.queues:
             clean_worker_registry(queue)
             for job_id in queue.intermediate_queue.get_job_ids():

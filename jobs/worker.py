@@ -46,7 +46,8 @@ def serve(queue: str, device: str) -> None:
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     connection = store.client(store.redis_url(), patience=_PATIENCE)
     with store.reaching():
-        connection.ping()
+        with contextlib.suppress(redis.ResponseError):  # full or a replica: it may become well
+            connection.ping()
         store.need_own_home(connection)
     preload()
     _publish_catalogue()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 
 import pytest
+import rq
 from rq.exceptions import StopRequested
 
 from backend.errors import BadInput
@@ -28,9 +30,18 @@ def test_what_killed_workers_left_does_not_pile_up(worker: BasinWorker) -> None:
     waiting = queue.enqueue("jobs.tasks.check_job", {}, "cli")
     connection.lpush(queue.intermediate_queue_key, waiting.id)
     worker._tidy()
-    assert connection.smembers("rq:workers") == set()
+    assert connection.smembers("rq:workers") == {worker.key.encode()}
     assert queue.intermediate_queue.get_job_ids() == [waiting.id]
     assert connection.zcard(queue.started_job_registry.key) == 0
+
+
+def test_a_redis_that_lost_everything_hears_of_it_again(worker: BasinWorker) -> None:
+    worker._keep_known()
+    worker.connection.flushall()
+    worker._next_heartbeat = worker._next_maintenance = 0.0
+    worker._keep_known()
+    (found,) = rq.Worker.all(worker.connection)
+    assert (found.name, found.hostname, found.pid) == (worker.name, worker.hostname, os.getpid())
 
 
 def test_being_told_to_stop_is_heard_while_a_job_is_read(

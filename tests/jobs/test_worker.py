@@ -292,15 +292,11 @@ def test_a_job_of_somebody_else_is_refused(quick: Started, tmp_path: Path) -> No
     assert not (tmp_path / "ran").exists() and quick.process.poll() is None
 
 
-def test_work_that_nobody_waits_for_ends(check: Started) -> None:
+def test_a_check_ends_when_nobody_waits_for_it_or_its_memory_is_used_up(check: Started) -> None:
     job = check.queue.enqueue("tests.jobs.probes.sleep", 60.0, job_timeout=100)
     wait_for(lambda: (check.about() or {}).get("run") == job.id)
     job.delete()
     wait_for(lambda: (check.about() or {"run": 1})["run"] is None, 4)
-    assert check.ask("torch_ready", time.time())["loaded"]
-
-
-def test_a_check_that_needs_too_much_memory_is_told_so(check: Started) -> None:
     assert check.ask("fill_job", 100_000_000) == 100_000_000
     job = check.queue.enqueue("tests.jobs.probes.fill_job", 2_000_000_000)
     answer = wait_for(lambda: job.latest_result(timeout=2), 10).return_value
