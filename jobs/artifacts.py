@@ -104,9 +104,9 @@ def open_run(run_id: str) -> RunDirectory:
     if not _PREFIX.fullmatch(run_id):
         raise BadInput.at("run", f"{run_id!r} is not the id of a run; see `basin ls`.")
     if _ID.fullmatch(run_id):
-        names = [run_id] if (folder / run_id / "spec.yaml").exists() else []
+        names = [run_id] if os.path.isdir(folder / run_id) else []  # whatever it may hold
     else:
-        names = sorted(name for name in _run_names(folder) if name.startswith(run_id))
+        names = sorted(name for name in run_names() if name.startswith(run_id))
     if not names:
         raise NotAvailable(f"There is no run `{run_id}`; see `basin ls`.")
     if len(names) > 1:
@@ -116,7 +116,9 @@ def open_run(run_id: str) -> RunDirectory:
     return RunDirectory(folder / names[0])
 
 
-def _run_names(folder: Path) -> list[str]:
+def run_names() -> list[str]:
+    """The ids of all runs, whatever state they are in. Raises NotAvailable, OSError."""
+    folder = runs_folder()
     return [entry.name for entry in os.scandir(folder) if _ID.fullmatch(entry.name)]
 
 
@@ -127,7 +129,7 @@ def list_runs() -> list[Status]:
     """Every run, newest first. Files are read again only when they have changed."""
     folder = runs_folder()
     found = []
-    names = _run_names(folder)
+    names = run_names()
     start = f"{folder}{os.sep}"  # of thousands of runs; a Path of each would take as long again
     for name in names:
         path = start + name
@@ -138,7 +140,10 @@ def list_runs() -> list[Status]:
                 known = (key, RunDirectory(folder / name).written_status())
             except (BadInput, OSError):
                 continue  # being deleted, or its spec is damaged: `basin doctor` names it
-            _listed[path] = known
+            if known[1].damage:
+                _listed.pop(path, None)  # it may have been out of reach for a moment
+            else:
+                _listed[path] = known
         now = known[1]
         found.append(status.derived(now) if now.status == "running" else now)
     for path in _listed.keys() - {start + name for name in names}:
@@ -149,7 +154,7 @@ def list_runs() -> list[Status]:
 def newest_runs(num: int) -> Iterator[Status]:
     """What the `num` newest runs wrote last, newest first, each read when it is asked for."""
     folder = runs_folder()
-    for name in sorted(_run_names(folder), reverse=True)[:num]:
+    for name in sorted(run_names(), reverse=True)[:num]:
         with contextlib.suppress(BadInput, OSError):
             yield RunDirectory(folder / name).written_status()
 

@@ -223,8 +223,9 @@ def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
     if process_is_there(status):
         # one that is known by more than its pid cannot be another
         kill_group(status.pid, math.inf if status.process else status.updated)
-    word, after = _stopped(status)
-    end(directory, word, f"{reason} {after}")
+    if directory.written_status().status in ("running", "lost"):  # else it ended by itself
+        word, after = _stopped(status)
+        end(directory, word, f"{reason} {after}")
 
 
 def _stopped(status: Status) -> tuple[str, str]:

@@ -15,11 +15,12 @@ from typing import Any
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from jobs import artifacts, devices, login, store, turns
+from jobs import artifacts, devices, login, reproduction, store, turns
 from jobs.redis_server import MISSING, find_server_binary
 
 _PACKAGES = ("torch", "streamlit", "redis", "rq", "plotly", "numpy", "pyarrow", "pydantic")
 _LEAST_FREE = 1_000_000_000
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def examine() -> list[Finding]:
         _redis(),
         _workers(),
         *_waiting(),
+        _records(),
         *_plug_ins(),
     ]
 
@@ -166,6 +168,23 @@ def _waiting() -> list[Finding]:
         Finding(f"run {run_id}", False, reason, "Start a worker that can, or stop the run.")
         for run_id, reason in found.items()
     ]
+
+
+def _records() -> Finding:
+    """Runs and reproductions whose files cannot all be read."""
+    try:
+        folder = artifacts.runs_folder()
+        runs = [artifacts.RunDirectory(folder / name) for name in artifacts.run_names()]
+        damaged = {run.id: run.damages() for run in runs}
+        damaged |= {name: [said] for name, said in reproduction.damaged().items()}
+    except (NotAvailable, OSError) as error:
+        return Finding("runs", False, str(error), "Look at the folder and its disk.")
+    told = [f"{name}: {' '.join(said)}" for name, said in damaged.items() if said]
+    if not told:
+        return Finding("runs", True, f"{len(runs)}, all of whose files can be read")
+    more = f" And {len(told) - _MOST_TOLD} more." if len(told) > _MOST_TOLD else ""
+    mend = f"Mend or remove these files in {artifacts.home()}; all other runs are as they were."
+    return Finding("runs", False, " ".join(told[:_MOST_TOLD]) + more, mend)
 
 
 def _plug_ins() -> list[Finding]:

@@ -48,17 +48,29 @@ def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+class Odd(OSError):
+    """Something else lies where a file should: a folder, a socket, or far too much."""
+
+
 def read(path: Path, most: int = 16_000_000) -> bytes:
-    """The content of a file. Raises OSError for what is no regular file, which a read might wait
-    for for ever, and for one of more than `most` bytes."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    with open(os.open(path, flags), "rb") as file:
-        found = os.fstat(file.fileno())
+    """The content of a file. Raises Odd for what is no regular file, which a read might wait for
+    for ever, and for one of more than `most` bytes; OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP, errno.ELOOP):  # a socket, a knot
+            raise Odd(error.errno, "not a regular file", str(path)) from error
+        raise
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise Odd(errno.EINVAL, "not a regular file", str(path))
         if found.st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
-        return file.read()
+            raise Odd(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -120,6 +120,8 @@ def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> 
 def _settle_lost(
     directory: RunDirectory, status: Status, connection: redis.Redis | None, alive: set[str]
 ) -> str | None:
+    if directory.written_status().status != "running":
+        return None  # it has ended by now, or what it is cannot be read
     there = process_is_there(status)
     if there or attempts.is_held(directory):
         return None  # slow rather than gone: it may speak again

@@ -15,8 +15,9 @@ import time
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from backend import recipe as recipes
 from backend.errors import BadInput, NotAvailable, Problem
@@ -49,6 +50,12 @@ class Reproduction(BaseModel):
     """of Basin"""
     findings: Findings | None = None
     """once every run has ended"""
+
+    @model_validator(mode="after")
+    def _check_runs(self) -> Self:
+        if any(runs.keys() != set(self.seeds) for runs in self.runs.values()):
+            raise ValueError("each variant needs a run of each seed")
+        return self
 
     def launched(self) -> Recipe:
         """The recipe as it was launched. Raises BadInput when this version cannot read it."""
@@ -192,8 +199,7 @@ def open_reproduction(reproduction_id: str) -> Reproduction:
     if not _ID.fullmatch(reproduction_id):
         raise BadInput.at("reproduction", f"{reproduction_id!r} is not the id of a reproduction.")
     try:
-        text = (folder() / f"{reproduction_id}.json").read_text(encoding="utf-8")
-        return Reproduction.model_validate_json(text)
+        return Reproduction.model_validate_json(files.read(folder() / f"{reproduction_id}.json"))
     except FileNotFoundError as error:
         raise NotAvailable(f"There is no reproduction `{reproduction_id}`.") from error
     except (OSError, ValueError) as error:
@@ -210,6 +216,18 @@ def list_reproductions(recipe: str | None = None) -> list[Reproduction]:
                 found.append(open_reproduction(path.stem))
     kept = [item for item in found if recipe in (None, item.recipe)]
     return sorted(kept, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def damaged() -> dict[str, str]:
+    """Why records cannot be read, by id."""
+    found = {}
+    for path in folder().glob("*.json"):
+        if _ID.fullmatch(path.stem):
+            try:
+                open_reproduction(path.stem).launched()
+            except (BadInput, NotAvailable) as error:
+                found[path.stem] = str(error)
+    return found
 
 
 # -------------------------------------------------------------------------- how it goes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from backend.errors import BadInput
 from backend.events import MAGIC, Frame, split
 from backend.spec import RunSpec, parse
-from jobs import checkpoint, files, series, status
+from jobs import checkpoint, documents, files, series, status
 from jobs.checkpoint import Checkpoint
 from jobs.files import locked, write
 from jobs.keyframes import Key, Keyframes
@@ -57,9 +58,13 @@ class RunDirectory:
     def spec(self) -> RunSpec:
         """What the run was asked to do. Raises BadInput when the file is damaged or gone."""
         try:
-            return parse((self.path / "spec.yaml").read_text())
+            text = files.read(self.path / "spec.yaml").decode()
         except FileNotFoundError as error:
             raise BadInput.at("run", f"`{self.id}` has no spec.yaml.") from error
+        except (OSError, ValueError) as error:
+            said = f"the spec.yaml of `{self.id}` cannot be read: {error}."
+            raise BadInput.at("run", said) from error
+        return parse(text)
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace the spec by its resolved form. Raises OSError."""
@@ -74,22 +79,46 @@ class RunDirectory:
 
     def written_status(self) -> Status:
         """What the file says, with the labels a person gave since."""
-        return replace(self._read_status(), **self._read_json("labels.json"))
+        found = self._read_status()
+        try:
+            labels = files.read_json(self.path / "labels.json")
+        except FileNotFoundError:
+            return found
+        except (OSError, ValueError):
+            labels = None
+        if not isinstance(labels, dict):
+            return replace(found, damage=f"{found.damage} labels.json cannot be read.".strip())
+        return status.with_labels(found, labels)
 
-    def _read_status(self) -> Status:
-        raw = self._read_json("status.json")
-        if raw:
-            return status.from_dict(raw)
-        unknown = status.from_spec(self.id, self.spec())
-        return replace(unknown, status="lost", reason="Its status.json is missing or damaged.")
+    def _read_status(self, *, to_write: bool = False) -> Status:
+        """to_write: raise OSError where what stands there may only be out of reach now."""
+        try:
+            raw = files.read_json(self.path / "status.json")
+        except (FileNotFoundError, ValueError):
+            raw = None
+        except OSError:
+            if to_write:
+                raise
+            raw = None
+        if isinstance(raw, dict):
+            return status.from_dict(self.id, raw)
+        said = "Its status.json is missing or damaged."
+        try:
+            unknown = status.from_spec(self.id, self.spec())
+        except BadInput:
+            if not self.path.is_dir():  # deleted
+                raise
+            said = "Its status.json and spec.yaml are missing or damaged."
+            unknown = Status(self.id)
+        return replace(unknown, status="lost", reason=said, damage=said)
 
     def write_status(self, **changes: Any) -> Status:
         """Change some fields and set `updated`. Raises OSError."""
         with locked(self.path):
-            now = self._read_status()
+            now = self._read_status(to_write=True)
             if self.attempt is not None:
                 changes = self.attempt.changes_of(now, changes)
-            changed = replace(now, **{"updated": time.time(), **changes})
+            changed = replace(now, **{"updated": time.time(), "damage": "", **changes})
             write(self.path / "status.json", json.dumps(changed.as_dict()))
         return changed
 
@@ -116,7 +145,7 @@ class RunDirectory:
 
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads((self.path / name).read_text())
+            found = files.read_json(self.path / name)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -133,8 +162,8 @@ class RunDirectory:
     def requested(self) -> str | None:
         """What was asked and not yet obeyed."""
         try:
-            word = (self.path / "control").read_text().strip()
-        except FileNotFoundError:
+            word = files.read(self.path / "control").decode(errors="replace").strip()
+        except (FileNotFoundError, files.Odd):
             return None
         return word if word in WORDS else None
 
@@ -147,7 +176,8 @@ class RunDirectory:
 
     def clear_request(self) -> None:
         self._check_attempt()
-        (self.path / "control").unlink(missing_ok=True)
+        with contextlib.suppress(IsADirectoryError):  # which asks for nothing
+            (self.path / "control").unlink(missing_ok=True)
 
     def ask_change(self, settings: dict[str, float]) -> None:
         """Ask a running run to take other settings. Raises OSError."""
@@ -159,8 +189,9 @@ class RunDirectory:
         """What was asked to be changed, oldest first; each is given once."""
         found = []
         for path in sorted((self.path / "changes").glob("*.json")):
-            asked = self._read_json(f"changes/{path.name}")
-            path.unlink(missing_ok=True)
+            asked = documents.settings(self._read_json(f"changes/{path.name}"))
+            with contextlib.suppress(IsADirectoryError):
+                path.unlink(missing_ok=True)
             if asked:
                 found.append(asked)
         return found
@@ -340,7 +371,7 @@ class RunDirectory:
         it."""
         names = sorted(path.name for path in (self.path / "answers").glob("*.json"))
         found = (self._read_json(f"answers/{name}") for name in reversed(names))
-        return [answer for answer in found if answer]
+        return [answer for raw in found if (answer := documents.answer(raw)) is not None]
 
     def write_metrics(self, metrics: dict[str, float]) -> None:
         """Write the final figures; those that are not finite become null. Raises OSError."""
@@ -350,7 +381,19 @@ class RunDirectory:
 
     def metrics(self) -> dict[str, float | None]:
         """The final figures; {} before the end."""
-        return self._read_json("metrics.json")
+        return documents.figures(self._read_json("metrics.json"))
+
+    def damages(self) -> list[str]:
+        """What of its files cannot be read, a sentence each; see `basin doctor`."""
+        found = []
+        for read in (self.written_status, self.spec, self.record, self.texts):
+            try:
+                result = read()
+            except Exception as error:  # an odd file fails in many ways; all are to be told
+                found.append(str(error) or type(error).__name__)
+            else:
+                found += [result.damage] if isinstance(result, Status) and result.damage else []
+        return list(dict.fromkeys(found))
 
     def write_trace(self, text: str) -> None:
         self._check_attempt()
@@ -359,8 +402,8 @@ class RunDirectory:
     def trace(self) -> str:
         """The traceback of a failure, or ""."""
         try:
-            return (self.path / "trace.txt").read_text()
-        except FileNotFoundError:
+            return files.read(self.path / "trace.txt").decode(errors="replace")
+        except OSError:
             return ""
 
     def files(self) -> list[tuple[str, int]]:
@@ -368,8 +411,9 @@ class RunDirectory:
         found = []
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
-            if path.is_file() and _FILE_NAME.fullmatch(name) and name not in _UNSHOWN:
-                found.append((name, path.stat().st_size))
+            with contextlib.suppress(OSError):  # gone since, or not to be looked at
+                if path.is_file() and _FILE_NAME.fullmatch(name) and name not in _UNSHOWN:
+                    found.append((name, path.stat().st_size))
         return found
 
     def path_of(self, name: str) -> Path:

@@ -6,9 +6,12 @@ import os
 import socket
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from backend.spec import RunSpec
+from jobs.documents import is_number
 from jobs.processes import identity, is_there
 from jobs.silence import Watch
 
@@ -20,6 +23,30 @@ RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""
+
+
+Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Pid = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+def _figure(found: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(found.get("path"), str) and isinstance(found.get("value"), (int, float)):
+        return found
+    raise ValueError("no path and value")
+
+
+def _alarm(found: dict[str, Any]) -> dict[str, Any]:
+    texts = isinstance(found.get("path"), str) and isinstance(found.get("message"), str)
+    if texts and is_number(found.get("step")):
+        return found
+    raise ValueError("no path, message and step")
+
+
+Headline = Annotated[dict[str, Any], AfterValidator(_figure)]
+Alarm = Annotated[dict[str, Any], AfterValidator(_alarm)]
 
 
 @dataclass(frozen=True)
@@ -37,49 +64,51 @@ class Status:
     seed: int = 0
     device: str = ""
     """as asked for until the run starts, then as found"""
-    created: float = 0.0
-    started: float | None = None
+    created: Time = 0.0
+    started: Time | None = None
     """of the first attempt"""
-    ended: float | None = None
-    updated: float = 0.0
+    ended: Time | None = None
+    updated: Time = 0.0
     """when the status was last written: the heartbeat"""
     doing: str = ""
     """while it runs: training, looking, saving a checkpoint, ... as `jobs.progress` names it"""
     progressed: float = 0.0
     """when it last gave a sign of getting on, beyond its heartbeat"""
-    step: int = 0
+    step: Count = 0
     step_hash: str = ""
     """of runs whose steps are the same work: `RunSpec.step_hash`"""
-    fraction: float = 0.0
+    fraction: Share = 0.0
     """of the budget, 0 to 1"""
     budget: dict[str, Any] = field(default_factory=dict)
-    gradients: int = 0
-    seconds: float = 0.0
+    gradients: Count = 0
+    seconds: Amount = 0.0
     """of training alone"""
-    joules: float | None = None
+    joules: Amount | None = None
     joules_source: str | None = None
     """counter, estimate or null"""
-    observe_seconds: float = 0.0
+    observe_seconds: Amount = 0.0
     """of looking, not in `seconds`"""
     reason: str = ""
     """one sentence about how it ended"""
     problem: dict[str, Any] | None = None
     """what, value, bound and step of a divergence; field and message of a failure"""
-    attempt: int = 0
+    attempt: Count = 0
     """1 for the first, one more for every resume"""
     host: str = ""
-    pid: int | None = None
+    pid: Pid | None = None
     process: str = ""
     """which of all processes that ever had this pid: `jobs.processes.identity`"""
     worker: str = ""
-    checkpoint_step: int | None = None
-    headline: dict[str, Any] | None = None
+    checkpoint_step: Count | None = None
+    headline: Headline | None = None
     """path and value of the figure worth a glance"""
-    seconds_left: float | None = None
+    seconds_left: Amount | None = None
     tags: list[str] = field(default_factory=list)
     note: str = ""
-    alarms: list[dict[str, Any]] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
     """path, message and step of what a person should look at"""
+    damage: str = ""
+    """what of its files could not be read, in sentences; never written"""
 
     @property
     def is_over(self) -> bool:
@@ -94,12 +123,50 @@ class Status:
         return dict(vars(self))  # not copied in depth: thousands are told at once
 
 
-_NAMES = frozenset(item.name for item in fields(Status))
+_NAMES = frozenset(item.name for item in fields(Status)) - {"damage"}
+_READER = TypeAdapter(Status)
 
 
-def from_dict(raw: dict[str, Any]) -> Status:
-    """The status a file holds; names of another version are left out."""
-    return Status(**{name: value for name, value in raw.items() if name in _NAMES})
+def from_dict(run_id: str, raw: dict[str, Any]) -> Status:
+    """The status a file holds, as far as it can be read; names of another version are left out.
+
+    One whose word cannot be read counts as lost.
+    """
+    known = {name: value for name, value in raw.items() if name in _NAMES}
+    wrong: list[str] = []
+    if not isinstance(known.get("status"), str) or known["status"] not in WORDS:
+        wrong.append("status")
+        known |= {"status": "lost", "reason": "Its status.json is damaged."}
+    while True:
+        try:
+            found = _READER.validate_python({**known, "id": run_id})
+        except ValidationError as error:
+            for name in {str(entry["loc"][0]) for entry in error.errors(include_input=False)}:
+                wrong.append(name)
+                del known[name]
+        else:
+            return _damaged(found, "status.json", wrong)
+
+
+def with_labels(status: Status, raw: dict[str, Any]) -> Status:
+    """The same with the name, the tags and the note that a person gave it since."""
+    wrong: list[str] = []
+    for name in ("name", "tags", "note"):
+        if name in raw:
+            try:
+                value = getattr(_READER.validate_python({"id": "", name: raw[name]}), name)
+            except ValidationError:
+                wrong.append(name)
+            else:
+                status = replace(status, **{name: value})
+    return _damaged(status, "labels.json", wrong)
+
+
+def _damaged(status: Status, file: str, wrong: list[str]) -> Status:
+    if not wrong:
+        return status
+    names = ", ".join(f"`{name}`" for name in sorted(wrong))
+    return replace(status, damage=f"{status.damage} {names} in {file} cannot be read.".strip())
 
 
 def from_spec(run_id: str, spec: RunSpec) -> Status:

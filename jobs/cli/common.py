@@ -50,6 +50,11 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
             show_problems([Problem("", str(error))], as_json)
         except redis.RedisError as error:
             show_problems([Problem("", str(store.unreachable(error)))], as_json)
+        except BrokenPipeError:
+            raise  # nobody reads on, as of `basin ls | head`
+        except OSError as error:  # the disk, or a folder's rights: no input can mend them
+            show_problems([Problem("", str(error))], as_json)
+            sys.exit(FAILED)
         sys.exit(BAD_INPUT)
 
     return wrapped

@@ -118,6 +118,8 @@ def _in_words(
     ]
     if status.reason:
         lines.insert(2, f"  {status.reason}")
+    if status.damage:
+        lines.append(f"  damaged: {status.damage} See `basin doctor`.")
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
     if figures:
         rows = [
