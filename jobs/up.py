@@ -83,7 +83,7 @@ class Supervisor:
 
     def _way_in(self) -> str:
         """The address; with the key where a browser of this user cannot be told from others."""
-        told = login.required() or peer.is_readable()
+        told = login.required() or peer.is_told()
         return self.address if told else entry.link(self.address)
 
     def _tell(self, line: str) -> None:

@@ -318,7 +318,7 @@ print(json.dumps(said))
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not peer.is_readable(), reason="only root can be somebody else"
+    os.geteuid() != 0 or not peer.is_told(), reason="only root can be somebody else"
 )
 def test_another_user_of_this_machine_needs_the_link(basin: Basin) -> None:
     import json

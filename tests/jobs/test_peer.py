@@ -13,7 +13,7 @@ import pytest
 
 from jobs import peer
 
-pytestmark = pytest.mark.skipif(not peer.is_readable(), reason="only Linux tells")
+pytestmark = pytest.mark.skipif(not peer.is_told(), reason="only Linux tells")
 AS_NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 
 
