@@ -268,8 +268,12 @@ class BasinWorker(rq.Worker):
             self.say_away(error)
         if self.kind == store.TRAIN:
             how = f"Its process {pid} ended without a word (killed, or out of memory)."
-            with contextlib.suppress(BadInput, NotAvailable, OSError):
+            try:
                 control.horse_ended(job.id, pid, how)
+            except (BadInput, NotAvailable, OSError):
+                pass  # deleted meanwhile; else whoever reconciles sees to it
+            except Exception:  # one run's trouble is not that of those that wait
+                self.log.exception("what became of %s could not be written down", job.id)
 
     # ------------------------------------------------------------------ ending
 

@@ -161,7 +161,9 @@ def reaching() -> Iterator[None]:
 
 def unreachable(error: Exception) -> NotAvailable:
     """What to say, and what to do, when Redis did not do as it was told."""
-    where = f"Redis at {without_password(redis_url())}"
+    where = "Redis"
+    with contextlib.suppress(NotAvailable):
+        where = f"Redis at {without_password(redis_url())}"
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return NotAvailable(f"Redis refuses the password: {error}.")
     if isinstance(error, redis.BusyLoadingError):

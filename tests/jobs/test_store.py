@@ -122,6 +122,11 @@ def test_a_redis_that_refuses_to_write_is_read_and_said(redis_url: str, kind: st
         connection.config_set(setting, 0)
 
 
+def test_what_happened_is_told_where_the_address_is_gone_too() -> None:
+    said = str(store.unreachable(redis.ConnectionError("gone")))
+    assert said == "Redis does not answer. Start it with `basin up`."
+
+
 def test_a_replica_is_read_and_named(redis_url: str) -> None:
     connection = store.connect()
     connection.execute_command("REPLICAOF", "127.0.0.1", "1")
