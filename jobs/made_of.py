@@ -22,7 +22,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.datasets.image_folder import SUFFIXES
 from backend.errors import BadInput, Problem
 from backend.spec import RunSpec
 from jobs import artifacts, checkpoint, files
@@ -184,6 +183,8 @@ def _fingerprint(path: Path, known: dict[str, Any] | None = None) -> dict[str, A
 
 
 def _parts(path: Path) -> list[tuple[str, Path]]:
+    from backend.datasets.image_folder import SUFFIXES  # not before a worker forks
+
     if not path.is_dir():
         return [("", path)]
     found = [*path.glob("*"), *path.glob("*/*")]
