@@ -388,5 +388,7 @@ def _wait(job_id: str, timeout: float) -> dict[str, Any]:
         if result.type.name == "SUCCESSFUL":
             return cast(dict[str, Any], result.return_value)
         last = (result.exc_string or "no reason given").strip().splitlines()[-1]
+        if last.startswith("Work-horse terminated"):
+            last = "its process crashed, or needed more memory than it may use (BASIN_QUICK_GB)."
         raise NotAvailable(f"The worker failed: {last}")
     raise NotAvailable(f"No worker answered within {timeout:g} s. Try again.")

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -23,9 +22,10 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from backend.home import make_private
-from jobs import artifacts, files, names, processes
+from jobs import artifacts, files, names, processes, refusals
 from jobs.calls import Queue
 from jobs.names import stream_key as stream_key
+from jobs.refusals import without_password as without_password
 from jobs.status import hostname
 
 CONNECTION = "connection.json"
@@ -42,8 +42,6 @@ WORKER_SECONDS = 6.0
 """A worker silent for longer than this counts as gone."""
 REMEMBERED_SECONDS = 3600.0
 """How long a worker that fell silent is still listed."""
-LOOK_SECONDS = 1.0
-"""How long a page or a command waits for an answer of Redis."""
 _RETRY_SECONDS = 0.5
 _HANGING_SECONDS = 3.0
 
@@ -122,7 +120,7 @@ def client(url: str, *, patience: float = 0.0, timeout: float = 5.0) -> redis.Re
 
 @cache
 def _shared(url: str, pid: int) -> redis.Redis:
-    return client(url, patience=1.0, timeout=LOOK_SECONDS)
+    return client(url, patience=1.0, timeout=refusals.SECONDS)
 
 
 _hanging: dict[str, float] = {}
@@ -161,27 +159,10 @@ def reaching() -> Iterator[None]:
 
 def unreachable(error: Exception) -> NotAvailable:
     """What to say, and what to do, when Redis did not do as it was told."""
-    where = "Redis"
+    where = ""
     with contextlib.suppress(NotAvailable):
-        where = f"Redis at {without_password(redis_url())}"
-    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
-        return NotAvailable(f"Redis refuses the password: {error}.")
-    if isinstance(error, redis.BusyLoadingError):
-        return NotAvailable(f"{where} is still loading its data. Try again in a moment.")
-    if isinstance(error, redis.TimeoutError):
-        return NotAvailable(f"{where} does not answer within {LOOK_SECONDS:g} s.")
-    if isinstance(error, redis.ResponseError):
-        said = str(error).rpartition("caused error: ")[2].strip().rstrip(".")
-        return NotAvailable(f"{where} answers but refuses: {said}. {_remedy(error, said)}".strip())
-    return NotAvailable(f"{where} does not answer. Start it with `basin up`.")
-
-
-def _remedy(error: redis.ResponseError, said: str) -> str:
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return "It is full: raise its `maxmemory`, or let it evict (`volatile-lru`)."
-    if isinstance(error, redis.exceptions.ReadOnlyError):
-        return "It is a replica: point BASIN_REDIS_URL at the primary."
-    return "Its disk is full or fails: free some space." if said.startswith("MISCONF") else ""
+        where = without_password(redis_url())
+    return NotAvailable(refusals.sentence(error, where))
 
 
 def refusal(connection: redis.Redis) -> str:
@@ -191,19 +172,6 @@ def refusal(connection: redis.Redis) -> str:
     except redis.RedisError as error:
         return str(unreachable(error))
     return ""
-
-
-def without_password(url: str) -> str:
-    """The host and port (or path) of a Redis address; what may be shown."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "an address that cannot be read"
-    if parts.scheme == "unix":
-        return parts.path
-    host = f"[{host}]" if host and ":" in host else host or "localhost"
-    return f"{host}:{port or 6379}{parts.path}"
 
 
 @cache

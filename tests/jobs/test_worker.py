@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from backend.spec import RunSpec
-from jobs import artifacts, names, store
+from jobs import artifacts, enqueue, names, store
 from jobs.processes import is_alive
 from tests.conftest import ROOT, RedisServer
 
@@ -301,6 +301,9 @@ def test_a_check_ends_when_nobody_waits_for_it_or_its_memory_is_used_up(check: S
     job = check.queue.enqueue("tests.jobs.probes.fill_job", 2_000_000_000)
     answer = wait_for(lambda: job.latest_result(timeout=2), 10).return_value
     assert "BASIN_QUICK_GB" in answer["not_available"]
+    job = check.queue.enqueue("tests.jobs.probes.die")
+    with pytest.raises(NotAvailable, match="its process crashed"):
+        enqueue._wait(job.id, 10.0)
     assert check.ask("torch_ready", time.time())["loaded"]
 
 
