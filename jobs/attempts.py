@@ -129,6 +129,14 @@ def is_held(directory: RunDirectory) -> bool:
         return True
 
 
+def pid_of(directory: RunDirectory, number: int) -> int | None:
+    """The pid of an attempt's process; None where there was no such attempt."""
+    try:
+        return int(files.read_json(directory.path / "attempts" / str(number))["pid"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _by(directory: RunDirectory) -> str:
     status = directory.written_status()
     return f", by process {status.pid} on {status.host}" if status.pid else ""

@@ -209,6 +209,8 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
         return
     if attempts.is_held(directory):  # by another process, whose run this is
         return
+    if status.status == "queued" and attempts.pid_of(directory, status.attempt) == pid:
+        return  # its attempt said how it ended, and the run was resumed since
     if directory.requested() == "stop":
         word, after = _stopped(status)
         end(directory, word, f"{how} It had not stopped by itself within {GRACE:g} s. {after}")

@@ -117,6 +117,15 @@ def put_if(run_id: str, connection: redis.Redis, is_wanted: Callable[[], bool]) 
     return True
 
 
+def waiting(connection: redis.Redis) -> set[str]:
+    """Ids of the runs that wait in the queue with a job, in two calls however many there are."""
+    names = store.queue(store.TRAIN, connection).job_ids
+    with connection.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.exists(Job.key_for(name))
+        return {name for name, there in zip(names, pipeline.execute(), strict=True) if there}
+
+
 def job_of(run_id: str, connection: redis.Redis) -> Job | None:
     """RQ's job of a run; None where there is none."""
     try:

@@ -62,16 +62,20 @@ def _settle_all() -> list[str]:
     statuses = [s for s in artifacts.list_runs() if s.status in ("queued", "running", "lost")]
     connection: redis.Redis | None = None
     alive: set[str] = set()
+    waiting: set[str] = set()
     stuck: dict[str, str] = {}
     if statuses:
         with contextlib.suppress(NotAvailable, redis.RedisError):
             connection = store.connect()
             workers = store.workers(connection)
             alive = {w["name"] for w in workers if w["alive"]}
+            waiting = enqueue.waiting(connection)
             stuck = turns.stuck(connection, store.queue(store.TRAIN, connection), workers)
     for status in statuses:
         try:
-            sentence = _settle(status, connection, alive)
+            sentence = None
+            if status.status != "queued" or status.id not in waiting:
+                sentence = _settle(status, connection, alive)
             if status.status == "queued" and connection is not None and alive:
                 _say_why_it_waits(status, stuck.get(status.id, ""))
             _said.pop(status.id, None)

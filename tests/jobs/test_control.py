@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -202,6 +203,19 @@ def test_kill_ends_the_whole_group(redis_url: str) -> None:
     assert not is_alive(child)
     assert word(directory) == "stopped"
     assert "1,500" in directory.status().reason
+
+
+def test_a_run_that_was_resumed_before_its_process_was_gone_stays_queued(redis_url: str) -> None:
+    directory = artifacts.create_run(SPEC)
+    with attempts.begin(directory) as attempt:
+        directory.write_status(**attempt.facts())
+        directory.write_status(status="paused", ended=time.time())
+    control.resume(directory.id)
+    control.horse_ended(directory.id, os.getpid(), "Its process ended.")
+    assert word(directory) == "queued"
+    # One that dies on its way to its first word has none that could have ended.
+    control.horse_ended(directory.id, 4_000_000, "Its process ended.")
+    assert word(directory) == "lost"
 
 
 def test_the_worker_says_what_became_of_a_process() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -367,3 +368,20 @@ def test_trouble_with_one_run_is_said_once_and_keeps_nothing_from_others(
     monkeypatch.setenv("BASIN_REDIS_URL", redis_url)
     assert len(control.settle()) == 1
     assert second.written_status().status == "lost"
+
+
+def test_a_long_queue_costs_a_settle_no_call_a_run(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in map(artifacts.open_run, enqueue.launch_many([SPEC] * 50)):
+        silent_since(directory, 30)
+    calls: list[str] = []
+    real = redis.connection.Connection.send_packed_command
+
+    def send(self: redis.connection.Connection, command: object, **more: object) -> None:
+        calls.append("")
+        real(self, command, **more)
+
+    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", send)
+    assert control.settle() == []
+    assert len(calls) < 20
