@@ -82,7 +82,7 @@ def _tile_order(name: str) -> tuple[int, str]:
 
 @st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
 def _previews(names: tuple[str, ...]) -> dict[str, Any]:
-    """A small picture of every data set as it is by default, asked of the quick worker once."""
+    """A small picture of every data set as it is by default, asked of the check worker once."""
     return enqueue.previews(list(names))
 
 

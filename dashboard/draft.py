@@ -69,7 +69,7 @@ def from_text(text: str) -> Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the quick worker says of one draft."""
+    """What the check worker says of one draft."""
 
     text: str
     """the draft it was asked about, as JSON"""
@@ -83,7 +83,7 @@ class Answer:
 
 
 def ask(raw: dict[str, Any], text: str) -> Answer:
-    """The quick worker's answer, or why there is none."""
+    """The check worker's answer, or why there is none."""
     try:
         return Answer(text, enqueue.check(raw, "browser"))
     except NotAvailable as error:

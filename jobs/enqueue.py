@@ -1,4 +1,4 @@
-"""Handing work to the workers: launch runs, and ask the quick worker.
+"""Handing work to the workers: launch runs, and ask the others.
 
 Imports no torch, so that pages and the command line may use it; the worker's side is
 `jobs/tasks.py`.
@@ -31,7 +31,7 @@ ENERGY_FILE = "energy_file"
 CHECK_SECONDS = 5.0
 """How long a form waits for an answer."""
 QUICK_SECONDS = 120
-"""Longest job of the quick queue that nobody waits longer for."""
+"""How long an answer that is not a form's is waited for."""
 ASK_SECONDS = 300
 """How long a person waits for a run's answer."""
 _RESULT_SECONDS = 60
@@ -296,7 +296,7 @@ def _why_untrusted(path: Path) -> str:
 
 
 def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
-    """Ask the quick worker what it makes of a RunSpec given as plain data.
+    """Ask the check worker what it makes of a RunSpec given as plain data.
 
     Everything wrong with the spec is in the answer. Raises NotAvailable when nobody answers
     within 5 s.

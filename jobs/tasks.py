@@ -151,7 +151,7 @@ def expected_cost(prepared: Prepared) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_spread": spread,
         "from_runs": len(like),
-        "note": "" if like else f"from {len(measured)} step(s) timed on the quick worker's CPU",
+        "note": "" if like else f"from {len(measured)} step(s) timed on the CPU here",
     }
 
 
