@@ -289,6 +289,28 @@ def test_what_was_said_beyond_a_resume_is_replaced(redis_url: str) -> None:
         assert_whole(late, 130)
 
 
+@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.parametrize("publish", [True, False])
+def test_a_run_that_resumes_and_ends_before_its_first_step_loses_what_no_longer_counts(
+    redis_url: str, publish: bool
+) -> None:
+    """The word of the resume is the last that is said, and no row follows it."""
+    writer = Writer(publish)
+    writer.say(100)
+    writer.end("stopped")
+    viewer = Viewer()
+    with feeding(writer.directory) as feed:
+        feed.listen(viewer)
+        assert_whole(viewer, 100)
+        writer.resume(59)
+        writer.end()
+        until(lambda: len(viewer.steps) == 60)
+        late = Viewer()
+        feed.listen(late)
+    for each in (viewer, late):
+        assert_whole(each, 60)
+
+
 def test_a_spike_of_one_point_survives_bucketing() -> None:
     values = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
     values[123_456], values[77] = 50, -np.inf
