@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 
 MAGIC = b"BSN1"
 _PREFIX = struct.Struct("<4sII")
+_BRACE = ord("{")
 _DTYPES = {"f4", "f8", "i4", "i8", "u1"}
 
 
@@ -252,19 +253,36 @@ def frame_size(data: bytes | memoryview) -> int | None:
     return size if len(data) >= size else None
 
 
-def split(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
-    """(offset, size) of every whole frame in `data`; stops at a torn or foreign tail."""
-    view = memoryview(data)
-    offset = 0
-    while offset < len(view):
-        try:
-            size = frame_size(view[offset:])
-        except ValueError:
+def split(data: bytes) -> Iterator[tuple[int, int]]:
+    """(offset, size) of every whole frame in `data`; what lies between two of them is damaged.
+
+    Where no whole frame starts the next one is looked for, so that damage costs what it lies in.
+    """
+    offset, end = 0, len(data)
+    while offset + _PREFIX.size <= end:
+        size = _whole_size(data, offset, end)
+        if size:
+            yield offset, size
+            offset += size
+        elif (offset := data.find(MAGIC, offset + 1)) < 0:
             return
-        if size is None:
-            return
-        yield offset, size
-        offset += size
+
+
+def _whole_size(data: bytes, offset: int, end: int) -> int:
+    """Bytes of the whole frame that starts at `offset`; 0 where none does."""
+    magic, header_size, body_size = _PREFIX.unpack_from(data, offset)
+    size = _PREFIX.size + int(header_size) + int(body_size)
+    after = offset + size
+    if magic != MAGIC or after > end or data[offset + _PREFIX.size] != _BRACE:
+        return 0
+    if MAGIC.startswith(data[after : after + len(MAGIC)]):  # or nothing is there yet
+        return size
+    # Either this frame's sizes are damaged, or what comes after it is.
+    try:
+        unpack(data[offset:after])
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return size
 
 
 def encode(event: Event, *, run: str, seq: int, time: float, cost: Cost) -> bytes:

@@ -25,6 +25,7 @@ from dashboard.questions import Position
 from dashboard.streams import Entry, Streams
 from jobs.control import INLINE
 from jobs.keyframes import Key
+from jobs.log import START
 from jobs.run_directory import RunDirectory
 from jobs.status import Status
 
@@ -66,8 +67,9 @@ class Feed:
         """monotonic; since when the log has what the streams lack"""
         self._behind_at = 0.0
         """the same as unix time, for people"""
-        self._log_size = 0
-        self._record_mark: tuple[int, int] = (0, 0)
+        self._skimmed, self._logged_seq = START, -1
+        """how far the log was skimmed, and the highest sequence number met"""
+        self._record_mark: tuple[int, ...] = ()
         self._next_opening = 0.0
         self._last_keyframe = -1
         self._source: tuple[str, float | None] = ("", None)
@@ -211,7 +213,6 @@ class Feed:
             log, keyframes = new
             if log or keyframes:
                 self._behind_since = None
-                history.position += sum(map(len, log))  # the same bytes end the log
                 self._take(log, keyframes)
             if entries and entries[-1].seq > max(known):
                 self._catch_up()
@@ -226,7 +227,11 @@ class Feed:
                 return
             # Keyframes first: what is said before one is in the log before it.
             keyframes = self._latest_keyframes(self._key_seq)
-            frames, self._history.position = self.directory.tail_log(self._history.position)
+            frames, place = self.directory.tail_log(self._history.position)
+            if self._marked() != self._record_mark:
+                self._take_record()  # a part of the log went into it, perhaps unheard
+            else:
+                self._history.position = place
             self._take(frames, keyframes)
 
     def _take(self, log: list[bytes], keyframes: list[bytes]) -> None:
@@ -277,14 +282,15 @@ class Feed:
     def _look_at_log(self) -> None:
         """Read on from disk where the log has for a second had what the streams have not brought.
 
-        Costs one look at the file's size.
+        Costs one reading of what was added to it.
         """
-        try:
-            size = os.stat(self.directory.path / "log.bin").st_size
-        except FileNotFoundError:
-            size = 0
-        missing = self._loaded().position < self._log_size <= size
-        self._log_size = size
+        history = self._loaded()
+        seq, place = self.directory.skim_log(self._skimmed)
+        with self._lock:
+            if place.first != self._skimmed.first:
+                self._logged_seq = -1
+            missing = history.last_seq < self._logged_seq
+            self._skimmed, self._logged_seq = place, max(self._logged_seq, seq)
         if missing and self._streams.is_open:
             self._fall_behind()
             self._catch_up()
@@ -310,13 +316,16 @@ class Feed:
         since = self._behind_since
         return since is not None and time.monotonic() - since > seconds
 
-    def _marked(self) -> tuple[int, int]:
-        """Tells one state of the compacted record from the next."""
-        try:
-            found = os.stat(self.directory.path / "scalars.parquet")
-        except FileNotFoundError:
-            return 0, 0
-        return found.st_ino, found.st_mtime_ns
+    def _marked(self) -> tuple[int, ...]:
+        """Tells one state of the record from the next."""
+        mark: list[int] = []
+        for name in ("scalars.bin", "scalars.parquet"):
+            try:
+                found = os.stat(self.directory.path / name)
+            except FileNotFoundError:
+                continue
+            mark += [found.st_ino, found.st_mtime_ns, found.st_size]
+        return tuple(mark)
 
     def _take_record(self) -> None:
         """Change over to a newly compacted record, and tell what was not heard on the way."""

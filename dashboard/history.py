@@ -6,7 +6,7 @@ the log says beyond it is held in memory, costs once for all paths that are said
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from backend.errors import BasinError
 from backend.events import Frame, pack, unpack
-from jobs import series
+from jobs import blocks, series
+from jobs.blocks import Rows, Said, Series
+from jobs.log import START, Stretch
 from jobs.run_directory import RunDirectory
-from jobs.series import RESUMED, Rows, Series, joined, rows_of, taken
+from jobs.series import RESUMED, joined, taken
 
 T = TypeVar("T")
 _FIRST_ROWS = 256
@@ -44,9 +46,9 @@ class Columns:
             column[self.num : end] = more
         self.num = end
 
-    def cut_after(self, step: int) -> None:
-        """Drop what lies after a step."""
-        keep = self._rows.costs[: self.num, 0] <= step
+    def cut_after(self, step: int, seq: int) -> None:
+        """Drop what lies after a step and was said before a sequence number."""
+        keep = (self._rows.costs[: self.num, 0] <= step) | (self._rows.seq[: self.num] > seq)
         if not keep.all():
             kept = Rows(*(column[: self.num][keep] for column in self._rows))
             self.num = 0
@@ -84,26 +86,48 @@ class History:
     def __init__(self, directory: RunDirectory) -> None:
         self.damage: list[str] = []
         """what cannot be read, a sentence each"""
-        self.record = self._readable("scalars.parquet", directory.record, None)
+        try:
+            with directory.log.opened() as stretches:  # first: it stays this though it be merged
+                self._read(directory, stretches)
+        except OSError as error:  # a folder in its place, or a disk that stumbles
+            self._note("log.bin", error)
+            self._read(directory, ())
+
+    def _read(self, directory: RunDirectory, stretches: Iterable[Stretch]) -> None:
+        self.record = directory.record(self.damage)
         self.last_seq = self.record.last_seq if self.record else -1
         self._cut = np.inf
         """rows of the record after this step no longer count"""
         self._said: dict[tuple[str, ...], Columns] = {}
         self._overviews: dict[str, Series] = {}
-        headers: list[dict[str, Any]] = self._readable(
-            "text.jsonl", lambda: series.read_texts(directory.path / "text.jsonl"), []
-        )
+        headers = series.read_texts(directory.path / "text.jsonl", self.damage)
         self._text_seq = max((header["seq"] for header in headers), default=-1)
         self.texts = [(header["seq"], pack(header, {})) for header in headers]
-        frames, self.position = directory.tail_log(0)
-        self.take(frames)
+        self.position = START
+        for stretch in stretches:
+            self._take_said(blocks.read(stretch.data, stretch.frames))
+            self.position = stretch.place
+        self.last_seq = max(self.last_seq, self._text_seq)
 
-    def _readable(self, name: str, read: Callable[[], T], otherwise: T) -> T:
-        try:
-            return read()
-        except Exception as error:  # pyarrow alone raises half a dozen kinds
-            self._note(name, error)
-            return otherwise
+    def _take_said(self, said: Said) -> None:
+        """Add what is new in a stretch of the log."""
+        if said.damaged:
+            self._note("log.bin", ValueError(f"{said.damaged:,} bytes are damaged"))
+        for each in said.blocks:
+            if len((new := each.after(self.last_seq)).seq):
+                self._columns_of(new.paths).append(new.rows())
+        for header in said.texts:
+            if header["seq"] > max(self._text_seq, self.last_seq):
+                self.texts.append((header["seq"], pack(header, {})))
+        for mark in series.marks_of(said.texts):
+            if mark.seq > self.last_seq:
+                self._cut_after(mark.step, mark.seq)
+        self.last_seq = max(self.last_seq, said.last_seq)
+
+    def _columns_of(self, paths: tuple[str, ...]) -> Columns:
+        if paths not in self._said:
+            self._said[paths] = Columns(len(paths))
+        return self._said[paths]
 
     def _note(self, name: str, error: Exception) -> None:
         why = "" if isinstance(error, BasinError) else f"{name} cannot be read: "
@@ -135,22 +159,21 @@ class History:
                     self.texts.append((header["seq"], data))
                 if header["path"] == RESUMED:
                     self._add(waiting)
-                    self._cut_after(int(header["last"][0]))
+                    self._cut_after(int(header["last"][0]), header["seq"])
         self._add(waiting)
         return new
 
     def _add(self, waiting: dict[tuple[str, ...], list[Frame]]) -> None:
-        for paths, blocks in waiting.items():
-            if paths not in self._said:
-                self._said[paths] = Columns(len(paths))
-            self._said[paths].append(rows_of(blocks))
+        for paths, frames in waiting.items():
+            self._columns_of(paths).append(blocks.of_frames(frames).rows())
         waiting.clear()
 
-    def _cut_after(self, step: int) -> None:
+    def _cut_after(self, step: int, seq: int) -> None:
+        """From a sequence number on the run goes on from a step."""
         self._cut = min(self._cut, step)
         self._overviews.clear()
         for columns in self._said.values():
-            columns.cut_after(step)
+            columns.cut_after(step, seq)
 
     # ------------------------------------------------------------------ what is asked of it
 
@@ -172,11 +195,13 @@ class History:
             if path in paths and columns.num
         ]
 
-    def _pieces(self, path: str, first: float = -np.inf, last: float = np.inf) -> Iterator[Series]:
-        """The record's rows of a path between two steps, up to what cannot be read."""
+    def _pieces(
+        self, path: str, first: float = -np.inf, last: float = np.inf, after: int = -1
+    ) -> Iterator[Series]:
+        """The record's rows of a path between two steps, without what cannot be read."""
         try:
             if self.record is not None:
-                yield from self.record.pieces(path, first, last)
+                yield from self.record.pieces(path, first, last, after)
         except Exception as error:
             self._note("scalars.parquet", error)
 
@@ -218,7 +243,7 @@ class History:
         found: dict[str, list[Series]] = {}
         if self.record and self.record.last_seq > seq:
             for path in self.record.paths:
-                for piece in self._pieces(path, last=self._cut):
+                for piece in self._pieces(path, last=self._cut, after=seq):
                     found.setdefault(path, []).append(taken(piece, piece.seq > seq))
         for paths, columns in self._said.items():
             for column, path in enumerate(paths):

@@ -3,7 +3,9 @@
     BASIN_HOME/runs/<id>/
         spec.yaml  status.json  labels.json  control
         log.bin  frames.bin              frames of backend/events.py, appended while it runs
-        scalars.parquet  text.jsonl      the log, compacted
+        scalars.bin  text.jsonl          the log, merged whenever it has grown by a megabyte
+        scalars.parquet                  its scalars, compacted when the run has ended
+        *.bad                            damaged bytes of these, put aside
         checkpoints/  samples/  metrics.json  trace.txt
 
 Everything is written beside its place and renamed, or appended whole with a torn tail cut when

@@ -27,7 +27,7 @@ from jobs.threads import guarded
 FLUSH_SECONDS = 0.1
 SCALARS, FRAMES = "scalars", "frames"
 """Streams: scalar blocks and texts; keyframes."""
-DROPPED, STUCK, UNSEEN = "run/left_out", "run/disk", "run/live"
+DROPPED, STUCK, UNSEEN, DAMAGED = "run/left_out", "run/disk", "run/live", "run/damaged"
 """Paths of the alarms about the record itself."""
 STUCK_SECONDS = 10.0
 """How long the disk may take nothing, the caller waiting for it, before that is said."""
@@ -192,6 +192,8 @@ class Emitter:
                     frames = [frame for name, frame in entries if name == stream]
                     if frames:
                         self.directory.append(b"".join(frames), keyframe)
+                for sentence in self.directory.take_damage():
+                    self.remark(DAMAGED, sentence, Cost())
             except Exception as error:
                 self._failed(error)
                 return

@@ -11,11 +11,16 @@ import logging
 import os
 import secrets
 import stat
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from backend.events import MAGIC
+
+_PREFIX = struct.Struct("<4sII")
+_COPY_BYTES = 4_000_000
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _here = threading.RLock()
 """Taken where the system has no locks: then threads alone are kept apart."""
@@ -141,20 +146,64 @@ def _say_no_locks(folder: Path, why: str) -> None:
     )  # fmt: skip
 
 
-def open_for_append(path: Path, whole: Callable[[BinaryIO], int]) -> BinaryIO:
-    """`path` opened for appending, unbuffered, after cutting a torn tail.
+def open_for_append(
+    path: Path, extents: Callable[[int], list[tuple[int, int]]]
+) -> tuple[BinaryIO, int]:
+    """`path` opened for appending, unbuffered, after cutting a torn tail; and how many damaged
+    bytes were put aside, into `<name>.bad`.
 
-    whole: how many bytes of the file are whole. Raises OSError.
+    extents: from and up to where the open file is whole. Raises OSError.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        good = extents(descriptor) if size else []
+        end = good[-1][1] if good else 0
+        is_torn = _is_torn(os.pread(descriptor, _PREFIX.size, end), size - end)
+        starts = [0, *(after for _, after in good)]
+        bad = [(a, b) for a, b in zip(starts, [*(first for first, _ in good), size], strict=True)]
+        if is_torn:
+            bad.pop()
+        bad = [(first, after) for first, after in bad if first < after]
+        if bad:
+            _put_aside(descriptor, path, good, bad)
+            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        elif end < size:
+            os.ftruncate(descriptor, end)
+    except BaseException:
+        os.close(descriptor)
+        raise
     file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - the caller closes it
-    size = os.fstat(descriptor).st_size
-    if size:
-        with open(path, "rb") as reader:
-            good = whole(reader)
-        if good < size:
-            os.ftruncate(descriptor, good)
-    return file
+    return file, sum(after - first for first, after in bad)
+
+
+def _is_torn(head: bytes, num: int) -> bool:
+    """Whether the last `num` bytes of a file are a frame whose writing was cut short."""
+    if len(head) < _PREFIX.size:
+        return head.startswith(MAGIC[: len(head)])
+    magic, header_size, body_size = _PREFIX.unpack(head)
+    return bool(magic == MAGIC and _PREFIX.size + header_size + body_size > num)
+
+
+def _put_aside(
+    descriptor: int, path: Path, good: list[tuple[int, int]], bad: list[tuple[int, int]]
+) -> None:
+    with path.with_name(f"{path.name}.bad").open("ab") as aside:
+        for first, after in bad:
+            aside.write(os.pread(descriptor, after - first, first))
+    with written_aside(path, sync=True) as file:
+        for first, after in good:
+            for at in range(first, after, _COPY_BYTES):
+                file.write(os.pread(descriptor, min(_COPY_BYTES, after - at), at))
+
+
+def damage_of(path: Path, aside: int) -> str:
+    """A sentence on what `open_for_append` put aside."""
+    return (
+        f"{path.name} was damaged: {aside:,} bytes of it cannot be read and are kept in "
+        f"{path.name}.bad. All the rest is there."
+    )
 
 
 def append(file: BinaryIO, content: bytes) -> None:

@@ -9,9 +9,7 @@ dropping those that do not count changes nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import struct
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from backend.errors import NotAvailable
-from backend.events import MAGIC
-from jobs.files import append, open_for_append, written_aside
+from jobs.files import append, damage_of, open_for_append, written_aside
+from jobs.frames import extents, walk
 
 LIMIT = 300
 """Most keyframes kept of a path."""
@@ -31,7 +29,6 @@ FILE_BYTES = 96_000_000
 """Bytes of the file, stale keyframes included, at which it is rewritten."""
 _SMALL_FILE = 4_000_000
 """Files this small are not worth rewriting for their stale half."""
-_PREFIX = struct.Struct("<4sII")
 
 
 class Key(NamedTuple):
@@ -46,28 +43,14 @@ class Key(NamedTuple):
 
 
 def scan(file: BinaryIO, start: int = 0, end: int | None = None) -> tuple[list[Key], int]:
-    """Whole frames from `start` up to `end` (the file's), and where they end. Reads headers."""
-    descriptor = file.fileno()
-    size = os.fstat(descriptor).st_size
-    size = size if end is None else min(size, end)
+    """Whole frames from `start` up to `end` (the file's), and where the last one ends."""
     keys = []
-    offset = start
-    while offset + _PREFIX.size <= size:
-        head = os.pread(descriptor, 1024, offset)
-        magic, header_size, body_size = _PREFIX.unpack_from(head)
-        total = _PREFIX.size + header_size + body_size
-        if magic != MAGIC or offset + total > size:
-            break
-        if len(head) < _PREFIX.size + header_size:
-            head = os.pread(descriptor, _PREFIX.size + header_size, offset)
-        try:
-            header = json.loads(head[_PREFIX.size : _PREFIX.size + header_size])
-        except ValueError:
-            break
+    for header, offset, _, after in walk(file.fileno(), start, end):
         step = int(header["last"][0])
-        keys.append(Key(header["seq"], header["path"], header["kind"], step, offset, total))
-        offset += total
-    return keys, offset
+        keys.append(
+            Key(header["seq"], header["path"], header["kind"], step, offset, after - offset)
+        )
+    return keys, keys[-1].offset + keys[-1].size if keys else start
 
 
 def thinned(keys: Iterable[Key]) -> list[Key]:
@@ -109,6 +92,8 @@ class Keyframes:
         self._keys: list[Key] = []
         self._writer: BinaryIO | None = None
         self._next_look = _SMALL_FILE
+        self.damage: list[str] = []
+        """what the writer found and put aside, in sentences"""
 
     def index(self) -> list[Key]:
         """The keyframes that count, oldest first."""
@@ -141,7 +126,7 @@ class Keyframes:
         """
         with self._lock:
             if self._writer is None:
-                self._writer = open_for_append(self.path, lambda file: scan(file)[1])
+                self._writer = self._opened_for_append()
             append(self._writer, frames)
             with self._opened():
                 pass
@@ -167,6 +152,12 @@ class Keyframes:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
+
+    def _opened_for_append(self) -> BinaryIO:
+        file, aside = open_for_append(self.path, extents)
+        if aside:
+            self.damage.append(damage_of(self.path, aside))
+        return file
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -200,6 +191,6 @@ class Keyframes:
                 target.write(os.pread(source.fileno(), key.size, key.offset))
         if self._writer is not None:
             self._writer.close()
-            self._writer = open_for_append(self.path, lambda file: scan(file)[1])
+            self._writer = self._opened_for_append()
         with self._opened():
             pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -12,19 +11,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.errors import BadInput
-from backend.events import MAGIC, Frame, split
+from backend.events import Frame
 from backend.spec import RunSpec, parse
-from jobs import checkpoint, documents, files, series, status
+from jobs import blocks, checkpoint, documents, files, series, status
+from jobs.blocks import Said, Series
 from jobs.checkpoint import Checkpoint
 from jobs.files import locked, write
 from jobs.keyframes import Key, Keyframes
-from jobs.series import Series
+from jobs.log import START, Log, Place
+from jobs.record import ScalarRecord
 from jobs.status import Status
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RunDirectory:
         self.keyframes = Keyframes(path / "frames.bin")
         self.attempt: Attempt | None = None
         """While this process trains the run: it then writes only what its attempt may."""
-        self._log: BinaryIO | None = None
+        self.log = Log(path)
 
     def _check_attempt(self) -> None:
         if self.attempt is not None:
@@ -203,93 +204,114 @@ class RunDirectory:
         self._check_attempt()
         if keyframe:
             self.keyframes.append(frames)
-            return
-        if self._log is None:
-            self._log = files.open_for_append(self.path / "log.bin", _whole)
-        files.append(self._log, frames)
+        else:
+            self.log.append(frames)
 
     def sync(self) -> None:
         """Bring the log to the disk, against a loss of power. Raises OSError."""
-        if self._log is not None:
-            os.fsync(self._log.fileno())
+        self.log.sync()
 
     def close(self) -> None:
         """Let go of the files opened for appending."""
         self.keyframes.close()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        self.log.close()
+
+    def take_damage(self) -> list[str]:
+        """What was found damaged since the last time by whoever writes here, a sentence each."""
+        found = [*self.log.damage, *self.keyframes.damage]
+        self.log.damage.clear()
+        self.keyframes.damage.clear()
+        return found
 
     def last_seq(self) -> int:
-        """The highest sequence number of any frame of this run, -1 for none."""
-        compacted = series.read_last_seq(self.path / "scalars.parquet")
-        new = series.extract(self.read_log_frames(), compacted)
-        return max(new.last_seq, self.keyframes.last_seq())
+        """The highest sequence number of any frame of this run, -1 for none. Raises Damaged."""
+        with self.log.opened() as stretches:
+            said = [blocks.read(stretch.data, stretch.frames).last_seq for stretch in stretches]
+        texts = [header["seq"] for header in self._read_texts()]
+        compacted = series.read_last_seq(self.log.table_path)
+        merged = self.log.merged().last_seq
+        return max([*said, *texts, compacted, merged, self.keyframes.last_seq()])
 
     def read_log_frames(self) -> list[bytes]:
-        """Frames written since the last compaction: scalar blocks and texts."""
-        data = self._log_bytes()
-        return [data[offset : offset + size] for offset, size in split(data)]
+        """Frames of the log that were not merged yet: scalar blocks and texts, whole ones."""
+        with self.log.opened() as stretches:
+            found = [frame for stretch in stretches for frame in stretch.cut()]
+        return [frame for frame in found if not blocks.read(frame).damaged]
 
-    def tail_log(self, position: int) -> tuple[list[bytes], int]:
-        """Whole frames after `position`, 0 at first, and the position to ask from next.
+    def tail_log(self, place: Place = START) -> tuple[list[bytes], Place]:
+        """Whole frames after a place, some megabytes of them, and the place to ask from next.
 
-        Starts over when the log was compacted since: frames may come twice then, told by `seq`.
+        Starts over when the log was merged since: what that left out is in the record.
         """
-        try:
-            file = (self.path / "log.bin").open("rb")
-        except FileNotFoundError:
-            return [], 0
-        with file:
-            if os.fstat(file.fileno()).st_size < position:
-                position = 0
-            file.seek(position)
-            data = file.read()
-            if not data.startswith(MAGIC[: len(data)]):
-                position = 0
-                file.seek(0)
-                data = file.read()
-        found = list(split(data))
-        end = position + sum(size for _, size in found)
-        return [data[offset : offset + size] for offset, size in found], end
-
-    def _log_bytes(self) -> bytes:
-        try:
-            return (self.path / "log.bin").read_bytes()
-        except FileNotFoundError:
-            return b""
+        with self.log.opened(place) as stretches:
+            for stretch in stretches:
+                return stretch.cut(), stretch.place
+        return [], place
 
     def scalars(self) -> dict[str, Series]:
-        """Every scalar by path; what a resumed run said again replaces what it said before."""
-        old, old_seq = series.read_parquet(self.path / "scalars.parquet")
-        return series.merged(old, series.extract(self.read_log_frames(), old_seq))
+        """Every scalar by path; what a resumed run said again replaces what it said before.
+
+        Raises Damaged.
+        """
+        old, new = self._said()
+        marks = series.marks_of(new.texts)
+        pieces = {path: list(old.pieces(path)) for path in old.paths}
+        for path, found in new.series().items():
+            pieces.setdefault(path, []).extend(found)
+        whole = {path: series.joined(found, marks) for path, found in pieces.items() if found}
+        return {path: found for path, found in whole.items() if len(found.step)}
+
+    def _said(self) -> tuple[ScalarRecord, Said]:
+        """The record and what the log holds beyond it."""
+        with self.log.opened() as stretches:  # first: what is merged meanwhile stays in it
+            found = [blocks.read(stretch.data, stretch.frames) for stretch in stretches]
+        record = ScalarRecord(self.path, self._read_texts())
+        return record, blocks.together(found, record.last_seq)
+
+    def _read_texts(self) -> list[dict[str, Any]]:
+        return series.read_texts(self.log.texts_path, [])
 
     def latest(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, float]:
-        """The last value of every path that starts with one of the prefixes."""
-        record = self.record()
-        new = series.extract(self.read_log_frames(), record.last_seq if record else -1)
-        if new.marks:
+        """The last value of every path that starts with one of the prefixes. Raises Damaged."""
+        old, new = self._said()
+        if series.marks_of(new.texts):
             found = {path: float(columns.value[-1]) for path, columns in self.scalars().items()}
-        else:
-            old = record.paths if record else []
-            found = {path: record.latest(path) for path in old if record and path not in new.pieces}
-            for path, pieces in new.pieces.items():
-                found[path] = float(series.joined(pieces).value[-1])
-        return {path: value for path, value in found.items() if path.startswith(prefixes)}
+            return {path: value for path, value in found.items() if path.startswith(prefixes)}
+        said = {
+            path: float(series.joined(pieces).value[-1]) for path, pieces in new.series().items()
+        }
+        result = {}
+        for path in dict.fromkeys([*old.paths, *said]):
+            value = said[path] if path in said else old.latest(path)
+            if value is not None and path.startswith(prefixes):
+                result[path] = value
+        return result
 
-    def record(self) -> series.Record | None:
-        """The compacted scalars, to be read by row group; None before the first compaction."""
-        try:
-            return series.Record(self.path / "scalars.parquet")
-        except FileNotFoundError:
-            return None
+    def skim_log(self, place: Place = START) -> tuple[int, Place]:
+        """The highest sequence number in the log after a place, -1 for none, and its end."""
+        last = -1
+        with self.log.opened(place) as stretches:
+            for stretch in stretches:
+                last = max(last, blocks.read(stretch.data, stretch.frames).last_seq)
+                place = stretch.place
+        return last, place
+
+    def record(self, damage: list[str] | None = None) -> ScalarRecord | None:
+        """The scalars that are no longer in the log; None before there are any.
+
+        What cannot be read is said in `damage` and passed over, or else raises Damaged.
+        """
+        found = ScalarRecord(self.path, self._read_texts(), damage)
+        return None if found.is_empty else found
 
     def texts(self) -> list[Frame]:
         """Every sentence, oldest first; `header["meta"]` holds `message` and `level`."""
-        old = series.read_texts(self.path / "text.jsonl")
+        with self.log.opened() as stretches:
+            said = [blocks.read(stretch.data, stretch.frames).texts for stretch in stretches]
+        old = self._read_texts()
         last = max((header["seq"] for header in old), default=-1)
-        new = series.extract(self.read_log_frames()).texts
-        return [Frame(header, {}) for header in [*old, *(h for h in new if h["seq"] > last)]]
+        new = [header for texts in said for header in texts if header["seq"] > last]
+        return [Frame(header, {}) for header in [*old, *new]]
 
     def keyframe_index(self) -> list[Key]:
         """(seq, path, kind, step, offset, size) of the keyframes kept, oldest first."""
@@ -313,19 +335,13 @@ class RunDirectory:
     def compact(self) -> None:
         """Turn the log into scalars.parquet and text.jsonl. Cut short, nothing is lost or doubled.
 
+        A table that is damaged is kept as scalars.parquet.bad; what of it can be read goes on.
         Only for a run that nothing writes to. Raises OSError.
         """
         self._check_attempt()
         self.close()
-        old, old_seq = series.read_parquet(self.path / "scalars.parquet")
-        new = series.extract(self.read_log_frames(), old_seq)
-        if new.last_seq == old_seq:
-            return
-        texts = "".join(json.dumps(frame.header) + "\n" for frame in self.texts())
-        write(self.path / "text.jsonl", texts, sync=True)
-        with files.written_aside(self.path / "scalars.parquet", sync=True) as file:
-            series.write_parquet(file, series.merged(old, new), new.last_seq)
-        write(self.path / "log.bin", b"")
+        self.log.merge()
+        self.log.tabulate()
 
     def void_after(self, step: int) -> None:
         """Drop the keyframes after `step`, from where the run goes on. Raises OSError."""
@@ -429,7 +445,3 @@ class RunDirectory:
         aside = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(2)}")
         self.path.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _whole(file: BinaryIO) -> int:
-    return sum(size for _, size in split(file.read()))

@@ -1,4 +1,4 @@
-"""Scalars of a run as columns: out of log frames, into Parquet and back. No row is a Python object.
+"""Scalars of a run as columns, into Parquet and back. No row is a Python object.
 
 A text frame under `run/resumed` marks that a run went on from an earlier step: what had been
 written before it for later steps no longer counts.
@@ -6,15 +6,18 @@ written before it for later steps no longer counts.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.events import Frame, unpack
+from backend.errors import BasinError
+from jobs.blocks import Series
 
 RESUMED = "run/resumed"
 """Path of the text that says from which step a run went on."""
@@ -22,17 +25,20 @@ _ROWS_PER_GROUP = 32_768
 """What is read at once to show a stretch of a path: some tens of thousands of rows."""
 
 
-class Series(NamedTuple):
-    """One path: aligned arrays, ordered by step."""
+class Damaged(BasinError):
+    """A file of a run's record is not what was written."""
 
-    step: npt.NDArray[np.int64]
-    gradients: npt.NDArray[np.int64]
-    seconds: npt.NDArray[np.float64]
-    joules: npt.NDArray[np.float64]
-    """NaN where nothing measured them"""
-    value: npt.NDArray[np.float32]
-    seq: npt.NDArray[np.int64]
-    """sequence number of the frame that said it"""
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Raise Damaged for whatever reading a table raises; pyarrow alone has half a dozen kinds."""
+    try:
+        yield
+    except (FileNotFoundError, Damaged, MemoryError):
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Damaged(f"{path.name} cannot be read: {first.rstrip('.')}.") from error
 
 
 class Mark(NamedTuple):
@@ -42,92 +48,22 @@ class Mark(NamedTuple):
     step: int
 
 
-class Extract(NamedTuple):
-    """What frames hold: rows by path, marks, texts, and the highest sequence number."""
-
-    pieces: dict[str, list[Series]]
-    marks: list[Mark]
-    texts: list[dict[str, Any]]
-    last_seq: int
-
-
-def extract(frames: Iterable[bytes | memoryview], after_seq: int = -1) -> Extract:
-    """Read scalar blocks and texts with a sequence number above `after_seq`."""
-    groups: dict[tuple[str, ...], list[Frame]] = {}
-    marks: list[Mark] = []
-    texts: list[dict[str, Any]] = []
-    last = after_seq
-    for data in frames:
-        frame = unpack(data)
-        header = frame.header
-        if header["seq"] <= after_seq:
-            continue
-        last = max(last, header["seq"])
-        if header["kind"] == "scalar":
-            groups.setdefault(tuple(header["meta"]["paths"]), []).append(frame)
-        elif header["kind"] == "text":
-            texts.append(header)
-            if header["path"] == RESUMED:
-                marks.append(Mark(header["seq"], int(header["last"][0])))
-    pieces: dict[str, list[Series]] = {}
-    for paths, blocks in groups.items():
-        for path, piece in zip(paths, _pieces(blocks), strict=True):
-            pieces.setdefault(path, []).append(piece)
-    return Extract(pieces, marks, texts, last)
+def marks_of(texts: Iterable[dict[str, Any]]) -> list[Mark]:
+    """Where a run went on from an earlier step, by the headers of its texts."""
+    return [
+        Mark(int(header["seq"]), int(header["last"][0]))
+        for header in texts
+        if header["path"] == RESUMED
+    ]
 
 
-class Rows(NamedTuple):
-    """Rows of several paths said together: the costs (rows, 4), NaN for unknown joules, the
-    sequence numbers (rows,) and the values (rows, paths)."""
-
-    costs: npt.NDArray[Any]
-    seq: npt.NDArray[Any]
-    values: npt.NDArray[Any]
-
-    def series(self, column: int) -> Series:
-        """One path of them."""
-        step, gradients = (np.rint(self.costs[:, i]).astype(np.int64) for i in (0, 1))
-        seconds, joules = self.costs[:, 2].copy(), self.costs[:, 3].copy()
-        values = self.values[:, column].copy()
-        return Series(step, gradients, seconds, joules, values, self.seq)
-
-
-def rows_of(blocks: Sequence[Frame]) -> Rows:
-    """Scalar blocks of the same paths laid end to end."""
-    counts = np.array([len(block.arrays["values"]) for block in blocks])
-    first = _costs([block.header["first"] for block in blocks])
-    last = _costs([block.header["last"] for block in blocks])
-    start = np.repeat(np.cumsum(counts) - counts, counts)
-    row = np.arange(counts.sum()) - start
-    # Rows lie evenly from first to last; a single row lies at last.
-    span = np.repeat(counts - 1, counts)
-    share = np.where(span > 0, row / np.maximum(span, 1), 1.0)[:, None]
-    block_of = np.repeat(np.arange(len(blocks)), counts)
-    costs = first[block_of] + share * (last - first)[block_of]
-    costs[:, :2] = np.rint(costs[:, :2])
-    seq = np.array([block.header["seq"] for block in blocks], np.int64)[block_of]
-    return Rows(costs, seq, np.concatenate([block.arrays["values"] for block in blocks]))
-
-
-def _pieces(blocks: Sequence[Frame]) -> list[Series]:
-    rows = rows_of(blocks)
-    return [rows.series(column) for column in range(rows.values.shape[1])]
-
-
-def _costs(costs: Sequence[Sequence[float | None]]) -> npt.NDArray[np.float64]:
-    """(blocks, 4), NaN for null."""
-    return np.array([[np.nan if x is None else x for x in cost] for cost in costs], np.float64)
-
-
-def merged(old: dict[str, Series], new: Extract) -> dict[str, Series]:
-    """Compacted series and newer rows, voided rows left out."""
-    result = {}
-    for path in dict.fromkeys([*old, *new.pieces]):
-        pieces = [*([old[path]] if path in old else []), *new.pieces.get(path, ())]
-        series = joined(pieces, new.marks)
-        if len(series.step):
-            result[path] = series
-    return result
+def unvoided(series: Series, marks: Sequence[Mark]) -> Series:
+    """Without the rows that a resumed run says anew."""
+    for mark in marks:
+        keep = (series.seq > mark.seq) | (series.step <= mark.step)
+        if not keep.all():
+            series = taken(series, keep)
+    return series
 
 
 def joined(pieces: Sequence[Series], marks: Sequence[Mark] = ()) -> Series:
@@ -139,10 +75,7 @@ def joined(pieces: Sequence[Series], marks: Sequence[Mark] = ()) -> Series:
     if len(pieces) > 1:
         columns: Any = map(np.concatenate, zip(*pieces, strict=True))
         series = Series(*columns)
-    for mark in marks:
-        keep = (series.seq > mark.seq) | (series.step <= mark.step)
-        if not keep.all():
-            series = taken(series, keep)
+    series = unvoided(series, marks)
     if (np.diff(series.step) <= 0).any():
         series = taken(series, np.lexsort((series.seq, series.step)))
         series = taken(series, np.append(np.diff(series.step) > 0, True))
@@ -155,31 +88,52 @@ def taken(series: Series, index: npt.NDArray[Any] | slice) -> Series:
     return Series(*columns)
 
 
-def write_parquet(file: BinaryIO, series: dict[str, Series], last_seq: int) -> None:
-    """Row groups sorted by path, then step; the file says up to which frame it reaches."""
+def write_parquet(
+    file: BinaryIO, paths: Iterable[str], pieces: Callable[[str], Iterable[Series]], last_seq: int
+) -> None:
+    """Row groups sorted by path, then step; the file says up to which frame it reaches.
+
+    pieces: the rows of a path, in the order in which they were said. Few of them are in memory.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [
-            pa.field("path", pa.dictionary(pa.int32(), pa.string())),
-            pa.field("step", pa.int64()),
-            pa.field("gradients", pa.int64()),
-            pa.field("seconds", pa.float64()),
-            pa.field("joules", pa.float64()),
-            pa.field("value", pa.float32()),
-            pa.field("seq", pa.int64()),
-        ],
-        metadata={"basin.seq": str(last_seq)},
-    )
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for path in sorted(series):
-            columns = series[path]
-            indices = pa.array(np.zeros(len(columns.step), np.int32))
-            names = pa.DictionaryArray.from_arrays(indices, pa.array([path], pa.string()))
-            arrays = [names, *(pa.array(column) for column in columns)]
-            table = pa.Table.from_arrays(arrays, schema=schema)
-            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    types = {name: getattr(pa, _ARROW[code])() for name, code in _TYPES.items()}
+    fields = [pa.field("path", pa.dictionary(pa.int32(), pa.string()))]
+    fields += [pa.field(name, kind) for name, kind in types.items()]
+    schema = pa.schema(fields, metadata={"basin.seq": str(last_seq)})
+    encodings = {
+        name: "DELTA_BINARY_PACKED" if code == "i8" else "BYTE_STREAM_SPLIT"
+        for name, code in _TYPES.items()
+    }
+    with pq.ParquetWriter(
+        file, schema, compression="zstd", use_dictionary=["path"], column_encoding=encodings,
+        write_page_checksum=True,
+    ) as writer:  # fmt: skip
+        for path in sorted(paths):
+            for group in _groups(pieces(path)):
+                indices = pa.array(np.zeros(len(group.step), np.int32))
+                names = pa.DictionaryArray.from_arrays(indices, pa.array([path], pa.string()))
+                arrays = [names, *(pa.array(getattr(group, name)) for name in types)]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _groups(pieces: Iterable[Series]) -> Iterator[Series]:
+    """Pieces of a path as row groups, each ordered by step."""
+    waiting: list[Series] = []
+    rows = 0
+    for piece in pieces:
+        waiting.append(piece)
+        rows += len(piece.step)
+        if rows >= 2 * _ROWS_PER_GROUP:
+            whole = joined(waiting)
+            # the last rows wait: what is said again at their step replaces them
+            yield taken(whole, slice(0, _ROWS_PER_GROUP))
+            waiting = [taken(whole, slice(_ROWS_PER_GROUP, None))]
+            rows = len(waiting[0].step)
+    if waiting and len((whole := joined(waiting)).step):
+        for start in range(0, len(whole.step), _ROWS_PER_GROUP):
+            yield taken(whole, slice(start, start + _ROWS_PER_GROUP))
 
 
 _TYPES = {
@@ -190,6 +144,9 @@ _TYPES = {
     "value": "f4",
     "seq": "i8",
 }
+
+
+_ARROW = {"i8": "int64", "f8": "float64", "f4": "float32"}
 
 
 def _as_numpy(column: Any, dtype: str) -> npt.NDArray[Any]:
@@ -207,6 +164,7 @@ class _Group(NamedTuple):
     place: int
     first: int
     last: int
+    last_seq: int
     num: int
 
 
@@ -214,20 +172,29 @@ class Record:
     """`scalars.parquet` of a run, read by row group; nothing is read before it is asked for.
 
     The file stays open, so what is read stays that of one state though the run be compacted anew.
-    Raises FileNotFoundError.
+    Raises FileNotFoundError, and Damaged: here, and where rows are read that are no more what was
+    written.
     """
 
     def __init__(self, path: Path) -> None:
+        with told(path):
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(path, read_dictionary=["path"])
+        self._path = path
+        self._file = pq.ParquetFile(path, read_dictionary=["path"], page_checksum_verification=True)
         self.last_seq = int((self._file.schema_arrow.metadata or {}).get(b"basin.seq", b"-1"))
         self._groups: dict[str, list[_Group]] = {}
         metadata = self._file.metadata
         for index in range(metadata.num_row_groups):
             group = metadata.row_group(index)
             name, step = group.column(0).statistics.min, group.column(1).statistics
-            found = _Group(index, int(step.min), int(step.max), group.num_rows)
+            seq = group.column(6).statistics
+            found = _Group(
+                index, int(step.min), int(step.max), int(seq.max), group.num_rows
+            )  # fmt: skip
             self._groups.setdefault(name, []).append(found)
 
     @property
@@ -240,11 +207,20 @@ class Record:
 
     def pieces(self, path: str, first: float = -np.inf, last: float = np.inf) -> Iterator[Series]:
         """The rows of a path between two steps, one row group after the other."""
+        return (read() for read in self.readers(path, first, last))
+
+    def readers(
+        self, path: str, first: float = -np.inf, last: float = np.inf, after: int = -1
+    ) -> Iterator[Callable[[], Series]]:
+        """What reads the rows of a path between two steps, one row group each; groups without a
+        sequence number above `after` are left out."""
         for group in self._groups.get(path, ()):
-            if group.last >= first and group.first <= last:
-                found = self._read(group.place)
-                low, high = np.searchsorted(found.step, [first, last + 1])
-                yield taken(found, slice(low, high))
+            if group.last >= first and group.first <= last and group.last_seq > after:
+                yield functools.partial(self._rows_between, group.place, first, last)
+
+    def _rows_between(self, place: int, first: float, last: float) -> Series:
+        found = self._read(place)
+        return taken(found, slice(*np.searchsorted(found.step, [first, last + 1])))
 
     def series(self, path: str) -> Series:
         """All rows of a path that is there."""
@@ -252,38 +228,55 @@ class Record:
 
     def latest(self, path: str) -> float:
         """The last value of a path that is there; one row group is read."""
-        table = self._file.read_row_group(self._groups[path][-1].place, columns=["value"])
-        return float(table.column("value")[-1].as_py())
+        with told(self._path):
+            table = self._file.read_row_group(self._groups[path][-1].place, columns=["value"])
+            return float(table.column("value")[-1].as_py())
 
     def _read(self, index: int) -> Series:
-        table = self._file.read_row_group(index, columns=list(Series._fields))
-        return Series(*(_as_numpy(table.column(n), t) for n, t in _TYPES.items()))
+        with told(self._path):
+            table = self._file.read_row_group(index, columns=list(Series._fields))
+            return Series(*(_as_numpy(table.column(n), t) for n, t in _TYPES.items()))
 
 
-def read_parquet(path: Path) -> tuple[dict[str, Series], int]:
-    """Series by path and the sequence number the file reaches to; ({}, -1) without a file."""
+def read_texts(path: Path, damage: list[str]) -> list[dict[str, Any]]:
+    """Headers of the texts in `text.jsonl`; none without a file.
+
+    Lines that cannot be read are passed over, and said in `damage`.
+    """
     try:
-        record = Record(path)
-    except FileNotFoundError:
-        return {}, -1
-    return {name: record.series(name) for name in record.paths}, record.last_seq
-
-
-def read_texts(path: Path) -> list[dict[str, Any]]:
-    """Headers of the texts in `text.jsonl`; none without a file."""
-    try:
-        lines = path.read_text().splitlines()
+        content = path.read_bytes()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines]
+    except OSError as error:
+        damage.append(f"{path.name} cannot be read: {error.strerror}.")
+        return []
+    found, num_bad = [], 0
+    for line in content.splitlines():
+        try:
+            header = json.loads(line)
+            header["meta"]["message"], header["meta"]["level"], int(header["last"][0])
+            if not isinstance(header["path"], str) or not isinstance(header["seq"], int):
+                raise ValueError("not a text")
+            found.append(header)
+        except (ValueError, KeyError, TypeError, IndexError):
+            num_bad += 1
+    if num_bad:
+        sentence = f"{path.name} is damaged: {num_bad:,} of its sentences cannot be read."
+        if sentence not in damage:
+            damage.append(sentence)
+    return found
 
 
 def read_last_seq(path: Path) -> int:
-    """Up to which frame a compacted file reaches, -1 without one. Reads its footer alone."""
+    """Up to which frame a compacted file reaches, -1 without one. Reads its footer alone.
+
+    Raises Damaged.
+    """
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with told(path):
+            metadata = pq.read_schema(path).metadata or {}
+            return int(metadata.get(b"basin.seq", b"-1"))
     except FileNotFoundError:
         return -1
-    return int(metadata.get(b"basin.seq", b"-1"))

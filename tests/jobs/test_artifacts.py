@@ -15,6 +15,7 @@ from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, keyframes, series
+from jobs.log import START
 from jobs.run_directory import RunDirectory
 from jobs.silence import Watch
 
@@ -263,8 +264,8 @@ def test_a_million_scalars_are_read_fast() -> None:
 
 def test_a_reader_tails_the_log_without_gap_or_double() -> None:
     run = make_run()
-    position = 0
-    assert run.tail_log(position) == ([], 0)
+    position = START
+    assert run.tail_log(position) == ([], START)
     seen = []
     for seq in range(4):
         frame = block(seq, ["a"], np.ones((1, 1)), Cost(seq), Cost(seq))
