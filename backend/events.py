@@ -226,16 +226,22 @@ def finite(value: Any) -> Any:
 
 
 def unpack(data: bytes | memoryview) -> Frame:
-    """The frame at the start of `data`. Raises ValueError if it is torn or foreign."""
-    if frame_size(data) is None:
+    """The frame at the start of `data`. Raises ValueError if it is torn, foreign or damaged."""
+    size = frame_size(data)
+    if size is None:
         raise ValueError("not a whole frame")
     _, header_size, _ = _PREFIX.unpack_from(data)
     body = _PREFIX.size + header_size
-    header = json.loads(bytes(data[_PREFIX.size : body]))
-    arrays = {}
-    for name, code, shape, offset in header.pop("arrays"):
-        count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(data, f"<{code}", count, body + offset).reshape(shape)
+    try:
+        header = json.loads(bytes(data[_PREFIX.size : body]))
+        arrays = {}
+        for name, code, shape, offset in header.pop("arrays"):
+            if code not in _DTYPES or offset < 0 or not isinstance(name, str):
+                raise ValueError("no array of a frame")
+            count, view = math.prod(shape), memoryview(data)[:size]
+            arrays[name] = np.frombuffer(view, f"<{code}", count, body + offset).reshape(shape)
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
+        raise ValueError("a damaged frame") from error
     return Frame(header, arrays)
 
 
