@@ -319,7 +319,7 @@ class Feed:
     def _marked(self) -> tuple[int, ...]:
         """Tells one state of the record from the next."""
         mark: list[int] = []
-        for name in ("scalars.bin", "scalars.parquet"):
+        for name in ("scalars.bin", "scalars.parquet", "text.jsonl"):
             try:
                 found = os.stat(self.directory.path / name)
             except FileNotFoundError:

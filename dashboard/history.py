@@ -86,8 +86,12 @@ class History:
     def __init__(self, directory: RunDirectory) -> None:
         self.damage: list[str] = []
         """what cannot be read, a sentence each"""
+        # Texts, log, record: what a merge has moved by now is in what is read after.
+        headers = series.read_texts(directory.path / "text.jsonl", self.damage)
+        self._text_seq = max((header["seq"] for header in headers), default=-1)
+        self.texts = [(header["seq"], pack(header, {})) for header in headers]
         try:
-            with directory.log.opened() as stretches:  # first: it stays this though it be merged
+            with directory.log.opened() as stretches:  # it stays this though it be merged
                 self._read(directory, stretches)
         except OSError as error:  # a folder in its place, or a disk that stumbles
             self._note("log.bin", error)
@@ -100,9 +104,6 @@ class History:
         """rows of the record after this step no longer count"""
         self._said: dict[tuple[str, ...], Columns] = {}
         self._overviews: dict[str, Series] = {}
-        headers = series.read_texts(directory.path / "text.jsonl", self.damage)
-        self._text_seq = max((header["seq"] for header in headers), default=-1)
-        self.texts = [(header["seq"], pack(header, {})) for header in headers]
         self.position = START
         for stretch in stretches:
             self._take_said(blocks.read(stretch.data, stretch.frames))
