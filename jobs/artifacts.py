@@ -178,6 +178,9 @@ def sweep() -> None:
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _SWEEP_SECONDS:
                     shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                files.sweep_asides(Path(entry.path), _SWEEP_SECONDS)
 
 
 def reindex(run_ids: Iterable[str] | None = None) -> list[RunDirectory]:

@@ -9,10 +9,12 @@ import functools
 import json
 import logging
 import os
+import re
 import secrets
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ from typing import Any, BinaryIO
 from backend.events import MAGIC
 
 _PREFIX = struct.Struct("<4sII")
+_ASIDE = re.compile(r"\..+\.\d+-[0-9a-f]{6}")
 _COPY_BYTES = 4_000_000
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _here = threading.RLock()
@@ -45,6 +48,20 @@ def written_aside(path: Path, *, sync: bool = False, mode: int = 0o600) -> Itera
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def sweep_asides(folder: Path, older_than: float) -> int:
+    """Remove what killed writers left in a folder and those in it; returns how many.
+
+    older_than: seconds since they were last written; younger ones may be somebody's yet.
+    """
+    done = 0
+    for path in folder.rglob(".*"):
+        with contextlib.suppress(OSError):
+            if _ASIDE.fullmatch(path.name) and time.time() - path.lstat().st_mtime > older_than:
+                path.unlink()
+                done += 1
+    return done
 
 
 def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:

@@ -21,7 +21,7 @@ from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.method import Method, Observer
 from backend.spec import RunSpec
-from jobs import asking, attempts, made_of, outcome, parallel, state
+from jobs import asking, attempts, files, made_of, outcome, parallel, state
 from jobs.alarms import Alarms
 from jobs.block import Block
 from jobs.emitter import CannotWrite, Emitter, Publisher
@@ -40,7 +40,9 @@ from jobs.status import RESUMABLE, Status
 from jobs.telling import Telling
 
 Observe = Callable[[Prepared], Observer | None]
-CHANGED = "run/changed"
+CHANGED, CHECKPOINT = "run/changed", "run/checkpoint"
+ASIDE_SECONDS = 60.0
+"""Files half written that are older are of killed processes."""
 MADE_OF = "run/made_of"
 LAST_WORD_SECONDS = 20.0
 """How long a run that has ended tries to say so on a disk that is full."""
@@ -107,6 +109,8 @@ class _Loop:
         """at the end of the last flush"""
         self.saved: int | None = None
         """step of the newest checkpoint"""
+        self.passed_over = ""
+        """a sentence about a checkpoint that could not be read"""
         self.first_gradients = 0
         """∇E evaluations at the first row of the block"""
         self.next_flush = self.next_checkpoint = 0.0
@@ -153,6 +157,7 @@ class _Loop:
     def _announce(self) -> int:
         """Say that the run is on; returns the number of earlier attempts."""
         before = self.directory.written_status()
+        files.sweep_asides(self.directory.path, ASIDE_SECONDS)
         self.saved = before.checkpoint_step
         assert self.directory.attempt is not None, "a run is trained within its attempt"
         self.directory.write_status(
@@ -262,6 +267,8 @@ class _Loop:
             again = max(reached - self.step, 0)
             message = f"Resumed from step {self.step:,}; {again:,} steps recomputed."
             self.emitter.text(RESUMED, message, self.last)
+        if self.passed_over:
+            self.emitter.remark(CHECKPOINT, self.passed_over, self.last)
             for warning in self.warnings:
                 self.emitter.text(MADE_OF, warning, self.last, "warning")
         self.telling = Telling(self.emitter, self.method.headline)
@@ -276,6 +283,11 @@ class _Loop:
         Raises BadInput for another method's checkpoint, NotAvailable for one that does not fit.
         """
         found = self.directory.load_checkpoint()
+        if (newest := self.directory.checkpoints()[-1]) != found.step:
+            self.passed_over = (
+                f"The checkpoint of step {newest:,} cannot be read; the run goes on from that of "
+                f"step {found.step:,}."
+            )
         check_checkpoint(found.meta, self.spec.method)
         state.restore(self.method, found.tensors, found.meta["state"], self.prepared.device)
         self.last = Cost(*found.meta["cost"])

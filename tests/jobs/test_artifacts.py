@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, keyframes, series
+from jobs import artifacts, files, keyframes, series
 from jobs.log import START
 from jobs.run_directory import RunDirectory
 from jobs.silence import Watch
@@ -381,3 +382,16 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert artifacts.data_folder() == tmp_path / "basin" / "data"
     monkeypatch.setenv("BASIN_DATA", str(tmp_path / "other"))
     assert artifacts.data_folder() == tmp_path / "other"
+
+
+def test_what_killed_writers_left_is_swept_and_the_rest_stays() -> None:
+    run = make_run()
+    (run.path / "checkpoints").mkdir()
+    names = [".status.json.123-0a1b2c", "checkpoints/.step-000000300.safetensors.9-0a1b2c"]
+    for name in [*names, ".lock", ".aside", ".log.bin.123-fedcba"]:
+        (run.path / name).write_bytes(b"x")
+    for name in [*names, ".lock", ".aside"]:
+        os.utime(run.path / name, (1.0, 1.0))
+    assert files.sweep_asides(run.path, 60.0) == 2
+    left = {path.name for path in run.path.rglob(".*")}
+    assert left == {".lock", ".aside", ".log.bin.123-fedcba"}

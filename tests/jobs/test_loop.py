@@ -260,6 +260,22 @@ def test_a_killed_run_resumes_from_its_checkpoint_and_recomputes_the_rest() -> N
     )
 
 
+def test_a_checkpoint_that_cannot_be_read_is_said_and_the_one_before_taken() -> None:
+    run = tiny.make(2000, sleep=0.002)
+    cadence = Cadence(flush_seconds=0.01, first_checkpoint=0.05, checkpoint_seconds=0.05)
+    thread = at_step(run, 120, lambda: run.request("stop"))
+    tiny.run(run, cadence=cadence)
+    thread.join()
+    before, newest = run.checkpoints()
+    (run.path / "checkpoints" / f"step-{newest:09d}.safetensors").write_bytes(b"torn")
+    run.write_spec(run.spec().model_copy(update={"budget": Budget(steps=newest + 10)}))
+    status = tiny.run(run)
+    assert status.status == "finished"
+    (alarm,) = status.alarms
+    assert alarm["path"] == "run/checkpoint" and alarm["step"] == before
+    assert f"step {newest:,} cannot be read" in alarm["message"]
+
+
 def test_without_a_checkpoint_a_resumed_run_starts_over() -> None:
     whole, again = tiny.make(), tiny.make(fail_at=12)
     tiny.run(whole)
