@@ -116,7 +116,8 @@ class Basin:
     def process_of(self, *words: str) -> int:
         """The pid of the child whose command line holds one of `words`."""
         assert self.process is not None
-        lines = {p.pid: " ".join(p.cmdline()) for p in descendants([self.process.pid])}
+        alive = [p for p in descendants([self.process.pid]) if is_alive(p.pid)]
+        lines = {p.pid: " ".join(p.cmdline()) for p in alive}
         found = [pid for pid, line in lines.items() if any(word in line for word in words)]
         assert found, (words, lines)
         return found[0]
