@@ -48,7 +48,8 @@ format: install ## format and mend what the linter can mend
 peers: $(PEERS)/.stamp ## set up .venv-peers, with what the benchmarks compare Basin to
 
 $(PEERS)/.stamp: constraints-peers.txt scripts/install.sh
-	@LOCK=constraints-peers.txt scripts/install.sh $(PEERS) tensorboard trackio torchebm ebmkit blackjax
+	@LOCK=constraints-peers.txt scripts/install.sh $(PEERS) tensorboard trackio \
+		mlflow-skinny sqlalchemy alembic torchebm ebmkit blackjax
 	@touch $@
 
 lock: install ## write the versions in .venv to constraints.txt

@@ -21,7 +21,7 @@ PROGRAMS = {
     "the machine's": ["python3", "pip", "git", "apt-get", "sudo", "bash", "sh"],
     "every system's": [
         "awk", "dirname", "env", "false", "find", "grep", "id", "ln", "mkdir", "mktemp",
-        "mv", "realpath", "rm", "sed", "sort", "touch", "true", "uname",
+        "mv", "realpath", "rm", "sed", "setpriv", "sleep", "sort", "touch", "true", "uname", "wc",
     ],
     "apt, by .ci/run": ["make"],
     "apt, by scripts/chromium.sh": [
@@ -32,13 +32,20 @@ PROGRAMS = {
     "optional: goes before the wheel's": ["redis-server"],
     "optional: ends the service that nginx's package starts": ["systemctl"],
     "optional: there is no device without it": ["nvidia-smi"],
-    "optional: tests skip": ["docker", "g++", "c++", "clang++"],
+    "optional: benchmarks.faults leaves out what needs them, or root": [
+        "unshare", "mount", "umount", "ip",
+    ],
+    "optional: tests skip": ["buildah", "docker", "g++", "c++", "clang++"],
 }  # fmt: skip
 """Names of programs, by where they come from."""
 
 KNOWN = {name for names in PROGRAMS.values() for name in names}
 CALLS = {"run", "Popen", "call", "check_call", "check_output", "which", "execvp", "execvpe"}
+PASSING_ON = {"command", "_works"}
+"""Functions that start what they are given, as `words`."""
 BROUGHT = {
+    "words": "",
+    "prefix": "setpriv",
     "sys.executable": "python3",
     "python": "python3",
     "PEERS": "python3",
@@ -83,6 +90,8 @@ class Started(ast.NodeVisitor):
         if name in ("subprocess", "psutil", "shutil", "os") and method in CALLS:
             first = node.args[0]
             self.found.update(self.names(first, whole=method == "which"))
+        elif not name and method in PASSING_ON and node.args:
+            self.found.update(self.names(node.args[0], whole=False))
         elif ast.unparse(node).startswith("map(shutil.which"):
             self.found.update(self.names(node.args[1], whole=True))
         self.generic_visit(node)
