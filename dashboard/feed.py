@@ -140,9 +140,8 @@ class Feed:
                 if last is None or key.seq <= last
             }
             try:
-                return self.directory.keyframes.read_many(
-                    seq for seq in latest.values() if seq > after
-                )
+                wanted = [seq for seq in latest.values() if seq > after]
+                return self.directory.keyframes.read_many(wanted) if wanted else []
             except NotAvailable:
                 continue  # thinned out between the two calls
         return []
