@@ -68,7 +68,11 @@ def kill(process: str) -> Act:
     def act(scene: Scene) -> Iterator[None]:
         pid = scene.pid_of(process)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not is_alive(pid), f"the end of the {process}", 5)
+        # a process is a zombie before the last of its threads is gone: of our own, ask ourselves
+        for mine in (scene.stage.process, scene.inline):
+            if mine is not None and mine.pid == pid:
+                mine.wait(10)
+        wait_for(lambda: not is_alive(pid), f"the end of the {process}", 10)
         yield
 
     return act
