@@ -25,7 +25,7 @@ from backend.errors import BasinError
 from backend.events import split, unpack
 from backend.spec import Budget, RunSpec
 from benchmarks.live_work import ROOT, Viewer
-from jobs import artifacts, enqueue, series, store
+from jobs import artifacts, enqueue, store
 from jobs.processes import descendants, end_all, is_alive
 from jobs.redis_server import free_port
 from jobs.run_directory import RunDirectory
@@ -78,7 +78,8 @@ class Shown(Viewer):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leave()
+        with contextlib.suppress(RuntimeError):  # it has left by itself
+            self._leave()
         self._thread.join(10)
 
     def _work(self) -> None:
@@ -91,15 +92,16 @@ class Shown(Viewer):
 
     def take(self, data: bytes) -> None:
         for offset, size in split(data):
-            frame = memoryview(data)[offset : offset + size]
-            header, arrays = unpack(frame)
+            header, arrays = unpack(memoryview(data)[offset : offset + size])
             if header.get("kind") != "scalar":
                 continue
             if header["meta"].get("history"):
                 self._keep(header["path"], arrays["step"], arrays["value"])
                 continue
-            for path, pieces in series.extract([frame]).pieces.items():
-                self._keep(path, pieces[0].step, pieces[0].value)
+            values = arrays["values"]
+            steps = np.linspace(header["first"][0], header["last"][0], len(values)).round()
+            for column, path in enumerate(header["meta"]["paths"]):
+                self._keep(path, steps.astype(int), values[:, column])
             self.said = max(self.said, header["time"])
         super().take(data)
 
