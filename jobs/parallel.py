@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +113,10 @@ class Leader:
 
     def __init__(self, directory: RunDirectory, num: int) -> None:
         self.directory, self.num = directory, num
-        self.folder = Path(tempfile.mkdtemp(prefix="basin-"))
+        prefix = f"basin-{directory.id}-"
+        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):  # by a killed attempt
+            shutil.rmtree(left, ignore_errors=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix))
         self.ending = threading.Event()
         self.followers: list[subprocess.Popen[bytes]] = []
         try:

@@ -114,8 +114,21 @@ def write_parquet(
             for group in _groups(pieces(path)):
                 indices = pa.array(np.zeros(len(group.step), np.int32))
                 names = pa.DictionaryArray.from_arrays(indices, pa.array([path], pa.string()))
-                arrays = [names, *(pa.array(getattr(group, name)) for name in types)]
+                arrays = [names, *(pa.array(_stored(getattr(group, name))) for name in types)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _stored(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column as the file has it: seconds and joules keep 28 significant bits.
+
+    That is two milliseconds in a week and 0.1 μs in half a minute; the bits below are the noise
+    of the clock, do not compress, and would be a third of the file.
+    """
+    if column.dtype != np.float64:
+        return column
+    bits = column.view(np.uint64) + np.uint64(1 << 24)
+    rounded = (bits & ~np.uint64((1 << 25) - 1)).view(np.float64)
+    return np.where(np.isfinite(column), rounded, column)
 
 
 def _groups(pieces: Iterable[Series]) -> Iterator[Series]:

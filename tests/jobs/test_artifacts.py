@@ -16,6 +16,7 @@ from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
 from jobs import artifacts, files, keyframes, series
+from jobs.blocks import Series
 from jobs.log import START
 from jobs.run_directory import RunDirectory
 from jobs.silence import Watch
@@ -185,8 +186,11 @@ def test_compaction_keeps_every_row_and_text_and_more_may_follow() -> None:
     after = run.scalars()
     assert list(after) == sorted(paths)
     for path in paths:
-        for old, new in zip(before[path], after[path], strict=True):
-            np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
+        # of seconds the last bits are noise that a table would be a third larger for
+        np.testing.assert_allclose(after[path].seconds, before[path].seconds, rtol=4e-9)
+        for name, old, new in zip(Series._fields, before[path], after[path], strict=True):
+            if name != "seconds":
+                np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
             assert np.asarray(old).dtype == np.asarray(new).dtype
     run.append(block(2, paths, values[:1], Cost(51), Cost(51)), False)
     assert len(run.scalars()["a"].step) == 51
