@@ -269,8 +269,8 @@ class _Loop:
             self.emitter.text(RESUMED, message, self.last)
         if self.passed_over:
             self.emitter.remark(CHECKPOINT, self.passed_over, self.last)
-            for warning in self.warnings:
-                self.emitter.text(MADE_OF, warning, self.last, "warning")
+        if self.warnings:
+            self.emitter.remark(MADE_OF, " ".join(self.warnings), self.last, "warning")
         self.telling = Telling(self.emitter, self.method.headline)
         self.looking = self._eyes(observed)
 

@@ -179,7 +179,7 @@ def test_all_racers_are_looked_over_before_the_first_is_refused() -> None:
 
 def test_a_sampler_is_written_with_its_fields() -> None:
     assert racer("nuts") == {"kind": "nuts"}
-    assert racer("x:a=1e-2,b=[1, 2],c.d=yes") == {
+    assert racer("x:a=1e-2,b=[1, 2],c.d=true") == {
         "kind": "x", "a": 0.01, "b": [1, 2], "c": {"d": True},
     }  # fmt: skip
 
