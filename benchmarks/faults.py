@@ -7,9 +7,10 @@ and a look at what came of it: whatever the viewer had been shown is in the reco
 is right within 10 s, resumed it ends with the numbers of an undisturbed run, once, and no process
 stays behind. The trial of seed S is the same whenever it is asked for: `--seed S --trials 1`.
 
-What needs root (a small disk, a read-only one, a cut network) or libfaketime (a clock that jumps)
-is left out where that is missing, and said. TensorBoard, Trackio and MLflow are beside it in what
-can be done to them too: SIGKILL of the process that logs; they need `make peers`.
+What needs root (a small disk, a read-only one, a cut network) is left out where that is missing,
+and said. The clock that jumps is that of Basin's Python processes, not of Redis. TensorBoard,
+Trackio and MLflow are beside it in what can be done to them too: SIGKILL of the process that logs;
+they need `make peers`.
 """
 
 from __future__ import annotations

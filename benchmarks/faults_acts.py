@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks.faults_stage import Stage, wait_for
+from benchmarks.stepped_clock.sitecustomize import FILE as CLOCK
 from jobs import store
+from jobs.files import write
 from jobs.processes import is_alive
 from jobs.run_directory import RunDirectory
 
-CLOCK = "FAKETIME_TIMESTAMP_FILE"
-"""Setting of libfaketime: the file that says how far the clock is off."""
 SERVERS = ("redis-server", "valkey-server")
 
 
@@ -175,7 +175,7 @@ def step_clock(seconds: int) -> Act:
 
     @contextlib.contextmanager
     def act(scene: Scene) -> Iterator[None]:
-        Path(scene.stage.settings[CLOCK]).write_text(f"{seconds:+d}s\n")
+        write(Path(scene.stage.settings[CLOCK]), str(seconds))
         with scene.lasting():
             yield
 

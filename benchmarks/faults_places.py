@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from benchmarks.faults_acts import CLOCK, command
+from benchmarks.faults_acts import command
 from benchmarks.faults_stage import BASIN, WHOLE_SECONDS, Stage, environment_of, wait_for
 from benchmarks.live_work import ROOT
+from benchmarks.stepped_clock.sitecustomize import FILE as CLOCK
+from jobs.files import write
 from jobs.redis_server import RedisServer
 
+STEPPED_CLOCK = ROOT / "benchmarks" / "stepped_clock"
 DISK_BYTES = 256_000_000
 HERE, THERE = "10.77.31.1", "10.77.31.2"
 """Addresses of the two ends of the cable."""
@@ -43,8 +46,6 @@ def missing(kind: str) -> str:
     """Why cells of a kind cannot be played here; "" when they can."""
     if kind == "disk" and _INSIDE not in os.environ:
         return "mounting needs root"
-    if kind == "clock" and faketime() is None:
-        return "no libfaketime (Debian: apt-get install libfaketime)"
     if kind == "network" and not _can_lay_cable():
         return "a network namespace needs root and `ip` (Debian: iproute2)"
     return ""
@@ -54,13 +55,6 @@ def missing(kind: str) -> str:
 def _can_lay_cable() -> bool:
     made = os.geteuid() == 0 and _works("ip", "netns", "add", f"{NAMESPACE}-probe")
     return made and _works("ip", "netns", "delete", f"{NAMESPACE}-probe")
-
-
-def faketime() -> Path | None:
-    """The library that shifts clocks, as Debian installs it, or named by BASIN_FAKETIME."""
-    named = os.environ.get("BASIN_FAKETIME")
-    found = [Path(named)] if named else sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return next((path for path in found if path.exists()), None)
 
 
 @contextlib.contextmanager
@@ -84,17 +78,9 @@ def under_a_clock(folder: Path) -> Iterator[Stage]:
     """`basin up`, each of its processes asking a clock that can be put on and back."""
     home, clock = folder / "home", folder / "clock"
     home.mkdir(parents=True)
-    clock.write_text("+0s\n")
-    settings = {
-        CLOCK: str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    with (
-        environment_of(home),
-        _playing(Stage(home, preload=str(faketime()), settings=settings)) as stage,
-    ):
+    write(clock, "0")
+    settings = {CLOCK: str(clock), "PYTHONPATH": str(STEPPED_CLOCK)}
+    with environment_of(home), _playing(Stage(home, settings=settings)) as stage:
         yield stage
 
 

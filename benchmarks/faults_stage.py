@@ -125,8 +125,6 @@ class Stage:
     """One `basin up`, kept over many trials and made whole before each."""
 
     home: Path
-    preload: str = ""
-    """LD_PRELOAD of all its processes"""
     link: str = ""
     """network device of the train worker, where it has one of its own"""
     settings: dict[str, str] = field(default_factory=dict)
@@ -142,8 +140,7 @@ class Stage:
         return self.home.parent / f"{self.home.name}-said.txt"
 
     def environment(self) -> dict[str, str]:
-        preload = {"LD_PRELOAD": self.preload} if self.preload else {}
-        return {**os.environ, "BASIN_HOME": str(self.home), **preload, **self.settings}
+        return {**os.environ, "BASIN_HOME": str(self.home), **self.settings}
 
     def make_whole(self) -> None:
         """Start what is not there. Raises TimeoutError when it does not come."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +37,28 @@ def test_the_quick_form_reaches_what_a_lab_meets_first() -> None:
     assert sum(cell.ends is not False for cell in quick) >= 3, "some end the run, some may not"
 
 
-def test_what_cannot_be_played_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BASIN_FAKETIME", "/nowhere/libfaketime.so.1")
-    assert "libfaketime" in faults_places.missing("clock")
+def test_what_cannot_be_played_is_said() -> None:
     assert faults_places.missing("disk") == "mounting needs root"
     assert faults_places.missing("plain") == ""
+
+
+def test_a_clock_jumps_and_only_the_wall_clock(tmp_path: Path) -> None:
+    (tmp_path / "clock").write_text("0")
+    code = (
+        "import pathlib, sys, time\n"
+        "wall, steady = time.time(), time.monotonic()\n"
+        "pathlib.Path(sys.argv[1]).write_text('3600')\n"
+        "time.sleep(0.2)\n"
+        "print(time.time() - wall, time.time_ns() / 1e9 - wall, time.monotonic() - steady)"
+    )
+    path = str(tmp_path / "clock")
+    settings = {faults_places.CLOCK: path, "PYTHONPATH": str(faults_places.STEPPED_CLOCK)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], env={**os.environ, **settings},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, second, steady = map(float, done.stdout.split())
+    assert 3600 <= first < 3630 and 3600 <= second < 3630 and steady < 30
 
 
 def made_run(steps: range, first: float = 0.0) -> RunDirectory:
