@@ -94,6 +94,7 @@ def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: 
                 control.stop(run.id)
 
 
+@pytest.mark.slow
 def test_a_bad_value_is_said_at_its_racer_and_nothing_is_launched(basin: Basin, page: Page) -> None:
     before = len(artifacts.list_runs())
     open_form(basin, page)

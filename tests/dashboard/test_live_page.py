@@ -109,6 +109,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     assert bands(page) == [0, 0]
 
 
+@pytest.mark.slow
 def test_what_is_out_of_sight_does_no_work(basin: Basin, page: Page) -> None:
     run = make_run()
     page.set_viewport_size({"width": 800, "height": 300})
@@ -131,6 +132,7 @@ def export(page: Page, panel: Locator, way: str) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
+@pytest.mark.slow
 def test_any_panel_can_be_kept_as_a_file(basin: Basin, page: Page) -> None:
     run = make_run()
     open_run(basin, page, run)
@@ -296,6 +298,7 @@ def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, pa
     speaker.end()
 
 
+@pytest.mark.slow
 def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> None:
     shown = make_run()
     troubled = make_run(finished=False)

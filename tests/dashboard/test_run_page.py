@@ -105,6 +105,7 @@ def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> 
     assert plot.evaluate("plot => plot._fullLayout.xaxis.range") == pytest.approx([left, right])
 
 
+@pytest.mark.slow
 def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> None:
     """A question that was lost with the connection is asked again over the next one."""
     run = make_run()

@@ -175,6 +175,7 @@ def status(host: str, path: str, headers: dict[str, str], method: str = "GET") -
         connection.close()
 
 
+@pytest.mark.slow
 def test_no_page_asks_anything_of_another_server(basin: Basin, browser: Browser) -> None:
     run = basin.launch(20)
     context = browser.new_context()

@@ -161,6 +161,7 @@ def test_a_life(basin: tuple[subprocess.Popen[str], int], basin_home: Path) -> N
         assert password not in log.read_text()
 
 
+@pytest.mark.slow
 def test_killing_the_supervisor_takes_its_children_along(
     basin: tuple[subprocess.Popen[str], int],
 ) -> None:

@@ -168,6 +168,7 @@ def test_survives_redis_for_a_while(quick: Started, redis_server: RedisServer) -
     assert quick.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_training_outlives_redis_being_away(train: Started, redis_server: RedisServer) -> None:
     job = train.queue.enqueue("tests.jobs.probes.sleep", 8.0, job_timeout=30)
     wait_for(lambda: (train.about() or {}).get("run") == job.id)
