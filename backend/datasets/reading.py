@@ -211,7 +211,7 @@ def check_values(name: str, values: Array) -> None:
 
 
 def _check_finite(piece: Piece, columns: Iterable[str]) -> None:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(piece.values.astype(np.float32, copy=False))
     if finite.all():
         return

@@ -176,7 +176,7 @@ def read_points(path: Path) -> np.ndarray[Any, Any]:
     array = read_array(path, "points")
     if array.ndim < 2:
         raise BadInput.at("points", f"{path.name} must hold an array (n, ...), got {array.shape}.")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         x = array.astype(np.float32)
     if not np.isfinite(x).all():
         raise BadInput.at("points", f"{path.name} holds values too large for a 32-bit number.")
