@@ -169,8 +169,13 @@ def measure(quick: bool) -> Report:
             before, processes = left(home), tree(server.process.pid)
             artifacts.runs_folder()
             for name, do in list(cases())[::step]:
+                known = left(home)
                 said, peak = apart(do)
                 peaks.append(peak)
+                if peak > MEGABYTES:
+                    report.notes.append(f"{name}: {peak:.0f} MB")
+                if made := left(home) - known:
+                    report.notes.append(f"{name}: left {', '.join(sorted(made))}; {said[:200]}")
                 tried(report, name, said, counts)
             for path, body in hostile_cases.REQUESTS[::step]:
                 tried(report, path[:60], http(server.address, path, body), counts)

@@ -57,7 +57,7 @@ RUN = ["run", "-", "--inline", "--json"]
 COMMANDS = [
     *[[*RUN, "--set", f"{change}"] for change in (
         "seed", "=3", "a..b=1", "seed=1e999", "seed=x", "config=[", "data=3", "seed=" + "9" * 30,
-        "a" + ".a" * 500 + "=1", "config.energy={kind: x}", "budget.steps=-1", "name={a: *b}",
+        "a" + ".a" * 500 + "=1", "config.energy={kind: x}", "budget.steps=-1", "data.num={a: *b}",
     )],
     *[[name, run, "--json"] for name in ("show", "stop", "pause", "resume", "sample", "reindex")
       for run in ("../../etc", "20200101-000000-0000", "\ud800", "x" * 3000, "")],
