@@ -73,15 +73,6 @@ def _system() -> str:
         return "local"
 
 
-def is_orphan(pid: int) -> bool:
-    """True when the process that started `pid` is gone."""
-    try:
-        parent = psutil.Process(pid).parent()
-    except psutil.Error:
-        return True
-    return parent is None or parent.pid == 1
-
-
 def die_with_parent() -> None:
     """For a child between fork and exec: a session of its own, and SIGTERM when the parent dies.
 

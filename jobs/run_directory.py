@@ -409,6 +409,13 @@ class RunDirectory:
                 found.append(str(error) or type(error).__name__)
             else:
                 found += [result.damage] if isinstance(result, Status) and result.damage else []
+        for name in ("metrics.json", "made_of.json"):
+            try:
+                files.read_json(self.path / name)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                found.append(f"{name} cannot be read: {error}.")
         return list(dict.fromkeys(found))
 
     def write_trace(self, text: str) -> None:

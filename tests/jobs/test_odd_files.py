@@ -278,3 +278,12 @@ def test_a_reproduction_that_lacks_runs_is_passed_over() -> None:
               "seeds": [0, 1], "runs": {"a": {"0": "r"}}, "created": 0, "version": "1"}  # fmt: skip
     (reproduction.folder() / f"{record['id']}.json").write_text(json.dumps(record))
     assert reproduction.list_reproductions() == []
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "made_of.json"])
+def test_figures_and_fingerprints_that_cannot_be_read_are_named(name: str) -> None:
+    directory = artifacts.create_run(RunSpec(method="m", data={"name": "ring"}))
+    assert directory.damages() == []
+    (directory.path / name).write_text('{"quality/')
+    (said,) = directory.damages()
+    assert said.startswith(f"{name} cannot be read: ")
