@@ -72,6 +72,7 @@ FILES: list[tuple[str, bytes, str]] = [
     ("cut.npz", npz(x=npy(X))[:-30], "damaged, cut short or no .npz"),
     ("head.npy", npy(X)[:20], "its header is damaged"),
     ("brackets.npy", b"\x93NUMPY\x01\x00\xe0\x07" + b"(" * 2016, "its header is damaged"),
+    ("begun.npy", b"\x93NUMPY", "damaged or no NumPy file"),
     ("future.npy", b"\x93NUMPY\x09\x00" + npy(X)[8:], "version 9.0"),
     ("objects.npy", npy(np.array([{}] * 30, object)), "pickled Python objects"),
     ("objects.npz", npz(x=npy(np.array([{}] * 30, object))), "pickled Python objects"),

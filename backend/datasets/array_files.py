@@ -73,7 +73,7 @@ def npy(name: str, file: FileIO) -> Source:
 def read_header(name: str, file: IO[bytes]) -> Header:
     """The header at the start of an array, the file left behind it. Raises BadInput."""
     beginning = file.read(8)
-    if beginning[:6] != b"\x93NUMPY":
+    if beginning[:6] != b"\x93NUMPY" or len(beginning) < 8:
         said = "cannot be read: it is damaged or no NumPy file."
         raise bad(f"{name} {_PICKLED if beginning[:1] == _PICKLE else said}")
     read = {
