@@ -53,6 +53,16 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 16
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
 RECORDS = np.array([(1.0, 2.0)] * 30, dtype=[("a", "<f8"), ("b", "<f8")])
 
+
+def unnamed_member() -> bytes:
+    """An .npz file whose one array has an empty name."""
+    data = bytearray(npz(x=npy(X)))
+    at = data.rfind(b"PK\x01\x02")
+    length = data[at + 28]
+    data[at + 28], data[at + 32] = 0, length  # the name is a comment now
+    return bytes(data)
+
+
 FILES: list[tuple[str, bytes, str]] = [
     ("renamed.npz", npy(X), "is .npy by its content. Rename it to end in .npy"),
     ("renamed.npy", npz(x=npy(X)), "is .npz by its content. Rename it to end in .npz"),
@@ -84,6 +94,7 @@ FILES: list[tuple[str, bytes, str]] = [
     ("norows.npy", npy(X[:0]), "0 rows; at least 20"),
     ("norows.parquet", parquet({"a": X[:0, 0]}), "0 rows; at least 20"),
     ("scalar.npy", npy(np.float64(3)), "has shape ()"),
+    ("unnamed.npz", unnamed_member(), "it is damaged"),
     ("nothing.npz", npz(), "holds no array"),
     ("text.npz", npz(x=b"not an array"), "damaged or no NumPy file"),
     ("labels.npz", npz(x=npy(X), labels=npy(X)), "“labels” has shape (60, 2)"),

@@ -120,6 +120,10 @@ def opened(path: Path) -> Iterator[FileIO]:
             raise bad(f"{path.name} has {megabytes:,.0f} MB; at most {limit} MB are read.")
         try:
             yield file
+        except BadInput:
+            raise
+        except Exception as error:  # bytes of a stranger: their parsers have many ways to fail
+            raise bad(f"{path.name} cannot be read: it is damaged.") from error
         finally:
             after = os.fstat(descriptor)
             if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
