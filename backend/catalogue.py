@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from backend.errors import BadInput, Problem
-from backend.figures import FIGURES
+from backend.metric_names import FIGURES
 from backend.spec import Budget, RunSpec, problems_of
 
 if TYPE_CHECKING:
+    from backend.claims.recipe import FoundRecipes, Recipe
     from backend.config import Config, KindConfig
     from backend.data import Dataset
     from backend.method import Method
-    from backend.recipe import FoundRecipes, Recipe
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def abilities() -> dict[str, Any]:
 
 def recipes() -> FoundRecipes:
     """Published claims by name; one whose runs this catalogue cannot resolve is broken too."""
-    from backend import recipe
+    from backend.claims import recipe
 
     found = recipe.discover()
     for name, item in list(found.recipes.items()):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backend.arithmetic import differentiated
 from backend.errors import BadInput
+from backend.gradient_use import differentiated
 
 
 class Energy(nn.Module, ABC):

@@ -1,7 +1,7 @@
 """Method: one trainable system in one file.
 
 A subclass in `backend/methods/` is all it takes: its Config becomes the form, the CLI, the docs
-and the validation; the loop in `jobs/loop.py` seeds, steps, watches, checkpoints and resumes it.
+and the validation; the loop in `jobs/execution/loop.py` seeds, steps, watches, checkpoints and resumes it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from backend.alarms import Finding
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Cost, Event
-from backend.figures import Figure
+from backend.metric_names import Figure
+from backend.observe.alarms import Finding
 from backend.sampler import Sampler
 from backend.spec import Budget
 
@@ -183,7 +183,7 @@ class Method(ABC):
 
     def refusal(self, wish: Wish) -> tuple[str, str] | None:
         """(field of the wish, sentence) about what this method cannot draw so; None if it can."""
-        from backend.drawing import refusal
+        from backend.requests.conditional_sampling import refusal
 
         return refusal(self, wish)
 
@@ -192,7 +192,7 @@ class Method(ABC):
 
         By default chains on `energy()` from noise. Raises BadInput for what `refusal` names.
         """
-        from backend.drawing import draw
+        from backend.requests.conditional_sampling import draw
 
         return draw(self, wish, generator)
 
@@ -213,7 +213,7 @@ class Method(ABC):
 
     def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:
         """What looks at this method while it runs; `sizes` says how much it looks at."""
-        from backend.observation import Observation
+        from backend.observe.observation import Observation
 
         return Observation(self, data, seed, sizes)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from backend.compiling import Compiler
+from backend.compilation.compiler import Compiler
 from backend.config import KindConfig
 from backend.energy import Energy, energy_and_gradient
 

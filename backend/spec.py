@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend import plain
+from backend import yaml_reader
 from backend.errors import BadInput, Problem
 
 TAG = "kind:"
@@ -101,7 +101,7 @@ class RunSpec(BaseModel):
         return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:
-        return plain.dump(self.as_dict())
+        return yaml_reader.dump(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data. A null stays where it is a setting; limits that nobody gave are left out."""
@@ -110,14 +110,14 @@ class RunSpec(BaseModel):
 
 def parse(text: str) -> RunSpec:
     """A RunSpec from YAML or JSON text. Raises BadInput with every problem found."""
-    return from_dict(plain.load(text))
+    return from_dict(yaml_reader.load(text))
 
 
 def from_dict(raw: object) -> RunSpec:
     """A RunSpec from plain data. Raises BadInput with every problem found."""
     if not isinstance(raw, dict):
         raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
-    plain.check(raw)
+    yaml_reader.check(raw)
     try:
         return RunSpec.model_validate(raw)
     except ValidationError as error:

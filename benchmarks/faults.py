@@ -34,10 +34,10 @@ from benchmarks.faults_acts import CELLS, NUM_QUICK, Cell, Scene
 from benchmarks.faults_places import PLACES, enter_namespace, missing
 from benchmarks.faults_stage import PATHS, Shown, Stage, differences, spec_of, undisturbed, wait_for
 from benchmarks.report import Report
-from jobs import control
-from jobs.processes import is_alive
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from jobs.queueing import control
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
+from jobs.system.processes import is_alive
 
 RIGHT_SECONDS = 10.0
 LOST_SECONDS = 0.2

@@ -17,10 +17,10 @@ import psutil
 
 from benchmarks.faults_stage import Stage, wait_for
 from benchmarks.stepped_clock.sitecustomize import FILE as CLOCK
-from jobs import store
-from jobs.files import write
-from jobs.processes import is_alive
-from jobs.run_directory import RunDirectory
+from jobs.queueing import redis_store
+from jobs.records.run_directory import RunDirectory
+from jobs.system.atomic_files import write
+from jobs.system.processes import is_alive
 
 SERVERS = ("redis-server", "valkey-server")
 
@@ -49,7 +49,9 @@ class Scene:
         if process == "job":
             return wait_for(lambda: self.run.status().pid, "the job's pid", 10)
         kind = {"train worker": "train", "quick worker": "quick"}[process]
-        return next(int(w["pid"]) for w in store.workers() if w["alive"] and w["queue"] == kind)
+        return next(
+            int(w["pid"]) for w in redis_store.workers() if w["alive"] and w["queue"] == kind
+        )
 
     @contextlib.contextmanager
     def lasting(self) -> Iterator[None]:
@@ -100,13 +102,13 @@ def refuse(setting: str, value: str, before: str) -> Act:
 
     @contextlib.contextmanager
     def act(scene: Scene) -> Iterator[None]:
-        store.connect().config_set(setting, value)
+        redis_store.connect().config_set(setting, value)
         try:
             with scene.lasting():
                 yield
         finally:
             with contextlib.suppress(Exception):
-                store.connect().config_set(setting, before)
+                redis_store.connect().config_set(setting, before)
 
     return act
 
@@ -115,7 +117,7 @@ def refuse(setting: str, value: str, before: str) -> Act:
 def restart(scene: Scene) -> Iterator[None]:
     """Redis ended in good order; whoever keeps it starts it again."""
     with contextlib.suppress(Exception):
-        store.connect().shutdown()
+        redis_store.connect().shutdown()
     yield
 
 

@@ -16,8 +16,8 @@ from benchmarks.faults_acts import command
 from benchmarks.faults_stage import BASIN, WHOLE_SECONDS, Stage, environment_of, wait_for
 from benchmarks.live_work import ROOT
 from benchmarks.stepped_clock.sitecustomize import FILE as CLOCK
-from jobs.files import write
-from jobs.redis_server import RedisServer
+from jobs.services.redis_server import RedisServer
+from jobs.system.atomic_files import write
 
 STEPPED_CLOCK = ROOT / "benchmarks" / "stepped_clock"
 DISK_BYTES = 256_000_000

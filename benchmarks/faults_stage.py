@@ -25,11 +25,12 @@ from backend.errors import BasinError
 from backend.events import split, unpack
 from backend.spec import Budget, RunSpec
 from benchmarks.live_work import ROOT, Viewer
-from jobs import artifacts, enqueue, store
-from jobs.processes import descendants, end_all, is_alive
-from jobs.redis_server import free_port
-from jobs.run_directory import RunDirectory
-from jobs.series import Series
+from jobs.queueing import enqueue, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.scalar_table import Series
+from jobs.services.redis_server import free_port
+from jobs.system.processes import descendants, end_all, is_alive
 
 T = TypeVar("T")
 PATHS = ("loss/total", "energy/gap", "energy/max")
@@ -154,12 +155,12 @@ class Stage:
 
     def is_whole(self) -> bool:
         """True when the page, Redis and a worker of each kind answer."""
-        if self.process and store.connection_info().get("pid") != self.process.pid:
+        if self.process and redis_store.connection_info().get("pid") != self.process.pid:
             return False  # what a killed one left is still there
         with urllib.request.urlopen(f"{self.address}/live/health", timeout=2) as answer:
             if answer.status != 200:
                 return False
-        alive = {worker["queue"] for worker in store.workers() if worker["alive"]}
+        alive = {worker["queue"] for worker in redis_store.workers() if worker["alive"]}
         return {"train", "quick"} <= alive
 
     def roots(self) -> list[int]:
@@ -211,15 +212,15 @@ class Stage:
     # ------------------------------------------------------------------ runs
 
     def launch(self, spec: RunSpec) -> RunDirectory:
-        return artifacts.open_run(enqueue.launch(spec))
+        return run_store.open_run(enqueue.launch(spec))
 
     def launch_inline(self, spec: RunSpec) -> tuple[RunDirectory, subprocess.Popen[bytes]]:
         """A run of the command line, in a process of its own."""
-        before = {run.id for run in artifacts.list_runs()}
+        before = {run.id for run in run_store.list_runs()}
         process = run_inline(spec, self.environment())
-        run = wait_for(lambda: next((r for r in artifacts.list_runs() if r.id not in before), None),
+        run = wait_for(lambda: next((r for r in run_store.list_runs() if r.id not in before), None),
                        "the inline run", 60)  # fmt: skip
-        return artifacts.open_run(run.id), process
+        return run_store.open_run(run.id), process
 
 
 def run_inline(spec: RunSpec, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -25,11 +25,11 @@ def open_basin(folder: Path) -> Log:
 
     from backend.events import Cost
     from backend.spec import RunSpec
-    from jobs import artifacts
-    from jobs.emitter import Emitter
+    from jobs.execution.emitter import Emitter
+    from jobs.records import run_store
 
     os.environ["BASIN_HOME"] = str(folder)
-    emitter = Emitter(artifacts.create_run(RunSpec(method="sampling", data={"name": "ring"})))
+    emitter = Emitter(run_store.create_run(RunSpec(method="sampling", data={"name": "ring"})))
 
     def log(step: int, values: list[float]) -> None:
         emitter.scalars(NAMES, np.array([values], np.float32), Cost(step), Cost(step))
@@ -38,11 +38,11 @@ def open_basin(folder: Path) -> Log:
 
 
 def read_basin(folder: Path) -> int:
-    from jobs import artifacts
+    from jobs.records import run_store
 
     os.environ["BASIN_HOME"] = str(folder)
-    (run,) = artifacts.list_runs()
-    scalars = artifacts.open_run(run.id).scalars()
+    (run,) = run_store.list_runs()
+    scalars = run_store.open_run(run.id).scalars()
     return int(scalars[NAMES[0]].step[-1]) if scalars else 0
 
 

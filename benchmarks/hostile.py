@@ -33,9 +33,11 @@ from websockets.sync.client import connect
 from backend.errors import BadInput, NotAvailable
 from benchmarks import hostile_cases, live_work
 from benchmarks.report import Report
-from dashboard import access, draft
-from jobs import artifacts, tasks
+from dashboard.forms.form_fields import draft
+from dashboard.security import access
+from jobs import tasks
 from jobs.cli import main as basin
+from jobs.records import run_store
 
 SECONDS, MEGABYTES, LONGEST = 30, 512, 4000
 Case = tuple[str, Callable[[], str]]
@@ -167,7 +169,7 @@ def measure(quick: bool) -> Report:
         home = Path(folder) / "home"
         with live_work.running(home) as server:
             before, processes = left(home), tree(server.process.pid)
-            artifacts.runs_folder()
+            run_store.runs_folder()
             for name, do in list(cases())[::step]:
                 known = left(home)
                 said, peak = apart(do)

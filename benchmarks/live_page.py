@@ -18,8 +18,8 @@ from playwright.sync_api import Page
 from benchmarks import live_peers
 from benchmarks.live_stage import HZ, PLOT, Stage, apart, percentile
 from benchmarks.live_work import NAMES, SPIKE, Viewer, make_run, speaking
-from jobs import control
-from jobs.run_directory import RunDirectory
+from jobs.queueing import control
+from jobs.records.run_directory import RunDirectory
 
 HELD = """() => {
     const plots = [...document.querySelectorAll(".bl-plot")].filter((plot) => plot.data)

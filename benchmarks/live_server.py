@@ -17,8 +17,9 @@ from backend.events import unpack
 from backend.spec import Budget, RunSpec
 from benchmarks.live_stage import HZ, Stage, apart
 from benchmarks.live_work import NAMES, Viewer, cpu_seconds, make_run, speaking
-from jobs import artifacts, control, enqueue, store
-from jobs.run_directory import RunDirectory
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 
 def viewing(stage: Stage) -> None:
@@ -133,14 +134,14 @@ def redis(stage: Stage) -> None:
             method="contrastive_divergence", preset="persistent", data={"name": "ring"},
             config={"num_steps": 1}, budget=Budget(steps=100_000),
         )  # fmt: skip
-        run = artifacts.open_run(enqueue.launch(spec))
+        run = run_store.open_run(enqueue.launch(spec))
         deadline = time.monotonic() + 60
         while run.status().step < 4000 and time.monotonic() < deadline:
             time.sleep(0.2)
         control.stop(run.id)
         stage.wait_over(run)
-        key = store.stream_key(run.id, store.SCALARS)
-        client = store.connect()
+        key = redis_store.stream_key(run.id, redis_store.SCALARS)
+        client = redis_store.connect()
         entries: Any = client.xrange(key)
         frames = [unpack(entry[b"f"]) for _, entry in entries]
         blocks = [frame.arrays["values"] for frame in frames if "values" in frame.arrays]

@@ -20,8 +20,9 @@ from backend.spec import Budget, RunSpec
 from benchmarks import chromium
 from benchmarks.live_work import Basin
 from benchmarks.report import Report
-from jobs import artifacts, enqueue
-from jobs.run_directory import RunDirectory
+from jobs.queueing import enqueue
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 T = TypeVar("T")
 HZ = 5.0
@@ -95,7 +96,7 @@ class Stage:
             method="contrastive_divergence", preset="persistent", data={"name": "ring"},
             budget=Budget(steps=1_000_000),
         )  # fmt: skip
-        return artifacts.open_run(enqueue.launch(spec))
+        return run_store.open_run(enqueue.launch(spec))
 
     def wait_over(self, run: RunDirectory) -> None:
         deadline = time.monotonic() + 60

@@ -39,11 +39,12 @@ from backend.events import (
     unpack,
 )
 from backend.spec import RunSpec
-from dashboard import access
-from jobs import artifacts, store
-from jobs.emitter import Emitter
-from jobs.processes import descendants, end_all
-from jobs.run_directory import RunDirectory
+from dashboard.security import access
+from jobs.execution.emitter import Emitter
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.system.processes import descendants, end_all
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [f"loss/part_{number}" for number in range(5)]
@@ -113,7 +114,7 @@ def running(home: Path) -> Iterator[Basin]:
 def make_run(history: int, *, finished: bool = False) -> RunDirectory:
     """A run that said `history` points of each of five scalars, one of them a lone spike."""
     budget = {"steps": 10_000_000}
-    run = artifacts.create_run(
+    run = run_store.create_run(
         RunSpec(method="contrastive_divergence", data={"name": "ring"}, budget=budget)
     )
     rng = np.random.default_rng(0)
@@ -180,7 +181,7 @@ def speak(run: RunDirectory, hz: float, seconds: float, everything: bool = False
     """Say one step `hz` times a second; tell the heartbeat as a loop does."""
     step = last_step(run)
     rng = np.random.default_rng(step)
-    emitter = Emitter(run, store.Publisher(run.id))
+    emitter = Emitter(run, redis_store.Publisher(run.id))
     began = next_time = time.monotonic()
     beat = 0.0
     while (now := time.monotonic()) < began + seconds:
@@ -307,7 +308,7 @@ def cpu_seconds(process: psutil.Process) -> float:
 def main() -> None:
     run, hz, seconds, *more = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    speak(artifacts.open_run(run), float(hz), float(seconds), "all" in more)
+    speak(run_store.open_run(run), float(hz), float(seconds), "all" in more)
 
 
 if __name__ == "__main__":

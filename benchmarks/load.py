@@ -30,9 +30,10 @@ from backend.spec import Budget, RunSpec
 from benchmarks.live_stage import HZ, apart, percentile
 from benchmarks.live_work import NAMES, Basin, Viewer, cpu_seconds, running, speaking
 from benchmarks.report import Report
-from jobs import artifacts, control, enqueue, status, store
-from jobs.emitter import Emitter
-from jobs.run_directory import RunDirectory
+from jobs.execution.emitter import Emitter
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import run_store, status
+from jobs.records.run_directory import RunDirectory
 
 NUM_VIEWERS, NUM_RUNS, NUM_KEPT, NUM_QUEUED = 60, 8, 5000, 200
 MINUTES = 30.0
@@ -177,7 +178,7 @@ def _processes(basin: Basin, speakers: list[int]) -> Iterator[tuple[str, psutil.
 def _fill_home(num: int) -> None:
     """Finished runs of some days, as small as they come."""
     spec = RunSpec(method="contrastive_divergence", data={"name": "ring"})
-    folder, text = artifacts.runs_folder(), spec.to_yaml()
+    folder, text = run_store.runs_folder(), spec.to_yaml()
     now = time.time()
     for number in range(num):
         when = now - 86_400 - 60 * number
@@ -200,7 +201,7 @@ def _fill_queue(folder: Path, num: int) -> None:
                 "sampler": {"kind": "langevin", "step_size": 0.05}},
         budget=Budget(steps=1_000_000),
     )  # fmt: skip
-    first = artifacts.open_run(enqueue.launch(slow))
+    first = run_store.open_run(enqueue.launch(slow))
     deadline = time.monotonic() + 60
     while first.status().status != "running" and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -215,14 +216,14 @@ def _fill_queue(folder: Path, num: int) -> None:
 
 def _with_past() -> RunDirectory:
     """A run that has said as much as its streams in Redis hold."""
-    run = artifacts.create_run(
+    run = run_store.create_run(
         RunSpec(method="contrastive_divergence", data={"name": "ring"},
                 budget=Budget(steps=10_000_000))
     )  # fmt: skip
-    emitter = Emitter(run, store.Publisher(run.id))
+    emitter = Emitter(run, redis_store.Publisher(run.id))
     points = np.zeros((512, 2), np.float32)
-    num_frames = store.STREAM_BYTES[store.FRAMES] // points.nbytes
-    num_blocks = store.STREAM_BYTES[store.SCALARS] // 300
+    num_frames = redis_store.STREAM_BYTES[redis_store.FRAMES] // points.nbytes
+    num_blocks = redis_store.STREAM_BYTES[redis_store.SCALARS] // 300
     per_frame = num_blocks // num_frames
     for step in range(1, num_blocks + 1):
         cost = Cost(step, 21 * step, step / 100, None)
@@ -237,11 +238,11 @@ def _with_past() -> RunDirectory:
 
 def _looks() -> list[float]:
     """CPU of a look at the list when little of it has changed."""
-    artifacts.list_runs()
+    run_store.list_runs()
     found = []
     for _ in range(5):
         before = time.process_time()
-        artifacts.list_runs()
+        run_store.list_runs()
         found.append(1000 * (time.process_time() - before))
     return found
 

@@ -132,11 +132,13 @@ def train(case: Case, seed: int, home: str) -> Outcome:
     os.environ["BASIN_HOME"] = home
     os.environ["BASIN_THREADS"] = "1"
     from backend.spec import RunSpec
-    from jobs import artifacts, loop, trained
+    from jobs.execution import loop
+    from jobs.models import trained_run
+    from jobs.records import run_store
 
     spec = RunSpec(method=case.method, preset=case.preset, data={"name": case.data}, seed=seed)
-    directory = artifacts.create_run(spec)
-    status = loop.run(directory, load_energy=trained.load_energy)
+    directory = run_store.create_run(spec)
+    status = loop.run(directory, load_energy=trained_run.load_energy)
     kept = directory.metrics() if status.status == "finished" else {}
     # a figure that is no number breaks every bound
     metrics = {path: math.inf if value is None else value for path, value in kept.items()}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from backend.report import Claim, Result, as_dict
-from backend.verdict import Holds
+from backend.claims.report import Claim, Result, as_dict
+from backend.claims.verdict import Holds
 
 
 @dataclass

@@ -24,7 +24,7 @@ from backend.errors import BadInput
 from backend.randomness import generator_of
 from backend.spec import RunSpec
 from benchmarks.report import Report
-from jobs.prepare import prepare
+from jobs.models.method_setup import prepare
 
 CPU = torch.device("cpu")
 Spec = dict[str, Any]

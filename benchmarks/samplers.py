@@ -37,7 +37,7 @@ from torch import Tensor
 
 from backend.energies.closed_form import Ring
 from backend.energies.closed_form_shapes import DoubleWell
-from backend.metrics.chains import bulk_ess
+from backend.metrics.convergence import bulk_ess
 from backend.randomness import generator_of
 from benchmarks import samplers_work as work
 from benchmarks.report import Report

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from backend import samplers
-from backend.compiling import Compiler
+from backend.compilation.compiler import Compiler
 from backend.energies.closed_form import Ring
 from backend.energies.closed_form_shapes import DoubleWell
 from backend.energies.conv import ConvConfig, ConvEnergy

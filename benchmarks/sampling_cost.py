@@ -25,13 +25,15 @@ import redis
 import torch
 
 from backend import catalogue, samplers
-from backend.account import Account
+from backend.observe.draw_statistics import Account
 from backend.spec import Budget, RunSpec
 from benchmarks.report import Report
-from jobs import artifacts, loop, store
-from jobs.emitter import Emitter
-from jobs.looking import Looking
-from jobs.redis_server import RedisServer
+from jobs.execution import loop
+from jobs.execution.emitter import Emitter
+from jobs.execution.observation_schedule import Looking
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.services.redis_server import RedisServer
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "Langevin on the ring": ({"name": "ring"}, {"kind": "langevin"}, 20_000),
@@ -94,8 +96,8 @@ def _case(report: Report, name: str, spec: RunSpec, url: str, rounds: int) -> No
 def _timed(spec: RunSpec, url: str) -> dict[str, float]:
     """CPU seconds of each part of one run."""
     spent: dict[str, float] = dict.fromkeys(("kernel", "account", "looks", "said", "thread"), 0.0)
-    directory = artifacts.create_run(spec)
-    publisher = store.Publisher(directory.id, url)
+    directory = run_store.create_run(spec)
+    publisher = redis_store.Publisher(directory.id, url)
     kernel = samplers.kind_of(catalogue.resolve(spec).config.sampler)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         for owner, name, part in (

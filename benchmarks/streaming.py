@@ -29,10 +29,11 @@ from backend.events import Cost, unpack
 from backend.spec import RunSpec
 from benchmarks.report import Report
 from benchmarks.streaming_work import NUM_SCALARS, Log, compare, folder_bytes
-from jobs import artifacts, store
-from jobs.block import Block
-from jobs.emitter import FLUSH_SECONDS, Emitter
-from jobs.redis_server import RedisServer
+from jobs.execution.device_scalars import Block
+from jobs.execution.emitter import FLUSH_SECONDS, Emitter
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.services.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
@@ -55,8 +56,8 @@ def open_basin(
     url: str, client: redis.Redis, num_steps: int
 ) -> tuple[Log, Callable[[], dict[str, float]]]:
     """Log as the loop does: a device block, emptied into the emitter every 100 ms."""
-    directory = artifacts.create_run(RunSpec(method="streaming", data={"name": "none"}))
-    emitter = Emitter(directory, store.Publisher(directory.id, url))
+    directory = run_store.create_run(RunSpec(method="streaming", data={"name": "none"}))
+    emitter = Emitter(directory, redis_store.Publisher(directory.id, url))
     block = Block(1024, torch.device("cpu"))
     began = time.perf_counter()
     next_flush = began + FLUSH_SECONDS
@@ -76,7 +77,7 @@ def open_basin(
     def close() -> dict[str, float]:
         seconds = time.perf_counter() - began
         emitter.close()
-        key = store.stream_key(directory.id, store.SCALARS)
+        key = redis_store.stream_key(directory.id, redis_store.SCALARS)
         entries: Any = client.xrange(key)
         held = sum(unpack(entry[b"f"]).arrays["values"].size for _, entry in entries)
         size: Any = client.memory_usage(key, samples=0)

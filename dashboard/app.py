@@ -13,9 +13,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
 from backend.errors import BasinError  # noqa: E402
-from dashboard import access, uploads  # noqa: E402
 from dashboard.elements import plural  # noqa: E402
-from jobs import artifacts, login  # noqa: E402
+from dashboard.security import access, uploads  # noqa: E402
+from jobs.records import run_store
+from jobs.services import login  # noqa: E402
 
 PAGES = (
     ("launch", "Launch", False),
@@ -88,7 +89,7 @@ def _log_out_page(who: str) -> st.Page:
 def _say_what_needs_a_look() -> None:
     """Runs with alarms, on pages without a live stream; the others are told by it."""
     with contextlib.suppress(BasinError, OSError):
-        runs = [run for run in artifacts.list_runs() if run.needs_a_look]
+        runs = [run for run in run_store.list_runs() if run.needs_a_look]
         if runs:
             verb = "needs" if len(runs) == 1 else "need"
             link = f"/run?id={runs[0].id}" if len(runs) == 1 else "/runs"

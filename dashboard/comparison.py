@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BasinError
-from backend.figures import FIGURES, chart_of
+from backend.metric_names import FIGURES, chart_of
 from dashboard.elements import figure, name_of
-from jobs import artifacts
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
 
 MOST_RUNS = 30
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
@@ -56,7 +56,7 @@ def load(ids: list[str]) -> tuple[list[Member], list[str]]:
     missing = []
     for run_id in dict.fromkeys(ids[:MOST_RUNS]):
         try:
-            directory = artifacts.open_run(run_id)
+            directory = run_store.open_run(run_id)
             spec = flat(directory.spec().model_dump(mode="json", exclude_none=True))
             members.append(Member(directory, directory.status(), spec))
         except (BasinError, OSError) as error:

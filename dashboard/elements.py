@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from jobs.status import Status
+from jobs.records.status import Status
 
 HERE = Path(__file__).resolve().parent
 THIN = "\u2009"

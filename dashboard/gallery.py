@@ -6,10 +6,10 @@ import math
 import time
 from typing import Any
 
-from backend.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
+from backend.claims.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
 from dashboard.elements import MINUS, figure
-from jobs import findings as found_in
-from jobs.findings import FigureFound, Findings, Runs
+from jobs.claims import recipe_results as found_in
+from jobs.claims.recipe_results import FigureFound, Findings, Runs
 
 NOT_RUN = "not run yet"
 SIGNS = {"holds": ("✓", "good"), "fails": ("✕", "alarm"), "undecided": ("◌", "muted")}

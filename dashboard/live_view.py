@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import access
+from dashboard.security import access
 
 _LOADER = """
 const panels = new WeakMap()

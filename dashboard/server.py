@@ -12,9 +12,9 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from dashboard.gate import Gate
-from dashboard.hub import Hub
-from dashboard.routes import routes
+from dashboard.security.gate import Gate
+from dashboard.stream.hub import Hub
+from dashboard.stream.routes import routes
 
 hub = Hub()
 

@@ -23,9 +23,11 @@ from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
-from jobs import artifacts, attempts, enqueue, reproduction, store
-from jobs.prepare import Prepared, prepare
-from jobs.processes import on_signals
+from jobs.claims import reproduction
+from jobs.models.method_setup import Prepared, prepare
+from jobs.queueing import enqueue, redis_store
+from jobs.records import attempts, run_store
+from jobs.system.processes import on_signals
 
 TOO_LARGE = (
     "It needs more memory than a question or a check may use (BASIN_QUICK_GB, 4 unless set). Ask "
@@ -45,7 +47,7 @@ def train(run_id: str) -> None:
     SIGTERM, which the worker passes on when it is told to end, stops the run with a checkpoint.
     A run that another process trains, or that does not wait to be trained, is left alone.
     """
-    directory = artifacts.open_run(run_id)
+    directory = run_store.open_run(run_id)
     try:
         with attempts.begin(directory, queued=True):
             _train(directory)
@@ -55,13 +57,14 @@ def train(run_id: str) -> None:
         reproduction.settle_for_run(run_id)
 
 
-def _train(directory: artifacts.RunDirectory) -> None:
-    from jobs import loop, trained
+def _train(directory: run_store.RunDirectory) -> None:
+    from jobs.execution import loop
+    from jobs.models import trained_run
 
-    publisher = store.Publisher(directory.id)
+    publisher = redis_store.Publisher(directory.id)
     try:
         with on_signals(lambda: directory.request("stop"), signal.SIGTERM):
-            loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
+            loop.run(directory, load_energy=trained_run.load_energy, publisher=publisher)
     except Exception as error:  # the loop records what goes wrong in a run; this is beyond it
         directory.write_trace(traceback.format_exc())
         directory.write_status(
@@ -99,10 +102,10 @@ def examine(spec: RunSpec) -> Prepared:
 
     Raises BadInput with all of it, NotAvailable for a run that is not there.
     """
-    from jobs import asking, trained
+    from jobs.models import answering, trained_run
 
-    prepared = prepare(spec, torch.device("cpu"), trained.load_energy, fetch=False)
-    asking.check_questions(prepared)
+    prepared = prepare(spec, torch.device("cpu"), trained_run.load_energy, fetch=False)
+    answering.check_questions(prepared)
     return prepared
 
 
@@ -189,7 +192,7 @@ def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
     same = spec.step_hash()
     rates = (
         status.seconds / status.step
-        for status in artifacts.newest_runs(_SEARCHED_RUNS)
+        for status in run_store.newest_runs(_SEARCHED_RUNS)
         if status.step_hash == same and status.step >= 50 and status.seconds > 0
     )
     return list(itertools.islice(rates, _LIKE_RUNS))
@@ -238,27 +241,27 @@ def previews(names: list[str]) -> dict[str, Any]:
 
 def sample(run_id: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Draw samples from a run and keep them in its `samples` folder."""
-    from jobs import trained
+    from jobs.models import trained_run
 
-    return trained.sample_to_run(run_id, **settings)
+    return trained_run.sample_to_run(run_id, **settings)
 
 
 def energy(run_id: str, points: list[Any]) -> list[float]:
     """Energies of points given as nested lists, in the user's units."""
-    from jobs import trained
+    from jobs.models import trained_run
 
     try:
         array = np.asarray(points, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise BadInput.at("points", "must be numbers, all rows of one length.") from error
-    return [float(value) for value in trained.energies(run_id, array)]
+    return [float(value) for value in trained_run.energies(run_id, array)]
 
 
 def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
     """Ask a run and keep the answer in its `answers` folder."""
-    from jobs import asking
+    from jobs.models import answering
 
-    return asking.answer_to_run(run_id, ability, config, seed=seed)
+    return answering.answer_to_run(run_id, ability, config, seed=seed)
 
 
 check_job = _answered(check)

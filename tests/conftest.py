@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from benchmarks import chromium
-from jobs.redis_server import find_server_binary
+from jobs.services.redis_server import find_server_binary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

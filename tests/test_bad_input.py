@@ -19,8 +19,10 @@ from click.testing import CliRunner, Result
 from backend import catalogue
 from backend.errors import BadInput
 from backend.spec import RunSpec
-from jobs import artifacts, enqueue, tasks
+from jobs import tasks
 from jobs.cli import main
+from jobs.queueing import enqueue
+from jobs.records import run_store
 from tests.jobs import tiny
 
 pytestmark = pytest.mark.bad_input
@@ -166,8 +168,8 @@ def problems_of(result: Result) -> list[dict[str, str]]:
 
 def assert_nothing_made() -> None:
     """No run, not even half of one, and no file besides."""
-    assert artifacts.list_runs() == []
-    assert list(artifacts.runs_folder().iterdir()) == []
+    assert run_store.list_runs() == []
+    assert list(run_store.runs_folder().iterdir()) == []
 
 
 def matching(found: list[dict[str, str]], case: Case) -> None:
@@ -186,7 +188,7 @@ def test_command_line(case: Case, tmp_path: Path) -> None:
 
 @BY_NAME
 def test_form(case: Case) -> None:
-    raw = spec_of(case, artifacts.data_folder())
+    raw = spec_of(case, run_store.data_folder())
     answer = tasks.check_job(raw, "browser")["value"]
     assert answer["ok"] is False
     matching(answer["problems"], case)
@@ -207,8 +209,8 @@ def test_a_path_outside_the_allowed_folders(path: str, tmp_path: Path) -> None:
     """From the browser refused before anybody reads it; the command line may name any path."""
     outside = tmp_path / "outside.npy"
     array_file(POINTS)(outside)
-    artifacts.data_folder().mkdir()
-    (artifacts.data_folder() / "link.npy").symlink_to(outside)
+    run_store.data_folder().mkdir()
+    (run_store.data_folder() / "link.npy").symlink_to(outside)
     raw = {**GOOD, "data": {"name": "file", "path": path}}
     for check in (tasks.check(raw, "browser"), enqueue.check(raw, "browser").__dict__):
         assert check["ok"] is False
@@ -276,7 +278,7 @@ def trained() -> str:
 
 
 def test_another_methods_checkpoint(trained: str, tmp_path: Path) -> None:
-    directory = artifacts.open_run(trained)
+    directory = run_store.open_run(trained)
     directory.write_spec(directory.spec().model_copy(update={"method": "other"}))
     array_file(POINTS)(tmp_path / "x.npy")
     for asked in (
@@ -321,10 +323,10 @@ def test_points_that_do_not_fit(trained: str, points: Any, says: str, tmp_path: 
     ],
 )
 def test_samples_that_cannot_be_drawn(trained: str, arguments: list[str], says: str) -> None:
-    before = artifacts.open_run(trained).files()
+    before = run_store.open_run(trained).files()
     result = basin("sample", trained, "--steps", "1", "--n", "5", *arguments, "--json")
     assert says in problems_of(result)[0]["message"]
-    assert artifacts.open_run(trained).files() == before
+    assert run_store.open_run(trained).files() == before
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "pause", "resume", "sample", "reindex"])

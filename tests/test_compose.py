@@ -18,8 +18,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from jobs import store
-from jobs.status import hostname
+from jobs.queueing import redis_store
+from jobs.records.status import hostname
 from tests.conftest import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -145,7 +145,7 @@ def test_a_worker_is_healthy_while_it_beats_and_while_redis_is_away(
 
     assert status() == 1, "Redis answers, and knows no worker of this container"
     said = {"name": "train@here", "queue": "train", "host": hostname(), "pid": os.getpid()}
-    store.beat(store.connect(), said)
+    redis_store.beat(redis_store.connect(), said)
     assert status() == 0
     monkeypatch.setenv("BASIN_REDIS_URL", "redis://127.0.0.1:1/0")
     assert status() == 0, "what trains without Redis is not to be ended"

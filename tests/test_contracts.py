@@ -26,11 +26,12 @@ from backend.energy import Energy, energy_and_gradient
 from backend.errors import BadInput
 from backend.events import Cost, Scalar, decode, encode, unpack
 from backend.method import Method, Task
+from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
-from backend.sizes import Sizes
 from backend.spec import RunSpec
-from jobs import artifacts, state
-from jobs.prepare import Prepared, prepare
+from jobs.models import method_state
+from jobs.models.method_setup import Prepared, prepare
+from jobs.records import run_store
 
 CPU = torch.device("cpu")
 POINTS = {"name": "ring", "num": 400, "num_held_out": 200}
@@ -96,7 +97,7 @@ def _small(config: BaseModel) -> dict[str, Any]:
 
 
 def weights(method: Method) -> dict[str, Tensor]:
-    return state.collect(method)[0]
+    return method_state.collect(method)[0]
 
 
 def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
@@ -197,15 +198,15 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
     method: str, preset: str, basin_home: Path
 ) -> None:
     whole = prepared(method, preset)
-    directory = artifacts.create_run(whole.spec)
+    directory = run_store.create_run(whole.spec)
     for progress in PROGRESS[:2]:
         whole.method.step(progress)
-    tensors, tree = state.collect(whole.method)
+    tensors, tree = method_state.collect(whole.method)
     directory.save_checkpoint(2, tensors, {"method": method, "state": tree})
 
     resumed = prepared(method, preset)
     found = directory.load_checkpoint()
-    state.restore(resumed.method, found.tensors, found.meta["state"], CPU)
+    method_state.restore(resumed.method, found.tensors, found.meta["state"], CPU)
     for progress in PROGRESS[2:]:
         expected = whole.method.step(progress)
         got = resumed.method.step(progress)

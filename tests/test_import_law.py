@@ -20,9 +20,9 @@ FORBIDDEN = {
 LIGHT = {"errors", "events", "figures", "home", "plain", "recipe", "spec", "verdict"}
 """What pages may import of `backend`."""
 NO_TORCH = [
-    "jobs.artifacts", "jobs.control", "jobs.enqueue", "jobs.store", "jobs.up", "jobs.cli",
-    "jobs.reproduction",
-    "dashboard.server", "dashboard.hub", "dashboard.forms", "dashboard.draft",
+    "jobs.records.run_store", "jobs.queueing.control", "jobs.queueing.enqueue", "jobs.queueing.redis_store", "jobs.services.supervision", "jobs.cli",
+    "jobs.claims.reproduction",
+    "dashboard.server", "dashboard.stream.hub", "dashboard.forms.form_fields", "dashboard.forms.draft",
     "dashboard.comparison", "dashboard.elements", "dashboard.gallery", "dashboard.live_view",
 ]  # fmt: skip
 

@@ -26,11 +26,12 @@ import pytest
 import torch
 
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, enqueue, store
-from jobs.processes import descendants, is_alive
-from jobs.run_directory import RunDirectory
-from jobs.series import Series
-from jobs.status import Status
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.scalar_table import Series
+from jobs.records.status import Status
+from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(180)]
@@ -98,7 +99,7 @@ class Basin:
         wait_for(lambda: self.worker("train"), "a train worker", 60)
 
     def worker(self, queue: str) -> dict[str, Any] | None:
-        return next((w for w in store.workers() if w["alive"] and w["queue"] == queue), None)
+        return next((w for w in redis_store.workers() if w["alive"] and w["queue"] == queue), None)
 
     def kill_all(self) -> None:
         """SIGKILL every process of the tree, the supervisor first."""
@@ -178,7 +179,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 def launch_and_wait(basin: Basin) -> RunDirectory:
     """A run that is well under way: it has a checkpoint and has gone on after it."""
-    directory = artifacts.open_run(enqueue.launch(SPEC))
+    directory = run_store.open_run(enqueue.launch(SPEC))
 
     def under_way() -> bool:
         status = directory.status()
@@ -291,14 +292,14 @@ def run_outlives_redis(basin: Basin, undisturbed: RunDirectory) -> None:
     assert worker is not None
     waiting = enqueue.launch(SPEC.model_copy(update={"seed": 9}))
     time.sleep(1.2)  # the append-only file is synced every second
-    stream = store.stream_key(directory.id, store.SCALARS)
-    length = store.connect().xlen(stream)
+    stream = redis_store.stream_key(directory.id, redis_store.SCALARS)
+    length = redis_store.connect().xlen(stream)
     os.kill(basin.process_of(*SERVERS), signal.SIGKILL)
 
     wait_for(lambda: "Redis ended (killed by SIGKILL)" in basin.said.read_text(), "saying so")
-    wait_for(lambda: store.connect().ping() if answers() else None, "Redis again", 10)
+    wait_for(lambda: redis_store.connect().ping() if answers() else None, "Redis again", 10)
     assert control.queued() == [waiting]
-    wait_for(lambda: store.connect().xlen(stream) > length, "the stream going on", 10)
+    wait_for(lambda: redis_store.connect().xlen(stream) > length, "the stream going on", 10)
     assert_still_there(before, directory)
     control.stop(waiting)
     status = finished(directory)
@@ -310,7 +311,7 @@ def run_outlives_redis(basin: Basin, undisturbed: RunDirectory) -> None:
 
 def answers() -> bool:
     try:
-        return bool(store.connect())
+        return bool(redis_store.connect())
     except Exception:
         return False
 
@@ -351,7 +352,7 @@ def test_the_whole_tree(basin: Basin, undisturbed: RunDirectory) -> None:
     basin.start()
     # What waited in the queue still does, or has been started by now.
     wait_for(
-        lambda: artifacts.open_run(waiting).status().status == "running", "the next in the queue"
+        lambda: run_store.open_run(waiting).status().status == "running", "the next in the queue"
     )
     control.stop(waiting)
     resumed_to_the_end(directory, undisturbed)

@@ -13,7 +13,7 @@ import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from backend import panels, samplers
+from backend import samplers
 from backend.ability import Asked
 from backend.config import Config, option
 from backend.data import Data
@@ -24,6 +24,7 @@ from backend.events import Event
 from backend.method import Wish
 from backend.metrics.baselines import single_gaussian
 from backend.metrics.quality import Quality
+from backend.observe import pictures
 from backend.sampler import Sampler
 from backend.samplers import AnySampler
 
@@ -211,7 +212,7 @@ def judged(data: Data, z: Tensor, generator: torch.Generator) -> dict[str, float
 
 def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None) -> list[Event]:
     """Points or images to look at; nothing for events of other shapes."""
-    found = panels.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
+    found = pictures.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
     return [] if found is None else [found]
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from backend import drawing, panels
 from backend.abilities import (
     Cells,
     Drawing,
@@ -30,7 +29,9 @@ from backend.errors import BadInput, NotAvailable
 from backend.events import Table
 from backend.method import Wish
 from backend.metrics.density import energies
-from backend.metrics.normaliser import TRUSTED_SHARE, Proposal, quadrature
+from backend.metrics.log_z_importance import TRUSTED_SHARE, Proposal, quadrature
+from backend.observe import pictures
+from backend.requests import conditional_sampling
 
 
 class ComposeConfig(Drawing):
@@ -126,7 +127,7 @@ class ComposeAbility(Ability):
         if _native(asked, config):
             z = asked.method.draw(wish, generator)
         else:
-            z = drawing.on_energy(asked.method, composite, wish, generator)
+            z = conditional_sampling.on_energy(asked.method, composite, wish, generator)
         energy = energies(composite, z)
         centre, reach = (data.noise_low + data.noise_high) / 2, data.noise_high - data.noise_low
         inside = ((z - centre).abs() <= reach).flatten(1).all(1)
@@ -139,7 +140,7 @@ class ComposeAbility(Ability):
             rows.append([part.name, weight, of_samples, of_data])
         columns = ["part", "weight", "its energy of the samples", "of its own held-out data"]
         events = (*cloud("samples", data, z, "long_run", energy), Table("table", columns, rows))
-        arrays = {"x": panels.float32(data.restore(z)), "energy": panels.float32(energy)}
+        arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
         return Answer(_in_words(config, figures, len(parts), trusted), figures, arrays, events)
 
 
@@ -238,11 +239,11 @@ def _composed(
     if config.how == "or":
         return Mixture(each, torch.tensor(weights).log() - torch.tensor(logs))
     if not config.labels:
-        return drawing.Sum(each, weights)
+        return conditional_sampling.Sum(each, weights)
     num = len(config.labels)
     classes = [(part.label or 0, weight) for part, weight in zip(parts, weights, strict=True)]
-    of_classes = drawing.mixed(asked.method, classes[:num])
-    return drawing.Sum([of_classes, *each[num:]], [1.0, *weights[num:]])
+    of_classes = conditional_sampling.mixed(asked.method, classes[:num])
+    return conditional_sampling.Sum([of_classes, *each[num:]], [1.0, *weights[num:]])
 
 
 def _native(asked: Asked, config: ComposeConfig) -> bool:

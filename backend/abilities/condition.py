@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend import panels
 from backend.abilities import (
     Cells,
     Drawing,
@@ -29,6 +28,7 @@ from backend.method import Wish
 from backend.metrics.baselines import class_gaussian
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy, label_spread
+from backend.observe import pictures
 
 SHOWN = ("label_accuracy", "label_spread", "frechet_features", "frechet_pca", "energy_distance")
 Figures = dict[str, float]
@@ -90,7 +90,7 @@ class ConditionAbility(Ability):
             name = f"guidance_{strength:g}"
             z = asked.method.draw(_wish(asked, config, strength), generator)
             found[name] = judge.of(z, labels)
-            arrays[name] = panels.float32(data.restore(z))
+            arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
             shown = torch.cat([order[labels[order] == label][:per_class]
                                for label in labels.unique()])  # fmt: skip

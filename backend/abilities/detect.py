@@ -10,7 +10,7 @@ import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from backend import catalogue, panels
+from backend import catalogue
 from backend.abilities import (
     Cells,
     Problems,
@@ -28,6 +28,7 @@ from backend.events import Curve, Event, Table
 from backend.metrics.baselines import class_gaussian_energy, gaussian_energy, pixel_resampled
 from backend.metrics.density import energies
 from backend.metrics.detection import auroc, roc
+from backend.observe import pictures
 
 OfData = Literal["uniform", "shuffled", "inverted", "rot90", "rot180"]
 ScoreName = Literal["energy", "typicality", "gradient", "class_log_sum"]
@@ -103,12 +104,12 @@ class DetectAbility(Ability):
         found: dict[str, dict[str, float]] = {}
         events: list[Event] = []
         arrays: dict[str, Array] = {
-            f"held_out_{name}": panels.float32(values) for name, values in of_inliers.items()
+            f"held_out_{name}": pictures.float32(values) for name, values in of_inliers.items()
         }
         for kind, z in outliers.items():
             of_set = {name: score(z) for name, score in scores.items()}
             found[kind] = {name: auroc(of_inliers[name], of_set[name]) for name in scores}
-            arrays |= {f"{kind}_{name}": panels.float32(v) for name, v in of_set.items()}
+            arrays |= {f"{kind}_{name}": pictures.float32(v) for name, v in of_set.items()}
             events += [
                 _curves(kind, of_inliers, of_set),
                 *cloud(f"outliers/{kind}", data, z, "noise"),

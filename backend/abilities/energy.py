@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from backend import panels
 from backend.abilities import Problems, nats, positions_problems, read_positions
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Table
 from backend.metrics.density import energies
+from backend.observe import pictures
 
 NUM_BINS = 60
 
@@ -66,11 +66,11 @@ class EnergyAbility(Ability):
             summary,
             figures,
             {
-                "x": panels.float32(data.restore(sets["asked"])),
-                "energy": panels.float32(values),
+                "x": pictures.float32(data.restore(sets["asked"])),
+                "energy": pictures.float32(values),
             },
             (
-                panels.histogram("histogram", found, NUM_BINS),
+                pictures.histogram("histogram", found, NUM_BINS),
                 Table("table", ["positions", *_summary(values)], rows),  # type: ignore[arg-type]
             ),
         )

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from backend import panels
 from backend.abilities import (
     EACH,
     Cells,
@@ -33,6 +32,7 @@ from backend.method import Wish
 from backend.metrics import baselines
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy
+from backend.observe import pictures
 
 Hidden = Literal["lower", "upper", "left", "right", "centre", "random", "coordinates", "file"]
 TRUE = "true"
@@ -127,8 +127,8 @@ class InpaintAbility(Ability):
             for figure, value in row.items()
         }
         arrays = {
-            "x": panels.float32(data.restore(known)),
-            "filled": panels.float32(data.restore(draws).transpose(0, 1)),
+            "x": pictures.float32(data.restore(known)),
+            "filled": pictures.float32(data.restore(draws).transpose(0, 1)),
             "hidden": (~mask).cpu().numpy(),
         }
         events = [*_pictures(data, known, mask, draws[0]), _table(rows)]

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend import panels
 from backend.abilities import Problems, nats, real_only
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.energy import Energy, energy_and_gradient
 from backend.events import Curve, Event, Table
 from backend.metrics.density import energies
+from backend.observe import pictures
 
 FARTHEST = 0.5
 """Longest move of a place on the path in one step, in distances to its neighbour."""
@@ -90,8 +90,8 @@ class InterpolateAbility(Ability):
             f"{nats(figures['barrier'])} nats above the higher end on the relaxed path and "
             f"{nats(figures['barrier/straight'])} on the straight line."
         )
-        arrays = {name: panels.float32(data.restore(path)) for name, path in paths.items()}
-        arrays |= {f"{name}_energy": panels.float32(value) for name, value in found.items()}
+        arrays = {name: pictures.float32(data.restore(path)) for name, path in paths.items()}
+        arrays |= {f"{name}_energy": pictures.float32(value) for name, value in found.items()}
         return Answer(summary, figures, arrays, tuple(_events(asked, paths, found, figures)))
 
 
@@ -140,7 +140,7 @@ def _events(
     asked: Asked, paths: dict[str, Tensor], found: dict[str, Tensor], figures: dict[str, float]
 ) -> list[Event]:
     data, num = asked.data, len(paths["straight"])
-    values = np.stack([panels.float32(found[name]) for name in paths])
+    values = np.stack([pictures.float32(found[name]) for name in paths])
     share = np.linspace(0, 1, num, dtype=np.float32)
     events: list[Event] = [
         Curve("energy", share, values, list(paths), "share of the way", "nats"),
@@ -148,7 +148,7 @@ def _events(
     ]
     shown = torch.linspace(0, num - 1, min(num, 12)).round().long() if data.is_image else slice(num)
     for name, role in (("straight", "data"), ("relaxed", "long_run")):
-        picture = panels.cloud(
+        picture = pictures.cloud(
             name, data, paths[name][shown], role, found[name][shown], num_dots=num, num_cells=12
         )
         events += [] if picture is None else [picture]

@@ -16,7 +16,7 @@ from backend.energy import Energy
 from backend.events import Table
 from backend.method import Wish
 from backend.metrics.density import energies
-from backend.metrics.normaliser import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
+from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 
 EDGE = 1e-3

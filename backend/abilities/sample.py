@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from backend import panels
 from backend.abilities import (
     ONE_GAUSSIAN,
     Drawing,
@@ -28,6 +27,7 @@ from backend.method import Wish
 from backend.metrics.density import energies
 from backend.metrics.features import space_of
 from backend.metrics.quality import label_accuracy, label_spread
+from backend.observe import pictures
 
 
 class SampleConfig(Drawing):
@@ -98,7 +98,7 @@ class SampleAbility(Ability):
             for name, value in figures.items()
             if f"{name}/floor" in figures
         ]
-        arrays = {"x": panels.float32(data.restore(z)), "energy": panels.float32(energy)}
+        arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
         if wish.labels is not None:
             arrays["label"] = wish.labels.cpu().numpy()
         events = [*cloud("samples", data, z, "long_run", energy)]

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import torch
 
-from backend import panels
 from backend.abilities import Problems, cloud, nats, positions_problems, read_positions, real_only
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.energy import energy_and_gradient
 from backend.events import Table
+from backend.observe import pictures
 
 CHUNK = 4096
 
@@ -66,9 +66,9 @@ class ScoreAbility(Ability):
         )
         scale = data.scale.to(score)
         arrays = {
-            "x": panels.float32(data.restore(z)),
-            "score": panels.float32(score / scale),
-            "norm": panels.float32(norm),
+            "x": pictures.float32(data.restore(z)),
+            "score": pictures.float32(score / scale),
+            "norm": pictures.float32(norm),
         }
         rows: list[list[str | float | int | None]] = [
             [name, value] for name, value in figures.items()

@@ -11,7 +11,7 @@ A file such as
     mean, variance, log_z = 0.0, 1.0, 1.8379   # may be left out: what is known
 
 To load it is to run it. Who launches a run settles which files may be named: the command line any,
-the browser only those in the folder of trusted energies (`jobs/enqueue.py`).
+the browser only those in the folder of trusted energies (`jobs/queueing/enqueue.py`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from backend.energy import Energy
-from backend.metrics.chains import r_hat
+from backend.metrics.convergence import r_hat
 from backend.truth import Expectations, Truth
 
 FOLDER = Path(__file__).parent / "references"

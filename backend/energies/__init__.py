@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from backend import parallel
 from backend.config import KindConfig, tagged_union
 from backend.energy import Energy
+from backend.networks import row_sharing
 
 if TYPE_CHECKING:
     from backend.data import Data
@@ -58,8 +58,8 @@ class NetworkEnergy(Energy):
         """Energies (batch,) of positions x (batch, *event_shape), in any precision."""
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        if parallel.is_sharing():
-            return parallel.shared(self, x, condition)
+        if row_sharing.is_sharing():
+            return row_sharing.shared(self, x, condition)
         given = (condition,) if self.conditional else ()
         if self.precision is torch.float32:
             return self.value(x, *given)

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from backend.alarms import Finding
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
@@ -22,6 +21,7 @@ from backend.objectives.compositional import (
     log_mean_exp,
 )
 from backend.objectives.landscapes import landscape_of
+from backend.observe.alarms import Finding
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 

@@ -10,25 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.alarms import Finding
 from backend.config import Config, option
 from backend.data import Data
-from backend.drawing import draw as draw_by_chains
-from backend.drawing import refusal as refused_by_chains
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Curve, Event
-from backend.figures import Figure
 from backend.method import Method, Preset, Start, Task, Wish
+from backend.metric_names import Figure
 from backend.metrics.distances import energy_distance
 from backend.metrics.quality import Quality
 from backend.objectives.energy_matching import flow_matching, flow_steps, flow_weight
+from backend.objectives.optimal_transport import coupled
+from backend.observe.alarms import Finding
+from backend.requests.conditional_sampling import draw as draw_by_chains
+from backend.requests.conditional_sampling import refusal as refused_by_chains
 from backend.sampler import Sampler
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
-from backend.transport import coupled
 
 TIMES = (0.5, 1.0, 2.0, 4.0)
 """Sampling times at which samples are judged; the flow alone is after data at 1."""

@@ -14,7 +14,7 @@ from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_p
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.method import Method, Preset, Task
-from backend.metrics.log_z import NormaliserGrid
+from backend.metrics.log_z_grid import NormaliserGrid
 from backend.objectives.landscapes import landscape_of
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig

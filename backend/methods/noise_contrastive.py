@@ -13,8 +13,8 @@ from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
-from backend.figures import Figure
 from backend.method import Method, Preset, Task
+from backend.metric_names import Figure
 from backend.noise_laws import AnyNoiseLaw, build_noise_law, noise_problems
 from backend.objectives import noise_contrastive as objective
 from backend.objectives.landscapes import Kind, landscape_of

@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from backend import drawing
 from backend.data import Data
 from backend.energies import (
     NO_LABEL,
@@ -21,13 +20,13 @@ from backend.energies import (
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Event
-from backend.figures import Figure
 from backend.method import Method, Preset, Task, Wish
-from backend.noise_ladder import NoiseLadder, noised, schedule
+from backend.metric_names import Figure
 from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, base_of
 from backend.recovery.clusters import Clusters
 from backend.recovery.descent import Descent, LowestLevel, Terms, Way, normal, terms_of
-from backend.recovery.look import look
+from backend.recovery.noise_schedule import NoiseLadder, noised, schedule
+from backend.recovery.pictures import look
 from backend.recovery.settings import (
     COOPERATIVE_DIGITS,
     DIGITS,
@@ -36,6 +35,7 @@ from backend.recovery.settings import (
     RecoveryLikelihoodConfig,
     image_settings,
 )
+from backend.requests import conditional_sampling
 from backend.spec import Budget
 from backend.training import Fitter
 
@@ -313,7 +313,7 @@ class RecoveryLikelihood(Method):
         return self._way_down(self._as_in_the_data(num, generator), generator).positions[-1]
 
     def refusal(self, wish: Wish) -> tuple[str, str] | None:
-        if said := drawing.refusal(self, wish):
+        if said := conditional_sampling.refusal(self, wish):
             return said
         asked = wish.labels is not None or wish.guidance != 0 or bool(wish.mixture)
         if asked and (wish.sampler is not None or wish.start is not None):
@@ -333,7 +333,7 @@ class RecoveryLikelihood(Method):
         if said := self.refusal(wish):
             raise BadInput.at(*said)
         if wish.sampler is not None or wish.start is not None:
-            return drawing.draw(self, wish, generator)
+            return conditional_sampling.draw(self, wish, generator)
         if self.clusters is not None:
             wish = replace(wish, labels=self.clusters.drawn(wish, generator))
         return self._way_down(wish, generator).positions[-1]

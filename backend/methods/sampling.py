@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from backend import samplers
-from backend.account import Account
-from backend.compiling import Compiler
+from backend.compilation.compiler import Compiler
 from backend.config import Config, option
 from backend.data import Data
 from backend.energy import Energy, InUnits
 from backend.errors import BadInput
 from backend.method import Method, Preset, Start, Task
+from backend.observe.draw_statistics import Account
+from backend.observe.sampling_look import TRAIL, SamplingLook
 from backend.sampler import Info, Sampler, State
 from backend.samplers import AnySampler
-from backend.sampling_look import TRAIL, SamplingLook
 from backend.spec import Budget, problems_of
 from backend.truth import Truth
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backend.arithmetic import purpose
-from backend.compiling import Status
+from backend.compilation.compiler import Status
+from backend.gradient_use import purpose
 
 MOST_KEPT = 64
 """Compiled variants: of each module, its modes, the batch sizes, what is differentiated."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from backend.arithmetic import differentiated
 from backend.energy import Energy, energy_and_gradient
+from backend.gradient_use import differentiated
 from backend.sampler import per_chain
 from backend.samplers.langevin import normal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from backend.arithmetic import differentiated
 from backend.energy import Energy
+from backend.gradient_use import differentiated
 
 
 def denoising_score_matching(

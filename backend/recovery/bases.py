@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, option, tagged_union
 from backend.data import Data
-from backend.noise_ladder import NoiseLadder, per_row
+from backend.recovery.noise_schedule import NoiseLadder, per_row
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(x_t, x_{t+1}, gradient of k f at x_t, standard normal noise) → x_t after one step"""

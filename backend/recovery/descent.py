@@ -12,8 +12,8 @@ from backend.data import Data
 from backend.energies import NO_LABEL, Condition, NetworkEnergy
 from backend.energy import Energy
 from backend.method import Wish
-from backend.noise_ladder import NoiseLadder, climbed, noised, per_row
 from backend.recovery.bases import Base
+from backend.recovery.noise_schedule import NoiseLadder, climbed, noised, per_row
 
 
 class Terms(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from backend.config import Config, option
 from backend.energies import AnyConditionalNetwork
-from backend.noise_ladder import Schedule
 from backend.recovery.bases import BaseConfig
 from backend.recovery.initializers import AnyInitializer
+from backend.recovery.noise_schedule import Schedule
 from backend.training import TrainConfig
 
 MAX_LEVELS = 32

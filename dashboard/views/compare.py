@@ -9,12 +9,13 @@ import numpy as np
 import streamlit as st
 
 from backend.errors import BasinError
-from backend.figures import FIGURES
+from backend.metric_names import FIGURES
 from dashboard import comparison
 from dashboard.comparison import Group, Member
 from dashboard.elements import empty, figure, head, name_of
 from dashboard.live_view import live_element
-from jobs import artifacts, enqueue
+from jobs.queueing import enqueue
+from jobs.records import run_store
 
 SHOWN_POINTS, SHOWN_IMAGES = 500, 64
 WAIT_SECONDS = 120.0
@@ -23,7 +24,7 @@ MOST_COLUMNS = 9
 
 def main() -> None:
     head("Compare")
-    statuses = artifacts.list_runs()
+    statuses = run_store.list_runs()
     if not statuses:
         empty("There are no runs to compare yet.", "views/launch.py", "Launch a run")
         return

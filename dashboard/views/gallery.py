@@ -6,16 +6,16 @@ import html
 
 import streamlit as st
 
-from backend import recipe as recipes
+from backend.claims import recipe as recipes
+from backend.claims.recipe import FoundRecipes, Recipe
 from backend.errors import BasinError
-from backend.recipe import FoundRecipes, Recipe
 from dashboard import gallery
 from dashboard.elements import colours, count, empty, head, plural, theme
 from dashboard.live_view import live_element
-from jobs import reproduction as reproductions
-from jobs.findings import Findings
-from jobs.reproduction import Reproduction
-from jobs.words import duration
+from jobs.claims import reproduction as reproductions
+from jobs.claims.recipe_results import Findings
+from jobs.claims.reproduction import Reproduction
+from jobs.formatting import duration
 
 EVERY = 2.0
 """Seconds between looks at runs that go on."""

@@ -8,13 +8,15 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from dashboard import comparison, lab
+from dashboard import comparison
 from dashboard.comparison import Member
 from dashboard.elements import count, empty, figure, head, plural, status_word
 from dashboard.live_view import live_element
-from dashboard.race_form import show_form
-from jobs import control, race, store
-from jobs.words import duration
+from dashboard.sampler_lab import race_options
+from dashboard.sampler_lab.race_form import show_form
+from jobs import races
+from jobs.formatting import duration
+from jobs.queueing import control, redis_store
 
 _STARTS = {"noise": "from noise", "data": "from the data", "one_mode": "all in one mode"}
 _UNITS = {"gradients": "gradient evaluations", "joules": "joules", "step": "steps"}
@@ -22,13 +24,13 @@ _UNITS = {"gradients": "gradient evaluations", "joules": "joules", "step": "step
 
 def main() -> None:
     try:
-        catalogue = store.catalogue()
+        catalogue = redis_store.catalogue()
     except NotAvailable as error:
         catalogue = {}
         reason = str(error)
     asked = [run for run in st.query_params.get("runs", "").split(",") if run]
     members, missing = comparison.load(asked)
-    members = [member for member in members if member.status.method == race.METHOD]
+    members = [member for member in members if member.status.method == races.METHOD]
     for sentence in missing:
         st.warning(sentence)
     if members:
@@ -45,7 +47,7 @@ def main() -> None:
 
 def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
     groups = comparison.groups(members)
-    axis, budget = lab.budget_of(members)
+    axis, budget = race_options.budget_of(members)
     title, acts = st.columns([5, 4], vertical_alignment="top")
     with title:
         head(_title(members[0], catalogue), _status_words(members), _facts(members, axis, budget))
@@ -55,13 +57,13 @@ def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
         "lab",
         key="lab_live",
         height=760,
-        groups=lab.lanes(groups, catalogue),
+        groups=race_options.lanes(groups, catalogue),
         axis=axis,
         budget=budget,
         trained=bool(members[0].spec.get("config.energy_of")),
-        figures=lab.figures(catalogue),
-        errors=lab.errors(),
-        limits={"mixed": race.MIXED, "floors": race.FLOORS},
+        figures=race_options.figures(catalogue),
+        errors=race_options.errors(),
+        limits={"mixed": races.MIXED, "floors": races.FLOORS},
         statuses=",".join(member.status.status for group in groups for member in group.members),
         on_statuses_change=lambda: None,
         on_turned_change=lambda: None,
@@ -132,7 +134,7 @@ def _turn(asked: dict[str, Any], members: list[Member]) -> None:
     """Change a knob of one racer, in each of its seeds that runs."""
     known = {member.id: member for member in members}
     setting, value = str(asked.get("setting", "")), asked.get("value")
-    if setting not in {f"sampler.{name}" for name in lab.KNOBS}:
+    if setting not in {f"sampler.{name}" for name in race_options.KNOBS}:
         return
     for run in asked.get("runs", []):
         if run not in known or known[run].status.status != "running":

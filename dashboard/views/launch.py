@@ -9,19 +9,19 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.spec import from_dict
-from dashboard import data_chooser, draft, forms
-from dashboard.data_chooser import FILE
-from dashboard.draft import Answer, Source
 from dashboard.elements import count, empty, head
-from dashboard.forms import Form, Values
+from dashboard.forms.form_fields import data_chooser, draft, form_fields
+from dashboard.forms.form_fields.data_chooser import FILE
+from dashboard.forms.form_fields.draft import Answer, Source
+from dashboard.forms.form_fields.form_fields import Form, Values
 from dashboard.live_view import live_element
-from jobs import enqueue, store
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.queueing import enqueue, redis_store
 
 
 def main() -> None:
     try:
-        catalogue = store.catalogue()
+        catalogue = redis_store.catalogue()
     except NotAvailable as error:
         head("Launch")
         empty(f"{error} This page shows what the workers can run; it looks again when reloaded.")
@@ -88,7 +88,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
         problems=problems,
         derived=known.derived if known else {},
     )
-    config = forms.show(method["schema"], values, form)
+    config = form_fields.show(method["schema"], values, form)
     st.subheader("Run", anchor=False)
     chosen = _run(given, method, preset, problems, version)
     chosen = {"method": method_id, "preset": preset, **chosen}
@@ -209,7 +209,7 @@ def _run(
 
 def _devices() -> list[str]:
     try:
-        return [w["device"] for w in store.workers() if w["alive"] and w["queue"] == "train"]
+        return [w["device"] for w in redis_store.workers() if w["alive"] and w["queue"] == "train"]
     except BasinError:
         return []
 

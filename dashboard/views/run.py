@@ -9,13 +9,14 @@ from urllib.parse import quote
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from backend.figures import FIGURES
-from dashboard import access
+from backend.metric_names import FIGURES
 from dashboard.elements import empty, head, name_of, size, status_word
 from dashboard.live_view import live_element
-from jobs import artifacts, control, store
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from dashboard.security import access
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
 
 DEFAULT_HEADLINE = ["quality/grid_kl", "quality/energy_distance", "energy/gap", "loss/total"]
 MORE = [
@@ -28,7 +29,7 @@ MORE = [
 def main() -> None:
     run_id = st.query_params.get("id", "")
     try:
-        directory = artifacts.open_run(run_id or "latest")
+        directory = run_store.open_run(run_id or "latest")
         status = directory.status()
         spec = directory.spec()
     except BasinError as error:
@@ -80,7 +81,7 @@ def _facts(status: Status, method: dict[str, Any]) -> list[str]:
 @st.cache_data(ttl=10, show_spinner=False)
 def _catalogue() -> dict[str, Any]:
     try:
-        return store.catalogue()
+        return redis_store.catalogue()
     except NotAvailable:
         return {}
 

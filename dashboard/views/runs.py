@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BasinError
-from backend.figures import FIGURES
+from backend.metric_names import FIGURES
 from dashboard.elements import head, name_of, plural, size
 from dashboard.live_view import live_element
-from jobs import artifacts, control
+from jobs.queueing import control
+from jobs.records import run_store
 
 UNDO = {"pause": "Resume them to go on.", "stop": "Stopped runs can resume from their checkpoint."}
 
@@ -65,7 +66,7 @@ def _delete(runs: list[str]) -> None:
     total, names = 0, []
     for run in runs:
         try:
-            directory = artifacts.open_run(run)
+            directory = run_store.open_run(run)
             total += sum(num_bytes for _, num_bytes in directory.files())
             names.append(name_of(directory.status()))
         except (BasinError, OSError):
@@ -85,7 +86,7 @@ def _delete(runs: list[str]) -> None:
 def _edit(runs: list[str]) -> None:
     """One run's labels; of several runs the tags alone, added to what they have."""
     try:
-        directories = [artifacts.open_run(run) for run in runs]
+        directories = [run_store.open_run(run) for run in runs]
         first = directories[0].labels()
     except (BasinError, OSError, IndexError) as error:
         st.error(str(error))

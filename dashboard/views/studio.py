@@ -9,16 +9,17 @@ from typing import Any
 
 import streamlit as st
 
-from backend import plain
+from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
-from dashboard import forms
 from dashboard.elements import empty, head, name_of
-from dashboard.forms import Form
+from dashboard.forms.form_fields import form_fields
+from dashboard.forms.form_fields.form_fields import Form
 from dashboard.gallery import when
 from dashboard.live_view import live_element
-from jobs import artifacts, enqueue, made_of, store
-from jobs.run_directory import RunDirectory
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.queueing import enqueue, redis_store
+from jobs.records import fingerprints, run_store
+from jobs.records.run_directory import RunDirectory
 
 FIRST = "sample"
 """The ability that is asked first."""
@@ -29,7 +30,7 @@ MOST_SHOWN = 30
 
 def main() -> None:
     try:
-        catalogue = store.catalogue()
+        catalogue = redis_store.catalogue()
     except NotAvailable as error:
         head("Studio")
         empty(f"{error} This page shows what the workers can answer; it looks again when reloaded.")
@@ -54,8 +55,8 @@ def main() -> None:
             shortcut="Ctrl+Enter", width="stretch",
         )  # fmt: skip
     with right:
-        directory = artifacts.open_run(run_id)
-        for warning in made_of.said(made_of.read(directory)):
+        directory = run_store.open_run(run_id)
+        for warning in fingerprints.said(fingerprints.read(directory)):
             st.warning(warning)
         if pressed:
             _ask(directory, ability, config, seed)
@@ -67,7 +68,7 @@ def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
     trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
     return {
         item.id: f"{name_of(item)} · {item.data} · seed {item.seed} · {item.id}"
-        for item in artifacts.list_runs()
+        for item in run_store.list_runs()
         if item.method in trains and item.checkpoint_step is not None
     }
 
@@ -126,14 +127,14 @@ def _form(
     if text := st.query_params.get("config"):
         try:
             given = dict(json.loads(text))
-            plain.check(given)
+            yaml_reader.check(given)
         except (ValueError, TypeError, RecursionError, BadInput):
             given = {}
             st.warning("The settings in this link cannot be read; these are the defaults.")
-    values = forms.show(schema, given, form)
+    values = form_fields.show(schema, given, form)
     seed = st.number_input("Seed", 0, MOST_SEED, _seed_of_link())
-    asked = forms.difference(values, forms.defaults(schema, schema))
-    shown = {f"ask.{path}" for path in forms.fields_of(schema, values)}
+    asked = form_fields.difference(values, form_fields.defaults(schema, schema))
+    shown = {f"ask.{path}" for path in form_fields.fields_of(schema, values)}
     for field, message in problems.items():
         if field not in shown:
             st.error(f"`{field.removeprefix('ask.')}` {message}" if field != "ask." else message)

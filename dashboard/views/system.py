@@ -16,10 +16,11 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BadInput, BasinError, NotAvailable
-from dashboard import draft
 from dashboard.elements import head, name_of, plural, size
-from jobs import artifacts, control, store
-from jobs.words import duration
+from dashboard.forms.form_fields import draft
+from jobs.formatting import duration
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
 
 LOG_BYTES = 20_000
 WITHOUT = (
@@ -51,11 +52,13 @@ def _version(name: str) -> str:
 def _present() -> None:
     """What changes by itself: workers, queue, Redis."""
     try:
-        with store.reaching():
-            connection = store.connect()
-            refused = store.refusal(connection)
-            workers = store.workers(connection)
-            waiting = {name: store.queue(name, connection).count for name in store.QUEUES}
+        with redis_store.reaching():
+            connection = redis_store.connect()
+            refused = redis_store.refusal(connection)
+            workers = redis_store.workers(connection)
+            waiting = {
+                name: redis_store.queue(name, connection).count for name in redis_store.QUEUES
+            }
             order = control.queued()
             info: Any = connection.info()
     except NotAvailable as error:
@@ -72,7 +75,7 @@ def _present() -> None:
     )
     st.subheader("Queue", anchor=False)
     st.caption(f"{plural(waiting['train'], 'run')} waiting, {waiting['quick']} quick questions.")
-    statuses = {status.id: status for status in artifacts.list_runs()}
+    statuses = {status.id: status for status in run_store.list_runs()}
     rows = []
     for place, run_id in enumerate(order, 1):
         known = statuses.get(run_id)
@@ -83,7 +86,7 @@ def _present() -> None:
     memory, clients = info["used_memory"], info["connected_clients"]
     st.subheader("Redis", anchor=False)
     st.markdown(
-        f"`{store.without_password(store.redis_url())}` · version {info['redis_version']} · "
+        f"`{redis_store.without_password(redis_store.redis_url())}` · version {info['redis_version']} · "
         f"{size(memory)} of memory · {plural(int(clients), 'connection')} · "
         f"up {duration(info['uptime_in_seconds'])}"
     )
@@ -105,7 +108,7 @@ def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
 def _broken() -> None:
     """Files of methods, samplers, networks or data that could not be imported."""
     try:
-        broken = store.catalogue().get("broken", [])
+        broken = redis_store.catalogue().get("broken", [])
     except NotAvailable:
         return
     for item in broken:
@@ -116,9 +119,9 @@ def _broken() -> None:
 
 def _disk() -> None:
     st.subheader("Disk", anchor=False)
-    home = artifacts.home()
-    statuses = artifacts.list_runs()
-    used = _bytes_under(str(artifacts.runs_folder()), len(statuses))
+    home = run_store.home()
+    statuses = run_store.list_runs()
+    used = _bytes_under(str(run_store.runs_folder()), len(statuses))
     free = shutil.disk_usage(home).free
     st.markdown(
         f"{plural(len(statuses), 'run')} in `{home / 'runs'}`: {size(used)}; {size(free)} are free."
@@ -142,7 +145,7 @@ def _uploads() -> None:
     st.subheader("Your data", anchor=False)
     files = draft.known_files()
     st.caption(
-        f"In `{artifacts.data_folder()}`; runs from the browser may name what lies here. What was "
+        f"In `{run_store.data_folder()}`; runs from the browser may name what lies here. What was "
         "uploaded can be deleted here, all else where it came from."
     )
     if not files:
@@ -154,7 +157,7 @@ def _uploads() -> None:
         except OSError:
             continue  # removed since
         name, act = st.columns([6, 1], vertical_alignment="center")
-        name.markdown(f"`{path.relative_to(artifacts.data_folder())}` · {what}")
+        name.markdown(f"`{path.relative_to(run_store.data_folder())}` · {what}")
         if path.parent == draft.uploads() and act.button(
             "Delete", key=f"delete:{path}", icon=":material/delete:"
         ):
@@ -163,7 +166,7 @@ def _uploads() -> None:
 
 @st.dialog("Delete this file?")
 def _delete(path: Path) -> None:
-    users = [status for status in artifacts.list_runs() if _names(status.id, path)]
+    users = [status for status in run_store.list_runs() if _names(status.id, path)]
     st.write(f"Delete **{path.name}**? This cannot be undone.")
     if users:
         st.caption(f"{plural(len(users), 'run')} used it and could not be resumed or sampled.")
@@ -181,14 +184,14 @@ def _delete(path: Path) -> None:
 
 def _names(run_id: str, path: Path) -> bool:
     try:
-        return artifacts.open_run(run_id).spec().data.get("path") == str(path)
+        return run_store.open_run(run_id).spec().data.get("path") == str(path)
     except BasinError:
         return False
 
 
 def _logs() -> None:
     st.subheader("Logs", anchor=False)
-    folder = artifacts.home() / "logs"
+    folder = run_store.home() / "logs"
     files = sorted(folder.glob("*.log")) if folder.is_dir() else []
     if not files:
         st.caption("No logs: these pages were not started by `basin up`.")

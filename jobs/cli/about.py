@@ -95,7 +95,7 @@ def _bounds(field: dict[str, Any]) -> str:
 @answers
 def doctor(as_json: bool) -> None:
     """Say what is installed and found here, what is wrong, and how to mend it."""
-    from jobs.doctor import examine
+    from jobs.services.doctor import examine
 
     findings = examine()
     sick = [finding for finding in findings if not finding.ok]

@@ -12,7 +12,7 @@ import click
 import redis
 
 from backend.errors import BadInput, NotAvailable, Problem
-from jobs import store
+from jobs.queueing import redis_store
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes: done; failed or diverged; bad input, or something needed is missing."""
@@ -49,7 +49,7 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
         except NotAvailable as error:
             show_problems([Problem("", str(error))], as_json)
         except redis.RedisError as error:
-            show_problems([Problem("", str(store.unreachable(error)))], as_json)
+            show_problems([Problem("", str(redis_store.unreachable(error)))], as_json)
         except BrokenPipeError:
             raise  # nobody reads on, as of `basin ls | head`
         except OSError as error:  # the disk, or a folder's rights: no input can mend them

@@ -12,15 +12,16 @@ from typing import Any
 
 import click
 
-from backend import plain
+from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
-from jobs import artifacts, control, enqueue, store
-from jobs.artifacts import RunDirectory
 from jobs.cli.common import DONE, FAILED, answers, number, show
-from jobs.processes import on_signals
-from jobs.status import Status, this_process
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import run_store
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import Status, this_process
+from jobs.system.processes import on_signals
 
 ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
 _WORDS = ("name", "notes")
@@ -46,7 +47,7 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
         raise BadInput.at("", "give one of --inline and --wait, not both.")
     checked = read_spec(spec, changes)
     if not inline:
-        store.connect()  # before the seconds that importing torch takes
+        redis_store.connect()  # before the seconds that importing torch takes
     _examine(checked, inline)
     if inline:
         run_id = run_here(checked, quiet=as_json)
@@ -54,7 +55,7 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
         run_id = enqueue.launch(checked, origin="cli")
         if wait:
             wait_for(run_id, quiet=as_json)
-    directory = artifacts.open_run(run_id)
+    directory = run_store.open_run(run_id)
     status = directory.status()
     show(summary(directory, status), as_json, lambda: _in_words(directory, status))
     if (inline or wait) and status.status != "finished":
@@ -64,12 +65,13 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
 
 def _examine(spec: RunSpec, inline: bool) -> None:
     """All that a worker would find wrong, before anything is made. Imports torch."""
-    from jobs import prepare, tasks
+    from jobs import tasks
+    from jobs.models import method_setup
 
     if missing := tasks.examine(spec).missing:
         click.echo(missing, err=True)
     if inline:
-        prepare.find_device(spec.device)
+        method_setup.find_device(spec.device)
 
 
 def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
@@ -77,7 +79,7 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
 
     Raises BadInput.
     """
-    raw = plain.load(_read(source))
+    raw = yaml_reader.load(_read(source))
     if not isinstance(raw, dict):
         raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
     for change in changes:
@@ -88,11 +90,11 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
 def _read(source: str) -> str:
     try:
         if source == "-":
-            return sys.stdin.read(plain.MAX_CHARACTERS + 1)
+            return sys.stdin.read(yaml_reader.MAX_CHARACTERS + 1)
         if Path(source).is_fifo() and not source.startswith("/dev/"):
             raise BadInput.at("", f"{source} is a named pipe; give a file, or `-` and pipe it in.")
         with open(source, encoding="utf-8") as file:
-            return file.read(plain.MAX_CHARACTERS + 1)
+            return file.read(yaml_reader.MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise BadInput.at("", f"cannot read {source}: {reason}.") from error
@@ -116,27 +118,28 @@ def apply(raw: dict[str, Any], change: str) -> None:
 def value_of(field: str, text: str) -> Any:
     """The value that `field=TEXT` gives. Raises BadInput at the field."""
     try:
-        return plain.load_value(text)
+        return yaml_reader.load_value(text)
     except BadInput as error:
         raise BadInput.at(field, f"{error}") from error
 
 
 def run_here(spec: RunSpec, quiet: bool) -> str:
     """Train in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
-    from jobs import loop, trained
+    from jobs.execution import loop
+    from jobs.models import trained_run
 
-    directory = artifacts.create_run(spec)
+    directory = run_store.create_run(spec)
     directory.write_status(worker=control.INLINE, **this_process())
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
-        store.connect()
-        publisher = store.Publisher(directory.id)
+        redis_store.connect()
+        publisher = redis_store.Publisher(directory.id)
     ended = threading.Event()
     follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
     follower.start()
     try:
         with on_signals(lambda: directory.request("stop"), signal.SIGINT, signal.SIGTERM):
-            loop.run(directory, load_energy=trained.load_energy, publisher=publisher)
+            loop.run(directory, load_energy=trained_run.load_energy, publisher=publisher)
     finally:
         ended.set()
         follower.join()
@@ -145,9 +148,9 @@ def run_here(spec: RunSpec, quiet: bool) -> str:
 
 def wait_for(run_id: str, quiet: bool) -> None:
     """Return when the run has ended; Ctrl-C leaves it running."""
-    if not any(w["alive"] and w["queue"] == "train" for w in store.workers()):
+    if not any(w["alive"] and w["queue"] == "train" for w in redis_store.workers()):
         click.echo("No train worker is running yet (`basin up`); the run waits.", err=True)
-    directory = artifacts.open_run(run_id)
+    directory = run_store.open_run(run_id)
     ended = threading.Event()
     follower = threading.Thread(target=_follow, args=(directory, ended, quiet), daemon=True)
     follower.start()

@@ -11,11 +11,13 @@ import numpy as np
 
 from backend.datasets.array_files import read_array
 from backend.errors import BadInput
-from jobs import artifacts, enqueue, files, made_of
-from jobs.artifacts import RunDirectory
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import answers, number, show, table
 from jobs.cli.launch import apply, value_of
+from jobs.queueing import enqueue
+from jobs.records import fingerprints, run_store
+from jobs.records.run_store import RunDirectory
+from jobs.system import atomic_files
 
 
 @click.command()
@@ -40,14 +42,14 @@ def ask(
 
     The answer is kept in the run's own `answers` folder.
     """
-    directory = artifacts.open_run(run)
+    directory = run_store.open_run(run)
     config: dict[str, Any] = {}
     for change in changes:
         apply(config, change)
     settled = enqueue.with_settled_config(config, "cli")
-    from jobs import asking
+    from jobs.models import answering
 
-    answer = asking.answer_to_run(directory.id, ability, settled, seed=seed, out=out)
+    answer = answering.answer_to_run(directory.id, ability, settled, seed=seed, out=out)
     for warning in answer["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     value = {key: item for key, item in answer.items() if key != "frames"}
@@ -112,12 +114,12 @@ def sample(
 
     Without --out they go into the run's own `samples` folder.
     """
-    directory = artifacts.open_run(run)
+    directory = run_store.open_run(run)
     fields = _fields(sampler, changes)
-    from jobs import trained
+    from jobs.models import trained_run
 
-    drawn = trained.sample(directory.id, num=num, sampler=fields, num_steps=steps, seed=seed)
-    path = trained.save_samples(directory, drawn, out)
+    drawn = trained_run.sample(directory.id, num=num, sampler=fields, num_steps=steps, seed=seed)
+    path = trained_run.save_samples(directory, drawn, out)
     value = {"id": directory.id, "file": str(path), "num": num, **drawn.settings}
     value["warnings"] = _warnings(directory)
     text = f"{path}: {num:,} samples, mean energy {number(float(drawn.energy.mean()))}"
@@ -127,7 +129,7 @@ def sample(
 def _warnings(directory: RunDirectory) -> list[str]:
     """What is not as it was when the run was trained. The answer is the run's own all the same, so
     that a person at a terminal is told and a script finds it in the JSON."""
-    found = made_of.said(made_of.read(directory))
+    found = fingerprints.said(fingerprints.read(directory))
     for warning in found if sys.stderr.isatty() else ():
         click.echo(f"warning: {warning}", err=True)
     return found
@@ -155,13 +157,13 @@ def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | N
 @answers
 def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
     """Energies of points, in the data's units, under a run; low is likely."""
-    directory = artifacts.open_run(run)
+    directory = run_store.open_run(run)
     x = read_points(points)
-    from jobs import trained
+    from jobs.models import trained_run
 
-    values = trained.energies(directory.id, x)
+    values = trained_run.energies(directory.id, x)
     if out is not None:
-        with files.written_aside(out, mode=0o644) as file:
+        with atomic_files.written_aside(out, mode=0o644) as file:
             np.save(file, values)
     value: dict[str, Any] = {"id": directory.id, "num": len(values), "out": out and str(out)}
     value["warnings"] = _warnings(directory)

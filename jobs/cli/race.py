@@ -11,10 +11,12 @@ import click
 
 from backend.errors import BadInput, Problem
 from backend.spec import Budget, RunSpec, from_dict
-from jobs import artifacts, enqueue, race, store
+from jobs import races
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, answers, number, show, table
-from jobs.race import Race
+from jobs.queueing import enqueue, redis_store
+from jobs.races import Race
+from jobs.records import run_store
 
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}|latest")
 _FIELD = re.compile(r",(?=[A-Za-z_][\w.]*=)")
@@ -72,7 +74,7 @@ def race_command(
         raise BadInput.at("", "give one of --inline and --wait, not both.")
     asked = _race(target, racers, options)
     if not inline:
-        store.connect()  # before the seconds that importing torch takes
+        redis_store.connect()  # before the seconds that importing torch takes
     entries = _entries(asked, racers, changes, inline)
     if inline:
         ids = _run_here(entries, quiet=as_json)
@@ -92,7 +94,7 @@ def _race(target: str, racers: tuple[str, ...], options: dict[str, Any]) -> Race
     """The race that was asked for. Raises BadInput, and NotAvailable for a run that is gone."""
     if not racers:
         raise BadInput.at("--sampler", "name a sampler at least, such as `--sampler mala`.")
-    limits = {cost: options[cost] for cost in race.COSTS if options[cost] is not None}
+    limits = {cost: options[cost] for cost in races.COSTS if options[cost] is not None}
     if not limits:
         raise BadInput.at(
             "budget", "give --gradients, --seconds, --joules or --steps: the same for all racers."
@@ -106,9 +108,9 @@ def _race(target: str, racers: tuple[str, ...], options: dict[str, Any]) -> Race
     }
     data, energy_of = {"name": target}, ""
     if _RUN_ID.fullmatch(target):
-        directory = artifacts.open_run(target)
+        directory = run_store.open_run(target)
         data, energy_of = directory.spec().data, directory.id
-    base = from_dict({"method": race.METHOD, "data": data, "budget": limits,
+    base = from_dict({"method": races.METHOD, "data": data, "budget": limits,
                       "seed": options["seed"]})  # fmt: skip
     samplers = tuple(racer(text) for text in racers)
     return Race(data, samplers, Budget(**base.budget.model_dump()), energy_of, shared,
@@ -145,7 +147,8 @@ def _entries(
 ) -> list[Entry]:
     """Every run with all that a worker would find wrong found first. Raises BadInput with the
     problems of all racers, those of a sampler under its name. Imports torch."""
-    from jobs import prepare, tasks
+    from jobs import tasks
+    from jobs.models import method_setup
 
     problems: dict[Problem, None] = {}
     entries: list[Entry] = []
@@ -155,7 +158,7 @@ def _entries(
             spec = _changed(spec, changes)
             if index < len(texts):  # another seed asks for nothing new
                 if inline:
-                    prepare.find_device(spec.device)
+                    method_setup.find_device(spec.device)
                 sampler = tasks.examine(spec).method.sampler()
                 exact = bool(sampler and sampler.exact)
             else:
@@ -188,13 +191,13 @@ def _run_here(entries: list[Entry], quiet: bool) -> list[str]:
     ids = []
     for entry in entries:
         ids.append(launch.run_here(entry.spec, quiet=quiet))
-        if artifacts.open_run(ids[-1]).status().status == "stopped":
+        if run_store.open_run(ids[-1]).status().status == "stopped":
             break
     return ids
 
 
 def _found(entry: Entry, run_id: str) -> dict[str, Any]:
-    directory = artifacts.open_run(run_id)
+    directory = run_store.open_run(run_id)
     status = directory.status()
     figures = directory.latest(("error/", "sampler/"))
     figures |= {
@@ -214,13 +217,13 @@ def _found(entry: Entry, run_id: str) -> dict[str, Any]:
         "seconds": status.seconds,
         "joules": status.joules,
         "figures": figures,
-        "reading": race.reading(figures),
+        "reading": races.reading(figures),
     }
 
 
 def _in_words(value: dict[str, Any]) -> str:
     runs = value["runs"]
-    errors = [path for path in race.ERRORS if any(path in run["figures"] for run in runs)]
+    errors = [path for path in races.ERRORS if any(path in run["figures"] for run in runs)]
     known = [path for path in _COLUMNS if any(path in run["figures"] for run in runs)]
     head = ["sampler", "seed", "draws", "status", "gradients", "seconds"]
     head += [f"{path.rpartition('/')[2].replace('_', ' ')} (floor)" for path in errors]

@@ -10,16 +10,18 @@ from typing import Any
 
 import click
 
-from backend import recipe as recipes
+from backend.claims import recipe as recipes
+from backend.claims.recipe import Recipe
+from backend.claims.report import Claim, Result, as_dict
+from backend.claims.verdict import Reading
 from backend.errors import BadInput, NotAvailable, Problem
-from backend.recipe import Recipe
-from backend.report import Claim, Result, as_dict
-from backend.verdict import Reading
-from jobs import control, reproduction, side_by_side, store
+from jobs.claims import reproduction
+from jobs.claims.recipe_results import Findings
+from jobs.claims.reproduction import Reproduction
 from jobs.cli.common import DONE, FAILED, answers, number, show, table
-from jobs.findings import Findings
-from jobs.reproduction import Reproduction
-from jobs.words import duration
+from jobs.execution import local_pool
+from jobs.formatting import duration
+from jobs.queueing import control, redis_store
 
 _TELL_SECONDS = 30.0
 """Between two lines of progress where there is no terminal."""
@@ -50,12 +52,12 @@ def reproduce(
         show_queued(_queued(name, scale, seeds, seed, again), as_json)
         return
     made = _made(name, scale, seeds, seed, again)
-    ids = side_by_side.take_up(made.run_ids())
+    ids = local_pool.take_up(made.run_ids())
     whole = True
     if ids:
-        side = processes or (side_by_side.cores() if made.scale == "cpu" else 1)
+        side = processes or (local_pool.cores() if made.scale == "cpu" else 1)
         line = _Line(made, quiet=as_json)
-        whole = side_by_side.run_all(ids, min(side, len(ids)), line.tell)
+        whole = local_pool.run_all(ids, min(side, len(ids)), line.tell)
         line.end()
     made = reproduction.settle(made.id)
     found = reproduction.findings(made)
@@ -74,13 +76,14 @@ def _made(name: str, scale: str, seeds: int | None, seed: int, again: str | None
 
 def _examine(recipe: Recipe, scale: str, seeds: int | None, seed: int) -> None:
     asked = reproduction.specs(recipe, scale, seeds, seed)
-    from jobs import prepare, tasks
+    from jobs import tasks
+    from jobs.models import method_setup
 
     problems: dict[Problem, None] = {}
     for variant in recipe.variants:
         spec = asked[variant, seed]
         try:
-            prepare.find_device(spec.device)
+            method_setup.find_device(spec.device)
             tasks.examine(spec)
         except BadInput as error:
             for each in error.problems:
@@ -100,7 +103,7 @@ def _queued(name: str, scale: str, seeds: int | None, seed: int, again: str | No
     if not again:
         return reproduction.launch(name, scale=scale, num_seeds=seeds, first_seed=seed)
     made = _earlier(name, again)
-    store.connect()
+    redis_store.connect()
     for run_id in reversed(made.run_ids()):  # each is put before the others
         with contextlib.suppress(BadInput, NotAvailable):
             control.resume(run_id)

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from backend.figures import COMPANIONS
-from jobs import artifacts, control
-from jobs.artifacts import RunDirectory
+from backend.metric_names import COMPANIONS
 from jobs.cli.common import answers, number, show, table
-from jobs.status import Status
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.queueing import control
+from jobs.records import run_store
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import Status
 
 FLOOR, GOAL = "floor", "goal"
 
@@ -24,7 +25,7 @@ FLOOR, GOAL = "floor", "goal"
 @answers
 def ls(wanted: str | None, num: int, as_json: bool) -> None:
     """List runs, newest first."""
-    runs = [s for s in artifacts.list_runs() if wanted in (None, s.status)][:num]
+    runs = [s for s in run_store.list_runs() if wanted in (None, s.status)][:num]
     rows = [
         (
             s.id,
@@ -56,7 +57,7 @@ def show_run(run: str, as_json: bool) -> None:
 
     RUN is an id, the start of one, or `latest`.
     """
-    directory = artifacts.open_run(run)
+    directory = run_store.open_run(run)
     status, spec, figures = directory.status(), directory.spec(), figures_of(directory)
     value = {
         "status": plain(status),
@@ -137,7 +138,7 @@ def _act(name: str, act: Callable[[str], None], about: str, after: str) -> click
     @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
     @answers
     def command(runs: tuple[str, ...], as_json: bool) -> None:
-        directories = [artifacts.open_run(run) for run in runs]
+        directories = [run_store.open_run(run) for run in runs]
         for directory in directories:
             act(directory.id)
         value = [{"id": d.id, "status": d.status().status} for d in directories]
@@ -169,7 +170,7 @@ def resume(runs: tuple[str, ...], anyway: bool, as_json: bool) -> None:
 
     RUN is an id, the start of one, or `latest`.
     """
-    directories = [artifacts.open_run(run) for run in runs]
+    directories = [run_store.open_run(run) for run in runs]
     for directory in directories:
         control.resume(directory.id, anyway=anyway)
     value = [{"id": d.id, "status": d.status().status} for d in directories]
@@ -184,7 +185,7 @@ def reindex(runs: tuple[str, ...], as_json: bool) -> None:
     named."""
     done = [
         {"id": directory.id, "paths": len(directory.scalars())}
-        for directory in artifacts.reindex(runs or None)
+        for directory in run_store.reindex(runs or None)
     ]
     text = "\n".join(f"{entry['id']}: {entry['paths']} curves" for entry in done)
     show(done, as_json, text or "No runs to index.")

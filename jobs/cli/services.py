@@ -13,8 +13,10 @@ import click
 
 from backend.errors import BadInput, NotAvailable
 from backend.home import make_private
-from jobs import artifacts, entry, login, store
 from jobs.cli.common import answers
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.services import entry_link, login
 
 DEFAULT_PORT = 8501
 UPLOAD_MEGABYTES = 200
@@ -36,7 +38,7 @@ SERVER_ENVIRONMENT = {
 @answers
 def up(port: int | None, as_json: bool) -> None:
     """Start Redis, workers and the dashboard; Ctrl-C stops all."""
-    from jobs import up as supervisor
+    from jobs.services import supervision as supervisor
 
     login.check()
 
@@ -48,12 +50,12 @@ def up(port: int | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--queue", type=click.Choice(store.QUEUES), required=True)
+@click.option("--queue", type=click.Choice(redis_store.QUEUES), required=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
 @answers
 def worker(queue: str, device: str, as_json: bool) -> None:
     """Work on one queue until told to stop."""
-    from jobs import worker as work
+    from jobs.queueing import worker as work
 
     work.serve(queue, device)
 
@@ -73,7 +75,7 @@ def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
         raise NotAvailable(f"The dashboard is not installed: {server} is missing.")
     login.check()
     if not login.required():
-        entry.key()
+        entry_link.key()
         if not _is_loopback(host) and not without_login:
             raise BadInput.at(
                 "--host", f"{host} is open to other machines, and nobody is asked to log in: set "
@@ -100,9 +102,9 @@ def server_environment() -> dict[str, str]:
 
     It looks for them in the environment, in HOME and in the working folder; BASIN_HOME is both.
     """
-    home = str(make_private(artifacts.home()))
+    home = str(make_private(run_store.home()))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
-    folders = {"HOME": home, "BASIN_HOME": home, "BASIN_DATA": str(artifacts.data_folder())}
+    folders = {"HOME": home, "BASIN_HOME": home, "BASIN_DATA": str(run_store.data_folder())}
     return {**kept, **SERVER_ENVIRONMENT, **folders}
 
 
@@ -112,10 +114,12 @@ def server_environment() -> dict[str, str]:
 def link(address: str, as_json: bool) -> None:
     """Print the address that lets a browser in where nobody logs in. It is a secret."""
     found = (
-        address or store.connection_info().get("dashboard") or f"http://127.0.0.1:{DEFAULT_PORT}"
+        address
+        or redis_store.connection_info().get("dashboard")
+        or f"http://127.0.0.1:{DEFAULT_PORT}"
     )
     found = found.rstrip("/")
-    found = found if login.required() else entry.link(found)
+    found = found if login.required() else entry_link.link(found)
     click.echo(json.dumps({"link": found}) if as_json else found)
 
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from backend.chains import run_chains
 from backend.config import Config, KindConfig
 from backend.energy import Energy, InUnits, energy_and_gradient
 from backend.method import Method, Preset, Start, Task
+from backend.observe.chains import run_chains
 from backend.sampler import Info, Sampler, State
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from backend import catalogue
 from backend.ability import Answer, Asked
-from backend.asking import ask
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
@@ -27,11 +26,12 @@ from backend.errors import BadInput
 from backend.events import Table, encode
 from backend.method import Cost, Method, Preset, Task, Wish
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
+from backend.requests.asking import ask
 from backend.sampler import Sampler
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import RunSpec
-from jobs import state
-from jobs.prepare import prepare
+from jobs.models import method_state
+from jobs.models.method_setup import prepare
 
 ABILITIES = sorted(catalogue.abilities())
 CPU = torch.device("cpu")
@@ -203,7 +203,7 @@ def test_it_says_what_it_is_and_every_field_has_a_sentence_and_bounds(ability: s
 @pytest.mark.parametrize(("ability", "run"), list(pairs()))
 def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str) -> None:
     method = trained(run).method
-    before, count = state.collect(method), method.gradient_evaluations
+    before, count = method_state.collect(method), method.gradient_evaluations
     everywhere = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[union-attr]
     one, again = answered(run, ability), answered(run, ability)
     assert one.summary.endswith(".") and one.figures
@@ -211,7 +211,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
     assert all(isinstance(value, float) for value in one.figures.values())
     for event in one.events:
         encode(event, run="r", seq=0, time=0.0, cost=Cost())
-    tensors, tree = state.collect(method)
+    tensors, tree = method_state.collect(method)
     assert all(torch.equal(before[0][name], value) for name, value in tensors.items())
     assert tree == before[1] and method.gradient_evaluations == count
     assert torch.equal(torch.random.get_rng_state(), everywhere[0])

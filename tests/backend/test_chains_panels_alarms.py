@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from backend import panels
-from backend.alarms import Alarms, Finding, flattery, missed_modes, runaway, stuck, unmixed
-from backend.chains import diagnose, run_chains
 from backend.data import Data
 from backend.energies.closed_form import Gaussian
 from backend.events import (
     Histogram,
 )
+from backend.observe import pictures
+from backend.observe.alarms import Alarms, Finding, flattery, missed_modes, runaway, stuck, unmixed
+from backend.observe.chains import diagnose, run_chains
 from backend.randomness import generator_of
 from tests.backend.small_method import SmallLangevin, SmallLangevinConfig
 
@@ -63,14 +63,14 @@ def test_histogram_counts_everything() -> None:
         "data": torch.linspace(0, 1, 100),
         "noise": torch.cat([torch.full((50,), 1e9), torch.tensor([math.nan, math.inf])]),
     }
-    event = panels.histogram("energy/histogram", sets, 10)
+    event = pictures.histogram("energy/histogram", sets, 10)
     assert isinstance(event, Histogram)
     assert event.names == ["data", "noise"] and event.edges.shape == (11,)
     assert event.edges[-1] == pytest.approx(0.995 + 3 * 0.99, abs=0.01)
     assert event.clipped[1].tolist() == [0, 52] and event.counts[1].sum() == 0
     inside = event.counts[0].sum() * 100
     assert inside + event.clipped[0].sum() == pytest.approx(100)
-    same = panels.histogram("h", {"data": torch.ones(5), "noise": torch.ones(5)}, 4)
+    same = pictures.histogram("h", {"data": torch.ones(5), "noise": torch.ones(5)}, 4)
     assert same.counts.sum() == pytest.approx(2)
 
 
@@ -81,11 +81,11 @@ def test_view_is_square_unless_units_differ() -> None:
         unit = torch.ones(2)
         return Data("x", "x", x, x, 0 * unit, torch.tensor(scale), -unit, unit)
 
-    assert panels.view_of(data([1.0, 1.0])) == (
+    assert pictures.view_of(data([1.0, 1.0])) == (
         pytest.approx((-0.4, 2.4)),
         pytest.approx((-0.9, 1.9)),
     )
-    left, _ = panels.view_of(data([1.0, 1000.0])) or ((0, 0), (0, 0))
+    left, _ = pictures.view_of(data([1.0, 1000.0])) or ((0, 0), (0, 0))
     assert left == pytest.approx((-0.4, 2.4))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from backend import samplers
-from backend.compiling import MOST_KEPT, WORTH_IT, Compiler
+from backend.compilation.compiler import MOST_KEPT, WORTH_IT, Compiler
 from backend.energies.closed_form import Gaussian, Ring
 from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import Energy, energy_and_gradient
@@ -176,7 +176,7 @@ import os, torch, torch._dynamo
 process = os.fork()
 if process:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-from backend.compiling import Compiler
+from backend.compilation.compiler import Compiler
 from backend.energies.closed_form import Ring
 from backend.energy import energy_and_gradient
 torch.set_num_threads(1)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.noise_ladder import (
+from backend.randomness import generator_of
+from backend.recovery.noise_schedule import (
     NoiseLadder,
     climbed,
     cosine,
@@ -18,7 +19,6 @@ from backend.noise_ladder import (
     noised,
     schedule,
 )
-from backend.randomness import generator_of
 
 LADDERS = {
     "cosine": cosine(6, 9.8, -5.1),

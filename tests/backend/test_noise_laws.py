@@ -15,7 +15,7 @@ from backend.data import Data
 from backend.method import Task
 from backend.noise_laws import NoiseLaw, build_noise_law, noise_problems
 from backend.randomness import generator_of
-from jobs import state
+from jobs.models import method_state
 
 CPU = torch.device("cpu")
 LAWS: dict[str, dict[str, Any]] = {
@@ -120,7 +120,7 @@ def test_a_fitted_law_is_restored_as_it_was(kind: str) -> None:
         build_noise_law(config_of(kind), Task(data_of("moons"), CPU, generator_of("law", 5))),
     )
     assert not torch.allclose(law.log_prob(z), other.log_prob(z))
-    state.restore(other, *state.collect(law), CPU)
+    method_state.restore(other, *method_state.collect(law), CPU)
     assert torch.equal(law.log_prob(z), other.log_prob(z))
 
 

@@ -27,11 +27,11 @@ from backend.events import (
     Trajectory,
     encode,
 )
-from backend.figures import FIGURES, chart_of
 from backend.method import Task
-from backend.observation import Observation
+from backend.metric_names import FIGURES, chart_of
+from backend.observe.observation import Observation
+from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
-from backend.sizes import Sizes
 from tests.backend.small_method import Exact, Small
 
 SMALL = Sizes(

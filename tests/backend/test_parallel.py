@@ -11,9 +11,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from backend import parallel
 from backend.config import KindConfig
 from backend.energies import Condition, NetworkEnergy
+from backend.networks import row_sharing
 
 NUM = 3
 
@@ -76,14 +76,14 @@ def worker(rank: int, folder: Path, results: Any) -> None:
         found = {}
         for num in (9, 7, 1):
             net.rows = 0
-            with parallel.together():
-                assert parallel.is_sharing()
+            with row_sharing.together():
+                assert row_sharing.is_sharing()
                 found[num] = {k: v.tolist() for k, v in losses(net, log_z, num).items()}
-            assert not parallel.is_sharing()
+            assert not row_sharing.is_sharing()
             assert net.rows == 2 * -(-num // NUM), "each computes its share alone"
         share = torch.arange(2.0, dtype=torch.float64).requires_grad_(True)
-        with parallel.together():
-            (total,) = parallel.Sums.apply(share)
+        with row_sharing.together():
+            (total,) = row_sharing.Sums.apply(share)
             assert torch.equal(total, NUM * share)
             (back,) = grad(total.sum(), share)
             assert torch.equal(back, torch.ones(2, dtype=torch.float64)), "one loss, said by all"
@@ -120,5 +120,5 @@ def test_three_processes_compute_what_one_does(tmp_path: Path) -> None:
 
 
 def test_alone_nothing_is_shared() -> None:
-    with parallel.together():
-        assert not parallel.is_sharing()
+    with row_sharing.together():
+        assert not row_sharing.is_sharing()

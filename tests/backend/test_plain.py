@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from backend import plain, recipe
+from backend import yaml_reader
+from backend.claims import recipe
 from backend.errors import BadInput
 from backend.spec import from_dict, parse
 
 
 def refused(text: str) -> str:
     with pytest.raises(BadInput) as caught:
-        plain.load(text)
+        yaml_reader.load(text)
     return str(caught.value)
 
 
@@ -28,7 +29,7 @@ def refused(text: str) -> str:
     ],
 )  # fmt: skip
 def test_a_scalar_is_what_it_looks_like(text: str, value: object) -> None:
-    found = plain.load(f"a: {text}")["a"]
+    found = yaml_reader.load(f"a: {text}")["a"]
     assert found == value and type(found) is type(value)
 
 
@@ -38,15 +39,18 @@ def test_a_scalar_is_what_it_looks_like(text: str, value: object) -> None:
      "trial #3", "a: b", "- x", "é\n\tb ", "=", "<<", 1, 1e20, 1e-7, True, None, [1, [2.5]], {}],
 )  # fmt: skip
 def test_what_is_written_comes_back_from_this_reader_and_from_others(value: object) -> None:
-    text = plain.dump({"a": value})
-    found = plain.load(text)["a"]
+    text = yaml_reader.dump({"a": value})
+    found = yaml_reader.load(text)["a"]
     assert found == value and type(found) is type(value)
     assert yaml.safe_load(text) == {"a": value}
 
 
 def test_what_stands_twice_in_the_data_is_written_out_twice() -> None:
     shared = [1, 2]
-    assert plain.load(plain.dump({"a": shared, "b": shared})) == {"a": [1, 2], "b": [1, 2]}
+    assert yaml_reader.load(yaml_reader.dump({"a": shared, "b": shared})) == {
+        "a": [1, 2],
+        "b": [1, 2],
+    }
 
 
 def bomb(depth: int = 9) -> str:
@@ -137,5 +141,5 @@ def test_what_a_form_or_a_request_sends_has_the_same_bounds(
     ],
 )  # fmt: skip
 def test_a_value_on_the_command_line_is_not_cut_nor_turned(text: str, value: object) -> None:
-    found = plain.load_value(text)
+    found = yaml_reader.load_value(text)
     assert found == value and type(found) is type(value)

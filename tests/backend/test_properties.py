@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend import plain
+from backend import yaml_reader
 from backend.datasets import reading
 from backend.errors import BadInput, Problem
 from backend.events import Cost, Curve, Frame, Points, Text, encode, encode_block, split, unpack
@@ -82,7 +82,7 @@ def test_any_text_is_read_or_refused(num: int) -> None:
     @examples(num)
     @given(st.text(alphabet, max_size=60) | st.text(max_size=60))
     def check(text: str) -> None:
-        for read in (plain.load, plain.load_value, parse):
+        for read in (yaml_reader.load, yaml_reader.load_value, parse):
             with contextlib.suppress(BadInput):
                 read(text)
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from backend import catalogue, recipe
+from backend import catalogue
+from backend.claims import recipe
+from backend.claims.recipe import DotsPicture, discover, parse, text_of
 from backend.errors import BadInput, NotAvailable
-from backend.recipe import DotsPicture, discover, parse, text_of
 from tests.conftest import ROOT
 from tests.jobs.claiming import TEXT
 

@@ -20,7 +20,7 @@ from backend.randomness import generator_of
 from backend.sampler import Info, Sampler, State
 from backend.samplers.langevin import LangevinConfig
 from backend.truth import Truth
-from jobs import state
+from jobs.models import method_state
 
 CPU = torch.device("cpu")
 MEAN = torch.tensor([3.0, -2.0])
@@ -142,16 +142,16 @@ def test_a_knob_is_turned_at_the_next_step_and_kept_over_a_resume() -> None:
     said = method.change({"sampler.step_size": 0.25})
     assert said == "Step size 0.01 → 0.25."
     twin = sampling(gaussian(), sampler={"kind": "langevin", "step_size": 0.01}, num_steps=2)
-    tensors, tree = state.collect(method)
-    state.restore(twin, tensors, tree, CPU)
+    tensors, tree = method_state.collect(method)
+    method_state.restore(twin, tensors, tree, CPU)
     ends = [run(each, 2) for each in (method, twin)]
     assert ends[0] == pytest.approx(ends[1], nan_ok=True)
     assert torch.equal(method.state.position, twin.state.position)
     assert isinstance(twin.kernel.config, LangevinConfig)
     assert twin.kernel.config.step_size == 0.25
     third = sampling(gaussian(), sampler={"kind": "langevin", "step_size": 0.01}, num_steps=2)
-    tensors, tree = state.collect(method)  # now that it is in force
-    state.restore(third, tensors, tree, CPU)
+    tensors, tree = method_state.collect(method)  # now that it is in force
+    method_state.restore(third, tensors, tree, CPU)
     run(method, 1), run(third, 1)
     assert torch.equal(method.state.position, third.state.position)
 

@@ -15,7 +15,8 @@ from backend.networks.mlp import mlp
 from backend.randomness import generator_of
 from backend.spec import RunSpec
 from backend.training import Fitter, TrainConfig, scheduled
-from jobs import artifacts, state
+from jobs.models import method_state
+from jobs.records import run_store
 
 
 def module() -> nn.Linear:
@@ -201,13 +202,13 @@ def test_everything_survives_a_checkpoint(settings: dict[str, Any], basin_home: 
     whole, resumed = Method(**settings), Method(**settings)
     for step in range(3):
         whole.fitter.update(loss_of(whole.net), step / 6)
-    directory = artifacts.create_run(RunSpec(method="any", data={"name": "ring"}))
-    tensors, tree = state.collect(whole)
+    directory = run_store.create_run(RunSpec(method="any", data={"name": "ring"}))
+    tensors, tree = method_state.collect(whole)
     directory.save_checkpoint(3, tensors, {"state": tree})
     assert not any(map(torch.equal, whole.net.parameters(), resumed.net.parameters()))
 
     found = directory.load_checkpoint()
-    state.restore(resumed, found.tensors, found.meta["state"], torch.device("cpu"))
+    method_state.restore(resumed, found.tensors, found.meta["state"], torch.device("cpu"))
     for step in range(3, 6):
         said = [each.fitter.update(loss_of(each.net), step / 6) for each in (whole, resumed)]
         assert said[0] == said[1]
@@ -220,7 +221,7 @@ def test_a_checkpoint_holds_every_weight_once() -> None:
     """Weights, their average, Adam's two memories: four numbers a weight, and its step counts."""
     method = Method(ema_decay=0.9)
     method.fitter.update(loss_of(method.net), 0.0)
-    tensors, _ = state.collect(method)
+    tensors, _ = method_state.collect(method)
     num_weights = sum(weight.numel() for weight in method.net.parameters())
     num_counts = len(list(method.net.parameters()))
     assert sum(tensor.numel() for tensor in tensors.values()) == 4 * num_weights + num_counts

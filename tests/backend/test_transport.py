@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from backend.objectives.optimal_transport import coupled, partners, sinkhorn
 from backend.randomness import generator_of
-from backend.transport import coupled, partners, sinkhorn
 
 
 def batches(num: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from backend.verdict import Reading, judge, meets, paired, reading
+from backend.claims.verdict import Reading, judge, meets, paired, reading
 
 
 def seeds(*values: float | None) -> list[Reading]:

@@ -15,8 +15,8 @@ from backend.events import Cost, encode_block
 from backend.spec import RunSpec
 from benchmarks import faults, faults_places, faults_stage
 from benchmarks.faults_acts import CELLS, NUM_QUICK
-from jobs import artifacts
-from jobs.run_directory import RunDirectory
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 PROCESSES = {
     "supervisor", "redis", "train worker", "job", "inline run", "quick worker", "dashboard", "home",
@@ -62,7 +62,7 @@ def test_a_clock_jumps_and_only_the_wall_clock(tmp_path: Path) -> None:
 
 
 def made_run(steps: range, first: float = 0.0) -> RunDirectory:
-    run = artifacts.create_run(RunSpec(method="sampling", data={"name": "ring"}))
+    run = run_store.create_run(RunSpec(method="sampling", data={"name": "ring"}))
     run.append(block(run.id, 0, steps, first), keyframe=False)
     run.save_checkpoint(steps[-1], {"weight": torch.full((2,), first)}, {})
     run.close()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import load
-from jobs import artifacts, store
+from jobs.queueing import redis_store
+from jobs.records import run_store
 
 
 def test_growth_is_read_off_the_line_through_all_looks() -> None:
@@ -17,16 +18,16 @@ def test_growth_is_read_off_the_line_through_all_looks() -> None:
 
 def test_the_home_is_full_of_runs_that_pages_can_list() -> None:
     load._fill_home(30)
-    runs = artifacts.list_runs()
+    runs = run_store.list_runs()
     assert len(runs) == 30 and all(run.status == "finished" for run in runs)
-    assert artifacts.open_run(runs[0].id).spec().method == "contrastive_divergence"
+    assert run_store.open_run(runs[0].id).spec().method == "contrastive_divergence"
 
 
 def test_a_run_with_a_past_fills_its_streams(redis_url: str) -> None:
     run = load._with_past()
-    connection = store.connect()
-    for stream, limit in store.STREAM_BYTES.items():
-        entries = connection.xrange(store.stream_key(run.id, stream))
+    connection = redis_store.connect()
+    for stream, limit in redis_store.STREAM_BYTES.items():
+        entries = connection.xrange(redis_store.stream_key(run.id, stream))
         held = sum(len(entry[b"f"]) for _, entry in entries)  # type: ignore[union-attr]
         assert 0.8 * limit < held <= limit
 

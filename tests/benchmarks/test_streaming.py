@@ -10,7 +10,7 @@ import redis
 from benchmarks import streaming
 from benchmarks.report import Report
 from benchmarks.streaming_work import NUM_SCALARS, compare
-from jobs import artifacts
+from jobs.records import run_store
 
 
 def test_a_report_has_the_shared_format(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,8 +33,8 @@ def test_what_is_measured_is_on_disk_and_in_redis(redis_url: str) -> None:
     client = redis.Redis.from_url(redis_url)
     rows = compare(lambda: streaming.open_basin(redis_url, client, 120), 120, 1, 1)
     (row,) = rows
-    (run,) = artifacts.list_runs()
-    scalars = artifacts.open_run(run.id).scalars()
+    (run,) = run_store.list_runs()
+    scalars = run_store.open_run(run.id).scalars()
     logged = [len(series.step) for series in scalars.values()]
     # The last rows, of under 100 ms, were still in the block.
     assert len(logged) == NUM_SCALARS and 0 < logged[0] <= 120

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, enqueue
-from jobs.processes import descendants, is_alive
-from jobs.run_directory import RunDirectory
+from jobs.queueing import enqueue
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Basin:
         spec = {"method": "contrastive_divergence", "preset": "persistent", **spec}
         spec.setdefault("data", {"name": "ring", "num": 1000, "num_held_out": 300})
         run_id = enqueue.launch(RunSpec(budget=Budget(steps=steps), **spec))
-        directory = artifacts.open_run(run_id)
+        directory = run_store.open_run(run_id)
         if wait:
             wait_for(lambda: directory.status().is_over, "the end of the run", 90)
             assert directory.status().status == "finished", directory.status().reason

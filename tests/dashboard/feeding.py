@@ -11,11 +11,12 @@ import numpy as np
 
 from backend.events import Cost, Field, split, unpack
 from backend.spec import RunSpec
-from dashboard.feed import Feed, Message
-from dashboard.questions import Position
-from jobs import artifacts, store
-from jobs.emitter import Emitter
-from jobs.run_directory import RunDirectory
+from dashboard.stream.feed import Feed, Message
+from dashboard.stream.questions import Position
+from jobs.execution.emitter import Emitter
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 PATH = "loss/total"
 
@@ -77,14 +78,14 @@ class Writer:
     """A run that says `step` at every step."""
 
     def __init__(self, publish: bool = True) -> None:
-        self.directory = artifacts.create_run(RunSpec(method="m", data={"name": "none"}))
+        self.directory = run_store.create_run(RunSpec(method="m", data={"name": "none"}))
         self.publish = publish
         self.step = 0
         self.open()
 
     def open(self) -> None:
         self.directory.write_status(status="running", pid=None)
-        publisher = store.Publisher(self.directory.id) if self.publish else None
+        publisher = redis_store.Publisher(self.directory.id) if self.publish else None
         self.emitter = Emitter(self.directory, publisher, flush_seconds=0.01)
 
     def resume(self, step: int) -> None:

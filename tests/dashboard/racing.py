@@ -13,9 +13,9 @@ import numpy as np
 
 from backend.events import Event, Field, Points, Text, Trajectory, encode, encode_block
 from backend.spec import Budget
-from jobs import artifacts
-from jobs.race import Race
-from jobs.run_directory import RunDirectory
+from jobs.races import Race
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.runs import cost
 
 NUM = 300
@@ -46,7 +46,7 @@ def make_race(
     asked = Race({"name": "ring"}, RACERS, Budget(gradients=10 * NUM), energy_of)
     found = []
     for spec in asked.specs():
-        run = artifacts.create_run(spec)
+        run = run_store.create_run(spec)
         kind = str(spec.config["sampler"]["kind"])
         if kind != queued:
             _fill(run, kind, dim)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from jobs import artifacts, reproduction
-from jobs.reproduction import Reproduction
+from jobs.claims import reproduction
+from jobs.claims.reproduction import Reproduction
+from jobs.records import run_store
 
 
 def reproduced(name: str = "short_run", factor: float = 1.0, ended: bool = True) -> Reproduction:
@@ -16,7 +17,7 @@ def reproduced(name: str = "short_run", factor: float = 1.0, ended: bool = True)
     floors = {figure.floor for figure in recipe.figures.values() if figure.floor}
     for runs in made.runs.values():
         for seed, run_id in runs.items():
-            directory = artifacts.open_run(run_id)
+            directory = run_store.open_run(run_id)
             metrics = dict.fromkeys(paths, 0.01 * (1 + 0.1 * seed))
             metrics["quality/energy_distance/train_time"] = 0.001 / factor
             directory.write_metrics({**metrics, **dict.fromkeys(floors, 0.002)})

@@ -20,9 +20,10 @@ from backend.events import (
     encode_block,
 )  # fmt: skip
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, store
-from jobs.emitter import Emitter
-from jobs.run_directory import RunDirectory
+from jobs.execution.emitter import Emitter
+from jobs.queueing import redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def make_run(*, finished: bool = True, seed: int = 0, data: str = "ring") -> Run
     spec = RunSpec(
         method="contrastive_divergence", data={"name": data}, budget=Budget(steps=NUM), seed=seed
     )
-    run = artifacts.create_run(spec)
+    run = run_store.create_run(spec)
     rng = np.random.default_rng(seed)
     values = 2 + np.stack([np.sin(np.arange(NUM) / 300)] * 3, 1) + rng.normal(0, 0.1, (NUM, 3))
     said: list[tuple[Event, int]] = []
@@ -78,7 +79,7 @@ class Speaker:
 
     def __init__(self, run: RunDirectory) -> None:
         self.run, self.step = run, NUM
-        self.emitter = Emitter(run, store.Publisher(run.id))
+        self.emitter = Emitter(run, redis_store.Publisher(run.id))
 
     def say(self, num: int = 1) -> None:
         for _ in range(num):

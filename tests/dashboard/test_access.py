@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import access
-from jobs import login
+from dashboard.security import access
+from jobs.services import login
 
 SECRETS = """[auth]
 redirect_uri = "https://basin.example/oauth2callback"

@@ -6,12 +6,12 @@ from typing import Any
 
 from backend.spec import RunSpec
 from dashboard import comparison
-from jobs import artifacts
+from jobs.records import run_store
 
 
 def run(seed: int = 0, metrics: dict[str, float] | None = None, **spec: Any) -> str:
     given = {"method": "contrastive_divergence", "data": {"name": "ring"}, **spec}
-    directory = artifacts.create_run(RunSpec(seed=seed, **given))
+    directory = run_store.create_run(RunSpec(seed=seed, **given))
     if metrics:
         directory.write_metrics(metrics)
         directory.write_status(status="finished")

@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 from backend import catalogue
 from backend.errors import BadInput, BasinError
 from backend.spec import RunSpec, from_dict
-from dashboard import draft
-from jobs import artifacts
+from dashboard.forms.form_fields import draft
+from jobs.records import run_store
 from tests.conftest import ROOT
 
 
@@ -46,7 +46,7 @@ def test_a_run_is_cloned_with_all_its_settings(published: dict[str, Any]) -> Non
     spec = RunSpec(
         method="sampling", data={"name": "moons", "num": 500}, config={"num_chains": 9}, seed=4
     )
-    run = artifacts.create_run(spec)
+    run = run_store.create_run(spec)
     values = draft.from_query({"from": run.id}, published).values
     assert from_dict(values) == spec
 
@@ -104,7 +104,7 @@ def test_a_pasted_spec_with_an_unknown_field_is_said() -> None:
 
 
 def test_folders_of_images_are_offered(basin_home: Path) -> None:
-    folder = artifacts.data_folder() / "cats"
+    folder = run_store.data_folder() / "cats"
     folder.mkdir(parents=True)
     assert draft.known_files() == [folder]
 

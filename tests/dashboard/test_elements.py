@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard import elements
-from jobs.status import WORDS
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.records.status import WORDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

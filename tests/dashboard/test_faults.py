@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import client as pages
-from dashboard import faults, hub
-from dashboard import feed as feeds
+from dashboard import faults
 from dashboard.faults import passed_over
-from dashboard.feed import Feed
-from dashboard.hub import Hub
-from dashboard.questions import Position
-from jobs import artifacts, control
+from dashboard.stream import client as pages
+from dashboard.stream import feed as feeds
+from dashboard.stream import hub
+from dashboard.stream.feed import Feed
+from dashboard.stream.hub import Hub
+from dashboard.stream.questions import Position
+from jobs.queueing import control
+from jobs.records import run_store
 from tests.conftest import ROOT
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until
 
@@ -80,16 +82,16 @@ def test_the_hub_ticks_on_whatever_is_raised(monkeypatch: pytest.MonkeyPatch) ->
         calls["settle"] += 1
         raise ZeroDivisionError
 
-    listed = artifacts.list_runs
+    listed = run_store.list_runs
 
-    def list_runs() -> list[artifacts.Status]:
+    def list_runs() -> list[run_store.Status]:
         calls["list"] += 1
         if calls["list"] == 2:
             raise TypeError("an odd file")
         return listed()
 
     monkeypatch.setattr(control, "settle", settle)
-    monkeypatch.setattr(artifacts, "list_runs", list_runs)
+    monkeypatch.setattr(run_store, "list_runs", list_runs)
 
     async def go() -> None:
         central = Hub()
@@ -191,7 +193,7 @@ def test_what_can_be_read_of_a_damaged_run_is_shown(name: str, damage: str) -> N
     kept = content[:half] if damage == "cut" else content[:8] + b"\xff" * half + content[half + 8 :]
     path.write_bytes(kept)
     viewer = Viewer()
-    with feeding(artifacts.open_run(writer.directory.id)) as feed:
+    with feeding(run_store.open_run(writer.directory.id)) as feed:
         feed.listen(viewer)
         ops = [said["op"] for said in viewer.said]
         assert ops[:2] == ["status", "history"] and "keyframes" in ops

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from backend.events import Cost, unpack
-from dashboard import feed as feeds
-from dashboard import frames
-from dashboard.frames import MOST_POINTS
-from dashboard.history import History, bucketed_rows
-from dashboard.questions import Position
-from jobs import series, store
+from dashboard.stream import feed as feeds
+from dashboard.stream import frames
+from dashboard.stream.frames import MOST_POINTS
+from dashboard.stream.history import History, bucketed_rows
+from dashboard.stream.questions import Position
+from jobs.queueing import redis_store
+from jobs.records import scalar_table
 from tests.conftest import RedisServer
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until
 
@@ -148,8 +149,8 @@ def test_what_was_trimmed_while_nobody_read_comes_from_the_record(
                 writer.say(5)
                 writer.picture()
                 writer.emitter.flush()
-            for stream in store.STREAM_BYTES:
-                client.xtrim(store.stream_key(writer.directory.id, stream), maxlen=2)
+            for stream in redis_store.STREAM_BYTES:
+                client.xtrim(redis_store.stream_key(writer.directory.id, stream), maxlen=2)
             assert len(viewer.steps) == 20
         writer.say(5)
         until(lambda: len(viewer.steps) == writer.step)
@@ -165,9 +166,9 @@ def test_whatever_redis_loses_doubles_or_delays_each_point_comes_once(
     """Through resumes, with and without the log compacted before them."""
     rng = random.Random(seed)
     monkeypatch.setattr(frames, "MOST_POINTS", 1_000_000)  # a quick machine says thousands
-    publish = store.Publisher.publish
+    publish = redis_store.Publisher.publish
 
-    def lossy(self: store.Publisher, entries: list[tuple[str, bytes]]) -> bool:
+    def lossy(self: redis_store.Publisher, entries: list[tuple[str, bytes]]) -> bool:
         fate = rng.random()
         if fate < 0.15:
             return True
@@ -177,7 +178,7 @@ def test_whatever_redis_loses_doubles_or_delays_each_point_comes_once(
             publish(self, entries)
         return publish(self, entries)
 
-    monkeypatch.setattr(store.Publisher, "publish", lossy)
+    monkeypatch.setattr(redis_store.Publisher, "publish", lossy)
     writer = Writer()
     early, late = Viewer(), Viewer()
     with feeding(writer.directory) as feed:
@@ -208,7 +209,7 @@ def test_a_picture_too_large_for_redis_comes_from_disk(redis_url: str) -> None:
         feed.listen(viewer)
         writer.say(10)
         until(lambda: len(viewer.steps) == 10)
-        size = int((store.STREAM_BYTES[store.FRAMES] / 4) ** 0.5) + 100
+        size = int((redis_store.STREAM_BYTES[redis_store.FRAMES] / 4) ** 0.5) + 100
         writer.picture(size)
         until(lambda: len(viewer.keyframes) == 1)
         writer.say(10)
@@ -225,7 +226,7 @@ def test_what_is_no_frame_in_a_stream_is_passed_over(
         feed.listen(viewer)
         writer.say(10)
         until(lambda: len(viewer.steps) == 10)
-        key = store.stream_key(writer.directory.id, store.SCALARS)
+        key = redis_store.stream_key(writer.directory.id, redis_store.SCALARS)
         client.xadd(key, {"f": b"no frame"})
         client.xadd(key, {"g": b"another word"})
         writer.say(10)
@@ -438,16 +439,18 @@ def test_a_record_is_read_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.say(10_000)
     writer.end()
     read: list[int] = []
-    original = series.Record._read
+    original = scalar_table.Record._read
     monkeypatch.setattr(
-        series.Record, "_read", lambda self, place: read.append(place) or original(self, place)
+        scalar_table.Record,
+        "_read",
+        lambda self, place: read.append(place) or original(self, place),
     )
     history = History(writer.directory)
     assert read == []
     stretch = history.stretch(PATH, 100_000, 100_499)
     assert stretch.value.tolist() == [float(step) for step in range(100_000, 100_500)]
     assert len(read) == 1 and history.record is not None
-    groups = -(-200_000 // series._ROWS_PER_GROUP)
+    groups = -(-200_000 // scalar_table._ROWS_PER_GROUP)
     found, is_bucketed = history.overview(PATH, MOST_POINTS)
     assert found is not None and is_bucketed and len(read) == 1 + groups
     assert found.step[0] == 0 and found.step[-1] == 199_999 and len(found.step) <= 2 * MOST_POINTS

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend import catalogue
-from dashboard import forms
-from dashboard.forms import Choice, Leaf
+from dashboard.forms.form_fields import form_fields
+from dashboard.forms.form_fields.form_fields import Choice, Leaf
 
 METHODS = sorted(catalogue.methods())
 SCHEMA: dict[str, Any] = {
@@ -28,7 +28,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def test_defaults_are_written_out() -> None:
-    assert forms.defaults(SCHEMA, SCHEMA) == {
+    assert form_fields.defaults(SCHEMA, SCHEMA) == {
         "part": {"kind": "b", "rate": 0.5},
         "inner": {"flag": True},
         "word": "y",
@@ -37,7 +37,7 @@ def test_defaults_are_written_out() -> None:
 
 def test_parts_follow_the_kind_that_is_chosen() -> None:
     values = {"part": {"kind": "a", "size": 5}}
-    found = forms.parts(SCHEMA, values, SCHEMA)
+    found = form_fields.parts(SCHEMA, values, SCHEMA)
     assert isinstance(found[0], Choice) and found[0].kind == "a"
     assert [leaf.path for leaf in found if isinstance(leaf, Leaf)] == [
         ("part", "size"), ("inner", "flag"), ("word",), ("path",),
@@ -47,9 +47,9 @@ def test_parts_follow_the_kind_that_is_chosen() -> None:
 
 def test_only_differences_are_kept() -> None:
     base = {"a": 1, "part": {"kind": "b", "rate": 0.5}, "inner": {"x": 1, "y": 2}}
-    assert forms.difference(base, base) == {}
+    assert form_fields.difference(base, base) == {}
     changed = {"a": 1, "part": {"kind": "a", "size": 3}, "inner": {"x": 1, "y": 3}}
-    assert forms.difference(changed, base) == {
+    assert form_fields.difference(changed, base) == {
         "part": {"kind": "a", "size": 3}, "inner": {"y": 3},
     }  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_only_differences_are_kept() -> None:
 def test_the_schema_of_every_method_gives_its_config_back(method: str) -> None:
     cls = catalogue.methods()[method]
     schema = cls.Config.model_json_schema()
-    values = forms.defaults(schema, schema)
+    values = form_fields.defaults(schema, schema)
     assert cls.Config.model_validate(values) == cls.Config()
 
 
@@ -66,9 +66,9 @@ def test_the_schema_of_every_method_gives_its_config_back(method: str) -> None:
 def test_the_schema_of_every_ability_gives_its_config_back(ability: str) -> None:
     cls = catalogue.abilities()[ability]
     schema = cls.Config.model_json_schema()
-    values = forms.defaults(schema, schema)
+    values = form_fields.defaults(schema, schema)
     assert cls.Config.model_validate(values) == cls.Config()
-    drawn = {field.split(".")[0] for field in forms.fields_of(schema, values)}
+    drawn = {field.split(".")[0] for field in form_fields.fields_of(schema, values)}
     assert drawn >= set(values)
 
 
@@ -76,8 +76,8 @@ def test_lists_are_typed_with_commas_or_chosen() -> None:
     def script() -> None:
         import streamlit as st
 
-        from dashboard import forms
-        from dashboard.forms import Form
+        from dashboard.forms.form_fields import form_fields
+        from dashboard.forms.form_fields.form_fields import Form
 
         words = {"type": "array", "items": {"type": "string"}, "main": True, "default": ["a", "b"]}
         schema = {
@@ -88,7 +88,7 @@ def test_lists_are_typed_with_commas_or_chosen() -> None:
             }
         }
         form = Form(key="t", choices={"config.runs": {"r1": "first run", "r2": "second run"}})
-        st.session_state["result"] = forms.show(schema, {}, form)
+        st.session_state["result"] = form_fields.show(schema, {}, form)
 
     app = AppTest.from_function(script).run(timeout=30)
     assert app.session_state["result"] == {"strengths": [0.5, 1], "runs": [], "sets": ["y"]}
@@ -101,8 +101,8 @@ def test_lists_are_typed_with_commas_or_chosen() -> None:
 
 def _odd_forms() -> None:
     """Forms that a link or a file gives odd values; the script that AppTest runs."""
-    from dashboard import forms
-    from dashboard.forms import Form
+    from dashboard.forms.form_fields import form_fields
+    from dashboard.forms.form_fields.form_fields import Form
 
     kind = {"properties": {"kind": {"const": "one"}, "size": {"type": "integer", "default": 1}}}
     schema = {
@@ -121,7 +121,7 @@ def _odd_forms() -> None:
         {}, {"kind": "x"}, {"kind": []}, {"a": {"b": 1}},
     ]  # fmt: skip
     for number, value in enumerate(odd):
-        forms.show(schema, dict.fromkeys(schema["properties"], value), Form(key=f"t{number}"))
+        form_fields.show(schema, dict.fromkeys(schema["properties"], value), Form(key=f"t{number}"))
 
 
 @pytest.mark.bad_input
@@ -133,7 +133,7 @@ def test_no_value_of_a_link_or_a_file_breaks_a_form() -> None:
 
 def test_parts_are_called_what_they_call_themselves() -> None:
     schema = catalogue.methods()["recovery_likelihood"].Config.model_json_schema()
-    choices = [p for p in forms.parts(schema, {}, schema) if isinstance(p, Choice)]
+    choices = [p for p in form_fields.parts(schema, {}, schema) if isinstance(p, Choice)]
     (base,) = [choice for choice in choices if choice.path == ("base",)]
     assert base.kinds["gaussian"]["kind_title"] == "The data's Gaussian"
 
@@ -143,14 +143,14 @@ def _form(method: str, preset: str) -> None:
     import streamlit as st
 
     from backend import catalogue
-    from dashboard import draft, forms
-    from dashboard.forms import Form
+    from dashboard.forms.form_fields import draft, form_fields
+    from dashboard.forms.form_fields.form_fields import Form
 
     published = catalogue.publish()
     item = published["methods"][method]
     values = draft.preset_values(item, preset)
     problems = {"config.train.learning_rate": "must be > 0, got -1."}
-    st.session_state["result"] = forms.show(
+    st.session_state["result"] = form_fields.show(
         item["schema"], values, Form(key="t", problems=problems)
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboard import gallery
-from jobs import reproduction
+from jobs.claims import reproduction
 from tests.dashboard.reproduced import reproduced
 
 

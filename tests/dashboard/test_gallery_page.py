@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import artifacts, reproduction
+from jobs.claims import reproduction
+from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.reproduced import reproduced
 
@@ -39,7 +40,7 @@ def test_a_verdict_its_picture_and_earlier_ones(basin: Basin, page: Page) -> Non
     assert page.get_by_text("shown above").count() == 1
     for made in (old, new):
         for run_id in made.run_ids():
-            artifacts.open_run(run_id).delete()
+            run_store.open_run(run_id).delete()
     # what was found outlives the runs
     page.reload()
     page.locator(".basin-verdict").get_by_text("fails").wait_for(timeout=30_000)

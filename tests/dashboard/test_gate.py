@@ -18,9 +18,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dashboard import access, gate, uploads
-from dashboard.gate import Gate
-from jobs import entry, login, peer
+from dashboard.security import access, gate, uploads
+from dashboard.security.gate import Gate
+from jobs.services import entry_link, login, peer_user
 from tests.dashboard.conftest import Basin
 from tests.dashboard.test_server import UPGRADE, status
 from tests.jobs.test_peer import AS_NOBODY
@@ -58,7 +58,7 @@ def client() -> Iterator[TestClient]:
 @pytest.fixture
 def owner(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """Somebody who is the user that runs Basin."""
-    monkeypatch.setattr(peer, "is_own", lambda *_: True)
+    monkeypatch.setattr(peer_user, "is_own", lambda *_: True)
     return client
 
 
@@ -164,7 +164,7 @@ def test_a_page_token_opens_the_live_routes_alone(client: TestClient) -> None:
 
 
 def test_the_link_is_changed_for_a_cookie_that_opens_all(client: TestClient) -> None:
-    link = entry.link(HOST)
+    link = entry_link.link(HOST)
     assert not opens(client, f"/_stcore/stream?{link.partition('?')[2]}"), "but for a page alone"
     answer = client.get(link.replace("/?", "/run?id=a%26b&"), headers=PAGE)
     assert answer.status_code == 200
@@ -176,8 +176,10 @@ def test_the_link_is_changed_for_a_cookie_that_opens_all(client: TestClient) -> 
     )
     assert client.get("/").text == "reached"
     assert opens(client, "/_stcore/stream") and opens(client, "/live/ws")
-    client.cookies.set(entry.cookie_name(), "forged", domain="127.0.0.1")
-    assert client.get("/", headers={"Cookie": f"{entry.cookie_name()}=forged"}).status_code == 403
+    client.cookies.set(entry_link.cookie_name(), "forged", domain="127.0.0.1")
+    assert (
+        client.get("/", headers={"Cookie": f"{entry_link.cookie_name()}=forged"}).status_code == 403
+    )
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", '/"><script>'])
@@ -318,13 +320,13 @@ print(json.dumps(said))
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not peer.is_told(), reason="only root can be somebody else"
+    os.geteuid() != 0 or not peer_user.is_told(), reason="only root can be somebody else"
 )
 def test_another_user_of_this_machine_needs_the_link(basin: Basin) -> None:
     import json
 
     host = basin.address.removeprefix("http://")
-    link = entry.link("")
+    link = entry_link.link("")
     given = json.dumps([host, {**UPGRADE, "Origin": basin.address}, link, access.issue()])
 
     def asked(prefix: list[str]) -> dict[str, int]:

@@ -18,13 +18,14 @@ from starlette.websockets import WebSocketDisconnect
 
 from backend.errors import BadInput
 from backend.events import Cost, Frame, encode_block, split, unpack
-from dashboard import access, hub
-from dashboard import client as pages
-from dashboard.client import Client
-from dashboard.frames import say
-from dashboard.hub import Hub
-from dashboard.routes import _body, routes
-from jobs import artifacts
+from dashboard.security import access
+from dashboard.stream import client as pages
+from dashboard.stream import hub
+from dashboard.stream.client import Client
+from dashboard.stream.frames import say
+from dashboard.stream.hub import Hub
+from dashboard.stream.routes import _body, routes
+from jobs.records import run_store
 from tests.dashboard.feeding import Viewer, Writer, assert_whole
 
 HOST = "http://127.0.0.1:8501"
@@ -435,7 +436,7 @@ def test_curves_are_a_table_at_full_resolution(client: TestClient) -> None:
     assert lines[0] == "run,path,step,gradients,seconds,joules,value"
     assert lines[8] == f"{run},loss/total,7,7,7,,7"
     assert len(lines) == 301
-    directory = artifacts.open_run(run)
+    directory = run_store.open_run(run)
     row = np.ones((1, 1), np.float32)
     names = ["=1+1", 'a,"b"']
     for seq, name in enumerate(names, 400):

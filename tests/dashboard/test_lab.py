@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backend import catalogue
-from dashboard import lab
+from dashboard.sampler_lab import race_options
 
 
 @pytest.fixture(scope="module")
@@ -36,48 +36,50 @@ FREE = {"discrete": False, "gradient": False, "exact": True}
 def test_a_sampler_races_only_where_it_can_move(
     sampler: dict[str, Any], target: dict[str, Any], words: str
 ) -> None:
-    found = lab.misfit(sampler, target)
+    found = race_options.misfit(sampler, target)
     assert words in found if words else found == ""
 
 
 def test_a_trained_energy_has_a_gradient_whatever_its_data() -> None:
-    assert lab.misfit(CONTINUOUS, {"discrete": False, "gradient": False}, trained=True) == ""
+    assert (
+        race_options.misfit(CONTINUOUS, {"discrete": False, "gradient": False}, trained=True) == ""
+    )
 
 
 def test_data_without_a_density_are_no_target(known: dict[str, Any]) -> None:
     sets = {**known["datasets"], "opaque": {"is_target": False}, "clear": {"is_target": True}}
-    found = lab.targets({"datasets": sets})
+    found = race_options.targets({"datasets": sets})
     assert {"ring", "clear"} <= set(found) and not {"file", "opaque"} & set(found)
 
 
 def test_the_first_racers_are_a_biased_and_exact_ones(known: dict[str, Any]) -> None:
-    entries = lab.first_entries(known, known["samplers"], discrete=False)
+    entries = race_options.first_entries(known, known["samplers"], discrete=False)
     kinds = [made.kind for made in entries]
     assert kinds == ["langevin", "mala", "nuts", "parallel_tempering"]
     assert {known["samplers"][kind]["exact"] for kind in kinds} == {True, False}
 
 
 def test_a_racer_says_only_what_differs_from_its_sampler(known: dict[str, Any]) -> None:
-    plain = lab.entry(known, "mala")
-    assert lab.as_racer(known, plain) == {"kind": "mala"}
-    turned = lab.entry(known, "mala", {"kind": "mala", "step_size": 0.5})
-    assert lab.as_racer(known, turned) == {"kind": "mala", "step_size": 0.5}
+    plain = race_options.entry(known, "mala")
+    assert race_options.as_racer(known, plain) == {"kind": "mala"}
+    turned = race_options.entry(known, "mala", {"kind": "mala", "step_size": 0.5})
+    assert race_options.as_racer(known, turned) == {"kind": "mala", "step_size": 0.5}
 
 
 def test_racers_of_one_kind_are_told_apart_by_what_differs(known: dict[str, Any]) -> None:
     racers = [{"kind": "mala", "step_size": 0.5}, {"kind": "mala"}, {"kind": "hmc"}]
-    assert lab.titles(racers, known) == [
+    assert race_options.titles(racers, known) == [
         "MALA, step size 0.5", "MALA, step size 0.02", "Hamiltonian Monte Carlo",
     ]  # fmt: skip
 
 
 def test_a_race_of_unknown_samplers_is_shown_all_the_same() -> None:
-    assert lab.titles([{"kind": "of_tomorrow"}], {}) == ["of tomorrow"]
-    assert lab.knobs({"kind": "of_tomorrow", "step_size": 1.0}, {}) == {}
+    assert race_options.titles([{"kind": "of_tomorrow"}], {}) == ["of tomorrow"]
+    assert race_options.knobs({"kind": "of_tomorrow", "step_size": 1.0}, {}) == {}
 
 
 def test_knobs_reach_both_ways_within_the_bounds(known: dict[str, Any]) -> None:
-    found = lab.knobs({"kind": "mala", "step_size": 50.0}, known)
+    found = race_options.knobs({"kind": "mala", "step_size": 50.0}, known)
     assert found["step_size"] == {"value": 50.0, "low": 0.5, "high": 100.0}
     assert found["temperature"] == {"value": 1.0, "low": 0.01, "high": 100.0}
-    assert "temperature" not in lab.knobs({"kind": "langevin"}, known)
+    assert "temperature" not in race_options.knobs({"kind": "langevin"}, known)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import artifacts, control, store
-from jobs.emitter import Emitter
-from jobs.run_directory import RunDirectory
+from jobs.execution.emitter import Emitter
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.racing import NUM, beating, make_race
 from tests.dashboard.runs import cost
@@ -55,7 +56,7 @@ def raced(page: Page) -> list[RunDirectory]:
     """The runs of the race that was arrived at."""
     page.wait_for_url(re.compile(r"runs="))
     found = re.split(",|%2C", page.url.partition("runs=")[2].partition("&")[0])
-    return [artifacts.open_run(run) for run in found]
+    return [run_store.open_run(run) for run in found]
 
 
 # ---------------------------------------------------------------------- the form
@@ -96,7 +97,7 @@ def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: 
 
 @pytest.mark.slow
 def test_a_bad_value_is_said_at_its_racer_and_nothing_is_launched(basin: Basin, page: Page) -> None:
-    before = len(artifacts.list_runs())
+    before = len(run_store.list_runs())
     open_form(basin, page)
     page.get_by_text("step size 0.02", exact=False).first.click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
@@ -105,7 +106,7 @@ def test_a_bad_value_is_said_at_its_racer_and_nothing_is_launched(basin: Basin, 
     page.get_by_text("MALA: must be > 0, got -1.").wait_for(timeout=40_000)
     page.get_by_text("step_size must be > 0, got -1.").wait_for()
     assert page.get_by_role("button", name=LAUNCH).is_disabled()
-    assert len(artifacts.list_runs()) == before
+    assert len(run_store.list_runs()) == before
 
 
 @pytest.mark.slow
@@ -203,7 +204,7 @@ def test_a_knob_asks_the_run_and_its_answer_is_marked(basin: Basin, page: Page) 
         knob.fill("150")
         lanes(page).nth(1).get_by_text("0.2 asked").wait_for()
         wait_for(lambda: {path.name for path in mala.path.rglob("*")} - before, "the request")
-        emitter = Emitter(mala, store.Publisher(mala.id))
+        emitter = Emitter(mala, redis_store.Publisher(mala.id))
         emitter.text("run/changed", "Step size 0.02 → 0.2.", cost(NUM // 2))
         emitter.flush()
         wait_for(lambda: lanes(page).nth(1).get_by_text("asked").count() == 0, "taken")

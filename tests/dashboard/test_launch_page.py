@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import artifacts, control
-from jobs.run_directory import RunDirectory
+from jobs.queueing import control
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def launch_button(page: Page) -> Locator:
 def launched(page: Page) -> RunDirectory:
     """The run whose page was arrived at; stopped, as its training is not what is tested."""
     page.wait_for_url(re.compile(r"/run\?id="))
-    run = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    run = run_store.open_run(page.url.rpartition("id=")[2][:20])
     control.stop(run.id)
     return run
 
@@ -54,7 +55,7 @@ def test_what_was_typed_last_is_launched_though_nobody_waited(
 
 @pytest.mark.slow
 def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Page) -> None:
-    before = len(artifacts.list_runs())
+    before = len(run_store.list_runs())
     open_launch(basin, page)
     page.get_by_label("Reinit rate", exact=True).fill("1.4")
     launch_button(page).click()
@@ -66,4 +67,4 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     page.get_by_text("This cannot be launched yet").wait_for(state="hidden")
     page.wait_for_timeout(1000)
     assert "/run" not in page.url
-    assert len(artifacts.list_runs()) == before
+    assert len(run_store.list_runs()) == before

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from backend.events import Field, Points, pack
-from jobs.run_directory import RunDirectory
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.runs import NUM, PATHS, Speaker, cost, make_run, zoom
 

@@ -26,8 +26,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets import Origin, Subprotocol
 from websockets.sync.client import connect
 
-from dashboard import access
-from jobs import login
+from dashboard.security import access
+from jobs.services import login
 from tests.conftest import ROOT, free_port
 from tests.dashboard.conftest import READY_SECONDS, live_frames, wait_for
 from tests.dashboard.test_server import UPGRADE, status

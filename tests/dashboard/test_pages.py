@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from jobs import artifacts, control
+from jobs.queueing import control
+from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.test_run_page import INKED, launch_slow
 
@@ -44,7 +45,7 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
     page.get_by_role("button", name=re.compile("^.*Launch")).click()
     page.wait_for_url(re.compile(r"/run\?id="))
     page.wait_for_selector(".bl-hero canvas", timeout=60_000)
-    run = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    run = run_store.open_run(page.url.rpartition("id=")[2][:20])
     wait_for(lambda: run.status().status == "finished", "the run", 60)
     spec = run.spec()
     assert (spec.method, spec.preset, spec.budget.steps) == (
@@ -55,7 +56,7 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
 def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
     basin: Basin, page: Page
 ) -> None:
-    before = len(artifacts.list_runs())
+    before = len(run_store.list_runs())
     page.goto(basin.address)
     checked(page)
     fill(page, "Reinit rate", "1.4")
@@ -65,7 +66,7 @@ def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
     fill(page, "Reinit rate", "0.04")
     page.locator("[data-testid=stAlertContainer]").wait_for(state="hidden")
     assert page.get_by_role("button", name=re.compile("^.*Launch")).is_enabled()
-    assert len(artifacts.list_runs()) == before
+    assert len(run_store.list_runs()) == before
 
 
 @pytest.mark.slow
@@ -114,7 +115,7 @@ def test_the_users_own_file_is_drawn_and_launched(basin: Basin, page: Page, tmp_
     page.get_by_role("button", name=re.compile("^.*Launch")).click()
     page.wait_for_url(re.compile(r"/run\?id="))
     page.wait_for_selector(".bl-hero canvas", timeout=60_000)
-    shown = artifacts.open_run(page.url.rpartition("id=")[2][:20])
+    shown = run_store.open_run(page.url.rpartition("id=")[2][:20])
     wait_for(lambda: shown.status().is_over, "the run", 60)
     assert shown.status().status == "finished"
 
@@ -251,7 +252,7 @@ def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, pag
 def test_no_page_is_wider_than_its_window(basin: Basin, page: Page, theme: str, width: int) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     page.set_viewport_size({"width": width, "height": 900})
-    run = next(iter(artifacts.list_runs()), None)
+    run = next(iter(run_store.list_runs()), None)
     paths = ["launch", "runs", "compare", "system", *([f"run?id={run.id}"] if run else [])]
     for path in paths:
         page.goto(f"{basin.address}/{path}")

@@ -19,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dashboard import access
-from jobs import entry
+from dashboard.security import access
 from jobs.cli.services import UPLOAD_MEGABYTES
+from jobs.services import entry_link
 from tests.conftest import ROOT, free_port
 from tests.dashboard.conftest import Basin, live_frames, wait_for
 from tests.dashboard.test_server import UPGRADE
@@ -155,7 +155,7 @@ def test_a_run_is_live_through_the_proxy(basin: Basin, proxy: Proxy, browser: Br
     page = context.new_page()
     page.goto(f"{proxy.address}/run?id={run.id}")
     page.get_by_text("whoever has its link").wait_for()
-    page.goto(entry.link(proxy.address))
+    page.goto(entry_link.link(proxy.address))
     page.locator(".basin-head").wait_for()
     assert "token" not in page.url
     received = live_frames(page)

@@ -10,7 +10,8 @@ import pytest
 
 from backend.events import Array, Cost, Images, encode, encode_block, pack
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, enqueue
+from jobs.queueing import control, enqueue
+from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.runs import make_run, zoom
 
@@ -36,7 +37,7 @@ def launch_slow(steps: int = 100_000) -> Any:
         data={"name": "ring", "num": 1000, "num_held_out": 300},
         budget=Budget(steps=steps),
     )
-    return artifacts.open_run(enqueue.launch(spec))
+    return run_store.open_run(enqueue.launch(spec))
 
 
 def points_drawn(page: Page) -> int:
@@ -73,7 +74,7 @@ def test_a_live_run_grows_without_a_remount_and_keeps_the_zoom(basin: Basin, pag
 def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> None:
     """12,000 points come as some 4,000; of the stretch zoomed into, all are fetched."""
     num, spike, broken = 12_000, 6001, 6121
-    run = artifacts.create_run(RunSpec(method="contrastive_divergence", data={"name": "ring"}))
+    run = run_store.create_run(RunSpec(method="contrastive_divergence", data={"name": "ring"}))
     values = np.sin(np.arange(num) / 500)[:, None]
     values[spike], values[broken] = 9.0, np.inf
     block = encode_block(
@@ -245,7 +246,7 @@ def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: P
 
 
 def test_images_are_three_grids_of_equal_size(basin: Basin, page: Page) -> None:
-    run = artifacts.create_run(RunSpec(method="contrastive_divergence", data={"name": "digits"}))
+    run = run_store.create_run(RunSpec(method="contrastive_divergence", data={"name": "digits"}))
     pixels = np.random.default_rng(0).integers(0, 255, (64, 8, 8), dtype=np.uint8)
     energies = np.arange(64, dtype=np.float32)
     for seq, role in enumerate(("data", "train_time", "long_run")):

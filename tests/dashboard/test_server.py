@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboard import access
+from dashboard.security import access
 from tests.conftest import ROOT, free_port
 from tests.dashboard.conftest import READY_SECONDS, Basin, wait_for
 

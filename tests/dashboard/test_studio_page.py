@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.run_directory import RunDirectory
+from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from backend import recipe
-from jobs import artifacts, loop
-from jobs.prepare import Prepared
-from jobs.reproduction import Reproduction
+from backend.claims import recipe
+from jobs.claims.reproduction import Reproduction
+from jobs.execution import loop
+from jobs.models.method_setup import Prepared
+from jobs.records import run_store
 from tests.jobs import tiny
 
 TEXT = """
@@ -71,5 +72,5 @@ def play(made: Reproduction, distances: dict[str, list[float]]) -> None:
     """Run every run to its end with these final energy distances, by variant and seed."""
     for variant, values in distances.items():
         for seed, value in zip(made.seeds, values, strict=True):
-            directory = artifacts.open_run(made.runs[variant][seed])
+            directory = run_store.open_run(made.runs[variant][seed])
             tiny.run(directory, observe=eyes(value))

@@ -15,11 +15,12 @@ import pytest
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, files, keyframes, series
-from jobs.blocks import Series
-from jobs.log import START
-from jobs.run_directory import RunDirectory
-from jobs.silence import Watch
+from jobs.queueing.silence import Watch
+from jobs.records import keyframes, run_store, scalar_table
+from jobs.records.run_directory import RunDirectory
+from jobs.records.run_log import START
+from jobs.records.scalar_blocks import Series
+from jobs.system import atomic_files
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ _made: list[RunDirectory] = []
 
 def make_run(**fields: object) -> RunDirectory:
     spec = RunSpec.model_validate({"method": "tiny", "data": {"name": "ring"}, **fields})
-    _made.append(artifacts.create_run(spec))
+    _made.append(run_store.create_run(spec))
     return _made[-1]
 
 
@@ -43,7 +44,7 @@ def block(seq: int, paths: list[str], values: np.ndarray, first: Cost, last: Cos
 
 
 def mark(seq: int, step: int) -> bytes:
-    text = Text(series.RESUMED, f"Resumed from step {step}.")
+    text = Text(scalar_table.RESUMED, f"Resumed from step {step}.")
     return encode(text, run="r", seq=seq, time=0.0, cost=Cost(step))
 
 
@@ -54,7 +55,7 @@ def field_frame(seq: int, step: int, path: str = "look/field", side: int = 8) ->
 
 def test_a_new_run_is_queued_and_says_what_it_is() -> None:
     run = make_run(name="first", tags=["demo"], budget=Budget(steps=10).model_dump(), seed=3)
-    status = artifacts.open_run(run.id).status()
+    status = run_store.open_run(run.id).status()
     assert (status.status, status.name, status.method, status.data) == (
         "queued", "first", "tiny", "ring")  # fmt: skip
     assert status.budget == {"steps": 10} and status.seed == 3 and status.tags == ["demo"]
@@ -63,14 +64,14 @@ def test_a_new_run_is_queued_and_says_what_it_is() -> None:
 
 def test_nothing_but_whole_runs_lies_in_the_folder() -> None:
     run = make_run()
-    assert [path.name for path in artifacts.runs_folder().iterdir()] == [run.id]
+    assert [path.name for path in run_store.runs_folder().iterdir()] == [run.id]
 
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["../x", "/etc", "20261120-221503-4f2a/../x", "a b", "", "x" * 50])
 def test_an_id_cannot_lead_elsewhere(name: str) -> None:
     with pytest.raises(BadInput):
-        artifacts.open_run(name)
+        run_store.open_run(name)
 
 
 @pytest.mark.bad_input
@@ -82,23 +83,23 @@ def test_a_file_name_cannot_lead_elsewhere(name: str) -> None:
 
 def test_a_prefix_or_latest_names_a_run_and_an_unknown_one_is_not_available() -> None:
     first, _ = make_run(), make_run()
-    assert artifacts.open_run("latest").id == artifacts.list_runs()[0].id
-    assert artifacts.open_run(first.id).id == first.id
+    assert run_store.open_run("latest").id == run_store.list_runs()[0].id
+    assert run_store.open_run(first.id).id == first.id
     with pytest.raises(BadInput, match="fits 2 runs"):
-        artifacts.open_run(first.id[:6])
+        run_store.open_run(first.id[:6])
     with pytest.raises(NotAvailable):
-        artifacts.open_run("19990101-000000-0000")
+        run_store.open_run("19990101-000000-0000")
 
 
 def test_lists_show_the_newest_first_and_every_change() -> None:
     ids = [make_run(name=str(i)).id for i in range(3)]
-    assert [item.id for item in artifacts.list_runs()] == ids[::-1]
-    artifacts.open_run(ids[0]).write_status(status="paused", step=7)
-    assert {item.id: item.step for item in artifacts.list_runs()}[ids[0]] == 7
-    artifacts.open_run(ids[1]).set_labels(name="renamed")
-    assert {item.id: item.name for item in artifacts.list_runs()}[ids[1]] == "renamed"
-    artifacts.open_run(ids[2]).delete()
-    assert [item.id for item in artifacts.list_runs()] == ids[1::-1]
+    assert [item.id for item in run_store.list_runs()] == ids[::-1]
+    run_store.open_run(ids[0]).write_status(status="paused", step=7)
+    assert {item.id: item.step for item in run_store.list_runs()}[ids[0]] == 7
+    run_store.open_run(ids[1]).set_labels(name="renamed")
+    assert {item.id: item.name for item in run_store.list_runs()}[ids[1]] == "renamed"
+    run_store.open_run(ids[2]).delete()
+    assert [item.id for item in run_store.list_runs()] == ids[1::-1]
 
 
 def test_a_silent_or_dead_run_is_lost_and_says_where_it_can_resume(
@@ -106,7 +107,7 @@ def test_a_silent_or_dead_run_is_lost_and_says_where_it_can_resume(
 ) -> None:
     run = make_run()
     now = [0.0]
-    monkeypatch.setattr(artifacts.status, "_watch", Watch(lambda: now[0]))
+    monkeypatch.setattr(run_store.status, "_watch", Watch(lambda: now[0]))
     run.write_status(status="running", host="elsewhere", pid=1, checkpoint_step=1500)
     for _ in range(9):
         assert run.status().status == "running"
@@ -115,7 +116,7 @@ def test_a_silent_or_dead_run_is_lost_and_says_where_it_can_resume(
     assert lost.status == "lost" and "step 1,500" in lost.reason
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    run.write_status(host=artifacts.status.hostname(), pid=gone.pid)
+    run.write_status(host=run_store.status.hostname(), pid=gone.pid)
     assert run.status().status == "lost"
     assert run.written_status().status == "running"
 
@@ -166,7 +167,7 @@ def test_a_torn_tail_is_not_read_and_is_cut_before_more_is_written() -> None:
         run.close()
         with (run.path / name).open("ab") as file:
             file.write(more[: len(more) // 2])
-        fresh = artifacts.open_run(run.id)
+        fresh = run_store.open_run(run.id)
         assert len(fresh.keyframe_index() if keyframe else fresh.read_log_frames()) == 1
         fresh.append(more, keyframe)
         assert (run.path / name).read_bytes() == whole + more
@@ -299,7 +300,7 @@ def test_keyframes_are_found_by_step() -> None:
 
 def test_keyframes_are_thinned_evenly_with_first_and_last_kept() -> None:
     run = make_run()
-    reader = artifacts.open_run(run.id)
+    reader = run_store.open_run(run.id)
     earlier: set[int] = set()
     for batch in range(20):
         first = batch * 100
@@ -319,7 +320,7 @@ def test_the_keyframe_file_is_rewritten_and_readers_follow(monkeypatch: pytest.M
     monkeypatch.setattr(keyframes, "KEPT_BYTES", 600_000)
     monkeypatch.setattr(keyframes, "FILE_BYTES", 1_000_000)
     run = make_run()
-    reader = artifacts.open_run(run.id)
+    reader = run_store.open_run(run.id)
     largest = 0
     for seq in range(0, 3000, 2):
         frames = field_frame(seq, seq), field_frame(seq + 1, seq, "look/large", 16 + seq // 100)
@@ -342,7 +343,7 @@ def test_a_resumed_run_says_its_later_keyframes_anew() -> None:
     run.void_after(20)
     assert [key.step for key in run.keyframe_index()] == [0, 10, 20]
     run.append(field_frame(5, 25), True)
-    assert [key.step for key in artifacts.open_run(run.id).keyframe_index()] == [0, 10, 20, 25]
+    assert [key.step for key in run_store.open_run(run.id).keyframe_index()] == [0, 10, 20, 25]
 
 
 def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over() -> None:
@@ -375,17 +376,17 @@ def test_files_to_download_are_listed_and_hidden_ones_are_not() -> None:
 
 
 def test_importing_it_imports_no_torch() -> None:
-    code = "import sys, jobs.artifacts; assert not {'torch', 'redis'} & set(sys.modules)"
+    code = "import sys, jobs.records.run_store; assert not {'torch', 'redis'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("BASIN_HOME")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert artifacts.home() == tmp_path / "basin"
-    assert artifacts.data_folder() == tmp_path / "basin" / "data"
+    assert run_store.home() == tmp_path / "basin"
+    assert run_store.data_folder() == tmp_path / "basin" / "data"
     monkeypatch.setenv("BASIN_DATA", str(tmp_path / "other"))
-    assert artifacts.data_folder() == tmp_path / "other"
+    assert run_store.data_folder() == tmp_path / "other"
 
 
 def test_what_killed_writers_left_is_swept_and_the_rest_stays() -> None:
@@ -396,6 +397,6 @@ def test_what_killed_writers_left_is_swept_and_the_rest_stays() -> None:
         (run.path / name).write_bytes(b"x")
     for name in [*names, ".lock", ".aside"]:
         os.utime(run.path / name, (1.0, 1.0))
-    assert files.sweep_asides(run.path, 60.0) == 2
+    assert atomic_files.sweep_asides(run.path, 60.0) == 2
     left = {path.name for path in run.path.rglob(".*")}
     assert left == {".lock", ".aside", ".log.bin.123-fedcba"}

@@ -15,8 +15,11 @@ from backend import catalogue
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.events import decode, unpack
 from backend.spec import Question
-from jobs import artifacts, asking, enqueue, tasks, trained
-from jobs.run_directory import RunDirectory
+from jobs import tasks
+from jobs.models import answering, trained_run
+from jobs.queueing import enqueue
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.jobs import tiny
 
 
@@ -39,7 +42,7 @@ def test_questions_are_answered_when_the_training_is_done() -> None:
     directory = make(ENERGY, {**ENERGY, "name": "few", "config": {"num": 20}})
     assert tiny.run(directory).status == "finished"
     metrics = directory.metrics()
-    again = asking.answer(directory.id, "energy")
+    again = answering.answer(directory.id, "energy")
     assert metrics["answers/held_out/mean"] == pytest.approx(again.figures["mean"])
     assert metrics["answers/few/mean"] != metrics["answers/held_out/mean"]
     with np.load(directory.path / "samples" / "answers-few.npz") as kept:
@@ -74,7 +77,7 @@ def test_a_stop_leaves_off_asking_and_says_what_was_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     directory = make(ENERGY, {**ENERGY, "name": "long"}, {**ENERGY, "name": "never"})
-    original = asking.answer_questions
+    original = answering.answer_questions
 
     def slow(prepared: Any) -> Any:
         answers = original(prepared)
@@ -83,7 +86,7 @@ def test_a_stop_leaves_off_asking_and_says_what_was_skipped(
         time.sleep(30)
         yield from answers
 
-    monkeypatch.setattr(asking, "answer_questions", slow)
+    monkeypatch.setattr(answering, "answer_questions", slow)
     status = tiny.run(directory)
     assert status.status == "finished"
     assert status.reason == "Ended on request once training was done: `long` and `never` left off."
@@ -123,8 +126,8 @@ def test_an_answer_is_kept_whole_and_repeats_by_its_seed() -> None:
     assert json.loads(json.dumps(given)) == given == directory.answers()[0]
     frames = [decode(unpack(base64.b64decode(frame))) for frame in given["frames"]]
     assert [frame.path for frame in frames] == ["samples", "quality"]
-    other = asking.answer_to_run(directory.id, "sample", config, seed=5)
-    again = asking.answer_to_run(directory.id, "sample", config, seed=4)
+    other = answering.answer_to_run(directory.id, "sample", config, seed=5)
+    again = answering.answer_to_run(directory.id, "sample", config, seed=4)
     assert again["figures"] == given["figures"] != other["figures"]
     assert len(directory.answers()) == 3
     assert {given["file"], f"answers/{given['id']}.json"} <= {name for name, _ in directory.files()}
@@ -136,7 +139,7 @@ def test_another_run_can_be_asked_for() -> None:
     first, second = make(), make()
     for directory in (first, second):
         tiny.run(directory)
-    asked = trained.asked(first.id)
+    asked = trained_run.asked(first.id)
     assert asked.load is not None
     assert asked.load(second.id).data.event_shape == asked.data.event_shape
     with pytest.raises(NotAvailable):
@@ -145,7 +148,7 @@ def test_another_run_can_be_asked_for() -> None:
 
 def test_paths_from_the_browser_stay_in_the_data_folder() -> None:
     settled = enqueue.with_settled_config({"mask_path": "a.npy", "path": ""}, "browser")
-    assert settled == {"mask_path": str(artifacts.data_folder().resolve() / "a.npy"), "path": ""}
+    assert settled == {"mask_path": str(run_store.data_folder().resolve() / "a.npy"), "path": ""}
     with pytest.raises(BadInput) as caught:
         enqueue.with_settled_config({"path": "/etc/passwd"}, "browser")
     assert caught.value.problems[0].field == "path"

@@ -19,11 +19,13 @@ import pytest
 
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, encode_block
-from jobs import artifacts, attempts, files, tasks
-from jobs.artifacts import RunDirectory
-from jobs.attempts import Held, Superseded
-from jobs.pace import Cadence
-from jobs.status import hostname
+from jobs import tasks
+from jobs.execution.cadence import Cadence
+from jobs.records import attempts, run_store
+from jobs.records.attempts import Held, Superseded
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import hostname
+from jobs.system import atomic_files
 from tests.conftest import ROOT
 from tests.jobs import tiny
 
@@ -145,7 +147,7 @@ def begun(directory: RunDirectory) -> threading.Thread:
 def test_a_run_that_goes_on_elsewhere_stops_here_without_a_word_more(how: str) -> None:
     directory = tiny.make(100_000, sleep=0.001)
     thread = begun(directory)
-    elsewhere = artifacts.open_run(directory.id)
+    elsewhere = run_store.open_run(directory.id)
     if how == "a later attempt":
         overtake(elsewhere)
     else:
@@ -166,7 +168,7 @@ def test_a_run_that_goes_on_elsewhere_stops_here_without_a_word_more(how: str) -
 def test_a_run_that_was_given_up_but_goes_on_says_so() -> None:
     directory = tiny.make(100_000, sleep=0.001)
     thread = begun(directory)
-    elsewhere = artifacts.open_run(directory.id)
+    elsewhere = run_store.open_run(directory.id)
     elsewhere.write_status(status="lost", ended=time.time(), reason="silent")
     deadline = time.monotonic() + 10
     while (said := elsewhere.written_status()).status != "running":
@@ -184,12 +186,12 @@ def test_the_tables_of_a_run_are_not_made_under_it() -> None:
     with trained_elsewhere(directory):
         before = content(directory)
         with pytest.raises(BadInput, match="is running"):
-            artifacts.reindex([directory.id])
-        assert [done.id for done in artifacts.reindex()] == [over.id]
+            run_store.reindex([directory.id])
+        assert [done.id for done in run_store.reindex()] == [over.id]
         assert content(directory) == before
     directory.write_status(status="running", host="another-machine", pid=1)
     with pytest.raises(BadInput, match="is running"):
-        artifacts.reindex([directory.id])
+        run_store.reindex([directory.id])
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
@@ -200,10 +202,10 @@ def test_without_locks_a_run_goes_on_and_it_is_said_once(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    files._say_no_locks.cache_clear()
+    atomic_files._say_no_locks.cache_clear()
     directory = tiny.make()
     assert tiny.run(directory).status == "finished"
-    (said,) = [r for r in caplog.records if r.name == "jobs.files"]
+    (said,) = [r for r in caplog.records if r.name == "jobs.system.atomic_files"]
     assert "without locks" in said.getMessage() and os.strerror(number) in said.getMessage()
 
 

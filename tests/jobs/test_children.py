@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobs import children
-from jobs.children import Child, Pulse, Survivor
-from jobs.silence import Watch
+from jobs.queueing.silence import Watch
+from jobs.services import children
+from jobs.services.children import Child, Pulse, Survivor
 
 
 def wait_for(condition: Any, timeout: float = 20.0) -> Any:

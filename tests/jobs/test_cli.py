@@ -18,13 +18,16 @@ import yaml
 from click.testing import CliRunner, Result
 
 from backend.spec import Budget
-from jobs import artifacts, control, entry, store, tasks
+from jobs import tasks
 from jobs.cli import common, launch, main, services
 from jobs.cli.data import data
-from jobs.processes import is_alive
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
-from jobs.words import duration
+from jobs.formatting import duration
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
+from jobs.services import entry_link
+from jobs.system.processes import is_alive
 from tests.conftest import ROOT
 from tests.jobs import tiny
 
@@ -120,7 +123,7 @@ def test_run_inline(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
     value = basin_json("run", str(tmp_path / "spec.yaml"), "--inline")
     assert set(value) >= {"id", "status", "metrics", "directory"}
-    directory = artifacts.open_run(value["id"])
+    directory = run_store.open_run(value["id"])
     assert value["status"] == "finished" == directory.status().status
     assert value["directory"] == str(directory.path)
     assert value["metrics"] == directory.metrics() and value["metrics"]
@@ -131,7 +134,7 @@ def test_set_changes_fields_of_any_depth_and_type() -> None:
     changes = ["config.width=4", "seed=7", "tags=[a, b]", "data.seed=5", "name=other"]
     arguments = [part for change in changes for part in ("--set", change)]
     value = basin_json("run", "-", *arguments, "--inline", stdin=yaml.safe_dump(SPEC))
-    spec = artifacts.open_run(value["id"]).spec()
+    spec = run_store.open_run(value["id"]).spec()
     assert spec.config["width"] == 4 and spec.data["seed"] == 5
     assert (spec.seed, spec.tags, spec.name) == (7, ["a", "b"], "other")
 
@@ -155,7 +158,7 @@ def test_run_queues_and_returns(redis_url: str) -> None:
 
 
 def test_run_waits_for_the_end(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "queue", working_queue(store.queue))
+    monkeypatch.setattr(redis_store, "queue", working_queue(redis_store.queue))
     value = basin_json("run", "-", "--wait", stdin=yaml.safe_dump(SPEC))
     assert value["status"] == "finished" and value["metrics"]
 
@@ -187,7 +190,7 @@ def test_ctrl_c_stops_an_inline_run_with_a_checkpoint(tmp_path: Path) -> None:
     process.stdin.close()
     process.stdin = None
     deadline = time.monotonic() + 60
-    while not any(s.step > 20 for s in artifacts.list_runs()):
+    while not any(s.step > 20 for s in run_store.list_runs()):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -195,7 +198,7 @@ def test_ctrl_c_stops_an_inline_run_with_a_checkpoint(tmp_path: Path) -> None:
     assert process.returncode == 1
     value = json.loads(out)
     assert value["status"] == "stopped"
-    assert artifacts.open_run(value["id"]).checkpoints()
+    assert run_store.open_run(value["id"]).checkpoints()
 
 
 def test_progress_in_one_line() -> None:
@@ -377,7 +380,7 @@ def test_the_link_is_that_of_the_basin_that_runs_here(basin_home: Path) -> None:
         assert done.exit_code == 0, done.output
         return done.output.strip()
 
-    key = entry.link("").partition("token=")[2]
+    key = entry_link.link("").partition("token=")[2]
     assert printed() == f"http://127.0.0.1:8501/?token={key}"
     (basin_home / "connection.json").write_text('{"dashboard": "http://127.0.0.1:9000"}')
     assert printed() == f"http://127.0.0.1:9000/?token={key}"

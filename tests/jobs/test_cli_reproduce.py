@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from backend import recipe
-from jobs import artifacts, loop, reproduction
+from backend.claims import recipe
+from jobs.claims import reproduction
 from jobs.cli import main
+from jobs.execution import loop
+from jobs.records import run_store
 from tests.jobs import claiming, tiny
 from tests.jobs.claiming import TEXT
 
@@ -101,7 +103,7 @@ def test_an_acceptance_claim_that_does_not_hold_exits_one(width: Path) -> None:
 def test_bad_input_exits_two(width: Path, arguments: list[str], says: str) -> None:
     done = basin(*arguments)
     assert done.exit_code == 2 and says in done.output
-    assert not artifacts.list_runs()
+    assert not run_store.list_runs()
 
 
 @pytest.mark.bad_input
@@ -110,7 +112,7 @@ def test_what_a_run_would_find_wrong_is_said_before_anything_is_made(width: Path
     done = basin("width")
     assert done.exit_code == 2
     assert "`variants.wide.spec.config.refuse`: is set, so these data do not fit." in done.output
-    assert not artifacts.list_runs() and not reproduction.list_reproductions()
+    assert not run_store.list_runs() and not reproduction.list_reproductions()
 
 
 def test_the_list_shows_verdicts_and_broken_files(width: Path) -> None:
@@ -147,7 +149,7 @@ def test_ctrl_c_leaves_finished_runs_and_again_goes_on_with_the_rest(
     assert done.exit_code == 0, done.output
     assert reproduction.progress(made).words == {"finished": 4}
     assert reproduction.open_reproduction("latest").id == made.id
-    assert artifacts.open_run(calls[0]).status().attempt == 1
+    assert run_store.open_run(calls[0]).status().attempt == 1
 
 
 def test_queued_runs_wait_for_a_worker(width: Path, redis_url: str) -> None:
@@ -166,9 +168,9 @@ def test_runs_go_side_by_side_in_processes_of_their_own(
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     done = basin("few", "--seeds", "2", "--processes", "2")
     assert done.exit_code == 0, done.output
-    pids = {status.pid for status in artifacts.list_runs()}
-    assert len(artifacts.list_runs()) == 2 and os.getpid() not in pids
-    assert {status.status for status in artifacts.list_runs()} == {"finished"}
+    pids = {status.pid for status in run_store.list_runs()}
+    assert len(run_store.list_runs()) == 2 and os.getpid() not in pids
+    assert {status.status for status in run_store.list_runs()} == {"finished"}
 
 
 @pytest.mark.slow
@@ -181,7 +183,7 @@ def test_ctrl_c_stops_processes_side_by_side(
     def interrupt() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if sum(each.status == "running" and each.step > 0 for each in artifacts.list_runs()):
+            if sum(each.status == "running" and each.step > 0 for each in run_store.list_runs()):
                 break
             time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
@@ -189,4 +191,4 @@ def test_ctrl_c_stops_processes_side_by_side(
     threading.Thread(target=interrupt, daemon=True).start()
     done = basin("few", "--seeds", "3", "--processes", "2")
     assert done.exit_code == 1
-    assert {status.status for status in artifacts.list_runs()} == {"stopped"}
+    assert {status.status for status in run_store.list_runs()} == {"stopped"}

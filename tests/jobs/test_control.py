@@ -17,10 +17,11 @@ from rq.job import Job
 
 from backend.errors import BadInput
 from backend.spec import RunSpec
-from jobs import artifacts, attempts, control, enqueue, store
-from jobs import status as status_module
-from jobs.artifacts import RunDirectory
-from jobs.processes import is_alive
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import attempts, run_store
+from jobs.records import status as status_module
+from jobs.records.run_store import RunDirectory
+from jobs.system.processes import is_alive
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
 WORKER = "train-cpu-test"
@@ -37,7 +38,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def running(pid: int, **more: object) -> RunDirectory:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     told = {"host": socket.gethostname(), "pid": pid, "worker": WORKER, **more}
     directory.write_status(status="running", **told)
     return directory
@@ -59,20 +60,20 @@ def test_a_running_run_is_asked_without_redis(sleeper: subprocess.Popen[bytes]) 
 def test_a_queued_run_leaves_the_queue(redis_url: str, act: object, after: str) -> None:
     run_id = enqueue.launch(SPEC)
     act(run_id)  # type: ignore[operator]
-    assert word(artifacts.open_run(run_id)) == after
-    assert store.queue(store.TRAIN).job_ids == []
+    assert word(run_store.open_run(run_id)) == after
+    assert redis_store.queue(redis_store.TRAIN).job_ids == []
 
 
 def test_a_queued_run_that_a_worker_just_took_is_asked(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    store.queue(store.TRAIN).pop_job_id()
+    redis_store.queue(redis_store.TRAIN).pop_job_id()
     control.stop(run_id)
-    assert artifacts.open_run(run_id).requested() == "stop"
-    assert Job.exists(run_id, store.connect())
+    assert run_store.open_run(run_id).requested() == "stop"
+    assert Job.exists(run_id, redis_store.connect())
 
 
 def test_a_run_that_is_over_cannot_stop() -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status="finished")
     with pytest.raises(BadInput, match="finished"):
         control.stop(directory.id)
@@ -81,33 +82,33 @@ def test_a_run_that_is_over_cannot_stop() -> None:
 @pytest.mark.parametrize("before", ["paused", "stopped", "lost"])
 def test_resume_goes_before_all_others(redis_url: str, before: str) -> None:
     others = enqueue.launch_many([SPEC, SPEC])
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status=before, ended=time.time(), reason="so")
     directory.request("stop")
     control.resume(directory.id)
-    assert store.queue(store.TRAIN).job_ids == [directory.id, *others]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [directory.id, *others]
     status = directory.status()
     assert (status.status, status.reason, status.ended) == ("queued", "", None)
     assert directory.requested() is None
 
 
 def test_resume_twice_at_once_queues_once(redis_url: str) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status="paused")
     control.resume(directory.id)
     with pytest.raises(BadInput):
         control.resume(directory.id)
-    assert store.queue(store.TRAIN).job_ids == [directory.id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [directory.id]
 
 
 @pytest.mark.parametrize("before", ["finished", "diverged", "failed", "queued"])
 def test_what_cannot_resume_says_why(redis_url: str, before: str) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status=before)
     with pytest.raises(BadInput, match=directory.id):
         control.resume(directory.id)
     assert word(directory) == before
-    assert store.queue(store.TRAIN).job_ids == []
+    assert redis_store.queue(redis_store.TRAIN).job_ids == []
 
 
 def test_a_process_that_is_here_is_not_lost_however_silent(
@@ -127,15 +128,15 @@ def test_a_process_that_is_here_is_not_lost_however_silent(
 
 
 def test_a_run_that_is_trained_cannot_resume_or_be_deleted(redis_url: str) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status="lost", ended=time.time())
     with attempts.held(directory):
         for act in (control.resume, lambda run_id: control.delete([run_id])):
             with pytest.raises(BadInput, match="Stop it first"):
                 act(directory.id)
-    assert word(directory) == "lost" and store.queue(store.TRAIN).job_ids == []
+    assert word(directory) == "lost" and redis_store.queue(redis_store.TRAIN).job_ids == []
     control.resume(directory.id)
-    assert store.queue(store.TRAIN).job_ids == [directory.id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [directory.id]
 
 
 def test_resume_waits_for_a_word_of_another_machine(
@@ -159,7 +160,7 @@ def test_resume_waits_for_a_word_of_another_machine(
     finally:
         ended.set()
         thread.join()
-    assert store.queue(store.TRAIN).job_ids == [dead.id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [dead.id]
 
 
 def test_reorder(redis_url: str) -> None:
@@ -177,15 +178,15 @@ def test_delete_takes_everything_and_refuses_running(
     redis_url: str, sleeper: subprocess.Popen[bytes]
 ) -> None:
     waiting = enqueue.launch(SPEC)
-    store.Publisher(waiting).publish([("scalars", b"x")])
+    redis_store.Publisher(waiting).publish([("scalars", b"x")])
     busy = running(sleeper.pid)
     with pytest.raises(BadInput, match="is running"):
         control.delete([waiting, busy.id])
-    assert len(artifacts.list_runs()) == 2
+    assert len(run_store.list_runs()) == 2
     assert control.delete([waiting]) == 1
-    assert [run.id for run in artifacts.list_runs()] == [busy.id]
-    assert store.queue(store.TRAIN).job_ids == []
-    assert not store.connect().exists(store.stream_key(waiting, "scalars"))
+    assert [run.id for run in run_store.list_runs()] == [busy.id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == []
+    assert not redis_store.connect().exists(redis_store.stream_key(waiting, "scalars"))
 
 
 def test_kill_ends_the_whole_group(redis_url: str) -> None:
@@ -206,7 +207,7 @@ def test_kill_ends_the_whole_group(redis_url: str) -> None:
 
 
 def test_a_run_that_was_resumed_before_its_process_was_gone_stays_queued(redis_url: str) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     with attempts.begin(directory) as attempt:
         directory.write_status(**attempt.facts())
         directory.write_status(status="paused", ended=time.time())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import BadInput
-from jobs import devices
+from jobs.system import devices
 
 LISTED = """\
 GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000000)

@@ -12,9 +12,9 @@ import pytest
 
 from backend.events import Cost, Event, Field, Points, Table, Text, unpack
 from backend.spec import RunSpec
-from jobs import artifacts
-from jobs.emitter import CannotWrite, Emitter
-from jobs.run_directory import RunDirectory
+from jobs.execution.emitter import CannotWrite, Emitter
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 
 class Viewers:
@@ -38,7 +38,7 @@ class Viewers:
 
 @pytest.fixture
 def run() -> RunDirectory:
-    return artifacts.create_run(RunSpec(method="tiny", data={"name": "ring"}))
+    return run_store.create_run(RunSpec(method="tiny", data={"name": "ring"}))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_write_cut_short_by_a_full_disk_leaves_whole_frames_alone(
             raise OSError(28, "No space left on device")
         return write(descriptor, bytes(data[:10]))
 
-    monkeypatch.setattr("jobs.files.os.write", short)
+    monkeypatch.setattr("jobs.system.atomic_files.os.write", short)
     emitter.scalars(["a"], row(2), Cost(2), Cost(2))
     with pytest.raises(CannotWrite):
         emitter.flush()
@@ -214,7 +214,7 @@ def test_curves_that_cannot_be_packed_are_said_too(run: RunDirectory, emitter: E
 def test_a_thread_that_ends_is_heard_of_and_nobody_waits_for_it(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("jobs.emitter._MOST_WAITING", 10)
+    monkeypatch.setattr("jobs.execution.emitter._MOST_WAITING", 10)
     emitter = Emitter(run)
 
     def broken() -> None:
@@ -239,8 +239,8 @@ def test_a_thread_that_ends_is_heard_of_and_nobody_waits_for_it(
 def test_a_disk_that_takes_nothing_is_said_while_the_caller_waits(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.emitter._MOST_WAITING", 10)
-    monkeypatch.setattr("jobs.emitter.STUCK_SECONDS", 0.05)
+    monkeypatch.setattr("jobs.execution.emitter._MOST_WAITING", 10)
+    monkeypatch.setattr("jobs.execution.emitter.STUCK_SECONDS", 0.05)
     emitter = Emitter(run, flush_seconds=0.01)
     listed: list[Any] = []
     write, stuck = RunDirectory.append, threading.Event()

@@ -14,35 +14,36 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
-from jobs import artifacts, enqueue, store
+from jobs.queueing import enqueue, redis_store
+from jobs.records import run_store
 from tests.conftest import RedisServer
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
 
 
 def job_of(run_id: str) -> Job:
-    return Job.fetch(run_id, connection=store.connect(), serializer=JSONSerializer)
+    return Job.fetch(run_id, connection=redis_store.connect(), serializer=JSONSerializer)
 
 
 def test_launch_makes_a_directory_and_a_job(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    assert artifacts.open_run(run_id).status().status == "queued"
-    assert artifacts.open_run(run_id).spec() == SPEC
-    assert store.queue(store.TRAIN).job_ids == [run_id]
+    assert run_store.open_run(run_id).status().status == "queued"
+    assert run_store.open_run(run_id).spec() == SPEC
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
     job = job_of(run_id)
     assert (job.func_name, job.args, job.timeout) == ("jobs.tasks.train", [run_id], -1)
 
 
 def test_launch_keeps_order(redis_url: str) -> None:
     runs = enqueue.launch_many([SPEC.model_copy(update={"seed": seed}) for seed in range(3)])
-    assert store.queue(store.TRAIN).job_ids == runs
-    assert [artifacts.open_run(run).spec().seed for run in runs] == [0, 1, 2]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == runs
+    assert [run_store.open_run(run).spec().seed for run in runs] == [0, 1, 2]
 
 
 def test_without_redis_nothing_is_left_behind() -> None:
     with pytest.raises(NotAvailable):
         enqueue.launch(SPEC)
-    assert artifacts.list_runs() == []
+    assert run_store.list_runs() == []
 
 
 def test_redis_lost_in_the_middle_leaves_nothing(
@@ -59,15 +60,15 @@ def test_redis_lost_in_the_middle_leaves_nothing(
     monkeypatch.setattr(enqueue, "put", fails_at_the_second)
     with pytest.raises(NotAvailable, match="Nothing was launched"):
         enqueue.launch_many([SPEC, SPEC, SPEC])
-    assert artifacts.list_runs() == []
-    assert list(artifacts.runs_folder().iterdir()) == []
-    assert store.queue(store.TRAIN).job_ids == []
+    assert run_store.list_runs() == []
+    assert list(run_store.runs_folder().iterdir()) == []
+    assert redis_store.queue(redis_store.TRAIN).job_ids == []
 
 
 def test_putting_twice_queues_once(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    enqueue.put(run_id, store.connect())
-    assert store.queue(store.TRAIN).job_ids == [run_id]
+    enqueue.put(run_id, redis_store.connect())
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
 
 
 def file_spec(path: str) -> RunSpec:
@@ -76,7 +77,7 @@ def file_spec(path: str) -> RunSpec:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../secret.npy", "a/../../b.npy", "link/x.npy"])
 def test_browser_stays_inside_the_data_folder(path: str, tmp_path: Path) -> None:
-    folder = artifacts.data_folder()
+    folder = run_store.data_folder()
     folder.mkdir()
     (tmp_path / "outside").mkdir()
     (folder / "link").symlink_to(tmp_path / "outside")
@@ -88,7 +89,7 @@ def test_browser_stays_inside_the_data_folder(path: str, tmp_path: Path) -> None
 
 def test_browser_paths_are_taken_from_the_data_folder() -> None:
     settled = enqueue.with_settled_paths(file_spec("uploads/x.npy"), "browser")
-    assert settled.data["path"] == str(artifacts.data_folder().resolve() / "uploads/x.npy")
+    assert settled.data["path"] == str(run_store.data_folder().resolve() / "uploads/x.npy")
 
 
 def test_nested_paths_count_too() -> None:
@@ -116,8 +117,8 @@ def test_a_tilde_of_nobody_names_no_file(path: str) -> None:
 @pytest.mark.bad_input
 def test_a_link_to_itself_names_no_file() -> None:
     for folder, spec in (
-        (artifacts.data_folder(), file_spec("loop")),
-        (artifacts.energies_folder(), energy_spec("loop")),
+        (run_store.data_folder(), file_spec("loop")),
+        (run_store.energies_folder(), energy_spec("loop")),
     ):
         folder.mkdir()
         (folder / "loop").symlink_to(folder / "loop")
@@ -141,7 +142,7 @@ def energy_spec(path: str) -> RunSpec:
 @pytest.fixture
 def trusted() -> Path:
     """A file in the folder of trusted energies, which the test may then spoil."""
-    folder = artifacts.energies_folder()
+    folder = run_store.energies_folder()
     folder.mkdir(mode=0o700)
     file = folder / "mine.py"
     file.write_text("event_shape = (2,)\n")
@@ -171,7 +172,7 @@ def test_the_browser_runs_no_code_from_elsewhere(path: str, trusted: Path, tmp_p
 
 
 def test_an_upload_is_never_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uploads = artifacts.data_folder() / "uploads"
+    uploads = run_store.data_folder() / "uploads"
     uploads.mkdir(parents=True)
     (uploads / "evil.py").write_text("")
     for path in ("evil.py", "uploads/evil.py", str(uploads / "evil.py")):
@@ -215,7 +216,7 @@ def test_a_nul_in_a_path_is_refused() -> None:
 def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:
     with pytest.raises(BadInput):
         enqueue.launch_many([SPEC, file_spec("/etc/passwd")], origin="browser")
-    assert artifacts.list_runs() == []
+    assert run_store.list_runs() == []
 
 
 def test_check_tells_the_shape_of_a_spec_without_any_worker() -> None:
@@ -232,28 +233,32 @@ def test_asking_without_a_quick_worker(redis_url: str) -> None:
 
 
 def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
-    connection = store.connect()
-    store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
+    connection = redis_store.connect()
+    redis_store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
     begin = time.monotonic()
     with pytest.raises(NotAvailable, match="No worker answered within 1 s"):
         enqueue.ask("check", {}, "cli", timeout=1.0)
     assert time.monotonic() - begin < 3
-    assert store.queue(store.QUICK).job_ids == []
+    assert redis_store.queue(redis_store.QUICK).job_ids == []
 
 
 def test_forms_have_a_worker_of_their_own(redis_url: str) -> None:
-    connection = store.connect()
-    store.beat(connection, {"name": "quick", "queue": "quick"})
-    assert enqueue._queue_of("check", connection) == store.QUICK  # better than none
-    store.beat(connection, {"name": "check", "queue": "check"})
+    connection = redis_store.connect()
+    redis_store.beat(connection, {"name": "quick", "queue": "quick"})
+    assert enqueue._queue_of("check", connection) == redis_store.QUICK  # better than none
+    redis_store.beat(connection, {"name": "check", "queue": "check"})
     asked = {task: enqueue._queue_of(task, connection) for task in ("check", "previews", "ask")}
-    assert asked == {"check": store.CHECK, "previews": store.CHECK, "ask": store.QUICK}
+    assert asked == {
+        "check": redis_store.CHECK,
+        "previews": redis_store.CHECK,
+        "ask": redis_store.QUICK,
+    }
 
 
 def test_redis_dying_while_asking_is_one_sentence(
     redis_server: RedisServer, redis_url: str
 ) -> None:
-    store.beat(store.connect(), {"name": "deaf", "queue": "quick", "device": "cpu"})
+    redis_store.beat(redis_store.connect(), {"name": "deaf", "queue": "quick", "device": "cpu"})
     killer = threading.Timer(0.5, redis_server.kill)
     killer.start()
     try:

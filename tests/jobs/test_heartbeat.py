@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from backend.spec import RunSpec
-from jobs import artifacts, progress
-from jobs.emitter import CannotWrite, Emitter
-from jobs.heartbeat import FOLDER, HANG, Heartbeat
-from jobs.progress import LOOKING, SAVING, TRAINING, Progress
-from jobs.run_directory import RunDirectory
+from jobs.execution import progress
+from jobs.execution.emitter import CannotWrite, Emitter
+from jobs.execution.heartbeat import FOLDER, HANG, Heartbeat
+from jobs.execution.progress import LOOKING, SAVING, TRAINING, Progress
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 
 @pytest.fixture
 def run() -> RunDirectory:
-    return artifacts.create_run(RunSpec(method="tiny", data={"name": "ring"}))
+    return run_store.create_run(RunSpec(method="tiny", data={"name": "ring"}))
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import pytest
 
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import RunSpec
-from dashboard.history import History
-from jobs import artifacts, blocks, files, log, series
-from jobs.emitter import DAMAGED, Emitter
-from jobs.log import START
-from jobs.run_directory import RunDirectory
+from dashboard.stream.history import History
+from jobs.execution.emitter import DAMAGED, Emitter
+from jobs.records import run_log, run_store, scalar_blocks, scalar_table
+from jobs.records.run_directory import RunDirectory
+from jobs.records.run_log import START
+from jobs.system import atomic_files
 
 WEEK = 7 * 24 * 3600
 PATHS = [f"quality/some_figure_{number:02d}/long_run" for number in range(30)]
@@ -27,7 +28,7 @@ PATHS = [f"quality/some_figure_{number:02d}/long_run" for number in range(30)]
 
 @pytest.fixture
 def run() -> Iterator[RunDirectory]:
-    made = artifacts.create_run(RunSpec(method="tiny", data={"name": "ring"}))
+    made = run_store.create_run(RunSpec(method="tiny", data={"name": "ring"}))
     yield made
     made.close()
 
@@ -63,7 +64,7 @@ def assert_whole(run: RunDirectory, num: int) -> None:
 def test_a_log_that_grows_is_merged_and_says_the_same(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(log, "MERGE_BYTES", 5_000)
+    monkeypatch.setattr(run_log, "MERGE_BYTES", 5_000)
     largest = 0
     for seq in range(200):
         run.append(block(seq, rows=rows), False)
@@ -98,7 +99,7 @@ def test_a_week_of_thirty_curves_fits_into_100_megabytes(run: RunDirectory) -> N
             False,
         )
     run.close()
-    assert (run.path / "log.bin").stat().st_size < 1.1 * log.MERGE_BYTES
+    assert (run.path / "log.bin").stat().st_size < 1.1 * run_log.MERGE_BYTES
     record = run.record()
     assert record is not None
     merged = (run.path / "scalars.bin").stat().st_size / record.count(PATHS[0])
@@ -137,13 +138,13 @@ def test_a_merge_cut_short_anywhere_loses_and_doubles_nothing(
             return act
 
         for name in ("append", "write", "open_for_append", "written_aside"):
-            monkeypatch.setattr(files, name, once(getattr(files, name)))
-        monkeypatch.setattr(log.os, "fsync", once(log.os.fsync))
+            monkeypatch.setattr(atomic_files, name, once(getattr(atomic_files, name)))
+        monkeypatch.setattr(run_log.os, "fsync", once(run_log.os.fsync))
         monkeypatch.setattr(Path, "unlink", once(Path.unlink))
 
     said = 0
     for limit in range(40):
-        fresh = artifacts.open_run(run.id)
+        fresh = run_store.open_run(run.id)
         fresh.append(b"".join(block(seq) for seq in range(said, said + 20)), False)
         fresh.append(text(said + 19), False)
         said += 20
@@ -156,7 +157,7 @@ def test_a_merge_cut_short_anywhere_loses_and_doubles_nothing(
                 is_over = True
             except Cut:
                 is_over = False
-        assert_whole(artifacts.open_run(run.id), said)
+        assert_whole(run_store.open_run(run.id), said)
         assert len(run.texts()) == said // 20
         if is_over:
             break
@@ -175,16 +176,16 @@ def test_a_torn_end_of_the_merged_rows_is_cut(run: RunDirectory) -> None:
     # killed while the second frame was written: the log still holds all of it
     (run.path / "scalars.bin").write_bytes(grown[: (len(whole) + len(grown)) // 2])
     (run.path / "log.bin").write_bytes(kept + lying)
-    assert_whole(artifacts.open_run(run.id), 90)
-    artifacts.open_run(run.id).compact()
-    assert_whole(artifacts.open_run(run.id), 90)
+    assert_whole(run_store.open_run(run.id), 90)
+    run_store.open_run(run.id).compact()
+    assert_whole(run_store.open_run(run.id), 90)
     assert not (run.path / "scalars.bin.bad").exists()
 
 
 def test_who_reads_while_it_is_merged_misses_and_doubles_nothing(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "MERGE_BYTES", 3_000)
+    monkeypatch.setattr(run_log, "MERGE_BYTES", 3_000)
     emitter = Emitter(run, flush_seconds=0.001)
     done = threading.Event()
 
@@ -198,7 +199,7 @@ def test_who_reads_while_it_is_merged_misses_and_doubles_nothing(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        reader = artifacts.open_run(run.id)
+        reader = run_store.open_run(run.id)
         most = 0
         deadline = time.monotonic() + 3.0
         while time.monotonic() < deadline:
@@ -222,8 +223,8 @@ from pathlib import Path
 import numpy as np
 from backend.events import Cost
 from jobs import log
-from jobs.emitter import Emitter
-from jobs.run_directory import RunDirectory
+from jobs.execution.emitter import Emitter
+from jobs.records.run_directory import RunDirectory
 log.MERGE_BYTES = 2_000
 emitter = Emitter(RunDirectory(Path(sys.argv[1])), flush_seconds=0.0)
 step = int(sys.argv[2])
@@ -242,14 +243,14 @@ while True:
             assert process.poll() is None and time.monotonic() < deadline
         process.kill()
         process.wait()
-        said = int(artifacts.open_run(run.id).latest()["a"]) + 1
-        assert_whole(artifacts.open_run(run.id), said)
+        said = int(run_store.open_run(run.id).latest()["a"]) + 1
+        assert_whole(run_store.open_run(run.id), said)
 
 
 def test_what_a_resumed_run_says_anew_counts_through_every_merge(run: RunDirectory) -> None:
     run.append(b"".join(block(seq) for seq in range(50)), False)
     run.log.merge()
-    run.append(text(50, series.RESUMED, 30), False)  # after block 50, which is not there
+    run.append(text(50, scalar_table.RESUMED, 30), False)  # after block 50, which is not there
     run.append(b"".join(block(seq) for seq in range(51, 60)), False)  # steps 51 to 59
     again = [
         encode_block(["a", "b"], np.full((1, 2), step, np.float32), run="r", seq=200 + step,
@@ -259,7 +260,7 @@ def test_what_a_resumed_run_says_anew_counts_through_every_merge(run: RunDirecto
     run.append(again[0], False)
     for act in (lambda: None, run.log.merge, run.compact, run.compact):
         act()
-        found = artifacts.open_run(run.id).scalars()["a"]
+        found = run_store.open_run(run.id).scalars()["a"]
         assert found.step.tolist() == [*range(32), *range(51, 60)]
         assert History(run).stretch("a", 0, 1e9).step.tolist() == found.step.tolist()
 
@@ -267,13 +268,13 @@ def test_what_a_resumed_run_says_anew_counts_through_every_merge(run: RunDirecto
 def test_a_log_that_cannot_be_merged_grows_on(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(log, "MERGE_BYTES", 2_000)
+    monkeypatch.setattr(run_log, "MERGE_BYTES", 2_000)
 
     def no_room(*_: object, **__: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(log.merged, "packed", no_room)
+        patch.setattr(run_log.merged, "packed", no_room)
         for seq in range(40):
             run.append(block(seq), False)
     assert "not merged yet" in caplog.text
@@ -329,7 +330,7 @@ def test_damage_costs_the_frames_it_lies_in_and_is_put_aside_and_said(
     start = sum(map(len, frames[:4])) + offset
     content[start : start + size] = b"\xff" * size
     path.write_bytes(content)
-    fresh = artifacts.open_run(run.id)
+    fresh = run_store.open_run(run.id)
     kept = seqs(fresh, name)
     assert {0, 1, 2, 7, 8, 9} <= set(kept) and 4 not in kept
     later = frames_of(name, 11)[10]
@@ -338,7 +339,7 @@ def test_damage_costs_the_frames_it_lies_in_and_is_put_aside_and_said(
     assert seqs(fresh, name) == [*kept, 10]
     assert (run.path / f"{name}.bad").stat().st_size >= size
     whole = path.read_bytes()
-    assert sum(size for _, size in blocks.split(whole)) == len(whole)
+    assert sum(size for _, size in scalar_blocks.split(whole)) == len(whole)
     emitter.text("note", "goes on", Cost(1))
     emitter.flush()
     emitter.close()
@@ -360,7 +361,7 @@ def test_damaged_blocks_cost_themselves_alone() -> None:
     place = bad.find(b'"first":[')
     bad[place + 9 : place + 12] = b"[[["
     data = good + bytes(bad) + block(2)
-    said = blocks.read(data)
+    said = scalar_blocks.read(data)
     (found,) = said.blocks
     assert found.seq.tolist() == [0, 4] and said.damaged > 0
 
@@ -378,10 +379,10 @@ def test_a_damaged_table_is_kept_aside_and_the_rest_goes_on(run: RunDirectory, d
             damage, content[:100] + b"\xff" * 40 + content[140:]
         )
     )
-    with pytest.raises(series.Damaged, match=r"scalars\.parquet"):
-        artifacts.open_run(run.id).scalars()
+    with pytest.raises(scalar_table.Damaged, match=r"scalars\.parquet"):
+        run_store.open_run(run.id).scalars()
     assert any("scalars.parquet" in words for words in whole_damage(run))
-    fresh = artifacts.open_run(run.id)
+    fresh = run_store.open_run(run.id)
     fresh.compact()
     assert fresh.scalars()["b"].step[-1] == 2999
     assert (run.path / "scalars.parquet.bad").stat().st_size == path_size(content, damage, half)
@@ -425,7 +426,7 @@ def test_a_table_of_an_earlier_version_is_read(run: RunDirectory) -> None:
     seconds = pa.array([0.0, 0.1, 0.2], pa.float64())
     table = pa.table(
         [names, whole, whole, seconds, seconds, pa.array([0, 1, 2], pa.float32()), whole],
-        names=["path", *blocks.Series._fields],
+        names=["path", *scalar_blocks.Series._fields],
     ).replace_schema_metadata({"basin.seq": "2"})
     pq.write_table(table, run.path / "scalars.parquet")
     run.append(b"".join(block(seq, ["a"]) for seq in range(6)), False)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.spec import RunSpec
-from jobs import artifacts
-from jobs.run_directory import RunDirectory
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 from tests.backend.test_properties import FRAMES, SIZES, examples, mutated
 
 pytestmark = pytest.mark.bad_input
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.bad_input
 @SIZES
 @pytest.mark.parametrize("name", ["log.bin", "scalars.bin", "frames.bin", "text.jsonl"])
 def test_a_record_of_any_bytes_is_read_as_far_as_it_goes(name: str, num: int) -> None:
-    run = artifacts.create_run(RunSpec(method="m", data={"name": "ring"}))
+    run = run_store.create_run(RunSpec(method="m", data={"name": "ring"}))
 
     @examples(num // 5)
     @given(mutated(FRAMES) | st.binary(max_size=60))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import BadInput
-from jobs import doctor, login
+from jobs.services import doctor, login
 from tests.conftest import ROOT
 
 GOOD = """[auth]

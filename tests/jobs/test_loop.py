@@ -19,11 +19,14 @@ import torch
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost
 from backend.spec import Budget
-from jobs import artifacts, control, heartbeat, loop, progress, trained
-from jobs.pace import Cadence, fraction_used
-from jobs.processes import PARENT
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from jobs.execution import heartbeat, loop, progress
+from jobs.execution.cadence import Cadence, fraction_used
+from jobs.models import trained_run
+from jobs.queueing import control
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
+from jobs.system.processes import PARENT
 from tests.jobs import tiny
 
 PATHS = ("loss/total", "energy/gap", "energy/max")
@@ -96,7 +99,7 @@ def test_a_run_ends_finished_with_everything_on_record() -> None:
     assert run.keyframe_index()[-1].step == 40
     assert run.texts()[-1].header["meta"]["message"] == "Finished."
     assert run.read_log_frames() == [] and (run.path / "scalars.parquet").exists()
-    assert artifacts.open_run(run.id).status() == status
+    assert run_store.open_run(run.id).status() == status
 
 
 def test_the_spec_on_record_names_the_budget_of_the_preset() -> None:
@@ -230,7 +233,7 @@ def test_a_killed_run_resumes_from_its_checkpoint_and_recomputes_the_rest() -> N
     tiny.run(whole)
     code = (
         "from tests.jobs import tiny; from backend import catalogue; from jobs import artifacts\n"
-        "from jobs.pace import Cadence; import sys\n"
+        "from jobs.execution.cadence import Cadence; import sys\n"
         "catalogue.methods = lambda: {'tiny': tiny.Tiny}\n"
         "tiny.run(artifacts.open_run(sys.argv[1]), observe=tiny.Eyes,\n"
         "         cadence=Cadence(first_checkpoint=0.2, checkpoint_seconds=0.2))\n"
@@ -242,7 +245,7 @@ def test_a_killed_run_resumes_from_its_checkpoint_and_recomputes_the_rest() -> N
     )
     at_step(killed, 50, process.kill).join()
     process.wait()
-    reader = artifacts.open_run(killed.id)
+    reader = run_store.open_run(killed.id)
     shown = reader.scalars()["loss/total"]
     lost = reader.status()
     assert lost.status == "lost" and lost.checkpoint_step in reader.checkpoints()
@@ -336,7 +339,7 @@ def test_the_checkpoint_of_another_method_is_refused() -> None:
     assert status.status == "failed"
     assert "its checkpoint is of the method `other`" in status.reason
     with pytest.raises(BadInput, match="of the method `other`"):
-        trained.load_trained(run.id)
+        trained_run.load_trained(run.id)
 
 
 @pytest.mark.bad_input
@@ -372,7 +375,7 @@ def test_a_run_that_runs_away_ends_diverged_with_the_last_good_checkpoint(
 
 
 def test_a_chain_far_out_ends_the_run() -> None:
-    from jobs.guard import breach
+    from jobs.execution.divergence_guard import breach
 
     values = np.array([[1.0, 5.0], [1.0, 100.5]], np.float32)
     found = breach(["loss/total", "sampler/radius"], values)
@@ -589,12 +592,12 @@ def test_a_run_whose_worker_died_goes_on_a_while_then_ends_with_a_checkpoint(
 def test_a_trained_run_gives_its_energy_back() -> None:
     run = tiny.make()
     tiny.run(run)
-    found = trained.load_trained(run.id)
+    found = trained_run.load_trained(run.id)
     x = np.array([[0.5, -1.0], [3.0, 0.0]], np.float32)
     expected = found.energy()(found.data.standardise(torch.from_numpy(x))).detach().numpy()
-    given = trained.load_energy(run.id)(torch.from_numpy(x)).detach().numpy()
+    given = trained_run.load_energy(run.id)(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_array_equal(given, expected)
-    np.testing.assert_array_equal(trained.energies(run.id, x), expected)
+    np.testing.assert_array_equal(trained_run.energies(run.id, x), expected)
     assert found.step == 30 and not any(p.requires_grad for p in found.energy().parameters())
     state = weights(run)
     assert torch.equal(next(found.energy().parameters()), state["average.body.0.weight"])
@@ -605,26 +608,26 @@ def test_points_of_another_shape_are_refused() -> None:
     run = tiny.make()
     tiny.run(run)
     with pytest.raises(BadInput, match=r"must have shape \(n, 2\)"):
-        trained.energies(run.id, np.zeros((4, 3), np.float32))
+        trained_run.energies(run.id, np.zeros((4, 3), np.float32))
 
 
 def test_a_run_without_weights_is_not_available() -> None:
     with pytest.raises(NotAvailable, match="no trained weights"):
-        trained.load_trained(tiny.make().id)
+        trained_run.load_trained(tiny.make().id)
 
 
 def test_samples_follow_the_seed_and_the_sampler_asked_for() -> None:
     run = tiny.make()
     tiny.run(run)
-    first = trained.sample(run.id, num=50, num_steps=20, seed=1)
-    again = trained.sample(run.id, num=50, num_steps=20, seed=1)
-    other = trained.sample(run.id, num=50, num_steps=20, seed=2)
+    first = trained_run.sample(run.id, num=50, num_steps=20, seed=1)
+    again = trained_run.sample(run.id, num=50, num_steps=20, seed=1)
+    other = trained_run.sample(run.id, num=50, num_steps=20, seed=2)
     assert first.x.shape == (50, 2) and np.isfinite(first.x).all()
     np.testing.assert_array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
-    np.testing.assert_allclose(first.energy, trained.energies(run.id, first.x), rtol=1e-4)
+    np.testing.assert_allclose(first.energy, trained_run.energies(run.id, first.x), rtol=1e-4)
     assert first.settings["sampler"] == {"kind": "walk", "step_size": 0.05}
-    smaller = trained.sample(run.id, num=50, num_steps=20, seed=1, sampler={"step_size": 0.01})
+    smaller = trained_run.sample(run.id, num=50, num_steps=20, seed=1, sampler={"step_size": 0.01})
     assert smaller.settings["sampler"] == {"kind": "walk", "step_size": 0.01}
     assert not np.array_equal(first.x, smaller.x)
 
@@ -632,10 +635,10 @@ def test_samples_follow_the_seed_and_the_sampler_asked_for() -> None:
 def test_samples_are_kept_in_the_run_or_where_one_wants(tmp_path: Path) -> None:
     run = tiny.make()
     tiny.run(run)
-    answer = trained.sample_to_run(run.id, num=10, num_steps=5, seed=1)
+    answer = trained_run.sample_to_run(run.id, num=10, num_steps=5, seed=1)
     assert answer["num"] == 10 and answer["file"] in [name for name, _ in run.files()]
-    drawn = trained.sample(run.id, num=10, num_steps=5, seed=1)
-    out = trained.save_samples(run, drawn, tmp_path / "s.npz")
+    drawn = trained_run.sample(run.id, num=10, num_steps=5, seed=1)
+    out = trained_run.save_samples(run, drawn, tmp_path / "s.npz")
     for path in (out, run.path_of(answer["file"])):
         with np.load(path, allow_pickle=False) as found:
             np.testing.assert_array_equal(found["x"], drawn.x)
@@ -657,6 +660,6 @@ def test_samples_that_cannot_be_drawn_leave_nothing(settings: dict[str, Any], fi
     run = tiny.make()
     tiny.run(run)
     with pytest.raises(BadInput) as caught:
-        trained.sample_to_run(run.id, **{"num": 5, "num_steps": 1, "seed": 0, **settings})
+        trained_run.sample_to_run(run.id, **{"num": 5, "num_steps": 1, "seed": 0, **settings})
     assert caught.value.problems[0].field == field
     assert not (run.path / "samples").exists()

@@ -16,9 +16,11 @@ from PIL import Image
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, asking, control, made_of, trained
-from jobs.artifacts import RunDirectory
 from jobs.cli import main
+from jobs.models import answering, trained_run
+from jobs.queueing import control
+from jobs.records import fingerprints, run_store
+from jobs.records.run_store import RunDirectory
 from tests.jobs import tiny
 
 X = np.random.default_rng(0).normal([3, -5], [1, 4], (300, 2))
@@ -40,7 +42,7 @@ def make(data: Path, **budget: Any) -> RunDirectory:
     spec = RunSpec(
         method="tiny", data={"name": "file", "path": str(data)}, budget=budget or {"steps": 20}
     )
-    return artifacts.create_run(spec)
+    return run_store.create_run(spec)
 
 
 def stopped(data: Path) -> RunDirectory:
@@ -83,35 +85,35 @@ def overwrite(data: Path) -> None:
 def test_the_record_and_each_checkpoint_say_what_a_run_was_made_of(data: Path) -> None:
     directory = make(data)
     assert tiny.run(directory).status == "finished"
-    made = made_of.read(directory)
+    made = fingerprints.read(directory)
     (file,) = made["files"]
     assert file["field"] == "data.path" and file["path"] == str(data)
     assert file["sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
     assert made["code"]["method"] == "tests/jobs/tiny.py" and len(made["code"]["sha256"]) == 64
     assert made["code"]["basin"] and directory.load_checkpoint().meta["made_of"] == made
-    assert made_of.changes(made) == []
+    assert fingerprints.changes(made) == []
 
 
 def test_a_trained_run_answers_as_before_when_its_file_is_written_anew(data: Path) -> None:
     directory = make(data)
     tiny.run(directory)
     before = (
-        trained.energies(directory.id, POINTS),
-        trained.sample(directory.id, num=9, num_steps=3),
+        trained_run.energies(directory.id, POINTS),
+        trained_run.sample(directory.id, num=9, num_steps=3),
     )
     overwrite(data)
-    run = trained.load_trained(directory.id)
+    run = trained_run.load_trained(directory.id)
     (warning,) = run.warnings
     assert (
         "`data.path`" not in warning and "d.npy has changed since this run was trained" in warning
     )
-    np.testing.assert_allclose(trained.energies(directory.id, POINTS), before[0], rtol=1e-5)
-    after = trained.sample(directory.id, num=9, num_steps=3)
+    np.testing.assert_allclose(trained_run.energies(directory.id, POINTS), before[0], rtol=1e-5)
+    after = trained_run.sample(directory.id, num=9, num_steps=3)
     np.testing.assert_allclose(after.x, before[1].x, rtol=1e-4)
     asked = ["energy", directory.id, "--points", str(points_file(data)), "--json"]
     said = json.loads(CliRunner().invoke(main, asked).stdout)
     assert "has changed since" in said["warnings"][0]
-    answer = asking.answer_to_run(directory.id, "sample", {"num": 20, "num_steps": 2})
+    answer = answering.answer_to_run(directory.id, "sample", {"num": 20, "num_steps": 2})
     assert "has changed since" in answer["warnings"][0]
 
 
@@ -125,7 +127,7 @@ def test_data_of_another_shape_are_refused(data: Path) -> None:
     tiny.run(directory)
     np.save(data, np.random.default_rng(0).normal(size=(300, 3)))
     with pytest.raises(BadInput, match=r"events of shape \(3,\) now; .* of \(2,\)"):
-        trained.energies(directory.id, POINTS)
+        trained_run.energies(directory.id, POINTS)
 
 
 def test_a_run_does_not_go_on_with_other_data_unless_somebody_says_so(data: Path) -> None:
@@ -137,30 +139,30 @@ def test_a_run_does_not_go_on_with_other_data_unless_somebody_says_so(data: Path
     assert "d.npy has changed since this run was trained" in failed.reason
     assert "basin resume RUN --anyway" in failed.reason
     data.write_bytes(old)
-    assert made_of.changes(made_of.read(directory)) == [], "the old file is put back"
+    assert fingerprints.changes(fingerprints.read(directory)) == [], "the old file is put back"
     overwrite(data)
-    mean = made_of.read(directory)["standardised"]["mean"]
-    made_of.accept(directory)
+    mean = fingerprints.read(directory)["standardised"]["mean"]
+    fingerprints.accept(directory)
     assert "Goes on all the same" in gone_on(directory)
-    assert made_of.read(directory)["standardised"]["mean"] == mean, "weights are of that scale"
+    assert fingerprints.read(directory)["standardised"]["mean"] == mean, "weights are of that scale"
 
 
 def test_other_code_is_said_and_the_run_goes_on(data: Path) -> None:
     directory = stopped(data)
-    made = made_of.read(directory)
+    made = fingerprints.read(directory)
     made["code"] |= {"sha256": "0" * 64, "commit": "f" * 40}
-    made_of.write(directory, made)
+    fingerprints.write(directory, made)
     said = gone_on(directory)
     assert "The code of the method, tests/jobs/tiny.py, has changed" in said
     assert "the last attempt was trained by" in said and "ffffffffffff" in said
-    assert made_of.read(directory)["code"]["commit"] != "f" * 40
+    assert fingerprints.read(directory)["code"]["commit"] != "f" * 40
 
 
 def test_a_file_that_was_touched_alone_is_no_other(data: Path) -> None:
     directory = make(data)
     tiny.run(directory)
     os.utime(data, (1, 1))
-    assert made_of.changes(made_of.read(directory)) == []
+    assert fingerprints.changes(fingerprints.read(directory)) == []
 
 
 def test_a_file_that_is_as_it_was_is_not_read_again(
@@ -168,46 +170,46 @@ def test_a_file_that_is_as_it_was_is_not_read_again(
 ) -> None:
     directory = make(data)
     tiny.run(directory)
-    made_of._sha256.cache_clear()
+    fingerprints._sha256.cache_clear()
     monkeypatch.setattr("hashlib.file_digest", None)
-    assert made_of.changes(made_of.read(directory)) == []
+    assert fingerprints.changes(fingerprints.read(directory)) == []
 
 
 def test_images_of_a_folder_are_one_fingerprint(tmp_path: Path) -> None:
     for index in range(3):
         Image.new("L", (4, 4), index).save(tmp_path / f"{index}.png")
-    first = made_of._fingerprint(tmp_path)
+    first = fingerprints._fingerprint(tmp_path)
     (tmp_path / "notes.txt").write_text("no image")
-    assert made_of._fingerprint(tmp_path) == first and first is not None
+    assert fingerprints._fingerprint(tmp_path) == first and first is not None
     Image.new("L", (4, 4), 99).save(tmp_path / "1.png")
-    second = made_of._fingerprint(tmp_path)
+    second = fingerprints._fingerprint(tmp_path)
     assert second is not None and second["sha256"] != first["sha256"]
     (tmp_path / "2.png").rename(tmp_path / "3.png")
-    third = made_of._fingerprint(tmp_path)
+    third = fingerprints._fingerprint(tmp_path)
     assert third is not None and third["sha256"] != second["sha256"]
 
 
 def test_a_run_built_on_another_remembers_its_checkpoint(data: Path) -> None:
     base = make(data)
     tiny.run(base)
-    (part,) = made_of._runs([base.id, base.id])
+    (part,) = fingerprints._runs([base.id, base.id])
     assert part["run"] == base.id
     made = {"files": [], "runs": [part]}
-    assert made_of.changes(made) == []
+    assert fingerprints.changes(made) == []
     found = base.load_checkpoint()
     base.save_checkpoint(found.step + 1, found.tensors, found.meta | {"more": 1})
-    (problem,) = made_of.changes(made)
+    (problem,) = fingerprints.changes(made)
     assert f"the run {base.id} it is built on has changed" in problem.message
 
 
 def test_runs_of_before_have_nothing_to_hold_against(data: Path) -> None:
     directory = make(data)
     tiny.run(directory)
-    (directory.path / made_of.NAME).unlink()
-    assert made_of.changes(made_of.read(directory)) == []
-    assert trained.load_trained(directory.id).warnings == ()
-    (directory.path / made_of.NAME).write_text("[")
-    assert trained.load_trained(directory.id).warnings == ()
+    (directory.path / fingerprints.NAME).unlink()
+    assert fingerprints.changes(fingerprints.read(directory)) == []
+    assert trained_run.load_trained(directory.id).warnings == ()
+    (directory.path / fingerprints.NAME).write_text("[")
+    assert trained_run.load_trained(directory.id).warnings == ()
 
 
 def test_resuming_says_so_at_once_and_goes_on_when_told(data: Path, redis_url: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.meter import Stopwatch, joule_counter, rapl
+from jobs.execution.cost_meter import Stopwatch, joule_counter, rapl
 
 
 def package(folder: Path, name: str, microjoules: int, full: int = 1_000_000) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from backend.spec import RunSpec
-from jobs import artifacts
-from jobs.moved import with_moved_paths
+from jobs.records import run_store
+from jobs.records.moved_files import with_moved_paths
 
 
 def spec(path: Path | str) -> RunSpec:
@@ -19,7 +19,7 @@ def spec(path: Path | str) -> RunSpec:
 def test_a_file_is_found_again_where_its_home_went(
     basin_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = artifacts.data_folder() / "uploads" / "points.npy"
+    file = run_store.data_folder() / "uploads" / "points.npy"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     before = spec(file)

@@ -13,8 +13,8 @@ import pytest
 
 from backend.errors import NotAvailable
 from backend.spec import RunSpec
-from jobs import control, enqueue, names, store
-from jobs.status import hostname
+from jobs.queueing import control, enqueue, redis_names, redis_store
+from jobs.records.status import hostname
 from tests.conftest import ROOT
 
 SPEC = RunSpec(method="sampling", data={"name": "ring"})
@@ -28,19 +28,19 @@ def other_home(tmp_path: Path) -> Path:
 
 
 def test_the_id_is_made_once_and_private(basin_home: Path) -> None:
-    made = names.home_id()
+    made = redis_names.home_id()
     file = basin_home / "home.id"
     assert file.read_text().strip() == made
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    names._kept.cache_clear()
-    assert names.home_id() == made
+    redis_names._kept.cache_clear()
+    assert redis_names.home_id() == made
     assert [path.name for path in basin_home.iterdir()] == ["home.id"]
 
 
 @pytest.mark.parametrize("damaged", ["", "not an id", "abc"])
 def test_a_damaged_id_is_made_anew(basin_home: Path, damaged: str) -> None:
     (basin_home / "home.id").write_text(damaged)
-    assert names.home_id() == (basin_home / "home.id").read_text().strip() != damaged
+    assert redis_names.home_id() == (basin_home / "home.id").read_text().strip() != damaged
 
 
 def test_processes_that_start_at_once_agree(basin_home: Path) -> None:
@@ -55,37 +55,37 @@ def test_processes_that_start_at_once_agree(basin_home: Path) -> None:
 def test_a_moved_home_keeps_its_id(
     basin_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = names.home_id()
+    before = redis_names.home_id()
     basin_home.rename(tmp_path / "moved")
     monkeypatch.setenv("BASIN_HOME", str(tmp_path / "moved"))
-    assert names.home_id() == before
+    assert redis_names.home_id() == before
 
 
 def test_two_homes_on_one_redis_see_nothing_of_each_other(
     redis_url: str, other_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = store.connect()
+    connection = redis_store.connect()
     run_id = enqueue.launch(SPEC)
-    store.beat(connection, {"name": "train-here", "queue": "train"})
-    store.publish_catalogue(connection)
+    redis_store.beat(connection, {"name": "train-here", "queue": "train"})
+    redis_store.publish_catalogue(connection)
     before = set(connection.keys("basin:*")) | set(connection.smembers("rq:queues"))
     monkeypatch.setenv("BASIN_HOME", str(other_home))
-    assert control.queued() == [] and store.workers() == []
-    assert store.queue(store.TRAIN).name != ""
-    assert not connection.exists(names.catalogue_key())
-    store.beat(connection, {"name": "train-there", "queue": "train"})
+    assert control.queued() == [] and redis_store.workers() == []
+    assert redis_store.queue(redis_store.TRAIN).name != ""
+    assert not connection.exists(redis_names.catalogue_key())
+    redis_store.beat(connection, {"name": "train-there", "queue": "train"})
     enqueue.launch(SPEC)
-    assert names.stream_key(run_id, "scalars").encode() not in before
+    assert redis_names.stream_key(run_id, "scalars").encode() not in before
     after = set(connection.keys("basin:*")) | set(connection.smembers("rq:queues"))
-    assert all(names.home_id().encode() in name for name in after - before)
-    assert not any(names.home_id().encode() in name for name in before)
+    assert all(redis_names.home_id().encode() in name for name in after - before)
+    assert not any(redis_names.home_id().encode() in name for name in before)
 
 
 def test_a_copy_beside_its_original_is_told_to_get_an_id_of_its_own(
     redis_url: str, basin_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = store.connect()
-    store.beat(
+    connection = redis_store.connect()
+    redis_store.beat(
         connection,
         {"name": "w", "queue": "train", "host": hostname(), "pid": os.getpid(),
          "home": str(basin_home)},
@@ -100,6 +100,6 @@ def test_a_copy_beside_its_original_is_told_to_get_an_id_of_its_own(
     with pytest.raises(NotAvailable, match=r"is a copy of .*Delete .*copy/home\.id"):
         enqueue.launch(SPEC)
     (copy / "home.id").unlink()
-    names._kept.cache_clear()  # as in a new process
+    redis_names._kept.cache_clear()  # as in a new process
     enqueue.launch(SPEC)
     assert len(control.queued()) == 1

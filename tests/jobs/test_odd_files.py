@@ -15,10 +15,14 @@ from click.testing import CliRunner
 
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
-from jobs import artifacts, control, doctor, files, reproduction, store
-from jobs.artifacts import RunDirectory
+from jobs.claims import reproduction
 from jobs.cli import main
-from jobs.status import WORDS
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import WORDS
+from jobs.services import doctor
+from jobs.system import atomic_files
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
 DEEP = "[" * 100_000
@@ -99,15 +103,15 @@ def read_everything(directory: RunDirectory) -> None:
 @pytest.mark.bad_input
 @pytest.mark.parametrize("odd", ODD)
 def test_one_odd_file_keeps_nothing_from_the_others(odd: str, redis_url: str) -> None:
-    whole = artifacts.create_run(SPEC)
+    whole = run_store.create_run(SPEC)
     for name in SMALL:
-        directory = artifacts.create_run(SPEC)
+        directory = run_store.create_run(SPEC)
         directory.write_status(status="finished", ended=1.0)
         put(directory, name, ODD[odd])
-        read_everything(artifacts.open_run(directory.id))
-        assert whole.id in {run.id for run in artifacts.list_runs()}, (odd, name)
+        read_everything(run_store.open_run(directory.id))
+        assert whole.id in {run.id for run in run_store.list_runs()}, (odd, name)
     assert not [line for line in control.settle() if whole.id in line]
-    assert len(artifacts.list_runs()) == 1 + len(SMALL)
+    assert len(run_store.list_runs()) == 1 + len(SMALL)
 
 
 @pytest.mark.bad_input
@@ -115,10 +119,10 @@ def test_one_odd_file_keeps_nothing_from_the_others(odd: str, redis_url: str) ->
 def test_a_run_without_a_readable_status_is_lost_and_stays_as_it_is(
     odd: str, redis_url: str
 ) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     put(directory, "status.json", ODD[odd])
     before = os.lstat(directory.path / "status.json")
-    (run,) = artifacts.list_runs()
+    (run,) = run_store.list_runs()
     assert (run.id, run.status, run.method) == (directory.id, "lost", SPEC.method)
     assert "status.json" in run.damage
     assert control.settle() == []
@@ -153,11 +157,11 @@ def test_a_field_of_another_kind_is_left_out_and_the_rest_is_read(
     field: str, redis_url: str
 ) -> None:
     for value in WRONG[field]:
-        directory = artifacts.create_run(SPEC)
+        directory = run_store.create_run(SPEC)
         directory.write_status(status="finished", step=5, reason="done", ended=9.0, pid=7)
         path = directory.path / "status.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
-        (run,) = [run for run in artifacts.list_runs() if run.id == directory.id]
+        (run,) = [run for run in run_store.list_runs() if run.id == directory.id]
         assert run.status in WORDS
         if field == "id":
             assert run.damage == ""
@@ -181,9 +185,9 @@ def test_a_field_of_another_kind_is_left_out_and_the_rest_is_read(
                {"name": "kept", "note": 7, "tags": [None]}, {"id": "x", "name": "kept"}],
 )  # fmt: skip
 def test_labels_of_another_version_are_read_as_far_as_they_can(labels: dict[str, Any]) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     (directory.path / "labels.json").write_text(json.dumps(labels))
-    (run,) = artifacts.list_runs()
+    (run,) = run_store.list_runs()
     assert (run.id, run.name, run.tags) == (directory.id, "kept", [])
     assert bool(run.damage) == ("tags" in labels)
     directory.set_labels(note="added")
@@ -196,52 +200,52 @@ def test_labels_of_another_version_are_read_as_far_as_they_can(labels: dict[str,
     "spec", ["method: new\nflux: 7\n", "- a\n- b\n", "method: [", b"\xff\xfe", "a: " + DEEP, ""]
 )
 def test_a_spec_of_another_version_leaves_its_run_on_the_list(spec: str | bytes) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     put(directory, "spec.yaml", holding(spec))
-    (run,) = artifacts.list_runs()
+    (run,) = run_store.list_runs()
     assert (run.id, run.status) == (directory.id, "queued")
     with pytest.raises(BadInput):
         directory.spec()
     put(directory, "status.json", holding("{"))
-    (run,) = artifacts.list_runs()
+    (run,) = run_store.list_runs()
     assert run.status == "lost" and "status.json and spec.yaml" in run.damage
     assert CliRunner().invoke(main, ["ls"]).exit_code == 0
     assert control.delete([directory.id]) == 1
 
 
 def test_a_disk_that_fails_for_a_moment_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(status="finished", step=7, ended=9.0)
-    artifacts.list_runs()
+    run_store.list_runs()
     directory.set_labels(name="new")
 
     def fail(path: Path, most: int = 0) -> bytes:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "read", fail)
-        assert "damaged" in artifacts.list_runs()[0].damage
+        patch.setattr(atomic_files, "read", fail)
+        assert "damaged" in run_store.list_runs()[0].damage
         with pytest.raises(OSError, match="Input/output"):
             directory.write_status(step=8)
-    (run,) = artifacts.list_runs()
+    (run,) = run_store.list_runs()
     assert (run.status, run.step, run.name) == ("finished", 7, "new")
 
 
 @pytest.mark.bad_input
 def test_a_file_in_place_of_a_run_is_no_run() -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     odd = directory.path.with_name("20260101-000000-abcd")
     odd.write_text("x")
-    assert [run.id for run in artifacts.list_runs()] == [directory.id]
+    assert [run.id for run in run_store.list_runs()] == [directory.id]
     with pytest.raises(NotAvailable):
-        artifacts.open_run(odd.name)
+        run_store.open_run(odd.name)
     assert odd.name in doctor._records().found
 
 
 @pytest.mark.bad_input
 def test_the_doctor_names_what_is_damaged() -> None:
     assert doctor._records().ok
-    whole, damaged = artifacts.create_run(SPEC), artifacts.create_run(SPEC)
+    whole, damaged = run_store.create_run(SPEC), run_store.create_run(SPEC)
     (damaged.path / "labels.json").write_text('{"tags": 7}')
     put(damaged, "spec.yaml", folder)
     (reproduction.folder() / "20260101-000000-abcd.json").write_text('{"id": 7}')
@@ -258,8 +262,8 @@ def test_odd_records_of_a_home_are_as_none(odd: str, basin_home: Path) -> None:
     record = reproduction.folder() / "20260101-000000-abcd.json"
     for path in (basin_home / "connection.json", basin_home / "catalogue.json", record):
         ODD[odd](path)
-    assert store.connection_info().get("redis") is None
-    for look in (store.redis_url, store.catalogue):
+    assert redis_store.connection_info().get("redis") is None
+    for look in (redis_store.redis_url, redis_store.catalogue):
         with pytest.raises(NotAvailable):
             look()
     assert reproduction.list_reproductions() == []
@@ -269,7 +273,7 @@ def test_odd_records_of_a_home_are_as_none(odd: str, basin_home: Path) -> None:
 def test_a_connection_of_another_shape_is_read_as_far_as_it_can(basin_home: Path) -> None:
     odd = {"redis": 5, "pid": "x", "host": ["a"], "children": [1, [2], ["a", 3], [4, "who"]]}
     (basin_home / "connection.json").write_text(json.dumps(odd))
-    assert store.connection_info() == {"children": [[4, "who"]]}
+    assert redis_store.connection_info() == {"children": [[4, "who"]]}
 
 
 @pytest.mark.bad_input
@@ -282,7 +286,7 @@ def test_a_reproduction_that_lacks_runs_is_passed_over() -> None:
 
 @pytest.mark.parametrize("name", ["metrics.json", "made_of.json"])
 def test_figures_and_fingerprints_that_cannot_be_read_are_named(name: str) -> None:
-    directory = artifacts.create_run(RunSpec(method="m", data={"name": "ring"}))
+    directory = run_store.create_run(RunSpec(method="m", data={"name": "ring"}))
     assert directory.damages() == []
     (directory.path / name).write_text('{"quality/')
     (said,) = directory.damages()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backend.spec import RunSpec
-from jobs import artifacts, control, enqueue, store
+from jobs.queueing import control, enqueue, redis_store
+from jobs.records import run_store
 from tests.conftest import ROOT
 
 NUM = 30
@@ -46,13 +47,13 @@ def test_each_run_of_a_sweep_is_trained_exactly_once(
     workers: list[subprocess.Popen[bytes]],
 ) -> None:
     deadline = time.monotonic() + 100
-    while sum(worker["alive"] for worker in store.workers()) < 2:
+    while sum(worker["alive"] for worker in redis_store.workers()) < 2:
         assert time.monotonic() < deadline and all(w.poll() is None for w in workers)
         time.sleep(0.1)
     spec = RunSpec(method="tiny", data={"name": "ring", "num": 200, "num_held_out": 100},
                    budget={"steps": 5})  # fmt: skip
     seeds = [spec.model_copy(update={"seed": seed}) for seed in range(NUM)]
-    directories = [artifacts.open_run(run_id) for run_id in enqueue.launch_many(seeds)]
+    directories = [run_store.open_run(run_id) for run_id in enqueue.launch_many(seeds)]
     said: list[str] = []
     ended = threading.Event()
 

@@ -19,9 +19,12 @@ import torch
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, loop, parallel, tasks
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from jobs import tasks
+from jobs.execution import loop, process_team
+from jobs.queueing import control
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
 from tests.conftest import ROOT
 
 STEPS = 20
@@ -42,7 +45,7 @@ def spec_of(method: str, processes: int, steps: int = STEPS, **config: Any) -> R
 
 def make(method: str, processes: int, steps: int = STEPS, **config: Any) -> RunDirectory:
     """A queued run of it."""
-    return artifacts.create_run(spec_of(method, processes, steps, **config))
+    return run_store.create_run(spec_of(method, processes, steps, **config))
 
 
 def run(directory: RunDirectory) -> Status:
@@ -66,7 +69,7 @@ def check_same(one: RunDirectory, two: RunDirectory) -> None:
 def followers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
-        if "jobs.parallel" in process.cmdline():
+        if "jobs.execution.process_team" in process.cmdline():
             found.append(process)
     return found
 
@@ -105,9 +108,9 @@ def test_contrastive_divergence_learns_the_same_stopped_and_resumed(
     one, two = (make("contrastive_divergence", processes, **config) for processes in (1, 2))
     assert run(one).status == "finished"
 
-    ordinary, count = parallel.Leader.step, 0
+    ordinary, count = process_team.Leader.step, 0
 
-    def stops_after_eight(leader: parallel.Leader, method: Any, progress: float) -> Any:
+    def stops_after_eight(leader: process_team.Leader, method: Any, progress: float) -> Any:
         nonlocal count
         count += 1
         if count == 8:
@@ -115,7 +118,7 @@ def test_contrastive_divergence_learns_the_same_stopped_and_resumed(
             time.sleep(0.5)  # as long as it takes to hear it
         return ordinary(leader, method, progress)
 
-    monkeypatch.setattr(parallel.Leader, "step", stops_after_eight)
+    monkeypatch.setattr(process_team.Leader, "step", stops_after_eight)
     status = run(two)
     assert status.status == "paused" and status.checkpoint_step == 8
     assert followers() == []
@@ -149,7 +152,7 @@ def test_a_follower_that_cannot_begin_is_told_of(
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho 'MemoryError: no room for another' >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(parallel.sys, "executable", str(program))
+    monkeypatch.setattr(process_team.sys, "executable", str(program))
     status = run(make("denoising_score_matching", 2))
     assert status.status == "failed" and "before the first step: Process 1 (pid " in status.reason
     assert status.reason.endswith("of the run's 2 ended: MemoryError: no room for another.")
@@ -161,13 +164,13 @@ def test_a_process_that_does_not_notice_is_ended_from_beside(
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nkill -9 $$\n")
     program.chmod(0o755)
-    monkeypatch.setattr(parallel.sys, "executable", str(program))
-    monkeypatch.setattr(parallel, "LAST_RESORT_SECONDS", 0.05)
+    monkeypatch.setattr(process_team.sys, "executable", str(program))
+    monkeypatch.setattr(process_team, "LAST_RESORT_SECONDS", 0.05)
     codes: list[int] = []
-    monkeypatch.setattr(parallel.os, "_exit", codes.append)
+    monkeypatch.setattr(process_team.os, "_exit", codes.append)
     directory = make("denoising_score_matching", 2)
     directory.write_status(status="running", step=7, checkpoint_step=5)
-    leader = parallel.Leader(directory, 2)
+    leader = process_team.Leader(directory, 2)
     leader.watch()
     status = directory.written_status()
     assert codes == [1] and status.status == "failed"
@@ -188,7 +191,7 @@ def test_nobody_is_left_of_a_run_on_the_command_line(
     process.stdin.write(spec_of("contrastive_divergence", 2, steps=1_000_000).to_yaml())
     process.stdin.close()
     deadline = time.monotonic() + 90
-    while not (found := artifacts.list_runs()) or not found[0].step:
+    while not (found := run_store.list_runs()) or not found[0].step:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     others = process.children(recursive=True)
@@ -197,7 +200,7 @@ def test_nobody_is_left_of_a_run_on_the_command_line(
     process.wait(20)
     _, alive = psutil.wait_procs(others, timeout=20)
     assert not alive
-    directory = artifacts.open_run("latest")
+    directory = run_store.open_run("latest")
     control.settle()
     status = directory.status()
     assert status.status == end, status.reason
@@ -217,27 +220,28 @@ def test_what_trains_nothing_takes_one_process() -> None:
 @pytest.mark.bad_input
 def test_each_process_needs_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    found = parallel.devices_of(torch.device("cuda", 1), 2)
+    found = process_team.devices_of(torch.device("cuda", 1), 2)
     assert found == [torch.device("cuda", 1), torch.device("cuda", 2)]
     with pytest.raises(BadInput, match="`processes`: must be at most 2, a device each"):
-        parallel.devices_of(torch.device("cuda", 1), 3)
+        process_team.devices_of(torch.device("cuda", 1), 3)
 
 
 def test_one_process_is_the_same_work_as_before() -> None:
     spec = spec_of("denoising_score_matching", 1)
     assert spec.work_hash() != spec.model_copy(update={"processes": 2}).work_hash()
     assert isinstance(
-        parallel.team_of(artifacts.create_run(spec), spec, torch.device("cpu")), parallel.Alone
+        process_team.team_of(run_store.create_run(spec), spec, torch.device("cpu")),
+        process_team.Alone,
     )
 
 
 def test_the_processes_of_a_run_listen_on_loopback_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel.dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(process_team.dist, "init_process_group", lambda *_, **__: None)
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         monkeypatch.setenv(name, "")  # put back afterwards
         monkeypatch.delenv(name)
-    parallel._join(tmp_path, 0, 2, torch.device("cpu"))
+    process_team._join(tmp_path, 0, 2, torch.device("cpu"))
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         assert os.environ[name].startswith("lo")

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from jobs import peer
+from jobs.services import peer_user
 
-pytestmark = pytest.mark.skipif(not peer.is_told(), reason="only Linux tells")
+pytestmark = pytest.mark.skipif(not peer_user.is_told(), reason="only Linux tells")
 AS_NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 
 
@@ -30,7 +30,7 @@ def connected(host: str, client_host: str = "") -> Iterator[tuple[socket.socket,
 
 
 def is_own(served: socket.socket) -> bool:
-    return peer.is_own(served.getpeername()[:2], served.getsockname()[:2])
+    return peer_user.is_own(served.getpeername()[:2], served.getsockname()[:2])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.2"])
@@ -51,9 +51,9 @@ def test_one_written_in_version_6_is_the_same() -> None:
 def test_one_that_has_ended_is_nobodys() -> None:
     with connected("127.0.0.1") as (client, served):
         ends = served.getpeername(), served.getsockname()
-        assert peer.is_own(*ends)
+        assert peer_user.is_own(*ends)
         client.close()
-        assert not peer.is_own(*ends), "the table calls such a one root's"
+        assert not peer_user.is_own(*ends), "the table calls such a one root's"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_one_that_has_ended_is_nobodys() -> None:
     ],
 )
 def test_one_that_there_is_not_is_nobodys(client: tuple[str, int], server: tuple[str, int]) -> None:
-    assert not peer.is_own(client, server)
+    assert not peer_user.is_own(client, server)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

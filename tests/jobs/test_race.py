@@ -10,10 +10,12 @@ from click.testing import CliRunner, Result
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, race
+from jobs import races
 from jobs.cli import main
 from jobs.cli.race import racer
-from jobs.race import Race, race_of, reading
+from jobs.queueing import control
+from jobs.races import Race, race_of, reading
+from jobs.records import run_store
 
 RING = {"name": "ring", "num": 300, "num_held_out": 100}
 RACERS = ({"kind": "langevin", "step_size": 0.01}, {"kind": "mala"})
@@ -117,7 +119,7 @@ def test_racing_inline_runs_one_after_the_other(monkeypatch: pytest.MonkeyPatch)
     assert [first["exact"], second["exact"]] == [False, True]
     assert first["gradients"] == second["gradients"] >= 40
     assert value["address"] == f"/lab?runs={first['id']},{second['id']}"
-    spec = artifacts.open_run(first["id"]).spec()
+    spec = run_store.open_run(first["id"]).spec()
     assert spec.config["sampler"] == {"kind": "langevin", "step_size": 0.01}
     assert spec.config["num_chains"] == 16 and spec.tags == ["race"]
     assert second["figures"]["sampler/acceptance_rate"] > 0
@@ -159,11 +161,11 @@ def test_bad_input_is_named_by_its_field_and_launches_nothing(
     output = basin(*arguments, "--inline", "--json", code=2).stdout
     problems = json.loads(output)["error"]["problems"]
     assert [problem["field"] for problem in problems] == [field]
-    assert artifacts.list_runs() == []
+    assert run_store.list_runs() == []
 
 
 def test_a_trained_run_is_a_target_with_its_own_data() -> None:
-    trained = artifacts.create_run(RunSpec(method="contrastive_divergence", data=RING))
+    trained = run_store.create_run(RunSpec(method="contrastive_divergence", data=RING))
     output = basin(trained.id, "--sampler", "mala", "--steps", "3", "--inline", "--json", code=2)
     # what it asks of the run shows that this run is the target: it has no checkpoint to sample
     (problem,) = json.loads(output.stdout)["error"]["problems"]
@@ -186,4 +188,4 @@ def test_a_sampler_is_written_with_its_fields() -> None:
 
 def test_a_race_has_one_of_the_known_budgets() -> None:
     options = {option for parameter in main.commands["race"].params for option in parameter.opts}
-    assert {f"--{cost}" for cost in race.COSTS} <= options
+    assert {f"--{cost}" for cost in races.COSTS} <= options

@@ -20,23 +20,14 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.spec import RunSpec
-from jobs import (
-    artifacts,
-    attempts,
-    control,
-    enqueue,
-    files,
-    processes,
-    progress,
-    reconcile,
-    run_directory,
-    status,
-    store,
-)
-from jobs.artifacts import RunDirectory
-from jobs.processes import is_alive
-from jobs.silence import Watch
-from jobs.status import SILENCE
+from jobs.execution import progress
+from jobs.queueing import control, enqueue, reconcile, redis_store
+from jobs.queueing.silence import Watch
+from jobs.records import attempts, run_directory, run_store, status
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import SILENCE
+from jobs.system import atomic_files, processes
+from jobs.system.processes import is_alive
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
 WORKER = "train-cpu-test"
@@ -79,7 +70,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def running(pid: int, **more: object) -> RunDirectory:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     told = {"host": socket.gethostname(), "pid": pid, "worker": WORKER, **more}
     directory.write_status(status="running", **told)
     return directory
@@ -144,21 +135,21 @@ def test_settle_writes_down_a_run_whose_process_is_gone(redis_url: str) -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     directory = running(process.pid, checkpoint_step=200)
-    enqueue.put(directory.id, store.connect())
+    enqueue.put(directory.id, redis_store.connect())
     assert word(directory) == "lost"
     (sentence,) = control.settle()
     assert directory.id in sentence and WORKER in sentence
     written = directory.written_status()
     assert written.status == "lost" and written.ended is not None
     assert WORKER in written.reason and "step 200" in written.reason
-    assert not Job.exists(directory.id, store.connect())
+    assert not Job.exists(directory.id, redis_store.connect())
     assert control.settle() == []
 
 
 def test_settle_leaves_a_slow_run_of_a_live_worker_alone(
     redis_url: str, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    store.beat(store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
+    redis_store.beat(redis_store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
     directory = running(sleeper.pid)
     silent_since(directory, 20)
     assert control.settle() == []
@@ -229,47 +220,47 @@ def test_a_younger_process_with_the_same_pid_is_not_the_run(
 
 def test_settle_queues_again_what_lost_its_job(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    store.connect().flushall()
+    redis_store.connect().flushall()
     assert control.settle() == []  # a launch may be under way
-    silent_since(artifacts.open_run(run_id), 10)
+    silent_since(run_store.open_run(run_id), 10)
     assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
 
 
 def test_settle_queues_again_what_a_killed_worker_had_taken(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    store.queue(store.TRAIN).pop_job_id()
-    job = Job.fetch(run_id, connection=store.connect(), serializer=JSONSerializer)
+    redis_store.queue(redis_store.TRAIN).pop_job_id()
+    job = Job.fetch(run_id, connection=redis_store.connect(), serializer=JSONSerializer)
     job.set_status("started")
     job.worker_name = WORKER
     job.save()
-    silent_since(artifacts.open_run(run_id), 10)
-    store.beat(store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
+    silent_since(run_store.open_run(run_id), 10)
+    redis_store.beat(redis_store.connect(), {"name": WORKER, "queue": "train", "device": "cpu"})
     assert control.settle() == []
-    store.forget_worker(store.connect(), WORKER)
+    redis_store.forget_worker(redis_store.connect(), WORKER)
     assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
 
 
 def test_settle_queues_again_a_run_whose_job_expired_in_the_queue(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    store.connect().delete(f"rq:job:{run_id}")
-    silent_since(artifacts.open_run(run_id), 10)
+    redis_store.connect().delete(f"rq:job:{run_id}")
+    silent_since(run_store.open_run(run_id), 10)
     assert len(control.settle()) == 1
-    assert store.queue(store.TRAIN).job_ids == [run_id]
-    assert Job.exists(run_id, store.connect())
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
+    assert Job.exists(run_id, redis_store.connect())
 
 
 def test_what_a_killed_worker_left_half_taken_is_cleared(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    queue = store.queue(store.TRAIN)
-    store.connect().lmove(queue.key, queue.intermediate_queue_key)
-    enqueue.put(run_id, store.connect())
+    queue = redis_store.queue(redis_store.TRAIN)
+    redis_store.connect().lmove(queue.key, queue.intermediate_queue_key)
+    enqueue.put(run_id, redis_store.connect())
     assert queue.job_ids == [run_id] and queue.intermediate_queue.get_job_ids() == []
 
 
 def test_settle_leaves_inline_runs_to_their_command(redis_url: str) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     directory.write_status(worker=control.INLINE, pid=os.getpid(), host=socket.gethostname())
     silent_since(directory, 60)
     assert control.settle() == []
@@ -293,9 +284,9 @@ def test_settle_leaves_a_run_to_the_worker_that_has_taken_it(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = enqueue.launch(SPEC)
-    silent_since(artifacts.open_run(run_id), 30)
-    queue = store.queue(store.TRAIN)
-    store.connect().lmove(queue.key, queue.intermediate_queue_key)
+    silent_since(run_store.open_run(run_id), 30)
+    queue = redis_store.queue(redis_store.TRAIN)
+    redis_store.connect().lmove(queue.key, queue.intermediate_queue_key)
     assert control.settle() == [] and queue.job_ids == []
     # A worker that was killed just then does not come back for it.
     later = Clock(now=time.monotonic())
@@ -307,29 +298,29 @@ def test_settle_leaves_a_run_to_the_worker_that_has_taken_it(
 
 def test_nothing_is_queued_twice_by_two_who_find_it_missing_at_once(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    store.connect().flushdb()
+    redis_store.connect().flushdb()
 
     def is_wanted() -> bool:
-        enqueue.put(run_id, store.connect())  # the other was faster
+        enqueue.put(run_id, redis_store.connect())  # the other was faster
         return True
 
-    assert not enqueue.put_if(run_id, store.connect(), is_wanted)
-    assert store.queue(store.TRAIN).job_ids == [run_id]
+    assert not enqueue.put_if(run_id, redis_store.connect(), is_wanted)
+    assert redis_store.queue(redis_store.TRAIN).job_ids == [run_id]
 
 
 def test_nothing_is_queued_that_was_trained_meanwhile(redis_url: str) -> None:
     run_id = enqueue.launch(SPEC)
-    directory = artifacts.open_run(run_id)
+    directory = run_store.open_run(run_id)
     silent_since(directory, 30)
-    seen = artifacts.list_runs()
-    store.connect().flushdb()
+    seen = run_store.list_runs()
+    redis_store.connect().flushdb()
     directory.write_status(status="finished")
     alive: set[str] = set()
-    assert reconcile._settle(seen[0], store.connect(), alive) is None
+    assert reconcile._settle(seen[0], redis_store.connect(), alive) is None
     with attempts.held(directory):
         directory.write_status(status="queued", updated=time.time() - 30)
         assert control.settle() == []
-    assert store.queue(store.TRAIN).job_ids == []
+    assert redis_store.queue(redis_store.TRAIN).job_ids == []
     assert len(control.settle()) == 1
 
 
@@ -337,7 +328,7 @@ def test_one_settles_at_a_time(redis_url: str) -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     running(process.pid)
-    with (artifacts.home() / "settle.lock").open("a") as lock:
+    with (run_store.home() / "settle.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert control.settle() == []
     assert len(control.settle()) == 1
@@ -350,7 +341,7 @@ def test_trouble_with_one_run_is_said_once_and_keeps_nothing_from_others(
     process = subprocess.Popen(["true"])
     process.wait()
     first, second = running(process.pid), running(process.pid)
-    real = files.write
+    real = atomic_files.write
 
     def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
         if path.parent == second.path:
@@ -373,7 +364,7 @@ def test_trouble_with_one_run_is_said_once_and_keeps_nothing_from_others(
 def test_a_long_queue_costs_a_settle_no_call_a_run(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for directory in map(artifacts.open_run, enqueue.launch_many([SPEC] * 50)):
+    for directory in map(run_store.open_run, enqueue.launch_many([SPEC] * 50)):
         silent_since(directory, 30)
     calls: list[str] = []
     real = redis.connection.Connection.send_packed_command

@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from backend.errors import NotAvailable
-from jobs import redis_server
-from jobs.redis_server import RedisServer, find_server_binary
+from jobs.services import redis_server
+from jobs.services.redis_server import RedisServer, find_server_binary
 
 
 @pytest.fixture

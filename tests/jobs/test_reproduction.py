@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from backend.claims.recipe import parse
 from backend.errors import BadInput, NotAvailable
-from backend.recipe import parse
-from jobs import artifacts, reproduction, tasks
-from jobs.findings import curves
+from jobs import tasks
+from jobs.claims import reproduction
+from jobs.claims.recipe_results import curves
+from jobs.records import run_store
 from tests.jobs import claiming, tiny
 from tests.jobs.claiming import TEXT, play
 
@@ -75,7 +77,7 @@ def test_neither_deleted_runs_nor_an_edited_recipe_change_the_past(width: Path) 
     play(made, GOOD)
     first = reproduction.settle(made.id)
     for run_id in made.run_ids():
-        artifacts.open_run(run_id).delete()
+        run_store.open_run(run_id).delete()
     (width / "width.yaml").write_text(TEXT.replace("target: 0.5", "target: 0.05"))
     again = reproduction.settle(made.id)
     assert again == first == reproduction.open_reproduction("latest")
@@ -87,7 +89,7 @@ def test_neither_deleted_runs_nor_an_edited_recipe_change_the_past(width: Path) 
 def test_a_diverged_run_is_a_miss_that_is_said() -> None:
     made = reproduction.create("width")
     play(made, {"wide": [0.1, 0.2], "narrow": [0.4, 0.5]})
-    directory = artifacts.open_run(made.runs["wide"][1])
+    directory = run_store.open_run(made.runs["wide"][1])
     directory.write_status(status="diverged", reason="Diverged at step 3.")
     found = reproduction.settle(made.id).findings
     assert found is not None and found.holds == "undecided"
@@ -98,7 +100,7 @@ def test_a_diverged_run_is_a_miss_that_is_said() -> None:
 def test_a_seed_that_was_cut_off_is_judged_when_its_run_went_on() -> None:
     made = reproduction.create("width")
     play(made, GOOD)
-    cut = artifacts.open_run(made.runs["narrow"][1])
+    cut = run_store.open_run(made.runs["narrow"][1])
     cut.write_status(status="stopped")
     half = reproduction.settle(made.id).findings
     assert half is not None and half.num_counted == 3
@@ -123,7 +125,7 @@ def test_the_worker_settles_it_with_the_last_run(
 
 def test_launched_runs_are_queued_and_can_be_stopped(redis_url: str) -> None:
     made = reproduction.launch("width", num_seeds=3)
-    assert [artifacts.open_run(run_id).status().status for run_id in made.run_ids()] == (
+    assert [run_store.open_run(run_id).status().status for run_id in made.run_ids()] == (
         ["queued"] * 6
     )
     progress = reproduction.progress(made)
@@ -155,7 +157,7 @@ def test_a_sweep_and_a_curve_are_read_from_the_runs(width: Path) -> None:
     made = reproduction.create("width")
     play(made, GOOD)
     for run_id in made.run_ids():
-        directory = artifacts.open_run(run_id)
+        directory = run_store.open_run(run_id)
         metrics = {key: value for key, value in directory.metrics().items() if value is not None}
         directory.write_metrics({**metrics, "sweep/k1/distance": 3.0, "sweep/k2/distance": 1.0})
     found = reproduction.settle(made.id).findings

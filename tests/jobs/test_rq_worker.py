@@ -11,18 +11,18 @@ import rq
 from rq.exceptions import StopRequested
 
 from backend.errors import BadInput
-from jobs import calls, enqueue, names, rq_worker, store
-from jobs.rq_worker import BasinWorker
+from jobs.queueing import enqueue, job_calls, redis_names, redis_store, rq_worker
+from jobs.queueing.rq_worker import BasinWorker
 
 
 @pytest.fixture
 def worker(redis_url: str) -> BasinWorker:
-    return BasinWorker("quick", "cpu", store.connect())
+    return BasinWorker("quick", "cpu", redis_store.connect())
 
 
 def test_what_killed_workers_left_does_not_pile_up(worker: BasinWorker) -> None:
     connection, (queue,) = worker.connection, worker.queues
-    dead = f"rq:worker:{names.worker_name('quick', 'cpu')}"
+    dead = f"rq:worker:{redis_names.worker_name('quick', 'cpu')}"
     for key in ("rq:workers", f"rq:workers:{queue.name}"):
         connection.sadd(key, dead)
     connection.lpush(queue.intermediate_queue_key, "its-job")
@@ -52,7 +52,7 @@ def test_being_told_to_stop_is_heard_while_a_job_is_read(
     def told(*arguments: object, **named: object) -> None:
         raise StopRequested
 
-    monkeypatch.setattr(calls.Job, "fetch", told)
+    monkeypatch.setattr(job_calls.Job, "fetch", told)
     with pytest.raises(StopRequested):
         worker.dequeue_job_and_maintain_ttl(1)
 
@@ -69,7 +69,10 @@ def test_it_waits_for_redis_however_long(
 ) -> None:
     monkeypatch.setattr(rq_worker, "_PAUSE_SECONDS", 0.01)
     job = worker.queues[0].enqueue("jobs.tasks.check_job", {}, "cli")
-    take, refusals = worker._take, iter([store.redis.TimeoutError(), store.redis.ReadOnlyError()])
+    take, refusals = (
+        worker._take,
+        iter([redis_store.redis.TimeoutError(), redis_store.redis.ReadOnlyError()]),
+    )
 
     def refuses(queue: object) -> object:
         for error in refusals:
@@ -96,9 +99,9 @@ def test_the_limit_is_over_what_the_process_has(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_is_trained_under_its_own_name_alone(redis_url: str) -> None:
-    queue = store.queue(store.TRAIN)
+    queue = redis_store.queue(redis_store.TRAIN)
     job = queue.enqueue("jobs.tasks.train", "20260101-000000-0000", job_id="another")
-    read = calls.Job.fetch("another", connection=queue.connection, serializer=queue.serializer)
-    assert isinstance(read, calls.Job)
+    read = job_calls.Job.fetch("another", connection=queue.connection, serializer=queue.serializer)
+    assert isinstance(read, job_calls.Job)
     assert read.refusal(queue.name) == "it trains another run than it says"
     assert job.origin == queue.name and enqueue.job_of("another", queue.connection) is not None

@@ -12,8 +12,12 @@ import torch
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, control, loop, prepare, tasks, trained
-from jobs.run_directory import RunDirectory
+from jobs import tasks
+from jobs.execution import loop
+from jobs.models import method_setup, trained_run
+from jobs.queueing import control
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
 
 
 def launched(**config: object) -> RunDirectory:
@@ -22,7 +26,7 @@ def launched(**config: object) -> RunDirectory:
         method="sampling", data={"name": "ring", "num": 200, "num_held_out": 100}, config=config,
         budget=Budget(seconds=20),
     )  # fmt: skip
-    return artifacts.create_run(spec)
+    return run_store.create_run(spec)
 
 
 def messages(directory: RunDirectory) -> list[tuple[str, str]]:
@@ -90,22 +94,22 @@ def test_samples_of_a_sampler_that_anneals_are_those_of_a_finished_pass() -> Non
     """A ring's radius tells draws from what is on its way from a wide law."""
     ais = {"kind": "ais", "num_temperatures": 40}
     directory = launched()
-    drawn = trained.sample(directory.id, num=800, sampler=ais, num_steps=70)
+    drawn = trained_run.sample(directory.id, num=800, sampler=ais, num_steps=70)
     radius = np.linalg.norm(drawn.x, axis=1)
     assert abs(radius - 2.0).mean() < 0.4
     assert np.quantile(radius, 0.02) > 0.8
     with pytest.raises(BadInput, match="takes more than 30 steps"):
-        trained.sample(directory.id, num=50, sampler=ais, num_steps=30)
+        trained_run.sample(directory.id, num=50, sampler=ais, num_steps=30)
 
 
 def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASIN_MATMUL_PRECISION", "medium")
     try:
-        prepare.find_device("cpu")
+        method_setup.find_device("cpu")
         assert torch.get_float32_matmul_precision() == "medium"
         monkeypatch.setenv("BASIN_MATMUL_PRECISION", "sloppy")
         with pytest.raises(BadInput, match="highest, high or medium, got 'sloppy'"):
-            prepare.find_device("cpu")
+            method_setup.find_device("cpu")
     finally:
         torch.set_float32_matmul_precision("highest")
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from backend.errors import NotAvailable
 from backend.sampler import State
-from jobs import state
+from jobs.models import method_state
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ class Holder:
 def through_a_file(holder: Holder) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from safetensors.torch import load, save
 
-    tensors, tree = state.collect(holder)
+    tensors, tree = method_state.collect(holder)
     return load(save(tensors)), json.loads(json.dumps(tree))
 
 
@@ -78,15 +78,15 @@ def test_a_restored_object_goes_on_as_the_first_one_does(optimiser: str) -> None
     for _ in range(4):
         first.advance()
     second = Holder(optimiser)
-    state.restore(second, *through_a_file(first), CPU)
+    method_state.restore(second, *through_a_file(first), CPU)
     assert second.buffer.filled == 4 and second.best == first.best
     assert isinstance(second.chains, State)
     assert second.same_position is second.chains.position
     assert second.buffer.owner is second
     for _ in range(4):
         assert torch.equal(first.advance(), second.advance())
-    mine, _ = state.collect(first)
-    theirs, _ = state.collect(second)
+    mine, _ = method_state.collect(first)
+    theirs, _ = method_state.collect(second)
     assert mine.keys() == theirs.keys()
     for name, tensor in mine.items():
         assert torch.equal(tensor, theirs[name]), name
@@ -95,7 +95,7 @@ def test_a_restored_object_goes_on_as_the_first_one_does(optimiser: str) -> None
 def test_what_is_collected_does_not_change_with_the_object() -> None:
     holder = Holder()
     holder.advance()
-    tensors, _ = state.collect(holder)
+    tensors, _ = method_state.collect(holder)
     before = {name: tensor.clone() for name, tensor in tensors.items()}
     holder.advance()
     assert all(torch.equal(tensors[name], before[name]) for name in tensors)
@@ -104,14 +104,14 @@ def test_what_is_collected_does_not_change_with_the_object() -> None:
 def test_a_mode_is_part_of_the_state() -> None:
     first, second = Holder(), Holder()
     first.net.eval()
-    state.restore(second, *state.collect(first), CPU)
+    method_state.restore(second, *method_state.collect(first), CPU)
     assert not second.net.training
 
 
 @pytest.mark.bad_input
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(NotAvailable, match="does not fit"):
-        state.restore(Holder(width=4), *state.collect(Holder(width=3)), CPU)
+        method_state.restore(Holder(width=4), *method_state.collect(Holder(width=3)), CPU)
 
 
 @pytest.mark.bad_input
@@ -121,4 +121,4 @@ def test_a_file_cannot_name_a_type_outside_basin() -> None:
     tensors, tree = through_a_file(holder)
     tree["items"]["chains"]["named"] = "subprocess:Popen"
     with pytest.raises(NotAvailable, match="not a type of Basin"):
-        state.restore(Holder(), tensors, tree, CPU)
+        method_state.restore(Holder(), tensors, tree, CPU)

@@ -12,7 +12,9 @@ import pytest
 from backend import catalogue
 from backend.config import Config, option
 from backend.spec import from_dict
-from jobs import artifacts, enqueue, tasks
+from jobs import tasks
+from jobs.queueing import enqueue
+from jobs.records import run_store
 from tests.jobs import tiny
 
 SPEC: dict[str, Any] = {
@@ -77,10 +79,10 @@ def test_a_check_reads_little_of_other_runs(monkeypatch: pytest.MonkeyPatch) -> 
     """However many there are: the status of the newest, and no specification."""
     spec = from_dict(SPEC)
     for step, seed in ((100, 0), (200, 1), (400, 2)):
-        run = artifacts.create_run(spec.model_copy(update={"seed": seed}))
+        run = run_store.create_run(spec.model_copy(update={"seed": seed}))
         run.write_status(status="finished", step=step, seconds=100.0)
-    artifacts.create_run(spec.model_copy(update={"precision": "bfloat16"}))
-    monkeypatch.setattr(artifacts.RunDirectory, "spec", lambda self: pytest.fail("read"))
+    run_store.create_run(spec.model_copy(update={"precision": "bfloat16"}))
+    monkeypatch.setattr(run_store.RunDirectory, "spec", lambda self: pytest.fail("read"))
     assert sorted(tasks._seconds_of_like_runs(spec)) == [0.25, 0.5, 1.0]
     monkeypatch.setattr(tasks, "_SEARCHED_RUNS", 1)
     assert len(tasks._seconds_of_like_runs(spec)) <= 1
@@ -148,11 +150,11 @@ def test_samples_and_energies_over_the_queue() -> None:
 
 def test_a_check_leaves_no_run() -> None:
     check()
-    assert artifacts.list_runs() == []
+    assert run_store.list_runs() == []
 
 
 def test_training_that_breaks_outside_the_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs import loop
+    from jobs.execution import loop
 
     def breaks(*arguments: Any, **settings: Any) -> None:
         raise RuntimeError("no memory for the loop")

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from backend.spec import RunSpec
-from jobs import artifacts, control, devices, enqueue, store, turns
-from jobs.turns import Turns
+from jobs.queueing import control, enqueue, redis_store, turns
+from jobs.queueing.turns import Turns
+from jobs.records import run_store
+from jobs.system import devices
 
 
 def spec(**changes: object) -> RunSpec:
@@ -27,7 +29,7 @@ def launch(**changes: object) -> str:
 
 
 def take(turn: Turns) -> str | None:
-    return turn.take(store.queue(store.TRAIN))
+    return turn.take(redis_store.queue(redis_store.TRAIN))
 
 
 def test_a_run_that_asks_for_cuda_waits_for_it(redis_url: str, four: None) -> None:
@@ -35,7 +37,7 @@ def test_a_run_that_asks_for_cuda_waits_for_it(redis_url: str, four: None) -> No
     cpu, gpu = Turns("cpu"), Turns("cuda:1")
     assert take(cpu) == any_device and take(cpu) is None
     assert control.queued() == [asks]
-    assert store.queue(store.TRAIN).intermediate_queue.get_job_ids() == [any_device]
+    assert redis_store.queue(redis_store.TRAIN).intermediate_queue.get_job_ids() == [any_device]
     assert take(gpu) == asks and gpu.selectors() == "1"
 
 
@@ -85,18 +87,24 @@ def test_who_gathers_lets_go_when_the_run_is_taken_off(redis_url: str, four: Non
 
 def test_why_a_run_waits_that_nobody_can_take(redis_url: str, basin_home: Path) -> None:
     asks, large, any_device = launch(device="cuda"), launch(device="cuda", processes=8), launch()
-    connection, queue = store.connect(), store.queue(store.TRAIN)
-    assert turns.stuck(connection, queue, store.workers()) == {}  # nobody is there at all
-    store.beat(connection, {"name": "cpu", "queue": "train", "device": "cpu", "num_devices": 0})
-    said = turns.stuck(connection, queue, store.workers())
+    connection, queue = redis_store.connect(), redis_store.queue(redis_store.TRAIN)
+    assert turns.stuck(connection, queue, redis_store.workers()) == {}  # nobody is there at all
+    redis_store.beat(
+        connection, {"name": "cpu", "queue": "train", "device": "cpu", "num_devices": 0}
+    )
+    said = turns.stuck(connection, queue, redis_store.workers())
     assert set(said) == {asks, large}
     assert "No worker here has an NVIDIA device" in said[asks]
-    store.beat(connection, {"name": "gpu", "queue": "train", "device": "cuda:0", "num_devices": 2})
-    said = turns.stuck(connection, queue, store.workers())
+    redis_store.beat(
+        connection, {"name": "gpu", "queue": "train", "device": "cuda:0", "num_devices": 2}
+    )
+    said = turns.stuck(connection, queue, redis_store.workers())
     assert list(said) == [large] and "8 NVIDIA devices" in said[large]
     control.settle()
-    assert artifacts.open_run(large).written_status().reason == said[large]
-    assert artifacts.open_run(any_device).written_status().reason == ""
-    store.beat(connection, {"name": "big", "queue": "train", "device": "cuda:0", "num_devices": 8})
+    assert run_store.open_run(large).written_status().reason == said[large]
+    assert run_store.open_run(any_device).written_status().reason == ""
+    redis_store.beat(
+        connection, {"name": "big", "queue": "train", "device": "cuda:0", "num_devices": 8}
+    )
     control.settle()
-    assert artifacts.open_run(large).written_status().reason == ""
+    assert run_store.open_run(large).written_status().reason == ""

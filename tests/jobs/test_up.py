@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from backend.errors import NotAvailable
-from jobs import artifacts, children, control, store, up
-from jobs.processes import descendants, is_alive
+from jobs.queueing import control, redis_store
+from jobs.records import run_store
+from jobs.services import children, supervision
+from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
 BASIN = [sys.executable, "-m", "jobs.cli"]
@@ -143,12 +145,12 @@ def test_a_life(basin: tuple[subprocess.Popen[str], int], basin_home: Path) -> N
     assert f"http://127.0.0.1:{port}" in said and str(process.pid) in said
 
     # What dies comes back, in one line.
-    quick = next(w for w in store.workers() if w["queue"] == "quick")
+    quick = next(w for w in redis_store.workers() if w["queue"] == "quick")
     os.kill(quick["pid"], signal.SIGKILL)
     lines = read_until(process, "quick worker ended")
     assert "SIGKILL" in lines[-1] and "quick.log" in lines[-1]
     wait_for(lambda: any(w["alive"] and w["queue"] == "quick" and w["pid"] != quick["pid"]
-                         for w in store.workers()))  # fmt: skip
+                         for w in redis_store.workers()))  # fmt: skip
 
     everything = descendants([process.pid])
     process.send_signal(signal.SIGINT)
@@ -185,7 +187,7 @@ def test_the_supervisor_outlives_every_error_of_what_it_does(
     """A disk that is full or gone, in each of its duties: said once, and the others go on."""
     said: list[str] = []
     turns = {"settle": 0, "look": 0}
-    supervisor = up.Supervisor(basin_home, 1, said.append)
+    supervisor = supervision.Supervisor(basin_home, 1, said.append)
 
     def settle() -> list[str]:
         turns["settle"] += 1
@@ -200,9 +202,9 @@ def test_the_supervisor_outlives_every_error_of_what_it_does(
         raise OSError(116, "Stale file handle")
 
     monkeypatch.setenv("BASIN_REDIS_URL", "redis://127.0.0.1:9/0")
-    monkeypatch.setattr(up, "SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr(supervision, "SETTLE_SECONDS", 0.02)
     monkeypatch.setattr(control, "settle", settle)
-    monkeypatch.setattr(store, "write_private", write)
+    monkeypatch.setattr(redis_store, "write_private", write)
     odd = Odd("odd", lambda: subprocess.Popen(["true"]), basin_home)
     supervisor.children = [odd]
     thread = threading.Thread(target=supervisor._keep)
@@ -219,25 +221,25 @@ def test_the_supervisor_outlives_every_error_of_what_it_does(
 def test_a_full_disk_at_the_start_is_one_line(
     basin_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(self: up.Supervisor) -> None:
+    def run(self: supervision.Supervisor) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(up.Supervisor, "run", run)
+    monkeypatch.setattr(supervision.Supervisor, "run", run)
     with pytest.raises(NotAvailable, match=r"Basin cannot run in .*No space left"):
-        up.up(free_port(), print)
+        supervision.up(free_port(), print)
 
 
 def test_a_basin_of_another_machine_in_the_same_folder_is_named(
     basin_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lock may not be seen here: it beats by touching connection.json."""
-    monkeypatch.setattr(up, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(supervision, "_BEAT_SECONDS", 0.05)
     info = {"redis": "redis://127.0.0.1:9/0", "dashboard": "http://127.0.0.1:8501", "pid": 4242,
             "host": "gpu1", "process": "another-boot/pid:[1]/77"}  # fmt: skip
     connection = basin_home / "connection.json"
     connection.write_text(json.dumps(info))
     with pytest.raises(NotAvailable, match="on the machine gpu1"):
-        store.redis_url()
+        redis_store.redis_url()
     ended = threading.Event()
 
     def beat() -> None:
@@ -248,25 +250,25 @@ def test_a_basin_of_another_machine_in_the_same_folder_is_named(
     thread.start()
     try:
         with pytest.raises(NotAvailable, match=r"already in this folder.* gpu1 .*4242 there"):
-            up.up(free_port(), print)
+            supervision.up(free_port(), print)
     finally:
         ended.set()
         thread.join()
     # One that beats no more was killed, and is replaced.
-    started: list[up.Supervisor] = []
-    monkeypatch.setattr(up.Supervisor, "run", lambda self: started.append(self))
-    up.up(free_port(), print)
+    started: list[supervision.Supervisor] = []
+    monkeypatch.setattr(supervision.Supervisor, "run", lambda self: started.append(self))
+    supervision.up(free_port(), print)
     assert len(started) == 1
 
 
 def test_what_a_killed_process_left_of_runs_is_swept(
     basin_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up.Supervisor, "run", lambda self: None)
-    runs = artifacts.runs_folder()
+    monkeypatch.setattr(supervision.Supervisor, "run", lambda self: None)
+    runs = run_store.runs_folder()
     for name in (".deleted-20260101-000000-abcd-ef01", ".new-1-old", ".new-2-fresh"):
         (runs / name).mkdir()
         (runs / name / "spec.yaml").write_text("x")
     os.utime(runs / ".new-1-old", (1.0, 1.0))
-    up.up(free_port(), print)
+    supervision.up(free_port(), print)
     assert [path.name for path in runs.iterdir()] == [".new-2-fresh"]

@@ -20,8 +20,9 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from backend.spec import RunSpec
-from jobs import artifacts, enqueue, names, store
-from jobs.processes import is_alive
+from jobs.queueing import enqueue, redis_names, redis_store
+from jobs.records import run_store
+from jobs.system.processes import is_alive
 from tests.conftest import ROOT, RedisServer
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
@@ -56,12 +57,12 @@ class Started:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        self.queue = store.queue(queue)
+        self.queue = redis_store.queue(queue)
         wait_for(lambda: self.about() is not None or self.process.poll() is not None, 60)
         assert self.process.poll() is None, log.read_text()
 
     def about(self) -> dict[str, Any] | None:
-        return next((w for w in store.workers() if w["pid"] == self.process.pid), None)
+        return next((w for w in redis_store.workers() if w["pid"] == self.process.pid), None)
 
     def ask(self, function: str, *arguments: Any, timeout: int = 60) -> Any:
         job = self.queue.enqueue(f"tests.jobs.probes.{function}", *arguments, job_timeout=timeout)
@@ -149,15 +150,15 @@ def test_says_what_it_is_and_what_it_does(quick: Started) -> None:
 
 
 def test_publishes_the_catalogue(quick: Started, basin_home: Path) -> None:
-    assert store.connect().exists(names.catalogue_key())
+    assert redis_store.connect().exists(redis_names.catalogue_key())
     assert (basin_home / "catalogue.json").exists()
-    assert "ring" in store.catalogue()["datasets"]
+    assert "ring" in redis_store.catalogue()["datasets"]
 
 
 def test_ends_when_told_and_leaves_the_list(quick: Started) -> None:
     quick.process.send_signal(signal.SIGTERM)
     assert quick.process.wait(10) == 0
-    assert store.workers() == []
+    assert redis_store.workers() == []
 
 
 def test_survives_redis_for_a_while(quick: Started, redis_server: RedisServer) -> None:
@@ -240,7 +241,7 @@ def test_a_training_outlives_a_redis_that_refuses_or_hangs(
 
 
 def test_a_process_that_dies_leaves_a_lost_run(train: Started) -> None:
-    directory = artifacts.create_run(SPEC)
+    directory = run_store.create_run(SPEC)
     train.queue.enqueue("tests.jobs.probes.die", job_id=directory.id)
     status = wait_for(lambda: (s := directory.written_status()).status == "lost" and s, 10)
     assert "ended without a word" in status.reason and status.ended is not None
@@ -249,7 +250,7 @@ def test_a_process_that_dies_leaves_a_lost_run(train: Started) -> None:
 
 def test_a_killed_worker_is_noticed(train: Started) -> None:
     train.end()
-    wait_for(lambda: all(not worker["alive"] for worker in store.workers()), 10)
+    wait_for(lambda: all(not worker["alive"] for worker in redis_store.workers()), 10)
 
 
 def test_only_tasks_are_run(quick: Started, tmp_path: Path) -> None:

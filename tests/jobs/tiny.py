@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from backend import catalogue, recipe
+from backend import catalogue
+from backend.claims import recipe
 from backend.config import Config, KindConfig, option
 from backend.data import Data
 from backend.energy import Energy, energy_and_gradient
@@ -20,10 +21,11 @@ from backend.events import Event, Field, Scalar, Text
 from backend.method import Method, Preset, Task
 from backend.sampler import Info, Sampler, State
 from backend.spec import Budget, RunSpec
-from jobs import artifacts, loop
-from jobs.prepare import Prepared
-from jobs.run_directory import RunDirectory
-from jobs.status import Status
+from jobs.execution import loop
+from jobs.models.method_setup import Prepared
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status
 
 
 class TinyConfig(Config):
@@ -210,7 +212,7 @@ def make(steps: int = 30, **fields: Any) -> RunDirectory:
         budget=Budget(steps=steps),
         seed=3,
     )
-    return artifacts.create_run(spec)
+    return run_store.create_run(spec)
 
 
 def run(directory: RunDirectory, **settings: Any) -> Status:

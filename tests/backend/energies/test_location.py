@@ -9,7 +9,7 @@ import torch
 
 from backend import catalogue
 from backend.energies.location import LocationConfig, LocationEnergy
-from backend.metrics.log_z import NormaliserGrid
+from backend.metrics.log_z_grid import NormaliserGrid
 from backend.randomness import generator_of
 
 

@@ -10,9 +10,9 @@ import torch
 from backend import catalogue
 from backend.errors import BadInput
 from backend.events import Curve
-from backend.sizes import Sizes
+from backend.observe.sizes import Sizes
 from backend.spec import RunSpec
-from jobs.prepare import Prepared, prepare
+from jobs.models.method_setup import Prepared, prepare
 from jobs.tasks import describe
 
 CPU = torch.device("cpu")

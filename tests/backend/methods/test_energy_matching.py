@@ -12,12 +12,12 @@ from backend.errors import BadInput
 from backend.method import Wish
 from backend.methods.energy_matching import TIMES, EnergyMatching
 from backend.metrics.quality import Quality
-from backend.observation import Observation
+from backend.observe.observation import Observation
+from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.samplers.langevin import Langevin
-from backend.sizes import Sizes
 from backend.spec import RunSpec
-from jobs.prepare import prepare
+from jobs.models.method_setup import prepare
 
 SMALL = {
     "energy": {"kind": "mlp", "width": 16, "depth": 2}, "num_steps": 4, "step_size": 0.1,

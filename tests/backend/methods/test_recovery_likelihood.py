@@ -15,13 +15,13 @@ from backend.errors import BadInput
 from backend.method import Wish
 from backend.methods.recovery_likelihood import RecoveryLikelihood
 from backend.metrics.distances import energy_distance
-from backend.noise_ladder import linear_log_snr
 from backend.randomness import generator_of
 from backend.recovery.bases import Flat, GaussianBase, Kernel
 from backend.recovery.descent import Descent, LowestLevel, Terms, terms_of, weighted_energy
+from backend.recovery.noise_schedule import linear_log_snr
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import RunSpec
-from jobs.prepare import prepare
+from jobs.models.method_setup import prepare
 
 LADDER = linear_log_snr(4, 3.0, -3.0)
 DIM = 3

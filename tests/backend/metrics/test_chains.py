@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.metrics.chains import bulk_ess, r_hat, tail_ess
+from backend.metrics.convergence import bulk_ess, r_hat, tail_ess
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from backend.data import Data
 from backend.datasets.digits import DigitsConfig, DigitsData
 from backend.energies import NO_LABEL
-from backend.figures import FIGURES
+from backend.metric_names import FIGURES
 from backend.metrics.baselines import class_gaussian
 from backend.metrics.features import INCEPTION, FeatureSpace
 from backend.metrics.quality import FEATURE_FIGURES, Quality, label_accuracy, label_spread

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from backend.data import Data
-from backend.metrics.chains import autocorrelation, bulk_ess
-from backend.metrics.errors import distances, floor_of_mean
-from backend.metrics.running import Hamiltonians, RunningMoments, ThinnedDraws
+from backend.metrics.convergence import autocorrelation, bulk_ess
+from backend.metrics.errors_to_truth import distances, floor_of_mean
+from backend.metrics.running_moments import Hamiltonians, RunningMoments, ThinnedDraws
 from backend.randomness import generator_of
 from backend.truth import Truth
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from backend.arithmetic import differentiated
+from backend.compilation.tracing import trace
 from backend.energies import NO_LABEL
 from backend.energies.unet import UNetConfig, UNetEnergy
 from backend.energies.wide_resnet import WideResNetConfig, WideResNetEnergy
 from backend.energy import energy_and_gradient
+from backend.gradient_use import differentiated
 from backend.networks.compiled import Compiled
 from backend.networks.conditioning import ConditionEmbedding, condition_embedding
 from backend.networks.residual_blocks import ResidualBlock, halved
@@ -22,7 +23,6 @@ from backend.networks.unet import UNet
 from backend.networks.wide_resnet import WideResNet
 from backend.objectives.score_matching import denoising_score_matching
 from backend.randomness import generator_of
-from backend.tracing import trace
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler here"

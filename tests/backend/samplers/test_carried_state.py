@@ -22,7 +22,7 @@ from backend.samplers.preconditioned import Preconditioned, PreconditionedConfig
 from backend.samplers.sghmc import SGHMC, SGHMCConfig
 from backend.samplers.sgld import SGLD, SGLDConfig
 from backend.samplers.underdamped import Underdamped, UnderdampedConfig
-from jobs.state import collect, restore
+from jobs.models.method_state import collect, restore
 from tests.backend.samplers.laws import DOUBLE, worst_error
 
 KERNELS: dict[str, Sampler] = {

@@ -29,7 +29,7 @@ from backend.samplers.consensus import (
 from backend.samplers.parallel_tempering import ParallelTempering, ParallelTemperingConfig
 from backend.samplers.svgd import SVGD, SVGDConfig, stein_direction
 from backend.samplers.tempered_smc import TemperedSMC, TemperedSMCConfig
-from jobs import state as saved
+from jobs.models import method_state as saved
 
 DOUBLE = torch.float64
 MEAN = torch.tensor([0.5, -1.0])

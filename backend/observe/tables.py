@@ -1,0 +1,93 @@
+"""The tables of a run as events: chain diagnostics and the final figures."""
+
+from __future__ import annotations
+
+import math
+
+from backend.events import Table
+from backend.metric_names import FIGURES
+from backend.observe.alarms import MIXED
+from backend.observe.chains import Chains, Diagnostics, diagnose
+
+Cell = str | float | int | None
+R_HAT_IDEAL = 1.01
+
+
+def diagnostics(
+    walk: Chains | None, chains: Chains, health: Diagnostics, figures: dict[str, float],
+    floors: dict[str, float], *, exact: bool, data_radius: float,
+) -> Table:  # fmt: skip
+    """`chains/diagnostics`: train-time chains as they last walked, beside the long-run chains."""
+    walked = diagnose(walk) if walk is not None and len(walk.path) >= 4 else None
+    per_gradients = 1000 / max(chains.gradient_evaluations, 1)
+    num = len(chains.path[0])
+    rows: list[list[Cell]] = [
+        ["split R-hat", walked.r_hat if walked else None, health.r_hat, R_HAT_IDEAL,
+         _mixing(health.r_hat)],
+        ["split R-hat of the energy", walked.r_hat_energy if walked else None,
+         health.r_hat_energy, R_HAT_IDEAL, _mixing(health.r_hat_energy)],
+        ["bulk ESS per 1k gradients", None, health.bulk_ess * per_gradients, None,
+         f"of {num} chains"],
+        ["tail ESS per 1k gradients", None, health.tail_ess * per_gradients, None,
+         f"of {num} chains"],
+        ["acceptance rate", walk.acceptance_rate if walk else None, chains.acceptance_rate, None,
+         "" if exact else "never rejects: biased at this step size"],
+        ["drift over noise in a step", walk.gradient_to_noise if walk else None,
+         chains.gradient_to_noise, None, _pull(chains.gradient_to_noise)],
+        ["largest chain norm, data sd", walk.radius if walk else None, chains.radius, data_radius,
+         "inside bounds" if chains.radius <= 1.5 * data_radius else "far beyond the data"],
+    ]  # fmt: skip
+    path = "quality/mode_share/"
+    if path + "long_run" in figures:
+        share, floor = figures[path + "long_run"], floors.get("mode_share", math.nan)
+        rows.append(
+            ["share within 2 sd of a mode", figures.get(path + "train_time"), share, floor,
+             _share(share, floor)]
+        )  # fmt: skip
+    columns = ["figure", "train-time", "long-run", "floor or ideal", "reading"]
+    return Table("chains/diagnostics", columns, [_plain(row) for row in rows])
+
+
+def final(
+    figures: dict[str, float], floors: dict[str, float], num: int, baselines: dict[str, float]
+) -> Table:
+    """`quality/final`: every quality figure with its floor, `num` samples against `num`.
+
+    With `baselines`, the figures of one Gaussian a class, in a column of their own.
+    """
+    rows: list[list[Cell]] = []
+    for name, floor in floors.items():
+        path = f"quality/{name}"
+        roles = [figures.get(f"{path}/{role}") for role in ("train_time", "long_run")]
+        beside = [baselines.get(name)] if baselines else []
+        rows.append([FIGURES[path].title, *roles, floor, *beside])
+    if "quality/grid_kl" in figures:
+        rows.append([FIGURES["quality/grid_kl"].title, None, figures["quality/grid_kl"], 0.0])
+    columns = [f"figure, {num} against {num}", "train-time", "long-run", "floor"]
+    columns += ["one Gaussian a class"] if baselines else []
+    return Table("quality/final", columns, [_plain(row) for row in rows])
+
+
+def _mixing(r_hat: float) -> str:
+    if not math.isfinite(r_hat):
+        return "not defined"
+    if r_hat <= R_HAT_IDEAL:
+        return "long-run chains mix"
+    return "nearly mixed" if r_hat <= MIXED else "long-run chains differ: not mixed"
+
+
+def _pull(ratio: float) -> str:
+    if ratio < 0.1:
+        return "nearly a random walk"
+    return "nearly plain descent" if ratio > 10 else "drift and noise in balance"
+
+
+def _share(share: float, floor: float) -> str:
+    if abs(share - floor) <= 0.03:
+        return "near the ideal"
+    return "over-sharp" if share > floor else "diffuse"
+
+
+def _plain(row: list[Cell]) -> list[Cell]:
+    """A row as JSON can hold it: numbers that are not finite become None."""
+    return [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]

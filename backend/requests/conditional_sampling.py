@@ -1,0 +1,131 @@
+"""Samples as a person asks for them, for every method that has no way of its own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backend.energies import NO_LABEL
+from backend.energy import Energy
+from backend.errors import BadInput
+from backend.method import Method, Wish
+from backend.samplers import Pass
+
+DEFAULT_STEPS = 1000
+
+
+class Pinned(Energy):
+    """E(x) with the coordinates under the mask held at what is known.
+
+    As a function of the others it is the energy of p(others | known), up to its normaliser.
+    """
+
+    def __init__(self, energy: Energy, known: Tensor, mask: Tensor) -> None:
+        super().__init__()
+        self.energy, self.known, self.mask = energy, known, mask
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return self.energy(torch.where(self.mask, self.known, x), condition)
+
+
+class Sum(Energy):
+    """Σ weight E(x)."""
+
+    def __init__(self, parts: Sequence[Energy], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.parts, self.weights = nn.ModuleList(parts), tuple(weights)
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        values = (weight * part(x) for weight, part in zip(self.weights, self.parts, strict=True))
+        total: Tensor = functools.reduce(torch.add, values)
+        return total
+
+
+def refusal(method: Method, wish: Wish) -> tuple[str, str] | None:
+    """(field, sentence) about what the method cannot draw; None when it can."""
+    labelled = wish.labels is not None and bool((wish.labels != NO_LABEL).any())
+    if method.num_labels == 0:
+        for field, asked in (("label", labelled), ("guidance", wish.guidance != 0),
+                             ("mixture", bool(wish.mixture))):  # fmt: skip
+            if asked:
+                return field, f"{method.title} was trained without classes, so it knows none."
+    if wish.time is not None:
+        return "time", f"{method.title} has no time of its own; give `num_steps`."
+    return None
+
+
+def draw(method: Method, wish: Wish, generator: torch.Generator) -> Tensor:
+    """`num` chains on the method's energy, from noise unless a start is given.
+
+    Of a class on its conditional energy, class after class, with guidance on
+    (1 + w) E(x | label) − w E(x). Known coordinates are held: the chains then follow
+    p(others | known).
+    """
+    if said := method.refusal(wish):
+        raise BadInput.at(*said)
+    if wish.mixture:
+        return on_energy(method, mixed(method, wish.mixture), wish, generator)
+    if wish.labels is None:
+        return on_energy(method, method.energy(), wish, generator)
+    data = method.task.data
+    z = data.train.new_empty((wish.num, *data.event_shape))
+    for label in wish.labels.unique().tolist():
+        of = wish.labels == label
+        part = replace(
+            wish,
+            num=int(of.sum()),
+            known=None if wish.known is None else wish.known[of],
+            start=None if wish.start is None else wish.start[of],
+        )
+        energy = method.energy()
+        if label != NO_LABEL:
+            energy = mixed(method, ((label, 1 + wish.guidance),))
+        z[of] = on_energy(method, energy, part, generator)
+    return z
+
+
+def mixed(method: Method, mixture: Sequence[tuple[int, float]]) -> Energy:
+    """E(x) + Σ weight (E(x | label) − E(x)), of (label, weight)."""
+    weights = [weight for _, weight in mixture]
+    parts = [method.conditional_energy(label) for label, _ in mixture]
+    if (rest := 1 - sum(weights)) != 0:
+        return Sum([*parts, method.energy()], [*weights, rest])
+    return Sum(parts, weights)
+
+
+def on_energy(method: Method, energy: Energy, wish: Wish, generator: torch.Generator) -> Tensor:
+    """The same on another energy of standardised positions; labels and guidance are not looked at.
+
+    Raises BadInput where an annealed sampler has too few steps for a pass.
+    """
+    from backend.observe.observation import default_sampler
+
+    if wish.mask is not None and wish.known is not None:
+        energy = Pinned(energy, wish.known, wish.mask)
+    kernel = wish.sampler or method.sampler() or default_sampler()
+    position = wish.start
+    if position is None:
+        position = method.task.data.noise(wish.num, generator)
+    num_steps = DEFAULT_STEPS if wish.num_steps is None else wish.num_steps
+    state = kernel.init(position, energy, generator)
+    passed = Pass(position) if kernel.anneals else None
+    for _ in range(num_steps):
+        state, info = kernel.step(state, energy, generator)
+        if passed is not None:
+            passed.take(state.position, info)
+    z = state.position.detach()
+    if passed is not None:
+        if not bool(passed.ended):
+            raise BadInput.at(
+                "num_steps", f"must be larger: a pass of {type(kernel.config).title} from a wide "
+                f"law to the target takes more than {num_steps} steps.",
+            )  # fmt: skip
+        z = passed.drawn(wish.num, generator)
+    if wish.mask is not None and wish.known is not None:
+        z = torch.where(wish.mask, wish.known, z)
+    return z

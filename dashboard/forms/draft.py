@@ -1,0 +1,187 @@
+"""Draft: the RunSpec a person is putting together, before it is launched. No Streamlit here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.errors import BadInput, NotAvailable
+from backend.home import make_private
+from backend.spec import RunSpec, parse
+from dashboard.forms.form_fields.form_fields import Values, defaults, difference
+from jobs.queueing import enqueue
+from jobs.queueing.enqueue import Check
+from jobs.records import run_store
+from jobs.system.atomic_files import written_aside
+
+SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+MOST_UPLOAD_BYTES = 200_000_000
+MOST_SEEDS = 10
+MOST_KNOWN = 200
+"""Files of the data folder that are offered."""
+FIRST = {"method": "contrastive_divergence", "preset": "persistent", "data": {"name": "ring"}}
+"""What a first visitor finds: one click shows the ring's landscape form."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a draft begins: the fields of a RunSpec, as far as they are given."""
+
+    values: dict[str, Any]
+    title: str = ""
+    """what it was taken from, in words"""
+
+    @property
+    def key(self) -> str:
+        return json.dumps(self.values, sort_keys=True)
+
+
+def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
+    """The draft a link asks for: `from` a run, or `data`, `method` and `preset`.
+
+    Raises BadInput or NotAvailable when the run cannot be read.
+    """
+    if run_id := query.get("from"):
+        directory = run_store.open_run(run_id)
+        spec = directory.spec()
+        name = directory.status().name or spec.name
+        return Source(spec.as_dict(), name or directory.id)
+    values: dict[str, Any] = dict(FIRST)
+    if query.get("method") in catalogue["methods"]:
+        values = {**values, "method": query["method"], "preset": "default"}
+    if query.get("preset") in catalogue["methods"][values["method"]]["presets"]:
+        values["preset"] = query["preset"]
+    if query.get("data") in catalogue["datasets"]:
+        values["data"] = {"name": query["data"]}
+    return Source(values)
+
+
+def from_text(text: str) -> Source:
+    """The draft of a pasted or uploaded file. Raises BadInput."""
+    return Source(parse(text).as_dict(), "your file")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the check worker says of one draft."""
+
+    text: str
+    """the draft it was asked about, as JSON"""
+    check: Check | None
+    silence: str = ""
+    """why there is no answer"""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.check is not None and self.check.ok
+
+
+def ask(raw: dict[str, Any], text: str) -> Answer:
+    """The check worker's answer, or why there is none."""
+    try:
+        return Answer(text, enqueue.check(raw, "browser"))
+    except NotAvailable as error:
+        return Answer(text, None, str(error))
+
+
+def preset_values(method: dict[str, Any], preset: str) -> Values:
+    """Every field of a method's Config as a preset has it."""
+    return {**defaults(method["schema"], method["schema"]), **method["presets"][preset]["config"]}
+
+
+def raw_spec(
+    chosen: dict[str, Any], data: Values, config: Values, catalogue: dict[str, Any]
+) -> dict[str, Any]:
+    """The RunSpec of a draft: only what differs from the preset and from the data's defaults."""
+    method = catalogue["methods"][chosen["method"]]
+    schema = catalogue["datasets"][data["name"]]["schema"]
+    given = {key: value for key, value in data.items() if key != "name"}
+    raw = {
+        **chosen,
+        "data": {"name": data["name"], **difference(given, defaults(schema, schema))},
+        "config": difference(config, preset_values(method, chosen["preset"])),
+    }
+    return {key: value for key, value in raw.items() if value not in ("", [], {}, None)}
+
+
+def with_seeds(spec: RunSpec, number: int) -> list[RunSpec]:
+    """The same work under seeds that follow one another."""
+    return [spec.model_copy(update={"seed": spec.seed + index}) for index in range(number)]
+
+
+def keep_upload(name: str, content: bytes) -> Path:
+    """Keep an uploaded file in the data folder under a name of its own.
+
+    It is only kept here; a worker reads and checks it. Raises BadInput for another type or one too
+    large.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BadInput.at("data.path", f"must be one of {', '.join(SUFFIXES)}, got {name!r}.")
+    if len(content) > MOST_UPLOAD_BYTES:
+        raise BadInput.at(
+            "data.path", f"must be at most 200 MB, got {len(content) / 1e6:.0f} MB. Put it into "
+            f"{run_store.data_folder()} instead and name its path.",
+        )  # fmt: skip
+    folder = uploads()
+    stem = _UNSAFE.sub("_", Path(name).stem).strip("._")[:60] or "data"
+    path = folder / f"{stem}{suffix}"
+    if path.exists() and path.read_bytes() != content:
+        path = folder / f"{stem}-{secrets.token_hex(2)}{suffix}"
+    try:
+        make_private(folder)
+        with written_aside(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise BadInput.at("data.path", f"cannot be kept: {error.strerror}.") from error
+    return path
+
+
+def uploads() -> Path:
+    """Where uploaded files are kept."""
+    return run_store.data_folder() / "uploads"
+
+
+def known_files() -> list[Path]:
+    """Files and image folders in the data folder that a run may name, newest first.
+
+    What cannot be looked at (a link that leads nowhere, something just removed) is left out.
+    """
+    found = []
+    for folder in (run_store.data_folder(), uploads()):
+        try:
+            entries = list(folder.iterdir())
+        except OSError:
+            continue
+        for path in entries:
+            with contextlib.suppress(OSError):
+                if path != uploads() and _is_data(path):
+                    found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)[:MOST_KNOWN]]
+
+
+def delete_upload(path: Path) -> None:
+    """Delete a file or folder of the uploads. Raises BadInput for anything else, and OSError."""
+    if path.parent != uploads() or not path.name.strip("."):
+        raise BadInput.at("data.path", f"{path} was not uploaded here, so it is not deleted here.")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _is_data(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False  # no page can show its name
+    return path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file())

@@ -1,0 +1,207 @@
+"""What a race amounts to: the worker's word on each racer, what it will cost, and its launch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BasinError
+from dashboard import comparison
+from dashboard.forms.form_fields import draft
+from dashboard.forms.form_fields.draft import Answer
+from dashboard.live_view import live_element
+from dashboard.sampler_lab import race_options
+from jobs import races
+from jobs.formatting import duration
+from jobs.queueing import enqueue
+from jobs.races import COSTS, Race
+
+SAMPLER = "config.sampler"
+"""Where the fields of a racer's own sampler lie."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the worker says of a race, racer by racer."""
+
+    answers: list[Answer]
+
+    def problems(self, index: int) -> dict[str, str]:
+        """Sentence by field of one racer, by its sampler's own fields."""
+        check = self.answers[index].check if index < len(self.answers) else None
+        return {item["field"]: item["message"] for item in check.problems} if check else {}
+
+    def derived(self, index: int) -> dict[str, str]:
+        check = self.answers[index].check if index < len(self.answers) else None
+        return check.derived if check else {}
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Sentence by field of what all racers share, beyond their samplers."""
+        found: dict[str, str] = {}
+        for index in range(len(self.answers)):
+            found |= {
+                name: words
+                for name, words in self.problems(index).items()
+                if not name.startswith(SAMPLER)
+            }
+        return found
+
+
+def check(asked: Race) -> Checked:
+    """The worker's answer for every racer; only what has changed is asked again. New answers draw
+    the page anew, for the sentences under the fields."""
+    held: dict[str, Answer] = st.session_state.setdefault("lab_answers", {})
+    texts = [json.dumps(raw, sort_keys=True) for raw in _raws(asked)]
+    missing = [text for text in texts if text not in held]
+    if missing:
+        with st.spinner("Checking the racers…", show_time=False):
+            fresh = {text: draft.ask(json.loads(text), text) for text in dict.fromkeys(missing)}
+        held = {text: answer for text, answer in {**held, **fresh}.items() if text in texts}
+    checked = Checked([held[text] for text in texts])
+    before: Checked | None = st.session_state.get("lab_checked")
+    if before is None or [answer.text for answer in before.answers] != texts:
+        # in one go: a script may be stopped anywhere
+        st.session_state.update(lab_answers=held, lab_checked=checked)
+        st.rerun()
+    return checked
+
+
+def _raws(asked: Race) -> list[dict[str, Any]]:
+    """Each racer's RunSpec under the first seed as plain data, whether it is good or not."""
+    config = dict(asked.shared or {})
+    if asked.energy_of:
+        config["energy_of"] = asked.energy_of
+    budget = {cost: value for cost in COSTS if (value := getattr(asked.budget, cost)) is not None}
+    return [
+        {
+            "method": races.METHOD,
+            "data": asked.data,
+            "config": {**config, "sampler": racer},
+            "budget": budget,
+            "seed": asked.seed,
+        }
+        for racer in asked.racers
+    ]
+
+
+def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
+    """Draw the target, what each racer will cost and the button."""
+    checks = [answer.check for answer in checked.answers]
+    silent = next((answer.silence for answer in checked.answers if answer.check is None), "")
+    if silent:
+        st.warning(f"{silent} Nothing typed is lost; it can be launched unchecked.")
+        if st.button("Check again", icon=":material/refresh:"):
+            for name in ("lab_answers", "lab_checked"):
+                st.session_state.pop(name, None)
+            st.rerun()
+    shown = next((check for check in checks if check and check.data.get("preview")), None)
+    if shown:
+        live_element(
+            "preview", key="lab_preview", height=300, preview=shown.data["preview"],
+            about=shown.data["title"],
+        )  # fmt: skip
+    names = race_options.titles([dict(racer) for racer in asked.racers], catalogue)
+    bad = [
+        f"- {name}: {'; '.join(item['message'] for item in check.problems)}"
+        for name, check in zip(names, checks, strict=True)
+        if check is not None and not check.ok
+    ]
+    trouble = _trouble(asked)
+    if bad or trouble:
+        st.error(
+            "\n".join(
+                ["**This race cannot start yet.**", *([f"- {trouble}"] if trouble else []), *bad]
+            )
+        )
+    else:
+        _cost(asked, names, checks)
+    ready = not bad and not trouble
+    number = len(asked.racers) * asked.num_seeds
+    st.button(
+        f"Launch {number} runs" if number != 1 else "Launch", type="primary",
+        icon=":material/play_arrow:", disabled=not ready, shortcut="Ctrl+Enter", width="stretch",
+        on_click=_order,
+    )  # fmt: skip
+    if st.session_state.pop("lab_ordered", False) and ready:
+        _launch(asked)
+    if ready:
+        with st.expander("Command"):
+            st.code(_command(asked), language="bash", wrap_lines=True)
+
+
+def _trouble(asked: Race) -> str:
+    if not asked.racers:
+        return "Choose a sampler at least."
+    if all(getattr(asked.budget, cost) is None for cost in COSTS):
+        return "Give every racer a budget."
+    number = len(asked.racers) * asked.num_seeds
+    if number > comparison.MOST_RUNS:
+        return f"A race has at most {comparison.MOST_RUNS} runs; these are {number}."
+    return ""
+
+
+def _cost(asked: Race, names: list[str], checks: list[Any]) -> None:
+    """How long each racer will take, and all of them."""
+    rows = []
+    total = 0.0
+    for name, check in zip(names, checks, strict=True):
+        seconds = check.cost.get("seconds") if check else None
+        total += (seconds or 0.0) * asked.num_seeds
+        rows.append(f"| {name} | {duration(seconds) if seconds else '–'} |")
+    if total:
+        lines = ["| racer | about |", "|---|---:|", *rows]
+        st.markdown("\n".join(lines))
+        st.caption(
+            f"About {duration(total)} of sampling in all, one after the other on one worker; "
+            "looking comes on top."
+        )
+
+
+def _order() -> None:
+    """Remember the click: what was typed last may have to be checked first."""
+    st.session_state["lab_ordered"] = True
+
+
+def _launch(asked: Race) -> None:
+    try:
+        specs = asked.specs()
+        ids = enqueue.launch_many(specs, origin="browser")
+    except BasinError as error:
+        st.error(f"Nothing was launched. {error}")
+        return
+    st.query_params.clear()
+    st.query_params["runs"] = ",".join(ids)
+    st.rerun()
+
+
+def _command(asked: Race) -> str:
+    """The same race at the command line."""
+    target = asked.energy_of or str(asked.data["name"])
+    parts = ["basin race", target]
+    for racer in asked.racers:
+        own = ",".join(
+            f"{name}={json.dumps(value)}" for name, value in racer.items() if name != "kind"
+        )
+        quoted = f"'{racer['kind']}:{own}'" if own else racer["kind"]
+        parts.append(f"--sampler {quoted}")
+    for cost in COSTS:
+        if (amount := getattr(asked.budget, cost)) is not None:
+            parts.append(
+                f"--{cost} {amount:g}" if cost in ("seconds", "joules") else f"--{cost} {amount}"
+            )
+    words = {"num_chains": "chains", "chains": "start", "num_warm_up": "warm-up",
+             "stop_at_error": "until-error", "stop_at_ess": "until-ess"}  # fmt: skip
+    parts += [
+        f"--{words[name]} {value}" for name, value in (asked.shared or {}).items() if name in words
+    ]
+    if not asked.energy_of:
+        parts += [f"--set data.{k}={v}" for k, v in asked.data.items() if k != "name"]
+    if asked.seed:
+        parts.append(f"--seed {asked.seed}")
+    if asked.num_seeds > 1:
+        parts.append(f"--seeds {asked.num_seeds}")
+    return " ".join(parts)

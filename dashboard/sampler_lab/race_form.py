@@ -1,0 +1,307 @@
+"""The form of a new race: target, racers, what they share, what it amounts to, launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BasinError
+from backend.spec import Budget
+from dashboard import comparison
+from dashboard.elements import figure, head, name_of
+from dashboard.forms.form_fields import data_chooser, draft, form_fields
+from dashboard.forms.form_fields.form_fields import Form
+from dashboard.sampler_lab import race_check, race_options
+from dashboard.sampler_lab.race_check import SAMPLER, Checked
+from dashboard.sampler_lab.race_options import Entry
+from jobs import races
+from jobs.races import COSTS, Race
+from jobs.records import run_store
+
+DENSITY, TRAINED = "A known density", "A trained run"
+
+
+def show_form(catalogue: dict[str, Any]) -> None:
+    """Draw the form; a launch leads to the race."""
+    given = _given(catalogue)
+    head(
+        "Race samplers",
+        facts=["One target, equal budget: which sampler is right first, and which is never right?"],
+    )
+    known: Checked = st.session_state.get("lab_checked", Checked([]))
+    left, right = st.columns([7, 4], gap="large")
+    with left:
+        asked = _fields(given, catalogue, known)
+    checked = race_check.check(asked)
+    with right, st.container(key="beside"):
+        race_check.beside(asked, checked, catalogue)
+
+
+def _given(catalogue: dict[str, Any]) -> Race:
+    """The race the form begins with: that of the runs a link names, or the first example."""
+    link = st.query_params.get("from", "")
+    if st.session_state.get("lab_link") != link or "lab_given" not in st.session_state:
+        name = next(iter(race_options.targets(catalogue)), race_options.FIRST_TARGET)
+        name = (
+            race_options.FIRST_TARGET
+            if race_options.FIRST_TARGET in catalogue["datasets"]
+            else name
+        )
+        given = Race({"name": name}, (), Budget(**race_options.FIRST_BUDGET))
+        if link:
+            try:
+                members, _ = comparison.load(link.split(","))
+                given = races.race_of([member.directory.spec() for member in members])
+            except BasinError as error:
+                st.warning(f"{error} The form starts from the first example instead.")
+        st.session_state["lab_link"] = link
+        st.session_state["lab_given"] = given
+        st.session_state["lab_version"] = st.session_state.get("lab_version", 0) + 1
+        for name in ("lab_data", "lab_entries", "lab_checked"):
+            st.session_state.pop(name, None)
+    found: Race = st.session_state["lab_given"]
+    return found
+
+
+# ---------------------------------------------------------------------- fields
+
+
+def _fields(given: Race, catalogue: dict[str, Any], known: Checked) -> Race:
+    version = st.session_state["lab_version"]
+    st.subheader("Target", anchor=False)
+    data, energy_of = _target(given, catalogue, known.shared, version)
+    target = {} if energy_of else catalogue["datasets"].get(data.get("name"), {})
+    st.subheader("Samplers", anchor=False)
+    entries = _racers(given, target, bool(energy_of), catalogue, known)
+    st.subheader("Terms", anchor=False)
+    terms = _terms(given, catalogue, known.shared, version)
+    racers = tuple(race_options.as_racer(catalogue, made) for made in entries)
+    return replace(terms, data=data, energy_of=energy_of, racers=racers)
+
+
+def _target(
+    given: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int
+) -> tuple[dict[str, Any], str]:
+    """`data` and `energy_of` of the race."""
+    trained = _trained_runs(catalogue)
+    kind: str | None = DENSITY
+    if trained or given.energy_of:
+        kind = st.segmented_control(
+            "Target", [DENSITY, TRAINED], default=TRAINED if given.energy_of else DENSITY,
+            required=True, key=f"lab{version}:target", label_visibility="collapsed",
+        )  # fmt: skip
+    if kind == TRAINED:
+        ids = list(dict.fromkeys([*([given.energy_of] if given.energy_of else []), *trained]))
+        chosen = st.selectbox(
+            "Run", ids, format_func=lambda run: trained.get(run, run), key=f"lab{version}:run",
+            help="Its energy, as training left it, is what the samplers sample.",
+        )  # fmt: skip
+        try:
+            return dict(run_store.open_run(chosen).spec().data), chosen
+        except BasinError as error:
+            st.error(str(error))
+            return dict(given.data), chosen
+    values = data_chooser.choose(
+        {"data": given.data},
+        catalogue,
+        problems,
+        version,
+        "lab",
+        race_options.targets(catalogue),
+        folded=True,
+    )
+    schema = catalogue["datasets"][values["name"]]["schema"]
+    own = {key: value for key, value in values.items() if key != "name"}
+    own = form_fields.difference(own, form_fields.defaults(schema, schema))
+    return {"name": values["name"], **own}, ""
+
+
+def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
+    """Runs with an energy of their own, newest first: name by id."""
+    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
+    return {
+        item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
+        for item in run_store.list_runs()
+        if item.method in trains and item.checkpoint_step is not None
+    }
+
+
+def _racers(
+    given: Race, target: dict[str, Any], trained: bool, catalogue: dict[str, Any], known: Checked
+) -> list[Entry]:
+    """Every sampler that fits, those that race with their settings."""
+    samplers = catalogue["samplers"]
+    order = {
+        kind: place
+        for place, kind in enumerate((*race_options.FIRST_RACERS, *race_options.FIRST_DISCRETE))
+    }
+    kinds = sorted(
+        samplers, key=lambda kind: (order.get(kind, len(order)), samplers[kind]["title"])
+    )
+    why_not = {kind: race_options.misfit(samplers[kind], target, trained=trained) for kind in kinds}
+    fitting = [kind for kind in kinds if not why_not[kind]]
+    entries: list[Entry] | None = st.session_state.get("lab_entries")
+    if entries is None:
+        entries = [
+            race_options.entry(catalogue, racer["kind"], racer)
+            for racer in given.racers
+            if racer["kind"] in samplers
+        ]
+    if not any(made.kind in fitting for made in entries):
+        entries = race_options.first_entries(catalogue, fitting, bool(target.get("discrete")))
+    st.session_state["lab_entries"] = entries
+    racing = [made for kind in fitting for made in entries if made.kind == kind]
+    for start in range(0, len(fitting), 2):
+        for kind, column in zip(
+            fitting[start : start + 2], st.columns(2, gap="medium"), strict=False
+        ):
+            with column:
+                _sampler(kind, racing, catalogue, known)
+    others = [kind for kind in kinds if why_not[kind]]
+    if others:
+        with st.expander(f"Not for this target: {len(others)}"):
+            lines = [f"- **{samplers[kind]['title']}** {why_not[kind]}" for kind in others]
+            st.markdown("\n".join(lines))
+    return racing
+
+
+def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], known: Checked) -> None:
+    """One sampler of the list: whether it races, what its draws are, its settings."""
+    item = catalogue["samplers"][kind]
+    own = [made for made in racing if made.kind == kind]
+    mark = ":green[exact]" if item["exact"] else ":orange[biased]"
+    version = st.session_state["lab_version"]
+    key = f"lab{version}:{kind}:{bool(own)}"
+    on = st.checkbox(f"**{item['title']}** &nbsp;{mark}", value=bool(own), key=key)
+    words = item["summary"] if item["exact"] else f"{item['summary']} Biased: {item['bias']}"
+    st.caption(words)
+    if on != bool(own):
+        entries = st.session_state["lab_entries"]
+        others = [made for made in entries if made.kind != kind]
+        st.session_state["lab_entries"] = (
+            [*others, race_options.entry(catalogue, kind)] if on else others
+        )
+        st.rerun()
+    for made in own:
+        _settings(made, racing, catalogue, known)
+
+
+def _settings(made: Entry, racing: list[Entry], catalogue: dict[str, Any], known: Checked) -> None:
+    index = racing.index(made)
+    problems = known.problems(index)
+    schema = race_options.sampler_schema(catalogue, made.kind)
+    leaves = [part for part in form_fields.parts(schema, made.values, schema)
+              if isinstance(part, form_fields.Leaf) and part.is_main]  # fmt: skip
+    line = ", ".join(
+        f"{leaf.label.partition(' (')[0].lower()} {_shown(leaf.value)}" for leaf in leaves[:3]
+    )
+    wrong = any(name.startswith(SAMPLER) for name in problems)
+    with st.expander(f":gray[{line or 'settings'}]", expanded=wrong):
+        form = Form(
+            key=f"lab{st.session_state['lab_version']}:{made.key}", problems=problems,
+            derived=known.derived(index), prefix=SAMPLER,
+        )  # fmt: skip
+        made.values = {**form_fields.show(schema, made.values, form), "kind": made.kind}
+        several = sum(other.kind == made.kind for other in racing) > 1
+        with st.container(horizontal=True):
+            entries = st.session_state["lab_entries"]
+            more = st.button(
+                "Race it twice", icon=":material/content_copy:", key=f"{form.key}:again",
+                help="Another racer of the kind, with settings of its own",
+                disabled=len(racing) >= race_options.MOST_RACERS,
+            )  # fmt: skip
+            if more:
+                entries.insert(
+                    entries.index(made) + 1, race_options.entry(catalogue, made.kind, made.values)
+                )
+                st.rerun()
+            if several and st.button("Remove", icon=":material/close:", key=f"{form.key}:out"):
+                entries.remove(made)
+                st.rerun()
+    whole = problems.get(SAMPLER) or problems.get(f"{SAMPLER}.kind")
+    if whole:
+        st.markdown(f":red[{whole}]")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return figure(float(value)) if isinstance(value, (int, float)) else str(value)
+
+
+def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int) -> Race:
+    """What all racers share; its data and racers are still those given."""
+    schema = race_options.race_schema(catalogue)
+    shared = dict(given.shared or {})
+    cost = next((name for name in COSTS if getattr(given.budget, name)), "gradients")
+    first, second, third = st.columns(3)
+    with first:
+        amount = st.number_input(
+            "Budget of each", value=float(getattr(given.budget, cost) or 0) or None, format="%g",
+            key=f"lab{version}:amount",
+        )  # fmt: skip
+        st.caption("Spent by every racer alike.")
+    with second:
+        cost = st.selectbox(
+            "Counted in", COSTS, COSTS.index(cost), key=f"lab{version}:cost",
+            help="Gradient evaluations of a chain cost every sampler the same on any machine.",
+        )  # fmt: skip
+    with third:
+        shared["num_chains"] = _number("num_chains", "Chains", schema, shared, version)
+    first, second, third = st.columns(3)
+    with first:
+        starts = schema["chains"].get("enum", ["noise", "data"])
+        start = shared.get("chains", schema["chains"].get("default", "noise"))
+        words = {"noise": "Noise", "data": "The data", "one_mode": "All in one mode"}
+        shared["chains"] = st.selectbox(
+            "Start", starts, starts.index(start) if start in starts else 0,
+            format_func=lambda name: words.get(name, name), key=f"lab{version}:start",
+            help=schema["chains"].get("description"),
+        )  # fmt: skip
+    with second:
+        seed = st.number_input("Seed", value=given.seed, step=1, key=f"lab{version}:seed")
+    with third:
+        seeds = st.number_input(
+            "Seeds", 1, draft.MOST_SEEDS, given.num_seeds, key=f"lab{version}:seeds",
+            help="A run each racer and seed; the curves show the median and the range.",
+        )  # fmt: skip
+    rest = [name for name in ("num_warm_up", "stop_at_error", "stop_at_ess") if name in schema]
+    if rest:
+        with st.expander("**Warm-up and early end** &nbsp; :gray[for all racers]"):
+            for name, column in zip(rest, st.columns(len(rest)), strict=True):
+                with column:
+                    label = name.removeprefix("num_").replace("_", " ").capitalize()
+                    shared[name] = _number(name, label, schema, shared, version)
+    _say(problems)
+    whole = cost != "seconds" and cost != "joules"
+    limit = None if amount is None else round(amount) if whole else float(amount)
+    kept = {
+        name: value
+        for name, value in shared.items()
+        if value is not None and value != schema.get(name, {}).get("default")
+    }
+    budget = Budget()
+    setattr(budget, cost, limit)  # not validated: the worker's check says what is wrong with it
+    return replace(given, budget=budget, shared=kept, seed=int(seed or 0), num_seeds=int(seeds))
+
+
+def _number(
+    name: str, label: str, schema: dict[str, Any], shared: dict[str, Any], version: int
+) -> float | int | None:
+    part = schema[name]
+    value = shared.get(name, part.get("default"))
+    whole = part.get("type") == "integer"
+    typed: float | int | None = st.number_input(
+        label, value=int(value) if whole else float(value), step=1 if whole else None,
+        format=None if whole else "%g", key=f"lab{version}:{name}", help=part.get("description"),
+    )  # fmt: skip
+    return typed
+
+
+def _say(problems: dict[str, str]) -> None:
+    for name, words in problems.items():
+        if not name.startswith("data."):
+            field = name.rpartition(".")[2] or "race"
+            st.markdown(f":red[`{field}` {words}]")

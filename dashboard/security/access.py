@@ -1,0 +1,104 @@
+"""Who may ask: a browser at an address that is Basin's, and the page's own token.
+
+`dashboard/security/gate.py` stands before every route with what is said here of Host and Origin. The live
+routes ask for a token as well, which the page script hands to its component: it is good for twelve
+hours and, where people log in, carries who asked for the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from jobs.services import entry_link, login
+
+VALID_SECONDS = 12 * 3600
+_TOKEN = re.compile(r"(([0-9]{1,12})\.([A-Za-z0-9_=-]*))\.([0-9a-f]{64})")
+
+
+def identity() -> str:
+    """Who is logged in to this page, as `login.admits` takes it; "" for nobody."""
+    if not login.required() or not st.user.get("is_logged_in"):
+        return ""
+    email = st.user.get("email")
+    if isinstance(email, str) and email and login.vouched(st.user):
+        return email.lower()
+    return f"{login.UNVERIFIED}{st.user.get('sub') or ''}"
+
+
+def issue(now: float | None = None) -> str:
+    """A token for a page, good for `VALID_SECONDS` and up to an hour more.
+
+    It is the same for an hour: a page that is drawn anew hands its elements the same data.
+    """
+    since = time.time() if now is None else now
+    expires = (int(since + VALID_SECONDS) // 3600 + 1) * 3600
+    claims = f"{expires}.{base64.urlsafe_b64encode(identity().encode()).decode()}"
+    return f"{claims}.{_signed(claims)}"
+
+
+def verify(token: str, now: float | None = None) -> bool:
+    """Whether a token is one of ours, still good, and where people log in, of one let in."""
+    parts = _TOKEN.fullmatch(token)
+    if parts is None:
+        return False
+    claims, expires, who, signature = parts.groups()
+    if not hmac.compare_digest(signature, _signed(claims)):
+        return False
+    if int(expires) < (time.time() if now is None else now):
+        return False
+    return not login.required() or login.admits(base64.urlsafe_b64decode(who).decode())
+
+
+def refusal(headers: Mapping[str, str], token: str) -> str:
+    """Why a request is refused, in one sentence; "" when it is let in."""
+    if reason := site_refusal(headers):
+        return reason
+    if not verify(token):
+        return "The page's token is missing, has run out or may not come in: load the page again."
+    return ""
+
+
+def site_refusal(headers: Mapping[str, str]) -> str:
+    """Why a request is refused by its Host and Origin alone; "" when they are Basin's own.
+
+    No Origin is good: programs send none, and browsers always do with what could do harm.
+    """
+    host = headers.get("host", "")
+    if reason := host_refusal(host):
+        return reason
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        return "Asked by a page of another site."
+    return ""
+
+
+def host_refusal(host: str) -> str:
+    """Why a host is not answered to; "" when it is this machine, or one of BASIN_ALLOWED_HOSTS.
+
+    That names hosts, separated by commas, for those who publish Basin on purpose. Any other name
+    may be one that a page elsewhere had point here, to ask in a browser's name.
+    """
+    if _name(host) in login.hosts():
+        return ""
+    return "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
+
+
+def _name(host: str) -> str:
+    with contextlib.suppress(ValueError):  # brackets or a port that are none
+        parts = urlsplit(f"//{host}")
+        if parts.netloc == host and parts.username is None and parts.port != 0:
+            return parts.hostname or ""
+    return ""
+
+
+def _signed(claims: str) -> str:
+    return hmac.new(entry_link.key(), claims.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,220 @@
+"""The live routes beside Streamlit's own: the WebSocket, downloads, and the panels' own files.
+
+/live/ws?token=                       the stream of a page, see `dashboard/stream/hub.py`
+/live/poll?token=                     the same for a page that cannot have a WebSocket
+/live/file?run=&name=&token=          one file of a run
+/live/curves.csv?run=&path=&token=    curves at full resolution; several runs and paths may be named
+/live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token
+/live/health                          "ok" once the server answers
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from streamlit import get_option
+
+from backend.errors import BadInput, NotAvailable
+from dashboard.security import access
+from dashboard.stream.history import History
+from dashboard.stream.hub import Hub
+from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+
+LIVE = Path(__file__).resolve().parents[1] / "live"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+_NAME = re.compile(r"[a-z0-9_]+\.(?:js|css|json)")
+_PAGE = re.compile(r"[0-9a-f]{32}")
+_PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_COLUMNS = ("step", "gradients", "seconds", "joules", "value")
+_CSV_ROWS = 5000
+_REFUSED = 4403
+FIXED = (
+    "server.maxMessageSize",
+    "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
+    "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
+    "server.enableCORS", "server.enableXsrfProtection", "server.trustedUserHeaders",
+    "server.allowedHosts", "server.baseUrlPath", "server.corsAllowedOrigins",
+    "server.enableAgentApi", "server.enableStaticServing", "client.showErrorDetails",
+    "global.developmentMode",
+)  # fmt: skip
+"""Settings that `basin dashboard` fixes; a test reads them back from the running server."""
+
+
+def routes(hub: Hub) -> list[BaseRoute]:
+    """Every route, on one hub."""
+
+    async def websocket(socket: WebSocket) -> None:
+        reason = access.refusal(socket.headers, socket.query_params.get("token", ""))
+        if reason:
+            # refused before it is accepted: the browser gets 403
+            await socket.close(_REFUSED, reason)
+            return
+        await socket.accept()
+        await hub.serve(socket)
+
+    async def poll(request: Request) -> Response:
+        reason = access.refusal(request.headers, request.query_params.get("token", ""))
+        if reason:
+            return PlainTextResponse(reason, 403)
+        try:
+            name, texts = _asked(await _body(request))
+            data = await hub.poll(name, texts)
+        except BadInput as error:
+            return PlainTextResponse(str(error), 400)
+        except NotAvailable as error:
+            return PlainTextResponse(str(error), 503)
+        return Response(data, media_type="application/octet-stream", headers=_PRIVATE)
+
+    return [
+        WebSocketRoute("/live/ws", websocket),
+        Route("/live/poll", poll, methods=["POST"]),
+        Route("/live/curves.csv", curves_csv),
+        Route("/live/file", file),
+        Route("/live/static/{name}", static),
+        Route("/live/plotly.js", plotly_js),
+        Route("/live/health", health),
+    ]
+
+
+async def _body(request: Request) -> bytes:
+    """What was posted, no more of it in memory than is taken. Raises BadInput."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_MESSAGE_BYTES:
+            raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
+    return body
+
+
+def _asked(body: bytes) -> tuple[str, list[str]]:
+    """The page's own name and what it asks. Raises BadInput."""
+    given = parsed(body)
+    if not isinstance(given, dict) or not isinstance(given.get("say"), list):
+        raise BadInput.at("", "must be a JSON object with `page` and `say`.")
+    name = given.get("page")
+    if not isinstance(name, str) or not _PAGE.fullmatch(name):
+        raise BadInput.at("page", "must be 32 hexadecimal digits.")
+    try:
+        return name, [json.dumps(item) for item in given["say"]]
+    except RecursionError as error:
+        raise BadInput.at("say", "is nested too deeply.") from error
+
+
+async def health(request: Request) -> Response:
+    """That the server answers, and the settings in force that keep it safe and quick."""
+    return JSONResponse({"status": "ok", "settings": {name: get_option(name) for name in FIXED}})
+
+
+async def static(request: Request) -> Response:
+    """A file of `dashboard/live/`; the browser asks each time whether it changed."""
+    name = request.path_params["name"]
+    path = LIVE / name
+    if not _NAME.fullmatch(name) or not path.is_file():
+        return PlainTextResponse("There is no such file.", 404)
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
+
+
+async def plotly_js(request: Request) -> Response:
+    """Plotly as its own wheel ships it, so that pages need no internet."""
+    headers = {"Cache-Control": "max-age=86400", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(_plotly_path(), media_type=_TYPES[".js"], headers=headers)
+
+
+@cache
+def _plotly_path() -> Path:
+    # found, not imported: only its script is used here, and its Python weighs 20 MB
+    found = find_spec("plotly")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent / "package_data" / "plotly.min.js"
+
+
+async def file(request: Request) -> Response:
+    """One file of a run, as a download."""
+    query = request.query_params
+    reason = access.refusal(request.headers, query.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+    try:
+        path = await run_in_threadpool(_path_of, query.get("run", ""), query.get("name", ""))
+    except (BadInput, NotAvailable) as error:
+        return PlainTextResponse(str(error), 404)
+    return FileResponse(
+        path,
+        media_type="application/octet-stream",
+        filename=f"{query['run']}-{path.name}",
+        headers=_PRIVATE,
+    )
+
+
+async def curves_csv(request: Request) -> Response:
+    """Curves of runs as text: run, path, the four costs, the value; every point."""
+    query = request.query_params
+    reason = access.refusal(request.headers, query.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+    runs, paths = query.getlist("run"), query.getlist("path")
+    try:
+        if not 0 < len(runs) <= MOST_RUNS or not 0 < len(paths) <= MOST_PATHS:
+            raise BadInput.at("run", f"1 to {MOST_RUNS} runs and 1 to {MOST_PATHS} paths.")
+        directories = await run_in_threadpool(lambda: [run_store.open_run(run) for run in runs])
+    except (BadInput, NotAvailable) as error:
+        return PlainTextResponse(str(error), 404)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{directories[0].id}-{paths[0]}")
+    headers = {**_PRIVATE, "Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingResponse(_csv(directories, paths), media_type="text/csv", headers=headers)
+
+
+def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
+    yield f"run,path,{','.join(_COLUMNS)}\n"
+    for directory in directories:
+        history = History(directory)
+        for path in paths:
+            found = history.stretch(path, 0, np.inf)
+            columns = [getattr(found, column) for column in _COLUMNS]
+            head = [directory.id, _word(path)]
+            for start in range(0, len(found.step), _CSV_ROWS):
+                part = zip(*(c[start : start + _CSV_ROWS].tolist() for c in columns), strict=True)
+                text = io.StringIO()
+                rows = ([*head, *map(_cell, row)] for row in part)
+                csv.writer(text, lineterminator="\n").writerows(rows)
+                yield text.getvalue()
+
+
+def _word(text: str) -> str:
+    """A word that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _cell(value: float) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else f"{value:.9g}"
+
+
+def _path_of(run_id: str, name: str) -> Path:
+    directory = run_store.open_run(run_id)
+    path = directory.path_of(name)
+    if name not in dict(directory.files()):
+        raise NotAvailable(f"`{directory.id}` has no file {name!r}.")
+    return path

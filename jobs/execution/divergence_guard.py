@@ -1,0 +1,58 @@
+"""Guard: ends a run that runs away while its numbers may still be finite."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import Diverged
+from backend.metric_names import FIGURES
+
+ENERGY_BOUND = 1e6
+"""Largest |E|: healthy training keeps it below some hundreds."""
+RADIUS_BOUND = 100.0
+"""Largest norm of a chain, in standard deviations of the data."""
+
+
+class Breach(NamedTuple):
+    """The first row that left its bounds, and why."""
+
+    row: int
+    path: str
+    value: float
+    bound: float
+
+    def error(self, step: int) -> Diverged:
+        title = FIGURES[self.path].title if self.path in FIGURES else self.path
+        return Diverged(title, self.value, self.bound, step)
+
+
+def breach(paths: list[str], values: npt.NDArray[np.float32], trains: bool = True) -> Breach | None:
+    """The first breach in rows of scalars, `values` (rows, paths).
+
+    Losses, energies and radii must be finite and, in training, stay within their bounds: a known
+    target may be as steep and as wide as it likes.
+    """
+    bounds = np.array([_bound(path) for path in paths])
+    if not trains:
+        bounds = np.where(np.isnan(bounds), np.nan, np.inf)
+    watched = ~np.isnan(bounds)
+    # A comparison with NaN is false, so that not-a-number counts as outside.
+    outside = ~(np.abs(values) <= np.where(watched, bounds, np.inf)) & watched
+    outside |= watched & ~np.isfinite(values)
+    if not outside.any():
+        return None
+    row = int(np.argmax(outside.any(axis=1)))
+    column = int(np.argmax(outside[row]))
+    return Breach(row, paths[column], float(values[row, column]), float(bounds[column]))
+
+
+def _bound(path: str) -> float:
+    """NaN for what is not watched, infinity for what only has to be finite."""
+    if path.startswith("energy/"):
+        return ENERGY_BOUND
+    if path == "sampler/radius":
+        return RADIUS_BOUND
+    return np.inf if path.startswith("loss/") else np.nan

@@ -1,0 +1,186 @@
+"""Heartbeat: a thread that keeps `status.json` fresh and hears what is asked of a run.
+
+It goes on while a step, a look or a compilation takes long, so that a run is silent only when
+its process is gone; and says when there have been no steps for longer than the run's pace explains.
+A hiccup of the disk is said once and tried again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from backend.events import Cost
+from jobs.execution.alarms import Alarms
+from jobs.execution.emitter import CannotWrite, Emitter
+from jobs.execution.interruption import Interruption
+from jobs.execution.progress import AFTER_TRAINING, TRAINING, Progress
+from jobs.formatting import duration
+from jobs.records.attempts import Superseded
+from jobs.records.run_directory import RunDirectory
+from jobs.system.processes import PARENT
+from jobs.system.threads import guarded
+
+LISTEN_SECONDS = 0.1
+BEAT_SECONDS = 0.5
+ORPHAN_SECONDS = 30.0
+"""How long a run goes on after its worker died because Redis is away."""
+ABANDONED_SECONDS = 3.0
+"""The same while Redis answers: then the worker alone was killed."""
+ORPHAN = "orphan"
+FOLDER, HANG = "run/folder", "run/hang"
+"""Paths of the alarms about a disk that stumbles, and about steps that do not come."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Nothing more can be written: the run ends. What else goes wrong may pass."""
+_WINDOW = 30.0
+"""Seconds over which the speed is taken."""
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Writes the fields it was last given; `word` is what the run should do next."""
+
+    def __init__(
+        self, directory: RunDirectory, publisher: Any = None, alarms: Alarms | None = None
+    ) -> None:
+        self.directory, self.publisher = directory, publisher
+        self.alarms = alarms or Alarms()
+        self.emitter: Emitter | None = None
+        """where alarms are said, once there is one"""
+        self.progress = Progress()
+        self.interruption = Interruption()
+        """of what is done after training, when somebody asks for an end"""
+        self.redis_was_away = False
+        self.changes: deque[dict[str, float]] = deque()
+        """settings asked for and not yet taken"""
+        self.word: str | None = None
+        """stop, pause or orphan, None while the run shall go on"""
+        self._fields: dict[str, Any] = {}
+        self._left_in: deque[tuple[float, float]] = deque()
+        self._error: BaseException | None = None
+        self._parent = int(os.environ.get(PARENT, "0"))
+        self._orphan_since: float | None = None
+        self._hung = False
+        self._ended = threading.Event()
+        self._thread = guarded("heartbeat", self._work, self._failed)
+        self._try(self._listen, time.monotonic())
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns once nothing more is written."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def tell(self, **fields: Any) -> None:
+        """Fields of the status for the next beats; `fraction` also gives the time left."""
+        self._fields = {**self._fields, **fields}
+
+    def take_changes(self) -> list[dict[str, float]]:
+        """What was asked to be changed since the last time, oldest first."""
+        return [self.changes.popleft() for _ in range(len(self.changes))]
+
+    def check(self) -> None:
+        """Raises CannotWrite when the status could not be written, or the thread has ended."""
+        if self._error is not None:
+            raise CannotWrite.of(self._error) from self._error
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = self._error or error
+
+    def _work(self) -> None:
+        next_beat = 0.0
+        while not self._ended.wait(LISTEN_SECONDS):
+            now = time.monotonic()
+            self._try(self._listen, now)
+            self._watch(now)
+            if now >= next_beat:
+                next_beat = now + BEAT_SECONDS
+                self._try(self._beat, now)
+
+    def _try(self, act: Callable[[float], None], now: float) -> None:
+        """Do one thing; an error that may pass is said once, and it is tried again next time."""
+        try:
+            act(now)
+        except Superseded:
+            self.word = "stop"  # whatever it still tries to write is refused
+        except FileNotFoundError:
+            self.word = "stop"  # somebody removed the run's directory
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                self._failed(error)
+                return
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            message = f"The run's folder stumbles: {why}. The run goes on and tries again."
+            if not any(alarm["path"] == FOLDER for alarm in self.alarms.listed()):
+                _log.warning("%s: %s", self.directory.id, message, exc_info=True)
+                self._say(FOLDER, message)
+
+    def _beat(self, now: float) -> None:
+        self.directory.write_status(
+            **{**self._fields, "alarms": self.alarms.listed()},
+            doing=self.progress.doing, progressed=self.progress.sign,
+            seconds_left=None if self._hung else self._left(now),
+        )  # fmt: skip
+
+    def _listen(self, now: float) -> None:
+        asked = self.directory.requested()
+        if asked is not None:
+            self.word = asked
+        self.changes.extend(self.directory.take_changes())
+        if self._parent and os.getppid() != self._parent and self.word is None:
+            self._orphan_since = self._orphan_since or now
+            away = getattr(self.publisher, "away_seconds", 1.0) > 0
+            self.redis_was_away |= away
+            patience = ORPHAN_SECONDS if self.redis_was_away else ABANDONED_SECONDS
+            if now - self._orphan_since > patience:
+                self.word = ORPHAN
+
+    def _watch(self, now: float) -> None:
+        """Say when the run hangs and when it goes on; leave off what nobody waits for."""
+        progress = self.progress
+        progress.look(now)
+        if self.word and progress.doing in AFTER_TRAINING:
+            self.interruption.end()
+        quiet = progress.quiet(now)
+        if quiet > progress.patience and not self._hung:
+            self._hung = True
+            what = "step" if progress.doing == TRAINING else "sign of progress"
+            self._say(
+                HANG,
+                f"No {what} for {duration(quiet)} after step {progress.step:,}, while "
+                f"{progress.doing}. If it does not go on, stop the run and resume it.",
+            )
+        elif self._hung and quiet < progress.patience:
+            self._hung = False
+            self.alarms.drop(HANG)
+            if self.emitter is not None:
+                self.emitter.remark(HANG, "The run goes on.", Cost(progress.step), "info")
+
+    def _say(self, path: str, message: str) -> None:
+        step = self.progress.step
+        if self.emitter is not None:
+            self.emitter.remark(path, message, Cost(step))
+        else:
+            self.alarms.add(path, message, step)
+
+    def _left(self, now: float) -> float | None:
+        """Seconds to the end of the budget at the speed of the last 30 s."""
+        fraction = self._fields.get("fraction")
+        if fraction is None:
+            return None
+        self._left_in.append((now, fraction))
+        while now - self._left_in[0][0] > _WINDOW:
+            self._left_in.popleft()
+        then, before = self._left_in[0]
+        if fraction <= before:
+            return None
+        return (1.0 - fraction) * (now - then) / (fraction - before)

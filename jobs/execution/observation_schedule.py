@@ -1,0 +1,117 @@
+"""Looking: when a run is observed, what that costs, and that it changes nothing."""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import Diverged
+from backend.events import Event, Text
+from backend.method import Method, Observer
+from jobs.execution.outcome import sentence
+
+_FIRST_REST = 5.0
+"""Most that follows a first look, in times of its cadence."""
+
+
+@dataclass
+class Tier:
+    """One way of looking and when it is next due."""
+
+    name: str
+    look: Callable[[int], list[Event]]
+    every_seconds: float
+    every_steps: int | None
+    share: float
+    """of the run's time this may take"""
+    next_time: float = 0.0
+    next_step: int = 0
+    num_looks: int = 0
+
+    def is_due(self, step: int, now: float) -> bool:
+        return now >= self.next_time or (self.every_steps is not None and step >= self.next_step)
+
+    def looked(self, step: int, cost: float) -> None:
+        """Stretch the cadence so that looks as dear as this one stay within the share.
+
+        The first pays for much that later ones do not, so the second follows it soon.
+        """
+        rest = cost * (1.0 / self.share - 1.0)
+        self.num_looks += 1
+        if self.num_looks == 1:
+            rest = min(rest, _FIRST_REST * self.every_seconds)
+        self.next_time = time.monotonic() + max(self.every_seconds, rest)
+        self.next_step = step + (self.every_steps or 0)
+
+
+class Looking:
+    """Runs the tiers of an observer when they are due; `seconds` is what they took so far.
+
+    A look that fails is said once, as an alarm, and not tried again: training goes on.
+    """
+
+    def __init__(
+        self, method: Method, observer: Observer | None, tiers: list[Tier], seconds: float = 0.0
+    ) -> None:
+        self.method, self.observer, self.tiers = method, observer, tiers
+        self.seconds = seconds
+        self.trace = ""
+        """of the last look that failed"""
+
+    def is_due(self, step: int, now: float) -> bool:
+        return any(tier.is_due(step, now) for tier in self.tiers)
+
+    def begin(self) -> list[Event]:
+        """What is said once, before the first step."""
+        return [] if self.observer is None else self.once("begin", self.observer.begin)
+
+    def look(self, step: int) -> Iterator[Event]:
+        """Events of the tiers that are due, one tier after the other."""
+        for tier in list(self.tiers):
+            if tier.is_due(step, time.monotonic()):
+                before, failed = self.seconds, self.trace
+                yield from self.once(tier.name, functools.partial(tier.look, step))
+                tier.looked(step, self.seconds - before)
+                if self.trace is not failed:
+                    self.tiers.remove(tier)
+
+    def once(self, name: str, look: Callable[[], list[Event]]) -> list[Event]:
+        """One look, or the alarm that says how it failed."""
+        try:
+            return self.timed(look)
+        except Diverged:
+            raise
+        except Exception as error:
+            self.trace = traceback.format_exc()
+            message = f"Looking at the run failed in `{name}`. Training goes on. {sentence(error)}"
+            return [Text(f"alarm/observation/{name}", message, "alarm")]
+
+    def timed(self, look: Callable[[], Any]) -> Any:
+        """What one look returns; its time is counted and training is left as it was."""
+        start = time.perf_counter()
+        try:
+            with undisturbed(self.method):
+                return look()
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+@contextmanager
+def undisturbed(method: Method) -> Iterator[None]:
+    """Modules in evaluation mode, and everything that a look could move put back after it."""
+    modules = [part for module in method.modules() for part in module.modules()]
+    modes = [module.training for module in modules]
+    gradients = method.gradient_evaluations
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+        method.gradient_evaluations = gradients

@@ -1,0 +1,137 @@
+"""Answers of a trained run, kept in its folder. Imports torch."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.ability import Answer, Array, Asked
+from backend.errors import BadInput
+from backend.events import Cost, Event, Scalar, Table, encode
+from backend.randomness import generator_of
+from backend.requests import asking
+from backend.requests.asking import Answered
+from jobs.models import trained_run
+from jobs.models.method_setup import Prepared
+from jobs.records import run_store
+from jobs.records.run_directory import RunDirectory
+from jobs.system import atomic_files
+
+
+def answer(
+    run_id: str, ability: str, config: dict[str, Any] | None = None, *, seed: int = 0
+) -> Answer:
+    """What a trained run answers; the same arguments give the same answer.
+
+    config: the ability's own fields. Raises BadInput, NotAvailable.
+    """
+    return _answer(trained_run.asked(run_id), ability, config or {}, seed)
+
+
+def _answer(asked: Asked, ability: str, config: dict[str, Any], seed: int) -> Answer:
+    if not 0 <= seed < 2**31:
+        raise BadInput.at("seed", f"must be from 0 to 2147483647, got {seed}.")
+    generator = generator_of("ask", seed, ability, device=asked.data.train.device)
+    return asking.ask(asked, ability, config, generator)
+
+
+def answer_to_run(
+    run_id: str,
+    ability: str,
+    config: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """`answer`, kept in the run's folder `answers`; returns what the kept JSON holds.
+
+    id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
+    figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
+    `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
+    (base64, each an event as `backend.events` packs it).
+    """
+    directory = run_store.open_run(run_id)
+    run = trained_run.load_trained(directory.id)
+    cls, checked = asking.settle(ability, config or {})
+    found = _answer(trained_run.asked_of(run), ability, config or {}, seed)
+    now = time.time()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    name = f"{stamp}-{os.urandom(2).hex()}-{ability}"
+    value = {
+        "id": name,
+        "run": directory.id,
+        "step": run.step,
+        "ability": ability,
+        "title": cls.title,
+        "config": checked.model_dump(mode="json"),
+        "seed": seed,
+        "time": now,
+        "summary": found.summary,
+        "warnings": list(run.warnings),
+        "figures": asking.plain(found.figures),
+        "file": _kept(directory, name, found.arrays, out),
+        "arrays": {key: list(array.shape) for key, array in found.arrays.items()},
+        "tables": [
+            {"path": event.path, "columns": event.columns, "rows": event.rows}
+            for event in found.events
+            if isinstance(event, Table)
+        ],
+        "frames": _frames(directory.id, found.events, now, Cost(run.step)),
+    }
+    directory.save_answer(name, value)
+    return value
+
+
+def _kept(
+    directory: RunDirectory, name: str, arrays: dict[str, Array], out: Path | None
+) -> str | None:
+    """Where the arrays went; None where there are none. Raises BadInput."""
+    if not arrays:
+        return None
+    if out is None:
+        return directory.save_arrays(f"answers/{name}.npz", arrays).relative_to(
+            directory.path
+        ).as_posix()  # fmt: skip
+    try:
+        with atomic_files.written_aside(out, mode=0o644) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise BadInput.at("out", f"cannot be written: {error.strerror or error}.") from error
+    return str(out)
+
+
+def _frames(run_id: str, events: tuple[Event, ...], now: float, cost: Cost) -> list[str]:
+    """Every event but single numbers, which are among the figures."""
+    shown = (event for event in events if not isinstance(event, Scalar))
+    return [
+        base64.b64encode(encode(event, run=run_id, seq=seq, time=now, cost=cost)).decode()
+        for seq, event in enumerate(shown)
+    ]
+
+
+# ---------------------------------------------------------------------- questions of a RunSpec
+
+
+def check_questions(prepared: Prepared) -> None:
+    """Raises BadInput with all that is known to be wrong with a RunSpec's questions."""
+    questions = prepared.spec.questions
+    if questions and (found := asking.question_problems(questions, _asked(prepared))):
+        raise BadInput(*found)
+
+
+def answer_questions(prepared: Prepared) -> Iterator[Answered]:
+    """The answers to a RunSpec's questions, one after the other, from the method as it stands."""
+    return asking.answer_questions(_asked(prepared), prepared.spec.questions)
+
+
+def _asked(prepared: Prepared) -> Asked:
+    run = trained_run.Trained(
+        "", prepared.spec, prepared.method, prepared.data, 0, prepared.device
+    )  # fmt: skip
+    return trained_run.asked_of(run)

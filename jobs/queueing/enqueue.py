@@ -1,0 +1,404 @@
+"""Handing work to the workers: launch runs, and ask the others.
+
+Imports no torch, so that pages and the command line may use it; the worker's side is
+`jobs/tasks.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import redis
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.serializers import JSONSerializer
+
+from backend.errors import BadInput, NotAvailable, Problem
+from backend.spec import RunSpec, from_dict
+from jobs.queueing import redis_store, turns
+from jobs.queueing.job_calls import Job
+from jobs.records import run_store
+
+Origin = Literal["cli", "browser"]
+
+ENERGY_FILE = "energy_file"
+"""The data set whose `path` is code."""
+CHECK_SECONDS = 5.0
+"""How long a form waits for an answer."""
+QUICK_SECONDS = 120
+"""How long an answer that is not a form's is waited for."""
+ASK_SECONDS = 300
+"""How long a person waits for a run's answer."""
+_RESULT_SECONDS = 60
+_OF_FORMS = ("check", "previews")
+"""Tasks that a form waits for."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the science says about a RunSpec before it is launched."""
+
+    ok: bool
+    problems: list[dict[str, str]] = field(default_factory=list)
+    """`field` and `message` of everything wrong"""
+    derived: dict[str, str] = field(default_factory=dict)
+    """sentences about what settings amount to, by field"""
+    cost: dict[str, Any] = field(default_factory=dict)
+    """steps, gradients, seconds, seconds_spread, from_runs, note; null where not known"""
+    data: dict[str, Any] = field(default_factory=dict)
+    """title, num_train, num_held_out, event_shape, is_image, columns, preview; or `missing` alone,
+    a sentence, for data to be downloaded when the run starts"""
+
+
+def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
+    """Make the run's directory, queue it, and return its id.
+
+    Raises BadInput for a path the browser may not name, NotAvailable without Redis; neither
+    leaves anything behind.
+    """
+    return launch_many([spec], origin=origin)[0]
+
+
+def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
+    """`launch` for several runs: all of them or, when one is refused, none."""
+    settled = [with_settled_paths(spec, origin) for spec in specs]
+    connection = redis_store.connect()
+    with redis_store.reaching():
+        redis_store.need_own_home(connection)
+    made: list[run_store.RunDirectory] = []
+    try:
+        for spec in settled:
+            made.append(run_store.create_run(spec))
+            put(made[-1].id, connection)
+    except BaseException as error:
+        for directory in made:
+            with contextlib.suppress(redis.RedisError):
+                forget(directory.id, connection)
+            directory.delete()
+        if isinstance(error, redis.RedisError):
+            raise NotAvailable(f"Nothing was launched. {redis_store.unreachable(error)}") from error
+        raise
+    return [directory.id for directory in made]
+
+
+def put(run_id: str, connection: redis.Redis, *, at_front: bool = False) -> None:
+    """Queue the training of a run. The job's id is the run's, so there is one job a run."""
+    forget(run_id, connection)
+    _push(run_id, connection, at_front=at_front)
+
+
+def put_if(run_id: str, connection: redis.Redis, is_wanted: Callable[[], bool]) -> bool:
+    """Queue a run before all others if `is_wanted` says so; returns whether it was.
+
+    In one stroke: had anybody taken, started, ended or queued its job since `is_wanted` was asked,
+    nothing is done.
+    """
+    queue = redis_store.queue(redis_store.TRAIN, connection)
+    with connection.pipeline() as pipeline:
+        pipeline.watch(queue.key, queue.intermediate_queue_key, Job.key_for(run_id))
+        if not is_wanted():
+            return False
+        old = job_of(run_id, connection)
+        pipeline.multi()
+        for key in (queue.key, queue.intermediate_queue_key):
+            pipeline.lrem(key, 0, run_id)
+        if old is not None:
+            old.delete(pipeline=pipeline)
+        _push(run_id, connection, at_front=True, pipeline=pipeline)
+        try:
+            pipeline.execute()
+        except redis.WatchError:
+            return False
+    return True
+
+
+def waiting(connection: redis.Redis) -> set[str]:
+    """Ids of the runs that wait in the queue with a job, in two calls however many there are."""
+    names = redis_store.queue(redis_store.TRAIN, connection).job_ids
+    with connection.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.exists(Job.key_for(name))
+        return {name for name, there in zip(names, pipeline.execute(), strict=True) if there}
+
+
+def job_of(run_id: str, connection: redis.Redis) -> Job | None:
+    """RQ's job of a run; None where there is none."""
+    try:
+        return cast(Job, Job.fetch(run_id, connection=connection, serializer=JSONSerializer))
+    except NoSuchJobError:
+        return None
+
+
+def _push(
+    run_id: str, connection: redis.Redis, *, at_front: bool,
+    pipeline: redis.client.Pipeline | None = None,
+) -> None:  # fmt: skip
+    redis_store.queue(redis_store.TRAIN, connection).enqueue(
+        "jobs.tasks.train",
+        run_id,
+        job_id=run_id,
+        job_timeout=-1,  # a run ends by its budget, never by the clock of the queue
+        result_ttl=0,
+        failure_ttl=_RESULT_SECONDS,
+        meta=turns.needs_of(run_store.open_run(run_id).spec()),
+        description=f"train {run_id}",
+        at_front=at_front,
+        pipeline=pipeline,
+    )
+
+
+def take_off(run_id: str, connection: redis.Redis) -> bool:
+    """Take a waiting run off the queue. False when it was not waiting: then nothing is touched."""
+    if not redis_store.queue(redis_store.TRAIN, connection).remove(run_id):
+        return False
+    forget(run_id, connection)
+    return True
+
+
+def forget(run_id: str, connection: redis.Redis) -> None:
+    """Take a run's job out of all of RQ's books."""
+    queue = redis_store.queue(redis_store.TRAIN, connection)
+    queue.remove(run_id)
+    # Left there by a worker that was killed, RQ would fail the run's next job for it.
+    queue.intermediate_queue.remove(run_id)
+    connection.delete(queue.intermediate_queue.get_first_seen_key(run_id))
+    if (job := job_of(run_id, connection)) is not None:
+        job.delete()
+
+
+def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
+    """The spec with every path absolute.
+
+    From the browser a path is taken under BASIN_DATA and must stay inside it, links followed;
+    the command line may name any path. A file that is run (`energy_file`) the browser may only
+    name by its bare name, in the folder of trusted energies. Raises BadInput.
+    """
+    problems: list[Problem] = []
+    data = _settle(spec.data, "data", origin, problems)
+    config = _settle(spec.config, "config", origin, problems)
+    questions = [
+        question.model_copy(
+            update={
+                "config": _settle(
+                    question.config, f"questions.{question.name}.config", origin, problems
+                )
+            }
+        )
+        for question in spec.questions
+    ]
+    if problems:
+        raise BadInput(*problems)
+    return spec.model_copy(update={"data": data, "config": config, "questions": questions})
+
+
+def with_settled_config(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """An ability's fields with every path settled as those of a RunSpec are. Raises BadInput."""
+    problems: list[Problem] = []
+    settled: dict[str, Any] = _settle(config, "", origin, problems)
+    if problems:
+        raise BadInput(*problems)
+    return settled
+
+
+def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
+    if isinstance(value, list):
+        return [
+            _settle(item, f"{where}.{number}", origin, problems)
+            for number, item in enumerate(value)
+        ]
+    if not isinstance(value, dict):
+        return value
+    settled = {}
+    is_code = ENERGY_FILE in (value.get("name"), value.get("kind"))
+    settle = _settled_energy_file if is_code else _settled_path
+    for key, item in value.items():
+        field_name = f"{where}.{key}" if where else key
+        if (key == "path" or key.endswith("_path")) and isinstance(item, str) and item:
+            settled[key] = settle(item, field_name, origin, problems)
+        else:
+            settled[key] = _settle(item, field_name, origin, problems)
+    return settled
+
+
+def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Problem]) -> str:
+    if "\0" in text:
+        problems.append(Problem(field_name, "a path cannot hold a NUL character."))
+        return text
+    folder = run_store.data_folder().resolve()
+    try:
+        if origin == "cli":
+            return str(Path(text).expanduser().absolute())
+        path = (folder / text).resolve()
+    except (RuntimeError, OSError) as error:  # a user that there is not, a link to itself
+        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        return text
+    if not path.is_relative_to(folder):
+        problems.append(
+            Problem(
+                field_name,
+                f"must lie inside the data folder {folder} when it comes from the browser, got "
+                f"{text!r}. Upload the file, move it there, or use `basin run`.",
+            )
+        )
+    return str(path)
+
+
+def _settled_energy_file(
+    text: str, field_name: str, origin: Origin, problems: list[Problem]
+) -> str:
+    """As `_settled_path`, of a file whose code will be run."""
+    if origin == "cli" or "\0" in text:
+        return _settled_path(text, field_name, origin, problems)
+    folder = run_store.energies_folder().resolve()
+    try:
+        path = (folder / text).resolve()
+    except (RuntimeError, OSError) as error:
+        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        return text
+    # the whole path is what a spec holds that was settled before, and is cloned
+    if path.parent != folder or text not in (path.name, str(path)):
+        said = (
+            f"must be the bare name of a file in {folder} when it comes from the browser, as its "
+            f"code is run; got {text!r}. Put the file there, or use `basin run`."
+        )
+    else:
+        said = _why_untrusted(path)
+    if said:
+        problems.append(Problem(field_name, said))
+    return str(path)
+
+
+def _why_untrusted(path: Path) -> str:
+    """Why the code of a file in the folder of energies is not run for the browser; "" if it is."""
+    if path.is_relative_to(run_store.data_folder().resolve()):
+        return (
+            f"cannot be used from the browser: {path.parent} lies inside the data folder, where "
+            "uploads go. Move BASIN_DATA elsewhere."
+        )
+    for item in (path.parent, path):
+        try:
+            found = item.stat()
+        except OSError:
+            return f"names no file: there is no {item}."
+        if found.st_uid != os.getuid():
+            return f"cannot be used from the browser: {item} belongs to another user."
+        if found.st_mode & 0o022:
+            return (
+                f"cannot be used from the browser: others may write to {item}. Run "
+                f"`chmod go-w {item}`."
+            )
+    return ""
+
+
+def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
+    """Ask the check worker what it makes of a RunSpec given as plain data.
+
+    Everything wrong with the spec is in the answer. Raises NotAvailable when nobody answers
+    within 5 s.
+    """
+    try:
+        with_settled_paths(from_dict(raw), origin)
+    except BadInput as error:
+        return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
+    return Check(**ask("check", raw, origin, timeout=CHECK_SECONDS))
+
+
+def previews(names: list[str]) -> dict[str, Any]:
+    """Small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
+    return dict(ask("previews", names, timeout=QUICK_SECONDS))
+
+
+def sample(run_id: str, *, timeout: float = QUICK_SECONDS, **settings: Any) -> dict[str, Any]:
+    """Samples from a run, drawn on the quick worker and kept in its `samples` folder.
+
+    settings: as in `jobs.tasks.sample`. Returns `file` (name in the run's directory), `num`,
+    `settings`. Raises BadInput or NotAvailable.
+    """
+    return dict(ask("sample", run_id, settings, timeout=timeout))
+
+
+def energy(run_id: str, points: list[Any], *, timeout: float = QUICK_SECONDS) -> list[float]:
+    """Energies of points (num, *event_shape), nested lists in the user's units, under a run."""
+    return list(ask("energy", run_id, points, timeout=timeout))
+
+
+def ask_run(
+    run_id: str,
+    ability: str,
+    config: dict[str, Any],
+    *,
+    seed: int = 0,
+    origin: Origin = "browser",
+    timeout: float = ASK_SECONDS,
+) -> dict[str, Any]:
+    """Ask a run on the quick worker; the answer, kept in the run's folder, is as
+    `jobs.models.answering.answer_to_run` gives it. Raises BadInput at the ability's own fields, or at
+    `ability` or `seed`; NotAvailable."""
+    settled = with_settled_config(config, origin)
+    return dict(ask("ask", run_id, ability, settled, seed, timeout=timeout))
+
+
+def ask(task: str, *arguments: Any, timeout: float) -> Any:
+    """Run `jobs.tasks.<task>` on the check or the quick worker and return its answer.
+
+    Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time;
+    then the work on it ends too.
+    """
+    with redis_store.reaching():
+        connection = redis_store.connect()
+        queue = redis_store.queue(_queue_of(task, connection), connection)
+        job = queue.enqueue(
+            f"jobs.tasks.{task}_job",
+            *arguments,
+            job_timeout=math.ceil(timeout),
+            result_ttl=_RESULT_SECONDS,
+            failure_ttl=_RESULT_SECONDS,
+            ttl=math.ceil(timeout),  # nobody waits any longer
+            description=task,
+        )
+        try:
+            answer = _wait(job.id, timeout)
+        except BaseException:
+            with contextlib.suppress(redis.RedisError, InvalidJobOperation):
+                queue.remove(job.id)
+                job.delete()  # its worker sees it, and ends the work
+            raise
+    if "problems" in answer:
+        raise BadInput(*(Problem(**problem) for problem in answer["problems"]))
+    if "not_available" in answer:
+        raise NotAvailable(answer["not_available"])
+    return answer["value"]
+
+
+def _queue_of(task: str, connection: redis.Redis) -> str:
+    """Where a task is asked: what forms wait for has a worker of its own, if one is there."""
+    there = {worker["queue"] for worker in redis_store.workers(connection) if worker["alive"]}
+    if task in _OF_FORMS and redis_store.CHECK in there:
+        return redis_store.CHECK
+    if redis_store.QUICK in there:
+        return redis_store.QUICK
+    kind = redis_store.CHECK if task in _OF_FORMS else redis_store.QUICK
+    raise NotAvailable(f"No {kind} worker is running. Start one with `basin up`.")
+
+
+def _wait(job_id: str, timeout: float) -> dict[str, Any]:
+    waiting = Job.fetch(job_id, connection=redis_store.waiting(), serializer=JSONSerializer)
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        # Blocks in Redis; under 5 s at a time, the client's own socket timeout.
+        result = waiting.latest_result(timeout=max(1, min(2, int(left))))
+        if result is None:
+            continue
+        if result.type.name == "SUCCESSFUL":
+            return cast(dict[str, Any], result.return_value)
+        last = (result.exc_string or "no reason given").strip().splitlines()[-1]
+        if last.startswith("Work-horse terminated"):
+            last = "its process crashed, or needed more memory than it may use (BASIN_QUICK_GB)."
+        raise NotAvailable(f"The worker failed: {last}")
+    raise NotAvailable(f"No worker answered within {timeout:g} s. Try again.")

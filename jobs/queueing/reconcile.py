@@ -1,0 +1,185 @@
+"""Reconciling what runs say with the processes and jobs there are: what nobody else puts right.
+
+`basin up`, the dashboard and whoever waits for a run all call `settle`; one of them at a time does
+it. A run is queued again only if, in one stroke with the look, no list of RQ's holds it; and should
+it be on two lists all the same, the attempt's lock lets one process train it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+
+import redis
+from rq.job import Job, JobStatus
+
+from backend.errors import BasinError, NotAvailable
+from jobs.queueing import control, enqueue, redis_store, turns
+from jobs.queueing.silence import Watch
+from jobs.records import attempts, run_store
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import Status, process_is_there
+from jobs.system import atomic_files
+
+REQUEUE_SECONDS = 5.0
+"""How long a queued run may be without a job: who launches it may be between the two."""
+TAKEN_SECONDS = 15.0
+"""How long a worker may hold a job before it says that it has started: it forks and imports."""
+_without_job, _taken = Watch(), Watch()
+_said: dict[str, str] = {}
+"""The last trouble with each run, so that it is said once."""
+
+
+def settle() -> list[str]:
+    """Put right what nobody else will; called about once a second. Returns what it did.
+
+    Runs asked to stop more than `control.GRACE` ago are killed; lost ones are written down as such
+    and cleared from RQ's books; queued ones whose job vanished are queued again. What goes wrong
+    with one run is said once and keeps nothing from the others.
+    """
+    with _turn() as is_ours:
+        return _settle_all() if is_ours else []
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[bool]:
+    """Whether it falls to this process now: one at a time is enough."""
+    home = run_store.home()
+    try:
+        descriptor = os.open(home / "settle.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield True  # a full disk: better twice than not at all
+        return
+    try:
+        yield atomic_files.try_lock(descriptor, home)
+    finally:
+        os.close(descriptor)
+
+
+def _settle_all() -> list[str]:
+    done: list[str] = []
+    statuses = [s for s in run_store.list_runs() if s.status in ("queued", "running", "lost")]
+    connection: redis.Redis | None = None
+    alive: set[str] = set()
+    waiting: set[str] = set()
+    stuck: dict[str, str] = {}
+    if statuses:
+        with contextlib.suppress(NotAvailable, redis.RedisError):
+            connection = redis_store.connect()
+            workers = redis_store.workers(connection)
+            alive = {w["name"] for w in workers if w["alive"]}
+            waiting = enqueue.waiting(connection)
+            stuck = turns.stuck(
+                connection, redis_store.queue(redis_store.TRAIN, connection), workers
+            )
+    for status in statuses:
+        try:
+            sentence = None
+            if status.status != "queued" or status.id not in waiting:
+                sentence = _settle(status, connection, alive)
+            if status.status == "queued" and connection is not None and alive:
+                _say_why_it_waits(status, stuck.get(status.id, ""))
+            _said.pop(status.id, None)
+        except (BasinError, redis.RedisError, FileNotFoundError):
+            continue  # changed or deleted meanwhile, or Redis is away: the next look will tell
+        except Exception as error:  # one run's trouble must not become that of all others
+            sentence = _trouble(status, error)
+        if sentence:
+            done.append(sentence)
+    return done
+
+
+def _say_why_it_waits(status: Status, reason: str) -> None:
+    """Write down why no worker can take a queued run, or that one can again."""
+    if status.reason != reason and status.worker != control.INLINE:
+        directory = run_store.open_run(status.id)
+        if directory.written_status().status == "queued":
+            directory.write_status(reason=reason)
+
+
+def _trouble(status: Status, error: Exception) -> str | None:
+    text = f"{status.id} could not be put right: {type(error).__name__}: {error}"
+    if _said.get(status.id) == text:
+        return None
+    _said[status.id] = text
+    logging.getLogger(__name__).warning("%s", text, exc_info=not isinstance(error, OSError))
+    return text
+
+
+def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> str | None:
+    directory = run_store.open_run(status.id)
+    if status.status != "queued":
+        _without_job.forget(status.id)
+    if status.status == "running":
+        if directory.requested() == "stop" and control.is_overdue(status, directory.request_age()):
+            reason = f"It did not stop within {control.GRACE:g} s and was ended."
+            control.end_by_force(directory, status, reason)
+            return f"{status.id} did not stop by itself and was ended"
+    elif status.status == "lost" and status.ended is None:
+        return _settle_lost(directory, status, connection, alive)
+    elif status.status == "queued" and connection is not None:
+        return _settle_queued(directory, status, connection, alive)
+    return None
+
+
+def _settle_lost(
+    directory: RunDirectory, status: Status, connection: redis.Redis | None, alive: set[str]
+) -> str | None:
+    if directory.written_status().status != "running":
+        return None  # it has ended by now, or what it is cannot be read
+    there = process_is_there(status)
+    if there or attempts.is_held(directory):
+        return None  # slow rather than gone: it may speak again
+    if there is None and status.worker in alive:
+        return None  # who ran it will say what became of it, and knows better
+    since = time.strftime("%H:%M:%S", time.localtime(status.updated))
+    reason = f"{status.worker or 'Its process'} has been silent since {since}."
+    control.end(directory, "lost", f"{reason} {control.kept(status)}")
+    if connection is not None:
+        enqueue.forget(status.id, connection)
+    return f"{status.id} is lost: {status.worker or 'its process'} silent since {since}"
+
+
+def _settle_queued(
+    directory: RunDirectory, status: Status, connection: redis.Redis, alive: set[str]
+) -> str | None:
+    if status.worker == control.INLINE:
+        if process_is_there(status) is False:
+            control.end(directory, "lost", "The command that ran it ended before its first step.")
+        return None
+    silent = _without_job.seconds(status.id, status.updated)
+    if silent < REQUEUE_SECONDS and time.time() - status.updated < REQUEUE_SECONDS:
+        return None
+
+    def is_wanted() -> bool:
+        return (
+            not _has_job(status.id, connection, alive)
+            and directory.written_status().status == "queued"
+            and not attempts.is_held(directory)
+        )
+
+    if not enqueue.put_if(status.id, connection, is_wanted):
+        return None
+    return f"{status.id} was queued again: its job had vanished"
+
+
+def _has_job(run_id: str, connection: redis.Redis, alive: set[str]) -> bool:
+    job = enqueue.job_of(run_id, connection)
+    if job is None:
+        return False
+    queue = redis_store.queue(redis_store.TRAIN, connection)
+    if queue.get_job_position(run_id) is not None:
+        return True
+    if _is_started(job):
+        _taken.forget(run_id)
+        return job.worker_name in alive
+    # Between the lists a worker holds it, which says so only when its process has begun.
+    is_taken = run_id in queue.intermediate_queue.get_job_ids()
+    return is_taken and _taken.seconds(run_id, job.enqueued_at) < TAKEN_SECONDS
+
+
+def _is_started(job: Job) -> bool:
+    return bool(job.get_status() == JobStatus.STARTED)

@@ -1,0 +1,184 @@
+"""Whose turn it is: which waiting run a train worker takes, and on which devices.
+
+There is one queue of runs. A worker takes the first run that it can do: one that asks for `cuda`
+only where there are devices, one on several processes only with a device for each. The devices of
+a machine are held by locks in BASIN_HOME/devices while a run is on them, so that a run on two does
+not share the second with the run of the worker whose device it is. While a worker gathers the
+devices of a run that is next, the others of its machine begin nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from typing import Any, cast
+
+import redis
+import rq
+
+from backend.home import home, make_private
+from backend.spec import RunSpec
+from jobs.records.status import hostname
+from jobs.system import devices
+
+_LOOKED_AT = 200
+"""How many waiting runs are looked at; those that nobody can take stay at the front."""
+_TAKE = """
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local meta = redis.call('HGET', ARGV[1] .. id, 'meta')
+  local known, needs = pcall(cjson.decode, meta or '{}')
+  if not known or type(needs) ~= 'table' then needs = {} end
+  local here, held = tonumber(ARGV[2]), tonumber(ARGV[3])
+  local device, num = needs['device'], tonumber(needs['processes']) or 1
+  if device == 'cpu' then num = 1 end
+  if (here == 0 and device ~= 'cuda') or (here > 0 and num <= here) then
+    if here == 0 or num <= held then
+      redis.call('LREM', KEYS[1], 1, id)
+      redis.call('LPUSH', KEYS[2], id)
+      return {id, num, 1}
+    end
+    return {id, num, 0}
+  end
+end
+return false
+"""
+"""The first run of the queue that fits: its id, how many devices it needs, whether it was taken.
+A worker with devices takes it when it holds enough of them."""
+
+
+def needs_of(spec: RunSpec) -> dict[str, Any]:
+    """What a run asks of the worker that takes it, as its job says: `device`, `processes`."""
+    return {"device": spec.device.partition(":")[0], "processes": spec.processes}
+
+
+def fits(needs: dict[str, Any], num_devices: int) -> bool:
+    """Whether a worker of a machine with so many NVIDIA devices (0 for one on the CPU) may take
+    such a run."""
+    if num_devices == 0:
+        return bool(needs.get("device") != "cuda")
+    return needs.get("device") == "cpu" or int(needs.get("processes", 1)) <= num_devices
+
+
+class Turns:
+    """The devices a train worker may use, and which of them it holds."""
+
+    def __init__(self, device: str) -> None:
+        self._devices = devices.selectors_of(device)
+        self._held: dict[str, int | None] = {}
+
+    @property
+    def num_devices(self) -> int:
+        return len(self._devices)
+
+    def take(self, queue: rq.Queue) -> str | None:
+        """The id of the next run, moved to the intermediate queue; None when there is none yet.
+
+        Raises RedisError.
+        """
+        if self._devices and not self._may_begin():
+            return None
+        held = [name for name in self._devices if name in self._held]
+        script = queue.connection.register_script(_TAKE)
+        found: Any = script(
+            keys=[queue.key, queue.intermediate_queue_key],
+            args=[queue.job_class.redis_job_namespace_prefix, len(self._devices), len(held)],
+        )
+        if found is None:
+            self.release()
+            return None
+        job_id, num, taken = found
+        if not taken:
+            return self.take(queue) if self._gather(int(num)) else None
+        self._let_go("gather")
+        for name in held[int(num) :]:
+            self._let_go(name)
+        return str(job_id.decode())
+
+    def selectors(self) -> str:
+        """CUDA_VISIBLE_DEVICES of the run that was taken, this worker's device first."""
+        return ",".join(name for name in self._devices if name in self._held)
+
+    def release(self) -> None:
+        """Let go of every device."""
+        for name in list(self._held):
+            self._let_go(name)
+
+    def _may_begin(self) -> bool:
+        """Hold the worker's own device, unless another run or a worker that gathers has it."""
+        if "gather" in self._held:
+            return True
+        if self._hold(self._devices[0]) and self._hold("gather"):
+            self._let_go("gather")
+            return True
+        self.release()
+        return False
+
+    def _gather(self, num: int) -> bool:
+        """Hold up to `num` devices, those that are free by now. True when there are enough."""
+        if not self._hold("gather"):
+            self.release()
+            return False
+        held = 0
+        for name in self._devices:
+            held += held < num and self._hold(name)
+        return held == num
+
+    def _hold(self, name: str) -> bool:
+        if name not in self._held:
+            safe = re.sub(r"[^\w-]", "_", f"{hostname()}-{name}")
+            descriptor = None
+            try:
+                folder = home() / "devices"
+                make_private(folder)
+                descriptor = os.open(folder / f"{safe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(cast(int, descriptor))
+                return False
+            except OSError:
+                pass  # a full disk, or one without locks: training goes before
+            self._held[name] = descriptor
+        return True
+
+    def _let_go(self, name: str) -> None:
+        descriptor = self._held.pop(name, None)
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for the run's process too
+            os.close(descriptor)
+
+
+def stuck(
+    connection: redis.Redis, queue: rq.Queue, workers: list[dict[str, Any]]
+) -> dict[str, str]:
+    """Why runs wait that no living worker can take, by run id, of the first in the queue; what
+    waits its turn is left out. Raises RedisError."""
+    here = [
+        int(worker.get("num_devices", 0))
+        for worker in workers
+        if worker["alive"] and worker["queue"] == "train"
+    ]
+    run_ids = queue.get_job_ids(0, _LOOKED_AT) if here else []
+    pipeline = connection.pipeline(transaction=False)
+    for run_id in run_ids:
+        pipeline.hget(queue.job_class.key_for(run_id), "meta")
+    said = {}
+    for run_id, meta in zip(run_ids, pipeline.execute(), strict=True):
+        try:
+            needs = dict(json.loads(meta or b"{}"))
+            if not any(fits(needs, num) for num in here):
+                said[run_id] = _sentence(needs, max(here))
+        except (ValueError, TypeError):
+            continue  # a worker refuses it
+    return said
+
+
+def _sentence(needs: dict[str, Any], most: int) -> str:
+    num = int(needs.get("processes", 1))
+    if num <= 1:
+        return "No worker here has an NVIDIA device; it waits for one (`device: auto` does not)."
+    found = f"the largest here has {most}" if most else "none here has any"
+    return f"It needs a machine with {num} NVIDIA devices, and {found}; it waits for one."

@@ -1,0 +1,65 @@
+"""Documents: the small files of a run, as far as they hold what they should.
+
+Another version, an editor, a bad disk or a copy cut short may leave anything there. What can be
+read of it is; what cannot counts as not being there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+
+class _Answer(TypedDict):
+    """What `jobs.models.answering.answer_to_run` gave."""
+
+    id: str
+    step: int
+    ability: str
+    title: str
+    config: dict[str, Any]
+    seed: int
+    time: float
+    summary: str
+    figures: dict[str, Any]
+    file: str | None
+    tables: list[dict[str, Any]]
+    frames: list[str]
+
+
+_ANSWER = TypeAdapter(_Answer)
+
+
+def answer(raw: object) -> dict[str, Any] | None:
+    """An answer of a run as it was kept; None for what is none."""
+    try:
+        _ANSWER.validate_python(raw)
+    except ValidationError:
+        return None
+    assert isinstance(raw, dict)
+    return raw
+
+
+def figures(raw: object) -> dict[str, float | None]:
+    """Final figures by path, null where one was not finite."""
+    items = raw.items() if isinstance(raw, dict) else ()
+    return {path: value for path, value in items if value is None or is_number(value)}
+
+
+def settings(raw: object) -> dict[str, float]:
+    """Settings that a running run was asked to take."""
+    items = raw.items() if isinstance(raw, dict) else ()
+    return {name: float(value) for name, value in items if is_number(value)}
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, which True is not."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,232 @@
+"""Run directories, the record: the one place that opens a run's files.
+
+    BASIN_HOME/runs/<id>/
+        spec.yaml  status.json  labels.json  control
+        log.bin  frames.bin              frames of backend/events.py, appended while it runs
+        scalars.bin  text.jsonl          the log, merged whenever it has grown by a megabyte
+        scalars.parquet                  its scalars, compacted when the run has ended
+        *.bad                            damaged bytes of these, put aside
+        checkpoints/  samples/  metrics.json  trace.txt
+
+Everything is written beside its place and renamed, or appended whole with a torn tail cut when
+the file is next opened for appending. Imports no torch and needs no Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from backend.errors import BadInput, NotAvailable
+from backend.home import home, make_private
+from backend.spec import RunSpec
+from jobs.records import attempts, status
+from jobs.records.checkpoint import Checkpoint
+from jobs.records.keyframes import Key
+from jobs.records.run_directory import RunDirectory
+from jobs.records.scalar_table import Series
+from jobs.records.status import Status
+from jobs.system import atomic_files
+from jobs.system.atomic_files import write
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_SWEEP_SECONDS = 3600.0
+"""How old the beginning of a run must be to be nobody's any more."""
+_PREFIX = re.compile(r"[0-9a-f-]{1,20}")
+
+
+def data_folder() -> Path:
+    """BASIN_DATA, else `data` in BASIN_HOME: what specs from the browser may name."""
+    chosen = os.environ.get("BASIN_DATA")
+    return Path(chosen).expanduser().absolute() if chosen else home() / "data"
+
+
+def energies_folder() -> Path:
+    """`energies` in BASIN_HOME: Python files that specs from the browser may name, to be run.
+
+    Whoever may write there may run code as this user; no page can.
+    """
+    return home() / "energies"
+
+
+def runs_folder() -> Path:
+    """Where run directories lie; created when missing. Raises NotAvailable."""
+    folder = home() / "runs"
+    try:
+        make_private(folder)
+    except OSError as error:
+        raise NotAvailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+def create_run(spec: RunSpec) -> RunDirectory:
+    """A new run, queued, its directory whole from the moment it can be seen.
+
+    Raises NotAvailable when nothing can be written there.
+    """
+    folder = runs_folder()
+    now = time.time()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    aside = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        aside.mkdir(mode=0o700)
+        while True:
+            run_id = f"{stamp}-{secrets.token_hex(2)}"
+            first = replace(status.from_spec(run_id, spec), created=now, updated=now)
+            write(aside / "spec.yaml", spec.to_yaml(), sync=True)
+            write(aside / "status.json", json.dumps(first.as_dict()))
+            if not (folder / run_id).exists():
+                break
+        aside.rename(folder / run_id)
+        atomic_files.sync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise NotAvailable(f"No run can be made in {folder}: {error.strerror}.") from error
+    return RunDirectory(folder / run_id)
+
+
+def open_run(run_id: str) -> RunDirectory:
+    """The run of an id, of an unambiguous prefix of one, or the `latest`.
+
+    Raises BadInput when it is no id or fits several runs, NotAvailable when there is none.
+    """
+    folder = runs_folder()
+    if run_id == "latest":
+        found = list_runs()
+        if not found:
+            raise NotAvailable("There are no runs yet.")
+        return RunDirectory(folder / found[0].id)
+    if not _PREFIX.fullmatch(run_id):
+        raise BadInput.at("run", f"{run_id!r} is not the id of a run; see `basin ls`.")
+    if _ID.fullmatch(run_id):
+        names = [run_id] if os.path.isdir(folder / run_id) else []  # whatever it may hold
+    else:
+        names = sorted(name for name in run_names() if name.startswith(run_id))
+    if not names:
+        raise NotAvailable(f"There is no run `{run_id}`; see `basin ls`.")
+    if len(names) > 1:
+        raise BadInput.at(
+            "run", f"`{run_id}` fits {len(names)} runs, {names[0]} and {names[1]} among them."
+        )
+    return RunDirectory(folder / names[0])
+
+
+def run_names() -> list[str]:
+    """The ids of all runs, whatever state they are in. Raises NotAvailable, OSError."""
+    folder = runs_folder()
+    return [entry.name for entry in os.scandir(folder) if _ID.fullmatch(entry.name)]
+
+
+_listed: dict[str, tuple[object, Status]] = {}
+
+
+def list_runs() -> list[Status]:
+    """Every run, newest first. Files are read again only when they have changed."""
+    folder = runs_folder()
+    found = []
+    names = run_names()
+    start = f"{folder}{os.sep}"  # of thousands of runs; a Path of each would take as long again
+    for name in names:
+        path = start + name
+        key = (_changed(path + "/status.json"), _changed(path + "/labels.json"))
+        known = _listed.get(path)
+        if known is None or known[0] != key:
+            try:
+                known = (key, RunDirectory(folder / name).written_status())
+            except (BadInput, OSError):
+                continue  # being deleted, or its spec is damaged: `basin doctor` names it
+            if known[1].damage:
+                _listed.pop(path, None)  # it may have been out of reach for a moment
+            else:
+                _listed[path] = known
+        now = known[1]
+        found.append(status.derived(now) if now.status == "running" else now)
+    for path in _listed.keys() - {start + name for name in names}:
+        _listed.pop(path, None)  # deleted, or of another home
+    return sorted(found, key=lambda item: (item.created, item.id), reverse=True)
+
+
+def newest_runs(num: int) -> Iterator[Status]:
+    """What the `num` newest runs wrote last, newest first, each read when it is asked for."""
+    folder = runs_folder()
+    for name in sorted(run_names(), reverse=True)[:num]:
+        with contextlib.suppress(BadInput, OSError):
+            yield RunDirectory(folder / name).written_status()
+
+
+def _changed(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns  # the clock is coarse, so the file itself counts too
+
+
+def sweep() -> None:
+    """Remove what was left of runs that were never whole, or were deleted, when somebody died."""
+    for entry in os.scandir(runs_folder()):
+        if entry.name.startswith(".deleted-"):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.name.startswith(".new-"):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _SWEEP_SECONDS:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                atomic_files.sweep_asides(Path(entry.path), _SWEEP_SECONDS)
+
+
+def reindex(run_ids: Iterable[str] | None = None) -> list[RunDirectory]:
+    """Make the tables of runs again from their logs: of those given, or of all that nobody trains.
+
+    Returns them. Raises BadInput for one given that is trained now, NotAvailable for one that is
+    not there.
+    """
+    if run_ids is None:
+        return [directory for item in list_runs() if (directory := _reindexed(item.id))]
+    done = []
+    for run_id in run_ids:
+        directory = open_run(run_id)
+        if not _reindexed(directory.id):
+            raise BadInput.at(
+                "run", f"`{directory.id}` is running; its tables are made when it has ended."
+            )
+        done.append(directory)
+    return done
+
+
+def _reindexed(run_id: str) -> RunDirectory | None:
+    directory = open_run(run_id)
+    try:
+        with attempts.held(directory):
+            if directory.status().status == "running":  # on another machine, perhaps
+                return None
+            directory.compact()
+    except attempts.Held:
+        return None
+    return directory
+
+
+__all__ = [
+    "Checkpoint",
+    "Key",
+    "RunDirectory",
+    "Series",
+    "Status",
+    "create_run",
+    "data_folder",
+    "energies_folder",
+    "home",
+    "list_runs",
+    "open_run",
+    "reindex",
+    "runs_folder",
+]

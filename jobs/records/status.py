@@ -1,0 +1,230 @@
+"""Status: what is known of a run, as `status.json` holds it and every page and command shows it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from backend.spec import RunSpec
+from jobs.queueing.silence import Watch
+from jobs.records.documents import is_number
+from jobs.system.processes import identity, is_there
+
+WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
+OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"})
+"""Words of runs that nothing is working on or will by itself."""
+RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
+"""Words of runs that may go on from where they are."""
+SILENCE = 8.0
+"""Seconds a running run may leave its status unwritten, as seen from another machine, before it
+counts as lost."""
+
+
+Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Pid = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+def _figure(found: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(found.get("path"), str) and isinstance(found.get("value"), (int, float)):
+        return found
+    raise ValueError("no path and value")
+
+
+def _alarm(found: dict[str, Any]) -> dict[str, Any]:
+    texts = isinstance(found.get("path"), str) and isinstance(found.get("message"), str)
+    if texts and is_number(found.get("step")):
+        return found
+    raise ValueError("no path, message and step")
+
+
+Headline = Annotated[dict[str, Any], AfterValidator(_figure)]
+Alarm = Annotated[dict[str, Any], AfterValidator(_alarm)]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. Times are unix seconds."""
+
+    id: str
+    status: str = "queued"
+    """one of `WORDS`"""
+    name: str = ""
+    method: str = ""
+    preset: str = ""
+    data: str = ""
+    """name of the data set"""
+    seed: int = 0
+    device: str = ""
+    """as asked for until the run starts, then as found"""
+    created: Time = 0.0
+    started: Time | None = None
+    """of the first attempt"""
+    ended: Time | None = None
+    updated: Time = 0.0
+    """when the status was last written: the heartbeat"""
+    doing: str = ""
+    """while it runs: training, looking, saving a checkpoint, ... as `jobs.execution.progress` names it"""
+    progressed: float = 0.0
+    """when it last gave a sign of getting on, beyond its heartbeat"""
+    step: Count = 0
+    step_hash: str = ""
+    """of runs whose steps are the same work: `RunSpec.step_hash`"""
+    fraction: Share = 0.0
+    """of the budget, 0 to 1"""
+    budget: dict[str, Any] = field(default_factory=dict)
+    gradients: Count = 0
+    seconds: Amount = 0.0
+    """of training alone"""
+    joules: Amount | None = None
+    joules_source: str | None = None
+    """counter, estimate or null"""
+    observe_seconds: Amount = 0.0
+    """of looking, not in `seconds`"""
+    reason: str = ""
+    """one sentence about how it ended"""
+    problem: dict[str, Any] | None = None
+    """what, value, bound and step of a divergence; field and message of a failure"""
+    attempt: Count = 0
+    """1 for the first, one more for every resume"""
+    host: str = ""
+    pid: Pid | None = None
+    process: str = ""
+    """which of all processes that ever had this pid: `jobs.system.processes.identity`"""
+    worker: str = ""
+    checkpoint_step: Count | None = None
+    headline: Headline | None = None
+    """path and value of the figure worth a glance"""
+    seconds_left: Amount | None = None
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
+    alarms: list[Alarm] = field(default_factory=list)
+    """path, message and step of what a person should look at"""
+    damage: str = ""
+    """what of its files could not be read, in sentences; never written"""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in OVER
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether it goes on with alarms that a person should read."""
+        return self.status == "running" and bool(self.alarms)
+
+    def as_dict(self) -> dict[str, Any]:
+        return dict(vars(self))  # not copied in depth: thousands are told at once
+
+
+_NAMES = frozenset(item.name for item in fields(Status)) - {"damage"}
+_READER = TypeAdapter(Status)
+
+
+def from_dict(run_id: str, raw: dict[str, Any]) -> Status:
+    """The status a file holds, as far as it can be read; names of another version are left out.
+
+    One whose word cannot be read counts as lost.
+    """
+    known = {name: value for name, value in raw.items() if name in _NAMES}
+    wrong: list[str] = []
+    if not isinstance(known.get("status"), str) or known["status"] not in WORDS:
+        wrong.append("status")
+        known |= {"status": "lost", "reason": "Its status.json is damaged."}
+    while True:
+        try:
+            found = _READER.validate_python({**known, "id": run_id})
+        except ValidationError as error:
+            for name in {str(entry["loc"][0]) for entry in error.errors(include_input=False)}:
+                wrong.append(name)
+                del known[name]
+        else:
+            return _damaged(found, "status.json", wrong)
+
+
+def with_labels(status: Status, raw: dict[str, Any]) -> Status:
+    """The same with the name, the tags and the note that a person gave it since."""
+    wrong: list[str] = []
+    for name in ("name", "tags", "note"):
+        if name in raw:
+            try:
+                value = getattr(_READER.validate_python({"id": "", name: raw[name]}), name)
+            except ValidationError:
+                wrong.append(name)
+            else:
+                status = replace(status, **{name: value})
+    return _damaged(status, "labels.json", wrong)
+
+
+def _damaged(status: Status, file: str, wrong: list[str]) -> Status:
+    if not wrong:
+        return status
+    names = ", ".join(f"`{name}`" for name in sorted(wrong))
+    return replace(status, damage=f"{status.damage} {names} in {file} cannot be read.".strip())
+
+
+def from_spec(run_id: str, spec: RunSpec) -> Status:
+    """The status of a run that has just been asked for."""
+    return Status(
+        id=run_id,
+        name=spec.name,
+        method=spec.method,
+        preset=spec.preset,
+        data=str(spec.data.get("name", "")),
+        seed=spec.seed,
+        step_hash=spec.step_hash(),
+        device=spec.device,
+        budget=spec.budget.model_dump(exclude_none=True),
+        tags=list(spec.tags),
+        note=spec.notes,
+    )
+
+
+_watch = Watch()
+"""Of the statuses that this process has looked at."""
+
+
+def derived(status: Status) -> Status:
+    """The same, `lost` when it says running but its process is gone, or is of another machine and
+    has been silent for as long as this process looked. One that is here is slow, not lost."""
+    if status.status != "running":
+        _watch.forget(status.id)
+        return status
+    there = process_is_there(status)
+    silent = _watch.seconds(status.id, (status.updated, status.step)) > SILENCE
+    if there is False:
+        reason = f"Its process {status.pid} is gone."
+    elif not silent:
+        return status
+    elif there:
+        said = f"Its process {status.pid} is there, but has said nothing for {SILENCE:g} s."
+        return replace(status, reason=said, seconds_left=None)
+    else:
+        reason = f"No word from its process on {status.host} for more than {SILENCE:g} s."
+    if status.checkpoint_step is not None:
+        reason += f" It can resume from step {status.checkpoint_step:,}."
+    return replace(status, status="lost", reason=reason, seconds_left=None)
+
+
+def process_is_there(status: Status) -> bool | None:
+    """Whether the process of a run is there; None when it cannot be seen from here."""
+    if status.host != hostname() or not status.pid:
+        return None
+    return is_there(status.pid, status.process)
+
+
+def this_process() -> dict[str, Any]:
+    """Fields of a status that say which process this one is."""
+    pid = os.getpid()
+    return {"host": hostname(), "pid": pid, "process": identity(pid)}
+
+
+@cache
+def hostname() -> str:
+    return socket.gethostname()

@@ -1,0 +1,354 @@
+"""`basin up`: starts Redis, the workers and the dashboard, keeps them alive, ends them together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from backend.errors import BadInput, NotAvailable
+from backend.home import make_private
+from jobs.queueing import control, redis_store
+from jobs.queueing.redis_store import CONNECTION
+from jobs.records import run_store
+from jobs.records.status import this_process
+from jobs.services import entry_link, login, peer_user
+from jobs.services.children import Child, Pulse, Say, Survivor
+from jobs.services.redis_server import MISSING, RedisServer, find_server_binary
+from jobs.system import atomic_files, devices
+from jobs.system.processes import PARENT, descendants, die_with_parent, end_all, identity, is_there
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8501
+REDIS_SECONDS, DASHBOARD_SECONDS = 10.0, 30.0
+"""How long each may leave questions unanswered before it is started again."""
+SETTLE_SECONDS = 1.0
+_STOP_SECONDS = control.GRACE + 5.0
+_BEAT_SECONDS = 1.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever proxy the environment names."""
+
+
+@dataclass
+class Supervisor:
+    """Everything `basin up` runs. `say` prints one line for a person."""
+
+    home: Path
+    port: int
+    say: Say
+    children: list[Child] = field(default_factory=list)
+    redis: RedisServer | None = None
+    stopping: bool = False
+    _written: list[int | None] = field(default_factory=list)
+    _settling: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self._survivor = Survivor(self._tell)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def run(self) -> None:
+        """Start all, keep all alive until a signal comes, end all."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        try:
+            self._start()
+            self._wait_until_ready()
+            if not self.stopping:
+                self._tell(f"Basin is ready at {self._way_in()}")
+            self._keep()
+        finally:
+            self._stop()
+
+    def _way_in(self) -> str:
+        """The address; with the key where a browser of this user cannot be told from others."""
+        told = login.required() or peer_user.is_told()
+        return self.address if told else entry_link.link(self.address)
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a full disk, or nobody who reads
+            self.say(line)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self.stopping = True
+
+    def _start(self) -> None:
+        self._start_redis()
+        self._write_connection()
+        for device in devices.training_devices():
+            label = f"train worker ({device})"
+            self._add(label, f"train-{device}", ["worker", "--queue", "train", "--device", device])
+        for kind in (redis_store.QUICK, redis_store.CHECK):
+            self._add(f"{kind} worker", kind, ["worker", "--queue", kind, "--device", "cpu"])
+        self._add(
+            "dashboard", "dashboard", ["dashboard", "--host", HOST, "--port", str(self.port)],
+            Pulse(lambda: _answers(f"{self.address}/_stcore/health"), DASHBOARD_SECONDS),
+        )  # fmt: skip
+
+    def _start_redis(self) -> None:
+        if os.environ.get("BASIN_REDIS_URL"):
+            redis_store.connect()  # theirs: only look whether it answers
+            return
+        if find_server_binary() is None:
+            raise NotAvailable(MISSING)
+        self.redis = RedisServer(self.home / "redis", self._log("redis"))
+        pulse = Pulse(self._redis_answers, REDIS_SECONDS)
+        child = Child("Redis", self.redis.start, self._log("redis"), pulse)
+        child.launch()
+        self.children.append(child)
+        self.redis.wait_until_ready()
+        pulse.start()
+
+    def _redis_answers(self) -> bool:
+        assert self.redis is not None
+        with redis_store.client(self.redis.url, timeout=1.0) as client:
+            try:
+                return bool(client.ping())
+            except (redis.ResponseError, redis.BusyLoadingError):
+                return True  # it refuses, or loads its data: it is there
+
+    def _write_connection(self) -> None:
+        """Say where Basin is, for every command; and what to end if this process is killed."""
+        pids = [child.pid for child in self.children if child.pid]
+        info = {
+            "redis": self.redis.url if self.redis else os.environ["BASIN_REDIS_URL"],
+            "dashboard": self.address,
+            **this_process(),
+            "children": [[pid, identity(pid)] for pid in pids],
+        }
+        redis_store.write_private(CONNECTION, json.dumps(info))
+
+    def _add(self, name: str, log: str, arguments: list[str], pulse: Pulse | None = None) -> None:
+        log_path = self._log(log.replace(":", ""))
+
+        def start() -> subprocess.Popen[bytes]:
+            with log_path.open("ab") as file:
+                return subprocess.Popen(
+                    [sys.executable, "-m", "jobs.cli", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+                    preexec_fn=die_with_parent,
+                )
+
+        child = Child(name, start, log_path, pulse)
+        child.launch()
+        self.children.append(child)
+        if pulse is not None:
+            pulse.start()
+
+    def _log(self, name: str) -> Path:
+        folder = self.home / "logs"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / f"{name}.log"
+
+    def _wait_until_ready(self) -> None:
+        """Return once the page answers and the check worker is there to check forms."""
+        while not self.stopping:
+            self._look()
+            if _answers(f"{self.address}/_stcore/health"):
+                with contextlib.suppress(NotAvailable, redis.RedisError):
+                    if any(
+                        w["alive"] and w["queue"] == redis_store.CHECK
+                        for w in redis_store.workers()
+                    ):
+                        return
+            time.sleep(0.1)
+
+    def _keep(self) -> None:
+        # A thread: a disk or a Redis that hangs must not keep the children from being watched.
+        self._settling = threading.Thread(target=self._settle, name="settle", daemon=True)
+        self._settling.start()
+        next_beat = 0.0
+        while not self.stopping:
+            self._look()
+            if time.monotonic() >= next_beat:
+                for child in self.children:
+                    self._survivor.do(f"The log of {child.name}", child.rotate_log)
+                self._survivor.do(CONNECTION, self._beat)
+                next_beat = time.monotonic() + _BEAT_SECONDS
+            time.sleep(0.1)
+
+    def _beat(self) -> None:
+        """For a `basin up` on another machine, which sees neither this process nor its lock."""
+        try:
+            os.utime(self.home / CONNECTION)
+        except FileNotFoundError:
+            self._write_connection()
+
+    def _settle(self) -> None:
+        def act() -> None:
+            for sentence in control.settle():
+                self._tell(sentence)
+
+        while not self.stopping:
+            self._survivor.do("Looking after runs", act)
+            time.sleep(SETTLE_SECONDS)
+
+    def _look(self) -> None:
+        for child in self.children:
+            self._survivor.do(f"Looking after {child.name}", partial(child.look, self._tell))
+        now = [child.pid for child in self.children]
+        if now != self._written:
+            self._survivor.do(CONNECTION, partial(self._write_again, now))
+
+    def _write_again(self, now: list[int | None]) -> None:
+        self._write_connection()
+        self._written = now
+
+    def _stop(self) -> None:
+        """Workers first: they stop their runs with a checkpoint. Redis last. No process stays."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
+        self.stopping = True
+        if self._settling is not None:
+            self._settling.join(timeout=2.0)
+        everything = descendants(child.pid for child in self.children if child.pid)
+        others = [child for child in self.children if child.name != "Redis"]
+        if any(child.pid for child in others):
+            self._tell("Stopping: running runs write a checkpoint first.")
+        for child in others:
+            if child.process is not None and child.pid:
+                child.process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while any(child.pid for child in others):
+            if time.monotonic() > deadline and not control.any_at_work():
+                break
+            time.sleep(0.05)
+        redis_pid = self.redis.process.pid if self.redis and self.redis.process else None
+        end_all([process for process in everything if process.pid != redis_pid])
+        if self.redis is not None:
+            self.redis.stop()
+        with contextlib.suppress(OSError):
+            (self.home / CONNECTION).unlink(missing_ok=True)
+        if self.children:
+            self._tell("Basin has stopped.")
+
+
+def _answers(address: str) -> bool:
+    try:
+        with _DIRECT.open(address, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def up(port: int | None, say: Say) -> None:
+    """Run Basin here until a signal comes. Raises BadInput or NotAvailable, one line each."""
+    home = _writable_home()
+    try:
+        with _lock(home):
+            _need_alone(home, say)
+            _end_leftovers(say)
+            run_store.sweep()
+            chosen = port or _port_from_environment()
+            _need_free(chosen)
+            Supervisor(home, chosen, say).run()
+    except OSError as error:
+        raise NotAvailable(f"Basin cannot run in {home}: {error}.") from error
+
+
+def _writable_home() -> Path:
+    home = run_store.home()
+    try:
+        make_private(home)
+        probe = home / f".probe.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+        home.chmod(0o700)
+    except OSError as error:
+        raise BadInput.at(
+            "BASIN_HOME", f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a "
+            "folder that can."
+        ) from error  # fmt: skip
+    return home
+
+
+@contextlib.contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """Held by the one supervisor of a BASIN_HOME; the system frees it however that ends."""
+    with (home / "up.lock").open("a") as file:
+        if not atomic_files.try_lock(file.fileno(), home):
+            raise NotAvailable(_running_already(redis_store.connection_info()))
+        yield
+
+
+def _need_alone(home: Path, say: Say) -> None:
+    """What the lock does not tell, as where there are no locks or another machine's are not seen:
+    raises NotAvailable while another supervisor beats."""
+    info = redis_store.connection_info()
+    if not info or is_there(info.get("pid"), info.get("process", "")) is False:
+        return
+    say(f"Basin ran in {home} on {info.get('host') or 'a machine'}; looking if it still does.")
+    first = _changed(home / CONNECTION)
+    for _ in range(4):
+        time.sleep(_BEAT_SECONDS)
+        if _changed(home / CONNECTION) != first:
+            raise NotAvailable(_running_already(info))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _running_already(info: dict[str, Any]) -> str:
+    where = info.get("dashboard", "an address it has not written yet")
+    pid, host = info.get("pid", "?"), info.get("host")
+    if redis_store.is_elsewhere(info):
+        return (
+            f"Basin is running already in this folder, on the machine {host} at {where} (process "
+            f"{pid} there). Stop it there, or set BASIN_HOME to a folder of this machine's own."
+        )
+    return (
+        f"Basin is running already at {where} (process {pid}). Stop it with Ctrl-C there, or with "
+        f"`kill {pid}`."
+    )
+
+
+def _end_leftovers(say: Say) -> None:
+    """End what a killed supervisor left: its Redis must let go of the data before ours starts."""
+    info = redis_store.connection_info()
+    known = [(pid, who) for pid, who in info.get("children", []) if is_there(pid, who) and who]
+    if left := descendants(pid for pid, _ in known):
+        say("Ending what an earlier Basin left behind.")
+        end_all(left, grace=5.0)
+
+
+def _port_from_environment() -> int:
+    text = os.environ.get("PORT") or str(DEFAULT_PORT)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise BadInput.at("PORT", f"must be a port number, 1 to 65535, got {text!r}.")
+    return int(text)
+
+
+def _need_free(port: int) -> None:
+    with socket.socket() as probe:
+        # As the server will: a port that only waits out its last connections counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise BadInput.at(
+                "PORT", f"port {port} is in use by another program ({error.strerror}). "
+                f"Choose another one: PORT={port + 1} make up"
+            ) from error  # fmt: skip
