@@ -1,11 +1,11 @@
 // What a trained run answered: the sentence, its figures beside what they are read against,
 // pictures and tables. Reads the answer from the run's folder.
 
-import { cardOf, columnOf, words } from "./cards.js"
-import { coloursOf } from "./colours.js"
-import { make, rootOf } from "./dom.js"
-import { unpack } from "./frames.js"
-import { figure } from "./numbers.js"
+import { cardOf, columnOf, words } from "./pictures/cards.js"
+import { coloursOf } from "./parts/colours.js"
+import { make, rootOf } from "./parts/dom.js"
+import { unpack } from "./stream/frames.js"
+import { figure } from "./parts/formatting.js"
 
 export function mount(slot, component) {
   const page = new Answer(slot, component.data)

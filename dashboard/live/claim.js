@@ -1,9 +1,9 @@
 // The deciding picture of a claim, and the seeds that decide it. Drawn whole from a few figures.
 
-import { coloursOf } from "./colours.js"
-import { make, rootOf } from "./dom.js"
-import { figure } from "./numbers.js"
-import { apart, median, scaleOf, short, svgOf } from "./plot.js"
+import { coloursOf } from "./parts/colours.js"
+import { make, rootOf } from "./parts/dom.js"
+import { figure } from "./parts/formatting.js"
+import { apart, median, scaleOf, short, svgOf } from "./charts/small_charts.js"
 
 const PAD = { left: 46, top: 8, bottom: 40 }
 const HEIGHT = 264

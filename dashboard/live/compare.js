@@ -1,16 +1,16 @@
 // Runs side by side: pictures on one scale, curves with bands over seeds. Live while they run.
 
-import { Board } from "./board.js"
-import { coloursOf } from "./colours.js"
-import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./dom.js"
-import { csvOf, exporter, save } from "./export.js"
-import { densities, paintField } from "./field.js"
-import { drawGrid } from "./images.js"
-import { ManyRuns } from "./many.js"
-import { count } from "./numbers.js"
-import { drawPoints } from "./points.js"
-import { compareSource } from "./sources.js"
-import { statusWord } from "./status.js"
+import { Board } from "./charts/board.js"
+import { coloursOf } from "./parts/colours.js"
+import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
+import { csvOf, exporter, save } from "./pictures/export.js"
+import { densities, paintField } from "./pictures/field.js"
+import { drawGrid } from "./pictures/images.js"
+import { ManyRuns } from "./parts/many_runs.js"
+import { count } from "./parts/formatting.js"
+import { drawPoints } from "./pictures/points.js"
+import { compareSource } from "./charts/sources.js"
+import { statusWord } from "./parts/status.js"
 
 const PICTURES = {
   "landscape/model": "landscape",

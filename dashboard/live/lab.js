@@ -1,17 +1,17 @@
 // A race of samplers: lanes side by side, errors against the truth by budget, diagnostics; one time
 // for all of it, counted in what the race's budget counts.
 
-import { Board } from "./board.js"
-import { coloursOf } from "./colours.js"
-import { Diagnostics } from "./diagnostics.js"
-import { fromAddress, keepInAddress, make, Painter } from "./dom.js"
-import { Lane } from "./lanes.js"
-import { ManyRuns } from "./many.js"
-import { count, duration, figure } from "./numbers.js"
-import { COSTS, firstAt, valueAt } from "./series.js"
-import { labSource } from "./sources.js"
-import { TimeBar } from "./timebar.js"
-import { misses, reading } from "./verdict.js"
+import { Board } from "./charts/board.js"
+import { coloursOf } from "./parts/colours.js"
+import { Diagnostics } from "./pictures/racer_table.js"
+import { fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
+import { Lane } from "./pictures/racer_lane.js"
+import { ManyRuns } from "./parts/many_runs.js"
+import { count, duration, figure } from "./parts/formatting.js"
+import { COSTS, firstAt, valueAt } from "./stream/curves.js"
+import { labSource } from "./charts/sources.js"
+import { TimeBar } from "./parts/timebar.js"
+import { misses, reading } from "./parts/racer_check.js"
 
 const MOMENTS = 100
 const PATHS = ["landscape/model", "chains/walk", "samples/long_run", "samples/train_time"]

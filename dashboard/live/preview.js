@@ -1,7 +1,7 @@
 // The chosen data, larger.
 
-import { drawCloud } from "./cloud.js"
-import { make, rootOf } from "./dom.js"
+import { drawCloud } from "./pictures/thumbnail.js"
+import { make, rootOf } from "./parts/dom.js"
 
 export function mount(slot, component) {
   let { data } = component

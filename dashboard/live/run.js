@@ -1,17 +1,17 @@
 // The live panels of one run: one socket, one clock, one time bar for all of them.
 
-import { Board } from "./board.js"
-import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
-import { canvasWays, csvOf, exporter, save } from "./export.js"
-import { ImagesHero, LandscapeHero } from "./hero.js"
-import { EnergyHistogram } from "./histogram.js"
-import { More } from "./more.js"
-import { Notices } from "./notices.js"
-import { count, duration, figure, timeLeft } from "./numbers.js"
-import { COSTS, Curves } from "./series.js"
-import { Live } from "./socket.js"
-import { runSource } from "./sources.js"
-import { TimeBar } from "./timebar.js"
+import { Board } from "./charts/board.js"
+import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { canvasWays, csvOf, exporter, save } from "./pictures/export.js"
+import { ImagesHero, LandscapeHero } from "./pictures/main_picture.js"
+import { EnergyHistogram } from "./pictures/histogram.js"
+import { More } from "./pictures/extra_pictures.js"
+import { Notices } from "./parts/notices.js"
+import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { COSTS, Curves } from "./stream/curves.js"
+import { Live } from "./stream/socket.js"
+import { runSource } from "./charts/sources.js"
+import { TimeBar } from "./parts/timebar.js"
 
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
 const KEYS = [

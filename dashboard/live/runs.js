@@ -1,13 +1,13 @@
 // The list of runs: running, then queued, then newest; ticking, filtered, acted on.
 
-import { coloursOf } from "./colours.js"
-import { fromAddress, inField, keepInAddress, make, rootOf } from "./dom.js"
-import { paintField } from "./field.js"
-import { drawGrid } from "./images.js"
-import { Notices } from "./notices.js"
-import { count, duration, figure, timeLeft } from "./numbers.js"
-import { Live } from "./socket.js"
-import { nameOf, statusWord } from "./status.js"
+import { coloursOf } from "./parts/colours.js"
+import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { paintField } from "./pictures/field.js"
+import { drawGrid } from "./pictures/images.js"
+import { Notices } from "./parts/notices.js"
+import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { Live } from "./stream/socket.js"
+import { nameOf, statusWord } from "./parts/status.js"
 
 const THUMBNAILS = ["landscape/model", "samples/long_run", "samples/train_time"]
 const SIDE = 56

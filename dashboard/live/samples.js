@@ -1,7 +1,7 @@
 // Samples of several runs drawn with one seed, side by side.
 
-import { drawCloud } from "./cloud.js"
-import { make, rootOf } from "./dom.js"
+import { drawCloud } from "./pictures/thumbnail.js"
+import { make, rootOf } from "./parts/dom.js"
 
 export function mount(slot, component) {
   let { data } = component

@@ -1,7 +1,7 @@
 // Data sets to choose from, as pictures.
 
-import { drawCloud } from "./cloud.js"
-import { make, rootOf } from "./dom.js"
+import { drawCloud } from "./pictures/thumbnail.js"
+import { make, rootOf } from "./parts/dom.js"
 
 const SIDE = 84
 

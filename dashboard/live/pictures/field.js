@@ -1,7 +1,7 @@
 // A scalar field over a 2-D grid, as a picture and as contours. Values are energies above the
 // lowest one, in nats; density is exp(−E/T), 1 at its peak.
 
-import { ramp } from "./colours.js"
+import { ramp } from "../parts/colours.js"
 
 const ENERGY_CUT = 10
 const CONTOURS = [0.08, 0.3, 0.65]

@@ -1,8 +1,8 @@
 // Any panel as PNG, SVG or CSV: a button that opens three words.
 
-import { coloursOf } from "./colours.js"
-import { make } from "./dom.js"
-import { SvgContext } from "./svg.js"
+import { coloursOf } from "../parts/colours.js"
+import { make } from "../parts/dom.js"
+import { SvgContext } from "./svg_context.js"
 
 /** Hand a file to the browser. */
 export function save(name, content, type) {

@@ -1,13 +1,13 @@
 // A lane: one racer's chains on the target, how far it is, and what can be turned while it runs.
 
-import { coloursOf } from "./colours.js"
-import { drawn, make } from "./dom.js"
+import { coloursOf } from "../parts/colours.js"
+import { drawn, make } from "../parts/dom.js"
 import { drawGrid } from "./images.js"
-import { Knob } from "./knob.js"
+import { Knob } from "../parts/setting_slider.js"
 import { Landscape } from "./landscape.js"
-import { count, duration, figure, timeLeft } from "./numbers.js"
+import { count, duration, figure, timeLeft } from "../parts/formatting.js"
 import { drawPoints } from "./points.js"
-import { statusWord } from "./status.js"
+import { statusWord } from "../parts/status.js"
 
 const KNOBS = { step_size: "step size", temperature: "temperature" }
 const BAD = ["failed", "diverged", "lost"]

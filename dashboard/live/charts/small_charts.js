@@ -1,6 +1,6 @@
 // Small charts of a few figures, drawn whole as SVG: scales, ticks, labels that keep apart.
 
-import { figure } from "./numbers.js"
+import { figure } from "../parts/formatting.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 const LABEL = 15

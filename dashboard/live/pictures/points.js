@@ -1,6 +1,6 @@
 // Samples as dots, their first two coordinates, in a view fixed by the data.
 
-import { faded } from "./colours.js"
+import { faded } from "../parts/colours.js"
 
 /** Draw `frame`'s samples over those of `data`, if any, on a square canvas of `width` CSS pixels. */
 export function drawPoints(canvas, frame, data, width, colours) {

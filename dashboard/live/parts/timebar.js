@@ -2,9 +2,9 @@
 
 import { coloursOf } from "./colours.js"
 import { make } from "./dom.js"
-import { paintField } from "./field.js"
-import { imageOf } from "./images.js"
-import { count } from "./numbers.js"
+import { paintField } from "../pictures/field.js"
+import { imageOf } from "../pictures/images.js"
+import { count } from "./formatting.js"
 
 const MOST_PICTURES = 14
 const MOST_HELD = 60

@@ -1,10 +1,10 @@
 // Curves: which are shown, on which axis, how smooth, how far in; one cursor and one zoom for all.
 // What was chosen stands in the page's address.
 
-import { AXES, Chart } from "./charts.js"
-import { fromAddress, keepInAddress, make, segments } from "./dom.js"
-import { count, duration, figure } from "./numbers.js"
-import { COSTS, firstAt } from "./series.js"
+import { AXES, Chart } from "./chart.js"
+import { fromAddress, keepInAddress, make, segments } from "../parts/dom.js"
+import { count, duration, figure } from "../parts/formatting.js"
+import { COSTS, firstAt } from "../stream/curves.js"
 
 const SMOOTHING = 0.7
 const LEAST_GAP = 80

@@ -1,6 +1,6 @@
 // A small picture of data, given as base64: points as dots, images as a grid.
 
-import { coloursOf, faded } from "./colours.js"
+import { coloursOf, faded } from "../parts/colours.js"
 import { drawGrid } from "./images.js"
 
 function bytes(text) {

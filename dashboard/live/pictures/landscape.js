@@ -4,10 +4,10 @@
 // goes through its true states, which its trail joins; from the last state of one keyframe to the
 // first of the next a chain glides without a trail. `exact` shows true states alone.
 
-import { coloursOf, faded } from "./colours.js"
-import { drawn, make, Painter } from "./dom.js"
+import { coloursOf, faded } from "../parts/colours.js"
+import { drawn, make, Painter } from "../parts/dom.js"
 import { contours, paintField } from "./field.js"
-import { figure, ticks } from "./numbers.js"
+import { figure, ticks } from "../parts/formatting.js"
 
 const MARGIN = { left: 34, right: 4, top: 4, bottom: 26 }
 const HEAD = 3.7

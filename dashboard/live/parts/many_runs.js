@@ -4,8 +4,8 @@
 import { coloursOf } from "./colours.js"
 import { inField, make, rootOf } from "./dom.js"
 import { Notices } from "./notices.js"
-import { COSTS, Curves } from "./series.js"
-import { Live } from "./socket.js"
+import { COSTS, Curves } from "../stream/curves.js"
+import { Live } from "../stream/socket.js"
 
 const PICTURES_EVERY = 150
 

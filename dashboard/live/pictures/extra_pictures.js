@@ -2,8 +2,8 @@
 // was asked when it ended.
 
 import { cardOf, columnOf } from "./cards.js"
-import { coloursOf } from "./colours.js"
-import { make } from "./dom.js"
+import { coloursOf } from "../parts/colours.js"
+import { make } from "../parts/dom.js"
 
 const ELSEWHERE = new Set(["energy/histogram", "chains/walk"])
 const ROOTS = new Set(["landscape", "samples"])

@@ -2,8 +2,8 @@
 
 import { paintField } from "./field.js"
 import { drawGrid } from "./images.js"
-import { make } from "./dom.js"
-import { lineChart } from "./plot.js"
+import { make } from "../parts/dom.js"
+import { lineChart } from "../charts/small_charts.js"
 import { drawPoints } from "./points.js"
 
 const CARD = 340

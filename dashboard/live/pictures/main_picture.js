@@ -1,11 +1,11 @@
 // The picture of a run: the landscape with its layers, or grids of images.
 
-import { coloursOf } from "./colours.js"
-import { chip, drawn, make, Painter, segments } from "./dom.js"
+import { coloursOf } from "../parts/colours.js"
+import { chip, drawn, make, Painter, segments } from "../parts/dom.js"
 import { canvasWays, csvOf } from "./export.js"
 import { cellAt, drawGrid, gridOf, imageOf, paintGrid } from "./images.js"
 import { Landscape } from "./landscape.js"
-import { figure } from "./numbers.js"
+import { figure } from "../parts/formatting.js"
 
 /** The landscape of a model of points in the plane. */
 export class LandscapeHero {

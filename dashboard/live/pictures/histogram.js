@@ -1,8 +1,8 @@
 // Energies of data, samples and noise: histograms on one axis and one set of bins.
 
-import { coloursOf, faded } from "./colours.js"
-import { drawn, Painter } from "./dom.js"
-import { figure, ticks } from "./numbers.js"
+import { coloursOf, faded } from "../parts/colours.js"
+import { drawn, Painter } from "../parts/dom.js"
+import { figure, ticks } from "../parts/formatting.js"
 
 const WORDS = {
   data: "data",

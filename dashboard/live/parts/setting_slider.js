@@ -1,7 +1,7 @@
 // A slider over powers of ten that changes a setting of a run that goes on.
 
 import { make } from "./dom.js"
-import { figure } from "./numbers.js"
+import { figure } from "./formatting.js"
 
 const STEPS = 200
 const PATIENCE = 15_000

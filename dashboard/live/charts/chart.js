@@ -1,11 +1,11 @@
 // Curves with Plotly: one figure a chart, created once; updates only change its data.
 
-import { coloursOf, faded } from "./colours.js"
-import { drawn, make } from "./dom.js"
-import { exporter, save } from "./export.js"
-import { figure } from "./numbers.js"
+import { coloursOf, faded } from "../parts/colours.js"
+import { drawn, make } from "../parts/dom.js"
+import { exporter, save } from "../pictures/export.js"
+import { figure } from "../parts/formatting.js"
 import { plotly } from "./plotly.js"
-import { band, firstAt, smoothed, thinned } from "./series.js"
+import { band, firstAt, smoothed, thinned } from "../stream/curves.js"
 
 const SMOOTH_FROM = 30
 const SMOOTH_POINTS = 200
