@@ -17,14 +17,34 @@ FORBIDDEN = {
     "jobs": {"dashboard", "streamlit", "plotly"},
     "dashboard": {"torch", "rq"},
 }
-LIGHT = {"errors", "events", "figures", "home", "plain", "recipe", "spec", "verdict"}
+LIGHT = {
+    "claims",
+    "errors",
+    "events",
+    "former_names",
+    "home",
+    "metric_names",
+    "spec",
+    "yaml_reader",
+}
 """What pages may import of `backend`."""
 NO_TORCH = [
-    "jobs.records.run_store", "jobs.queueing.control", "jobs.queueing.enqueue", "jobs.queueing.redis_store", "jobs.services.supervision", "jobs.cli",
+    "jobs.records.run_store",
+    "jobs.queueing.control",
+    "jobs.queueing.enqueue",
+    "jobs.queueing.redis_store",
+    "jobs.services.supervision",
+    "jobs.cli",
     "jobs.claims.reproduction",
-    "dashboard.server", "dashboard.stream.hub", "dashboard.forms.form_fields", "dashboard.forms.draft",
-    "dashboard.comparison", "dashboard.elements", "dashboard.gallery", "dashboard.live_view",
-]  # fmt: skip
+    "dashboard.server",
+    "dashboard.stream.hub",
+    "dashboard.forms.form_fields",
+    "dashboard.forms.draft",
+    "dashboard.comparison",
+    "dashboard.elements",
+    "dashboard.gallery",
+    "dashboard.live_view",
+]
 
 
 def imports(path: Path) -> Iterator[str]:

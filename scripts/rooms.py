@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Draw which rooms of the code import which, from the bottom up; exit 1 for a circle or crowd.
+
+A room is a folder, or a file that lies at the root of a package. Imports inside functions count.
+
+    scripts/rooms.py            the rooms, floor by floor, with what each imports
+    scripts/rooms.py --dot      the same as a graph for Graphviz
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("backend", "jobs", "dashboard")
+MOST_ENTRIES = 16
+"""Files and folders in one room that can be taken in at a glance."""
+PLUG_INS = {
+    "backend.abilities",
+    "backend.datasets",
+    "backend.energies",
+    "backend.methods",
+    "backend.metrics",
+    "backend.networks",
+    "backend.noise_laws",
+    "backend.objectives",
+    "backend.recipes",
+    "backend.samplers",
+}
+"""Folders where a file is one more of a kind: they may be long."""
+
+Graph = dict[str, set[str]]
+
+
+def files() -> dict[str, Path]:
+    """Every module by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, modules: dict[str, Path]) -> Iterator[str]:
+    """The project's modules that a file imports, those for type checkers included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named = [(node.module, alias.name) for alias in node.names]
+        else:
+            continue
+        for module, name in named:
+            if f"{module}.{name}" in modules:
+                yield f"{module}.{name}"
+            elif module in modules:
+                yield module
+
+
+def room(module: str, modules: dict[str, Path]) -> str:
+    """The folder a module lies in, or itself at the root of a package."""
+    parts = module.split(".")
+    if len(parts) == 1:
+        return module
+    if modules[module].name == "__init__.py" or len(parts) == 2:
+        return ".".join(parts[:2])
+    return ".".join(parts[:2])
+
+
+def graph(modules: dict[str, Path]) -> Graph:
+    """The rooms that each room imports."""
+    arrows: Graph = defaultdict(set)
+    for module, path in modules.items():
+        if module in PACKAGES:
+            continue
+        here = room(module, modules)
+        arrows[here] |= set()
+        for imported in imports(path, modules):
+            there = room(imported, modules)
+            if there != here and there not in PACKAGES:
+                arrows[here].add(there)
+    return dict(arrows)
+
+
+def circles(arrows: Graph) -> list[set[str]]:
+    """Rooms that reach one another (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(arrows.get(node, ())):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            members = set(stack[stack.index(node) :])
+            del stack[stack.index(node) :]
+            if len(members) > 1:
+                found.append(members)
+
+    for node in sorted(arrows):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def floors(arrows: Graph) -> dict[str, int]:
+    """How many rooms lie below each on its longest way down; needs a graph without circles."""
+    height: dict[str, int] = {}
+
+    def of(node: str) -> int:
+        if node not in height:
+            height[node] = 1 + max((of(other) for other in arrows.get(node, ())), default=-1)
+        return height[node]
+
+    for node in arrows:
+        of(node)
+    return height
+
+
+def crowded() -> dict[str, int]:
+    """Folders with more entries than can be taken in at a glance, plug-in folders aside."""
+    found = {}
+    for package in PACKAGES:
+        for folder in [ROOT / package, *sorted((ROOT / package).rglob("*/"))]:
+            name = ".".join(folder.relative_to(ROOT).parts)
+            if name in PLUG_INS or folder.name == "__pycache__":
+                continue
+            entries = [
+                entry
+                for entry in folder.iterdir()
+                if entry.name not in ("__init__.py", "__pycache__", "py.typed")
+                and (folder != ROOT / package or entry.is_file())
+            ]
+            if len(entries) > MOST_ENTRIES:
+                found[name] = len(entries)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dot", action="store_true", help="print a graph for Graphviz")
+    options = parser.parse_args()
+    arrows = graph(files())
+    if options.dot:
+        print("digraph rooms {\n  rankdir=BT; node [shape=box];")
+        for here, others in sorted(arrows.items()):
+            for there in sorted(others):
+                print(f'  "{here}" -> "{there}";')
+        print("}")
+        return 0
+    found, crowd = circles(arrows), crowded()
+    if not found:
+        height = floors(arrows)
+        for floor in sorted(set(height.values()), reverse=True):
+            print(f"floor {floor}")
+            for here in sorted(name for name, level in height.items() if level == floor):
+                print(f"  {here}: {', '.join(sorted(arrows[here])) or '-'}")
+    num = sum(map(len, arrows.values()))
+    print(f"{len(arrows)} rooms, {num} arrows, {len(found)} circles, {len(crowd)} crowded folders")
+    for members in found:
+        print("circle:", ", ".join(sorted(members)))
+        for here in sorted(members):
+            print(f"  {here} -> {', '.join(sorted(arrows[here] & members))}")
+    for name, size in crowd.items():
+        print(f"crowded: {name} has {size} entries")
+    return 1 if found or crowd else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
