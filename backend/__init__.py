@@ -1,1 +1,5 @@
 """The science: energies, samplers, objectives and methods, in torch and numpy alone."""
+
+from backend import former_names
+
+former_names.install()

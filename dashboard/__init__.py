@@ -1,1 +1,5 @@
 """What people see of Basin: pages and live routes; never imports torch."""
+
+from backend import former_names
+
+former_names.install()
