@@ -304,9 +304,14 @@ def encode(event: Event, *, run: str, seq: int, time: float, cost: Cost) -> byte
     }
     if isinstance(event, Scalar):
         return encode_block(
-            [event.path], np.array([[event.value]]), run=run, seq=seq, time=time,
-            first=cost, last=cost,
-        )  # fmt: skip
+            [event.path],
+            np.array([[event.value]]),
+            run=run,
+            seq=seq,
+            time=time,
+            first=cost,
+            last=cost,
+        )
     meta: dict[str, Any] = {}
     arrays: dict[str, Array] = {}
     for field in fields(event):

@@ -1,7 +1,8 @@
 """Method: one trainable system in one file.
 
 A subclass in `backend/methods/` is all it takes: its Config becomes the form, the CLI, the docs
-and the validation; the loop in `jobs/execution/loop.py` seeds, steps, watches, checkpoints and resumes it.
+and the validation; the loop in `jobs/execution/loop.py` seeds, steps, watches, checkpoints and
+resumes it.
 """
 
 from __future__ import annotations

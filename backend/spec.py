@@ -25,9 +25,11 @@ class Budget(BaseModel):
 
     steps: int | None = Field(None, ge=1, le=100_000_000, description="Optimiser steps.")
     gradients: int | None = Field(
-        None, ge=1, le=10**15,
+        None,
+        ge=1,
+        le=10**15,
         description="Evaluations of the energy's gradient in x, each over a batch.",
-    )  # fmt: skip
+    )
     seconds: float | None = Field(None, gt=0, le=1e9, description="Wall seconds of training.")
     joules: float | None = Field(
         None, gt=0, le=1e15, description="Joules, where they are measured."
@@ -72,9 +74,11 @@ class RunSpec(BaseModel):
         "auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or cuda:N."
     )
     processes: int = Field(
-        1, ge=1, le=64, description="Processes that share the rows of every batch; on GPUs, one "
-        "device each.",
-    )  # fmt: skip
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the rows of every batch; on GPUs, one device each.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Arithmetic of the energy network; bfloat16 is for GPUs."
     )
@@ -144,8 +148,12 @@ def _sentence(entry: Any, field: str) -> str:
     shown = repr(value) if not isinstance(value, dict) else "a mapping"
     if len(shown) > _LONGEST_SHOWN:
         shown = f"{shown[:_LONGEST_SHOWN]}…"
-    bounds = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", "≥"),
-              "less_than": ("lt", "<"), "less_than_equal": ("le", "≤")}  # fmt: skip
+    bounds = {
+        "greater_than": ("gt", ">"),
+        "greater_than_equal": ("ge", "≥"),
+        "less_than": ("lt", "<"),
+        "less_than_equal": ("le", "≤"),
+    }
     if kind in bounds:
         key, sign = bounds[kind]
         return f"must be {sign} {context[key]:g}, got {shown}."

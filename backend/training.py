@@ -24,46 +24,71 @@ class TrainConfig(Config):
     """How weights are fitted: the optimiser, its schedule, clipping and averaging."""
 
     optimiser: Optimiser = option(
-        "adam", "Adam, plain gradient descent, or descent along the gradient made to have norm 1.",
+        "adam",
+        "Adam, plain gradient descent, or descent along the gradient made to have norm 1.",
         group="Training",
-    )  # fmt: skip
+    )
     learning_rate: float = option(
-        1e-2, "The optimiser's step size at the start.", gt=0, le=10, main=True, log=True,
+        1e-2,
+        "The optimiser's step size at the start.",
+        gt=0,
+        le=10,
+        main=True,
+        log=True,
         group="Training",
-    )  # fmt: skip
+    )
     schedule: Schedule = option(
-        "steps", "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
-        "85 %), by a cosine to a hundredth, or not at all.", group="Training",
-    )  # fmt: skip
+        "steps",
+        "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
+        "85 %), by a cosine to a hundredth, or not at all.",
+        group="Training",
+    )
     batch_size: int = option(
         256, "Data points, and chains, of one update.", ge=1, le=65536, main=True, group="Training"
     )
     beta1: float = option(
-        0.0, "Share of the gradient remembered from update to update; 0 suits samples that answer "
+        0.0,
+        "Share of the gradient remembered from update to update; 0 suits samples that answer "
         "to every update.",
-        ge=0, lt=1, group="Training",
-    )  # fmt: skip
+        ge=0,
+        lt=1,
+        group="Training",
+    )
     beta2: float = option(
         0.999, "Adam's memory of the squared gradient.", ge=0, lt=1, group="Training"
     )
     gradient_clip: float = option(
-        1.0, "Largest norm of the gradient in the weights; 0 leaves it as it is.",
-        ge=0, le=1e6, group="Training",
-    )  # fmt: skip
+        1.0,
+        "Largest norm of the gradient in the weights; 0 leaves it as it is.",
+        ge=0,
+        le=1e6,
+        group="Training",
+    )
     ema_decay: float = option(
-        0.0, "Share of the averaged weights kept at each update; the average is what is looked at "
+        0.0,
+        "Share of the averaged weights kept at each update; the average is what is looked at "
         "and sampled, the latest weights are what is trained. 0 keeps no average.",
-        ge=0, lt=1, group="Training",
-    )  # fmt: skip
+        ge=0,
+        lt=1,
+        group="Training",
+    )
 
     warm_up_share: float = option(
-        0.0, "Share of the budget over which the learning rate rises from zero in a straight line; "
-        "large networks want a thousand updates or so.", ge=0, le=1, group="Training",
-    )  # fmt: skip
+        0.0,
+        "Share of the budget over which the learning rate rises from zero in a straight line; "
+        "large networks want a thousand updates or so.",
+        ge=0,
+        le=1,
+        group="Training",
+    )
     micro_batches: int = option(
-        1, "Parts that a batch is fitted in, one after the other: more take less memory and give "
-        "the same update.", ge=1, le=1024, group="Arithmetic",
-    )  # fmt: skip
+        1,
+        "Parts that a batch is fitted in, one after the other: more take less memory and give "
+        "the same update.",
+        ge=1,
+        le=1024,
+        group="Arithmetic",
+    )
 
     def derived(self) -> dict[str, str]:
         found = {}

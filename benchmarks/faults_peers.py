@@ -49,8 +49,9 @@ def _lost(python: str, subject: str, rng: random.Random) -> float:
         with said.open("w") as file:
             process = subprocess.Popen(
                 [python, str(_WRITER), "write", subject, f"{folder}/log"],
-                stdout=file, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+            )
         try:
             while not (logged := _last(r"^step (\d+)$", said.read_text())):
                 if process.poll() is not None:

@@ -136,9 +136,13 @@ class Cabled(Stage):
                 address = url.replace("127.0.0.1", HERE) if name == "train" else url
                 with self.said.open("ab") as file:
                     self.parts[name] = subprocess.Popen(
-                        words, cwd=ROOT, env={**here, "BASIN_REDIS_URL": address},
-                        stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-                    )  # fmt: skip
+                        words,
+                        cwd=ROOT,
+                        env={**here, "BASIN_REDIS_URL": address},
+                        stdin=subprocess.DEVNULL,
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                    )
         wait_for(self.is_whole, "all of Basin", WHOLE_SECONDS)
 
     def roots(self) -> list[int]:

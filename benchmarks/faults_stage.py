@@ -115,8 +115,11 @@ class Shown(Viewer):
         gone: set[int] = set()
         for path, points in list(self.points.items()):
             held = record.get(path)
-            kept = {} if held is None else dict(zip(held.step.tolist(), held.value.tolist(),
-                                                    strict=True))  # fmt: skip
+            kept = (
+                {}
+                if held is None
+                else dict(zip(held.step.tolist(), held.value.tolist(), strict=True))
+            )
             gone |= {step for step, value in list(points.items()) if kept.get(step) != value}
         return gone
 
@@ -149,8 +152,11 @@ class Stage:
             with self.said.open("ab") as file:
                 self.process = subprocess.Popen(
                     [*BASIN, "up", "--port", str(self.port)],
-                    cwd=ROOT, env=self.environment(), stdout=file, stderr=subprocess.STDOUT,
-                )  # fmt: skip
+                    cwd=ROOT,
+                    env=self.environment(),
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                )
         wait_for(self.is_whole, "all of Basin", WHOLE_SECONDS)
 
     def is_whole(self) -> bool:
@@ -218,8 +224,11 @@ class Stage:
         """A run of the command line, in a process of its own."""
         before = {run.id for run in run_store.list_runs()}
         process = run_inline(spec, self.environment())
-        run = wait_for(lambda: next((r for r in run_store.list_runs() if r.id not in before), None),
-                       "the inline run", 60)  # fmt: skip
+        run = wait_for(
+            lambda: next((r for r in run_store.list_runs() if r.id not in before), None),
+            "the inline run",
+            60,
+        )
         return run_store.open_run(run.id), process
 
 
@@ -227,8 +236,11 @@ def run_inline(spec: RunSpec, environment: dict[str, str]) -> subprocess.Popen[b
     """`basin run` of a spec; what it prints is its answer as JSON."""
     process = subprocess.Popen(
         [*BASIN, "run", "-", "--inline", "--json"],
-        cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdin is not None
     process.stdin.write(spec.to_yaml().encode())
     process.stdin.close()

@@ -110,10 +110,18 @@ def read_mlflow(folder: Path) -> int:
     return max((point.step for point in points), default=0)
 
 
-OPEN = {"basin": open_basin, "tensorboard": open_tensorboard, "trackio": open_trackio,
-        "mlflow": open_mlflow}  # fmt: skip
-READ = {"basin": read_basin, "tensorboard": read_tensorboard, "trackio": read_trackio,
-        "mlflow": read_mlflow}  # fmt: skip
+OPEN = {
+    "basin": open_basin,
+    "tensorboard": open_tensorboard,
+    "trackio": open_trackio,
+    "mlflow": open_mlflow,
+}
+READ = {
+    "basin": read_basin,
+    "tensorboard": read_tensorboard,
+    "trackio": read_trackio,
+    "mlflow": read_mlflow,
+}
 
 
 def write(log: Log) -> None:

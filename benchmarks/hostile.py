@@ -33,7 +33,7 @@ from websockets.sync.client import connect
 from backend.errors import BadInput, NotAvailable
 from benchmarks import hostile_cases, live_work
 from benchmarks.report import Report
-from dashboard.forms.form_fields import draft
+from dashboard.forms import draft
 from dashboard.security import access
 from jobs import tasks
 from jobs.cli import main as basin

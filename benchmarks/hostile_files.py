@@ -112,5 +112,5 @@ FILES: list[tuple[str, bytes, str]] = [
     ("structs.parquet", parquet({"a": [{"b": 1}] * 30}), "holds struct"),
     ("cut.parquet", parquet({"a": X[:, 0]})[:-40], "damaged or no Parquet file"),
     ("columns.parquet", parquet({f"c{i}": [1.0] * 20 for i in range(4097)}), "4,097 columns"),
-]  # fmt: skip
+]
 """Name, content, and what the refusal says: one of the parts between bars."""

@@ -54,8 +54,9 @@ def latency(stage: Stage) -> None:
         rate = len(first["picture"]) / seconds
         stage.report.add("training", "basin", "pictures shown", "a second", [rate])
         for kind, found in first.items():
-            stage.report.add("training", "basin", f"{kind} visible, p50", "s",
-                             [percentile(found, 0.5)])  # fmt: skip
+            stage.report.add(
+                "training", "basin", f"{kind} visible, p50", "s", [percentile(found, 0.5)]
+            )
     stage.report.add("training", "basin", "scalar visible, p95", "s", alone)
     stage.report.add("training", "basin", "picture visible, p95", "s", samples)
     stage.report.add("a million points opened", "basin", "scalar visible, p95", "s", beside)
@@ -135,8 +136,13 @@ def _peers(stage: Stage, ours: list[float]) -> None:
             continue
         medians[name] = statistics.median(percentile(values, 0.5) for values in found)
         for share in (0.5, 0.95):
-            stage.report.add("5 Hz", name, f"scalar in the browser, p{round(100 * share)}", "s",
-                             [percentile(values, share) for values in found])  # fmt: skip
+            stage.report.add(
+                "5 Hz",
+                name,
+                f"scalar in the browser, p{round(100 * share)}",
+                "s",
+                [percentile(values, share) for values in found],
+            )
     if "trackio" in medians:
         ratio = medians["trackio"] / statistics.median(ours)
         stage.report.claim_at_least("sooner than Trackio, of medians", ratio, 3, "×")

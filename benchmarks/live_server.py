@@ -54,8 +54,9 @@ def _histories(stage: Stage, seconds: float) -> None:
                 costs.setdefault(history, []).append(share / 100 / HZ * 1000)
                 stage.report.add(f"{history:,} points", "basin", "an update", "bytes", [sizes])
         stage.report.add(f"{history:,} points", "basin", "memory of the server", "MB", [memory])
-        stage.report.add(f"{history:,} points", "basin", "an update to 5 viewers", "ms of CPU",
-                         costs[history])  # fmt: skip
+        stage.report.add(
+            f"{history:,} points", "basin", "an update to 5 viewers", "ms of CPU", costs[history]
+        )
     ratio = statistics.median(costs[1_000_000]) / statistics.median(costs[10_000])
     stage.report.claim_at_most("an update at 1M points against 10k", ratio, 1.25, "×")
 
@@ -98,8 +99,13 @@ def cuts(stage: Stage) -> None:
             apart(_cut(stage, cut, killed, away, process.poll))
         for viewer in (cut, killed):
             stored = [int(step) for step in run.scalars()[NAMES[0]].step]
-            wrong.append(float(len(set(stored) ^ set(viewer.steps))
-                               + len(viewer.steps) - len(set(viewer.steps))))  # fmt: skip
+            wrong.append(
+                float(
+                    len(set(stored) ^ set(viewer.steps))
+                    + len(viewer.steps)
+                    - len(set(viewer.steps))
+                )
+            )
     stage.report.add("cuts", "basin", "points missing or doubled", "points", wrong)
     stage.report.claim_at_most("points missing or doubled after cuts", max(wrong), 0)
 
@@ -131,9 +137,12 @@ def redis(stage: Stage) -> None:
     found = []
     for _ in range(stage.repeats):
         spec = RunSpec(
-            method="contrastive_divergence", preset="persistent", data={"name": "ring"},
-            config={"num_steps": 1}, budget=Budget(steps=100_000),
-        )  # fmt: skip
+            method="contrastive_divergence",
+            preset="persistent",
+            data={"name": "ring"},
+            config={"num_steps": 1},
+            budget=Budget(steps=100_000),
+        )
         run = run_store.open_run(enqueue.launch(spec))
         deadline = time.monotonic() + 60
         while run.status().step < 4000 and time.monotonic() < deadline:

@@ -93,9 +93,11 @@ class Stage:
 
     def train(self) -> RunDirectory:
         spec = RunSpec(
-            method="contrastive_divergence", preset="persistent", data={"name": "ring"},
+            method="contrastive_divergence",
+            preset="persistent",
+            data={"name": "ring"},
             budget=Budget(steps=1_000_000),
-        )  # fmt: skip
+        )
         return run_store.open_run(enqueue.launch(spec))
 
     def wait_over(self, run: RunDirectory) -> None:

@@ -172,9 +172,10 @@ def pictures(rng: np.random.Generator, step: int) -> list[Event]:
     return [
         Field("landscape/model", values.astype(np.float32), (-3.0, 3.0), (-3.0, 3.0)),
         Trajectory("chains/walk", walk.astype(np.float32), "train_time"),
-        Histogram("energy/histogram", edges, counts, ["data", "train_time"],
-                  np.zeros((2, 2), np.int32)),
-    ]  # fmt: skip
+        Histogram(
+            "energy/histogram", edges, counts, ["data", "train_time"], np.zeros((2, 2), np.int32)
+        ),
+    ]
 
 
 def speak(run: RunDirectory, hz: float, seconds: float, everything: bool = False) -> None:

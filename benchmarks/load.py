@@ -82,11 +82,13 @@ def _measure(
 ) -> None:
     viewers = [
         Viewer(
-            basin.address, runs[number % len(runs)].id,
-            counts_only=number >= len(runs), also=("runs",) if number % 4 == 3 else (),
+            basin.address,
+            runs[number % len(runs)].id,
+            counts_only=number >= len(runs),
+            also=("runs",) if number % 4 == 3 else (),
         )
         for number in range(NUM_VIEWERS)
-    ]  # fmt: skip
+    ]
     sizes: dict[str, list[float]] = {}
     shares: dict[str, float] = {}
 
@@ -143,8 +145,9 @@ def _report(
         report.add(name, "basin", "memory", "MB", values)
         report.add(name, "basin", "CPU", "% of a core", [shares.get(name, float("nan"))])
         report.add(name, "basin", "growth", "%", [growth])
-        report.claim_at_most(f"growth of {name} in {load.seconds / 60:.3g} min", growth,
-                             MOST_GROWTH, "%")  # fmt: skip
+        report.claim_at_most(
+            f"growth of {name} in {load.seconds / 60:.3g} min", growth, MOST_GROWTH, "%"
+        )
 
 
 def _growth(values: list[float]) -> float:
@@ -157,9 +160,14 @@ def _processes(basin: Basin, speakers: list[int]) -> Iterator[tuple[str, psutil.
     """Every process of Basin, by what it does."""
     supervisor = psutil.Process(basin.process.pid)
     yield "supervisor", supervisor
-    kinds = {"streamlit": "dashboard", "redis-server": "Redis", "valkey-server": "Redis",
-             "--queue check": "check worker", "quick": "quick worker",
-             "train": "train worker"}  # fmt: skip
+    kinds = {
+        "streamlit": "dashboard",
+        "redis-server": "Redis",
+        "valkey-server": "Redis",
+        "--queue check": "check worker",
+        "quick": "quick worker",
+        "train": "train worker",
+    }
     seen: dict[str, int] = {}
     for process in supervisor.children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -196,11 +204,16 @@ def _fill_queue(folder: Path, num: int) -> None:
     path = folder / "slow.py"
     path.write_text(_ENERGY)
     slow = RunSpec(
-        method="sampling", data={"name": "energy_file", "path": str(path)},
-        config={"num_chains": 8, "num_steps": 10, "num_warm_up": 0,
-                "sampler": {"kind": "langevin", "step_size": 0.05}},
+        method="sampling",
+        data={"name": "energy_file", "path": str(path)},
+        config={
+            "num_chains": 8,
+            "num_steps": 10,
+            "num_warm_up": 0,
+            "sampler": {"kind": "langevin", "step_size": 0.05},
+        },
         budget=Budget(steps=1_000_000),
-    )  # fmt: skip
+    )
     first = run_store.open_run(enqueue.launch(slow))
     deadline = time.monotonic() + 60
     while first.status().status != "running" and time.monotonic() < deadline:
@@ -217,9 +230,10 @@ def _fill_queue(folder: Path, num: int) -> None:
 def _with_past() -> RunDirectory:
     """A run that has said as much as its streams in Redis hold."""
     run = run_store.create_run(
-        RunSpec(method="contrastive_divergence", data={"name": "ring"},
-                budget=Budget(steps=10_000_000))
-    )  # fmt: skip
+        RunSpec(
+            method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=10_000_000)
+        )
+    )
     emitter = Emitter(run, redis_store.Publisher(run.id))
     points = np.zeros((512, 2), np.float32)
     num_frames = redis_store.STREAM_BYTES[redis_store.FRAMES] // points.nbytes

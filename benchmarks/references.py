@@ -71,9 +71,13 @@ def _hmc(num_warm_up: int, num_draws: int, **settings: Any) -> Runner:
         energy: Energy, start: Tensor, generator: torch.Generator, share: float
     ) -> long_run.LongRun:
         return long_run.hmc_run(
-            energy, start, generator, num_warm_up=num_warm_up,
-            num_draws=max(long_run.LONG, round(share * num_draws)), **settings,
-        )  # fmt: skip
+            energy,
+            start,
+            generator,
+            num_warm_up=num_warm_up,
+            num_draws=max(long_run.LONG, round(share * num_draws)),
+            **settings,
+        )
 
     return run
 
@@ -175,12 +179,22 @@ def write(name: str, seed: int) -> None:
 def differences(bundled: Truth, other: Truth) -> dict[str, float]:
     """The largest difference of each kind of figure, in combined standard errors."""
     pairs: list[tuple[str, Any, Any, Any, Any]] = [
-        ("mean_energy", bundled.mean_energy, bundled.mean_energy_error, other.mean_energy,
-         other.mean_energy_error),
+        (
+            "mean_energy",
+            bundled.mean_energy,
+            bundled.mean_energy_error,
+            other.mean_energy,
+            other.mean_energy_error,
+        ),
         ("mean", bundled.mean, bundled.mean_error, other.mean, other.mean_error),
-        ("variance", bundled.variance, bundled.variance_error, other.variance,
-         other.variance_error),
-    ]  # fmt: skip
+        (
+            "variance",
+            bundled.variance,
+            bundled.variance_error,
+            other.variance,
+            other.variance_error,
+        ),
+    ]
     if bundled.functions is not None and other.functions is not None:
         mine, its = bundled.functions, other.functions
         pairs.append(("functions", mine.mean, mine.error, its.mean, its.error))

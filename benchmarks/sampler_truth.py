@@ -125,8 +125,9 @@ def exact(report: Report, quick: bool) -> None:
                 values = []
                 for seed in SEEDS[:1] if quick else SEEDS:
                     try:
-                        method = method_of(data, {"kind": kind}, seed, num_chains=200,
-                                           chains="data")  # fmt: skip
+                        method = method_of(
+                            data, {"kind": kind}, seed, num_chains=200, chains="data"
+                        )
                     except BadInput as error:  # a kernel of lattices alone, on something else
                         report.notes.append(f"{kind} on {name}: {error}")
                         continue
@@ -187,11 +188,15 @@ def ising(report: Report, quick: bool) -> None:
     """4×4 lattices: 1,000 chains of 10,000 steps each, their last positions' law."""
     num_steps = 300 if quick else 10_000
     for label, data in (
-        ("ising 4×4, field", {"name": "ising", "rows": 4, "columns": 4, "coupling": 0.05,
-                              "field": 0.1}),
-        ("ising 4×4, coupled", {"name": "ising", "rows": 4, "columns": 4, "coupling": 0.125,
-                                "field": 0.0}),
-    ):  # fmt: skip
+        (
+            "ising 4×4, field",
+            {"name": "ising", "rows": 4, "columns": 4, "coupling": 0.05, "field": 0.1},
+        ),
+        (
+            "ising 4×4, coupled",
+            {"name": "ising", "rows": 4, "columns": 4, "coupling": 0.125, "field": 0.0},
+        ),
+    ):
         for kind in ("gibbs_with_gradients", "discrete_mala", "block_gibbs"):
             gaps, values, floors = [], [], []
             for seed in SEEDS[:1] if quick else SEEDS:
@@ -237,8 +242,15 @@ def tempering(report: Report, quick: bool) -> None:
     ):
         modes, log_zs = [], []
         for seed in SEEDS[:1] if quick else SEEDS:
-            method = method_of(data, {"kind": kind}, seed, num_chains=512,
-                               chains="one_mode", num_steps=10, num_warm_up=500)  # fmt: skip
+            method = method_of(
+                data,
+                {"kind": kind},
+                seed,
+                num_chains=512,
+                chains="one_mode",
+                num_steps=10,
+                num_warm_up=500,
+            )
             metrics: dict[str, Tensor] = {}
             for _ in range(num_steps // 10 // share):
                 metrics = method.step(0.0)
@@ -264,12 +276,20 @@ def funnel(report: Report, quick: bool) -> None:
     """Neal's funnel in ten dimensions at equal gradients: its log-scale has mean 0 and sd 3."""
     data = {"name": "funnel", "dim": 10}
     budget = 1500 if quick else 20_000
-    for kind in ("langevin", "mala", "hmc", "nuts", "underdamped", "parallel_tempering",
-                 "tempered_smc"):  # fmt: skip
+    for kind in (
+        "langevin",
+        "mala",
+        "hmc",
+        "nuts",
+        "underdamped",
+        "parallel_tempering",
+        "tempered_smc",
+    ):
         errors, spreads, hats = [], [], []
         for seed in SEEDS[:1] if quick else SEEDS:
-            method = method_of(data, {"kind": kind}, seed, num_chains=256, num_warm_up=300,
-                               chains="one_mode")  # fmt: skip
+            method = method_of(
+                data, {"kind": kind}, seed, num_chains=256, num_warm_up=300, chains="one_mode"
+            )
             while method.gradient_evaluations < budget:
                 method.step(0.0)
             method.account._next_errors = 0

@@ -98,16 +98,24 @@ class Worker:
         self.folder, self.errors = folder, folder / f"{module}-{subject}.txt"
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [python, "-m", module, *words], cwd=ROOT, env=os.environ | SINGLE, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            )  # fmt: skip
+                [python, "-m", module, *words],
+                cwd=ROOT,
+                env=os.environ | SINGLE,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
 
     def ask(self, subject: str, case: Case, seed: int) -> Outcome:
         """Measure once. Raises RuntimeError with what the worker says."""
         assert self.process.stdin is not None and self.process.stdout is not None
         question = {
-            "subject": subject, "case": asdict(case), "folder": str(self.folder), "seed": seed,
-        }  # fmt: skip
+            "subject": subject,
+            "case": asdict(case),
+            "folder": str(self.folder),
+            "seed": seed,
+        }
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(question), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()

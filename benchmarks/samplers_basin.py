@@ -60,8 +60,10 @@ def energy_of(name: str, precision: torch.dtype) -> Energy:
         network.precision = precision
         return network.requires_grad_(False).to(DEVICE)
     closed: dict[str, type[Energy]] = {
-        "mixture": Ring, "double_well": DoubleWell, "gaussian": Quadratic,
-    }  # fmt: skip
+        "mixture": Ring,
+        "double_well": DoubleWell,
+        "gaussian": Quadratic,
+    }
     return closed[name]().to(DEVICE)
 
 
@@ -102,9 +104,13 @@ class Basin:
         assert self.state is not None
         generator = generator_of("draw", seed, device=DEVICE)
         walk = samplers.run(
-            self.sampler, self.state, self.energy, generator, self.case.num_steps,
+            self.sampler,
+            self.state,
+            self.energy,
+            generator,
+            self.case.num_steps,
             record_every=self.case.keep_every,
-        )  # fmt: skip
+        )
         self._check()
         kept = walk.state.position[None] if walk.positions is None else walk.positions
         return kept, walk.gradient_evaluations

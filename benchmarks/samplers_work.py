@@ -130,7 +130,7 @@ def _measure(
     warm_up_seconds = warm - began
     return Outcome(
         seconds, gradients / times, str(file), array.shape, warm_up_seconds, warm_up_gradients
-    )  # fmt: skip
+    )
 
 
 def centres() -> np.ndarray:

@@ -65,9 +65,11 @@ def run(quick: bool = False) -> Report:
             server.wait_until_ready()
             for name, (data, sampler, gradients) in CASES.items():
                 spec = RunSpec(
-                    method="sampling", data=data, config={"sampler": sampler},
+                    method="sampling",
+                    data=data,
+                    config={"sampler": sampler},
                     budget=Budget(gradients=gradients // 10 if quick else gradients),
-                )  # fmt: skip
+                )
                 _case(report, name, spec, server.url, rounds=1 if quick else 3)
         finally:
             process.terminate()
@@ -101,11 +103,15 @@ def _timed(spec: RunSpec, url: str) -> dict[str, float]:
     kernel = samplers.kind_of(catalogue.resolve(spec).config.sampler)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         for owner, name, part in (
-            (kernel, "step", "kernel"), (kernel, "tune", "kernel"),
-            (Account, "take", "account"), (Account, "point", "account"),
+            (kernel, "step", "kernel"),
+            (kernel, "tune", "kernel"),
+            (Account, "take", "account"),
+            (Account, "point", "account"),
             (Looking, "once", "looks"),
-            (Emitter, "scalars", "said"), (Emitter, "event", "said"), (Emitter, "_work", "thread"),
-        ):  # fmt: skip
+            (Emitter, "scalars", "said"),
+            (Emitter, "event", "said"),
+            (Emitter, "_work", "thread"),
+        ):
             stack.enter_context(_stopwatch(owner, name, part, spent))
         status = loop.run(directory, publisher=publisher)
     if status.status != "finished":

@@ -53,8 +53,16 @@ class Work:
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         with torch.no_grad():
-            values = (loss, data.mean(), model.mean(), data.mean() - model.mean(),
-                      data.abs().max(), norm, x.norm(dim=1).max(), gradient.norm())  # fmt: skip
+            values = (
+                loss,
+                data.mean(),
+                model.mean(),
+                data.mean() - model.mean(),
+                data.abs().max(),
+                norm,
+                x.norm(dim=1).max(),
+                gradient.norm(),
+            )
         return {f"scalar/{index}": value.detach() for index, value in enumerate(values)}
 
 

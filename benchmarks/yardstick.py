@@ -29,10 +29,17 @@ from benchmarks.report import Report
 NUM = 500
 """Samples that runs are judged by, here the first so many training digits."""
 METRICS = {
-    "Fréchet, features": "", "Fréchet, pixels": "", "kernel, features": "", "kernel, pixels": "",
-    "precision": "share", "recall": "share", "density": "", "coverage": "share",
-    "labelled as asked": "share", "spread within a class": "sd",
-}  # fmt: skip
+    "Fréchet, features": "",
+    "Fréchet, pixels": "",
+    "kernel, features": "",
+    "kernel, pixels": "",
+    "precision": "share",
+    "recall": "share",
+    "density": "",
+    "coverage": "share",
+    "labelled as asked": "share",
+    "spread within a class": "sd",
+}
 CASES = {
     "test": "real: the 540 test digits themselves",
     "train": "real: all 1,257 training digits",

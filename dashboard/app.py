@@ -15,7 +15,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HE
 from backend.errors import BasinError  # noqa: E402
 from dashboard.elements import plural  # noqa: E402
 from dashboard.security import access, uploads  # noqa: E402
-from jobs.records import run_store
+from jobs.records import run_store  # noqa: E402
 from jobs.services import login  # noqa: E402
 
 PAGES = (

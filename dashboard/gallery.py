@@ -43,14 +43,24 @@ def _curves(recipe: Recipe, shown: CurvePicture, runs: Runs) -> dict[str, Any]:
         seeds = [_thinned(x, y) for _, (x, y) in sorted(by_seed.items())]
         lines.append({"title": recipe.variants[variant].title, "id": variant, "seeds": seeds})
     return {
-        "kind": "lines", "title": shown.title or shown.path, "x_title": _COSTS[shown.cost],
-        "log_x": False, "log_y": shown.log, "lines": _in_order(recipe, lines), "marks": [],
-        "floor": None, "at": None,
-    }  # fmt: skip
+        "kind": "lines",
+        "title": shown.title or shown.path,
+        "x_title": _COSTS[shown.cost],
+        "log_x": False,
+        "log_y": shown.log,
+        "lines": _in_order(recipe, lines),
+        "marks": [],
+        "floor": None,
+        "at": None,
+    }
 
 
-_COSTS = {"steps": "step", "gradients": "gradient evaluations", "seconds": "seconds",
-          "joules": "joules"}  # fmt: skip
+_COSTS = {
+    "steps": "step",
+    "gradients": "gradient evaluations",
+    "seconds": "seconds",
+    "joules": "joules",
+}
 
 
 def _thinned(x: list[float], y: list[float]) -> dict[str, list[float | None]]:
@@ -79,10 +89,16 @@ def _sweep(recipe: Recipe, shown: SweepPicture, found: Findings) -> dict[str, An
             {"title": title, "id": variant, "seeds": [seeds[key] for key in sorted(seeds)]}
         )
     return {
-        "kind": "lines", "title": shown.title, "x_title": shown.x_title, "log_x": False,
-        "log_y": shown.log, "ticks": shown.x, "lines": _in_order(recipe, lines),
-        "floor": sorted(floors)[len(floors) // 2] if floors else None, "at": shown.mark,
-    }  # fmt: skip
+        "kind": "lines",
+        "title": shown.title,
+        "x_title": shown.x_title,
+        "log_x": False,
+        "log_y": shown.log,
+        "ticks": shown.x,
+        "lines": _in_order(recipe, lines),
+        "floor": sorted(floors)[len(floors) // 2] if floors else None,
+        "at": shown.mark,
+    }
 
 
 def _in_order(recipe: Recipe, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -111,9 +127,12 @@ def _dots(recipe: Recipe, shown: DotsPicture, found: Findings) -> dict[str, Any]
     ]
     units = {recipe.figures[name].unit for name in names}
     return {
-        "kind": "dots", "title": shown.title or recipe.figures[names[0]].title,
-        "unit": units.pop() if len(units) == 1 else "", "log": shown.log, "rows": rows,
-    }  # fmt: skip
+        "kind": "dots",
+        "title": shown.title or recipe.figures[names[0]].title,
+        "unit": units.pop() if len(units) == 1 else "",
+        "log": shown.log,
+        "rows": rows,
+    }
 
 
 def _seeds(recipe: Recipe, found: Findings) -> dict[str, Any]:
@@ -210,9 +229,7 @@ def figure_rows(recipe: Recipe, found: Findings) -> tuple[list[str], list[list[s
         items = [found.figure(variant, name) for variant in recipe.variants]
         if not any(item and item.median is not None for item in items):
             continue
-        cells = [
-            spread(item.median, item.min, item.max) if item else "–" for item in items
-        ]  # fmt: skip
+        cells = [spread(item.median, item.min, item.max) if item else "–" for item in items]
         unit = f" *{about.unit}*" if about.unit else ""
         rows.append([f"{about.title}{unit}", *cells, _beside(items)])
     return head, rows

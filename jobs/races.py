@@ -49,16 +49,18 @@ class Race:
         if self.energy_of:
             config["energy_of"] = self.energy_of
         config |= {name: value for name, value in (self.shared or {}).items() if value is not None}
-        return from_dict({
-            "name": f"{self.data.get('name', '')}, {kind_in_words(racer)}"[:120],
-            "method": METHOD,
-            "data": dict(self.data),
-            "config": config,
-            "budget": self.budget.model_dump(exclude_none=True),
-            "seed": self.seed if seed is None else seed,
-            "device": self.device,
-            "tags": [TAG],
-        })  # fmt: skip
+        return from_dict(
+            {
+                "name": f"{self.data.get('name', '')}, {kind_in_words(racer)}"[:120],
+                "method": METHOD,
+                "data": dict(self.data),
+                "config": config,
+                "budget": self.budget.model_dump(exclude_none=True),
+                "seed": self.seed if seed is None else seed,
+                "device": self.device,
+                "tags": [TAG],
+            }
+        )
 
     def specs(self) -> list[RunSpec]:
         """A run each racer and seed: every racer has run once before any runs again.

@@ -218,11 +218,19 @@ def preview(data: Data) -> dict[str, Any]:
         images = data.restore(data.train[:_PREVIEW_IMAGES]).numpy()
         scaled = np.clip((images - low) / (high - low), 0, 1) * 255
         pixels = scaled.round().astype(np.uint8)
-        return {"kind": "images", "dtype": "u1", "shape": list(pixels.shape),
-                "values": base64.b64encode(pixels.tobytes()).decode()}  # fmt: skip
+        return {
+            "kind": "images",
+            "dtype": "u1",
+            "shape": list(pixels.shape),
+            "values": base64.b64encode(pixels.tobytes()).decode(),
+        }
     points = data.restore(data.train[:_PREVIEW_POINTS]).flatten(1).numpy().astype("<f4")
-    return {"kind": "points", "dtype": "f4", "shape": list(points.shape),
-            "values": base64.b64encode(points.tobytes()).decode()}  # fmt: skip
+    return {
+        "kind": "points",
+        "dtype": "f4",
+        "shape": list(points.shape),
+        "values": base64.b64encode(points.tobytes()).decode(),
+    }
 
 
 def previews(names: list[str]) -> dict[str, Any]:

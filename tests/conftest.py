@@ -39,7 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
-LONG = ("test_kill.py", "test_contracts.py", "jobs/test_up.py", "dashboard", "benchmarks")
+LONG = (
+    "test_kill.py",
+    "test_contracts.py",
+    "services/test_supervision.py",
+    "dashboard",
+    "benchmarks",
+)
 """Files that take a minute or so. A file is run whole in one of two processes: what is long goes
 first, so that neither waits for the other at the end."""
 

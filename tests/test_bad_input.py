@@ -105,20 +105,32 @@ CASES = [
     Case("data of no known kind", on_file("x.txt"), "data.path", ".parquet", text_file("1,2\n")),
     Case("data empty", on_file("x.npy"), "data.path", "empty", text_file("")),
     Case(
-        "ragged rows", on_file("x.csv"), "data.path", "row 2 has 3 values",
+        "ragged rows",
+        on_file("x.csv"),
+        "data.path",
+        "row 2 has 3 values",
         text_file("a,b\n" + "1,2\n1,2,3\n" + "3,4\n" * 40),
     ),
     Case(
-        "words among numbers", on_file("x.csv"), "data.path", "row 31.*bad",
+        "words among numbers",
+        on_file("x.csv"),
+        "data.path",
+        "row 31.*bad",
         text_file("1,2\n" * 30 + "bad,3\n"),
     ),
     Case("NaN", on_file("x.npy"), "data.path", "row 7, column 2 is NaN", array_file(with_nan())),
     Case(
-        "pickled objects", on_file("x.npy"), "data.path", "pickled",
+        "pickled objects",
+        on_file("x.npy"),
+        "data.path",
+        "pickled",
         array_file(np.array([{"a": 1}, None], dtype=object)),
     ),
     Case(
-        "a bare pickle", on_file("x.npy"), "data.path", "cannot be read|pickled",
+        "a bare pickle",
+        on_file("x.npy"),
+        "data.path",
+        "cannot be read|pickled",
         lambda path: path.write_bytes(pickle.dumps({"a": [1, 2]})),
     ),
     Case("too large", on_file("x.npy"), "data.path", "at most 512 MB", huge_file),
@@ -130,17 +142,22 @@ CASES = [
     Case(
         "an energy of images for points",
         {"method": "contrastive_divergence", "config": {"energy": {"kind": "conv"}}},
-        "config.energy.kind", "needs images",
+        "config.energy.kind",
+        "needs images",
     ),
     Case(
         "a sampler on a density with no gradient",
-        {"method": "sampling", "data": {"name": "checkerboard"}}, "config.sampler.kind", "jumps",
+        {"method": "sampling", "data": {"name": "checkerboard"}},
+        "config.sampler.kind",
+        "jumps",
     ),
     Case(
         "a density that is not known",
-        {"method": "sampling", "data": {"name": "digits"}}, "config.energy_of", "not known",
+        {"method": "sampling", "data": {"name": "digits"}},
+        "config.energy_of",
+        "not known",
     ),
-]  # fmt: skip
+]
 BY_NAME = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
 

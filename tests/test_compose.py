@@ -154,8 +154,10 @@ def test_a_worker_is_healthy_while_it_beats_and_while_redis_is_away(
 def test_what_is_unhealthy_for_long_is_ended(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as first:
         environment = {
-            **os.environ, "FAILURES": str(tmp_path / "failures"), "FIRST_PROCESS": str(first.pid),
-        }  # fmt: skip
+            **os.environ,
+            "FAILURES": str(tmp_path / "failures"),
+            "FIRST_PROCESS": str(first.pid),
+        }
 
         def look(command: str) -> int:
             check = [ROOT / "scripts" / "healthy.sh", command]
@@ -231,9 +233,12 @@ def test_the_image_is_built_and_works() -> None:
         found = json.loads(buildah(*inside, "basin", "doctor", "--json"))
         assert found["ok"], found
         run = buildah(
-            *inside, "sh", "-c", "echo 'method: sampling\ndata: {name: ring}\nbudget: {steps: 5}' "
+            *inside,
+            "sh",
+            "-c",
+            "echo 'method: sampling\ndata: {name: ring}\nbudget: {steps: 5}' "
             "| basin run - --inline --json",
-        )  # fmt: skip
+        )
         assert json.loads(run)["status"] == "finished"
     finally:
         for name in ("basin-test-run", "basin-base"):

@@ -38,11 +38,25 @@ POINTS = {"name": "ring", "num": 400, "num_held_out": 200}
 IMAGES = {"name": "digits"}
 SPINS = {"name": "ising", "rows": 3, "columns": 3, "num": 400, "num_held_out": 200}
 SMALL = Sizes(
-    field=16, normaliser=16, num_walkers=8, num_trails=4, trail=3, num_dots=20, num_cells=4,
-    num_energies=32, num_bins=8, num_measured=32, num_evaluated=32, long_run_steps=8,
-    image_num_measured=8, image_num_evaluated=8, image_measured_steps=8, image_long_run_steps=8,
-    num_diagnosed=8, num_draws=4,
-)  # fmt: skip
+    field=16,
+    normaliser=16,
+    num_walkers=8,
+    num_trails=4,
+    trail=3,
+    num_dots=20,
+    num_cells=4,
+    num_energies=32,
+    num_bins=8,
+    num_measured=32,
+    num_evaluated=32,
+    long_run_steps=8,
+    image_num_measured=8,
+    image_num_evaluated=8,
+    image_measured_steps=8,
+    image_long_run_steps=8,
+    num_diagnosed=8,
+    num_draws=4,
+)
 ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 """Data sets that need a path, or a download: tested where they are."""
 PROGRESS = (0.0, 0.4, 0.7, 0.95)
@@ -79,9 +93,13 @@ def _preset(method: str, preset: str) -> BaseModel:
 
 def _small(config: BaseModel) -> dict[str, Any]:
     sizes: dict[str, Any] = {
-        "batch_size": 32, "num_chains": 32, "buffer_size": 100, "num_steps": 3, "num_warm_up": 6,
+        "batch_size": 32,
+        "num_chains": 32,
+        "buffer_size": 100,
+        "num_steps": 3,
+        "num_warm_up": 6,
         "width": 32,
-    }  # fmt: skip
+    }
     if isinstance(config, ImageConfig):
         sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}
     found: dict[str, Any] = {}
@@ -563,9 +581,15 @@ def test_a_network_gives_one_finite_energy_an_event_or_says_why_not(
 def _task(shape: torch.Size) -> Task:
     x = torch.zeros(4, *shape)
     data = Data(
-        "none", "Nothing", x, x, torch.zeros(()), torch.ones(()), torch.zeros(shape),
+        "none",
+        "Nothing",
+        x,
+        x,
+        torch.zeros(()),
+        torch.ones(()),
+        torch.zeros(shape),
         torch.ones(shape),
-    )  # fmt: skip
+    )
     return Task(data=data, device=CPU, generator=generator_of("task", 0))
 
 

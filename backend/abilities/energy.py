@@ -19,13 +19,19 @@ NUM_BINS = 60
 
 class EnergyConfig(Config):
     path: str = option(
-        "", "An .npy file of positions (num, ...) in the data's units; empty takes held-out data.",
-        max_length=1000, main=True,
-    )  # fmt: skip
+        "",
+        "An .npy file of positions (num, ...) in the data's units; empty takes held-out data.",
+        max_length=1000,
+        main=True,
+    )
     num: int = option(
-        2000, "At most so many of the positions, and as many of data and of noise beside them.",
-        ge=2, le=1_000_000, main=True, log=True,
-    )  # fmt: skip
+        2000,
+        "At most so many of the positions, and as many of data and of noise beside them.",
+        ge=2,
+        le=1_000_000,
+        main=True,
+        log=True,
+    )
 
 
 class EnergyAbility(Ability):

@@ -49,26 +49,43 @@ TITLES = {
 
 class InpaintConfig(Drawing):
     num: int = option(
-        100, "Held-out events that are filled in.", ge=2, le=20_000, main=True, log=True,
+        100,
+        "Held-out events that are filled in.",
+        ge=2,
+        le=20_000,
+        main=True,
+        log=True,
         group="What is hidden",
-    )  # fmt: skip
+    )
     hidden: Hidden = option(
-        "lower", "What is hidden: a part of the image, random places, coordinates by number or "
-        "name, or what a file says.", main=True, group="What is hidden",
-    )  # fmt: skip
+        "lower",
+        "What is hidden: a part of the image, random places, coordinates by number or "
+        "name, or what a file says.",
+        main=True,
+        group="What is hidden",
+    )
     share: float = option(0.5, "Share of the random places.", gt=0, lt=1, group="What is hidden")
     coordinates: Words = option(
-        ["0"], "Hidden coordinates, by number from 0 or by name, with commas between.",
-        min_length=1, max_length=1000, group="What is hidden",
-    )  # fmt: skip
-    mask_path: str = option(
-        "", "An .npy file shaped like one event, not 0 where it is hidden.", max_length=1000,
+        ["0"],
+        "Hidden coordinates, by number from 0 or by name, with commas between.",
+        min_length=1,
+        max_length=1000,
         group="What is hidden",
-    )  # fmt: skip
+    )
+    mask_path: str = option(
+        "",
+        "An .npy file shaped like one event, not 0 where it is hidden.",
+        max_length=1000,
+        group="What is hidden",
+    )
     label: Label = option(
-        "", "The class that is told: `true` for each event's own, or one by name or number; empty "
-        "tells none.", max_length=100, main=True, group="What is hidden",
-    )  # fmt: skip
+        "",
+        "The class that is told: `true` for each event's own, or one by name or number; empty "
+        "tells none.",
+        max_length=100,
+        main=True,
+        group="What is hidden",
+    )
 
     def derived(self) -> dict[str, str]:
         used = {"random": "share", "coordinates": "coordinates", "file": "mask_path"}
@@ -142,9 +159,13 @@ def _wish(asked: Asked, config: InpaintConfig, mask: Tensor) -> Wish:
     else:
         labels = asked_labels(asked, config.label, len(known))
     return Wish(
-        len(known), labels=labels, known=known, mask=mask, num_steps=config.num_steps,
+        len(known),
+        labels=labels,
+        known=known,
+        mask=mask,
+        num_steps=config.num_steps,
         sampler=config.kernel(),
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------- what is hidden
@@ -169,8 +190,13 @@ def _mask_problems(data: Data, config: InpaintConfig) -> list[tuple[str, str]]:
             if _coordinate(data, name) is None:
                 return [("coordinates", f"there is no coordinate {name!r}. Known: {known}.")]
     elif config.hidden != "random" and not data.is_image:
-        return [("hidden", f"`{config.hidden}` is a part of an image, and these data are points. "
-                 "Choose `coordinates` or `random`.")]  # fmt: skip
+        return [
+            (
+                "hidden",
+                f"`{config.hidden}` is a part of an image, and these data are points. "
+                "Choose `coordinates` or `random`.",
+            )
+        ]
     generator = torch.Generator(data.train.device).manual_seed(0)
     mask = _mask(data, config, generator)
     if bool(mask.all()) or not bool(mask.any()):

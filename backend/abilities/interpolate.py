@@ -32,14 +32,20 @@ class InterpolateConfig(Config):
         500, "Steps the path is relaxed for.", ge=0, le=100_000, main=True, log=True
     )
     step_size: float = option(
-        0.01, "How far a place follows the gradient at first, a in z − a E′; halved where the "
-        "energy would rise.", unit="data sd²",
-        gt=0, le=100, log=True,
-    )  # fmt: skip
+        0.01,
+        "How far a place follows the gradient at first, a in z − a E′; halved where the "
+        "energy would rise.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        log=True,
+    )
     free_ends: bool = option(
-        True, "Whether the ends go down the energy as well, to minima near the two points; data "
-        "lie higher than those, and a pass may hide below them.", main=True,
-    )  # fmt: skip
+        True,
+        "Whether the ends go down the energy as well, to minima near the two points; data "
+        "lie higher than those, and a pass may hide below them.",
+        main=True,
+    )
 
 
 class InterpolateAbility(Ability):

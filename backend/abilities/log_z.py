@@ -25,22 +25,38 @@ EDGE = 1e-3
 
 class LogZConfig(Drawing):
     num: int = option(
-        2000, "Draws of the proposal, and chains of annealing, for one estimate.",
-        ge=10, le=200_000, main=True, log=True, group="Estimates",
-    )  # fmt: skip
+        2000,
+        "Draws of the proposal, and chains of annealing, for one estimate.",
+        ge=10,
+        le=200_000,
+        main=True,
+        log=True,
+        group="Estimates",
+    )
     repeats: int = option(
-        5, "Estimates of each kind; their standard deviation is the spread.",
-        ge=2, le=100, main=True, group="Estimates",
-    )  # fmt: skip
+        5,
+        "Estimates of each kind; their standard deviation is the spread.",
+        ge=2,
+        le=100,
+        main=True,
+        group="Estimates",
+    )
     num_components: int = option(
-        10, "Gaussians of the proposal that is fitted to the training data; fewer where the data "
+        10,
+        "Gaussians of the proposal that is fitted to the training data; fewer where the data "
         "are too few.",
-        ge=1, le=100, main=True, group="Estimates",
-    )  # fmt: skip
+        ge=1,
+        le=100,
+        main=True,
+        group="Estimates",
+    )
     annealing: bool = option(
-        True, "Whether to estimate by annealed importance sampling too, forward from a wide "
-        "Gaussian and in reverse from the run's own samples.", main=True, group="Annealing",
-    )  # fmt: skip
+        True,
+        "Whether to estimate by annealed importance sampling too, forward from a wide "
+        "Gaussian and in reverse from the run's own samples.",
+        main=True,
+        group="Annealing",
+    )
     ais: AISConfig = option({"kind": "ais"}, "How it is annealed.", group="Annealing")
 
     def derived(self) -> dict[str, str]:
@@ -80,8 +96,9 @@ class LogZAbility(Ability):
         found = {"importance": [proposal.estimate(energy, config.num, generator) for _ in repeats]}
         if config.annealing:
             settled = _tuned(energy, data.train[:256], config.ais, generator)
-            found["ais"] = [_forward(energy, data.train, config.num, settled, generator)
-                            for _ in repeats]  # fmt: skip
+            found["ais"] = [
+                _forward(energy, data.train, config.num, settled, generator) for _ in repeats
+            ]
             draws = asked.method.draw(_wish(config), generator)
             found["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
         figures: dict[str, float] = {}

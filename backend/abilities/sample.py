@@ -33,17 +33,28 @@ from backend.observe import pictures
 class SampleConfig(Drawing):
     num: int = option(500, "Samples.", ge=2, le=100_000, main=True, log=True, group="Samples")
     label: Label = option(
-        "", "A class, by its name or number, or `each` for all of them in turn; empty asks for "
-        "none.", max_length=100, main=True, group="Samples",
-    )  # fmt: skip
+        "",
+        "A class, by its name or number, or `each` for all of them in turn; empty asks for none.",
+        max_length=100,
+        main=True,
+        group="Samples",
+    )
     guidance: float = option(
-        0.0, "How far the samples are pushed towards their class: 0 is the class's own law, more "
-        "makes them typical and alike.", ge=0, le=100, main=True, group="Samples",
-    )  # fmt: skip
+        0.0,
+        "How far the samples are pushed towards their class: 0 is the class's own law, more "
+        "makes them typical and alike.",
+        ge=0,
+        le=100,
+        main=True,
+        group="Samples",
+    )
     time: float | None = option(
-        None, "How long to flow, for methods with a time of their own; empty leaves it to the run.",
-        gt=0, le=1000, group="Sampler",
-    )  # fmt: skip
+        None,
+        "How long to flow, for methods with a time of their own; empty leaves it to the run.",
+        gt=0,
+        le=1000,
+        group="Sampler",
+    )
 
 
 def wish_of(asked: Asked, config: SampleConfig) -> Wish:

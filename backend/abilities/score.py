@@ -18,9 +18,11 @@ CHUNK = 4096
 
 class ScoreConfig(Config):
     path: str = option(
-        "", "An .npy file of positions (num, ...) in the data's units; empty takes held-out data.",
-        max_length=1000, main=True,
-    )  # fmt: skip
+        "",
+        "An .npy file of positions (num, ...) in the data's units; empty takes held-out data.",
+        max_length=1000,
+        main=True,
+    )
     num: int = option(
         2000, "At most so many of the positions.", ge=1, le=1_000_000, main=True, log=True
     )

@@ -1,8 +1,8 @@
 """Recipe: a published claim as data, one YAML file each in `backend/recipes/`.
 
 Variants (method, baselines, ablations) share data, seeds and budget; figures are read from the
-final metrics of their runs; claims compare figures seed by seed (`backend/claims/verdict.py`); the picture
-is what decides it at a glance. Imports no torch.
+final metrics of their runs; claims compare figures seed by seed (`backend/claims/verdict.py`); the
+picture is what decides it at a glance. Imports no torch.
 """
 
 from __future__ import annotations

@@ -63,9 +63,7 @@ def reading(seed: int, value: float | None, note: str = "") -> Reading:
 def paired(values: Sequence[Reading], others: Sequence[Reading], how: Comparison) -> list[Reading]:
     """Ratios or differences of the seeds that both have, in the order of `values`."""
     by_seed = {other.seed: other for other in others}
-    return [
-        _pair(value, by_seed[value.seed], how) for value in values if value.seed in by_seed
-    ]  # fmt: skip
+    return [_pair(value, by_seed[value.seed], how) for value in values if value.seed in by_seed]
 
 
 def _pair(value: Reading, other: Reading, how: Comparison) -> Reading:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Compiling the steps of samplers."""

@@ -36,8 +36,20 @@ LABELS = ("labels", "y")
 MAX_LABEL_BYTES = 128 * 2**20
 MAX_MEMBERS_BYTES = 2**20
 """Of the list of an archive's members."""
-_TROUBLE = (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, MemoryError,
-            SyntaxError, OverflowError, zipfile.BadZipFile, zlib.error, struct.error)  # fmt: skip
+_TROUBLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 _END = struct.Struct("<4s4H2LH")
 _PICKLE = b"\x80"
 
@@ -81,8 +93,10 @@ def read_header(name: str, file: IO[bytes]) -> Header:
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get((beginning[6], beginning[7]))
     if read is None:
-        raise bad(f"{name} is of version {beginning[6]}.{beginning[7]} of NumPy's format; arrays "
-                  "of plain numbers are saved as 1.0 or 2.0.")  # fmt: skip
+        raise bad(
+            f"{name} is of version {beginning[6]}.{beginning[7]} of NumPy's format; arrays "
+            "of plain numbers are saved as 1.0 or 2.0."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

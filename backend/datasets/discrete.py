@@ -200,9 +200,12 @@ class FactorGraphConfig(DiscreteConfig):
     num_variables: int = option(10, "Variables of the event, on a ring.", ge=3, le=64, main=True)
     num_values: int = option(3, "Values of each variable.", ge=2, le=16, main=True)
     num_triples: int = option(
-        5, "Factors of three random variables, besides one for each variable and for each pair of "
-        "neighbours on the ring.", ge=0, le=200,
-    )  # fmt: skip
+        5,
+        "Factors of three random variables, besides one for each variable and for each pair of "
+        "neighbours on the ring.",
+        ge=0,
+        le=200,
+    )
     sd: float = option(1.0, "Standard deviation of the tables.", unit="nats", ge=0, le=10)
     tables_seed: int = option(0, "Seeds the triples and the tables.", ge=0, le=2**31 - 1)
 

@@ -51,9 +51,14 @@ class EnergyFileConfig(KindConfig):
         min_length=1,
     )
     scale: float = option(
-        3.0, "Standard deviation of the Gaussian that stands for data where the file has no "
-        "`draw`: where chains start, in the file's units.", gt=0, le=1e6, main=True, log=True,
-    )  # fmt: skip
+        3.0,
+        "Standard deviation of the Gaussian that stands for data where the file has no "
+        "`draw`: where chains start, in the file's units.",
+        gt=0,
+        le=1e6,
+        main=True,
+        log=True,
+    )
     num: int = option(10_000, "Training positions.", ge=100, le=1_000_000)
     num_held_out: int = option(3000, "Held-out positions.", ge=100, le=100_000)
     seed: int = option(0, "Seeds the draw of the data; the run has its own.", ge=0, le=2**31 - 1)

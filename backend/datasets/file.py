@@ -63,8 +63,9 @@ class FileData(Dataset):
         shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
         if table.labels is not None:
             labels, held_out_labels = (torch.from_numpy(table.labels[rows]) for rows in chosen)
-            shared.update(labels=labels, held_out_labels=held_out_labels,
-                          label_names=table.label_names)  # fmt: skip
+            shared.update(
+                labels=labels, held_out_labels=held_out_labels, label_names=table.label_names
+            )
         if table.values.ndim > 2:
             return _image_data(table, chosen, shared)
         train = table.values[chosen[0]].astype(np.float64)

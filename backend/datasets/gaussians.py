@@ -17,13 +17,20 @@ class GaussianConfig(ToyConfig):
     kind: Literal["gaussian"] = "gaussian"
     dim: int = option(10, "Coordinates.", ge=1, le=1000, main=True)
     condition: float = option(
-        100.0, "Greatest variance over the least, along the axes of the ellipsoid.",
-        ge=1, le=1e6, main=True, log=True,
-    )  # fmt: skip
+        100.0,
+        "Greatest variance over the least, along the axes of the ellipsoid.",
+        ge=1,
+        le=1e6,
+        main=True,
+        log=True,
+    )
     rotation: int = option(
-        1, "Seeds a random rotation after which all coordinates have variance 1; 0 leaves the "
-        "ellipsoid along the coordinates.", ge=0, le=2**31 - 1,
-    )  # fmt: skip
+        1,
+        "Seeds a random rotation after which all coordinates have variance 1; 0 leaves the "
+        "ellipsoid along the coordinates.",
+        ge=0,
+        le=2**31 - 1,
+    )
 
 
 class GaussianData(Toy):

@@ -78,9 +78,13 @@ class PottsConfig(LatticeConfig):
     columns: int = option(3, "Columns of the lattice.", ge=2, le=32, main=True)
     num_values: int = option(3, "q: values of a site.", ge=2, le=16, main=True)
     coupling: float = option(
-        0.7, "J: how strongly neighbours favour the same value.", unit="nats", ge=-4, le=4,
+        0.7,
+        "J: how strongly neighbours favour the same value.",
+        unit="nats",
+        ge=-4,
+        le=4,
         main=True,
-    )  # fmt: skip
+    )
     field: float = option(
         0.0, "h: how strongly sites favour the value 0.", unit="nats", ge=-10, le=10
     )

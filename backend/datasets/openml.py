@@ -56,9 +56,7 @@ class Source:
 
 
 class _Config(KindConfig):
-    num: int = option(
-        0, "Training images to take, 0 for all of them.", ge=0, le=60_000, main=True
-    )  # fmt: skip
+    num: int = option(0, "Training images to take, 0 for all of them.", ge=0, le=60_000, main=True)
     num_held_out: int = option(10_000, "Test images to judge quality on.", ge=20, le=10_000)
     seed: int = option(
         0, "Seeds the order, and which images are taken when not all are.", ge=0, le=2**31 - 1
@@ -152,8 +150,10 @@ class _Images(Dataset):
             np.savez(buffer, images=images, labels=labels)
             content = buffer.getvalue()
             digest = hashlib.sha256(content).hexdigest()
-            for path, part in ((_checksum_file(file), f"{digest}  {file.name}\n".encode()),
-                               (file, content)):  # fmt: skip
+            for path, part in (
+                (_checksum_file(file), f"{digest}  {file.name}\n".encode()),
+                (file, content),
+            ):
                 aside = path.with_name(f".{path.name}.part")
                 aside.write_bytes(part)
                 aside.replace(path)
@@ -209,9 +209,14 @@ def _download(source: Source, folder: Path) -> tuple[Array, Array]:
     with _patience(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = fetch_openml(
-            data_id=source.data_id, data_home=folder, target_column=_TARGET, as_frame=False,
-            parser="pandas", n_retries=2, read_csv_kwargs={"dtype": types},
-        )  # fmt: skip
+            data_id=source.data_id,
+            data_home=folder,
+            target_column=_TARGET,
+            as_frame=False,
+            parser="pandas",
+            n_retries=2,
+            read_csv_kwargs={"dtype": types},
+        )
     pixels = np.asarray(found.data)
     labels = np.asarray([int(str(label).strip("'")) for label in found.target])
     if (
@@ -284,17 +289,29 @@ class FashionMnist(_Images):
         "60,000 grey images of ten kinds of clothes and 10,000 held out; downloaded once."
     )
     source = Source(
-        40996, 60_000, 10_000, (28, 28),
-        ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
-         "ankle boot"), 160,
-    )  # fmt: skip
+        40996,
+        60_000,
+        10_000,
+        (28, 28),
+        (
+            "T-shirt",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        160,
+    )
 
 
 class Cifar10Config(_Config):
     kind: Literal["cifar_10"] = "cifar_10"
-    num: int = option(
-        0, "Training images to take, 0 for all of them.", ge=0, le=50_000, main=True
-    )  # fmt: skip
+    num: int = option(0, "Training images to take, 0 for all of them.", ge=0, le=50_000, main=True)
 
 
 class Cifar10(_Images):
@@ -305,7 +322,10 @@ class Cifar10(_Images):
         "once, which takes 2.5 GB of memory."
     )
     source = Source(
-        40927, 50_000, 10_000, (32, 32, 3),
+        40927,
+        50_000,
+        10_000,
+        (32, 32, 3),
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         650,
-    )  # fmt: skip
+    )

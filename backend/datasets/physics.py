@@ -48,9 +48,12 @@ class Phi4Config(KindConfig):
         8, "Sites along a side, up to 24 in two dimensions.", ge=2, le=64, main=True
     )
     mass_squared: float = option(
-        -4.0, "m², the curvature of the potential at φ = 0; below 0 it has two wells.",
-        ge=-10, le=100, main=True,
-    )  # fmt: skip
+        -4.0,
+        "m², the curvature of the potential at φ = 0; below 0 it has two wells.",
+        ge=-10,
+        le=100,
+        main=True,
+    )
     coupling: float = option(6.975, "λ, the strength of φ⁴.", ge=0, le=1000)
     num: int = option(4000, "Training configurations.", ge=100, le=10_000)
     num_held_out: int = option(2000, "Held-out configurations.", ge=100, le=10_000)
@@ -130,22 +133,35 @@ def phi4_run(target: Phi4, width: float, num: int, seed: int) -> long_run.LongRu
     start = torch.randn((chains, *target.event_shape), generator=generator)
     start = 0.1 * width * _signs(chains, target, generator) * (1 + 0.5 * start)
     return long_run.hmc_run(
-        target, start, generator, num_warm_up=40, num_draws=max(4, math.ceil(num / chains)),
-        num_leapfrog=8, spacing=1 if sites > 256 else 2, step_size=0.15,
-    )  # fmt: skip
+        target,
+        start,
+        generator,
+        num_warm_up=40,
+        num_draws=max(4, math.ceil(num / chains)),
+        num_leapfrog=8,
+        spacing=1 if sites > 256 else 2,
+        step_size=0.15,
+    )
 
 
 class LennardJonesConfig(KindConfig):
     kind: Literal["lennard_jones"] = "lennard_jones"
     num_particles: int = option(13, "Particles.", ge=2, le=38, main=True)
     temperature: float = option(
-        0.5, "Temperature of the cluster; 13 particles melt at about 0.3.", unit="ε",
-        ge=0.1, le=10, main=True,
-    )  # fmt: skip
+        0.5,
+        "Temperature of the cluster; 13 particles melt at about 0.3.",
+        unit="ε",
+        ge=0.1,
+        le=10,
+        main=True,
+    )
     confinement: float = option(
-        0.5, "Stiffness of the trap that keeps particles from leaving.", unit="ε/σ²",
-        ge=0.01, le=10,
-    )  # fmt: skip
+        0.5,
+        "Stiffness of the trap that keeps particles from leaving.",
+        unit="ε/σ²",
+        ge=0.01,
+        le=10,
+    )
     seed: int = option(0, "Seeds the draw of the data; the run has its own.", ge=0, le=2**31 - 1)
 
 
@@ -221,6 +237,12 @@ def lennard_jones_run(target: LennardJones, seed: int) -> long_run.LongRun:
     num = target.event_shape[0]
     start = lattice_start(num, 32, 1.2, generator).float()
     return long_run.hmc_run(
-        target, start, generator, num_warm_up=60, num_draws=30, num_leapfrog=10, spacing=2,
+        target,
+        start,
+        generator,
+        num_warm_up=60,
+        num_draws=30,
+        num_leapfrog=10,
+        spacing=2,
         step_size=0.01,
-    )  # fmt: skip
+    )

@@ -24,8 +24,13 @@ from backend.truth import Expectations, Truth
 TABLES = ("breast_cancer", "iris", "wine")
 
 
-def _data(dataset: Any, target: Posterior, truth: Truth, parts: tuple[Tensor, Tensor],
-          columns: tuple[str, ...]) -> Data:  # fmt: skip
+def _data(
+    dataset: Any,
+    target: Posterior,
+    truth: Truth,
+    parts: tuple[Tensor, Tensor],
+    columns: tuple[str, ...],
+) -> Data:
     """Weights standardised one by one, by the draws they are trained on."""
     train, held_out = (part.float() for part in parts)
     mean, scale = train.mean(0), train.std(0)
@@ -55,13 +60,18 @@ class LogisticRegressionConfig(KindConfig):
         main=True,
     )
     prior_sd: float = option(
-        1.0, "Standard deviation of every weight before the data are seen.",
-        ge=0.01, le=100, log=True,
-    )  # fmt: skip
+        1.0,
+        "Standard deviation of every weight before the data are seen.",
+        ge=0.01,
+        le=100,
+        log=True,
+    )
     seed: int = option(
-        0, "Seeds which draws are held out, and the short run where one is made.",
-        ge=0, le=2**31 - 1,
-    )  # fmt: skip
+        0,
+        "Seeds which draws are held out, and the short run where one is made.",
+        ge=0,
+        le=2**31 - 1,
+    )
 
 
 class LogisticRegressionData(Dataset):
@@ -101,15 +111,24 @@ def _generator(*key: int) -> torch.Generator:
 
 
 def logistic_run(
-    target: LogisticRegression, start: Tensor, generator: torch.Generator, num_warm_up: int,
+    target: LogisticRegression,
+    start: Tensor,
+    generator: torch.Generator,
+    num_warm_up: int,
     num_draws: int,
-) -> long_run.LongRun:  # fmt: skip
+) -> long_run.LongRun:
     """HMC in coordinates in which the posterior is nearly N(0, I): any linear ones are exact."""
     whitened = Whitened(target, *target.laplace())
     run = long_run.hmc_run(
-        whitened, start, generator, num_warm_up=num_warm_up, num_draws=num_draws, num_leapfrog=6,
-        spacing=2, step_size=0.25,
-    )  # fmt: skip
+        whitened,
+        start,
+        generator,
+        num_warm_up=num_warm_up,
+        num_draws=num_draws,
+        num_leapfrog=6,
+        spacing=2,
+        step_size=0.25,
+    )
     return replace(run, positions=whitened.restore(run.positions))
 
 
@@ -136,16 +155,21 @@ class BayesianNetConfig(KindConfig):
     kind: Literal["bayesian_net"] = "bayesian_net"
     hidden: int = option(10, "Hidden units; each has three weights.", ge=1, le=20, main=True)
     noise: float = option(
-        0.1, "Standard deviation of the noise in the data, known to the net.", ge=0.02, le=1,
+        0.1,
+        "Standard deviation of the noise in the data, known to the net.",
+        ge=0.02,
+        le=1,
         main=True,
-    )  # fmt: skip
+    )
     prior_sd: float = option(
         2.0, "Standard deviation of every weight before the data are seen.", ge=0.1, le=10
     )
     seed: int = option(
-        0, "Seeds which draws are held out, and the short run where one is made.",
-        ge=0, le=2**31 - 1,
-    )  # fmt: skip
+        0,
+        "Seeds which draws are held out, and the short run where one is made.",
+        ge=0,
+        le=2**31 - 1,
+    )
 
 
 class BayesianNetData(Dataset):
@@ -217,11 +241,21 @@ def regression_points(noise: float) -> tuple[Tensor, Tensor]:
 
 
 def net_run(
-    target: BayesianNet, start: Tensor, generator: torch.Generator, num_warm_up: int,
-    num_draws: int, spacing: int,
-) -> long_run.LongRun:  # fmt: skip
+    target: BayesianNet,
+    start: Tensor,
+    generator: torch.Generator,
+    num_warm_up: int,
+    num_draws: int,
+    spacing: int,
+) -> long_run.LongRun:
     """HMC of long trajectories in the weights as they are."""
     return long_run.hmc_run(
-        target, start, generator, num_warm_up=num_warm_up, num_draws=num_draws, num_leapfrog=20,
-        spacing=spacing, step_size=0.02,
-    )  # fmt: skip
+        target,
+        start,
+        generator,
+        num_warm_up=num_warm_up,
+        num_draws=num_draws,
+        num_leapfrog=20,
+        spacing=spacing,
+        step_size=0.02,
+    )

@@ -107,15 +107,20 @@ def _csv_pieces(name: str, file: FileIO, layout: Layout) -> Iterator[Piece]:
     kinds = {str(index): pyarrow.float64() for index in range(layout.width)}
     try:
         # a copy of the descriptor: pyarrow closes what it is given
-        with open(file.fileno(), "rb", closefd=False) as given, arrow.open_csv(
-            given,
-            arrow.ReadOptions(
-                use_threads=False, block_size=_BLOCK, column_names=list(kinds),
-                skip_rows=layout.num_before,
-            ),
-            arrow.ParseOptions(delimiter=layout.delimiter),
-            arrow.ConvertOptions(column_types=kinds, null_values=[], strings_can_be_null=False),
-        ) as reader:  # fmt: skip
+        with (
+            open(file.fileno(), "rb", closefd=False) as given,
+            arrow.open_csv(
+                given,
+                arrow.ReadOptions(
+                    use_threads=False,
+                    block_size=_BLOCK,
+                    column_names=list(kinds),
+                    skip_rows=layout.num_before,
+                ),
+                arrow.ParseOptions(delimiter=layout.delimiter),
+                arrow.ConvertOptions(column_types=kinds, null_values=[], strings_can_be_null=False),
+            ) as reader,
+        ):
             for batch in reader:
                 if batch.num_rows:
                     yield Piece(num, np.stack([part.to_numpy() for part in batch.columns], 1))
@@ -222,5 +227,12 @@ def _damage() -> tuple[type[Exception], ...]:
     """What pyarrow raises at a file that is not what it should be."""
     import pyarrow
 
-    return (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError,
-            NotImplementedError)  # fmt: skip
+    return (
+        pyarrow.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+        KeyError,
+        NotImplementedError,
+    )

@@ -154,9 +154,12 @@ class DoubleWellConfig(ToyConfig):
     kind: Literal["double_well"] = "double_well"
     barrier: float = option(4.0, "Height of the wall.", unit="nats", ge=0.5, le=20)
     tilt: float = option(
-        0.0, "How much higher the right well is, which makes it lighter.", unit="nats",
-        ge=-20, le=20,
-    )  # fmt: skip
+        0.0,
+        "How much higher the right well is, which makes it lighter.",
+        unit="nats",
+        ge=-20,
+        le=20,
+    )
     dim: int = option(2, "Coordinates; the wells lie along the first.", ge=2, le=1000)
 
 

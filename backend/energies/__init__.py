@@ -117,9 +117,12 @@ def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[s
     found = [(f"{field}.kind", reason)] if reason else []
     if data.num_values is not None:
         found.append(
-            ("data.name", "holds whole numbers, and this method moves through real ones. Choose "
-             "other data, or `sampling`.")
-        )  # fmt: skip
+            (
+                "data.name",
+                "holds whole numbers, and this method moves through real ones. Choose "
+                "other data, or `sampling`.",
+            )
+        )
     return found
 
 

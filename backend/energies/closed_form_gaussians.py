@@ -132,9 +132,11 @@ class UnevenMixture(ClosedForm):
     def parts(self) -> tuple[Tensor, Tensor, Tensor]:
         """Means (num, dim), sds (num,) and weights (num,) that sum to 1, float64."""
         weights = self.get_buffer("log_weights").double().exp()
-        return self.get_buffer("means").double(), self.get_buffer("sds").double(), (
-            weights / weights.sum()
-        )  # fmt: skip
+        return (
+            self.get_buffer("means").double(),
+            self.get_buffer("sds").double(),
+            (weights / weights.sum()),
+        )
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         means, sds = self.get_buffer("means").to(x.dtype), self.get_buffer("sds").to(x.dtype)

@@ -62,9 +62,13 @@ class Pinwheel(ClosedForm):
     angles: Tensor
 
     def __init__(
-        self, num_arms: int = 5, radius: float = 2.0, radial_sd: float = 0.6,
-        tangential_sd: float = 0.2, rate: float = 0.25,
-    ) -> None:  # fmt: skip
+        self,
+        num_arms: int = 5,
+        radius: float = 2.0,
+        radial_sd: float = 0.6,
+        tangential_sd: float = 0.2,
+        rate: float = 0.25,
+    ) -> None:
         super().__init__()
         self.radius, self.rate = radius, rate
         self.radial_sd, self.tangential_sd = radial_sd, tangential_sd

@@ -21,21 +21,30 @@ class ConvConfig(KindConfig):
     summary: ClassVar[str] = "A small one for images, grey or colour, from 4×4 upward."
 
     features: int = option(
-        32, "Channels of the first layer; later ones have 2, 4 and 8 times as many.",
-        ge=1, le=512, group="Energy", main=True,
-    )  # fmt: skip
+        32,
+        "Channels of the first layer; later ones have 2, 4 and 8 times as many.",
+        ge=1,
+        le=512,
+        group="Energy",
+        main=True,
+    )
     wall: float = option(
-        0.05, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
+        0.05,
+        "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
         "for each pixel; 0 builds none. Sampler steps must be small beside wall².",
-        unit="half the range", ge=0, le=10, group="Energy",
-    )  # fmt: skip
+        unit="half the range",
+        ge=0,
+        le=10,
+        group="Energy",
+    )
     activation: Activation = option(
         "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
     )
     spectral_norm: bool = option(
-        False, "Divide every layer by its largest singular value; a learned gain follows the last.",
+        False,
+        "Divide every layer by its largest singular value; a learned gain follows the last.",
         group="Energy",
-    )  # fmt: skip
+    )
 
     def derived(self) -> dict[str, str]:
         if not self.wall:
@@ -57,9 +66,14 @@ class ConvEnergy(NetworkEnergy):
         height, width, channels = (*event_shape, 1)[:3]
         self.wall = config.wall
         self.net = conv_net(
-            height, width, channels, config.features, generator, config.activation,
+            height,
+            width,
+            channels,
+            config.features,
+            generator,
+            config.activation,
             config.spectral_norm,
-        )  # fmt: skip
+        )
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)

@@ -20,30 +20,43 @@ class ImageConfig(KindConfig):
     """Fields of every network for images."""
 
     features: int = option(
-        32, "Channels of the first layer; 128 is usual for 32×32 in colour.",
-        ge=1, le=1024, group="Energy", main=True,
-    )  # fmt: skip
+        32,
+        "Channels of the first layer; 128 is usual for 32×32 in colour.",
+        ge=1,
+        le=1024,
+        group="Energy",
+        main=True,
+    )
     multipliers: str = option(
-        "1,2", "Channels at each resolution over the first layer's, from the full size down; each "
+        "1,2",
+        "Channels at each resolution over the first layer's, from the full size down; each "
         f"resolution halves the sides, as long as {SMALLEST} pixels are left.",
-        pattern=r"^[1-9][0-9]?(,[1-9][0-9]?){0,5}$", group="Energy",
-    )  # fmt: skip
+        pattern=r"^[1-9][0-9]?(,[1-9][0-9]?){0,5}$",
+        group="Energy",
+    )
     num_blocks: int = option(1, "Residual blocks at each resolution.", ge=1, le=64, group="Energy")
     wall: float = option(
-        0.05, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
+        0.05,
+        "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
         "for each pixel; 0 builds none. Sampler steps must be small beside wall², and score "
         "matching, whose noise leaves the range, wants none.",
-        unit="half the range", ge=0, le=10, group="Energy",
-    )  # fmt: skip
+        unit="half the range",
+        ge=0,
+        le=10,
+        group="Energy",
+    )
     channels_last: bool = option(
-        False, "Lay images out with the channels last, quicker on GPUs in bfloat16; the energies "
-        "are the same but for rounding.", group="Arithmetic",
-    )  # fmt: skip
+        False,
+        "Lay images out with the channels last, quicker on GPUs in bfloat16; the energies "
+        "are the same but for rounding.",
+        group="Arithmetic",
+    )
     compile: bool = option(
-        False, "Compile the network: minutes at the start, for long runs on GPUs. It stays eager "
+        False,
+        "Compile the network: minutes at the start, for long runs on GPUs. It stays eager "
         "where that fails and in score matching; the energies are the same but for rounding.",
         group="Arithmetic",
-    )  # fmt: skip
+    )
 
     @property
     def widths(self) -> list[int]:

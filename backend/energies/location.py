@@ -31,9 +31,14 @@ class LocationConfig(KindConfig):
     summary: ClassVar[str] = "A unit Gaussian of which only the mean is learned."
 
     start: float = option(
-        0.0, "The mean that training starts from, in every coordinate.", unit="data sd",
-        ge=-1e3, le=1e3, group="Energy", main=True,
-    )  # fmt: skip
+        0.0,
+        "The mean that training starts from, in every coordinate.",
+        unit="data sd",
+        ge=-1e3,
+        le=1e3,
+        group="Energy",
+        main=True,
+    )
 
 
 class LocationEnergy(NetworkEnergy):

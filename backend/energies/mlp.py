@@ -24,14 +24,18 @@ class MLPConfig(KindConfig):
         "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
     )
     waves: int = option(
-        0, "Sines and cosines of 1, 2, … times every coordinate that stand beside it as inputs; a "
+        0,
+        "Sines and cosines of 1, 2, … times every coordinate that stand beside it as inputs; a "
         "few make modes that lie close together easier to tell apart.",
-        ge=0, le=32, group="Energy",
-    )  # fmt: skip
-    spectral_norm: bool = option(
-        False, "Divide every layer by its largest singular value; a learned gain follows the last.",
+        ge=0,
+        le=32,
         group="Energy",
-    )  # fmt: skip
+    )
+    spectral_norm: bool = option(
+        False,
+        "Divide every layer by its largest singular value; a learned gain follows the last.",
+        group="Energy",
+    )
 
 
 class MLPEnergy(NetworkEnergy):
@@ -49,9 +53,13 @@ class MLPEnergy(NetworkEnergy):
         super().__init__(config, event_shape, generator)
         self.waves = config.waves
         self.net = mlp(
-            event_shape.numel() * (1 + 2 * config.waves), config.width, config.depth, generator,
-            config.activation, config.spectral_norm,
-        )  # fmt: skip
+            event_shape.numel() * (1 + 2 * config.waves),
+            config.width,
+            config.depth,
+            generator,
+            config.activation,
+            config.spectral_norm,
+        )
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.net(self._inputs(x))[:, 0]

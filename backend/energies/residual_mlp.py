@@ -23,9 +23,14 @@ class ResidualMLPConfig(KindConfig):
     width: int = option(96, "Units of each hidden layer.", ge=1, le=4096, group="Energy", main=True)
     depth: int = option(3, "Hidden layers.", ge=1, le=20, group="Energy")
     start_scale: float = option(
-        1.0, "Factor on the last layer's weights at the start: a small one starts from an energy "
-        "that is nearly flat.", gt=0, le=1, log=True, group="Energy",
-    )  # fmt: skip
+        1.0,
+        "Factor on the last layer's weights at the start: a small one starts from an energy "
+        "that is nearly flat.",
+        gt=0,
+        le=1,
+        log=True,
+        group="Energy",
+    )
 
 
 class ResidualMLPEnergy(NetworkEnergy):
@@ -44,9 +49,15 @@ class ResidualMLPEnergy(NetworkEnergy):
     ) -> None:
         super().__init__(config, event_shape, generator)
         self.net = ResidualMLP(
-            event_shape.numel(), 1, config.width, config.depth, generator, num_levels, num_labels,
+            event_shape.numel(),
+            1,
+            config.width,
+            config.depth,
+            generator,
+            num_levels,
+            num_labels,
             config.start_scale,
-        )  # fmt: skip
+        )
 
     def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         energy: Tensor = self.net(x, condition)

@@ -22,14 +22,22 @@ class UNetConfig(ImageConfig):
     )
 
     features: int = option(
-        16, "Channels of the first layer; 64 is usual for 32×32 in colour.",
-        ge=1, le=1024, group="Energy", main=True,
-    )  # fmt: skip
+        16,
+        "Channels of the first layer; 64 is usual for 32×32 in colour.",
+        ge=1,
+        le=1024,
+        group="Energy",
+        main=True,
+    )
     wall: float = option(
-        0.0, "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
+        0.0,
+        "Width of a quadratic wall outside black and white, E + (how far out)² / (2 wall²) "
         "for each pixel; 0 builds none, as score matching wants.",
-        unit="half the range", ge=0, le=10, group="Energy",
-    )  # fmt: skip
+        unit="half the range",
+        ge=0,
+        le=10,
+        group="Energy",
+    )
     activation: Activation = option(
         "silu", "What bends the layers; smooth ones give smooth scores.", group="Energy"
     )
@@ -55,9 +63,16 @@ class UNetEnergy(ImageEnergy):
     ) -> None:
         super().__init__(config, event_shape, generator, num_levels, num_labels)
         self.body = UNet(
-            (*event_shape, 1)[2], config.features, config.widths, num_levels, num_labels,
-            generator, num_blocks=config.num_blocks, activation=config.activation, residual=False,
-        )  # fmt: skip
+            (*event_shape, 1)[2],
+            config.features,
+            config.widths,
+            num_levels,
+            num_labels,
+            generator,
+            num_blocks=config.num_blocks,
+            activation=config.activation,
+            residual=False,
+        )
         if config.channels_last:
             self.body.channels_last()
 

@@ -23,9 +23,11 @@ class WideResNetConfig(ImageConfig):
         "leaky_relu", "What bends the layers; score matching needs a smooth one.", group="Energy"
     )
     spectral_norm: bool = option(
-        False, "Divide every layer but the last by its largest singular value; learned gains "
-        "follow the blocks.", group="Energy",
-    )  # fmt: skip
+        False,
+        "Divide every layer but the last by its largest singular value; learned gains "
+        "follow the blocks.",
+        group="Energy",
+    )
 
 
 class WideResNetEnergy(ImageEnergy):
@@ -47,10 +49,16 @@ class WideResNetEnergy(ImageEnergy):
     ) -> None:
         super().__init__(config, event_shape, generator, num_levels, num_labels)
         self.body = WideResNet(
-            (*event_shape, 1)[2], config.features, config.widths, config.num_blocks, generator,
-            activation=config.activation, spectral=config.spectral_norm, num_levels=num_levels,
+            (*event_shape, 1)[2],
+            config.features,
+            config.widths,
+            config.num_blocks,
+            generator,
+            activation=config.activation,
+            spectral=config.spectral_norm,
+            num_levels=num_levels,
             num_labels=num_labels,
-        )  # fmt: skip
+        )
         if config.channels_last:
             self.body.channels_last()
 

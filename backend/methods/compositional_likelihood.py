@@ -34,13 +34,19 @@ NUM_BATCHES = 16
 class CompositionalLikelihoodConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
     noise: AnyNoiseLaw = option(
-        {"kind": "gaussian"}, "What the normaliser is estimated from; it must cover the data.",
+        {"kind": "gaussian"},
+        "What the normaliser is estimated from; it must cover the data.",
         group="Noise",
-    )  # fmt: skip
+    )
     gamma: float = option(
-        0.1, "Share of the newest batch in the moving average of Z; 1 keeps no average.",
-        gt=0, le=1, main=True, log=True, group="Objective",
-    )  # fmt: skip
+        0.1,
+        "Share of the newest batch in the moving average of Z; 1 keeps no average.",
+        gt=0,
+        le=1,
+        main=True,
+        log=True,
+        group="Objective",
+    )
     train: TrainConfig = option(
         TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
     )

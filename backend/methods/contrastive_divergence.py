@@ -28,34 +28,61 @@ class ContrastiveDivergenceConfig(Config):
         {"kind": "langevin"}, "What draws the samples that training contrasts.", group="Sampler"
     )
     chains: Origin = option(
-        "data", "Where the chains of an update start: at its data (contrastive divergence), where "
+        "data",
+        "Where the chains of an update start: at its data (contrastive divergence), where "
         "earlier updates left them (persistent), or from noise (short-run).",
-        main=True, group="Chains",
-    )  # fmt: skip
-    num_steps: int = option(
-        20, "Sampler steps of the chains at every update.", ge=1, le=10_000, main=True,
+        main=True,
         group="Chains",
-    )  # fmt: skip
+    )
+    num_steps: int = option(
+        20,
+        "Sampler steps of the chains at every update.",
+        ge=1,
+        le=10_000,
+        main=True,
+        group="Chains",
+    )
     buffer_size: int = option(
-        10_000, "Chains kept between updates; each update moves a batch of them. Only persistent "
-        "chains use it.", ge=1, le=1_000_000, group="Chains",
-    )  # fmt: skip
+        10_000,
+        "Chains kept between updates; each update moves a batch of them. Only persistent "
+        "chains use it.",
+        ge=1,
+        le=1_000_000,
+        group="Chains",
+    )
     reinit_rate: float = option(
-        0.05, "Share of an update's persistent chains restarted from noise; 0.05 is usual.",
-        ge=0, le=1, main=True, group="Chains",
-    )  # fmt: skip
+        0.05,
+        "Share of an update's persistent chains restarted from noise; 0.05 is usual.",
+        ge=0,
+        le=1,
+        main=True,
+        group="Chains",
+    )
     data_noise: float = option(
-        0.1, "Gaussian noise put on the data at the start of training.", unit="data sd",
-        ge=0, le=10, main=True, group="Regularisation",
-    )  # fmt: skip
+        0.1,
+        "Gaussian noise put on the data at the start of training.",
+        unit="data sd",
+        ge=0,
+        le=10,
+        main=True,
+        group="Regularisation",
+    )
     data_noise_end: float = option(
-        0.0, "The same at the end; it falls in a straight line.", unit="data sd",
-        ge=0, le=10, group="Regularisation",
-    )  # fmt: skip
+        0.0,
+        "The same at the end; it falls in a straight line.",
+        unit="data sd",
+        ge=0,
+        le=10,
+        group="Regularisation",
+    )
     energy_l2: float = option(
-        0.005, "Weight of the squared energies in the loss; keeps energies of order one.",
-        ge=0, le=100, log=True, group="Regularisation",
-    )  # fmt: skip
+        0.005,
+        "Weight of the squared energies in the loss; keeps energies of order one.",
+        ge=0,
+        le=100,
+        log=True,
+        group="Regularisation",
+    )
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 
     def derived(self) -> dict[str, str]:
@@ -83,20 +110,31 @@ noise of the last updates."""
 IMAGES_32: dict[str, Any] = {
     "chains": "persistent",
     "energy": {
-        "kind": "wide_resnet", "features": 128, "multipliers": "1,2,2", "num_blocks": 2,
-        "spectral_norm": True, "wall": 6.3, "channels_last": True,
+        "kind": "wide_resnet",
+        "features": 128,
+        "multipliers": "1,2,2",
+        "num_blocks": 2,
+        "spectral_norm": True,
+        "wall": 6.3,
+        "channels_last": True,
     },
     "sampler": {
-        "kind": "langevin", "step_size": 40.0, "noise_scale": 0.00112, "gradient_clip": 0.005,
+        "kind": "langevin",
+        "step_size": 40.0,
+        "noise_scale": 0.00112,
+        "gradient_clip": 0.005,
     },
     "num_steps": 60,
     "data_noise": 0.0025,
     "data_noise_end": 0.0025,
     "energy_l2": 1.0,
     "train": {
-        "learning_rate": 1e-4, "schedule": "constant", "batch_size": 128, "ema_decay": 0.999,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "batch_size": 128,
+        "ema_decay": 0.999,
     },
-}  # fmt: skip
+}
 """Settings of Du & Mordatch 2019 for pixels in [0, 1], here in ±1: steps of 10, noise of 0.005,
 gradients clamped at 0.01. With wall² near the step size, the wall brings a pixel that has left back
 to the edge in one step, as their clamp does."""

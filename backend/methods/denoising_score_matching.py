@@ -20,10 +20,16 @@ from backend.training import Fitter, TrainConfig
 class DenoisingScoreMatchingConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
     noise_sd: float = option(
-        0.1, "Noise that the score learns to take away. The energy learned is that of data "
+        0.1,
+        "Noise that the score learns to take away. The energy learned is that of data "
         "blurred by it: less is sharper and harder to learn far from the data.",
-        unit="data sd", gt=0, le=10, main=True, log=True, group="Objective",
-    )  # fmt: skip
+        unit="data sd",
+        gt=0,
+        le=10,
+        main=True,
+        log=True,
+        group="Objective",
+    )
     train: TrainConfig = option(
         TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
     )

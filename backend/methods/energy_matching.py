@@ -42,57 +42,99 @@ MEMORY = 0.98
 
 class EnergyMatchingConfig(Config):
     energy: AnyNetwork = option(
-        {"kind": "mlp", "width": 128, "depth": 4}, "The network that is the potential V.",
+        {"kind": "mlp", "width": 128, "depth": 4},
+        "The network that is the potential V.",
         group="Energy",
-    )  # fmt: skip
+    )
     temperature: float = option(
-        0.08, "ε of the law exp(−V/ε) that samples keep to from time 1 on.",
-        gt=0, le=100, main=True, log=True, group="Flow",
-    )  # fmt: skip
+        0.08,
+        "ε of the law exp(−V/ε) that samples keep to from time 1 on.",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Flow",
+    )
     transport_end: float = option(
-        0.8, "Time up to which samples flow without noise; from there to time 1 the temperature "
+        0.8,
+        "Time up to which samples flow without noise; from there to time 1 the temperature "
         "rises to its value, and the weight of the flow loss falls to 0.",
-        ge=0, le=0.99, group="Flow",
-    )  # fmt: skip
+        ge=0,
+        le=0.99,
+        group="Flow",
+    )
     step_size: float = option(
-        0.025, "Time that passes in one step of the flow and of Langevin chains.",
-        gt=0, le=0.5, log=True, group="Flow",
-    )  # fmt: skip
+        0.025,
+        "Time that passes in one step of the flow and of Langevin chains.",
+        gt=0,
+        le=0.5,
+        log=True,
+        group="Flow",
+    )
     sampling_time: float = option(
-        1.0, "Time at which samples are taken, unless another is asked for; noise is at 0.",
-        gt=0, le=100, main=True, group="Flow",
-    )  # fmt: skip
+        1.0,
+        "Time at which samples are taken, unless another is asked for; noise is at 0.",
+        gt=0,
+        le=100,
+        main=True,
+        group="Flow",
+    )
     path_noise: float = option(
-        0.0, "Gaussian noise on the points between noise and data.", unit="data sd",
-        ge=0, le=1, group="Flow",
-    )  # fmt: skip
+        0.0,
+        "Gaussian noise on the points between noise and data.",
+        unit="data sd",
+        ge=0,
+        le=1,
+        group="Flow",
+    )
     transport_entropy: float = option(
-        0.02, "Entropy of the transport plan that pairs noise with data, in shares of the mean "
+        0.02,
+        "Entropy of the transport plan that pairs noise with data, in shares of the mean "
         "squared distance: less is nearer to the exact pairing of a batch.",
-        ge=0.005, le=100, log=True, group="Flow",
-    )  # fmt: skip
+        ge=0.005,
+        le=100,
+        log=True,
+        group="Flow",
+    )
     contrastive_weight: float = option(
-        4.0, "Weight of V(data) − V(samples) in the second phase; 0 is flow matching alone.",
-        ge=0, le=100, main=True, log=True, group="Contrast",
-    )  # fmt: skip
+        4.0,
+        "Weight of V(data) − V(samples) in the second phase; 0 is flow matching alone.",
+        ge=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Contrast",
+    )
     contrastive_share: float = option(
-        0.25, "Share of the budget, at its end, in which data are contrasted with samples.",
-        gt=0, le=1, main=True, group="Contrast",
-    )  # fmt: skip
+        0.25,
+        "Share of the budget, at its end, in which data are contrasted with samples.",
+        gt=0,
+        le=1,
+        main=True,
+        group="Contrast",
+    )
     num_steps: int = option(
-        80, "Steps of the chains that draw those samples; half start at data, half at noise.",
-        ge=1, le=10_000, main=True, group="Contrast",
-    )  # fmt: skip
+        80,
+        "Steps of the chains that draw those samples; half start at data, half at noise.",
+        ge=1,
+        le=10_000,
+        main=True,
+        group="Contrast",
+    )
     contrastive_clamp: float = option(
-        0.0, "Lowest value of V(data) − V(samples) that is still pushed down; 0 sets no limit.",
-        ge=0, le=1e6, group="Contrast",
-    )  # fmt: skip
+        0.0,
+        "Lowest value of V(data) − V(samples) that is still pushed down; 0 sets no limit.",
+        ge=0,
+        le=1e6,
+        group="Contrast",
+    )
     train: TrainConfig = option(
         TrainConfig(
             learning_rate=2e-3, schedule="constant", batch_size=256, beta1=0.9, ema_decay=0.99
         ),
-        "How the weights are fitted.", group="Training",
-    )  # fmt: skip
+        "How the weights are fitted.",
+        group="Training",
+    )
 
     def derived(self) -> dict[str, str]:
         said = {"num_steps": f"Chains from noise reach time {self.num_steps * self.step_size:g}."}
@@ -157,7 +199,9 @@ class EnergyMatching(Method):
     )
     figures: ClassVar[dict[str, Figure]] = {
         "loss/flow": Figure(
-            "Flow loss", log=True, better="lower",
+            "Flow loss",
+            log=True,
+            better="lower",
             help="Mean of |−∇V − (x₁ − x₀)|² under the second phase's weights, in both phases; "
             "what lines that cross cannot agree on is left.",
         ),
@@ -167,12 +211,14 @@ class EnergyMatching(Method):
         "flow/phase": Figure("Phase: 1 flow, 2 flow and contrast"),
         **{
             f"time/{time:g}/energy_distance": Figure(
-                f"Energy distance at sampling time {time:g}", "squared, data sd", log=True,
+                f"Energy distance at sampling time {time:g}",
+                "squared, data sd",
+                log=True,
                 better="lower",
             )
             for time in TIMES
         },
-    }  # fmt: skip
+    }
     config: EnergyMatchingConfig
 
     def __init__(self, config: EnergyMatchingConfig, task: Task) -> None:
@@ -187,9 +233,12 @@ class EnergyMatching(Method):
         found = network_problems(config.energy, data, "energy")
         if getattr(config.energy, "activation", "") == "relu":
             found.append(
-                ("energy.activation", "must be smooth, since the loss holds the potential's "
-                 "gradient; got `relu`. Choose `silu`.")
-            )  # fmt: skip
+                (
+                    "energy.activation",
+                    "must be smooth, since the loss holds the potential's "
+                    "gradient; got `relu`. Choose `silu`.",
+                )
+            )
         return found
 
     # ------------------------------------------------------------------ training
@@ -248,9 +297,15 @@ class EnergyMatching(Method):
     ) -> Tensor:
         config = self.config
         return flow_steps(
-            potential, x, time, num_steps, config.step_size, config.transport_end,
-            config.temperature, generator,
-        )[0]  # fmt: skip
+            potential,
+            x,
+            time,
+            num_steps,
+            config.step_size,
+            config.transport_end,
+            config.temperature,
+            generator,
+        )[0]
 
     def _remember(self, flow_loss: Tensor, gap: Tensor, contrasts: bool) -> None:
         latest = torch.stack([flow_loss, flow_loss, gap])
@@ -332,10 +387,14 @@ class EnergyMatching(Method):
         distances = [[_distance(x, held_out) for x in found.values()]]
         return [
             Curve(
-                "quality/by_time", np.array(TIMES, "f4"), np.array([distances], "f4"),
-                ["energy distance"], "sampling time", "squared, data sd",
+                "quality/by_time",
+                np.array(TIMES, "f4"),
+                np.array([distances], "f4"),
+                ["energy distance"],
+                "sampling time",
+                "squared, data sd",
             )
-        ]  # fmt: skip
+        ]
 
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
         return {

@@ -23,9 +23,14 @@ from backend.training import Fitter, TrainConfig
 class ExactLikelihoodConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
     num_cells: int = option(
-        64, "Cells a side of the grid that log Z is summed over, in the plane; on a line, their "
-        "square.", ge=8, le=1024, main=True, group="Objective",
-    )  # fmt: skip
+        64,
+        "Cells a side of the grid that log Z is summed over, in the plane; on a line, their "
+        "square.",
+        ge=8,
+        le=1024,
+        main=True,
+        group="Objective",
+    )
     train: TrainConfig = option(
         TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
     )
@@ -84,10 +89,13 @@ class ExactLikelihood(Method):
         found = network_problems(config.energy, data, "energy")
         if data.event_shape not in ((1,), (2,)):
             found.append(
-                ("data.name", "must have one or two coordinates here, since log Z is summed over "
-                 f"a grid; got events of shape {tuple(data.event_shape)}. Choose other data, or "
-                 "`noise_contrastive`.")
-            )  # fmt: skip
+                (
+                    "data.name",
+                    "must have one or two coordinates here, since log Z is summed over "
+                    f"a grid; got events of shape {tuple(data.event_shape)}. Choose other data, or "
+                    "`noise_contrastive`.",
+                )
+            )
         return found
 
     def step(self, progress: float) -> dict[str, Tensor]:

@@ -33,9 +33,11 @@ class NoiseContrastiveConfig(Config):
         1.0, "Noise points for each data point.", gt=0, le=100, main=True, group="Noise"
     )
     loss: Loss = option(
-        "logistic", "The logistic loss, or the exponential one, which is steeper where noise is "
-        "far from data.", main=True, group="Objective",
-    )  # fmt: skip
+        "logistic",
+        "The logistic loss, or the exponential one, which is steeper where noise is far from data.",
+        main=True,
+        group="Objective",
+    )
     start_log_z: float = option(
         0.0, "Where the learned log Z starts.", unit="nats", ge=-1e4, le=1e4, group="Objective"
     )

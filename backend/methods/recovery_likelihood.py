@@ -119,12 +119,13 @@ class RecoveryLikelihood(Method):
         "levels/displacement": Figure("Distance from a chain's start to its end", "data sd"),
         **{
             f"levels/{level}/gap": Figure(
-                f"Energy gap, data − samples, level {level}", "nats",
+                f"Energy gap, data − samples, level {level}",
+                "nats",
                 help="Keeps its sign for hundreds of steps where chains do not mix.",
             )
             for level in range(MAX_LEVELS)
         },
-    }  # fmt: skip
+    }
     config: RecoveryLikelihoodConfig
 
     def __init__(self, config: RecoveryLikelihoodConfig, task: Task) -> None:
@@ -156,27 +157,37 @@ class RecoveryLikelihood(Method):
         found = network_problems(config.energy, data, "energy")
         if wall := getattr(config.energy, "wall", 0.0):
             found.append(
-                ("energy.wall", f"must be 0, since noisy positions lie beyond black and white, got "
-                 f"{wall:g}.")
-            )  # fmt: skip
+                (
+                    "energy.wall",
+                    f"must be 0, since noisy positions lie beyond black and white, got {wall:g}.",
+                )
+            )
         if reason := config.initializer.fits(data.event_shape):
             found.append(("initializer.kind", reason))
         dim = data.event_shape.numel()
         if isinstance(config.base, GaussianBaseConfig) and dim > LARGEST_GAUSSIAN:
             found.append(
-                ("base.kind", "`gaussian` takes events of at most "
-                 f"{LARGEST_GAUSSIAN:,} numbers, got {dim:,}. Use `flat`.")
-            )  # fmt: skip
+                (
+                    "base.kind",
+                    "`gaussian` takes events of at most "
+                    f"{LARGEST_GAUSSIAN:,} numbers, got {dim:,}. Use `flat`.",
+                )
+            )
         if config.classes == "labels" and not data.num_labels:
             found.append(
-                ("classes", f"cannot be `labels`: {data.title!r} has none. Choose `clusters`, "
-                 "`none` or other data.")
-            )  # fmt: skip
+                (
+                    "classes",
+                    f"cannot be `labels`: {data.title!r} has none. Choose `clusters`, "
+                    "`none` or other data.",
+                )
+            )
         if config.classes == "clusters" and config.num_clusters > len(data.train):
             found.append(
-                ("num_clusters", f"must be at most {len(data.train)}, the data, got "
-                 f"{config.num_clusters}.")
-            )  # fmt: skip
+                (
+                    "num_clusters",
+                    f"must be at most {len(data.train)}, the data, got {config.num_clusters}.",
+                )
+            )
         return found
 
     # ------------------------------------------------------------------ training

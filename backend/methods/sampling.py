@@ -30,39 +30,63 @@ GRADIENTS_A_POINT = 150
 
 class SamplingConfig(Config):
     energy_of: str = option(
-        "", "Id of a trained run whose energy is sampled; empty samples the true density of the "
-        "data, where it is known.", max_length=80, main=True, group="Energy",
-    )  # fmt: skip
+        "",
+        "Id of a trained run whose energy is sampled; empty samples the true density of the "
+        "data, where it is known.",
+        max_length=80,
+        main=True,
+        group="Energy",
+    )
     sampler: AnySampler = option(
         {"kind": "langevin"}, "The sampler that is watched.", group="Sampler"
     )
     chains: Literal["noise", "data", "one_mode"] = option(
-        "noise", "Where the chains start: all over, at data, or all of them near one datum.",
-        main=True, group="Chains",
-    )  # fmt: skip
+        "noise",
+        "Where the chains start: all over, at data, or all of them near one datum.",
+        main=True,
+        group="Chains",
+    )
     num_chains: int = option(
         512, "Chains run side by side.", ge=2, le=65_536, main=True, group="Chains"
     )
     num_steps: int = option(
-        0, "Sampler steps of every chain between two points of the curves; 0 makes it about "
-        f"{GRADIENTS_A_POINT} gradients.", ge=0, le=10_000, group="Chains",
-    )  # fmt: skip
+        0,
+        "Sampler steps of every chain between two points of the curves; 0 makes it about "
+        f"{GRADIENTS_A_POINT} gradients.",
+        ge=0,
+        le=10_000,
+        group="Chains",
+    )
     num_warm_up: int = option(
-        500, "Sampler steps at the start in which the sampler tunes itself and whose draws do not "
-        "count.", ge=0, le=1_000_000, group="Chains",
-    )  # fmt: skip
+        500,
+        "Sampler steps at the start in which the sampler tunes itself and whose draws do not "
+        "count.",
+        ge=0,
+        le=1_000_000,
+        group="Chains",
+    )
     arithmetic: Literal["auto", "eager", "compiled"] = option(
-        "auto", "How a step is computed: operation by operation, or compiled as one piece; auto "
-        "compiles on a GPU, where it changes no digit.", group="Chains",
-    )  # fmt: skip
+        "auto",
+        "How a step is computed: operation by operation, or compiled as one piece; auto "
+        "compiles on a GPU, where it changes no digit.",
+        group="Chains",
+    )
     stop_at_error: float = option(
-        0.0, "Ends the run once the running mean is this near the truth, in sd of the target, and "
-        "known to that precision; 0 never does.", ge=0, le=100, group="Budget",
-    )  # fmt: skip
+        0.0,
+        "Ends the run once the running mean is this near the truth, in sd of the target, and "
+        "known to that precision; 0 never does.",
+        ge=0,
+        le=100,
+        group="Budget",
+    )
     stop_at_ess: float = option(
-        0.0, "Ends the run once the chains are worth this many independent draws and R-hat is at "
-        "most 1.01; 0 never does.", ge=0, le=1e12, group="Budget",
-    )  # fmt: skip
+        0.0,
+        "Ends the run once the chains are worth this many independent draws and R-hat is at "
+        "most 1.01; 0 never does.",
+        ge=0,
+        le=1e12,
+        group="Budget",
+    )
 
     def derived(self) -> dict[str, str]:
         words = "No effect on the law that is sampled, only on how fast."

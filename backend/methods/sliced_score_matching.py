@@ -19,10 +19,14 @@ from backend.training import Fitter, TrainConfig
 class SlicedScoreMatchingConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
     num_slices: int = option(
-        1, "Random directions along which the curvature of the energy is measured at each point; "
+        1,
+        "Random directions along which the curvature of the energy is measured at each point; "
         "more are less noisy and cost a second derivative each.",
-        ge=1, le=1000, main=True, group="Objective",
-    )  # fmt: skip
+        ge=1,
+        le=1000,
+        main=True,
+        group="Objective",
+    )
     train: TrainConfig = option(
         TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"
     )
@@ -59,9 +63,12 @@ class SlicedScoreMatching(Method):
         found = network_problems(config.energy, data, "energy")
         if getattr(config.energy, "activation", "") == "relu":
             found.append(
-                ("energy.activation", "must be smooth here, got `relu`: its second derivative is "
-                 "0, and the curvature is what is fitted. Use `silu` or `softplus`.")
-            )  # fmt: skip
+                (
+                    "energy.activation",
+                    "must be smooth here, got `relu`: its second derivative is "
+                    "0, and the curvature is what is fitted. Use `silu` or `softplus`.",
+                )
+            )
         return found
 
     def step(self, progress: float) -> dict[str, Tensor]:

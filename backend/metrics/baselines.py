@@ -119,9 +119,12 @@ def mean_inpaint(data: Data, known: Tensor, mask: Tensor) -> Tensor:
 
 
 def gaussian_inpaint(
-    data: Data, known: Tensor, mask: Tensor, generator: torch.Generator | None,
+    data: Data,
+    known: Tensor,
+    mask: Tensor,
+    generator: torch.Generator | None,
     labels: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The unknown coordinates given the known ones under one Gaussian, or one a class.
 
     A draw of N(m_u + C_uk C_kk⁻¹ (x_k - m_k), C_uu - C_uk C_kk⁻¹ C_ku), or its mean when the

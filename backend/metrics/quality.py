@@ -22,8 +22,13 @@ NUM_FLOORS = 3
 """Fresh sets of real data that a floor is the mean of."""
 
 FEATURE_FIGURES = (
-    "frechet_features", "kernel_features", "precision", "recall", "density", "coverage"
-)  # fmt: skip
+    "frechet_features",
+    "kernel_features",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+)
 
 
 class Quality:

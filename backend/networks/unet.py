@@ -42,9 +42,15 @@ class UNet(ImageNetwork):
 
         def stage(inputs: int, outputs: int, num: int = num_blocks) -> Stage:
             return Stage(
-                inputs, outputs, num, generator, activation=activation, gain=1.0, normalised=True,
+                inputs,
+                outputs,
+                num,
+                generator,
+                activation=activation,
+                gain=1.0,
+                normalised=True,
                 embedding=size if self.embedding is not None else 0,
-            )  # fmt: skip
+            )
 
         self.first = conv(channels, features, 3, generator, False, padding=1)
         widths = [features * multiplier for multiplier in multipliers]

@@ -45,9 +45,15 @@ class WideResNet(ImageNetwork):
         now = features
         for multiplier in multipliers:
             stage = Stage(
-                now, multiplier * features, num_blocks, generator, activation=activation,
-                gain=gain, embedding=size if self.embedding is not None else 0, spectral=spectral,
-            )  # fmt: skip
+                now,
+                multiplier * features,
+                num_blocks,
+                generator,
+                activation=activation,
+                gain=gain,
+                embedding=size if self.embedding is not None else 0,
+                spectral=spectral,
+            )
             self.stages.append(stage)
             now = multiplier * features
         # small, so that energies start near zero though many pixels are summed

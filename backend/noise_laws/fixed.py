@@ -20,13 +20,22 @@ class FixedLawConfig(KindConfig):
     summary: ClassVar[str] = "The same mean and width in every coordinate, as you say them."
 
     mean: float = option(
-        0.0, "Its mean in every coordinate, in the units of the data as they came.",
-        ge=-1e6, le=1e6, group="Noise", main=True,
-    )  # fmt: skip
+        0.0,
+        "Its mean in every coordinate, in the units of the data as they came.",
+        ge=-1e6,
+        le=1e6,
+        group="Noise",
+        main=True,
+    )
     sd: float = option(
-        1.0, "Its standard deviation in every coordinate, in the units of the data as they came.",
-        gt=0, le=1e6, group="Noise", main=True, log=True,
-    )  # fmt: skip
+        1.0,
+        "Its standard deviation in every coordinate, in the units of the data as they came.",
+        gt=0,
+        le=1e6,
+        group="Noise",
+        main=True,
+        log=True,
+    )
 
 
 class FixedLaw(NoiseLaw):

@@ -25,20 +25,31 @@ class FlowLawConfig(KindConfig):
     summary: ClassVar[str] = "Affine coupling layers fitted by maximum likelihood before training."
 
     num_layers: int = option(
-        6, "Coupling layers; each moves every second coordinate.", ge=2, le=64, group="Noise",
+        6,
+        "Coupling layers; each moves every second coordinate.",
+        ge=2,
+        le=64,
+        group="Noise",
         main=True,
-    )  # fmt: skip
+    )
     width: int = option(
         32, "Units of the two hidden layers that steer a coupling.", ge=1, le=1024, group="Noise"
     )
     num_fit_steps: int = option(
-        1000, "Updates of 256 points that the flow is fitted by when the run starts.",
-        ge=1, le=100_000, group="Noise",
-    )  # fmt: skip
+        1000,
+        "Updates of 256 points that the flow is fitted by when the run starts.",
+        ge=1,
+        le=100_000,
+        group="Noise",
+    )
     widening: float = option(
-        1.2, "Standard deviation of the law that the flow starts from; 1 is the fitted flow, more "
-        "reaches further into the tails.", gt=0, le=10, group="Noise",
-    )  # fmt: skip
+        1.2,
+        "Standard deviation of the law that the flow starts from; 1 is the fitted flow, more "
+        "reaches further into the tails.",
+        gt=0,
+        le=10,
+        group="Noise",
+    )
 
 
 class Coupling(nn.Module):
@@ -51,10 +62,12 @@ class Coupling(nn.Module):
         dim = len(kept)
         self.register_buffer("kept", kept)
         self.net = nn.Sequential(
-            linear(dim, width, generator, False), nn.SiLU(),
-            linear(width, width, generator, False), nn.SiLU(),
+            linear(dim, width, generator, False),
+            nn.SiLU(),
+            linear(width, width, generator, False),
+            nn.SiLU(),
             linear(width, 2 * dim, generator, False),
-        )  # fmt: skip
+        )
 
     def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log-scale and shift (num, dim), both 0 where kept."""

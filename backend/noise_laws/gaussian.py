@@ -17,9 +17,14 @@ class GaussianLawConfig(KindConfig):
     summary: ClassVar[str] = "The data's mean and covariance, widened to reach their tails."
 
     scale: float = option(
-        1.5, "Its covariance over that of the data; below 1 it misses tails.", gt=0, le=100,
-        group="Noise", main=True, log=True,
-    )  # fmt: skip
+        1.5,
+        "Its covariance over that of the data; below 1 it misses tails.",
+        gt=0,
+        le=100,
+        group="Noise",
+        main=True,
+        log=True,
+    )
 
 
 class GaussianLaw(LinearGaussian):

@@ -23,9 +23,13 @@ class MixtureLawConfig(KindConfig):
 
     num_components: int = option(8, "Gaussians fitted.", ge=1, le=256, group="Noise", main=True)
     scale: float = option(
-        1.5, "Their covariances over the fitted ones; below 1 they miss tails.", gt=0, le=100,
-        group="Noise", log=True,
-    )  # fmt: skip
+        1.5,
+        "Their covariances over the fitted ones; below 1 they miss tails.",
+        gt=0,
+        le=100,
+        group="Noise",
+        log=True,
+    )
 
 
 class MixtureLaw(NoiseLaw):

@@ -67,9 +67,15 @@ def _ramp(time: Tensor, transport_end: float) -> Tensor:
 
 
 def flow_steps(
-    potential: Energy, x: Tensor, time: Tensor, num_steps: int, step_size: float,
-    transport_end: float, temperature: float, generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    potential: Energy,
+    x: Tensor,
+    time: Tensor,
+    num_steps: int,
+    step_size: float,
+    transport_end: float,
+    temperature: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
     """`num_steps` of x ← x − Δt ∇V(x) + √(2 ε(t) Δt) ξ, t ← t + Δt; returns x and t.
 
     x is (chains, *event_shape), time (chains,), so that chains may be at different times of their

@@ -47,9 +47,13 @@ class Landscape(NamedTuple):
 
 
 def landscape(
-    kind: Kind, locations: Tensor, mean: float, log_p: LogDensity, log_q: LogDensity,
+    kind: Kind,
+    locations: Tensor,
+    mean: float,
+    log_p: LogDensity,
+    log_q: LogDensity,
     noise_ratio: float = 1.0,
-) -> Landscape:  # fmt: skip
+) -> Landscape:
     """The objective of the model N(location, 1) at each of the locations (num,).
 
     log_p is of the data, about `mean`; log_q of the noise, which the likelihood does not use.
@@ -83,9 +87,12 @@ def _classified(
 
 
 def landscape_of(
-    kind: Kind, energy: Energy, data: Data, noise: NoiseLaw | None = None,
+    kind: Kind,
+    energy: Energy,
+    data: Data,
+    noise: NoiseLaw | None = None,
     noise_ratio: float = 1.0,
-) -> list[Event]:  # fmt: skip
+) -> list[Event]:
     """`objective/landscape` and `objective/gradient` (log10 of its size) over the location, in the
     user's units, each with the present location as a series of one point; nothing for other
     energies, for locations that ran away, and where data are not on a line or their density is not
@@ -105,11 +112,13 @@ def landscape_of(
     axis[place] = now
     log_scale = float(data.scale.log().sum())
     found = landscape(
-        kind, axis, mean,
+        kind,
+        axis,
+        mean,
         lambda z: log_scale - density(data.restore(z[:, None])),
         lambda z: torch.zeros_like(z) if noise is None else noise.log_prob(z[:, None]),
         noise_ratio,
-    )  # fmt: skip
+    )
     x = data.restore(axis[:, None])[:, 0].cpu().numpy().astype(np.float32)
     smallest = torch.finfo(torch.float64).tiny
     rows = {

@@ -326,9 +326,14 @@ class Observation:
 
     def _diagnostics(self, chains: Chains, health: Diagnostics, figures: dict[str, float]) -> Table:
         return tables.diagnostics(
-            self._walk, chains, health, figures, self.floors, exact=self.sampler.exact,
+            self._walk,
+            chains,
+            health,
+            figures,
+            self.floors,
+            exact=self.sampler.exact,
             data_radius=self._data_radius,
-        )  # fmt: skip
+        )
 
     # ------------------------------------------------------------------ pictures
 

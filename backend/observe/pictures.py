@@ -89,9 +89,15 @@ def _span(sets: list[Array]) -> tuple[float, float]:
 
 
 def cloud(
-    path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None, *,
-    num_dots: int, num_cells: int,
-) -> Event | None:  # fmt: skip
+    path: str,
+    data: Data,
+    z: Tensor,
+    role: str,
+    energy: Tensor | None = None,
+    *,
+    num_dots: int,
+    num_cells: int,
+) -> Event | None:
     """Points or images of standardised z in the user's units; None for events of other shapes."""
     x = data.restore(z)
     if data.image_range is not None:

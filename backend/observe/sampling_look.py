@@ -85,8 +85,9 @@ class SamplingLook:
         if self.data.event_shape == (2,):
             found.append(self._trajectory())
         if self.data.is_image:
-            found.append(self._cloud("samples/train_time", state.position, "train_time",
-                                     state.energy))  # fmt: skip
+            found.append(
+                self._cloud("samples/train_time", state.position, "train_time", state.energy)
+            )
         found.append(self._histogram(state))
         return [event for event in found if event is not None]
 
@@ -280,8 +281,9 @@ class SamplingLook:
         state = self.method.state
         found: list[Event | None] = []
         if not self.data.is_image:
-            found.append(self._cloud("samples/train_time", state.position, "train_time",
-                                     state.energy))  # fmt: skip
+            found.append(
+                self._cloud("samples/train_time", state.position, "train_time", state.energy)
+            )
         if not self.method.warming_up:
             generator = generator_of("look", self.seed, step, 3, device=self._device)
             z = self.method.train_time_samples(self.sizes.num_dots, generator)
@@ -292,9 +294,13 @@ class SamplingLook:
             between = self.method.account.draws.every * self.method.num_steps
             lags = torch.arange(len(rho)) * float(between)
             found.append(
-                Curve("chains/autocorrelation", pictures.float32(lags), pictures.float32(rho)[None],
-                      ["energy"])
-            )  # fmt: skip
+                Curve(
+                    "chains/autocorrelation",
+                    pictures.float32(lags),
+                    pictures.float32(rho)[None],
+                    ["energy"],
+                )
+            )
         return [event for event in found if event is not None]
 
 
@@ -307,17 +313,23 @@ def _said(words: str) -> Any:
 
 
 _ROWS: tuple[tuple[str, str, Any], ...] = (
-    ("sampler/r_hat", "split R-hat, worst figure",
-     lambda value: "mixed" if value <= R_HAT_MIXED else "chains differ: not mixed"),
+    (
+        "sampler/r_hat",
+        "split R-hat, worst figure",
+        lambda value: "mixed" if value <= R_HAT_MIXED else "chains differ: not mixed",
+    ),
     ("sampler/bulk_ess", "bulk ESS, all chains", _said("independent draws they are worth")),
     ("sampler/tail_ess", "tail ESS, all chains", _said("for the 5 % and 95 % quantiles")),
     ("sampler/autocorrelation_time", "autocorrelation time", _said("sampler steps")),
     ("sampler/ess_per_kilogradient", "ESS per 1k gradients of a chain", _said("warm-up included")),
     ("sampler/ess_per_second", "ESS per second", _said("warm-up included")),
     ("sampler/ess_per_joule", "ESS per joule", _said("warm-up included")),
-    ("sampler/e_bfmi", "E-BFMI",
-     lambda value: "good" if value >= 0.3 else "momenta cannot follow the energy"),
-)  # fmt: skip
+    (
+        "sampler/e_bfmi",
+        "E-BFMI",
+        lambda value: "good" if value >= 0.3 else "momenta cannot follow the energy",
+    ),
+)
 _ERRORS = (
     ("error/mean", "error of the mean", "target sd, worst coordinate"),
     ("error/mean/floor", "error of as many independent draws", "as its ESS, the median"),

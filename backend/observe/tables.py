@@ -14,36 +14,82 @@ R_HAT_IDEAL = 1.01
 
 
 def diagnostics(
-    walk: Chains | None, chains: Chains, health: Diagnostics, figures: dict[str, float],
-    floors: dict[str, float], *, exact: bool, data_radius: float,
-) -> Table:  # fmt: skip
+    walk: Chains | None,
+    chains: Chains,
+    health: Diagnostics,
+    figures: dict[str, float],
+    floors: dict[str, float],
+    *,
+    exact: bool,
+    data_radius: float,
+) -> Table:
     """`chains/diagnostics`: train-time chains as they last walked, beside the long-run chains."""
     walked = diagnose(walk) if walk is not None and len(walk.path) >= 4 else None
     per_gradients = 1000 / max(chains.gradient_evaluations, 1)
     num = len(chains.path[0])
     rows: list[list[Cell]] = [
-        ["split R-hat", walked.r_hat if walked else None, health.r_hat, R_HAT_IDEAL,
-         _mixing(health.r_hat)],
-        ["split R-hat of the energy", walked.r_hat_energy if walked else None,
-         health.r_hat_energy, R_HAT_IDEAL, _mixing(health.r_hat_energy)],
-        ["bulk ESS per 1k gradients", None, health.bulk_ess * per_gradients, None,
-         f"of {num} chains"],
-        ["tail ESS per 1k gradients", None, health.tail_ess * per_gradients, None,
-         f"of {num} chains"],
-        ["acceptance rate", walk.acceptance_rate if walk else None, chains.acceptance_rate, None,
-         "" if exact else "never rejects: biased at this step size"],
-        ["drift over noise in a step", walk.gradient_to_noise if walk else None,
-         chains.gradient_to_noise, None, _pull(chains.gradient_to_noise)],
-        ["largest chain norm, data sd", walk.radius if walk else None, chains.radius, data_radius,
-         "inside bounds" if chains.radius <= 1.5 * data_radius else "far beyond the data"],
-    ]  # fmt: skip
+        [
+            "split R-hat",
+            walked.r_hat if walked else None,
+            health.r_hat,
+            R_HAT_IDEAL,
+            _mixing(health.r_hat),
+        ],
+        [
+            "split R-hat of the energy",
+            walked.r_hat_energy if walked else None,
+            health.r_hat_energy,
+            R_HAT_IDEAL,
+            _mixing(health.r_hat_energy),
+        ],
+        [
+            "bulk ESS per 1k gradients",
+            None,
+            health.bulk_ess * per_gradients,
+            None,
+            f"of {num} chains",
+        ],
+        [
+            "tail ESS per 1k gradients",
+            None,
+            health.tail_ess * per_gradients,
+            None,
+            f"of {num} chains",
+        ],
+        [
+            "acceptance rate",
+            walk.acceptance_rate if walk else None,
+            chains.acceptance_rate,
+            None,
+            "" if exact else "never rejects: biased at this step size",
+        ],
+        [
+            "drift over noise in a step",
+            walk.gradient_to_noise if walk else None,
+            chains.gradient_to_noise,
+            None,
+            _pull(chains.gradient_to_noise),
+        ],
+        [
+            "largest chain norm, data sd",
+            walk.radius if walk else None,
+            chains.radius,
+            data_radius,
+            "inside bounds" if chains.radius <= 1.5 * data_radius else "far beyond the data",
+        ],
+    ]
     path = "quality/mode_share/"
     if path + "long_run" in figures:
         share, floor = figures[path + "long_run"], floors.get("mode_share", math.nan)
         rows.append(
-            ["share within 2 sd of a mode", figures.get(path + "train_time"), share, floor,
-             _share(share, floor)]
-        )  # fmt: skip
+            [
+                "share within 2 sd of a mode",
+                figures.get(path + "train_time"),
+                share,
+                floor,
+                _share(share, floor),
+            ]
+        )
     columns = ["figure", "train-time", "long-run", "floor or ideal", "reading"]
     return Table("chains/diagnostics", columns, [_plain(row) for row in rows])
 

@@ -33,18 +33,33 @@ class FlatConfig(KindConfig):
     summary: ClassVar[str] = "The network is the whole log-density; plain Langevin, as published."
 
     step_size: float = option(
-        0.3, "Squared noise of a Langevin step, over that between neighbouring levels; less where "
-        "there is little noise.", gt=0, le=4, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.3,
+        "Squared noise of a Langevin step, over that between neighbouring levels; less where "
+        "there is little noise.",
+        gt=0,
+        le=4,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     least_step: float = option(
-        0.1, "Factor on it at a level without noise, from which it rises to 1: thin data want "
-        "small steps there.", gt=0, le=1, log=True, group="Sampler",
-    )  # fmt: skip
+        0.1,
+        "Factor on it at a level without noise, from which it rises to 1: thin data want "
+        "small steps there.",
+        gt=0,
+        le=1,
+        log=True,
+        group="Sampler",
+    )
     drift_limit: float = option(
-        3.0, "Largest drift of a coordinate in a step; 0 sets no limit. It keeps chains from "
+        3.0,
+        "Largest drift of a coordinate in a step; 0 sets no limit. It keeps chains from "
         "running away where the energy has become too sharp for the step.",
-        unit="sd of its noise", ge=0, le=1000, group="Sampler",
-    )  # fmt: skip
+        unit="sd of its noise",
+        ge=0,
+        le=1000,
+        group="Sampler",
+    )
 
 
 class GaussianBaseConfig(KindConfig):
@@ -56,13 +71,22 @@ class GaussianBaseConfig(KindConfig):
     )
 
     relaxation: float = option(
-        0.2, "How far a Langevin step goes from where it is toward the Gaussian's posterior mean; "
-        "1 forgets where it was.", gt=0, le=1, main=True, group="Sampler",
-    )  # fmt: skip
+        0.2,
+        "How far a Langevin step goes from where it is toward the Gaussian's posterior mean; "
+        "1 forgets where it was.",
+        gt=0,
+        le=1,
+        main=True,
+        group="Sampler",
+    )
     gain: float = option(
-        3.0, "Factor on the network, over the mean posterior sd of the Gaussian at each level.",
-        gt=0, le=1000, log=True, group="Sampler",
-    )  # fmt: skip
+        3.0,
+        "Factor on the network, over the mean posterior sd of the Gaussian at each level.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+    )
 
 
 if TYPE_CHECKING:

@@ -61,13 +61,20 @@ class FittedInitializerConfig(InitializerConfig):
     """What all that learn are asked; the rest of Adam is as for the energy."""
 
     learning_rate: float = option(
-        1e-3, "Adam's step size for the initializer, at the start.", gt=0, le=10, log=True,
+        1e-3,
+        "Adam's step size for the initializer, at the start.",
+        gt=0,
+        le=10,
+        log=True,
         group="Initializer",
-    )  # fmt: skip
+    )
     gradient_clip: float = option(
-        1.0, "Largest norm of the gradient in the initializer's weights; 0 leaves it as it is.",
-        ge=0, le=1e6, group="Initializer",
-    )  # fmt: skip
+        1.0,
+        "Largest norm of the gradient in the initializer's weights; 0 leaves it as it is.",
+        ge=0,
+        le=1e6,
+        group="Initializer",
+    )
 
     def fitted_as(self, train: TrainConfig) -> TrainConfig:
         # its target is a regression's, which Adam's usual memory of the gradient suits
@@ -103,14 +110,19 @@ class UNetInitializerConfig(FittedInitializerConfig):
     summary: ClassVar[str] = "Adds to the noisier image what a U-Net makes of it."
 
     features: int = option(
-        16, "Channels of the first layer; 64 is usual for 32×32 in colour.",
-        ge=1, le=1024, group="Initializer",
-    )  # fmt: skip
+        16,
+        "Channels of the first layer; 64 is usual for 32×32 in colour.",
+        ge=1,
+        le=1024,
+        group="Initializer",
+    )
     multipliers: str = option(
-        "1,2", "Channels at each resolution over the first layer's, from the full size down; each "
+        "1,2",
+        "Channels at each resolution over the first layer's, from the full size down; each "
         "resolution halves the sides.",
-        pattern=r"^[1-9][0-9]?(,[1-9][0-9]?){0,5}$", group="Initializer",
-    )  # fmt: skip
+        pattern=r"^[1-9][0-9]?(,[1-9][0-9]?){0,5}$",
+        group="Initializer",
+    )
     num_blocks: int = option(
         1, "Residual blocks at each resolution.", ge=1, le=64, group="Initializer"
     )

@@ -16,55 +16,85 @@ MAX_LEVELS = 32
 
 class RecoveryLikelihoodConfig(Config):
     energy: AnyConditionalNetwork = option(
-        {"kind": "residual_mlp"}, "The network that is fitted, told the noise level.",
+        {"kind": "residual_mlp"},
+        "The network that is fitted, told the noise level.",
         group="Energy",
-    )  # fmt: skip
+    )
     base: BaseConfig = option(
-        {"kind": "flat"}, "What the network's log-density is added to, and how chains step on it.",
+        {"kind": "flat"},
+        "What the network's log-density is added to, and how chains step on it.",
         group="Sampler",
-    )  # fmt: skip
+    )
     initializer: AnyInitializer = option(
-        {"kind": "none"}, "The network that guesses where chains should start, if any.",
+        {"kind": "none"},
+        "The network that guesses where chains should start, if any.",
         group="Initializer",
-    )  # fmt: skip
+    )
     schedule: Schedule = option(
-        "cosine", "How the noise of the levels is spaced: by a cosine or in a straight line of the "
+        "cosine",
+        "How the noise of the levels is spaced: by a cosine or in a straight line of the "
         "log signal-to-noise ratio between its two ends, or by 1,000 steps of linear β.",
         group="Levels",
-    )  # fmt: skip
+    )
     num_levels: int = option(
-        6, "Levels of noise, each with a conditional of its own.", ge=2, le=MAX_LEVELS, main=True,
+        6,
+        "Levels of noise, each with a conditional of its own.",
+        ge=2,
+        le=MAX_LEVELS,
+        main=True,
         group="Levels",
-    )  # fmt: skip
+    )
     highest_log_snr: float = option(
-        9.8, "Log signal-to-noise ratio at the level of least noise, which samples end at.",
-        unit="nats", ge=-2, le=20, group="Levels",
-    )  # fmt: skip
+        9.8,
+        "Log signal-to-noise ratio at the level of least noise, which samples end at.",
+        unit="nats",
+        ge=-2,
+        le=20,
+        group="Levels",
+    )
     lowest_log_snr: float = option(
-        -5.1, "The same at the top of the ladder, where samples start from noise.",
-        unit="nats", ge=-20, le=-2, group="Levels",
-    )  # fmt: skip
+        -5.1,
+        "The same at the top of the ladder, where samples start from noise.",
+        unit="nats",
+        ge=-20,
+        le=-2,
+        group="Levels",
+    )
     num_steps: int = option(
-        12, "Langevin steps at a level, in training and in sampling.", ge=1, le=1000, main=True,
+        12,
+        "Langevin steps at a level, in training and in sampling.",
+        ge=1,
+        le=1000,
+        main=True,
         group="Sampler",
-    )  # fmt: skip
+    )
     loss_weight: Literal["noise", "equal"] = option(
-        "noise", "Weight of a level in the loss: σ_0/σ_t, less where neighbours are far apart, or "
-        "the same for all.", group="Training",
-    )  # fmt: skip
+        "noise",
+        "Weight of a level in the loss: σ_0/σ_t, less where neighbours are far apart, or "
+        "the same for all.",
+        group="Training",
+    )
     classes: Literal["none", "labels", "clusters"] = option(
-        "none", "What the networks are told of each datum: nothing, its class, so that samples can "
+        "none",
+        "What the networks are told of each datum: nothing, its class, so that samples can "
         "be asked of each, or its cluster, found without labels.",
-        main=True, group="Classes",
-    )  # fmt: skip
+        main=True,
+        group="Classes",
+    )
     num_clusters: int = option(
-        20, "Clusters that k-means finds in the data; samples are of them, as frequent as there.",
-        ge=2, le=1000, group="Classes",
-    )  # fmt: skip
+        20,
+        "Clusters that k-means finds in the data; samples are of them, as frequent as there.",
+        ge=2,
+        le=1000,
+        group="Classes",
+    )
     null_share: float = option(
-        0.2, "Share of the data shown without its class: all classes together are learned too.",
-        ge=0, le=1, group="Classes",
-    )  # fmt: skip
+        0.2,
+        "Share of the data shown without its class: all classes together are learned too.",
+        ge=0,
+        le=1,
+        group="Classes",
+    )
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 
     def derived(self) -> dict[str, str]:
@@ -93,10 +123,13 @@ DIGITS: dict[str, Any] = {
     "loss_weight": "equal",
     "classes": "labels",
     "train": {
-        "learning_rate": 1e-3, "beta1": 0.9, "batch_size": 192, "ema_decay": 0.998,
+        "learning_rate": 1e-3,
+        "beta1": 0.9,
+        "batch_size": 192,
+        "ema_decay": 0.998,
         "schedule": "cosine",
     },
-}  # fmt: skip
+}
 
 
 COOPERATIVE_DIGITS: dict[str, Any] = {
@@ -111,16 +144,27 @@ def image_settings(features: int, multipliers: str, num_blocks: int) -> dict[str
     wide = {"features": features, "multipliers": multipliers, "num_blocks": num_blocks}
     return {
         "energy": {
-            "kind": "wide_resnet", **wide, "spectral_norm": True, "wall": 0, "channels_last": True,
+            "kind": "wide_resnet",
+            **wide,
+            "spectral_norm": True,
+            "wall": 0,
+            "channels_last": True,
         },
         "base": {"kind": "flat", "step_size": 0.1},
         "initializer": {
-            "kind": "unet", "features": features // 2, "multipliers": multipliers, "num_blocks": 2,
+            "kind": "unet",
+            "features": features // 2,
+            "multipliers": multipliers,
+            "num_blocks": 2,
             "learning_rate": 1e-5,
         },
         "num_steps": 15,
         "train": {
-            "learning_rate": 1e-4, "schedule": "constant", "warm_up_share": 0.02, "beta1": 0.9,
-            "batch_size": 256, "ema_decay": 0.9999,
+            "learning_rate": 1e-4,
+            "schedule": "constant",
+            "warm_up_share": 0.02,
+            "beta1": 0.9,
+            "batch_size": 256,
+            "ema_decay": 0.9999,
         },
-    }  # fmt: skip
+    }

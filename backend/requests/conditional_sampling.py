@@ -50,8 +50,11 @@ def refusal(method: Method, wish: Wish) -> tuple[str, str] | None:
     """(field, sentence) about what the method cannot draw; None when it can."""
     labelled = wish.labels is not None and bool((wish.labels != NO_LABEL).any())
     if method.num_labels == 0:
-        for field, asked in (("label", labelled), ("guidance", wish.guidance != 0),
-                             ("mixture", bool(wish.mixture))):  # fmt: skip
+        for field, asked in (
+            ("label", labelled),
+            ("guidance", wish.guidance != 0),
+            ("mixture", bool(wish.mixture)),
+        ):
             if asked:
                 return field, f"{method.title} was trained without classes, so it knows none."
     if wish.time is not None:
@@ -122,9 +125,10 @@ def on_energy(method: Method, energy: Energy, wish: Wish, generator: torch.Gener
     if passed is not None:
         if not bool(passed.ended):
             raise BadInput.at(
-                "num_steps", f"must be larger: a pass of {type(kernel.config).title} from a wide "
+                "num_steps",
+                f"must be larger: a pass of {type(kernel.config).title} from a wide "
                 f"law to the target takes more than {num_steps} steps.",
-            )  # fmt: skip
+            )
         z = passed.drawn(wish.num, generator)
     if wish.mask is not None and wish.known is not None:
         z = torch.where(wish.mask, wish.known, z)

@@ -25,26 +25,48 @@ class AISConfig(KindConfig):
     )
 
     num_temperatures: int = option(
-        200, "Temperatures from the base law to the target; more give more even weights.",
-        ge=1, le=100_000, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    base_scale: float = option(
-        2.0, "Standard deviation of the Gaussian a pass starts from; wider than the target.",
-        unit="data sd", gt=0, le=1000, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    schedule: Schedule = option(
-        "sigmoid", "How the temperatures are spaced; sigmoid is densest at both ends.",
+        200,
+        "Temperatures from the base law to the target; more give more even weights.",
+        ge=1,
+        le=100_000,
+        main=True,
+        log=True,
         group="Sampler",
-    )  # fmt: skip
+    )
+    base_scale: float = option(
+        2.0,
+        "Standard deviation of the Gaussian a pass starts from; wider than the target.",
+        unit="data sd",
+        gt=0,
+        le=1000,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
+    schedule: Schedule = option(
+        "sigmoid",
+        "How the temperatures are spaced; sigmoid is densest at both ends.",
+        group="Sampler",
+    )
     moves: int = option(1, "Metropolis moves at each temperature.", ge=1, le=1000, group="Sampler")
     num_leapfrog: int = option(
-        1, "Leapfrog steps of a move, one gradient each; 1 is MALA, more is Hamiltonian.",
-        ge=1, le=1000, group="Sampler",
-    )  # fmt: skip
+        1,
+        "Leapfrog steps of a move, one gradient each; 1 is MALA, more is Hamiltonian.",
+        ge=1,
+        le=1000,
+        group="Sampler",
+    )
     step_size: float = option(
-        0.05, "How far a move follows the gradient at the target, a in x − a E′; longer where the "
-        "path is wider.", unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.05,
+        "How far a move follows the gradient at the target, a in x − a E′; longer where the "
+        "path is wider.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     adapt: bool = option(
         True, "Tunes the step size in the warm-up, where there is one.", group="Sampler"
     )
@@ -115,9 +137,17 @@ class AIS(Sampler):
         )
         step_size = path.step_size(extra["step_size"], beta)
         state, info = annealing.moves(
-            self, state, energy, generator, path, beta, step_size, config.moves,
-            config.num_leapfrog, restart,
-        )  # fmt: skip
+            self,
+            state,
+            energy,
+            generator,
+            path,
+            beta,
+            step_size,
+            config.moves,
+            config.num_leapfrog,
+            restart,
+        )
         complete = following == config.num_temperatures
         estimate, _ = log_z(log_weights)
         estimate = torch.where(complete, estimate, extra["log_z"])
@@ -163,8 +193,16 @@ def reverse_ais(
         beta = betas[index]
         step_size = path.step_size(config.step_size, beta)
         state, _ = annealing.moves(
-            sampler, state, energy, generator, path, beta, step_size, config.moves,
-            config.num_leapfrog, stay,
-        )  # fmt: skip
+            sampler,
+            state,
+            energy,
+            generator,
+            path,
+            beta,
+            step_size,
+            config.moves,
+            config.num_leapfrog,
+            stay,
+        )
         log_weights = log_weights + (beta - betas[index - 1]) * path.log_ratio(state)
     return log_weights

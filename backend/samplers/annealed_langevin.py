@@ -28,13 +28,25 @@ class AnnealedLangevinConfig(KindConfig):
     )
     schedule: Schedule = option("geometric", "How the levels are spaced.", group="Sampler")
     base_scale: float = option(
-        2.0, "Standard deviation of the Gaussian a pass starts from; wider than the target.",
-        unit="data sd", gt=0, le=1000, log=True, group="Sampler",
-    )  # fmt: skip
+        2.0,
+        "Standard deviation of the Gaussian a pass starts from; wider than the target.",
+        unit="data sd",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+    )
     step_size: float = option(
-        0.005, "How far a step follows the gradient at the target, a in x − a E′; longer where "
-        "the path is wider.", unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.005,
+        "How far a step follows the gradient at the target, a in x − a E′; longer where "
+        "the path is wider.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -99,7 +111,11 @@ class AnnealedLangevin(Sampler):
         after, _ = propose(self, state, energy, noise, path, beta, step_size, restart=restart)
         rate = torch.ones(len(noise), device=noise.device, dtype=noise.dtype)
         info = Info(
-            rate, torch.ones_like(rate, dtype=torch.bool), after.position, 1, {"beta": beta},
+            rate,
+            torch.ones_like(rate, dtype=torch.bool),
+            after.position,
+            1,
+            {"beta": beta},
             complete=index == config.num_steps,
-        )  # fmt: skip
+        )
         return after.carrying(index=index), info

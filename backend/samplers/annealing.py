@@ -92,9 +92,19 @@ def propose(
     if restart is None:
         restart = torch.zeros((), dtype=torch.bool, device=noise.device)
     return sampler.fused(
-        _proposed, energy, state.position, state.energy, state.gradient, noise, beta, step_size,
-        restart, path.temperature, path.precision, num_leapfrog,
-    )  # fmt: skip
+        _proposed,
+        energy,
+        state.position,
+        state.energy,
+        state.gradient,
+        noise,
+        beta,
+        step_size,
+        restart,
+        path.temperature,
+        path.precision,
+        num_leapfrog,
+    )
 
 
 def _proposed(

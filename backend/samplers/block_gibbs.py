@@ -30,9 +30,13 @@ class BlockGibbsConfig(KindConfig):
     summary: ClassVar[str] = "Draws all sites of one colour, or one layer, anew at once: exact."
 
     sweeps: int = option(
-        1, "Times that every site is drawn anew in a step.", ge=1, le=1000, main=True,
+        1,
+        "Times that every site is drawn anew in a step.",
+        ge=1,
+        le=1000,
+        main=True,
         group="Sampler",
-    )  # fmt: skip
+    )
     temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:

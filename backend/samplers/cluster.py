@@ -30,9 +30,12 @@ class ClusterConfig(KindConfig):
     summary: ClassVar[str] = "Recolours whole clusters of equal sites: exact, fast at criticality."
 
     clusters: Literal["all", "one"] = option(
-        "all", "Which clusters a step recolours: all of them (Swendsen-Wang), or the one of a "
-        "random site (Wolff).", main=True, group="Sampler",
-    )  # fmt: skip
+        "all",
+        "Which clusters a step recolours: all of them (Swendsen-Wang), or the one of a "
+        "random site (Wolff).",
+        main=True,
+        group="Sampler",
+    )
     temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:

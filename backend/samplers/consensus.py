@@ -32,13 +32,23 @@ class ConsensusSamplingConfig(KindConfig):
         "sampling", "Spread like exp(−E/T), or close in on its peak.", main=True, group="Sampler"
     )
     inverse_temperature: float = option(
-        1.0, "β of the weights exp(−βE/T) by which particles are heard.",
-        gt=0, le=1e6, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        1.0,
+        "β of the weights exp(−βE/T) by which particles are heard.",
+        gt=0,
+        le=1e6,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     pace: float = option(
-        0.3, "h: particles keep the share e^−h of their distance to the mean at each step.",
-        gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.3,
+        "h: particles keep the share e^−h of their distance to the mean at each step.",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     measure_alignment: bool = option(False, ALIGNMENT, group="Sampler")
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
@@ -86,9 +96,15 @@ class ConsensusSampling(Sampler):
         kept = math.exp(-config.pace)
         noise_sd = math.sqrt((1 - kept**2) / config.spread_kept)
         x, value = self.fused(
-            _resettled, energy, state.position, state.energy, normal(state.position, generator),
-            b, kept, noise_sd,
-        )  # fmt: skip
+            _resettled,
+            energy,
+            state.position,
+            state.energy,
+            normal(state.position, generator),
+            b,
+            kept,
+            noise_sd,
+        )
         after = State(x, value, torch.zeros_like(x), state.extra)
         return after, _told(state, after, energy, config.measure_alignment)
 
@@ -99,13 +115,22 @@ class ConsensusOptimisationConfig(KindConfig):
     summary: ClassVar[str] = "Particles that agree on the lowest energy seen, without gradients."
 
     step_size: float = option(
-        0.01, "Time step: the share of the way to the consensus gone at each step, λ = 1.",
-        gt=0, le=1, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.01,
+        "Time step: the share of the way to the consensus gone at each step, λ = 1.",
+        gt=0,
+        le=1,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     noise_scale: float = option(
-        5.0, "σ: noise in each coordinate over the distance to the consensus there.",
-        ge=0, le=100, main=True, group="Sampler",
-    )  # fmt: skip
+        5.0,
+        "σ: noise in each coordinate over the distance to the consensus there.",
+        ge=0,
+        le=100,
+        main=True,
+        group="Sampler",
+    )
     inverse_temperature: float = option(
         30.0, "β of the weights exp(−βE) at the start.", gt=0, le=1e6, log=True, group="Sampler"
     )
@@ -152,9 +177,15 @@ class ConsensusOptimisation(Sampler):
         config, b = self.config, state.extra["inverse_temperature"]
         noise_sd = config.noise_scale * math.sqrt(config.step_size)
         x, value = self.fused(
-            _agreed, energy, state.position, state.energy, normal(state.position, generator), b,
-            config.step_size, noise_sd,
-        )  # fmt: skip
+            _agreed,
+            energy,
+            state.position,
+            state.energy,
+            normal(state.position, generator),
+            b,
+            config.step_size,
+            noise_sd,
+        )
         grown = (b * (1 + config.growth)).clamp(max=LARGEST)
         after = State(x, value, torch.zeros_like(x), {"inverse_temperature": grown})
         return after, _told(state, after, energy, config.measure_alignment)

@@ -23,31 +23,53 @@ class DescentConfig(KindConfig):
     summary: ClassVar[str] = "Goes down the energy, or up, within bounds; it does not sample."
 
     step_size: float = option(
-        0.05, "How far a step goes, a.",
-        unit="data sd² (gradient), data sd (sign, normalised)", gt=0, le=100, main=True, log=True,
+        0.05,
+        "How far a step goes, a.",
+        unit="data sd² (gradient), data sd (sign, normalised)",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
         group="Sampler",
-    )  # fmt: skip
+    )
     direction: Literal["gradient", "sign", "normalised"] = option(
-        "gradient", "What a step follows: the gradient, its signs, or its direction alone.",
-        main=True, group="Sampler",
-    )  # fmt: skip
+        "gradient",
+        "What a step follows: the gradient, its signs, or its direction alone.",
+        main=True,
+        group="Sampler",
+    )
     ascend: bool = option(False, "Goes up the energy instead of down.", group="Sampler")
     projection: Literal["none", "box", "l2_ball", "linf_ball"] = option(
-        "none", "Where positions are held: anywhere, in a ball around their start, or in a box.",
-        main=True, group="Sampler",
-    )  # fmt: skip
+        "none",
+        "Where positions are held: anywhere, in a ball around their start, or in a box.",
+        main=True,
+        group="Sampler",
+    )
     low: float = option(
-        -1.0, "Lower bound of every coordinate in the box.",
-        unit="data sd", ge=-1e6, le=1e6, group="Sampler",
-    )  # fmt: skip
+        -1.0,
+        "Lower bound of every coordinate in the box.",
+        unit="data sd",
+        ge=-1e6,
+        le=1e6,
+        group="Sampler",
+    )
     high: float = option(
-        1.0, "Upper bound of every coordinate in the box.",
-        unit="data sd", ge=-1e6, le=1e6, group="Sampler",
-    )  # fmt: skip
+        1.0,
+        "Upper bound of every coordinate in the box.",
+        unit="data sd",
+        ge=-1e6,
+        le=1e6,
+        group="Sampler",
+    )
     radius: float = option(
-        0.1, "Radius of the ball around the start.",
-        unit="data sd", gt=0, le=1e6, log=True, group="Sampler",
-    )  # fmt: skip
+        0.1,
+        "Radius of the ball around the start.",
+        unit="data sd",
+        gt=0,
+        le=1e6,
+        log=True,
+        group="Sampler",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> DescentConfig:
@@ -96,10 +118,16 @@ class Descent(Sampler):
         elif config.projection == "linf_ball":
             low, high = start - config.radius, start + config.radius
         x, value, gradient = self.fused(
-            _descended, energy, state.position, _direction(state.gradient, config.direction), start,
-            -config.step_size if config.ascend else config.step_size, low, high,
+            _descended,
+            energy,
+            state.position,
+            _direction(state.gradient, config.direction),
+            start,
+            -config.step_size if config.ascend else config.step_size,
+            low,
+            high,
             config.radius if config.projection == "l2_ball" else math.inf,
-        )  # fmt: skip
+        )
         return State(x, value, gradient, state.extra), moved_info(x)
 
 

@@ -43,9 +43,14 @@ class DiscreteLangevinConfig(KindConfig):
     summary: ClassVar[str] = "All sites at once by one gradient; cheap, biased by its step size."
 
     step_size: float = option(
-        0.2, "How readily sites change, a in exp(−d/2 − 1/(2a)).", gt=0, le=1000, main=True,
-        log=True, group="Sampler",
-    )  # fmt: skip
+        0.2,
+        "How readily sites change, a in exp(−d/2 − 1/(2a)).",
+        gt=0,
+        le=1000,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:
@@ -58,9 +63,14 @@ class DiscreteMALAConfig(KindConfig):
     summary: ClassVar[str] = "Discrete Langevin, each step accepted or rejected: exact."
 
     step_size: float = option(
-        0.2, "How readily sites change, a in exp(−d/2 − 1/(2a)).", gt=0, le=1000, main=True,
-        log=True, group="Sampler",
-    )  # fmt: skip
+        0.2,
+        "How readily sites change, a in exp(−d/2 − 1/(2a)).",
+        gt=0,
+        le=1000,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     adapt: bool = option(
         True, "Tunes the step size in the warm-up, where there is one.", group="Sampler"
     )

@@ -27,13 +27,21 @@ class DiscreteMetropolisConfig(KindConfig):
     summary: ClassVar[str] = "Changes or swaps sites at random, each accepted or rejected: exact."
 
     sites: int = option(
-        1, "Most sites that a proposal changes; how many is drawn evenly from 1 to this.",
-        ge=1, le=65_536, main=True, group="Sampler",
-    )  # fmt: skip
+        1,
+        "Most sites that a proposal changes; how many is drawn evenly from 1 to this.",
+        ge=1,
+        le=65_536,
+        main=True,
+        group="Sampler",
+    )
     swap_share: float = option(
-        0.0, "Share of proposals that swap the values of two sites instead, which keeps how often "
-        "each value occurs.", ge=0, le=0.95, group="Sampler",
-    )  # fmt: skip
+        0.0,
+        "Share of proposals that swap the values of two sites instead, which keeps how often "
+        "each value occurs.",
+        ge=0,
+        le=0.95,
+        group="Sampler",
+    )
     temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:

@@ -28,13 +28,18 @@ class GibbsConfig(KindConfig):
     summary: ClassVar[str] = "Draws one site anew given all others: exact, nothing to tune."
 
     sites: int = option(
-        1, "Sites drawn anew in a step; 0 for as many as the event has.",
-        ge=0, le=65_536, main=True, group="Sampler",
-    )  # fmt: skip
-    scan: Literal["random", "systematic"] = option(
-        "random", "Which site is next: any, each chain its own, or one after the other.",
+        1,
+        "Sites drawn anew in a step; 0 for as many as the event has.",
+        ge=0,
+        le=65_536,
+        main=True,
         group="Sampler",
-    )  # fmt: skip
+    )
+    scan: Literal["random", "systematic"] = option(
+        "random",
+        "Which site is next: any, each chain its own, or one after the other.",
+        group="Sampler",
+    )
     temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:

@@ -29,20 +29,31 @@ class HMCConfig(KindConfig):
     summary: ClassVar[str] = "Long gliding trajectories, each accepted or rejected: exact, far."
 
     step_size: float = option(
-        0.1, "Length of one leapfrog step.",
-        unit="data sd", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.1,
+        "Length of one leapfrog step.",
+        unit="data sd",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     num_leapfrog: int = option(
-        10, "Leapfrog steps of a trajectory on average; each costs one gradient.",
-        ge=1, le=1000, main=True, group="Sampler",
-    )  # fmt: skip
+        10,
+        "Leapfrog steps of a trajectory on average; each costs one gradient.",
+        ge=1,
+        le=1000,
+        main=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
     adapt: bool = option(
-        True, "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",
+        True,
+        "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",
         group="Sampler",
-    )  # fmt: skip
+    )
 
     @property
     def length_range(self) -> tuple[int, int]:
@@ -95,9 +106,15 @@ class HMC(Sampler):
         uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
         before = _hamiltonian(state.energy, momentum, temperature)
         end, momentum = leapfrog(
-            state, momentum, energy, state.extra["step_size"], num_leapfrog, temperature,
-            scale=state.extra["inverse_mass"].sqrt(), fused=self.fused,
-        )  # fmt: skip
+            state,
+            momentum,
+            energy,
+            state.extra["step_size"],
+            num_leapfrog,
+            temperature,
+            scale=state.extra["inverse_mass"].sqrt(),
+            fused=self.fused,
+        )
         log_rate = before - _hamiltonian(end.energy, momentum, temperature)
         after, info = metropolis(state, end, log_rate, uniform, num_leapfrog)
         divergences = (~(log_rate > -MAX_RISE)).sum().to(x.dtype)
@@ -142,12 +159,18 @@ def leapfrog(
     call = _plainly if fused is None else fused
     for index in range(num_steps):
         parts = call(
-            drifted, energy, state.position, momentum, state.gradient,
-            half_kick if index == 0 else kick, drift,
-        )  # fmt: skip
-        state, momentum = state._replace(
-            position=parts[0], energy=parts[1], gradient=parts[2]
-        ), parts[3]  # fmt: skip
+            drifted,
+            energy,
+            state.position,
+            momentum,
+            state.gradient,
+            half_kick if index == 0 else kick,
+            drift,
+        )
+        state, momentum = (
+            state._replace(position=parts[0], energy=parts[1], gradient=parts[2]),
+            parts[3],
+        )
     return state, momentum - half_kick * state.gradient
 
 

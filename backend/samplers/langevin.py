@@ -19,17 +19,31 @@ class LangevinConfig(KindConfig):
     summary: ClassVar[str] = "Gradient steps with noise; cheap, and biased by its step size."
 
     step_size: float = option(
-        0.005, "How far a step follows the gradient, a in x − a E′.",
-        unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.005,
+        "How far a step follows the gradient, a in x − a E′.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     noise_scale: float = option(
-        1.0, "Noise of a step over the √(2a) that samples exp(−E) itself; 1 is true Langevin.",
-        gt=0, le=100, log=True, group="Sampler",
-    )  # fmt: skip
+        1.0,
+        "Noise of a step over the √(2a) that samples exp(−E) itself; 1 is true Langevin.",
+        gt=0,
+        le=100,
+        log=True,
+        group="Sampler",
+    )
     gradient_clip: float = option(
-        0.0, "Largest size of any one element of the gradient; 0 leaves the gradient as it is.",
-        unit="nats / data sd", ge=0, le=1e6, group="Sampler",
-    )  # fmt: skip
+        0.0,
+        "Largest size of any one element of the gradient; 0 leaves the gradient as it is.",
+        unit="nats / data sd",
+        ge=0,
+        le=1e6,
+        group="Sampler",
+    )
 
     @property
     def noise_sd(self) -> float:
@@ -76,9 +90,14 @@ class Langevin(Sampler):
         if config.gradient_clip:
             gradient = gradient.clamp(-config.gradient_clip, config.gradient_clip)
         after = self.fused(
-            _moved, energy, position, gradient, normal(position, generator), config.step_size,
+            _moved,
+            energy,
+            position,
+            gradient,
+            normal(position, generator),
+            config.step_size,
             config.noise_sd,
-        )  # fmt: skip
+        )
         return after, moved_info(after.position)
 
 

@@ -25,16 +25,23 @@ class MALAConfig(KindConfig):
     summary: ClassVar[str] = "Langevin steps, each accepted or rejected: exact at any step size."
 
     step_size: float = option(
-        0.02, "How far a proposal follows the gradient, a in x − a E′.",
-        unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.02,
+        "How far a proposal follows the gradient, a in x − a E′.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
     adapt: bool = option(
-        True, "Tunes the step size to 57 % acceptance in the warm-up, where there is one.",
+        True,
+        "Tunes the step size to 57 % acceptance in the warm-up, where there is one.",
         group="Sampler",
-    )  # fmt: skip
+    )
 
     @property
     def noise_sd(self) -> float:
@@ -90,9 +97,17 @@ def langevin_proposal(
     noise = normal(x, generator)
     uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
     *after, rate, accepted, y = sampler.fused(
-        _stepped, energy, x, state.energy, state.gradient, noise, uniform,
-        state.extra["step_size"], scale, sampler.temperature,
-    )  # fmt: skip
+        _stepped,
+        energy,
+        x,
+        state.energy,
+        state.gradient,
+        noise,
+        uniform,
+        state.extra["step_size"],
+        scale,
+        sampler.temperature,
+    )
     return _after(state, after), Info(rate, accepted, y, 1)
 
 

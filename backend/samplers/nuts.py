@@ -43,20 +43,31 @@ class NUTSConfig(KindConfig):
     summary: ClassVar[str] = "Hamiltonian trajectories that end where they turn back: exact, tuned."
 
     step_size: float = option(
-        0.1, "Length of one leapfrog step.",
-        unit="data sd", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.1,
+        "Length of one leapfrog step.",
+        unit="data sd",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     max_depth: int = option(
-        10, "Most doublings of a trajectory; each costs as many gradients as all before it.",
-        ge=1, le=12, main=True, group="Sampler",
-    )  # fmt: skip
+        10,
+        "Most doublings of a trajectory; each costs as many gradients as all before it.",
+        ge=1,
+        le=12,
+        main=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
     adapt: bool = option(
-        True, "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",
+        True,
+        "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",
         group="Sampler",
-    )  # fmt: skip
+    )
 
     def derived(self) -> dict[str, str]:
         longest = 2**self.max_depth - 1
@@ -104,9 +115,7 @@ class NUTS(Sampler):
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         x, depth = state.position, self.config.max_depth
         momentum = normal(x, generator)
-        draws = torch.rand(
-            2, depth, len(x), generator=generator, device=x.device, dtype=x.dtype
-        )  # fmt: skip
+        draws = torch.rand(2, depth, len(x), generator=generator, device=x.device, dtype=x.dtype)
         result, num_leapfrog = self._grown(state, energy, momentum, draws, _spawned(generator))
         *drawn, rates, num_leaves, diverged, depths, moved = result
         position, value, gradient = drawn
@@ -186,9 +195,16 @@ class NUTS(Sampler):
             old, part = subtree, noise[index * size : (index + 1) * size]
             stacked = [torch.stack(column) for column in zip(*leaves, strict=True)]
             opening, *rest = self.fused(
-                counted, energy, *old[1:], *stacked, half_kick, tree.hamiltonian, part, *checks,
+                counted,
+                energy,
+                *old[1:],
+                *stacked,
+                half_kick,
+                tree.hamiltonian,
+                part,
+                *checks,
                 self.temperature,
-            )  # fmt: skip
+            )
             subtree = Subtree(*rest)
             first = first if index else opening
             pile.append((opening, old.momentum, old.total))

@@ -26,26 +26,47 @@ class ParallelTemperingConfig(KindConfig):
     )
 
     num_temperatures: int = option(
-        8, "Rungs of the ladder; every chain has a replica on each, and each costs a gradient.",
-        ge=2, le=256, main=True, group="Sampler",
-    )  # fmt: skip
-    hottest: float = option(
-        30.0, "Temperature of the last rung, over that of the first.",
-        gt=1, le=1e6, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    step_size: float = option(
-        0.02, "How far a proposal of the coldest replica follows the gradient, a in x − a E′.",
-        unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    confinement: float = option(
-        0.0, "Precision κ of the Gaussian that hot replicas turn into, so that they cannot run "
-        "off; 0 leaves them to the energy alone.", unit="1 / data sd²", ge=0, le=1e4,
+        8,
+        "Rungs of the ladder; every chain has a replica on each, and each costs a gradient.",
+        ge=2,
+        le=256,
+        main=True,
         group="Sampler",
-    )  # fmt: skip
+    )
+    hottest: float = option(
+        30.0,
+        "Temperature of the last rung, over that of the first.",
+        gt=1,
+        le=1e6,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
+    step_size: float = option(
+        0.02,
+        "How far a proposal of the coldest replica follows the gradient, a in x − a E′.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
+    confinement: float = option(
+        0.0,
+        "Precision κ of the Gaussian that hot replicas turn into, so that they cannot run "
+        "off; 0 leaves them to the energy alone.",
+        unit="1 / data sd²",
+        ge=0,
+        le=1e4,
+        group="Sampler",
+    )
     adapt: bool = option(
-        True, "Tunes the step of each rung, and the spacing of the rungs so that all neighbours "
-        "swap equally often, in the warm-up, where there is one.", group="Sampler",
-    )  # fmt: skip
+        True,
+        "Tunes the step of each rung, and the spacing of the rungs so that all neighbours "
+        "swap equally often, in the warm-up, where there is one.",
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -125,9 +146,14 @@ class ParallelTempering(Sampler):
         x, value, gradient = (part.flatten(0, 1) for part in _ladder(state))
         rows = State(x, value, gradient)
         rows, info = move(
-            self, rows, energy, generator, path, beta.repeat_interleave(chains),
+            self,
+            rows,
+            energy,
+            generator,
+            path,
+            beta.repeat_interleave(chains),
             step_size.to(beta.dtype).repeat_interleave(chains),
-        )  # fmt: skip
+        )
         rate = info.acceptance_rate.reshape(num, chains)
         swap = swaps(path.log_ratio(rows).reshape(num, chains), beta, extra["parity"], generator)
         x, value, gradient = (
@@ -140,8 +166,11 @@ class ParallelTempering(Sampler):
             hot_position=x[1:],
             hot_energy=value[1:],
             hot_gradient=gradient[1:],
-            acceptance=rate.mean(1), swaps=means, direction=direction, parity=1 - extra["parity"],
-        )  # fmt: skip
+            acceptance=rate.mean(1),
+            swaps=means,
+            direction=direction,
+            parity=1 - extra["parity"],
+        )
         figures = {
             "swap_rate": means.mean(),
             "swap_rate_min": means.amin(),

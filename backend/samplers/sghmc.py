@@ -22,22 +22,42 @@ class SGHMCConfig(KindConfig):
     summary: ClassVar[str] = "Momentum with friction, made for gradients that are noisy."
 
     step_size: float = option(
-        0.05, "Length of one step in time, ε.",
-        unit="data sd", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.05,
+        "Length of one step in time, ε.",
+        unit="data sd",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     friction: float = option(
-        1.0, "How fast momentum is forgotten, C in p − ε C p.",
-        unit="1 / time", gt=0, le=1e4, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        1.0,
+        "How fast momentum is forgotten, C in p − ε C p.",
+        unit="1 / time",
+        gt=0,
+        le=1e4,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     noise_estimate: float = option(
-        0.0, "Friction that the noise of the gradients amounts to, ε V / 2T for gradients of "
+        0.0,
+        "Friction that the noise of the gradients amounts to, ε V / 2T for gradients of "
         "variance V; that much less noise is added.",
-        unit="1 / time", ge=0, le=1e4, group="Sampler",
-    )  # fmt: skip
+        unit="1 / time",
+        ge=0,
+        le=1e4,
+        group="Sampler",
+    )
     batch_size: int = option(
-        0, "Data points of a gradient, for energies that are sums over data; 0 takes all of them.",
-        ge=0, le=1_000_000, main=True, group="Sampler",
-    )  # fmt: skip
+        0,
+        "Data points of a gradient, for energies that are sums over data; 0 takes all of them.",
+        ge=0,
+        le=1_000_000,
+        main=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -98,9 +118,14 @@ class SGHMC(Sampler):
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         config, noise = self.config, normal(state.position, generator)
         given = (
-            state.position, state.gradient, state.extra["momentum"], noise, config.step_size,
-            config.friction, config.noise_sd,
-        )  # fmt: skip
+            state.position,
+            state.gradient,
+            state.extra["momentum"],
+            noise,
+            config.step_size,
+            config.friction,
+            config.noise_sd,
+        )
         if config.batch_size:
             # Not through `fused`: the energy is another at every step.
             after = _stepped(energy.minibatch(config.batch_size, generator), *given)

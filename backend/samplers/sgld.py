@@ -21,21 +21,40 @@ class SGLDConfig(KindConfig):
     summary: ClassVar[str] = "Langevin on minibatch gradients, its step shrinking if you like."
 
     step_size: float = option(
-        0.005, "First step, a in x − a E′.",
-        unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.005,
+        "First step, a in x − a E′.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     decay: float = option(
-        0.0, "Power γ of the schedule a (1 + t/b)^−γ after t steps; 0 keeps the step as it is.",
-        ge=0, le=1, main=True, group="Sampler",
-    )  # fmt: skip
+        0.0,
+        "Power γ of the schedule a (1 + t/b)^−γ after t steps; 0 keeps the step as it is.",
+        ge=0,
+        le=1,
+        main=True,
+        group="Sampler",
+    )
     delay: float = option(
-        100.0, "Steps b that the schedule waits, about, before it shrinks.",
-        unit="steps", gt=0, le=1e9, log=True, group="Sampler",
-    )  # fmt: skip
+        100.0,
+        "Steps b that the schedule waits, about, before it shrinks.",
+        unit="steps",
+        gt=0,
+        le=1e9,
+        log=True,
+        group="Sampler",
+    )
     batch_size: int = option(
-        0, "Data points of a gradient, for energies that are sums over data; 0 takes all of them.",
-        ge=0, le=1_000_000, main=True, group="Sampler",
-    )  # fmt: skip
+        0,
+        "Data points of a gradient, for energies that are sums over data; 0 takes all of them.",
+        ge=0,
+        le=1_000_000,
+        main=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -81,9 +100,15 @@ class SGLD(Sampler):
         config, noise = self.config, normal(state.position, generator)
         count = state.extra["num_steps"]
         given = (
-            state.position, state.gradient, noise, count, config.step_size, config.decay,
-            config.delay, config.temperature,
-        )  # fmt: skip
+            state.position,
+            state.gradient,
+            noise,
+            count,
+            config.step_size,
+            config.decay,
+            config.delay,
+            config.temperature,
+        )
         if config.batch_size:
             # Not through `fused`: the energy is another at every step.
             parts = _moved(energy.minibatch(config.batch_size, generator), *given)

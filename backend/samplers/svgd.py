@@ -27,22 +27,36 @@ class SVGDConfig(KindConfig):
     )
 
     step_size: float = option(
-        0.05, "Length of a step: about this far per coordinate with AdaGrad, ε φ without.",
-        unit="data sd", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    adagrad: bool = option(
-        True, "Divides each coordinate's step by the root mean square of its past.",
-        main=True, group="Sampler",
-    )  # fmt: skip
-    decay: float = option(
-        0.9, "Share of the past kept in AdaGrad's mean square at each step.",
-        ge=0, lt=1, group="Sampler",
-    )  # fmt: skip
-    anneal_steps: int = option(
-        0, "Steps before the pull of the energy is whole; it grows as the fourth power of time, "
-        "so that particles spread first. 0 has it whole from the start.", ge=0, le=1_000_000,
+        0.05,
+        "Length of a step: about this far per coordinate with AdaGrad, ε φ without.",
+        unit="data sd",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
         group="Sampler",
-    )  # fmt: skip
+    )
+    adagrad: bool = option(
+        True,
+        "Divides each coordinate's step by the root mean square of its past.",
+        main=True,
+        group="Sampler",
+    )
+    decay: float = option(
+        0.9,
+        "Share of the past kept in AdaGrad's mean square at each step.",
+        ge=0,
+        lt=1,
+        group="Sampler",
+    )
+    anneal_steps: int = option(
+        0,
+        "Steps before the pull of the energy is whole; it grows as the fourth power of time, "
+        "so that particles spread first. 0 has it whole from the start.",
+        ge=0,
+        le=1_000_000,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -92,14 +106,24 @@ class SVGD(Sampler):
         weight = (count / (config.anneal_steps + 1)).clamp(max=1) ** 4
         kept = torch.where(count > 1, config.decay, 0.0)
         after, squares, spread = self.fused(
-            _moved, energy, state.position, state.gradient, state.extra["squares"],
-            weight / config.temperature, kept, config.step_size, float(config.adagrad),
-        )  # fmt: skip
+            _moved,
+            energy,
+            state.position,
+            state.gradient,
+            state.extra["squares"],
+            weight / config.temperature,
+            kept,
+            config.step_size,
+            float(config.adagrad),
+        )
         rate = torch.ones_like(after.energy)
         info = Info(
-            rate, torch.ones_like(rate, dtype=torch.bool), after.position, 1,
+            rate,
+            torch.ones_like(rate, dtype=torch.bool),
+            after.position,
+            1,
             {"bandwidth": spread},
-        )  # fmt: skip
+        )
         return after._replace(extra={"squares": squares, "count": count}), info
 
 

@@ -29,13 +29,22 @@ class TemperedSMCConfig(KindConfig):
     )
 
     share_kept: float = option(
-        0.9, "How far one temperature may thin the weights: the conditional effective sample size "
-        "after it, as a share.", gt=0, lt=1, main=True, group="Sampler",
-    )  # fmt: skip
+        0.9,
+        "How far one temperature may thin the weights: the conditional effective sample size "
+        "after it, as a share.",
+        gt=0,
+        lt=1,
+        main=True,
+        group="Sampler",
+    )
     resample_below: float = option(
-        0.5, "Chains are resampled when the effective sample size of the weights falls below this "
-        "share; 0 never resamples.", ge=0, le=1, group="Sampler",
-    )  # fmt: skip
+        0.5,
+        "Chains are resampled when the effective sample size of the weights falls below this "
+        "share; 0 never resamples.",
+        ge=0,
+        le=1,
+        group="Sampler",
+    )
     resampling: Literal["systematic", "multinomial"] = option(
         "systematic", "How ancestors are drawn; systematic adds the least noise.", group="Sampler"
     )
@@ -43,25 +52,44 @@ class TemperedSMCConfig(KindConfig):
         5, "Metropolis moves at each temperature.", ge=1, le=1000, main=True, group="Sampler"
     )
     num_leapfrog: int = option(
-        1, "Leapfrog steps of a move, one gradient each; 1 is MALA, more is Hamiltonian.",
-        ge=1, le=1000, group="Sampler",
-    )  # fmt: skip
+        1,
+        "Leapfrog steps of a move, one gradient each; 1 is MALA, more is Hamiltonian.",
+        ge=1,
+        le=1000,
+        group="Sampler",
+    )
     num_steps_at_target: int = option(
-        4, "Steps of `moves` moves at β = 1 before a pass is complete.", ge=1, le=10_000,
+        4,
+        "Steps of `moves` moves at β = 1 before a pass is complete.",
+        ge=1,
+        le=10_000,
         group="Sampler",
-    )  # fmt: skip
+    )
     base_scale: float = option(
-        2.0, "Standard deviation of the Gaussian a pass starts from; wider than the target.",
-        unit="data sd", gt=0, le=1000, log=True, group="Sampler",
-    )  # fmt: skip
-    step_size: float = option(
-        0.05, "How far a move follows the gradient at the target, a in x − a E′; longer where the "
-        "path is wider.", unit="data sd²", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
-    adapt: bool = option(
-        True, "Tunes the step size to the acceptance at every temperature, warm-up or not.",
+        2.0,
+        "Standard deviation of the Gaussian a pass starts from; wider than the target.",
+        unit="data sd",
+        gt=0,
+        le=1000,
+        log=True,
         group="Sampler",
-    )  # fmt: skip
+    )
+    step_size: float = option(
+        0.05,
+        "How far a move follows the gradient at the target, a in x − a E′; longer where the "
+        "path is wider.",
+        unit="data sd²",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
+    adapt: bool = option(
+        True,
+        "Tunes the step size to the acceptance at every temperature, warm-up or not.",
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -132,9 +160,17 @@ class TemperedSMC(Sampler):
         beta, extra = state.extra["beta"], state.extra
         step_size = path.step_size(extra["step_size"], beta)
         state, info = annealing.moves(
-            self, state, energy, generator, path, beta, step_size, config.moves,
-            config.num_leapfrog, restart,
-        )  # fmt: skip
+            self,
+            state,
+            energy,
+            generator,
+            path,
+            beta,
+            step_size,
+            config.moves,
+            config.num_leapfrog,
+            restart,
+        )
         complete = extra["settled"] >= config.num_steps_at_target
         log_weights, ancestors = extra["log_weights"], extra["ancestors"]
         log_z = torch.where(complete, log_mean(log_weights), extra["log_z"])

@@ -184,14 +184,23 @@ def sprout(tree: Tree, forward: Tensor) -> tuple[Point, Subtree]:
     nothing = torch.full_like(tree.log_weight, -torch.inf)
     x, value, gradient, rates, num_leaves, diverged = tree.result[:6]
     return end, Subtree(
-        end.momentum, torch.zeros_like(tree.total), nothing, nothing, x, value, gradient,
-        tree.growing, rates, num_leaves, diverged,
-    )  # fmt: skip
+        end.momentum,
+        torch.zeros_like(tree.total),
+        nothing,
+        nothing,
+        x,
+        value,
+        gradient,
+        tree.growing,
+        rates,
+        num_leaves,
+        diverged,
+    )
 
 
 def joined(
     tree: Tree, first: Tensor, end: Point, subtree: Subtree, forward: Tensor, swap: Tensor
-) -> Tree:  # fmt: skip
+) -> Tree:
     """The tree with its new half, where that is valid; it goes on growing where it has not turned.
 
     The drawn point is the subtree's with probability min(1, its weight over the old tree's).
@@ -237,9 +246,7 @@ def _either(there: Tensor, one: Point, other: Point) -> Point:
 
 def picked(tree: Tree, kept: Tensor) -> Tree:
     """The trees of some chains."""
-    left, right = (
-        Point(end.x[kept], end.momentum[kept], end.gradient[kept]) for end in tree[:2]
-    )  # fmt: skip
+    left, right = (Point(end.x[kept], end.momentum[kept], end.gradient[kept]) for end in tree[:2])
     total, log_weight, hamiltonian, growing = (part[kept] for part in tree[2:6])
     result = tuple(part[kept] for part in tree.result)
     return Tree(left, right, total, log_weight, hamiltonian, growing, result)
@@ -247,7 +254,7 @@ def picked(tree: Tree, kept: Tensor) -> Tree:
 
 def written(
     result: tuple[Tensor, ...], chains: Tensor | None, part: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:  # fmt: skip
+) -> tuple[Tensor, ...]:
     """The results of all chains with those of some put in their places."""
     if chains is None:
         return part

@@ -20,13 +20,25 @@ class UnderdampedConfig(KindConfig):
     summary: ClassVar[str] = "Langevin with momentum (BAOAB): far for one gradient, little biased."
 
     step_size: float = option(
-        0.2, "Length of one step in time, ε; stable below two sd of the narrowest direction.",
-        unit="data sd", gt=0, le=100, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        0.2,
+        "Length of one step in time, ε; stable below two sd of the narrowest direction.",
+        unit="data sd",
+        gt=0,
+        le=100,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     friction: float = option(
-        1.0, "How fast momentum is forgotten, γ in exp(−γ ε).",
-        unit="1 / time", gt=0, le=1e4, main=True, log=True, group="Sampler",
-    )  # fmt: skip
+        1.0,
+        "How fast momentum is forgotten, γ in exp(−γ ε).",
+        unit="1 / time",
+        gt=0,
+        le=1e4,
+        main=True,
+        log=True,
+        group="Sampler",
+    )
     temperature: float = option(
         1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
     )
@@ -68,9 +80,16 @@ class Underdamped(Sampler):
         config, x = self.config, state.position
         noise_sd = math.sqrt((1 - config.kept**2) * config.temperature)
         x, value, gradient, momentum = self.fused(
-            _baoab, energy, x, state.gradient, state.extra["momentum"], normal(x, generator),
-            config.step_size, config.kept, noise_sd,
-        )  # fmt: skip
+            _baoab,
+            energy,
+            x,
+            state.gradient,
+            state.extra["momentum"],
+            normal(x, generator),
+            config.step_size,
+            config.kept,
+            noise_sd,
+        )
         after = State(x, value, gradient, state.extra).carrying(momentum=momentum)
         return after, moved_info(x)
 

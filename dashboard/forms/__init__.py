@@ -1,1 +1,1 @@
-"""TODO."""
+"""Forms: the fields of a RunSpec, and the draft that a person fills in."""

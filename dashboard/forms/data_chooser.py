@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from dashboard.forms.form_fields import draft, form_fields
-from dashboard.forms.form_fields.form_fields import Form, Values
+from dashboard.forms import draft, form_fields
+from dashboard.forms.form_fields import Form, Values
 from dashboard.live_view import live_element
 from jobs.queueing import enqueue, redis_store
 
@@ -18,9 +18,14 @@ FILE = "file"
 
 
 def choose(
-    given: dict[str, Any], catalogue: dict[str, Any], problems: dict[str, str], version: int,
-    page: str = "launch", names: Collection[str] | None = None, folded: bool = False,
-) -> Values:  # fmt: skip
+    given: dict[str, Any],
+    catalogue: dict[str, Any],
+    problems: dict[str, str],
+    version: int,
+    page: str = "launch",
+    names: Collection[str] | None = None,
+    folded: bool = False,
+) -> Values:
     """Draw the choice of data and its fields; returns `name` and the fields' values.
 
     page: prefix of what the session keeps. names: the data sets to choose from, else all. folded:
@@ -43,9 +48,13 @@ def choose(
         for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
     ]
     picked = live_element(
-        "tiles", key="data_tiles" if page == "launch" else f"{page}_tiles", height=250, tiles=tiles,
-        chosen=name, on_chosen_change=lambda: None,
-    )  # fmt: skip
+        "tiles",
+        key="data_tiles" if page == "launch" else f"{page}_tiles",
+        height=250,
+        tiles=tiles,
+        chosen=name,
+        on_chosen_change=lambda: None,
+    )
     if picked.chosen and picked.chosen != name:
         st.session_state[f"{page}_data"] = picked.chosen
         st.session_state.pop(f"{page}_preset", None)

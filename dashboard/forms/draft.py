@@ -14,7 +14,7 @@ from typing import Any
 from backend.errors import BadInput, NotAvailable
 from backend.home import make_private
 from backend.spec import RunSpec, parse
-from dashboard.forms.form_fields.form_fields import Values, defaults, difference
+from dashboard.forms.form_fields import Values, defaults, difference
 from jobs.queueing import enqueue
 from jobs.queueing.enqueue import Check
 from jobs.records import run_store
@@ -127,9 +127,10 @@ def keep_upload(name: str, content: bytes) -> Path:
         raise BadInput.at("data.path", f"must be one of {', '.join(SUFFIXES)}, got {name!r}.")
     if len(content) > MOST_UPLOAD_BYTES:
         raise BadInput.at(
-            "data.path", f"must be at most 200 MB, got {len(content) / 1e6:.0f} MB. Put it into "
+            "data.path",
+            f"must be at most 200 MB, got {len(content) / 1e6:.0f} MB. Put it into "
             f"{run_store.data_folder()} instead and name its path.",
-        )  # fmt: skip
+        )
     folder = uploads()
     stem = _UNSAFE.sub("_", Path(name).stem).strip("._")[:60] or "data"
     path = folder / f"{stem}{suffix}"

@@ -266,9 +266,12 @@ def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
     if options:
         known = list(dict.fromkeys(item for item in given if item in options))
         return st.multiselect(
-            leaf.label, options, known, format_func=lambda item: (words or {}).get(item, item),
+            leaf.label,
+            options,
+            known,
+            format_func=lambda item: (words or {}).get(item, item),
             key=key,
-        )  # fmt: skip
+        )
     text = st.text_input(leaf.label, ", ".join(f"{item}" for item in given), key=key)
     return [_typed(part.strip()) for part in text.split(",") if part.strip()]
 

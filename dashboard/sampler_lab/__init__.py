@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Sampler Lab: races of samplers, put together and checked."""

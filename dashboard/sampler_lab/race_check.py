@@ -10,8 +10,8 @@ import streamlit as st
 
 from backend.errors import BasinError
 from dashboard import comparison
-from dashboard.forms.form_fields import draft
-from dashboard.forms.form_fields.draft import Answer
+from dashboard.forms import draft
+from dashboard.forms.draft import Answer
 from dashboard.live_view import live_element
 from dashboard.sampler_lab import race_options
 from jobs import races
@@ -101,9 +101,12 @@ def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
     shown = next((check for check in checks if check and check.data.get("preview")), None)
     if shown:
         live_element(
-            "preview", key="lab_preview", height=300, preview=shown.data["preview"],
+            "preview",
+            key="lab_preview",
+            height=300,
+            preview=shown.data["preview"],
             about=shown.data["title"],
-        )  # fmt: skip
+        )
     names = race_options.titles([dict(racer) for racer in asked.racers], catalogue)
     bad = [
         f"- {name}: {'; '.join(item['message'] for item in check.problems)}"
@@ -122,10 +125,14 @@ def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
     ready = not bad and not trouble
     number = len(asked.racers) * asked.num_seeds
     st.button(
-        f"Launch {number} runs" if number != 1 else "Launch", type="primary",
-        icon=":material/play_arrow:", disabled=not ready, shortcut="Ctrl+Enter", width="stretch",
+        f"Launch {number} runs" if number != 1 else "Launch",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=not ready,
+        shortcut="Ctrl+Enter",
+        width="stretch",
         on_click=_order,
-    )  # fmt: skip
+    )
     if st.session_state.pop("lab_ordered", False) and ready:
         _launch(asked)
     if ready:
@@ -193,8 +200,13 @@ def _command(asked: Race) -> str:
             parts.append(
                 f"--{cost} {amount:g}" if cost in ("seconds", "joules") else f"--{cost} {amount}"
             )
-    words = {"num_chains": "chains", "chains": "start", "num_warm_up": "warm-up",
-             "stop_at_error": "until-error", "stop_at_ess": "until-ess"}  # fmt: skip
+    words = {
+        "num_chains": "chains",
+        "chains": "start",
+        "num_warm_up": "warm-up",
+        "stop_at_error": "until-error",
+        "stop_at_ess": "until-ess",
+    }
     parts += [
         f"--{words[name]} {value}" for name, value in (asked.shared or {}).items() if name in words
     ]

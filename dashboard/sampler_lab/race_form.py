@@ -11,8 +11,8 @@ from backend.errors import BasinError
 from backend.spec import Budget
 from dashboard import comparison
 from dashboard.elements import figure, head, name_of
-from dashboard.forms.form_fields import data_chooser, draft, form_fields
-from dashboard.forms.form_fields.form_fields import Form
+from dashboard.forms import data_chooser, draft, form_fields
+from dashboard.forms.form_fields import Form
 from dashboard.sampler_lab import race_check, race_options
 from dashboard.sampler_lab.race_check import SAMPLER, Checked
 from dashboard.sampler_lab.race_options import Entry
@@ -89,15 +89,22 @@ def _target(
     kind: str | None = DENSITY
     if trained or given.energy_of:
         kind = st.segmented_control(
-            "Target", [DENSITY, TRAINED], default=TRAINED if given.energy_of else DENSITY,
-            required=True, key=f"lab{version}:target", label_visibility="collapsed",
-        )  # fmt: skip
+            "Target",
+            [DENSITY, TRAINED],
+            default=TRAINED if given.energy_of else DENSITY,
+            required=True,
+            key=f"lab{version}:target",
+            label_visibility="collapsed",
+        )
     if kind == TRAINED:
         ids = list(dict.fromkeys([*([given.energy_of] if given.energy_of else []), *trained]))
         chosen = st.selectbox(
-            "Run", ids, format_func=lambda run: trained.get(run, run), key=f"lab{version}:run",
+            "Run",
+            ids,
+            format_func=lambda run: trained.get(run, run),
+            key=f"lab{version}:run",
             help="Its energy, as training left it, is what the samplers sample.",
-        )  # fmt: skip
+        )
         try:
             return dict(run_store.open_run(chosen).spec().data), chosen
         except BasinError as error:
@@ -192,26 +199,33 @@ def _settings(made: Entry, racing: list[Entry], catalogue: dict[str, Any], known
     index = racing.index(made)
     problems = known.problems(index)
     schema = race_options.sampler_schema(catalogue, made.kind)
-    leaves = [part for part in form_fields.parts(schema, made.values, schema)
-              if isinstance(part, form_fields.Leaf) and part.is_main]  # fmt: skip
+    leaves = [
+        part
+        for part in form_fields.parts(schema, made.values, schema)
+        if isinstance(part, form_fields.Leaf) and part.is_main
+    ]
     line = ", ".join(
         f"{leaf.label.partition(' (')[0].lower()} {_shown(leaf.value)}" for leaf in leaves[:3]
     )
     wrong = any(name.startswith(SAMPLER) for name in problems)
     with st.expander(f":gray[{line or 'settings'}]", expanded=wrong):
         form = Form(
-            key=f"lab{st.session_state['lab_version']}:{made.key}", problems=problems,
-            derived=known.derived(index), prefix=SAMPLER,
-        )  # fmt: skip
+            key=f"lab{st.session_state['lab_version']}:{made.key}",
+            problems=problems,
+            derived=known.derived(index),
+            prefix=SAMPLER,
+        )
         made.values = {**form_fields.show(schema, made.values, form), "kind": made.kind}
         several = sum(other.kind == made.kind for other in racing) > 1
         with st.container(horizontal=True):
             entries = st.session_state["lab_entries"]
             more = st.button(
-                "Race it twice", icon=":material/content_copy:", key=f"{form.key}:again",
+                "Race it twice",
+                icon=":material/content_copy:",
+                key=f"{form.key}:again",
                 help="Another racer of the kind, with settings of its own",
                 disabled=len(racing) >= race_options.MOST_RACERS,
-            )  # fmt: skip
+            )
             if more:
                 entries.insert(
                     entries.index(made) + 1, race_options.entry(catalogue, made.kind, made.values)
@@ -239,15 +253,20 @@ def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], ver
     first, second, third = st.columns(3)
     with first:
         amount = st.number_input(
-            "Budget of each", value=float(getattr(given.budget, cost) or 0) or None, format="%g",
+            "Budget of each",
+            value=float(getattr(given.budget, cost) or 0) or None,
+            format="%g",
             key=f"lab{version}:amount",
-        )  # fmt: skip
+        )
         st.caption("Spent by every racer alike.")
     with second:
         cost = st.selectbox(
-            "Counted in", COSTS, COSTS.index(cost), key=f"lab{version}:cost",
+            "Counted in",
+            COSTS,
+            COSTS.index(cost),
+            key=f"lab{version}:cost",
             help="Gradient evaluations of a chain cost every sampler the same on any machine.",
-        )  # fmt: skip
+        )
     with third:
         shared["num_chains"] = _number("num_chains", "Chains", schema, shared, version)
     first, second, third = st.columns(3)
@@ -256,17 +275,24 @@ def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], ver
         start = shared.get("chains", schema["chains"].get("default", "noise"))
         words = {"noise": "Noise", "data": "The data", "one_mode": "All in one mode"}
         shared["chains"] = st.selectbox(
-            "Start", starts, starts.index(start) if start in starts else 0,
-            format_func=lambda name: words.get(name, name), key=f"lab{version}:start",
+            "Start",
+            starts,
+            starts.index(start) if start in starts else 0,
+            format_func=lambda name: words.get(name, name),
+            key=f"lab{version}:start",
             help=schema["chains"].get("description"),
-        )  # fmt: skip
+        )
     with second:
         seed = st.number_input("Seed", value=given.seed, step=1, key=f"lab{version}:seed")
     with third:
         seeds = st.number_input(
-            "Seeds", 1, draft.MOST_SEEDS, given.num_seeds, key=f"lab{version}:seeds",
+            "Seeds",
+            1,
+            draft.MOST_SEEDS,
+            given.num_seeds,
+            key=f"lab{version}:seeds",
             help="A run each racer and seed; the curves show the median and the range.",
-        )  # fmt: skip
+        )
     rest = [name for name in ("num_warm_up", "stop_at_error", "stop_at_ess") if name in schema]
     if rest:
         with st.expander("**Warm-up and early end** &nbsp; :gray[for all racers]"):
@@ -294,9 +320,13 @@ def _number(
     value = shared.get(name, part.get("default"))
     whole = part.get("type") == "integer"
     typed: float | int | None = st.number_input(
-        label, value=int(value) if whole else float(value), step=1 if whole else None,
-        format=None if whole else "%g", key=f"lab{version}:{name}", help=part.get("description"),
-    )  # fmt: skip
+        label,
+        value=int(value) if whole else float(value),
+        step=1 if whole else None,
+        format=None if whole else "%g",
+        key=f"lab{version}:{name}",
+        help=part.get("description"),
+    )
     return typed
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from backend.metric_names import FIGURES
 from dashboard.comparison import Group, Member
 from dashboard.elements import figure
-from dashboard.forms.form_fields.data_chooser import FILE
-from dashboard.forms.form_fields.form_fields import Values, defaults, difference, kinds_of, resolved
+from dashboard.forms.data_chooser import FILE
+from dashboard.forms.form_fields import Values, defaults, difference, kinds_of, resolved
 from jobs import races
 from jobs.races import METHOD
 

@@ -1,8 +1,8 @@
 """Who may ask: a browser at an address that is Basin's, and the page's own token.
 
-`dashboard/security/gate.py` stands before every route with what is said here of Host and Origin. The live
-routes ask for a token as well, which the page script hands to its component: it is good for twelve
-hours and, where people log in, carries who asked for the page.
+`dashboard/security/gate.py` stands before every route with what is said here of Host and Origin.
+The live routes ask for a token as well, which the page script hands to its component: it is good
+for twelve hours and, where people log in, carries who asked for the page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The gate before every route, Streamlit's own included: who may ask, and what every answer says.
 
 In this order a request is refused: for its Host and Origin (another site), for a path that Basin
-does not offer, for who asks (where nobody logs in: `jobs/services/entry_link.py`), and as an upload.
+does not offer, for who asks (where nobody logs in: `jobs/services/entry_link.py`), and as an
+upload.
 """
 
 from __future__ import annotations
@@ -120,10 +121,9 @@ def _again(scope: Scope) -> Response:
 
 def _cookie(scope: Scope) -> str:
     secure = "; Secure" if scope["scheme"] == "https" else ""
-    return (
-        f"{entry_link.cookie_name()}={entry_link.cookie()}; Path=/; Max-Age={entry_link.COOKIE_SECONDS}; "
-        f"HttpOnly; SameSite=Strict{secure}"
-    )
+    pair = f"{entry_link.cookie_name()}={entry_link.cookie()}"
+    age = entry_link.COOKIE_SECONDS
+    return f"{pair}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"
 
 
 def _saying(send: Send, cookie: str) -> Send:

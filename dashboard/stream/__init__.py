@@ -1,1 +1,1 @@
-"""TODO."""
+"""The stream of live frames from runs to pages."""

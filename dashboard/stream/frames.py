@@ -39,9 +39,13 @@ def history_after(run: str, history: History, seq: int | None) -> list[bytes]:
         bucketed = any(chosen is not None for chosen in rows.values())
         frames = [_curve(run, history, path, found, rows[path]) for path, found in since.items()]
     head = say(
-        op="history", run=run, whole=seq is None, bucketed=bucketed,
-        count=len(frames), log=history.last_seq,
-    )  # fmt: skip
+        op="history",
+        run=run,
+        whole=seq is None,
+        bucketed=bucketed,
+        count=len(frames),
+        log=history.last_seq,
+    )
     # before the curves: a text may say that the run went on from an earlier step
     return [head, *texts, *frames]
 

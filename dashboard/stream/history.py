@@ -32,9 +32,10 @@ class Columns:
     def __init__(self, num_paths: int) -> None:
         self.num = 0
         self._rows = Rows(
-            np.empty((_FIRST_ROWS, 4)), np.empty(_FIRST_ROWS, np.int64),
+            np.empty((_FIRST_ROWS, 4)),
+            np.empty(_FIRST_ROWS, np.int64),
             np.empty((_FIRST_ROWS, num_paths), np.float32),
-        )  # fmt: skip
+        )
 
     def append(self, new: Rows) -> None:
         """Lay rows at the end; the room doubles when it is used up."""
@@ -269,9 +270,13 @@ def _whole(data: bytes) -> Frame:
 
 
 _NOTHING = Series(
-    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0),
-    np.empty(0, np.float32), np.empty(0, np.int64),
-)  # fmt: skip
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+    np.empty(0),
+    np.empty(0),
+    np.empty(0, np.float32),
+    np.empty(0, np.int64),
+)
 
 
 def bucketed_rows(value: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.int64] | None:

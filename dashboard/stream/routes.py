@@ -44,7 +44,7 @@ from jobs.records.run_directory import RunDirectory
 
 LIVE = Path(__file__).resolve().parents[1] / "live"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
-_NAME = re.compile(r"[a-z0-9_]+\.(?:js|css|json)")
+_NAME = re.compile(r"(?:[a-z]+/)?[a-z0-9_]+\.(?:js|css|json)")
 _PAGE = re.compile(r"[0-9a-f]{32}")
 _PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _COLUMNS = ("step", "gradients", "seconds", "joules", "value")
@@ -52,13 +52,25 @@ _CSV_ROWS = 5000
 _REFUSED = 4403
 FIXED = (
     "server.maxMessageSize",
-    "server.address", "server.headless", "server.maxUploadSize", "server.fileWatcherType",
-    "browser.gatherUsageStats", "runner.postScriptGC", "runner.magicEnabled", "client.toolbarMode",
-    "server.enableCORS", "server.enableXsrfProtection", "server.trustedUserHeaders",
-    "server.allowedHosts", "server.baseUrlPath", "server.corsAllowedOrigins",
-    "server.enableAgentApi", "server.enableStaticServing", "client.showErrorDetails",
+    "server.address",
+    "server.headless",
+    "server.maxUploadSize",
+    "server.fileWatcherType",
+    "browser.gatherUsageStats",
+    "runner.postScriptGC",
+    "runner.magicEnabled",
+    "client.toolbarMode",
+    "server.enableCORS",
+    "server.enableXsrfProtection",
+    "server.trustedUserHeaders",
+    "server.allowedHosts",
+    "server.baseUrlPath",
+    "server.corsAllowedOrigins",
+    "server.enableAgentApi",
+    "server.enableStaticServing",
+    "client.showErrorDetails",
     "global.developmentMode",
-)  # fmt: skip
+)
 """Settings that `basin dashboard` fixes; a test reads them back from the running server."""
 
 
@@ -92,7 +104,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         Route("/live/poll", poll, methods=["POST"]),
         Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
-        Route("/live/static/{name}", static),
+        Route("/live/static/{name:path}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
     ]

@@ -51,10 +51,17 @@ def _choose(found: FoundRecipes, past: list[Reproduction]) -> str:
     labels |= {kind: f"{short.get(kind, kind)} {n}" for kind, n in counts.items() if n}
     kept = "all"
     if len(labels) > 2:
-        kept = st.segmented_control(
-            "Verdict", list(labels), default="all", format_func=lambda key: labels[key],
-            label_visibility="collapsed", key="gallery_kept",
-        ) or "all"  # fmt: skip
+        kept = (
+            st.segmented_control(
+                "Verdict",
+                list(labels),
+                default="all",
+                format_func=lambda key: labels[key],
+                label_visibility="collapsed",
+                key="gallery_kept",
+            )
+            or "all"
+        )
     chosen = st.query_params.get("recipe", "")
     if chosen not in found.recipes:
         if chosen:
@@ -80,9 +87,10 @@ def _card(recipe: Recipe, word: str, chosen: bool) -> None:
     said = word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
     pressed = st.button(
         f"**{recipe.title}**  \n{recipe.paper.authors.split(',')[0]} {recipe.paper.year} · {said}",
-        key=f"recipe_{recipe.name}", width="stretch",
+        key=f"recipe_{recipe.name}",
+        width="stretch",
         type="secondary" if chosen else "tertiary",
-    )  # fmt: skip
+    )
     if pressed and not chosen:
         st.query_params.from_dict({"recipe": recipe.name})
         st.rerun()
@@ -158,9 +166,12 @@ def _measured(recipe: Recipe, reproduction_id: str) -> None:
     if launched != recipe:
         st.caption("The recipe has been edited since; this is what was launched then.")
     live_element(
-        "claim", key=f"claim_{made.id}", height=330, compared=gallery.compared(launched),
+        "claim",
+        key=f"claim_{made.id}",
+        height=330,
+        compared=gallery.compared(launched),
         **gallery.picture(launched, found, runs),
-    )  # fmt: skip
+    )
     for note in found.notes:
         st.warning(note)
     _pictures(launched, made)
@@ -195,8 +206,12 @@ def _under_way(made: Reproduction, found: Findings) -> None:
             f"{progress.done} of {progress.total} runs · {words}"
             + (f" · about {duration(left)} left" if left else ""),
         )
-        if st.button("Stop", key=f"stop_{made.id}", icon=":material/stop:",
-                     help="Ends those that run and takes the others off the queue"):  # fmt: skip
+        if st.button(
+            "Stop",
+            key=f"stop_{made.id}",
+            icon=":material/stop:",
+            help="Ends those that run and takes the others off the queue",
+        ):
             number = reproductions.stop(made.id)
             st.toast(f"{plural(number, 'run')} stopped. What is finished is kept.")
             st.rerun()
@@ -219,8 +234,10 @@ def _pictures(recipe: Recipe, made: Reproduction) -> None:
 
 def _tables(recipe: Recipe, found: Findings) -> None:
     st.subheader("Claims", anchor=False)
-    _table(["claim", "kind", "target", "measured: median (range)", "seeds that meet it", "verdict"],
-           gallery.claim_rows(found))  # fmt: skip
+    _table(
+        ["claim", "kind", "target", "measured: median (range)", "seeds that meet it", "verdict"],
+        gallery.claim_rows(found),
+    )
     names, rows = gallery.figure_rows(recipe, found)
     if rows:
         with st.expander("All figures, variant by variant"):
@@ -266,22 +283,36 @@ def _launch(recipe: Recipe, again: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scale = "cpu"
         if len(recipe.scales) > 1:
-            scale = st.segmented_control(
-                "Scale", list(recipe.scales), default="cpu", key=f"scale_{recipe.name}",
-                format_func=lambda key: _SCALES[key],
-            ) or "cpu"  # fmt: skip
+            scale = (
+                st.segmented_control(
+                    "Scale",
+                    list(recipe.scales),
+                    default="cpu",
+                    key=f"scale_{recipe.name}",
+                    format_func=lambda key: _SCALES[key],
+                )
+                or "cpu"
+            )
         options = sorted({recipe.seeds, *SEEDS})
-        seeds = st.segmented_control(
-            "Seeds", options, default=recipe.seeds, key=f"seeds_{recipe.name}",
-        ) or recipe.seeds  # fmt: skip
+        seeds = (
+            st.segmented_control(
+                "Seeds",
+                options,
+                default=recipe.seeds,
+                key=f"seeds_{recipe.name}",
+            )
+            or recipe.seeds
+        )
         number = len(roles) * seeds
         pressed = st.button(
             f"Launch {plural(number, 'run')}", type="primary", key=f"launch_{recipe.name}"
         )
     expected = reproductions.expected_seconds(recipe.name, scale, seeds)
     cost = f"about {duration(expected)} of training" if expected else "no launch here to judge by"
-    st.caption(f"{', '.join(roles)}: {seeds} seeds each, the same data and {_budget(recipe, scale)}"
-               f". {cost[0].upper()}{cost[1:]}.")  # fmt: skip
+    st.caption(
+        f"{', '.join(roles)}: {seeds} seeds each, the same data and {_budget(recipe, scale)}"
+        f". {cost[0].upper()}{cost[1:]}."
+    )
     if pressed:
         try:
             made = reproductions.launch(recipe.name, scale=scale, num_seeds=seeds, origin="browser")
@@ -306,8 +337,10 @@ def _budget(recipe: Recipe, scale: str) -> str:
 
 def _earlier(past: list[Reproduction], shown: Reproduction | None) -> None:
     st.subheader("Verdicts so far", anchor=False)
-    lines = ["| date | verdict | median of the deciding figure | seeds | device | version | |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| date | verdict | median of the deciding figure | seeds | device | version | |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for item in past:
         found, said, median, devices = item.findings, "under way", "–", ""
         if found:
@@ -316,8 +349,10 @@ def _earlier(past: list[Reproduction], shown: Reproduction | None) -> None:
         here = shown is not None and item.id == shown.id
         link = f"[show](/gallery?recipe={item.recipe}&reproduction={item.id})"
         where = "shown above" if here else link
-        lines.append(f"| {gallery.when(item.created)} | {said} | {median} | {len(item.seeds)} | "
-                     f"{devices} | {item.version} | {where} |")  # fmt: skip
+        lines.append(
+            f"| {gallery.when(item.created)} | {said} | {median} | {len(item.seeds)} | "
+            f"{devices} | {item.version} | {where} |"
+        )
     st.markdown("\n".join(lines))
 
 

@@ -112,9 +112,10 @@ def _acts(members: list[Member]) -> None:
     going = [member for member in members if member.status.status in ("running", "queued")]
     with st.container(horizontal=True, horizontal_alignment="right"):
         if going and st.button(
-            "Stop all" if len(going) > 1 else "Stop", icon=":material/stop:",
+            "Stop all" if len(going) > 1 else "Stop",
+            icon=":material/stop:",
             help="Ends those that run and takes the others off the queue",
-        ):  # fmt: skip
+        ):
             _stop(going)
             st.rerun()
         st.link_button("Compare", f"/compare?runs={ids}", icon=":material/compare:")

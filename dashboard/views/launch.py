@@ -10,10 +10,10 @@ import streamlit as st
 from backend.errors import BasinError, NotAvailable
 from backend.spec import from_dict
 from dashboard.elements import count, empty, head
-from dashboard.forms.form_fields import data_chooser, draft, form_fields
-from dashboard.forms.form_fields.data_chooser import FILE
-from dashboard.forms.form_fields.draft import Answer, Source
-from dashboard.forms.form_fields.form_fields import Form, Values
+from dashboard.forms import data_chooser, draft, form_fields
+from dashboard.forms.data_chooser import FILE
+from dashboard.forms.draft import Answer, Source
+from dashboard.forms.form_fields import Form, Values
 from dashboard.live_view import live_element
 from jobs.formatting import duration
 from jobs.queueing import enqueue, redis_store
@@ -148,9 +148,12 @@ def _method(
 
 
 def _run(
-    given: dict[str, Any], method: dict[str, Any], preset: str, problems: dict[str, str],
+    given: dict[str, Any],
+    method: dict[str, Any],
+    preset: str,
+    problems: dict[str, str],
     version: int,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     own = method["presets"][preset]["budget"]
     budget = given.get("budget") or own
     if preset != given.get("preset", "default") or method["id"] != given["method"]:
@@ -172,28 +175,44 @@ def _run(
         first, second = st.columns(2)
         seconds, gradients = budget.get("seconds"), budget.get("gradients")
         limits["seconds"] = first.number_input(
-            "Seconds of training", value=None if seconds is None else float(seconds),
-            format="%g", key=f"{key}:seconds", placeholder="no limit",
-        )  # fmt: skip
-        limits["gradients"] = second.number_input(
-            "Gradient evaluations", value=gradients, step=1000, key=f"{key}:gradients",
+            "Seconds of training",
+            value=None if seconds is None else float(seconds),
+            format="%g",
+            key=f"{key}:seconds",
             placeholder="no limit",
-        )  # fmt: skip
+        )
+        limits["gradients"] = second.number_input(
+            "Gradient evaluations",
+            value=gradients,
+            step=1000,
+            key=f"{key}:gradients",
+            placeholder="no limit",
+        )
         devices = ["auto", *dict.fromkeys(_devices())]
         device = first.selectbox("Device", devices, key=f"{key}:device")
         precision = second.selectbox(
-            "Precision", ["float32", "bfloat16"], key=f"{key}:precision",
+            "Precision",
+            ["float32", "bfloat16"],
+            key=f"{key}:precision",
             help="bfloat16 runs the network under autocast and is for GPUs.",
-        )  # fmt: skip
+        )
         processes = first.number_input(
-            "Processes", 1, 64, int(given.get("processes", 1)), 1, key=f"{key}:processes",
+            "Processes",
+            1,
+            64,
+            int(given.get("processes", 1)),
+            1,
+            key=f"{key}:processes",
             help="They share the rows of every batch; on GPUs each has a device of its own.",
-        )  # fmt: skip
+        )
         name = second.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
         tags = first.multiselect(
-            "Tags", given.get("tags", []), given.get("tags", []), accept_new_options=True,
+            "Tags",
+            given.get("tags", []),
+            given.get("tags", []),
+            accept_new_options=True,
             key=f"{key}:tags",
-        )  # fmt: skip
+        )
         notes = st.text_area("Note", given.get("notes", ""), key=f"{key}:notes")
     return {
         "budget": {name: value for name, value in limits.items() if value is not None},
@@ -250,10 +269,15 @@ def _beside(raw: dict[str, Any], answer: Answer) -> None:
             st.markdown(_cost(check.cost))
         number = st.session_state.get("launch_seeds", 1)
         st.button(
-            "Launch" if number == 1 else f"Launch {number} runs", type="primary",
-            icon=":material/play_arrow:", disabled=check is not None and not check.ok,
-            shortcut="Ctrl+Enter", width="stretch", on_click=_order, args=(answer.text,),
-        )  # fmt: skip
+            "Launch" if number == 1 else f"Launch {number} runs",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=check is not None and not check.ok,
+            shortcut="Ctrl+Enter",
+            width="stretch",
+            on_click=_order,
+            args=(answer.text,),
+        )
         _launch_if_ordered(raw, answer, number)
         _yaml(raw)
 

@@ -20,10 +20,16 @@ from jobs.records.status import Status
 
 DEFAULT_HEADLINE = ["quality/grid_kl", "quality/energy_distance", "energy/gap", "loss/total"]
 MORE = [
-    "quality/grid_kl", "quality/frechet_features", "quality/frechet_pca", "quality/energy_distance",
-    "energy/gap", "optimiser/gradient_norm", "sampler/acceptance_rate", "loss/total",
+    "quality/grid_kl",
+    "quality/frechet_features",
+    "quality/frechet_pca",
+    "quality/energy_distance",
+    "energy/gap",
+    "optimiser/gradient_norm",
+    "sampler/acceptance_rate",
+    "loss/total",
     "energy/model",
-]  # fmt: skip
+]
 
 
 def main() -> None:

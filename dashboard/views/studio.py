@@ -12,13 +12,14 @@ import streamlit as st
 from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
 from dashboard.elements import empty, head, name_of
-from dashboard.forms.form_fields import form_fields
-from dashboard.forms.form_fields.form_fields import Form
+from dashboard.forms import form_fields
+from dashboard.forms.form_fields import Form
 from dashboard.gallery import when
 from dashboard.live_view import live_element
 from jobs.formatting import duration
+from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
-from jobs.records import fingerprints, run_store
+from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 
 FIRST = "sample"
@@ -40,8 +41,10 @@ def main() -> None:
         head("Studio", facts=["Ask a trained run."])
         empty(
             "No run has trained weights yet. The first checkpoint comes a few seconds after a run "
-            "starts.", "views/launch.py", "Launch a run",
-        )  # fmt: skip
+            "starts.",
+            "views/launch.py",
+            "Launch a run",
+        )
         return
     head("Studio", facts=["Ask a trained run. It is left as it is; every answer is kept with it."])
     left, right = st.columns([5, 9], gap="large")
@@ -51,9 +54,12 @@ def main() -> None:
         about = catalogue["abilities"][ability]
         config, seed = _form(about, ability, run_id, runs)
         pressed = st.button(
-            f"Ask for {about['title'].lower()}", type="primary", icon=":material/question_answer:",
-            shortcut="Ctrl+Enter", width="stretch",
-        )  # fmt: skip
+            f"Ask for {about['title'].lower()}",
+            type="primary",
+            icon=":material/question_answer:",
+            shortcut="Ctrl+Enter",
+            width="stretch",
+        )
     with right:
         directory = run_store.open_run(run_id)
         for warning in fingerprints.said(fingerprints.read(directory)):
@@ -82,9 +88,12 @@ def _choose_run(runs: dict[str, str]) -> str:
         st.warning(f"Run {asked} has no trained weights here; this is another one.")
     ids = list(runs)
     run_id = st.selectbox(
-        "Run", ids, index=ids.index(asked) if asked in runs else 0,
-        format_func=lambda run: runs[run], key="studio_run",
-    )  # fmt: skip
+        "Run",
+        ids,
+        index=ids.index(asked) if asked in runs else 0,
+        format_func=lambda run: runs[run],
+        key="studio_run",
+    )
     if run_id != asked:
         st.query_params["run"] = run_id
         st.query_params.pop("answer", None)
@@ -96,9 +105,13 @@ def _choose_ability(catalogue: dict[str, Any]) -> str:
     names = sorted(known, key=lambda name: (name != FIRST, known[name]["title"]))
     asked = st.query_params.get("ability", FIRST)
     ability = st.pills(
-        "Ask for", names, default=asked if asked in known else names[0], required=True,
-        format_func=lambda name: known[name]["title"], key="studio_ability",
-    )  # fmt: skip
+        "Ask for",
+        names,
+        default=asked if asked in known else names[0],
+        required=True,
+        format_func=lambda name: known[name]["title"],
+        key="studio_ability",
+    )
     st.query_params["ability"] = ability
     references = known[ability]["references"]
     st.caption(known[ability]["summary"] + (f" {references}." if references else ""))
@@ -195,9 +208,7 @@ def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
             "</div>"
         )
         _ways(directory, answer)
-    live_element(
-        "answer", key="studio_answer", height=420, run=directory.id, answer=answer["id"]
-    )  # fmt: skip
+    live_element("answer", key="studio_answer", height=420, run=directory.id, answer=answer["id"])
     _earlier(directory, kept, answer)
 
 
@@ -212,9 +223,11 @@ def _ways(directory: RunDirectory, answer: dict[str, Any]) -> None:
                 path = directory.path_of(answer["file"])
                 if path.is_file():
                     st.download_button(
-                        "Download the arrays", path.read_bytes(), path.name,
+                        "Download the arrays",
+                        path.read_bytes(),
+                        path.name,
                         icon=":material/download:",
-                    )  # fmt: skip
+                    )
 
 
 def _earlier(directory: RunDirectory, kept: list[dict[str, Any]], shown: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ import streamlit as st
 
 from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard.elements import head, name_of, plural, size
-from dashboard.forms.form_fields import draft
+from dashboard.forms import draft
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
@@ -85,8 +85,9 @@ def _present() -> None:
         _table(("next", "run", "id"), rows)
     memory, clients = info["used_memory"], info["connected_clients"]
     st.subheader("Redis", anchor=False)
+    address = redis_store.without_password(redis_store.redis_url())
     st.markdown(
-        f"`{redis_store.without_password(redis_store.redis_url())}` · version {info['redis_version']} · "
+        f"`{address}` · version {info['redis_version']} · "
         f"{size(memory)} of memory · {plural(int(clients), 'connection')} · "
         f"up {duration(info['uptime_in_seconds'])}"
     )
@@ -197,9 +198,13 @@ def _logs() -> None:
         st.caption("No logs: these pages were not started by `basin up`.")
         return
     chosen = st.segmented_control(
-        "Log", files, default=files[0], required=True, format_func=lambda path: path.stem,
+        "Log",
+        files,
+        default=files[0],
+        required=True,
+        format_func=lambda path: path.stem,
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     try:
         with chosen.open("rb") as file:
             file.seek(max(0, chosen.stat().st_size - LOG_BYTES))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Reproductions of published claims: their runs and results."""

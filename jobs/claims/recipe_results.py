@@ -283,9 +283,7 @@ def _ended_as(word: str) -> str:
     return word if word in ("failed", "diverged") else f"was {word}"
 
 
-def curves(
-    recipe: Recipe, runs: Runs
-) -> dict[str, dict[int, tuple[list[float], list[float]]]]:  # fmt: skip
+def curves(recipe: Recipe, runs: Runs) -> dict[str, dict[int, tuple[list[float], list[float]]]]:
     """Cost and value by variant and seed, for pictures that are curves: of the runs that are still
     there."""
     picture = recipe.picture

@@ -92,9 +92,12 @@ class Progress(BaseModel):
 
 
 def specs(
-    recipe: Recipe, scale: str = "cpu", num_seeds: int | None = None, first_seed: int = 0,
+    recipe: Recipe,
+    scale: str = "cpu",
+    num_seeds: int | None = None,
+    first_seed: int = 0,
     reproduction_id: str = "",
-) -> dict[tuple[str, int], RunSpec]:  # fmt: skip
+) -> dict[tuple[str, int], RunSpec]:
     """The runs of a recipe by variant and seed, in the order they are launched.
 
     num_seeds: the recipe's own when None. Raises BadInput.
@@ -115,9 +118,13 @@ def specs(
 
 
 def launch(
-    name: str, *, scale: str = "cpu", num_seeds: int | None = None, first_seed: int = 0,
+    name: str,
+    *,
+    scale: str = "cpu",
+    num_seeds: int | None = None,
+    first_seed: int = 0,
     origin: Origin = "cli",
-) -> Reproduction:  # fmt: skip
+) -> Reproduction:
     """Queue the runs of a recipe: all of them or, when one is refused, none.
 
     Raises BadInput for a broken recipe or a scale it does not have, NotAvailable without Redis or

@@ -14,8 +14,9 @@ from backend.errors import BadInput
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import answers, number, show, table
 from jobs.cli.launch import apply, value_of
+from jobs.models import fingerprints
 from jobs.queueing import enqueue
-from jobs.records import fingerprints, run_store
+from jobs.records import run_store
 from jobs.records.run_store import RunDirectory
 from jobs.system import atomic_files
 

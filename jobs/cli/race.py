@@ -66,9 +66,14 @@ class Entry:
 @click.option("--wait", is_flag=True, help="Queue them and return when all have ended.")
 @answers
 def race_command(
-    target: str, racers: tuple[str, ...], changes: tuple[str, ...], inline: bool, wait: bool,
-    as_json: bool, **options: Any,
-) -> None:  # fmt: skip
+    target: str,
+    racers: tuple[str, ...],
+    changes: tuple[str, ...],
+    inline: bool,
+    wait: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Race samplers on TARGET, a data set with a known density or the id of a trained run."""
     if inline and wait:
         raise BadInput.at("", "give one of --inline and --wait, not both.")
@@ -110,11 +115,19 @@ def _race(target: str, racers: tuple[str, ...], options: dict[str, Any]) -> Race
     if _RUN_ID.fullmatch(target):
         directory = run_store.open_run(target)
         data, energy_of = directory.spec().data, directory.id
-    base = from_dict({"method": races.METHOD, "data": data, "budget": limits,
-                      "seed": options["seed"]})  # fmt: skip
+    base = from_dict(
+        {"method": races.METHOD, "data": data, "budget": limits, "seed": options["seed"]}
+    )
     samplers = tuple(racer(text) for text in racers)
-    return Race(data, samplers, Budget(**base.budget.model_dump()), energy_of, shared,
-                base.seed, options["seeds"])  # fmt: skip
+    return Race(
+        data,
+        samplers,
+        Budget(**base.budget.model_dump()),
+        energy_of,
+        shared,
+        base.seed,
+        options["seeds"],
+    )
 
 
 def racer(text: str) -> dict[str, Any]:
@@ -231,13 +244,19 @@ def _in_words(value: dict[str, Any]) -> str:
     rows = []
     for run in runs:
         figures = run["figures"]
-        rows.append([
-            run["sampler"], run["seed"], "exact" if run["exact"] else "biased", run["status"],
-            f"{run['gradients']:,}", f"{run['seconds']:.3g}",
-            *(_with_floor(figures, path) for path in errors),
-            *(number(figures.get(path)) for path in known),
-            run["reading"],
-        ])  # fmt: skip
+        rows.append(
+            [
+                run["sampler"],
+                run["seed"],
+                "exact" if run["exact"] else "biased",
+                run["status"],
+                f"{run['gradients']:,}",
+                f"{run['seconds']:.3g}",
+                *(_with_floor(figures, path) for path in errors),
+                *(number(figures.get(path)) for path in known),
+                run["reading"],
+            ]
+        )
     lines = [table(head, rows), f"Watch it at {value['address']}"]
     lines[1:1] = [f"{run['id']}: {run['reason']}" for run in runs if run["reason"]]
     if not errors and any(run["figures"] for run in runs):

@@ -38,9 +38,16 @@ _TELL_SECONDS = 30.0
 @click.option("--again", metavar="ID", help="Go on with one that was cut off, or `latest`.")
 @answers
 def reproduce(
-    name: str | None, listed: bool, seeds: int | None, seed: int, scale: str,
-    processes: int | None, queue: bool, again: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    name: str | None,
+    listed: bool,
+    seeds: int | None,
+    seed: int,
+    scale: str,
+    processes: int | None,
+    queue: bool,
+    again: str | None,
+    as_json: bool,
+) -> None:
     """Run the recipe NAME, a published claim, and judge it by paired seeds.
 
     Exit code 0 when every acceptance claim holds, 1 when not.
@@ -128,8 +135,7 @@ class _Line:
         if now.seconds_left:
             line += f", about {duration(now.seconds_left)} left"
         if line != self.said:
-            click.echo(f"\r\x1b[K{line}" if self.terminal else line, err=True,
-                       nl=not self.terminal)  # fmt: skip
+            click.echo(f"\r\x1b[K{line}" if self.terminal else line, err=True, nl=not self.terminal)
             self.said = line
 
     def end(self) -> None:
@@ -146,8 +152,9 @@ def as_report(made: Reproduction, found: Findings) -> dict[str, Any]:
         if item.median is None or item.min is None or item.max is None:
             continue
         path = recipe.figures[item.figure].path
-        row = Result(recipe.name, item.variant, path, item.unit, item.median, item.min, item.max,
-                     len(values))  # fmt: skip
+        row = Result(
+            recipe.name, item.variant, path, item.unit, item.median, item.min, item.max, len(values)
+        )
         results.append({**asdict(row), "floor": item.floor, "baselines": item.baselines})
     claims = [
         {
@@ -171,8 +178,9 @@ def in_words(made: Reproduction, found: Findings) -> str:
         spread = f"{number(item.min)} to {number(item.max)}" if item.min is not None else ""
         seeds = " ".join(_short(each) for each in item.readings)
         title = recipe.variants[item.variant].title
-        rows.append((title, item.title, number(item.median), spread, number(item.floor), item.unit,
-                     seeds))  # fmt: skip
+        rows.append(
+            (title, item.title, number(item.median), spread, number(item.floor), item.unit, seeds)
+        )
     columns = ("variant", "figure", "median", "range", "floor", "unit", "seed by seed")
     lines += [table(columns, rows), ""]
     for claim in found.claims:
@@ -185,9 +193,11 @@ def in_words(made: Reproduction, found: Findings) -> str:
     joules = f", {found.joules / 1000:.3g} kJ ({found.joules_source})" if found.joules else ""
     on = ", ".join(found.devices) or "no device"
     lines.append("")
-    lines.append(f"{made.id}: {found.num_counted} of {found.num_runs} runs judged, "
-                 f"{duration(found.seconds)} of training on {on}{joules}, "
-                 f"version {made.version}")  # fmt: skip
+    lines.append(
+        f"{made.id}: {found.num_counted} of {found.num_runs} runs judged, "
+        f"{duration(found.seconds)} of training on {on}{joules}, "
+        f"version {made.version}"
+    )
     if found.num_counted < found.num_runs:
         lines.append(f"Go on with `basin reproduce {made.recipe} --again {made.id}`.")
     return "\n".join(lines)
@@ -216,10 +226,14 @@ def show_list(as_json: bool) -> None:
         holds = judged[0].findings.holds if judged and judged[0].findings else None
         num = len(item.variants) * item.seeds
         listed.append({"name": name, "title": item.title, "runs": num, "holds": holds})
-    rows = [(each["name"], each["runs"], each["holds"] or "not run yet", each["title"])
-            for each in listed]  # fmt: skip
+    rows = [
+        (each["name"], each["runs"], each["holds"] or "not run yet", each["title"])
+        for each in listed
+    ]
     text = table(("recipe", "runs", "verdict", "claim"), rows)
     text += "".join(f"\nbroken: {item.name}: {item.error}" for item in found.broken)
-    broken = [{"name": item.name, "problems": [asdict(problem) for problem in item.problems]}
-              for item in found.broken]  # fmt: skip
+    broken = [
+        {"name": item.name, "problems": [asdict(problem) for problem in item.problems]}
+        for item in found.broken
+    ]
     show({"recipes": listed, "broken": broken}, as_json, text)

@@ -64,9 +64,11 @@ def worker(queue: str, device: str, as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
 @click.option(
-    "--without-login", is_flag=True, envvar="BASIN_WITHOUT_LOGIN",
+    "--without-login",
+    is_flag=True,
+    envvar="BASIN_WITHOUT_LOGIN",
     help="Listen beyond this machine though nobody logs in; browsers need the link.",
-)  # fmt: skip
+)
 @answers
 def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
     """Serve the pages."""
@@ -78,10 +80,11 @@ def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
         entry_link.key()
         if not _is_loopback(host) and not without_login:
             raise BadInput.at(
-                "--host", f"{host} is open to other machines, and nobody is asked to log in: set "
+                "--host",
+                f"{host} is open to other machines, and nobody is asked to log in: set "
                 "up a login (docs/proxy.md), use a tunnel to 127.0.0.1, or say --without-login, "
                 "which lets in whoever has the link of `basin link`.",
-            )  # fmt: skip
+            )
         click.echo("Another user's browser, or one beyond a proxy, comes in by: basin link")
     command = dashboard_command(server, host, port)
     environment = server_environment()

@@ -20,9 +20,9 @@ from backend.events import Cost
 from jobs.execution.alarms import Alarms
 from jobs.execution.emitter import CannotWrite, Emitter
 from jobs.execution.interruption import Interruption
-from jobs.execution.progress import AFTER_TRAINING, TRAINING, Progress
 from jobs.formatting import duration
 from jobs.records.attempts import Superseded
+from jobs.records.progress import AFTER_TRAINING, TRAINING, Progress
 from jobs.records.run_directory import RunDirectory
 from jobs.system.processes import PARENT
 from jobs.system.threads import guarded
@@ -127,9 +127,10 @@ class Heartbeat:
     def _beat(self, now: float) -> None:
         self.directory.write_status(
             **{**self._fields, "alarms": self.alarms.listed()},
-            doing=self.progress.doing, progressed=self.progress.sign,
+            doing=self.progress.doing,
+            progressed=self.progress.sign,
             seconds_left=None if self._hung else self._left(now),
-        )  # fmt: skip
+        )
 
     def _listen(self, now: float) -> None:
         asked = self.directory.requested()

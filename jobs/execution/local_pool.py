@@ -52,8 +52,9 @@ def run_all(run_ids: Sequence[str], processes: int, tell: Callable[[], None]) ->
         directory = run_store.open_run(run_id)
         if directory.status().status == "queued":
             directory.clear_request()
-            directory.write_status(status="stopped", reason="Its process ended before it began.",
-                                   ended=time.time())  # fmt: skip
+            directory.write_status(
+                status="stopped", reason="Its process ended before it began.", ended=time.time()
+            )
     return not stopped
 
 
@@ -107,7 +108,8 @@ def take_up(run_ids: Sequence[str]) -> list[str]:
             cut_off = status.status in ("stopped", "lost", "paused")
             if cut_off or (status.status == "queued" and status.worker == control.INLINE):
                 directory.clear_request()
-                directory.write_status(status="queued", ended=None, reason="",
-                                       worker=control.INLINE, **this_process())  # fmt: skip
+                directory.write_status(
+                    status="queued", ended=None, reason="", worker=control.INLINE, **this_process()
+                )
                 taken.append(directory.id)
     return taken

@@ -32,11 +32,11 @@ from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.interruption import LeftOff
 from jobs.execution.observation_schedule import Looking, Tier
 from jobs.execution.outcome import Asked, Outcome
-from jobs.execution.progress import CLOSING, FIGURES, LOOKING, QUESTIONS, SAVING, TRAINING
 from jobs.execution.reporter import Telling
-from jobs.models import answering, method_state
+from jobs.models import answering, fingerprints, method_state
 from jobs.models.method_setup import LoadEnergy, Prepared, check_checkpoint, find_device, prepare
-from jobs.records import attempts, fingerprints
+from jobs.records import attempts
+from jobs.records.progress import CLOSING, FIGURES, LOOKING, QUESTIONS, SAVING, TRAINING
 from jobs.records.run_directory import RunDirectory
 from jobs.records.scalar_table import RESUMED
 from jobs.records.status import RESUMABLE, Status
@@ -140,9 +140,14 @@ class _Loop:
             try:
                 self.directory.clear_request()
                 return self.directory.write_status(
-                    status=ended.status, reason=ended.reason, problem=ended.problem,
-                    ended=time.time(), seconds_left=None, doing="", **self._facts(),
-                )  # fmt: skip
+                    status=ended.status,
+                    reason=ended.reason,
+                    problem=ended.problem,
+                    ended=time.time(),
+                    seconds_left=None,
+                    doing="",
+                    **self._facts(),
+                )
             except (FileNotFoundError, attempts.Superseded):
                 raise  # the run's directory was removed, or is another attempt's
             except OSError:
@@ -166,8 +171,12 @@ class _Loop:
         self.directory.write_status(
             **self.directory.attempt.facts(),
             worker=os.environ.get("BASIN_WORKER") or before.worker,
-            started=before.started or time.time(), ended=None, reason="", problem=None, alarms=[],
-        )  # fmt: skip
+            started=before.started or time.time(),
+            ended=None,
+            reason="",
+            problem=None,
+            alarms=[],
+        )
         return before.attempt
 
     def _attempt(self, earlier: int) -> Outcome:
@@ -304,10 +313,17 @@ class _Loop:
             return Looking(self.method, None, [], observed)
         cadence, now = self.cadence, time.monotonic()
         watch_share, measure_share = cadence.shares(self.method.trains)
-        watch = Tier("watch", observer.watch, cadence.watch_seconds, cadence.watch_steps,
-                     watch_share)  # fmt: skip
-        measure = Tier("measure", observer.measure, cadence.measure_seconds, cadence.measure_steps,
-                       measure_share, next_time=now + cadence.measure_seconds)  # fmt: skip
+        watch = Tier(
+            "watch", observer.watch, cadence.watch_seconds, cadence.watch_steps, watch_share
+        )
+        measure = Tier(
+            "measure",
+            observer.measure,
+            cadence.measure_seconds,
+            cadence.measure_steps,
+            measure_share,
+            next_time=now + cadence.measure_seconds,
+        )
         return Looking(self.method, observer, [watch, measure], observed)
 
     # ------------------------------------------------------------------ training

@@ -1,8 +1,9 @@
 """One run on several processes: the loop runs in the first, the others step when it says so.
 
-The run's own process is process 0 and starts the rest, `python -m jobs.execution.process_team RUN ...`. Each sets
-up the same spec on its device, takes up the same checkpoint and follows words that process 0 sends
-before everything that changes the method. They meet in a folder of their own, not on a port.
+The run's own process is process 0 and starts the rest, `python -m jobs.execution.process_team RUN
+...`. Each sets up the same spec on its device, takes up the same checkpoint and follows words that
+process 0 sends before everything that changes the method. They meet in a folder of their own, not
+on a port.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from backend.method import Method
 from backend.networks import row_sharing
 from backend.spec import RunSpec
 from jobs.execution import outcome
-from jobs.models import method_state
+from jobs.models import fingerprints, method_state
 from jobs.models.method_setup import Prepared, check_checkpoint, find_device, prepare
-from jobs.records import fingerprints, run_store
+from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import processes
 from jobs.system.threads import guarded
@@ -131,9 +132,15 @@ class Leader:
 
     def _started(self, rank: int) -> subprocess.Popen[bytes]:
         command = [
-            sys.executable, "-m", "jobs.execution.process_team", self.directory.id, str(rank), str(self.num),
-            str(self.folder), str(os.getpid()),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "jobs.execution.process_team",
+            self.directory.id,
+            str(rank),
+            str(self.num),
+            str(self.folder),
+            str(os.getpid()),
+        ]
         with self._log(rank).open("wb") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -268,9 +275,12 @@ def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(
-        backend, init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=num,
+        backend,
+        init_method=f"file://{folder / 'meeting'}",
+        rank=rank,
+        world_size=num,
         timeout=PATIENCE,
-    )  # fmt: skip
+    )
 
 
 def _say(word: int, number: float = 0.0, content: bytes = b"") -> None:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Methods set up from a RunSpec, restored from a checkpoint, and asked. Imports torch."""

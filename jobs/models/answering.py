@@ -95,9 +95,11 @@ def _kept(
     if not arrays:
         return None
     if out is None:
-        return directory.save_arrays(f"answers/{name}.npz", arrays).relative_to(
-            directory.path
-        ).as_posix()  # fmt: skip
+        return (
+            directory.save_arrays(f"answers/{name}.npz", arrays)
+            .relative_to(directory.path)
+            .as_posix()
+        )
     try:
         with atomic_files.written_aside(out, mode=0o644) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -131,7 +133,5 @@ def answer_questions(prepared: Prepared) -> Iterator[Answered]:
 
 
 def _asked(prepared: Prepared) -> Asked:
-    run = trained_run.Trained(
-        "", prepared.spec, prepared.method, prepared.data, 0, prepared.device
-    )  # fmt: skip
+    run = trained_run.Trained("", prepared.spec, prepared.method, prepared.data, 0, prepared.device)
     return trained_run.asked_of(run)

@@ -27,9 +27,9 @@ from backend.randomness import generator_of
 from backend.sampler import Sampler
 from backend.samplers import Pass
 from backend.spec import RunSpec, problems_of
-from jobs.models import method_state
+from jobs.models import fingerprints, method_state
 from jobs.models.method_setup import check_checkpoint, prepare
-from jobs.records import fingerprints, run_store
+from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import atomic_files
 
@@ -164,9 +164,10 @@ def sample(
             ends.append(passed.drawn(len(position), generator))
         else:
             raise BadInput.at(
-                "num_steps", f"must be larger: a pass of {type(kernel.config).title} from a wide "
+                "num_steps",
+                f"must be larger: a pass of {type(kernel.config).title} from a wide "
                 f"law to the target takes more than {num_steps} steps.",
-            )  # fmt: skip
+            )
     z = torch.cat(ends)
     settings = {
         "run": run.id,

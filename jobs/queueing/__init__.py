@@ -1,1 +1,1 @@
-"""TODO."""
+"""Queues and workers, in Redis and RQ."""

@@ -17,9 +17,10 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
-from jobs.execution.progress import AFTER_TRAINING
+from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
-from jobs.records import attempts, fingerprints, run_store
+from jobs.records import attempts, run_store
+from jobs.records.progress import AFTER_TRAINING
 from jobs.records.run_store import RunDirectory
 from jobs.records.status import RESUMABLE, SILENCE, Status, hostname, process_is_there
 from jobs.system.processes import kill_group

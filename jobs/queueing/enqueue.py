@@ -136,9 +136,12 @@ def job_of(run_id: str, connection: redis.Redis) -> Job | None:
 
 
 def _push(
-    run_id: str, connection: redis.Redis, *, at_front: bool,
+    run_id: str,
+    connection: redis.Redis,
+    *,
+    at_front: bool,
     pipeline: redis.client.Pipeline | None = None,
-) -> None:  # fmt: skip
+) -> None:
     redis_store.queue(redis_store.TRAIN, connection).enqueue(
         "jobs.tasks.train",
         run_id,
@@ -338,8 +341,8 @@ def ask_run(
     timeout: float = ASK_SECONDS,
 ) -> dict[str, Any]:
     """Ask a run on the quick worker; the answer, kept in the run's folder, is as
-    `jobs.models.answering.answer_to_run` gives it. Raises BadInput at the ability's own fields, or at
-    `ability` or `seed`; NotAvailable."""
+    `jobs.models.answering.answer_to_run` gives it. Raises BadInput at the ability's own fields, or
+    at `ability` or `seed`; NotAvailable."""
     settled = with_settled_config(config, origin)
     return dict(ask("ask", run_id, ability, settled, seed, timeout=timeout))
 

@@ -29,11 +29,25 @@ CALLS: dict[str, tuple[type, ...]] = {
 }
 """All that a job may call, with the types of its arguments."""
 _SIGNATURE = "signature"
-_READ = frozenset({
-    "data", "origin", "status", "worker_name", "description", "meta",
-    "created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat",
-    "timeout", "result_ttl", "failure_ttl", "ttl",
-})  # fmt: skip
+_READ = frozenset(
+    {
+        "data",
+        "origin",
+        "status",
+        "worker_name",
+        "description",
+        "meta",
+        "created_at",
+        "enqueued_at",
+        "started_at",
+        "ended_at",
+        "last_heartbeat",
+        "timeout",
+        "result_ttl",
+        "failure_ttl",
+        "ttl",
+    }
+)
 """The fields of a job that are taken from Redis."""
 
 

@@ -18,9 +18,9 @@ from rq.job import Job, JobStatus
 
 from backend.errors import BasinError, NotAvailable
 from jobs.queueing import control, enqueue, redis_store, turns
-from jobs.queueing.silence import Watch
 from jobs.records import attempts, run_store
 from jobs.records.run_store import RunDirectory
+from jobs.records.silence import Watch
 from jobs.records.status import Status, process_is_there
 from jobs.system import atomic_files
 

@@ -1,6 +1,7 @@
 """Redis, the present: where it is, who works there, and how a run publishes to it.
 
-Keys are called as `jobs/queueing/redis_names.py` says. Nothing here is the record: that is the run directory.
+Keys are called as `jobs/queueing/redis_names.py` says. Nothing here is the record: that is the run
+directory.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Records: the files of runs on disk."""

@@ -153,6 +153,12 @@ def _parts(
         paths = tuple(group["paths"])
         (first, last), (first_seq, last_seq) = group["steps"], group["seqs"]
         yield Part(
-            known.setdefault(paths, paths), group["rows"], first, last, first_seq, last_seq,
-            group["bases"], arrays[str(index)],
-        )  # fmt: skip
+            known.setdefault(paths, paths),
+            group["rows"],
+            first,
+            last,
+            first_seq,
+            last_seq,
+            group["bases"],
+            arrays[str(index)],
+        )

@@ -387,8 +387,8 @@ class RunDirectory:
         write(path, json.dumps(answer))
 
     def answers(self) -> list[dict[str, Any]]:
-        """What the run was asked and answered, newest first, as `jobs.models.answering.answer_to_run` gave
-        it."""
+        """What the run was asked and answered, newest first, as
+        `jobs.models.answering.answer_to_run` gave it."""
         names = sorted(path.name for path in (self.path / "answers").glob("*.json"))
         found = (self._read_json(f"answers/{name}") for name in reversed(names))
         return [answer for raw in found if (answer := documents.answer(raw)) is not None]

@@ -80,8 +80,14 @@ class Blocks(NamedTuple):
         if keep.all():
             return self
         rows = np.repeat(keep, self.counts)
-        return Blocks(self.paths, self.counts[keep], self.first[keep], self.last[keep],
-                      self.seq[keep], self.values[rows])  # fmt: skip
+        return Blocks(
+            self.paths,
+            self.counts[keep],
+            self.first[keep],
+            self.last[keep],
+            self.seq[keep],
+            self.values[rows],
+        )
 
 
 def spread(

@@ -107,9 +107,13 @@ def write_parquet(
         for name, code in _TYPES.items()
     }
     with pq.ParquetWriter(
-        file, schema, compression="zstd", use_dictionary=["path"], column_encoding=encodings,
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=["path"],
+        column_encoding=encodings,
         write_page_checksum=True,
-    ) as writer:  # fmt: skip
+    ) as writer:
         for path in sorted(paths):
             for group in _groups(pieces(path)):
                 indices = pa.array(np.zeros(len(group.step), np.int32))
@@ -205,9 +209,7 @@ class Record:
             group = metadata.row_group(index)
             name, step = group.column(0).statistics.min, group.column(1).statistics
             seq = group.column(6).statistics
-            found = _Group(
-                index, int(step.min), int(step.max), int(seq.max), group.num_rows
-            )  # fmt: skip
+            found = _Group(index, int(step.min), int(step.max), int(seq.max), group.num_rows)
             self._groups.setdefault(name, []).append(found)
 
     @property

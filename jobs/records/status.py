@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from backend.spec import RunSpec
-from jobs.queueing.silence import Watch
 from jobs.records.documents import is_number
+from jobs.records.silence import Watch
 from jobs.system.processes import identity, is_there
 
 WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
@@ -71,7 +71,8 @@ class Status:
     updated: Time = 0.0
     """when the status was last written: the heartbeat"""
     doing: str = ""
-    """while it runs: training, looking, saving a checkpoint, ... as `jobs.execution.progress` names it"""
+    """while it runs: training, looking, saving a checkpoint, ... as `jobs.records.progress`
+    names it"""
     progressed: float = 0.0
     """when it last gave a sign of getting on, beyond its heartbeat"""
     step: Count = 0

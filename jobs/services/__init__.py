@@ -1,1 +1,1 @@
-"""TODO."""
+"""The processes of `basin up`, and who may use them."""

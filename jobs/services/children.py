@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from backend.errors import BasinError
-from jobs.queueing.silence import Watch
+from jobs.records.silence import Watch
 from jobs.system.processes import descendants
 
 LOG_BYTES = 5_000_000

@@ -1,7 +1,8 @@
 """Entry without a login: the key of this BASIN_HOME, the link made of it, and the cookie.
 
-Where nobody logs in, whoever runs Basin comes in by being its user (`jobs/services/peer_user.py`); any other
-browser by the link that `basin link` prints, which is changed for a cookie at the first visit.
+Where nobody logs in, whoever runs Basin comes in by being its user (`jobs/services/peer_user.py`);
+any other browser by the link that `basin link` prints, which is changed for a cookie at the first
+visit.
 """
 
 from __future__ import annotations

@@ -111,8 +111,10 @@ class RedisServer:
         self.directory.rename(aside)
         logging.getLogger(__name__).warning(
             "Redis could not read its data (%s tells why). They are put aside in %s; it starts "
-            "empty, and what waited is queued again.", self.log_path, aside,
-        )  # fmt: skip
+            "empty, and what waited is queued again.",
+            self.log_path,
+            aside,
+        )
         return True
 
     def _spawn(self) -> subprocess.Popen[bytes]:

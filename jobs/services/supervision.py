@@ -98,9 +98,11 @@ class Supervisor:
         for kind in (redis_store.QUICK, redis_store.CHECK):
             self._add(f"{kind} worker", kind, ["worker", "--queue", kind, "--device", "cpu"])
         self._add(
-            "dashboard", "dashboard", ["dashboard", "--host", HOST, "--port", str(self.port)],
+            "dashboard",
+            "dashboard",
+            ["dashboard", "--host", HOST, "--port", str(self.port)],
             Pulse(lambda: _answers(f"{self.address}/_stcore/health"), DASHBOARD_SECONDS),
-        )  # fmt: skip
+        )
 
     def _start_redis(self) -> None:
         if os.environ.get("BASIN_REDIS_URL"):
@@ -275,9 +277,9 @@ def _writable_home() -> Path:
         home.chmod(0o700)
     except OSError as error:
         raise BadInput.at(
-            "BASIN_HOME", f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a "
-            "folder that can."
-        ) from error  # fmt: skip
+            "BASIN_HOME",
+            f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a folder that can.",
+        ) from error
     return home
 
 
@@ -349,6 +351,7 @@ def _need_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise BadInput.at(
-                "PORT", f"port {port} is in use by another program ({error.strerror}). "
-                f"Choose another one: PORT={port + 1} make up"
-            ) from error  # fmt: skip
+                "PORT",
+                f"port {port} is in use by another program ({error.strerror}). "
+                f"Choose another one: PORT={port + 1} make up",
+            ) from error

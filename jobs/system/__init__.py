@@ -1,1 +1,1 @@
-"""TODO."""
+"""The operating system: files, processes, devices, threads."""

@@ -159,8 +159,10 @@ def _flock(descriptor: int, how: int, folder: Path) -> bool:
 def _say_no_locks(folder: Path, why: str) -> None:
     logging.getLogger(__name__).warning(
         "%s is on a file system without locks (%s). Basin goes on without: let only one machine, "
-        "and one `basin up`, use it.", folder, why,
-    )  # fmt: skip
+        "and one `basin up`, use it.",
+        folder,
+        why,
+    )
 
 
 def open_for_append(

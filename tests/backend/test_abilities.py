@@ -122,8 +122,11 @@ def trained(name: str) -> Asked:
     if name == "classes":
         digits = catalogue.resolve_data({"name": "digits"}).load()
         return Asked(ClassGaussians(Config(), task_of(digits)), digits, 0)
-    data = {"name": "digits"} if name == "digits" else {"name": "ring", "num": 400,
-                                                        "num_held_out": 200}  # fmt: skip
+    data = (
+        {"name": "digits"}
+        if name == "digits"
+        else {"name": "ring", "num": 400, "num_held_out": 200}
+    )
     config = {"train": {"batch_size": 32}, "sampler": {"kind": "langevin", "step_size": 0.004}}
     spec = RunSpec(method="contrastive_divergence", data=data, config=config, seed=1)
     run = prepare(spec, CPU, None)
@@ -141,14 +144,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "energy": {"num": 50},
     "sample": {"num": 20, "num_steps": 2},
     "score": {"num": 50},
-    "log_z": {"num": 50, "repeats": 2, "num_steps": 2, "num_components": 2,
-              "ais": {"num_temperatures": 3}},
+    "log_z": {
+        "num": 50,
+        "repeats": 2,
+        "num_steps": 2,
+        "num_components": 2,
+        "ais": {"num_temperatures": 3},
+    },
     "interpolate": {"num_points": 5, "num_steps": 2},
     "condition": {"num": 40, "num_steps": 2, "strengths": [0, 1]},
     "compose": {"num": 20, "num_steps": 2},
     "inpaint": {"num": 12, "num_steps": 2},
     "detect": {"num": 30},
-}  # fmt: skip
+}
 
 
 def small(ability: str, run: str) -> dict[str, Any]:
@@ -191,8 +199,11 @@ def test_it_says_what_it_is_and_every_field_has_a_sentence_and_bounds(ability: s
     assert cls.title and cls.summary.endswith(".") and cls.__doc__
     for name, field in cls.Config.model_fields.items():
         assert field.description and field.description.endswith("."), name
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (
-            field.annotation,)  # fmt: skip
+        kinds = (
+            get_args(field.annotation)
+            if isinstance(field.annotation, UnionType)
+            else (field.annotation,)
+        )
         if {int, float} & set(kinds):
             bounds = {type(item).__name__ for item in field.metadata}
             assert bounds & {"Ge", "Gt"} and bounds & {"Le", "Lt"}, name
@@ -317,15 +328,25 @@ def test_steins_identity_holds_for_draws_of_the_law_itself() -> None:
 def test_every_estimate_of_log_z_is_near_that_of_a_gaussian(dim: int) -> None:
     draws = torch.randn((700, dim), generator=_generator())
     data = replace(
-        ring(), train=draws[:500], held_out=draws[500:], mean=torch.zeros(dim),
-        scale=torch.full((dim,), 2.0), noise_low=torch.full((dim,), -4.0),
+        ring(),
+        train=draws[:500],
+        held_out=draws[500:],
+        mean=torch.zeros(dim),
+        scale=torch.full((dim,), 2.0),
+        noise_low=torch.full((dim,), -4.0),
         noise_high=torch.full((dim,), 4.0),
-    )  # fmt: skip
+    )
     law = Quadratic(torch.full((dim,), 0.2), 0.8, shift=2.5)
     truth = dim * math.log(0.8 * math.sqrt(2 * math.pi)) - 2.5
-    config = {"num": 400, "repeats": 4, "num_components": 2, "num_steps": 60,
-              "own_sampler": False, "sampler": {"kind": "langevin", "step_size": 0.05},
-              "ais": {"num_temperatures": 40, "step_size": 0.3}}  # fmt: skip
+    config = {
+        "num": 400,
+        "repeats": 4,
+        "num_components": 2,
+        "num_steps": 60,
+        "own_sampler": False,
+        "sampler": {"kind": "langevin", "step_size": 0.05},
+        "ais": {"num_temperatures": 40, "step_size": 0.3},
+    }
     found = ask(fixed(law, data), "log_z", config, _generator()).figures
     assert ("quadrature" in found) == (dim < 3)
     if dim < 3:
@@ -341,8 +362,12 @@ def test_every_estimate_of_log_z_is_near_that_of_a_gaussian(dim: int) -> None:
 
 
 def test_an_energy_that_does_not_fall_off_has_no_log_z_to_trust() -> None:
-    answer = ask(fixed(Quadratic(torch.zeros(2), 1e6), ring()), "log_z",
-                 {"num": 50, "annealing": False}, _generator())  # fmt: skip
+    answer = ask(
+        fixed(Quadratic(torch.zeros(2), 1e6), ring()),
+        "log_z",
+        {"num": 50, "annealing": False},
+        _generator(),
+    )
     assert answer.figures["trusted"] == 0 and "no log Z" in answer.summary
 
 
@@ -369,8 +394,13 @@ def test_two_gaussians_multiply_in_the_users_units() -> None:
     # the other's z is half of this one's, and off by one sd: in this run's z it is N(1, 1)
     shifted = replace(data, mean=data.mean + data.scale, scale=data.scale / 2)
     other = fixed(Quadratic(torch.zeros(2), 2.0), shifted)
-    config = {"runs": "b", "num": 2000, "num_steps": 60, "own_sampler": False,
-              "sampler": {"kind": "mala", "step_size": 0.4}}  # fmt: skip
+    config = {
+        "runs": "b",
+        "num": 2000,
+        "num_steps": 60,
+        "own_sampler": False,
+        "sampler": {"kind": "mala", "step_size": 0.4},
+    }
     asked = replace(one, load=lambda _: other)
     for weights, centre, variance in (("1, 1", 0.5, 0.5), ("2, -1", -1.0, 1.0)):
         answer = ask(asked, "compose", config | {"weights": weights}, _generator())
@@ -422,8 +452,14 @@ def correlated() -> tuple[Data, Energy]:
 
 def test_a_hidden_coordinate_is_drawn_from_its_conditional_law() -> None:
     data, law = correlated()
-    config = {"hidden": "coordinates", "coordinates": "1", "num": 500, "num_steps": 100,
-              "own_sampler": False, "sampler": {"kind": "mala", "step_size": 0.2}}  # fmt: skip
+    config = {
+        "hidden": "coordinates",
+        "coordinates": "1",
+        "num": 500,
+        "num_steps": 100,
+        "own_sampler": False,
+        "sampler": {"kind": "mala", "step_size": 0.2},
+    }
     answer = ask(fixed(law, data), "inpaint", config, _generator())
     # the conditional variance is 0.36: once for the draw, once for the truth
     figures = answer.figures
@@ -470,8 +506,14 @@ def test_guidance_samples_the_power_of_the_class_it_says() -> None:
     mean = float(mass @ x[:, 0].double())
     spread = float(mass @ (x[:, 0].double() - mean).square()) ** 0.5
     asked = Asked(method, data, 0)
-    config = {"num": 1000, "label": "1", "guidance": 2, "num_steps": 100, "own_sampler": False,
-              "sampler": {"kind": "mala", "step_size": 0.1}}  # fmt: skip
+    config = {
+        "num": 1000,
+        "label": "1",
+        "guidance": 2,
+        "num_steps": 100,
+        "own_sampler": False,
+        "sampler": {"kind": "mala", "step_size": 0.1},
+    }
     answer = ask(asked, "sample", config, _generator())
     z = data.standardise(torch.from_numpy(answer.arrays["x"]))
     assert float(z[:, 0].mean()) == pytest.approx(mean, abs=5 * spread / 1000**0.5)

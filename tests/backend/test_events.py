@@ -44,20 +44,27 @@ def normal(*shape: int) -> Any:
 
 EXAMPLES: list[Event] = [
     Scalar("loss/total", 0.5),
-    Histogram("energy/histogram", normal(5), normal(2, 4), ["data", "noise"],
-              np.array([[0, 1], [2, 3]], np.int32)),
+    Histogram(
+        "energy/histogram",
+        normal(5),
+        normal(2, 4),
+        ["data", "noise"],
+        np.array([[0, 1], [2, 3]], np.int32),
+    ),
     Points("samples/data", normal(6, 2), "data"),
     Points("samples/long_run", normal(6, 2), "long_run", normal(6)),
     Images("samples/x", GENERATOR.integers(0, 255, (3, 8, 8), np.uint8), "data", -1.0, 1.0),
-    Images("samples/c", GENERATOR.integers(0, 255, (3, 8, 8, 3), np.uint8), "data", 0.0, 1.0,
-           normal(3)),
-    Trajectory("chains/walk", normal(4, 3, 2), "train_time", normal(4, 3),
-               np.ones((3, 3), np.uint8)),
+    Images(
+        "samples/c", GENERATOR.integers(0, 255, (3, 8, 8, 3), np.uint8), "data", 0.0, 1.0, normal(3)
+    ),
+    Trajectory(
+        "chains/walk", normal(4, 3, 2), "train_time", normal(4, 3), np.ones((3, 3), np.uint8)
+    ),
     Field("landscape/model", normal(4, 5), (-2.0, 2.0), (-1.0, 1.0), temperature=0.5),
     Curve("sampler/trace", normal(5), normal(2, 5), ["a", "b"], "step", "nats"),
     Table("quality/table", ["metric", "value"], [["KL", 0.5], ["modes", 8], ["none", None]]),
     Text("alarm/flattery", "Train-time samples flatter: E(x) ≪ 0.", "alarm"),
-]  # fmt: skip
+]
 
 
 def frame_of(event: Event, seq: int = 3) -> bytes:

@@ -101,8 +101,9 @@ def test_a_flows_determinant_is_that_of_its_jacobian() -> None:
         through = z[None]
         log_det = 0.0
         for layer in reversed(law.layers):  # type: ignore[arg-type]
-            jacobian = torch.autograd.functional.jacobian(lambda y, it=layer: it.inverse(y)[0],
-                                                          through)[0, :, 0]  # fmt: skip
+            jacobian = torch.autograd.functional.jacobian(
+                lambda y, it=layer: it.inverse(y)[0], through
+            )[0, :, 0]
             log_det += float(torch.linalg.slogdet(jacobian).logabsdet)
             back, change = layer.inverse(through)
             assert torch.allclose(layer(back), through, atol=1e-4)

@@ -31,9 +31,12 @@ SIZES = pytest.mark.parametrize(
 def examples(num: int) -> settings:
     """The same examples each time: a failure can be repeated."""
     return settings(
-        max_examples=num, deadline=None, derandomize=True, database=None,
+        max_examples=num,
+        deadline=None,
+        derandomize=True,
+        database=None,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -49,13 +52,21 @@ FIELDS = st.sampled_from([*RunSpec.model_fields, "budget.steps", "other"])
 NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 SETTINGS = st.dictionaries(
-    WORDS, NUMBERS | WORDS | st.booleans() | st.none() | st.lists(NUMBERS | WORDS, max_size=3),
+    WORDS,
+    NUMBERS | WORDS | st.booleans() | st.none() | st.lists(NUMBERS | WORDS, max_size=3),
     max_size=5,
-)  # fmt: skip
+)
 SPECS = st.builds(
-    RunSpec, name=WORDS, method=WORDS, preset=WORDS, data=SETTINGS, config=SETTINGS,
-    seed=st.integers(0, 2**31 - 1), tags=st.lists(WORDS, max_size=3), notes=WORDS,
-)  # fmt: skip
+    RunSpec,
+    name=WORDS,
+    method=WORDS,
+    preset=WORDS,
+    data=SETTINGS,
+    config=SETTINGS,
+    seed=st.integers(0, 2**31 - 1),
+    tags=st.lists(WORDS, max_size=3),
+    notes=WORDS,
+)
 
 
 @SIZES
@@ -101,9 +112,11 @@ def test_a_specification_comes_back_as_it_was(num: int) -> None:
 
 
 WHOLE = {
-    ".npy": npy(X), ".npz": npz(x=npy(X), labels=npy(np.arange(60) % 3)),
-    ".csv": b"a,b\n" + b"1,2.5\n3,-4\n" * 30, ".parquet": parquet({"a": X[:, 0], "b": X[:, 1]}),
-}  # fmt: skip
+    ".npy": npy(X),
+    ".npz": npz(x=npy(X), labels=npy(np.arange(60) % 3)),
+    ".csv": b"a,b\n" + b"1,2.5\n3,-4\n" * 30,
+    ".parquet": parquet({"a": X[:, 0], "b": X[:, 1]}),
+}
 
 
 @st.composite
@@ -149,9 +162,10 @@ def test_a_file_of_any_bytes_is_read_or_refused(suffix: str, num: int, tmp_path:
 
 COST = Cost(3, 5, 1.0, None)
 EVENTS = [
-    Text("a", "words"), Points("p", np.zeros((4, 2), np.float32), "data"),
+    Text("a", "words"),
+    Points("p", np.zeros((4, 2), np.float32), "data"),
     Curve("c", np.arange(3, dtype=np.float32), np.zeros((1, 3), np.float32), ["x"]),
-]  # fmt: skip
+]
 FRAMES = b"".join(
     [encode(event, run="r", seq=seq, time=0.0, cost=COST) for seq, event in enumerate(EVENTS)]
     + [encode_block(["l"], np.ones((3, 1)), run="r", seq=9, time=0.0, first=COST, last=COST)]

@@ -11,9 +11,22 @@ from backend.randomness import generator_of
 
 def test_keys_that_differ_anywhere_give_other_streams() -> None:
     keys: list[tuple[int | str, ...]] = [
-        (), (0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0), ("a",), ("b",), ("a", 0), (0, "a"),
-        ("ab",), ("a", "b"), (2**31 - 1,), (123456, 7),
-    ]  # fmt: skip
+        (),
+        (0,),
+        (1,),
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (0, 0, 0),
+        ("a",),
+        ("b",),
+        ("a", 0),
+        (0, "a"),
+        ("ab",),
+        ("a", "b"),
+        (2**31 - 1,),
+        (123456, 7),
+    ]
     seeds = [generator_of(*key).initial_seed() for key in keys]
     assert len(set(seeds)) == len(keys)
     draws = [torch.randn(2000, generator=generator_of(*key)) for key in keys]

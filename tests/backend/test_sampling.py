@@ -38,10 +38,20 @@ def known(target: Any, truth: Truth, modes: torch.Tensor | None = None) -> Data:
     mean, scale = x.mean(0), x.std(0)
     z = (x - mean) / scale
     return Data(
-        name="known", title="Known", train=z[:1000], held_out=z[1000:], mean=mean, scale=scale,
-        noise_low=z.amin(0), noise_high=z.amax(0), density=target, draw=target.draw, truth=truth,
-        modes=modes, mode_sd=None if modes is None else 0.3,
-    )  # fmt: skip
+        name="known",
+        title="Known",
+        train=z[:1000],
+        held_out=z[1000:],
+        mean=mean,
+        scale=scale,
+        noise_low=z.amin(0),
+        noise_high=z.amax(0),
+        density=target,
+        draw=target.draw,
+        truth=truth,
+        modes=modes,
+        mode_sd=None if modes is None else 0.3,
+    )
 
 
 def gaussian() -> Data:
@@ -101,9 +111,11 @@ def test_a_biased_sampler_stops_short_of_the_truth_where_theory_says() -> None:
     truth = Truth("closed form", torch.zeros(2).double(), torch.ones(2).double(), 0.0)
     step_size = 0.4
     method = sampling(
-        known(target, truth), sampler={"kind": "langevin", "step_size": step_size},
-        num_chains=4096, num_steps=5,
-    )  # fmt: skip
+        known(target, truth),
+        sampler={"kind": "langevin", "step_size": step_size},
+        num_chains=4096,
+        num_steps=5,
+    )
     scale = method.task.data.scale.square().mean()
     expected = 1 / (1 - step_size / 2 * float(scale)) - 1
     assert run(method, 80)["error/variance"] == pytest.approx(expected, rel=0.1)
@@ -122,9 +134,12 @@ def test_draws_of_the_warm_up_do_not_count() -> None:
 
 def test_mode_weights_are_told_from_one_mode() -> None:
     stuck = sampling(
-        two_modes(), chains="one_mode", num_warm_up=0, num_steps=1,
+        two_modes(),
+        chains="one_mode",
+        num_warm_up=0,
+        num_steps=1,
         sampler={"kind": "mala", "step_size": 0.001},
-    )  # fmt: skip
+    )
     error = run(stuck, 20)["error/mode_weights"]
     assert min(abs(error - 0.3), abs(error - 0.7)) < 0.01
 

@@ -63,8 +63,11 @@ def test_names_tags_and_notes_do_not_change_the_work() -> None:
     relabelled = spec.model_copy(update={"name": "x", "tags": [], "notes": ""})
     assert relabelled.work_hash() == spec.work_hash() and len(spec.work_hash()) == 12
     changes: list[dict[str, Any]] = [
-        {"seed": 8}, {"budget": Budget(steps=1)}, {"config": {}}, {"device": "cpu"},
-    ]  # fmt: skip
+        {"seed": 8},
+        {"budget": Budget(steps=1)},
+        {"config": {}},
+        {"device": "cpu"},
+    ]
     for change in changes:
         assert spec.model_copy(update=change).work_hash() != spec.work_hash()
 
@@ -106,7 +109,11 @@ def test_every_problem_is_named_not_the_first_alone() -> None:
     with pytest.raises(BadInput) as caught:
         from_dict({"seed": -1, "colour": 1})
     assert {problem.field for problem in caught.value.problems} == {
-        "method", "data", "seed", "colour"}  # fmt: skip
+        "method",
+        "data",
+        "seed",
+        "colour",
+    }
     assert any("required" in problem.message for problem in caught.value.problems)
 
 

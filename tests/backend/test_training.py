@@ -34,8 +34,13 @@ def loss_of(layer: nn.Module, scale: float = 1.0) -> torch.Tensor:
 
 def test_the_schedule_falls_where_it_says() -> None:
     assert [scheduled("steps", p) for p in (0, 0.59, 0.6, 0.84, 0.85, 0.999)] == [
-        1, 1, 0.1, 0.1, 0.03, 0.03,
-    ]  # fmt: skip
+        1,
+        1,
+        0.1,
+        0.1,
+        0.03,
+        0.03,
+    ]
     assert scheduled("constant", 0.9) == 1
     assert scheduled("cosine", 0) == 1
     assert scheduled("cosine", 0.5) == pytest.approx(0.505)
@@ -44,8 +49,12 @@ def test_the_schedule_falls_where_it_says() -> None:
 
 def test_the_rate_rises_over_the_share_that_warms_up_and_falls_as_it_would() -> None:
     assert [scheduled("constant", p, 0.2) for p in (0, 0.05, 0.1, 0.2, 0.9)] == [
-        0, 0.25, 0.5, 1, 1,
-    ]  # fmt: skip
+        0,
+        0.25,
+        0.5,
+        1,
+        1,
+    ]
     assert scheduled("steps", 0.7, 0.2) == scheduled("steps", 0.7)
     assert scheduled("cosine", 0.5, 1.0) == pytest.approx(0.5 * 0.505)
     layer = module()

@@ -19,8 +19,15 @@ from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 
 PROCESSES = {
-    "supervisor", "redis", "train worker", "job", "inline run", "quick worker", "dashboard", "home",
-}  # fmt: skip
+    "supervisor",
+    "redis",
+    "train worker",
+    "job",
+    "inline run",
+    "quick worker",
+    "dashboard",
+    "home",
+}
 
 
 def test_every_process_is_killed_and_frozen() -> None:
@@ -54,9 +61,12 @@ def test_a_clock_jumps_and_only_the_wall_clock(tmp_path: Path) -> None:
     path = str(tmp_path / "clock")
     settings = {faults_places.CLOCK: path, "PYTHONPATH": str(faults_places.STEPPED_CLOCK)}
     done = subprocess.run(
-        [sys.executable, "-c", code, path], env={**os.environ, **settings},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code, path],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first, second, steady = map(float, done.stdout.split())
     assert 3600 <= first < 3630 and 3600 <= second < 3630 and steady < 30
 

@@ -28,8 +28,11 @@ def test_it_speaks_five_times_a_second(redis_url: str) -> None:
     assert run.status().status == "finished"
     paths = {key.path for key in run.keyframe_index()}
     assert paths == {
-        "samples/train_time", "landscape/model", "chains/walk", "energy/histogram",
-    }  # fmt: skip
+        "samples/train_time",
+        "landscape/model",
+        "chains/walk",
+        "energy/histogram",
+    }
 
 
 def test_its_client_holds_what_a_page_would() -> None:

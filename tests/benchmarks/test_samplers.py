@@ -38,8 +38,11 @@ def test_basin_alone_runs_without_peers_and_keeps_the_shared_format() -> None:
     )
     found = report.as_dict()
     assert {row["case"] for row in found["results"]} == {
-        "ula mixture, 16 x 16", "ula double well, 16 x 16", "ula mlp, 16 x 5", "ula conv, 16 x 16",
-    }  # fmt: skip
+        "ula mixture, 16 x 16",
+        "ula double well, 16 x 16",
+        "ula mlp, 16 x 5",
+        "ula conv, 16 x 16",
+    }
     assert all(row["median"] > 0 for row in found["results"])
     assert not report.notes
 

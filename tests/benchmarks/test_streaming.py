@@ -22,9 +22,17 @@ def test_a_report_has_the_shared_format(capsys: pytest.CaptureFixture[str]) -> N
     found = json.loads(capsys.readouterr().out)
     assert {"name", "machine", "version", "results", "claims"} <= set(found)
     assert found["results"] == [
-        {"case": "case", "subject": "basin", "metric": "time", "unit": "s", "median": 2.0,
-         "min": 1.0, "max": 3.0, "n": 3}
-    ]  # fmt: skip
+        {
+            "case": "case",
+            "subject": "basin",
+            "metric": "time",
+            "unit": "s",
+            "median": 2.0,
+            "min": 1.0,
+            "max": 3.0,
+            "n": 3,
+        }
+    ]
     assert [claim["holds"] for claim in found["claims"]] == ["fails", "holds"]
     assert found["claims"][0]["kind"] == "acceptance"
 

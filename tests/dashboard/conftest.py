@@ -75,8 +75,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Basin]:
     with said.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli", "up", "--port", str(port)],
-            cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         wait_for(lambda: "Basin is ready" in said.read_text(), "Basin is ready", READY_SECONDS)
         yield Basin(home, f"http://127.0.0.1:{port}")

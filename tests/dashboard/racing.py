@@ -21,16 +21,36 @@ from tests.dashboard.runs import cost
 NUM = 300
 RACERS = ({"kind": "langevin", "step_size": 0.02}, {"kind": "mala"}, {"kind": "hmc"})
 LAST = {
-    "langevin": {"error/mode_weights": 0.4, "error/mean": 0.3, "error/variance": 0.5,
-                 "sampler/r_hat": 1.002, "sampler/bulk_ess": 9000.0, "sampler/ess_per_second": 5e4,
-                 "sampler/ess_per_kilogradient": 300.0},
-    "mala": {"error/mode_weights": 0.05, "error/mean": 0.04, "error/variance": 0.03,
-             "sampler/r_hat": 1.01, "sampler/bulk_ess": 900.0, "sampler/ess_per_second": 1000.0,
-             "sampler/ess_per_kilogradient": 40.0, "sampler/acceptance_rate": 0.57},
-    "hmc": {"error/mode_weights": 0.2, "error/mean": 0.2, "error/variance": 0.1,
-            "sampler/r_hat": 1.8, "sampler/bulk_ess": 30.0, "sampler/ess_per_second": 2000.0,
-            "sampler/ess_per_kilogradient": 3.0, "sampler/acceptance_rate": 0.9},
-}  # fmt: skip
+    "langevin": {
+        "error/mode_weights": 0.4,
+        "error/mean": 0.3,
+        "error/variance": 0.5,
+        "sampler/r_hat": 1.002,
+        "sampler/bulk_ess": 9000.0,
+        "sampler/ess_per_second": 5e4,
+        "sampler/ess_per_kilogradient": 300.0,
+    },
+    "mala": {
+        "error/mode_weights": 0.05,
+        "error/mean": 0.04,
+        "error/variance": 0.03,
+        "sampler/r_hat": 1.01,
+        "sampler/bulk_ess": 900.0,
+        "sampler/ess_per_second": 1000.0,
+        "sampler/ess_per_kilogradient": 40.0,
+        "sampler/acceptance_rate": 0.57,
+    },
+    "hmc": {
+        "error/mode_weights": 0.2,
+        "error/mean": 0.2,
+        "error/variance": 0.1,
+        "sampler/r_hat": 1.8,
+        "sampler/bulk_ess": 30.0,
+        "sampler/ess_per_second": 2000.0,
+        "sampler/ess_per_kilogradient": 3.0,
+        "sampler/acceptance_rate": 0.9,
+    },
+}
 """Langevin is fast and wrong, MALA right, HMC has not mixed."""
 FLOOR = 0.03
 
@@ -52,8 +72,12 @@ def make_race(
             _fill(run, kind, dim)
         changes: dict[str, Any] = {"step": NUM, "gradients": 10 * NUM, "fraction": 1.0}
         if kind == queued:
-            changes = {"status": "queued", "worker": "command line", "pid": os.getpid(),
-                       "host": socket.gethostname()}  # fmt: skip
+            changes = {
+                "status": "queued",
+                "worker": "command line",
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+            }
         elif kind == running:
             run.close()
             changes |= {"status": "running", "pid": os.getpid(), "host": socket.gethostname()}

@@ -23,7 +23,11 @@ def reproduced(name: str = "short_run", factor: float = 1.0, ended: bool = True)
             directory.write_metrics({**metrics, **dict.fromkeys(floors, 0.002)})
             if ended:
                 directory.write_status(
-                    status="finished", ended=time.time(), step=3000, fraction=1.0, seconds=60.0,
+                    status="finished",
+                    ended=time.time(),
+                    step=3000,
+                    fraction=1.0,
+                    seconds=60.0,
                     device="cpu",
-                )  # fmt: skip
+                )
     return reproduction.settle(made.id)

@@ -18,7 +18,7 @@ from backend.events import (
     Trajectory,
     encode,
     encode_block,
-)  # fmt: skip
+)
 from backend.spec import Budget, RunSpec
 from jobs.execution.emitter import Emitter
 from jobs.queueing import redis_store
@@ -54,9 +54,17 @@ def make_run(*, finished: bool = True, seed: int = 0, data: str = "ring") -> Run
         said += [
             (Field("landscape/model", field.astype(np.float32), (-2.0, 2.0), (-2.0, 2.0)), step),
             (Trajectory("chains/walk", walk.astype(np.float32), "train_time"), step),
-            (Histogram("energy/histogram", np.arange(5, dtype=np.float32), counts,
-                       ["data", "train_time"], np.zeros((2, 2), np.int32)), step),
-        ]  # fmt: skip
+            (
+                Histogram(
+                    "energy/histogram",
+                    np.arange(5, dtype=np.float32),
+                    counts,
+                    ["data", "train_time"],
+                    np.zeros((2, 2), np.int32),
+                ),
+                step,
+            ),
+        ]
     said += [
         (Points("samples/data", rng.normal(size=(50, 2)).astype(np.float32), "data"), 1),
         (Table("quality/final", ["figure", "value"], [["KL, nats", 0.25]]), NUM),

@@ -20,8 +20,28 @@ if TYPE_CHECKING:
     from tests.dashboard.conftest import Basin
 
 DASHBOARD = Path(elements.__file__).parent
-NUMBERS = [0, 1, -1, 0.5, 0.0412, 0.04123, 731.4, 999.9, 1840, 9999, 73_600, 1.2e6, 3.1e-5, -42.0,
-           0.001, 0.00099, 12.0, 100.0, -0.047, 5e9]  # fmt: skip
+NUMBERS = [
+    0,
+    1,
+    -1,
+    0.5,
+    0.0412,
+    0.04123,
+    731.4,
+    999.9,
+    1840,
+    9999,
+    73_600,
+    1.2e6,
+    3.1e-5,
+    -42.0,
+    0.001,
+    0.00099,
+    12.0,
+    100.0,
+    -0.047,
+    5e9,
+]
 SECONDS = [0.4, 41, 59.6, 80, 3599, 7500, 86_400]
 
 
@@ -39,10 +59,17 @@ def test_every_status_has_a_sign_and_a_colour() -> None:
 def test_the_theme_uses_the_colours_of_the_panels() -> None:
     theme = tomllib.loads((DASHBOARD / "theme.toml").read_text())["theme"]
     names = {
-        "backgroundColor": "bg", "secondaryBackgroundColor": "surface", "textColor": "text",
-        "linkColor": "accent", "borderColor": "line2", "redColor": "alarm", "greenColor": "good",
-        "yellowColor": "warning", "grayColor": "muted", "primaryColor": "fill",
-    }  # fmt: skip
+        "backgroundColor": "bg",
+        "secondaryBackgroundColor": "surface",
+        "textColor": "text",
+        "linkColor": "accent",
+        "borderColor": "line2",
+        "redColor": "alarm",
+        "greenColor": "good",
+        "yellowColor": "warning",
+        "grayColor": "muted",
+        "primaryColor": "fill",
+    }
     for mode in ("light", "dark"):
         for name, token in names.items():
             assert theme[mode][name] == elements.colours(mode)[token], (mode, name)
@@ -74,7 +101,7 @@ def test_the_browser_writes_numbers_the_same_way(basin: Basin, page: Page) -> No
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async ([numbers, seconds]) => {
-            const { figure, count, duration } = await import("/live/static/numbers.js")
+            const { figure, count, duration } = await import("/live/static/parts/formatting.js")
             return [numbers.map(figure), seconds.map(duration), [1840, 73600, 1200000].map(count)]
         }""",
         [NUMBERS, SECONDS],

@@ -186,7 +186,7 @@ def test_chains_go_through_their_true_states(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async () => {
-            const { Landscape } = await import("/live/static/landscape.js")
+            const { Landscape } = await import("/live/static/pictures/landscape.js")
             const slot = document.createElement("div")
             slot.style.width = "400px"
             document.body.append(slot)
@@ -347,12 +347,16 @@ def test_exported_words_are_no_formulas(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     text = page.evaluate(
         """async (header) => {
-            const { csvOf } = await import("/live/static/export.js")
+            const { csvOf } = await import("/live/static/pictures/export.js")
             return csvOf({ header, arrays: {} })
         }""",
         header,
     )
     assert list(csv.reader(io.StringIO(text))) == [
-        ["'@class", "energy"], ["'=HYPERLINK(1)", "-1.5"], ["-3.5", ""], ['a "b", c', "2"],
-        ["'+x", "1"], ["'\tx", "1"],
-    ]  # fmt: skip
+        ["'@class", "energy"],
+        ["'=HYPERLINK(1)", "-1.5"],
+        ["-3.5", ""],
+        ['a "b", c', "2"],
+        ["'+x", "1"],
+        ["'\tx", "1"],
+    ]

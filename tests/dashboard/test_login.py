@@ -53,16 +53,19 @@ class Provider:
         """A status, and JSON or the address to go to."""
         if path == "/.well-known/openid-configuration":
             places = {
-                "authorization_endpoint": "authorize", "token_endpoint": "token",
+                "authorization_endpoint": "authorize",
+                "token_endpoint": "token",
                 "jwks_uri": "keys",
-            }  # fmt: skip
+            }
             found = {name: f"{self.address}/{place}" for name, place in places.items()}
             return 200, {
-                "issuer": self.address, **found, "response_types_supported": ["code"],
+                "issuer": self.address,
+                **found,
+                "response_types_supported": ["code"],
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "subject_types_supported": ["public"],
                 "code_challenge_methods_supported": ["S256"],
-            }  # fmt: skip
+            }
         if path == "/authorize":
             code = f"code-{len(self.nonces)}"
             self.nonces[code] = query["nonce"]
@@ -71,9 +74,13 @@ class Provider:
         if path == "/token":
             now = int(time.time())
             claims = {
-                "iss": self.address, "aud": CLIENT, "iat": now, "exp": now + 300,
-                "nonce": self.nonces.pop(query["code"]), **self.person,
-            }  # fmt: skip
+                "iss": self.address,
+                "aud": CLIENT,
+                "iat": now,
+                "exp": now + 300,
+                "nonce": self.nonces.pop(query["code"]),
+                **self.person,
+            }
             token = jwt.encode({"alg": "RS256", "kid": "only"}, claims, self.key)
             return 200, {"access_token": "a", "token_type": "Bearer", "id_token": token}
         if path == "/keys":
@@ -143,14 +150,20 @@ def guarded(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
         """
     )
     environment = {
-        **os.environ, "BASIN_HOME": str(home), login.USERS: "@lab.example", "NO_PROXY": "*",
-    }  # fmt: skip
+        **os.environ,
+        "BASIN_HOME": str(home),
+        login.USERS: "@lab.example",
+        "NO_PROXY": "*",
+    }
     said = home.parent / "said.txt"
     with said.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli", "dashboard", "--port", str(port)],
-            cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     address = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
@@ -198,8 +211,10 @@ def test_a_stranger_can_leave_no_file_here(guarded: Guarded) -> None:
     own = {"Origin": guarded.address}
     with connect(
         f"{guarded.address.replace('http', 'ws')}/_stcore/stream",
-        origin=Origin(guarded.address), subprotocols=[Subprotocol("streamlit")], proxy=None,
-    ) as socket:  # fmt: skip
+        origin=Origin(guarded.address),
+        subprotocols=[Subprotocol("streamlit")],
+        proxy=None,
+    ) as socket:
         socket.send(BackMsg(rerun_script=ClientState()).SerializeToString())
         while True:
             message = ForwardMsg()

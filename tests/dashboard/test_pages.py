@@ -49,8 +49,10 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
     wait_for(lambda: run.status().status == "finished", "the run", 60)
     spec = run.spec()
     assert (spec.method, spec.preset, spec.budget.steps) == (
-        "contrastive_divergence", "persistent", 60,
-    )  # fmt: skip
+        "contrastive_divergence",
+        "persistent",
+        60,
+    )
 
 
 def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
@@ -216,7 +218,7 @@ def test_bands_are_medians_and_ranges(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async () => {
-            const { band } = await import("/live/static/series.js")
+            const { band } = await import("/live/static/stream/curves.js")
             const line = (height, x = [0, 10]) => ({ x, y: x.map(() => height) })
             const three = band([line(1), line(5), line(2)], 3)
             const seven = band([1, 2, 3, 4, 5, 6, 7].map((height) => line(height)), 2)

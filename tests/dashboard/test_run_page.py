@@ -78,9 +78,14 @@ def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> 
     values = np.sin(np.arange(num) / 500)[:, None]
     values[spike], values[broken] = 9.0, np.inf
     block = encode_block(
-        ["loss/total"], values, run=run.id, seq=0, time=0.0,
-        first=Cost(1, 1, 0.1, None), last=Cost(num, num, 0.1 * num, None),
-    )  # fmt: skip
+        ["loss/total"],
+        values,
+        run=run.id,
+        seq=0,
+        time=0.0,
+        first=Cost(1, 1, 0.1, None),
+        last=Cost(num, num, 0.1 * num, None),
+    )
     run.append(block, keyframe=False)
     run.compact()
     run.write_status(status="finished", step=num, budget={"steps": num})
@@ -175,7 +180,7 @@ def test_curves_stay_bounded_and_keep_spikes(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     num, last, spikes, cut = page.evaluate(
         """async () => {
-            const { Curves, thinned } = await import("/live/static/series.js")
+            const { Curves, thinned } = await import("/live/static/stream/curves.js")
             const curves = new Curves()
             for (let at = 0; at < 100_000; at += 1000) {
                 const data = new Float32Array(1000)
@@ -317,13 +322,18 @@ def test_frames_are_read_as_they_were_written(basin: Basin, page: Page) -> None:
     }
     frame = pack({"run": "é", "seq": 3, "kind": "field", "meta": {}}, arrays)
     block = encode_block(
-        ["x", "y"], np.array([[1, 2], [3, 4], [5, 6]]), run="r", seq=1, time=0.0,
-        first=Cost(10, 20, 1.0, None), last=Cost(12, 60, 2.0, None),
-    )  # fmt: skip
+        ["x", "y"],
+        np.array([[1, 2], [3, 4], [5, 6]]),
+        run="r",
+        seq=1,
+        time=0.0,
+        first=Cost(10, 20, 1.0, None),
+        last=Cost(12, 60, 2.0, None),
+    )
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async ([frame, block]) => {
-            const { unpack, rows } = await import("/live/static/frames.js")
+            const { unpack, rows } = await import("/live/static/stream/frames.js")
             const bytes = (list) => new Uint8Array(list).buffer
             const { header, arrays } = unpack(bytes(frame))
             const plain = Object.fromEntries(Object.entries(arrays).map(

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 
 UPGRADE = {
-    "Connection": "Upgrade", "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}  # fmt: skip
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def settings_of(address: str) -> dict[str, Any]:
@@ -87,12 +89,16 @@ def test_settings_of_the_users_own_loosen_nothing(
         folder.mkdir(parents=True)
         (folder / "config.toml").write_text(LOOSE)
     own = {
-        "HOME": str(tmp_path), "BASIN_HOME": str(tmp_path / "home"),
-        "STREAMLIT_SERVER_BASE_URL_PATH": "basin", "STREAMLIT_SERVER_ENABLE_CORS": "false",
+        "HOME": str(tmp_path),
+        "BASIN_HOME": str(tmp_path / "home"),
+        "STREAMLIT_SERVER_BASE_URL_PATH": "basin",
+        "STREAMLIT_SERVER_ENABLE_CORS": "false",
         "STREAMLIT_SERVER_CORS_ALLOWED_ORIGINS": "http://evil.example",
-        "STREAMLIT_SERVER_COOKIE_SECRET": "known to others", "STREAMLIT_SERVER_PORT": "1",
-        "STREAMLIT_SERVER_ENABLE_AGENT_API": "true", "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": "true",
-    }  # fmt: skip
+        "STREAMLIT_SERVER_COOKIE_SECRET": "known to others",
+        "STREAMLIT_SERVER_PORT": "1",
+        "STREAMLIT_SERVER_ENABLE_AGENT_API": "true",
+        "STREAMLIT_GLOBAL_DEVELOPMENT_MODE": "true",
+    }
     port = free_port()
     command = [sys.executable, "-m", "jobs.cli", "dashboard", "--port", str(port)]
     said = tmp_path / "said.txt"
@@ -122,8 +128,11 @@ def test_settings_of_the_users_own_loosen_nothing(
 def test_it_is_not_opened_to_the_network_without_a_login(host: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "jobs.cli", "dashboard", "--host", host],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: `--host`: ") and "--without-login" in done.stderr
 

@@ -79,10 +79,17 @@ def test_a_link_that_makes_no_sense_opens_the_form(
 
 
 LINKS = [
-    "studio?run=x", "run?id=../..", "run?id=%00", "compare?runs=,,x,latest,latest",
-    "gallery?recipe=x", "gallery?reproduction=x", "lab?runs=x", "lab?from=x,,",
-    "launch?from=x&preset=x", "launch?data=[",
-]  # fmt: skip
+    "studio?run=x",
+    "run?id=../..",
+    "run?id=%00",
+    "compare?runs=,,x,latest,latest",
+    "gallery?recipe=x",
+    "gallery?reproduction=x",
+    "lab?runs=x",
+    "lab?from=x,,",
+    "launch?from=x&preset=x",
+    "launch?data=[",
+]
 
 
 @pytest.mark.slow

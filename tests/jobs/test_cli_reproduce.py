@@ -75,9 +75,17 @@ def test_json_has_the_shape_that_benchmarks_print(width: Path) -> None:
     value = json.loads(done.stdout)
     assert {"name", "machine", "version", "results", "claims"} <= set(value)
     assert value["results"][0] == {
-        "case": "width", "subject": "wide", "metric": "quality/energy_distance/long_run",
-        "unit": "", "median": 0.1, "min": 0.1, "max": 0.1, "n": 3, "floor": 0.01, "baselines": {},
-    }  # fmt: skip
+        "case": "width",
+        "subject": "wide",
+        "metric": "quality/energy_distance/long_run",
+        "unit": "",
+        "median": 0.1,
+        "min": 0.1,
+        "max": 0.1,
+        "n": 3,
+        "floor": 0.01,
+        "baselines": {},
+    }
     claim = value["claims"][1]
     assert (claim["holds"], claim["kind"], claim["target"]) == ("holds", "paper", "ratio ≤ 0.5")
     assert claim["value"] == pytest.approx(0.25) and list(claim["seeds"]) == ["0", "1", "2"]

@@ -193,8 +193,11 @@ def test_a_file_that_is_refused_takes_little_memory(
     make(tmp_path / name)
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(tmp_path / name)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout, done.stderr
     assert int(done.stdout) < 200, "MB more than before it was opened"
 

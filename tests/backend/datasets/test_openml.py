@@ -86,21 +86,33 @@ class Answer(BaseHTTPRequestHandler):
         ]
         if "/features/" in self.path:
             features = [
-                {"index": str(i), "name": name, "data_type": "numeric", "is_target": "false",
-                 "is_ignore": "false", "is_row_identifier": "false",
-                 "number_of_missing_values": "0"}
+                {
+                    "index": str(i),
+                    "name": name,
+                    "data_type": "numeric",
+                    "is_target": "false",
+                    "is_ignore": "false",
+                    "is_row_identifier": "false",
+                    "number_of_missing_values": "0",
+                }
                 for i, name in enumerate(names)
-            ]  # fmt: skip
+            ]
             features[-1].update(data_type="nominal", is_target="true")
             return {"data_features": {"feature": features}}
         if "/qualities/" in self.path:
             count = {"name": "NumberOfInstances", "value": f"{len(LABELS)}.0"}
             return {"data_qualities": {"quality": [count]}}
         about = {
-            "id": data_id, "name": "images", "version": "1", "status": "active", "format": "ARFF",
-            "description": "", "file_id": data_id, "md5_checksum": hashlib.md5(content).hexdigest(),
+            "id": data_id,
+            "name": "images",
+            "version": "1",
+            "status": "active",
+            "format": "ARFF",
+            "description": "",
+            "file_id": data_id,
+            "md5_checksum": hashlib.md5(content).hexdigest(),
             "url": f"http://127.0.0.1:{port}/data/v1/download/{data_id}.arff",
-        }  # fmt: skip
+        }
         return {"data_set_description": about}
 
     def _arff(self, data_id: str) -> None:
@@ -269,8 +281,11 @@ def test_without_a_network_it_says_where_to_put_a_copy(
 
 
 def test_a_check_downloads_nothing_and_still_finds_what_is_wrong(openml: OpenML) -> None:
-    raw = {"method": "denoising_score_matching", "data": {"name": "mnist"},
-           "config": {"energy": {"kind": "conv"}, "train": {"batch_size": 8}}}  # fmt: skip
+    raw = {
+        "method": "denoising_score_matching",
+        "data": {"name": "mnist"},
+        "config": {"energy": {"kind": "conv"}, "train": {"batch_size": 8}},
+    }
     answer = tasks.check(raw, "cli")
     assert answer["ok"] and answer["cost"]["steps"] == 3000
     assert answer["data"] == {"missing": resolve_data({"name": "mnist"}).missing()}

@@ -19,9 +19,16 @@ CPU = torch.device("cpu")
 LINE = {"name": "shifted_gaussian", "mean": 1.0, "num": 20_000}
 LOCATED = ("noise_contrastive", "compositional_likelihood", "exact_likelihood")
 SMALL = Sizes(
-    field=16, num_walkers=8, num_trails=4, trail=3, num_measured=64, num_evaluated=64,
-    long_run_steps=20, num_diagnosed=8, num_draws=10,
-)  # fmt: skip
+    field=16,
+    num_walkers=8,
+    num_trails=4,
+    trail=3,
+    num_measured=64,
+    num_evaluated=64,
+    long_run_steps=20,
+    num_diagnosed=8,
+    num_draws=10,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +37,13 @@ def _one_thread() -> None:
 
 
 def trained(
-    method: str, data: dict[str, Any], num_steps: int, preset: str = "default", seed: int = 0,
+    method: str,
+    data: dict[str, Any],
+    num_steps: int,
+    preset: str = "default",
+    seed: int = 0,
     **config: Any,
-) -> Prepared:  # fmt: skip
+) -> Prepared:
     spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=seed)
     run = prepare(spec, CPU, None)
     for step in range(num_steps):
@@ -76,8 +87,14 @@ def test_weights_that_die_are_said() -> None:
     start = {"kind": "location", "start": 4.0}
     far = {"name": "shifted_gaussian", "mean": 4.0, "num": 500}
     for sd, said in ((1.0, True), (4.0, False)):
-        run = trained("compositional_likelihood", far, 1, "location", energy=start,
-                      noise={"kind": "fixed", "sd": sd})  # fmt: skip
+        run = trained(
+            "compositional_likelihood",
+            far,
+            1,
+            "location",
+            energy=start,
+            noise={"kind": "fixed", "sd": sd},
+        )
         eyes = run.method.observer(run.data, 0, SMALL)
         events = [event for step in (1, 2) for event in eyes.measure(step)]
         assert ("alarm/weights" in [event.path for event in events]) == said
@@ -90,8 +107,15 @@ def test_on_a_line_the_objective_is_drawn_and_everything_else_still_is(method: s
     eyes = run.method.observer(run.data, 0, SMALL)
     measured = eyes.measure(1)
     paths = {event.path for event in [*eyes.begin(), *eyes.watch(1), *measured]}
-    assert {"objective/landscape", "objective/gradient", "samples/data", "energy/histogram",
-            "parameter/error", "log_z/exact", "log_z/error"} <= paths  # fmt: skip
+    assert {
+        "objective/landscape",
+        "objective/gradient",
+        "samples/data",
+        "energy/histogram",
+        "parameter/error",
+        "log_z/exact",
+        "log_z/error",
+    } <= paths
     assert "log_z/estimate" not in paths, "every step says it already"
     [curve] = [event for event in measured if event.path == "objective/landscape"]
     assert isinstance(curve, Curve) and curve.x.shape == curve.y[0].shape
@@ -120,8 +144,13 @@ def test_what_cannot_be_is_said_before_launch(
 def test_other_optimisers_take_the_steps_they_say(optimiser: str) -> None:
     """Of an exact gradient μ − m: plain descent moves by the rate times it, a normalised one by
     the rate."""
-    train = {"optimiser": optimiser, "learning_rate": 0.25, "beta1": 0.0, "gradient_clip": 0.0,
-             "batch_size": 65536}  # fmt: skip
+    train = {
+        "optimiser": optimiser,
+        "learning_rate": 0.25,
+        "beta1": 0.0,
+        "gradient_clip": 0.0,
+        "batch_size": 65536,
+    }
     run = trained("exact_likelihood", {**LINE, "mean": 4.0}, 1, "location", train=train)
     moved = float(run.method.step(0.0)["parameter/location"])
     assert moved == pytest.approx(1.0 if optimiser == "sgd" else 0.25, abs=0.01)

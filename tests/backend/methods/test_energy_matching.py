@@ -20,9 +20,11 @@ from backend.spec import RunSpec
 from jobs.models.method_setup import prepare
 
 SMALL = {
-    "energy": {"kind": "mlp", "width": 16, "depth": 2}, "num_steps": 4, "step_size": 0.1,
+    "energy": {"kind": "mlp", "width": 16, "depth": 2},
+    "num_steps": 4,
+    "step_size": 0.1,
     "train": {"batch_size": 32},
-}  # fmt: skip
+}
 
 
 def made(preset: str = "default", data: str = "moons", seed: int = 0, **fields: Any) -> Any:

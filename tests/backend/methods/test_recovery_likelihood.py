@@ -309,9 +309,14 @@ def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons
     energy: str,
 ) -> None:
     made = method(
-        "digits", DIGITS, energy={"kind": energy, "features": 4, "wall": 0.0}, num_steps=2,
-        base={"kind": "flat"}, initializer={"kind": "unet", "features": 4}, train={"batch_size": 8},
-    )  # fmt: skip
+        "digits",
+        DIGITS,
+        energy={"kind": energy, "features": 4, "wall": 0.0},
+        num_steps=2,
+        base={"kind": "flat"},
+        initializer={"kind": "unet", "features": 4},
+        train={"batch_size": 8},
+    )
     scalars = made.step(0.0)
     assert all(value.isfinite() for value in scalars.values())
     labels = torch.tensor([3, NO_LABEL])

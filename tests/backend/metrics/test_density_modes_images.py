@@ -145,19 +145,23 @@ def test_kernel_distance_is_unbiased() -> None:
     third = shift**3 + 3 * shift
     within_y = third**2 + 3 * second**2 + 3 * shift**2 + 1
     exact = 4 + within_y - 2 * (3 * second + 1)
-    values = torch.tensor([
-        kernel_distance(
-            sample([0.0], [1.0], num, 2 * index), sample([shift], [1.0], num, 2 * index + 1)
-        )
-        for index in range(repeats)
-    ])  # fmt: skip
+    values = torch.tensor(
+        [
+            kernel_distance(
+                sample([0.0], [1.0], num, 2 * index), sample([shift], [1.0], num, 2 * index + 1)
+            )
+            for index in range(repeats)
+        ]
+    )
     error = float(values.std()) / repeats**0.5
     assert float(values.mean()) == pytest.approx(exact, abs=4 * error)
-    same = torch.tensor([
-        kernel_distance(
-            sample([0.0], [1.0], num, 2 * index), sample([0.0], [1.0], 50, 2 * index + 1)
-        )
-        for index in range(repeats)
-    ])  # fmt: skip
+    same = torch.tensor(
+        [
+            kernel_distance(
+                sample([0.0], [1.0], num, 2 * index), sample([0.0], [1.0], 50, 2 * index + 1)
+            )
+            for index in range(repeats)
+        ]
+    )
     assert float(same.mean()) == pytest.approx(0, abs=4 * float(same.std()) / repeats**0.5)
     assert (same < 0).any()

@@ -190,10 +190,13 @@ ENERGIES = {
         UNetConfig(features=8, **how), torch.Size([8, 8]), generator_of("e"), 2, 3
     ),
     "wide_resnet": lambda **how: WideResNetEnergy(
-        WideResNetConfig(features=8, spectral_norm=True, **how), torch.Size([8, 8]),
-        generator_of("e"), 2, 3,
+        WideResNetConfig(features=8, spectral_norm=True, **how),
+        torch.Size([8, 8]),
+        generator_of("e"),
+        2,
+        3,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", sorted(ENERGIES))

@@ -138,8 +138,16 @@ def test_the_wall_says_the_step_at_which_langevin_breaks() -> None:
 
 
 SHAPES = [
-    (8, 8), (9, 7), (5, 11), (28, 28), (4, 4, 1), (7, 9, 2), (32, 32, 3), (13, 6, 3), (4, 256),
-]  # fmt: skip
+    (8, 8),
+    (9, 7),
+    (5, 11),
+    (28, 28),
+    (4, 4, 1),
+    (7, 9, 2),
+    (32, 32, 3),
+    (13, 6, 3),
+    (4, 256),
+]
 
 
 @pytest.mark.parametrize("spectral_norm", [False, True])

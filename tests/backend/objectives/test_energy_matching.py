@@ -107,9 +107,15 @@ def test_after_time_one_its_law_is_that_of_the_energy(step_size: float) -> None:
     """On V = λx²/2 the chain's variance is ε / (λ (1 − Δt λ/2)), near ε/λ for small steps."""
     curvature, temperature, num = 2.0, 0.3, 20_000
     x, _ = flow_steps(
-        Quadratic(curvature), 3 + torch.zeros(num, 2).double(), torch.ones(num).double(),
-        round(8 / step_size), step_size, 0.8, temperature, generator_of("law"),
-    )  # fmt: skip
+        Quadratic(curvature),
+        3 + torch.zeros(num, 2).double(),
+        torch.ones(num).double(),
+        round(8 / step_size),
+        step_size,
+        0.8,
+        temperature,
+        generator_of("law"),
+    )
     expected = temperature / (curvature * (1 - step_size * curvature / 2))
     error = expected * math.sqrt(2 / (2 * num))
     assert abs(float(x.square().mean()) - expected) < 4 * error

@@ -278,9 +278,10 @@ def test_any_temperature_and_any_shape(kernel: str, shape: tuple[int, ...]) -> N
 PASSES: dict[str, tuple[Sampler, int]] = {
     "ais": (AIS(AISConfig(num_temperatures=7, step_size=0.1, moves=2)), 7),
     "annealed_langevin": (
-        AnnealedLangevin(AnnealedLangevinConfig(num_levels=4, num_steps_per_level=3)), 12,
+        AnnealedLangevin(AnnealedLangevinConfig(num_levels=4, num_steps_per_level=3)),
+        12,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kernel", PASSES)

@@ -89,8 +89,9 @@ def test_a_state_that_was_saved_goes_on_to_the_same_numbers(kind: str) -> None:
 @pytest.mark.parametrize("kind", KERNELS)
 def test_a_step_writes_into_nothing_it_was_given(kind: str) -> None:
     sampler, x = KERNELS[kind], torch.randn(5, 6, generator=generator_of("given", 0))
-    state = walked(sampler, sampler.init(x, Pixels(), generator_of("g", 0)), generator_of("g", 1),
-                   range(12))  # fmt: skip
+    state = walked(
+        sampler, sampler.init(x, Pixels(), generator_of("g", 0)), generator_of("g", 1), range(12)
+    )
     kept = [part.clone() for part in (*state[:3], *state.extra.values())]
     for index in range(12, 60):
         after, info = sampler.step(state, Pixels(), generator_of("g", index))

@@ -71,9 +71,14 @@ def test_without_bounds_it_goes_to_the_least_point() -> None:
 @pytest.mark.parametrize("direction", ["gradient", "sign"])
 def test_in_a_box_it_goes_to_the_least_point_of_the_box(direction: str) -> None:
     after = descended(
-        starts(), Bowl(), direction=direction, step_size=0.01 if direction == "sign" else 0.2,
-        projection="box", low=-0.4, high=0.7,
-    )  # fmt: skip
+        starts(),
+        Bowl(),
+        direction=direction,
+        step_size=0.01 if direction == "sign" else 0.2,
+        projection="box",
+        low=-0.4,
+        high=0.7,
+    )
     error = (after.position - CENTRE.clamp(-0.4, 0.7)).abs().max()
     assert error < (0.0101 if direction == "sign" else 1e-5)
 
@@ -90,9 +95,15 @@ def test_in_a_ball_around_its_start_it_goes_to_the_point_nearest_the_centre() ->
 def test_signs_go_to_a_corner_of_the_cube_around_the_start(ascend: bool) -> None:
     x = starts() - 5  # all of the centre's coordinates lie above
     after = descended(
-        x, Bowl(), 20, direction="sign", ascend=ascend, step_size=0.1, projection="linf_ball",
+        x,
+        Bowl(),
+        20,
+        direction="sign",
+        ascend=ascend,
+        step_size=0.1,
+        projection="linf_ball",
         radius=0.3,
-    )  # fmt: skip
+    )
     assert torch.allclose(after.position, x - 0.3 if ascend else x + 0.3)
 
 

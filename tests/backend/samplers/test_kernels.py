@@ -132,9 +132,12 @@ def test_langevins_bias_is_its_closed_form(step_size: float, scale: float) -> No
     # the slowest direction has precision 0.5: its start is forgotten to exp(−10)
     num_steps = int(20 / step_size)
     walk = samplers.run(
-        sampler, start, Gaussian(MEAN, COVARIANCE), generator_of("ula", f"{step_size} {scale}"),
+        sampler,
+        start,
+        Gaussian(MEAN, COVARIANCE),
+        generator_of("ula", f"{step_size} {scale}"),
         num_steps,
-    )  # fmt: skip
+    )
     drift = precision - 0.5 * step_size * precision @ precision
     biased = sampler.temperature * torch.linalg.inv(drift)
     assert worst_error(walk.state.position, MEAN, biased) < 4

@@ -147,9 +147,11 @@ def test_the_noise_of_gradients_heats_sghmc_unless_it_is_estimated(corrected: bo
     step_size, friction = 0.2, 1.5
     estimate = step_size * NoisyLine.NOISE / 2
     config = SGHMCConfig(
-        step_size=step_size, friction=friction, batch_size=10,
+        step_size=step_size,
+        friction=friction,
+        batch_size=10,
         noise_estimate=estimate if corrected else 0.0,
-    )  # fmt: skip
+    )
     generator = generator_of("heat", str(corrected))
     start = torch.randn(NUM, 1, generator=generator)
     state: State = samplers.run(SGHMC(config), start, NoisyLine(), generator, 100).state

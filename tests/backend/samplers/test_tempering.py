@@ -132,10 +132,13 @@ def test_confined_replicas_are_mixed_with_a_gaussian(temperature: float) -> None
     mean, covariance = torch.tensor([1.5, -1.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]])
     sampler = ParallelTempering(
         ParallelTemperingConfig(
-            num_temperatures=3, hottest=8.0, step_size=0.2, confinement=0.5,
+            num_temperatures=3,
+            hottest=8.0,
+            step_size=0.2,
+            confinement=0.5,
             temperature=temperature,
         )
-    )  # fmt: skip
+    )
     start = torch.randn(3000, 2, generator=generator_of("start", 1), dtype=DOUBLE)
     energy = Gaussian(mean, covariance)
     state = samplers.run(sampler, start, energy, generator_of("confined", 0), 100).state

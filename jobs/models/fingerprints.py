@@ -1,0 +1,249 @@
+"""What a run was made of: fingerprints of its data and code, kept beside it at each attempt.
+
+`made_of.json` in the run's directory, and the meta of each checkpoint, hold
+
+    {"files": [{"field", "path", "sha256", "stamp"}, ...]    what the spec names by a path
+     "runs":  [{"run", "sha256", "stamp"}, ...]              checkpoints of runs it is built on
+     "code":  {"basin", "commit", "method", "sha256"}
+     "standardised": {"mean", "scale", "noise_low", "noise_high"}}
+
+A file whose size, time and inode (`stamp`) are as they were is not read again. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.errors import BadInput, Problem
+from backend.spec import RunSpec
+from jobs.records import checkpoint, run_store
+from jobs.records.moved_files import path_now
+from jobs.records.run_directory import RunDirectory
+from jobs.system import atomic_files
+
+if TYPE_CHECKING:
+    from jobs.models.method_setup import Prepared
+
+MadeOf = dict[str, Any]
+NAME = "made_of.json"
+ROOT = Path(__file__).resolve().parents[2]
+_NUM_SHOWN = 12
+
+
+def of(prepared: Prepared) -> MadeOf:
+    """What a run that is set up is made of. Raises BadInput for a file that cannot be read."""
+    data = prepared.data
+    kept = {"mean": data.mean, "scale": data.scale}
+    if data.mean.dim():  # images, and laws of one's own, have the same box whatever they are
+        kept |= {"noise_low": data.noise_low, "noise_high": data.noise_high}
+    return {
+        "files": [_file(field, path) for field, path in _paths(prepared.spec)],
+        "runs": list(_runs(prepared.runs)),
+        "code": _code(type(prepared.method)),
+        "standardised": {name: value.cpu().tolist() for name, value in kept.items()},
+    }
+
+
+def read(directory: RunDirectory) -> MadeOf:
+    """What was noted at the last attempt; {} for a run of before anything was."""
+    try:
+        found = json.loads((directory.path / NAME).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(directory: RunDirectory, made: MadeOf) -> None:
+    """Replace the note. Raises OSError."""
+    atomic_files.write(directory.path / NAME, json.dumps(made), sync=True)
+
+
+def changes(made: MadeOf) -> list[Problem]:
+    """Every file, and every run it is built on, that is not what it was. One that is gone is left
+    for its reader to tell."""
+    found = []
+    for part in [*made.get("files", []), *made.get("runs", [])]:
+        path = _path_of(part)
+        now = _fingerprint(path, part)
+        if now is not None and now["sha256"] != part["sha256"]:
+            before, after = part["sha256"][:_NUM_SHOWN], now["sha256"][:_NUM_SHOWN]
+            what = f"the run {part['run']} it is built on" if "run" in part else path.name
+            found.append(
+                Problem(
+                    part.get("field") or "run",
+                    f"{what} has changed since this run was trained (SHA-256 {before}… then, "
+                    f"{after}… now).",
+                )
+            )
+    return found
+
+
+def check(made: MadeOf) -> None:
+    """Raises BadInput when a run cannot go on as it began."""
+    advice = (
+        "Put the old one back, launch a copy of the run, or go on with the new one by "
+        "`basin resume RUN --anyway`."
+    )
+    if found := changes(made):
+        raise BadInput(*(Problem(each.field, f"{each.message} {advice}") for each in found))
+
+
+def said(made: MadeOf) -> list[str]:
+    """Sentences for who asks a run whose files are not what they were."""
+    return [
+        f"{each.message} Its scale is kept; what is compared to data is compared to the new ones."
+        for each in changes(made)
+    ]
+
+
+def accept(directory: RunDirectory) -> None:
+    """Take the files as they are now for those of the run: somebody wants it to go on anyway."""
+    made = read(directory)
+    if found := changes(made):
+        for part in [*made.get("files", []), *made.get("runs", [])]:
+            part.update(_fingerprint(_path_of(part), part) or {})
+        write(directory, {**made, "accepted": [each.message for each in found]})
+
+
+def warnings(then: MadeOf, now: MadeOf) -> list[str]:
+    """Sentences on what an attempt goes on with that is not as it was."""
+    found = [f"Goes on all the same: {message}" for message in then.get("accepted", [])]
+    before, after = then.get("code", {}), now["code"]
+    if before and (before["sha256"], before["method"]) != (after["sha256"], after["method"]):
+        found.append(
+            f"The code of the method, {after['method']}, has changed since the last attempt."
+        )
+    version = [
+        f"{code.get('basin')} {code.get('commit', '')[:_NUM_SHOWN]}".strip()
+        for code in (before, after)
+    ]
+    if before and version[0] != version[1]:
+        found.append(f"Basin is {version[1]} now; the last attempt was trained by {version[0]}.")
+    return found
+
+
+def _paths(spec: RunSpec) -> Iterator[tuple[str, Path]]:
+    """Every file or folder that data and settings name, by its field."""
+    waiting: list[tuple[str, Any]] = [("data", spec.data), ("config", spec.config)]
+    while waiting:
+        field, value = waiting.pop(0)
+        if isinstance(value, dict):
+            waiting += [(f"{field}.{key}", item) for key, item in value.items()]
+        elif isinstance(value, str) and value and field.endswith((".path", "_path")):
+            yield field, Path(value).expanduser()
+
+
+def _file(field: str, path: Path) -> dict[str, Any]:
+    found = _fingerprint(path)
+    if found is None:
+        raise BadInput.at(field, f"there is no file or folder at {path}.")
+    return {"field": field, "path": str(path), **found}
+
+
+def _runs(run_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Those that have a checkpoint, each once."""
+    for name in dict.fromkeys(run_ids):
+        run_id = run_store.open_run(name).id
+        if found := _fingerprint(_newest(run_id)):
+            yield {"run": run_id, **found}
+
+
+def _path_of(part: dict[str, Any]) -> Path:
+    return _newest(part["run"]) if "run" in part else Path(path_now(part["path"]))
+
+
+def _newest(run_id: str) -> Path:
+    """The newest checkpoint of a run, or where it would lie."""
+    folder = run_store.runs_folder() / run_id / "checkpoints"
+    return checkpoint.path_of(folder, max(checkpoint.steps(folder), default=0))
+
+
+def _fingerprint(path: Path, known: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """`sha256` and `stamp` of a file, or of the images of a folder; None where there is none."""
+    try:
+        parts = _parts(path)
+        stamp = hashlib.sha256(
+            json.dumps([[name, *_stat(part)] for name, part in parts]).encode()
+        ).hexdigest()
+        if known is not None and stamp == known.get("stamp"):
+            return {"sha256": known["sha256"], "stamp": stamp}
+        if len(parts) == 1:
+            return {"sha256": _sha256(str(path), *_stat(path)), "stamp": stamp}
+        whole = hashlib.sha256()
+        for name, part in parts:
+            whole.update(f"{name} {_sha256(str(part), *_stat(part))}\n".encode())
+        return {"sha256": whole.hexdigest(), "stamp": stamp}
+    except OSError:
+        return None
+
+
+def _parts(path: Path) -> list[tuple[str, Path]]:
+    from backend.datasets.image_folder import SUFFIXES  # not before a worker forks
+
+    if not path.is_dir():
+        return [("", path)]
+    found = [*path.glob("*"), *path.glob("*/*")]
+    return [
+        (part.relative_to(path).as_posix(), part)
+        for part in sorted(found)
+        if part.suffix.lower() in SUFFIXES and part.is_file()
+    ]
+
+
+def _stat(path: Path) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@lru_cache(maxsize=100_000)
+def _sha256(path: str, *stat: int) -> str:
+    if not Path(path).is_file():
+        raise FileNotFoundError(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _code(method: type) -> dict[str, str]:
+    """Basin's version, its commit in a checkout, and the file of the method with its SHA-256."""
+    try:
+        source = Path(inspect.getfile(method)).resolve()
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        source, digest = Path(method.__module__), ""
+    shown = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
+    return {
+        "basin": metadata.version("basin"),
+        "commit": _commit(),
+        "method": shown,
+        "sha256": digest,
+    }
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str:
+    """The commit of the checkout Basin runs from; "" where there is none."""
+    try:
+        folder = ROOT / ".git"
+        if folder.is_file():
+            folder = Path(folder.read_text().partition("gitdir:")[2].strip())
+        head = (folder / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        common = folder / "commondir"
+        shared = folder / common.read_text().strip() if common.is_file() else folder
+        name = head.removeprefix("ref: ")
+        for place in (folder / name, shared / name):
+            if place.is_file():
+                return place.read_text().strip()
+        packed = (shared / "packed-refs").read_text().splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
+    except OSError:
+        return ""
