@@ -8,8 +8,8 @@ resumes it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
@@ -67,14 +67,14 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Wish:
+class SampleRequest:
     """What is asked of the samples of a trained method. What is None is the method's own."""
 
     num: int
     labels: Tensor | None = None
     """(num,) int64, the class asked of each sample, NO_LABEL for none"""
     guidance: float = 0.0
-    """w of (1 + w) f(x | label) − w f(x): 0 is the conditional law itself"""
+    """w of (1 + w) f(x | label) − w f(x): 0 is the conditional distribution itself"""
     mixture: tuple[tuple[int, float], ...] = ()
     """(label, weight) of conditions composed: f(x) + Σ weight (f(x | label) − f(x)), in place of
     `labels`"""
@@ -89,6 +89,20 @@ class Wish:
     """(num, *event_shape) where chains start, else noise"""
     time: float | None = None
     """how long to flow, for methods with a time of their own"""
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    """(num, ...) by name: what is known of each sample beside x, such as its `context`"""
+
+    def rows(self, index: Tensor) -> SampleRequest:
+        """The request of the samples at `index` (num,) bool or int64 alone; `mixture` and `mask`
+        are of all samples and stay."""
+        chosen = {
+            name: value[index]
+            for name in ("labels", "known", "start")
+            if (value := getattr(self, name)) is not None
+        }
+        given = {name: value[index] for name, value in self.given.items()}
+        num = int(index.sum()) if index.dtype == torch.bool else len(index)
+        return replace(self, num=num, given=given, **chosen)
 
 
 class Observer(Protocol):
@@ -182,20 +196,20 @@ class Method(ABC):
         """Classes that samples can be asked of; 0 for methods without conditions."""
         return 0
 
-    def refusal(self, wish: Wish) -> tuple[str, str] | None:
-        """(field of the wish, sentence) about what this method cannot draw so; None if it can."""
+    def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
+        """(field, sentence) about what this method cannot draw as requested; None if it can."""
         from backend.requests.conditional_sampling import refusal
 
-        return refusal(self, wish)
+        return refusal(self, request)
 
-    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
         """Samples (num, *event_shape), standardised, by the trained (averaged) weights.
 
         By default chains on `energy()` from noise. Raises BadInput for what `refusal` names.
         """
         from backend.requests.conditional_sampling import draw
 
-        return draw(self, wish, generator)
+        return draw(self, request, generator)
 
     def conditional_energy(self, label: int) -> Energy:
         """The energy of one class, for methods with `num_labels`."""

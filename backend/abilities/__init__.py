@@ -21,7 +21,7 @@ from backend.datasets import array_files
 from backend.energies import NO_LABEL
 from backend.errors import BadInput
 from backend.events import Event
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics.baselines import single_gaussian
 from backend.metrics.quality import Quality
 from backend.observe import pictures
@@ -111,9 +111,9 @@ def real_only(asked: Asked, field: str) -> Problems:
         yield field, "makes no sense here: these data are whole numbers, and this follows slopes."
 
 
-def refused(asked: Asked, wish: Wish) -> Problems:
-    """What the run's method says against a wish, at the field it names."""
-    if said := asked.method.refusal(wish):
+def refused(asked: Asked, request: SampleRequest) -> Problems:
+    """What the run's method says against a request, at the field it names."""
+    if said := asked.method.refusal(request):
         yield said
 
 

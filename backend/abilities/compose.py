@@ -27,7 +27,7 @@ from backend.data import Data
 from backend.energy import Energy, InUnits
 from backend.errors import BadInput, NotAvailable
 from backend.events import Table
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.metrics.log_z_importance import TRUSTED_SHARE, Proposal, quadrature
 from backend.observe import pictures
@@ -123,7 +123,7 @@ class ComposeAbility(Ability):
         found += _run_problems(asked, config)
         if not found and _native(asked, config):
             names = {"mixture": "labels", "label": "labels"}
-            for field, sentence in refused(asked, _wish(asked, config)):
+            for field, sentence in refused(asked, _request(asked, config)):
                 found.append((names.get(field, field), sentence))
         yield from found
 
@@ -133,11 +133,11 @@ class ComposeAbility(Ability):
         weights = _weights(config, len(parts))
         logs, trusted = _log_zs(asked, parts, config, generator)
         composite = _composed(asked, config, parts, weights, logs)
-        wish = _wish(asked, config)
+        request = _request(asked, config)
         if _native(asked, config):
-            z = asked.method.draw(wish, generator)
+            z = asked.method.draw(request, generator)
         else:
-            z = conditional_sampling.on_energy(asked.method, composite, wish, generator)
+            z = conditional_sampling.on_energy(asked.method, composite, request, generator)
         energy = energies(composite, z)
         centre, reach = (data.noise_low + data.noise_high) / 2, data.noise_high - data.noise_low
         inside = ((z - centre).abs() <= reach).flatten(1).all(1)
@@ -261,13 +261,13 @@ def _native(asked: Asked, config: ComposeConfig) -> bool:
     return config.own_sampler and not config.runs and config.how == "and"
 
 
-def _wish(asked: Asked, config: ComposeConfig) -> Wish:
-    wish = Wish(config.num, num_steps=config.num_steps, sampler=config.kernel())
+def _request(asked: Asked, config: ComposeConfig) -> SampleRequest:
+    request = SampleRequest(config.num, num_steps=config.num_steps, sampler=config.kernel())
     if not _native(asked, config):
-        return wish
+        return request
     labels = [label_of(asked, label) or 0 for label in config.labels]
     weights = _weights(config, len(labels))
-    return Wish(
+    return SampleRequest(
         config.num, num_steps=config.num_steps, mixture=tuple(zip(labels, weights, strict=True))
     )
 

@@ -24,7 +24,7 @@ from backend.abilities import (
 from backend.ability import Ability, Answer, Array, Asked
 from backend.config import Config, option
 from backend.events import Curve, Event, Table
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics.baselines import class_gaussian
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy, label_spread
@@ -85,7 +85,7 @@ class ConditionAbility(Ability):
             found += label_problems(asked, label, "labels")
         names = {"guidance": "strengths", "label": "labels"}
         for strength in [] if found else config.strengths:
-            said = refused(asked, _wish(asked, config, strength))
+            said = refused(asked, _request(asked, config, strength))
             found += [(names.get(field, field), sentence) for field, sentence in said]
         yield from dict.fromkeys(found)
 
@@ -100,7 +100,7 @@ class ConditionAbility(Ability):
         order = labels.argsort(stable=True)
         for strength in config.strengths:
             name = f"guidance_{strength:g}"
-            z = asked.method.draw(_wish(asked, config, strength), generator)
+            z = asked.method.draw(_request(asked, config, strength), generator)
             found[name] = judge.of(z, labels)
             arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
@@ -179,9 +179,9 @@ def _labels(asked: Asked, config: ConditionConfig) -> Tensor:
     ]
 
 
-def _wish(asked: Asked, config: ConditionConfig, strength: float) -> Wish:
+def _request(asked: Asked, config: ConditionConfig, strength: float) -> SampleRequest:
     labels = _labels(asked, config)
-    return Wish(
+    return SampleRequest(
         config.num,
         labels=labels,
         guidance=strength,

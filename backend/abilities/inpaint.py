@@ -28,7 +28,7 @@ from backend.config import Config, option
 from backend.data import Data
 from backend.errors import BadInput
 from backend.events import Event, Table
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics import baselines
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy
@@ -122,7 +122,7 @@ class InpaintAbility(Ability):
             found += label_problems(asked, "0") or [("label", "is not known of these data.")]
         if not found:
             generator = torch.Generator(asked.data.train.device).manual_seed(0)
-            said = refused(asked, _wish(asked, config, _mask(asked.data, config, generator)))
+            said = refused(asked, _request(asked, config, _mask(asked.data, config, generator)))
             names = {"mask": "hidden", "known": "hidden"}
             found += [(names.get(field, field), sentence) for field, sentence in said]
         yield from found
@@ -131,10 +131,10 @@ class InpaintAbility(Ability):
     def answer(cls, asked: Asked, config: InpaintConfig, generator: torch.Generator) -> Answer:
         data = asked.data
         mask = _mask(data, config, generator)
-        wish = _wish(asked, config, mask)
-        known = wish.known
+        request = _request(asked, config, mask)
+        known = request.known
         assert known is not None
-        draws = torch.stack([asked.method.draw(wish, generator) for _ in range(NUM_DRAWS)])
+        draws = torch.stack([asked.method.draw(request, generator) for _ in range(NUM_DRAWS)])
         compared = Compared(data, known, mask)
         rows = {"": compared.of(draws[0], draws.mean(0))}
         rows |= compared.beside(generator)
@@ -152,13 +152,13 @@ class InpaintAbility(Ability):
         return Answer(_in_words(config, rows), figures, arrays, tuple(events))
 
 
-def _wish(asked: Asked, config: InpaintConfig, mask: Tensor) -> Wish:
+def _request(asked: Asked, config: InpaintConfig, mask: Tensor) -> SampleRequest:
     known = asked.data.held_out[: config.num]
     if config.label == TRUE and asked.data.held_out_labels is not None:
         labels: Tensor | None = asked.data.held_out_labels[: len(known)]
     else:
         labels = asked_labels(asked, config.label, len(known))
-    return Wish(
+    return SampleRequest(
         len(known),
         labels=labels,
         known=known,

@@ -14,7 +14,7 @@ from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.energy import Energy
 from backend.events import Table
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
@@ -86,7 +86,7 @@ class LogZAbility(Ability):
         yield from real_only(asked, "num")
         if config.annealing:
             yield from drawing_problems(asked, config)
-            yield from refused(asked, _wish(config))
+            yield from refused(asked, _request(config))
 
     @classmethod
     def answer(cls, asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
@@ -99,7 +99,7 @@ class LogZAbility(Ability):
             found["ais"] = [
                 _forward(energy, data.train, config.num, settled, generator) for _ in repeats
             ]
-            draws = asked.method.draw(_wish(config), generator)
+            draws = asked.method.draw(_request(config), generator)
             found["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
         figures: dict[str, float] = {}
         for name, estimates in found.items():
@@ -121,8 +121,8 @@ class LogZAbility(Ability):
         return Answer(_in_words(figures, best, trusted), figures, {}, (_table(figures),))
 
 
-def _wish(config: LogZConfig) -> Wish:
-    return Wish(config.num, num_steps=config.num_steps, sampler=config.kernel())
+def _request(config: LogZConfig) -> SampleRequest:
+    return SampleRequest(config.num, num_steps=config.num_steps, sampler=config.kernel())
 
 
 def _tuned(

@@ -23,7 +23,7 @@ from backend.abilities import (
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Table
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.metrics.features import space_of
 from backend.metrics.quality import label_accuracy, label_spread
@@ -57,8 +57,8 @@ class SampleConfig(Drawing):
     )
 
 
-def wish_of(asked: Asked, config: SampleConfig) -> Wish:
-    return Wish(
+def request_of(asked: Asked, config: SampleConfig) -> SampleRequest:
+    return SampleRequest(
         config.num,
         labels=asked_labels(asked, config.label, config.num),
         guidance=config.guidance,
@@ -84,19 +84,19 @@ class SampleAbility(Ability):
         found = [*drawing_problems(asked, config), *label_problems(asked, config.label)]
         if config.guidance and not config.label:
             found.append(("guidance", "pushes towards a class. Give `label`, or 0."))
-        yield from found or refused(asked, wish_of(asked, config))
+        yield from found or refused(asked, request_of(asked, config))
 
     @classmethod
     def answer(cls, asked: Asked, config: SampleConfig, generator: torch.Generator) -> Answer:
         data = asked.data
-        wish = wish_of(asked, config)
-        z = asked.method.draw(wish, generator)
+        request = request_of(asked, config)
+        z = asked.method.draw(request, generator)
         energy = energies(asked.method.energy(), z)
         # of one class there is no reference: all of the data are not it
-        whole = wish.labels is None or config.label == "each"
+        whole = request.labels is None or config.label == "each"
         figures = judged(data, z, generator) if whole else {}
-        if wish.labels is not None:
-            figures |= _of_labels(asked, z, wish.labels)
+        if request.labels is not None:
+            figures |= _of_labels(asked, z, request.labels)
         figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
         beside = [
@@ -110,8 +110,8 @@ class SampleAbility(Ability):
             if f"{name}/floor" in figures
         ]
         arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
-        if wish.labels is not None:
-            arrays["label"] = wish.labels.cpu().numpy()
+        if request.labels is not None:
+            arrays["label"] = request.labels.cpu().numpy()
         events = [*cloud("samples", data, z, "long_run", energy)]
         if rows:
             titles = [title for _, title in beside]

@@ -16,7 +16,7 @@ from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_p
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Curve, Event
-from backend.method import Method, Preset, Start, Task, Wish
+from backend.method import Method, Preset, SampleRequest, Start, Task
 from backend.metric_names import Figure
 from backend.metrics.distances import energy_distance
 from backend.metrics.quality import Quality
@@ -339,27 +339,27 @@ class EnergyMatching(Method):
 
     # ------------------------------------------------------------------ samples
 
-    def refusal(self, wish: Wish) -> tuple[str, str] | None:
-        if wish.time is None:
-            return refused_by_chains(self, wish)
-        if wish.time <= 0:
-            return "time", f"must be > 0, got {wish.time:g}."
-        if wish.sampler or wish.num_steps is not None or wish.mask is not None:
+    def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
+        if request.time is None:
+            return refused_by_chains(self, request)
+        if request.time <= 0:
+            return "time", f"must be > 0, got {request.time:g}."
+        if request.sampler or request.num_steps is not None or request.mask is not None:
             return "time", (
                 "goes with the method's own flow alone. Leave out the sampler, `num_steps` and "
                 "what is known, or leave out the time: chains then sample exp(−V/ε)."
             )
-        return refused_by_chains(self, replace(wish, time=None))
+        return refused_by_chains(self, replace(request, time=None))
 
-    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
         """The flow from noise, or from `start`, to `time`; chains on V/ε where a sampler, a number
         of steps or known coordinates are given. Raises BadInput for what `refusal` names."""
-        if said := self.refusal(wish):
+        if said := self.refusal(request):
             raise BadInput.at(*said)
-        if wish.sampler or wish.num_steps is not None or wish.mask is not None:
-            return draw_by_chains(self, wish, generator)
-        x = self._source(wish.num, generator) if wish.start is None else wish.start
-        time = self.config.sampling_time if wish.time is None else wish.time
+        if request.sampler or request.num_steps is not None or request.mask is not None:
+            return draw_by_chains(self, request, generator)
+        x = self._source(request.num, generator) if request.start is None else request.start
+        time = self.config.sampling_time if request.time is None else request.time
         return self._sample(x, time, generator)
 
     def _num_steps(self, time: float) -> int:

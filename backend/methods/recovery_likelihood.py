@@ -20,7 +20,7 @@ from backend.energies import (
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Event
-from backend.method import Method, Preset, Task, Wish
+from backend.method import Method, Preset, SampleRequest, Task
 from backend.metric_names import Figure
 from backend.recovery.bases import LARGEST_GAUSSIAN, Base, GaussianBaseConfig, base_of
 from backend.recovery.clusters import Clusters
@@ -305,12 +305,12 @@ class RecoveryLikelihood(Method):
         return self.task.data.labels if self.config.classes == "labels" else None
 
     def energy(self) -> Energy:
-        return LowestLevel(self._fitted, self.base, self.ladder, self._terms(Wish(0)))
+        return LowestLevel(self._fitted, self.base, self.ladder, self._terms(SampleRequest(0)))
 
     def conditional_energy(self, label: int) -> Energy:
         if not 0 <= label < self.num_labels:
             raise BadInput.at("label", f"must be one of {self.num_labels} classes, got {label}.")
-        terms = self._terms(Wish(0, torch.tensor(label, device=self.task.device)))
+        terms = self._terms(SampleRequest(0, torch.tensor(label, device=self.task.device)))
         return LowestLevel(self._fitted, self.base, self.ladder, terms)
 
     @property
@@ -323,31 +323,31 @@ class RecoveryLikelihood(Method):
         """Fresh samples down the ladder; of classes as frequent as in the data, where known."""
         return self._way_down(self._as_in_the_data(num, generator), generator).positions[-1]
 
-    def refusal(self, wish: Wish) -> tuple[str, str] | None:
-        if said := conditional_sampling.refusal(self, wish):
+    def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
+        if said := conditional_sampling.refusal(self, request):
             return said
-        asked = wish.labels is not None or wish.guidance != 0 or bool(wish.mixture)
-        if asked and (wish.sampler is not None or wish.start is not None):
-            field = "sampler" if wish.sampler is not None else "start"
+        asked = request.labels is not None or request.guidance != 0 or bool(request.mixture)
+        if asked and (request.sampler is not None or request.start is not None):
+            field = "sampler" if request.sampler is not None else "start"
             return field, (
                 "cannot be given along with classes: those are sampled down the ladder of noise, "
                 "from noise and by its own steps."
             )
         return None
 
-    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
         """Samples down the ladder by the averaged weights, `num_steps` Langevin steps a level; 0
         gives the starts of the chains alone. Images are cut to black and white at the very end.
 
         With a sampler or a start of its own, chains on `energy()` instead.
         """
-        if said := self.refusal(wish):
+        if said := self.refusal(request):
             raise BadInput.at(*said)
-        if wish.sampler is not None or wish.start is not None:
-            return conditional_sampling.draw(self, wish, generator)
+        if request.sampler is not None or request.start is not None:
+            return conditional_sampling.draw(self, request, generator)
         if self.clusters is not None:
-            wish = replace(wish, labels=self.clusters.drawn(wish, generator))
-        return self._way_down(wish, generator).positions[-1]
+            request = replace(request, labels=self.clusters.drawn(request, generator))
+        return self._way_down(request, generator).positions[-1]
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """A strip of the way down, and by level how far chains go and, on points, how far samples
@@ -355,26 +355,26 @@ class RecoveryLikelihood(Method):
         way = self._way_down(self._as_in_the_data(NUM_OBSERVED, generator), generator)
         return look(way, self.task.data, self.ladder, generator)
 
-    def _way_down(self, wish: Wish, generator: torch.Generator) -> Way:
+    def _way_down(self, request: SampleRequest, generator: torch.Generator) -> Way:
         fitter = self.initializer_fitter
         initializer = None if fitter is None else fitter.fitted
         descent = Descent(self.ladder, self.base, self._fitted, initializer)
-        num_steps = self.config.num_steps if wish.num_steps is None else wish.num_steps
-        way = descent.descend(self.task.data, wish, self._terms(wish), num_steps, generator)
+        num_steps = self.config.num_steps if request.num_steps is None else request.num_steps
+        way = descent.descend(self.task.data, request, self._terms(request), num_steps, generator)
         self.gradient_evaluations += descent.gradient_evaluations
         return way
 
-    def _terms(self, wish: Wish) -> Terms:
+    def _terms(self, request: SampleRequest) -> Terms:
         if not self.num_classes:
             return Terms((1.0,), (None,))
-        return terms_of(wish.labels, wish.guidance, wish.mixture, self.task.device)
+        return terms_of(request.labels, request.guidance, request.mixture, self.task.device)
 
-    def _as_in_the_data(self, num: int, generator: torch.Generator) -> Wish:
+    def _as_in_the_data(self, num: int, generator: torch.Generator) -> SampleRequest:
         """Samples of classes drawn from those of the data, where classes are known."""
         known = self._known_classes
         if known is None:
-            return Wish(num)
-        return Wish(num, known[self.task.data.indices(num, generator)])
+            return SampleRequest(num)
+        return SampleRequest(num, known[self.task.data.indices(num, generator)])
 
 
 def _given(labels: Tensor | None) -> tuple[Tensor, ...]:

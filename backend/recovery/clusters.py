@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from backend.method import Wish
+from backend.method import SampleRequest
 
 
 class Clusters:
@@ -22,14 +22,14 @@ class Clusters:
         self.centres = centres.reshape(-1, *train.shape[1:])
         """(clusters, *event_shape)"""
 
-    def drawn(self, wish: Wish, generator: torch.Generator) -> Tensor:
+    def drawn(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
         """(num,) clusters as frequent as in the data or, where a part of each position is known,
         those whose centres are nearest to it there."""
-        if wish.known is None or wish.mask is None:
+        if request.known is None or request.mask is None:
             device = self.of_data.device
             index = torch.randint(
-                len(self.of_data), (wish.num,), generator=generator, device=device
+                len(self.of_data), (request.num,), generator=generator, device=device
             )
             return self.of_data[index]
-        known = (wish.known * wish.mask).flatten(1)
-        return torch.cdist(known, (self.centres * wish.mask).flatten(1)).argmin(1)
+        known = (request.known * request.mask).flatten(1)
+        return torch.cdist(known, (self.centres * request.mask).flatten(1)).argmin(1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from backend.data import Data
 from backend.energies import NO_LABEL, Condition, NetworkEnergy
 from backend.energy import Energy
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.recovery.bases import Base
 from backend.recovery.noise_schedule import NoiseLadder, climbed, noised, per_row
 
@@ -130,16 +130,21 @@ class Descent:
 
     @torch.no_grad()
     def descend(
-        self, data: Data, wish: Wish, terms: Terms, num_steps: int, generator: torch.Generator
+        self,
+        data: Data,
+        request: SampleRequest,
+        terms: Terms,
+        num_steps: int,
+        generator: torch.Generator,
     ) -> Way:
         """From noise down all levels to a denoised sample, cut to the range of images.
 
         Known coordinates hold one noisy version of what is known at every level, while chains
         move the others given them.
         """
-        x = normal(data.train.new_empty((wish.num, *data.event_shape)), generator)
-        versions = self._noisy_versions(wish, generator)
-        mask = wish.mask if versions else None
+        x = normal(data.train.new_empty((request.num, *data.event_shape)), generator)
+        versions = self._noisy_versions(request, generator)
+        mask = request.mask if versions else None
         x = x if mask is None else torch.where(mask, versions[-1], x)
         positions, displacement = [x], []
         for number in reversed(range(self.ladder.num_levels)):
@@ -153,15 +158,15 @@ class Descent:
         z = self.denoised(x, terms)
         if data.is_image:
             z = z.clamp(data.noise_low, data.noise_high)
-        if mask is not None and wish.known is not None:
-            z = torch.where(mask, wish.known, z)
+        if mask is not None and request.known is not None:
+            z = torch.where(mask, request.known, z)
         return Way([*positions, z], displacement)
 
-    def _noisy_versions(self, wish: Wish, generator: torch.Generator) -> list[Tensor]:
+    def _noisy_versions(self, request: SampleRequest, generator: torch.Generator) -> list[Tensor]:
         """x_0 … x_T of what is known, each the last one with more noise; empty without it."""
-        if wish.known is None or wish.mask is None:
+        if request.known is None or request.mask is None:
             return []
-        known = wish.known
+        known = request.known
         level = torch.zeros((), dtype=torch.int64, device=known.device)
         found = [noised(self.ladder, known, level, normal(known, generator))]
         for number in range(self.ladder.num_levels):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from backend.energies import NO_LABEL
 from backend.energy import Energy
 from backend.errors import BadInput
-from backend.method import Method, Wish
+from backend.method import Method, SampleRequest
 from backend.samplers import Pass
 
 DEFAULT_STEPS = 1000
@@ -46,48 +45,43 @@ class Sum(Energy):
         return total
 
 
-def refusal(method: Method, wish: Wish) -> tuple[str, str] | None:
+def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
     """(field, sentence) about what the method cannot draw; None when it can."""
-    labelled = wish.labels is not None and bool((wish.labels != NO_LABEL).any())
+    labelled = request.labels is not None and bool((request.labels != NO_LABEL).any())
     if method.num_labels == 0:
         for field, asked in (
             ("label", labelled),
-            ("guidance", wish.guidance != 0),
-            ("mixture", bool(wish.mixture)),
+            ("guidance", request.guidance != 0),
+            ("mixture", bool(request.mixture)),
         ):
             if asked:
                 return field, f"{method.title} was trained without classes, so it knows none."
-    if wish.time is not None:
+    if request.time is not None:
         return "time", f"{method.title} has no time of its own; give `num_steps`."
     return None
 
 
-def draw(method: Method, wish: Wish, generator: torch.Generator) -> Tensor:
+def draw(method: Method, request: SampleRequest, generator: torch.Generator) -> Tensor:
     """`num` chains on the method's energy, from noise unless a start is given.
 
     Of a class on its conditional energy, class after class, with guidance on
     (1 + w) E(x | label) − w E(x). Known coordinates are held: the chains then follow
     p(others | known).
     """
-    if said := method.refusal(wish):
+    if said := method.refusal(request):
         raise BadInput.at(*said)
-    if wish.mixture:
-        return on_energy(method, mixed(method, wish.mixture), wish, generator)
-    if wish.labels is None:
-        return on_energy(method, method.energy(), wish, generator)
+    if request.mixture:
+        return on_energy(method, mixed(method, request.mixture), request, generator)
+    if request.labels is None:
+        return on_energy(method, method.energy(), request, generator)
     data = method.task.data
-    z = data.train.new_empty((wish.num, *data.event_shape))
-    for label in wish.labels.unique().tolist():
-        of = wish.labels == label
-        part = replace(
-            wish,
-            num=int(of.sum()),
-            known=None if wish.known is None else wish.known[of],
-            start=None if wish.start is None else wish.start[of],
-        )
+    z = data.train.new_empty((request.num, *data.event_shape))
+    for label in request.labels.unique().tolist():
+        of = request.labels == label
+        part = request.rows(of)
         energy = method.energy()
         if label != NO_LABEL:
-            energy = mixed(method, ((label, 1 + wish.guidance),))
+            energy = mixed(method, ((label, 1 + request.guidance),))
         z[of] = on_energy(method, energy, part, generator)
     return z
 
@@ -101,20 +95,22 @@ def mixed(method: Method, mixture: Sequence[tuple[int, float]]) -> Energy:
     return Sum(parts, weights)
 
 
-def on_energy(method: Method, energy: Energy, wish: Wish, generator: torch.Generator) -> Tensor:
-    """The same on another energy of standardised positions; labels and guidance are not looked at.
+def on_energy(
+    method: Method, energy: Energy, request: SampleRequest, generator: torch.Generator
+) -> Tensor:
+    """The same on another energy of standardised positions; labels and guidance have no effect.
 
     Raises BadInput where an annealed sampler has too few steps for a pass.
     """
     from backend.observe.observation import default_sampler
 
-    if wish.mask is not None and wish.known is not None:
-        energy = Pinned(energy, wish.known, wish.mask)
-    kernel = wish.sampler or method.sampler() or default_sampler()
-    position = wish.start
+    if request.mask is not None and request.known is not None:
+        energy = Pinned(energy, request.known, request.mask)
+    kernel = request.sampler or method.sampler() or default_sampler()
+    position = request.start
     if position is None:
-        position = method.task.data.noise(wish.num, generator)
-    num_steps = DEFAULT_STEPS if wish.num_steps is None else wish.num_steps
+        position = method.task.data.noise(request.num, generator)
+    num_steps = DEFAULT_STEPS if request.num_steps is None else request.num_steps
     state = kernel.init(position, energy, generator)
     passed = Pass(position) if kernel.anneals else None
     for _ in range(num_steps):
@@ -129,7 +125,7 @@ def on_energy(method: Method, energy: Energy, wish: Wish, generator: torch.Gener
                 f"must be larger: a pass of {type(kernel.config).title} from a wide "
                 f"law to the target takes more than {num_steps} steps.",
             )
-        z = passed.drawn(wish.num, generator)
-    if wish.mask is not None and wish.known is not None:
-        z = torch.where(wish.mask, wish.known, z)
+        z = passed.drawn(request.num, generator)
+    if request.mask is not None and request.known is not None:
+        z = torch.where(request.mask, request.known, z)
     return z

@@ -24,7 +24,7 @@ from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Table, encode
-from backend.method import Cost, Method, Preset, Task, Wish
+from backend.method import Cost, Method, Preset, SampleRequest, Task
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
 from backend.requests.asking import ask
 from backend.sampler import Sampler
@@ -65,10 +65,15 @@ class ClassGaussians(Method):
     def conditional_energy(self, label: int) -> Energy:
         return Part(self.law, label)
 
-    def draw(self, wish: Wish, generator: torch.Generator) -> Tensor:
-        if wish.labels is None or wish.known is not None or wish.sampler or wish.guidance:
-            return super().draw(wish, generator)
-        return class_gaussian(self.task.data, wish.labels, generator)
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
+        if (
+            request.labels is None
+            or request.known is not None
+            or request.sampler
+            or request.guidance
+        ):
+            return super().draw(request, generator)
+        return class_gaussian(self.task.data, request.labels, generator)
 
 
 class Part(Energy):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backend.errors import BadInput
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.methods.energy_matching import TIMES, EnergyMatching
 from backend.metrics.quality import Quality
 from backend.observe.observation import Observation
@@ -91,8 +91,8 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
     method = small(temperature=0.2)
     x = method.task.data.held_out[:20]
     generator, other = generator_of("steps"), generator_of("steps")
-    wished = Wish(20, start=x, num_steps=3)
-    by_chains = method.draw(wished, generator)
+    request = SampleRequest(20, start=x, num_steps=3)
+    by_chains = method.draw(request, generator)
     flowed = method._flowed(method.potential(), x, torch.ones(20), 3, other)
     assert torch.allclose(by_chains, flowed, atol=1e-5)
 
@@ -100,34 +100,34 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
 def test_the_sampling_time_can_be_asked_for() -> None:
     method = small()
     start = method.task.data.held_out[:8]
-    own = method.draw(Wish(8, start=start), generator_of("draw"))
-    named = method.draw(Wish(8, start=start, time=1.0), generator_of("draw"))
-    later = method.draw(Wish(8, start=start, time=4.0), generator_of("draw"))
+    own = method.draw(SampleRequest(8, start=start), generator_of("draw"))
+    named = method.draw(SampleRequest(8, start=start, time=1.0), generator_of("draw"))
+    later = method.draw(SampleRequest(8, start=start, time=4.0), generator_of("draw"))
     assert torch.equal(own, named) and not torch.equal(own, later)
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("asked", "field"),
     [
-        (Wish(4, time=0.0), "time"),
-        (Wish(4, time=1.0, num_steps=5), "time"),
-        (Wish(4, guidance=1.0), "guidance"),
-        (Wish(4, guidance=1.0, time=1.0), "guidance"),
+        (SampleRequest(4, time=0.0), "time"),
+        (SampleRequest(4, time=1.0, num_steps=5), "time"),
+        (SampleRequest(4, guidance=1.0), "guidance"),
+        (SampleRequest(4, guidance=1.0, time=1.0), "guidance"),
     ],
 )
-def test_what_it_cannot_draw_is_said(wish: Wish, field: str) -> None:
+def test_what_it_cannot_draw_is_said(asked: SampleRequest, field: str) -> None:
     method = small()
-    said = method.refusal(wish)
+    said = method.refusal(asked)
     assert said is not None and said[0] == field and said[1].endswith(".")
     with pytest.raises(BadInput):
-        method.draw(wish, generator_of("draw"))
+        method.draw(asked, generator_of("draw"))
 
 
 def test_known_coordinates_are_held() -> None:
     method = small()
     known = torch.full((6, 2), 0.7)
     mask = torch.tensor([True, False])
-    x = method.draw(Wish(6, known=known, mask=mask, num_steps=5), generator_of("draw"))
+    x = method.draw(SampleRequest(6, known=known, mask=mask, num_steps=5), generator_of("draw"))
     assert (x[:, 0] == 0.7).all() and not (x[:, 1] == 0.7).any()
 
 

@@ -12,7 +12,7 @@ from backend.data import Data
 from backend.energies import NO_LABEL, Condition
 from backend.energies.residual_mlp import ResidualMLPConfig, ResidualMLPEnergy
 from backend.errors import BadInput
-from backend.method import Wish
+from backend.method import SampleRequest
 from backend.methods.recovery_likelihood import RecoveryLikelihood
 from backend.metrics.distances import energy_distance
 from backend.randomness import generator_of
@@ -150,7 +150,7 @@ def test_the_way_down_of_a_gaussian_gives_its_denoised_law() -> None:
     x, num = correlated(), 20_000
     descent = Descent(LADDER, GaussianBase(LADDER, x, 1.0, 1.0), Nothing())
     data = data_of(x)
-    z = descent.descend(data, Wish(num), ALONE, 1, generator_of("way", 0)).positions[-1]
+    z = descent.descend(data, SampleRequest(num), ALONE, 1, generator_of("way", 0)).positions[-1]
     mean, covariance = moments(x)
     alpha_bar = LADDER.alpha_bar[0]
     at = alpha_bar * covariance + (1 - alpha_bar) * torch.eye(DIM)
@@ -249,9 +249,9 @@ def test_inpainting_keeps_what_is_known_and_follows_it(digits: RecoveryLikelihoo
     known, num = digits.task.data.held_out, 100
     mask = torch.zeros(8, 8, dtype=torch.bool)
     mask[::2] = True
-    wish = Wish(num, known=known[:num], mask=mask, num_steps=20)
-    z = digits.draw(wish, generator_of("paint", 0))
-    free = digits.draw(Wish(num), generator_of("paint", 0))
+    request = SampleRequest(num, known=known[:num], mask=mask, num_steps=20)
+    z = digits.draw(request, generator_of("paint", 0))
+    free = digits.draw(SampleRequest(num), generator_of("paint", 0))
     assert torch.equal(z[:, mask], known[:num, mask])
     assert z.min() >= -1 and z.max() <= 1
     error, chance = ((s - known[:num])[:, ~mask].square().mean() for s in (z, free))
@@ -263,7 +263,7 @@ def test_gradients_are_counted_by_level_step_and_condition(digits: RecoveryLikel
 
     def cost(**asked: Any) -> int:
         before = digits.gradient_evaluations
-        digits.draw(Wish(4, **asked), generator_of("cost", 0))
+        digits.draw(SampleRequest(4, **asked), generator_of("cost", 0))
         return digits.gradient_evaluations - before
 
     assert cost() == cost(labels=labels) == 5 * 2 + 1
@@ -283,13 +283,13 @@ def test_a_class_has_an_energy_of_its_own(digits: RecoveryLikelihood) -> None:
 def test_what_cannot_be_drawn_is_said(digits: RecoveryLikelihood) -> None:
     sampler = Langevin(LangevinConfig())
     labels = torch.zeros(4, dtype=torch.int64)
-    z = digits.draw(Wish(4, sampler=sampler, num_steps=2), generator_of("own", 0))
+    z = digits.draw(SampleRequest(4, sampler=sampler, num_steps=2), generator_of("own", 0))
     assert z.shape == (4, 8, 8)
     with pytest.raises(BadInput, match="down the ladder"):
-        digits.draw(Wish(4, labels, sampler=sampler), generator_of("own", 0))
+        digits.draw(SampleRequest(4, labels, sampler=sampler), generator_of("own", 0))
     plain = method("digits", DIGITS, classes="none")
     with pytest.raises(BadInput, match="without classes"):
-        plain.draw(Wish(4, labels), generator_of("own", 0))
+        plain.draw(SampleRequest(4, labels), generator_of("own", 0))
 
 
 def test_classes_are_not_asked_of_data_that_have_none() -> None:
@@ -320,7 +320,7 @@ def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons
     scalars = made.step(0.0)
     assert all(value.isfinite() for value in scalars.values())
     labels = torch.tensor([3, NO_LABEL])
-    z = made.draw(Wish(2, labels, guidance=0.5), generator_of("nets", 0))
+    z = made.draw(SampleRequest(2, labels, guidance=0.5), generator_of("nets", 0))
     assert z.shape == (2, 8, 8) and z.isfinite().all()
     with pytest.raises(BadInput, match="must be 0, since noisy positions"):
         method("digits", DIGITS, energy={"kind": energy, "wall": 0.03})
@@ -335,7 +335,7 @@ def test_points_are_learned_and_chains_improve_on_the_initializer() -> None:
         made.step(step / 1500)
     held_out = made.task.data.held_out
     refined, alone = (
-        energy_distance(made.draw(Wish(1000, num_steps=k), generator_of("d", 0)), held_out)
+        energy_distance(made.draw(SampleRequest(1000, num_steps=k), generator_of("d", 0)), held_out)
         for k in (None, 0)
     )
     assert refined < 0.02
@@ -348,13 +348,15 @@ def test_clusters_stand_in_for_classes_that_nobody_names() -> None:
     assert told.num_labels == 0 and told.num_classes == 5
     assert told.clusters is not None
     counts = told.clusters.of_data.bincount(minlength=5)
-    drawn = told.clusters.drawn(Wish(4000), generator_of("clusters")).bincount(minlength=5)
+    drawn = told.clusters.drawn(SampleRequest(4000), generator_of("clusters")).bincount(minlength=5)
     share = counts / counts.sum()
     deviation = (drawn / 4000 - share).abs() / (share * (1 - share) / 4000).sqrt()
     assert deviation.max() < 4
     # a position of which all is known is of the cluster that k-means gave it
     known = told.task.data.train[:50]
     everything = torch.ones(known.shape[1:], dtype=torch.bool)
-    found = told.clusters.drawn(Wish(50, known=known, mask=everything), generator_of("clusters"))
+    found = told.clusters.drawn(
+        SampleRequest(50, known=known, mask=everything), generator_of("clusters")
+    )
     assert torch.equal(found, told.clusters.of_data[:50])
-    assert told.refusal(Wish(2, torch.tensor([0, 1]))) is not None
+    assert told.refusal(SampleRequest(2, torch.tensor([0, 1]))) is not None
