@@ -9,8 +9,55 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-COMPANIONS = ("long_run", "train_time", "floor", "goal", "clip", "class_gaussian")
-"""Last path segments that name a series of a chart, not a chart of its own."""
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A series or a reference line of a chart, named by the last segment of its path."""
+
+    title: str
+    reference: bool = False
+    """a line to compare with, not a figure of the run"""
+
+
+COMPANIONS: dict[str, Companion] = {
+    "long_run": Companion("long-run"),
+    "train_time": Companion("train-time"),
+    "floor": Companion("floor", reference=True),
+    "goal": Companion("goal", reference=True),
+    "clip": Companion("clip", reference=True),
+    "class_gaussian": Companion("a Gaussian a class", reference=True),
+}
+"""By the last segment of a path that is no chart of its own."""
+
+HEADLINES: dict[str, tuple[str, ...]] = {
+    "run": (
+        "quality/grid_kl",
+        "quality/frechet_features",
+        "quality/frechet_pca",
+        "quality/energy_distance",
+        "energy/gap",
+        "optimiser/gradient_norm",
+        "sampler/acceptance_rate",
+        "loss/total",
+        "energy/model",
+    ),
+    "compare": (
+        "quality/grid_kl",
+        "quality/frechet_pca/long_run",
+        "quality/energy_distance/long_run",
+        "energy/gap",
+        "loss/total",
+        "energy/model",
+    ),
+    "race": (
+        "sampler/r_hat",
+        "sampler/bulk_ess",
+        "quality/energy_distance/long_run",
+        "energy/model",
+    ),
+}
+"""What each page draws first, best first: of a run after its method's own, of several, and of
+samplers whose target has no known truth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from benchmarks.faults_stage import PATHS, Shown, Stage, differences, spec_of, u
 from benchmarks.report import Report
 from jobs.queueing import control
 from jobs.records.run_directory import RunDirectory
-from jobs.records.status import Status
+from jobs.records.status import RESUMABLE, Status
 from jobs.system.processes import is_alive
 
 RIGHT_SECONDS = 10.0
@@ -166,7 +166,7 @@ def _finish(trial: Trial, run: RunDirectory) -> None:
     attempts = 1
     status = wait_for(lambda: _settled(trial, run), "a state that is written down", 60)
     while status.status != "finished":
-        if attempts > 2 or status.status not in ("lost", "stopped", "failed", "paused"):
+        if attempts > 2 or status.status not in RESUMABLE:
             trial.wrong.append(f"ends {status.status}: {status.reason}")
             return
         if trial.cell.ends is False:

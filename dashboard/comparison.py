@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from backend.errors import BasinError
-from backend.metric_names import FIGURES, chart_of
+from backend.metric_names import COMPANIONS, FIGURES, chart_of
 from dashboard.elements import figure, name_of
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
@@ -140,15 +141,15 @@ def figures(found: list[Group]) -> list[Row]:
     paths = dict.fromkeys(path for group in known for run in group for path in run)
     rows = []
     for path in sorted(paths):
-        if path.rpartition("/")[2] in ("floor", "goal", "clip", "class_gaussian"):
+        companion = COMPANIONS.get(path.rpartition("/")[2])
+        if companion and companion.reference:
             continue
         values = [[run[path] for run in group if path in run] for group in known]
         chart = chart_of(path)
         about = FIGURES.get(chart)
-        tail = {"long_run": ", long-run", "train_time": ", train-time"}.get(
-            path.rpartition("/")[2], ""
-        )
-        title = f"{about.title if about else chart}{tail}"
+        title = about.title if about else chart
+        if companion:
+            title = f"{title}, {companion.title}"
         better = about.better if about else ""
         floors: dict[str, list[float]] = {}
         for group, runs in zip(found, known, strict=True):
@@ -183,13 +184,6 @@ def best(values: list[list[float]], better: str) -> list[int]:
         return []
     target = min(present) if better == "lower" else max(present)
     return [index for index, value in enumerate(medians) if value == target]
-
-
-def median(values: list[float]) -> float:
-    """The middle value, or the mean of the two middle ones."""
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def written(values: list[float]) -> str:

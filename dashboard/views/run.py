@@ -9,27 +9,14 @@ from urllib.parse import quote
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from backend.metric_names import FIGURES
+from backend.metric_names import FIGURES, HEADLINES
 from dashboard.elements import empty, head, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.status import Status
-
-DEFAULT_HEADLINE = ["quality/grid_kl", "quality/energy_distance", "energy/gap", "loss/total"]
-MORE = [
-    "quality/grid_kl",
-    "quality/frechet_features",
-    "quality/frechet_pca",
-    "quality/energy_distance",
-    "energy/gap",
-    "optimiser/gradient_norm",
-    "sampler/acceptance_rate",
-    "loss/total",
-    "energy/model",
-]
+from jobs.records.status import RESUMABLE, Status
 
 
 def main() -> None:
@@ -52,7 +39,7 @@ def main() -> None:
         head(name_of(status), status_word(status.status), _facts(status, method))
     with acts:
         _acts(directory, status)
-    headline = list(dict.fromkeys([*method.get("headline", DEFAULT_HEADLINE), *MORE]))
+    headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
     asked = live_element(
         "run",
         key="live",
@@ -114,7 +101,7 @@ def _acts(directory: RunDirectory, status: Status) -> None:
                 _do(control.stop, run_id)
         if word == "queued" and st.button("Take off the queue", icon=":material/stop:"):
             _do(control.stop, run_id)
-        if word in ("paused", "stopped", "lost", "failed"):
+        if word in RESUMABLE:
             step = status.checkpoint_step
             label = (
                 "Resume" if step is None else f"Resume from step {step:,}".replace(",", "\u2009")

@@ -17,10 +17,10 @@ from backend.claims.recipe import Claim, CurvePicture, Recipe, SweepPicture, Ter
 from backend.claims.verdict import SIGNS, Holds, Reading, judge, paired, reading
 from backend.errors import BadInput, NotAvailable
 from jobs.records import run_store
-from jobs.records.status import Status
+from jobs.records.status import OVER, Status
 
 DELETED = "deleted"
-ENDED = frozenset({"finished", "stopped", "failed", "diverged", "lost", DELETED})
+ENDED = OVER - {"paused"} | {DELETED}
 """Words of runs that will not go on by themselves."""
 COUNTED = frozenset({"finished", "failed", "diverged"})
 """Words of runs that say something of their seed."""

@@ -23,7 +23,6 @@ from jobs.records.run_store import RunDirectory
 from jobs.records.status import Status, this_process
 from jobs.system.processes import on_signals
 
-ENDED = ("finished", "stopped", "paused", "failed", "diverged", "lost")
 _WORDS = ("name", "notes")
 """Fields that are taken as they are written, numbers too."""
 _QUOTES = ("'", '"')
@@ -156,7 +155,7 @@ def wait_for(run_id: str, quiet: bool) -> None:
     follower.start()
     try:
         next_settle = 0.0
-        while directory.status().status not in ENDED:
+        while not directory.status().is_over:
             if time.monotonic() >= next_settle:
                 control.settle()
                 next_settle = time.monotonic() + 1.0

@@ -20,6 +20,8 @@ OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"}
 """Words of runs that nothing is working on or will by itself."""
 RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
 """Words of runs that may go on from where they are."""
+FAILURE = frozenset({"failed", "diverged", "lost"})
+"""Words of runs that ended otherwise than anybody wanted."""
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""

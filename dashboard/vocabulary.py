@@ -1,0 +1,42 @@
+"""The words that pages in Python and panels in JavaScript share, written for the panels.
+
+`python -m dashboard.vocabulary` writes `live/vocabulary.json` from the tables that are their home;
+a test finds out when it was not run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from backend.metric_names import COMPANIONS, HEADLINES
+from dashboard.elements import STATUS
+from jobs.records.status import FAILURE, OVER, RESUMABLE, WORDS
+
+FILE = Path(__file__).with_name("live") / "vocabulary.json"
+
+
+def vocabulary() -> dict[str, dict[str, Any]]:
+    """Collect statuses with sign and colour, companions of a metric path, headline orders."""
+    return {
+        "statuses": {word: _status(word) for word in WORDS},
+        "companions": {name: asdict(companion) for name, companion in COMPANIONS.items()},
+        "headlines": {page: list(paths) for page, paths in HEADLINES.items()},
+    }
+
+
+def _status(word: str) -> dict[str, Any]:
+    sign, colour = STATUS[word]
+    return {
+        "sign": sign,
+        "colour": colour,
+        "over": word in OVER,
+        "resumable": word in RESUMABLE,
+        "failure": word in FAILURE,
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(vocabulary(), indent=2, ensure_ascii=False) + "\n")
