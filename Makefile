@@ -10,24 +10,32 @@ PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
 PYTEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install up test test-slow check format peers lock clean
+.PHONY: help install install-dev up test test-slow check format peers lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.stamp ## set up .venv (again only when pyproject.toml or constraints.txt changed)
+# Who only runs Basin is spared a linter, a type checker and a browser driver. Both are made again
+# only when pyproject.toml or constraints.txt changed.
+install: $(VENV)/.stamp ## set up .venv with what running needs
+
+install-dev: $(VENV)/.stamp-dev ## add what testing and the benchmarks need
 
 $(VENV)/.stamp: pyproject.toml constraints.txt scripts/install.sh
+	@scripts/install.sh $(VENV) -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp
 	@scripts/install.sh $(VENV) -e '.[dev]'
 	@touch $@
 
 up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctrl-C stops all)
 	@exec $(BIN)/basin up
 
-test: install ## run the tests, browser tests included
+test: install-dev ## run the tests, browser tests included
 	@$(call pytest,not slow)
 
-test-slow: install ## run the tests that take longer
+test-slow: install-dev ## run the tests that take longer
 	@$(call pytest,slow)
 
 define pytest
@@ -36,12 +44,12 @@ chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
 	$(BIN)/python -m pytest -m "$(1)" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 endef
 
-check: install ## formatter, linter, types
+check: install-dev ## formatter, linter, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES)
 
-format: install ## format and mend what the linter can mend
+format: install-dev ## format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -52,7 +60,7 @@ $(PEERS)/.stamp: constraints-peers.txt scripts/install.sh
 		mlflow-skinny sqlalchemy alembic torchebm ebmkit blackjax
 	@touch $@
 
-lock: install ## write the versions in .venv to constraints.txt
+lock: install-dev ## write the versions in .venv to constraints.txt
 	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \
 		| grep -E '^[A-Za-z0-9._-]+==' | grep -v '^pip==' | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f; } > constraints.new
 	@mv constraints.new constraints.txt

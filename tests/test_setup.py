@@ -19,6 +19,7 @@ from packaging.version import Version
 from playwright.sync_api import Browser
 
 from tests.conftest import ROOT, RedisServer
+from tests.test_import_law import imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -106,15 +107,32 @@ def test_server_wheel_only_where_there_is_one(system: str, machine: str, wanted:
 def test_make_alone_lists_the_targets() -> None:
     listed = re.findall(r"^  make ([\w-]+)", make(), flags=re.MULTILINE)
     assert listed == re.findall(r"^  make ([\w-]+)", make("help"), flags=re.MULTILINE)
-    for target in ["help", "install", "up", "test", "test-slow", "check", "format", "clean"]:
+    for target in ["help", "install", "install-dev", "up", "test", "test-slow", "check", "format", "clean"]:
         assert target in listed
 
 
-@pytest.mark.parametrize("target", ["up", "test", "test-slow", "check", "format"])
+RUNNING, TESTING = "scripts/install.sh .venv -e .\n", "scripts/install.sh .venv -e '.[dev]'\n"
+
+
+@pytest.mark.parametrize("target", ["test", "test-slow", "check", "format", "lock"])
 def test_targets_install_when_needed(target: str) -> None:
     # As if the lock had just changed: make says, without doing it, that it would install first.
     planned = make("--dry-run", "--what-if=constraints.txt", target)
-    assert planned.index("scripts/install.sh .venv -e") < planned.rindex(".venv/bin/")
+    assert planned.index(RUNNING) < planned.index(TESTING) < planned.rindex(".venv/bin/")
+
+
+def test_who_only_runs_it_installs_nothing_to_test_it_with() -> None:
+    planned = make("--dry-run", "--what-if=constraints.txt", "up")
+    assert planned.index(RUNNING) < planned.index(".venv/bin/basin up")
+    assert TESTING not in planned
+
+
+@pytest.mark.parametrize("package", ["backend", "jobs", "dashboard"])
+def test_what_runs_imports_nothing_that_only_testing_installs(package: str) -> None:
+    names = [Requirement(text).name for text in PROJECT["project"]["optional-dependencies"]["dev"]]
+    modules = {name.replace("-", "_") for name in names} - {"websockets"}  # uvicorn's choice too
+    for path in (ROOT / package).rglob("*.py"):
+        assert not modules & {name.partition(".")[0] for name in imports(path)}, path
 
 
 def test_clean_spares_runs() -> None:
