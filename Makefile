@@ -5,6 +5,7 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 PACKAGES := backend jobs dashboard benchmarks
+LIVE := dashboard/live
 # More for pytest: make test PYTEST_ARGS="-k sampler -x"
 PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
@@ -47,11 +48,15 @@ endef
 check: install-dev ## formatter, linter, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/oxfmt --check $(LIVE)
+	$(BIN)/oxlint $(LIVE)
 	$(BIN)/mypy $(PACKAGES)
 
 format: install-dev ## format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/oxfmt $(LIVE)
+	$(BIN)/oxlint --fix $(LIVE)
 
 peers: $(PEERS)/.stamp ## set up .venv-peers, with what the benchmarks compare Basin to
 

@@ -29,16 +29,24 @@ class Answer {
   async show(data) {
     if (this.id === data.answer) return
     this.id = data.answer
-    const query = new URLSearchParams({ run: data.run, name: `answers/${data.answer}.json`, token: data.token })
+    const query = new URLSearchParams({
+      run: data.run,
+      name: `answers/${data.answer}.json`,
+      token: data.token,
+    })
     try {
       const response = await fetch(`/live/file?${query}`)
       if (!response.ok) throw new Error(await response.text())
       this.value = await response.json()
     } catch (error) {
-      this.root.replaceChildren(make("div.bl-note.alarm", {}, `The answer could not be read: ${error.message}`))
+      this.root.replaceChildren(
+        make("div.bl-note.alarm", {}, `The answer could not be read: ${error.message}`),
+      )
       return
     }
-    this.frames = this.value.frames.map((text) => unpack(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer))
+    this.frames = this.value.frames.map((text) =>
+      unpack(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer),
+    )
     this.width = 0
     this.draw()
   }
@@ -49,12 +57,23 @@ class Answer {
     const key = `${this.id} ${this.root.clientWidth} ${colours.bg}`
     if (key === this.drawn) return
     this.drawn = key
-    const cards = this.frames.map((frame) => cardOf(frame, columnOf(this.root.clientWidth), colours, this.data(frame))).filter(Boolean)
+    const cards = this.frames
+      .map((frame) => cardOf(frame, columnOf(this.root.clientWidth), colours, this.data(frame)))
+      .filter(Boolean)
     const tables = this.value.tables.map(({ path, columns, rows }) =>
-      make("section.bl-panel", {}, ...(path === "table" ? [] : [make("h3", {}, words(path))]), make("div.bl-scroll", {}, tableOf(columns, rows))))
+      make(
+        "section.bl-panel",
+        {},
+        ...(path === "table" ? [] : [make("h3", {}, words(path))]),
+        make("div.bl-scroll", {}, tableOf(columns, rows)),
+      ),
+    )
     this.root.replaceChildren(
       make("p.bl-answer", {}, this.value.summary),
-      ...(cards.length ? [make("div.bl-cards.bl-answers", {}, ...cards)] : []), ...tables, this.figures())
+      ...(cards.length ? [make("div.bl-cards.bl-answers", {}, ...cards)] : []),
+      ...tables,
+      this.figures(),
+    )
     this.slot.style.minHeight = ""
   }
 
@@ -62,16 +81,33 @@ class Answer {
   figures() {
     const { figures } = this.value
     const heads = Object.keys(figures).filter((name) => !besides(name, figures))
-    const kinds = [...new Set(Object.keys(figures).map((name) => besides(name, figures)).filter(Boolean))]
+    const kinds = [
+      ...new Set(
+        Object.keys(figures)
+          .map((name) => besides(name, figures))
+          .filter(Boolean),
+      ),
+    ]
     if (!heads.length) return make("div")
-    const rows = heads.map((name) => [words(name), figures[name], ...kinds.map((kind) => figures[`${name}/${kind}`] ?? null)])
-    return make("details.bl-panel", { open: !this.value.tables.length },
-      make("summary", {}, "All figures"), make("div.bl-scroll", {}, tableOf(["figure", "value", ...kinds.map(words)], rows)))
+    const rows = heads.map((name) => [
+      words(name),
+      figures[name],
+      ...kinds.map((kind) => figures[`${name}/${kind}`] ?? null),
+    ])
+    return make(
+      "details.bl-panel",
+      { open: !this.value.tables.length },
+      make("summary", {}, "All figures"),
+      make("div.bl-scroll", {}, tableOf(["figure", "value", ...kinds.map(words)], rows)),
+    )
   }
 
   /** Real points to draw others over. */
   data(frame) {
-    return this.frames.find(({ header }) => header.kind === "points" && header.meta.role === "data" && header.seq !== frame.header.seq)
+    return this.frames.find(
+      ({ header }) =>
+        header.kind === "points" && header.meta.role === "data" && header.seq !== frame.header.seq,
+    )
   }
 }
 
@@ -87,8 +123,22 @@ function tableOf(columns, rows) {
     if (typeof value === "number" || value === null) return figure(value)
     return named(value)
   }
-  return make("table", {},
+  return make(
+    "table",
+    {},
     make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {}, named(name))))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value) =>
-      make("td", { title: typeof value === "number" ? String(value) : "" }, cell(value)))))))
+    make(
+      "tbody",
+      {},
+      ...rows.map((row) =>
+        make(
+          "tr",
+          {},
+          ...row.map((value) =>
+            make("td", { title: typeof value === "number" ? String(value) : "" }, cell(value)),
+          ),
+        ),
+      ),
+    ),
+  )
 }

@@ -32,20 +32,31 @@ class ComparePage extends ManyRuns {
   build() {
     this.shownCards = new Map()
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
-    this.kinds = segments(PICTURES, this.kind, (kind) => {
-      this.kind = kind
-      keepInAddress("picture", kind)
-      this.painter.ask()
-    }, "Pictures")
+    this.kinds = segments(
+      PICTURES,
+      this.kind,
+      (kind) => {
+        this.kind = kind
+        keepInAddress("picture", kind)
+        this.painter.ask()
+      },
+      "Pictures",
+    )
     this.scaleNote = make("span.bl-muted")
     this.cards = make("div.bl-cards")
-    const pictures = make("section.bl-panel", {},
-      make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote), this.cards)
+    const pictures = make(
+      "section.bl-panel",
+      {},
+      make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote),
+      this.cards,
+    )
     this.painter = new Painter(pictures, () => this.drawPictures())
     this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
     // a page with a board of its own wants the pictures alone
-    this.root.append(...(this.data.bare ? [pictures] : [this.notices.slot, pictures, this.board.slot]))
+    this.root.append(
+      ...(this.data.bare ? [pictures] : [this.notices.slot, pictures, this.board.slot]),
+    )
   }
 
   // ------------------------------------------------------------------ pictures
@@ -55,7 +66,8 @@ class ComparePage extends ManyRuns {
     const colours = coloursOf(this.root)
     const shown = this.data.groups.map((group) => this.frames.get(group.runs[0])?.[this.kind])
     const available = Object.keys(PICTURES).filter((kind) =>
-      [...this.frames.values()].some((frames) => frames[kind]))
+      [...this.frames.values()].some((frames) => frames[kind]),
+    )
     for (const kind of Object.keys(PICTURES)) {
       this.kinds.disable(kind, available.includes(kind) ? "" : "None of these runs draws this.")
     }
@@ -72,7 +84,9 @@ class ComparePage extends ManyRuns {
       return frame.mass
     })
     const highest = Math.max(...masses.filter(Boolean).map((mass) => 1 / mass))
-    this.scaleNote.textContent = masses.some(Boolean) ? "normalised densities, one colour scale" : ""
+    this.scaleNote.textContent = masses.some(Boolean)
+      ? "normalised densities, one colour scale"
+      : ""
     this.data.groups.forEach((group, index) => {
       const card = this.card(group, index)
       const frame = shown[index]
@@ -81,13 +95,30 @@ class ComparePage extends ManyRuns {
       if (!frame) return
       card.step.textContent = `step ${count(frame.header.last[0])}`
       const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
-      const key = [frame.header.seq, frame.header.path, width, colours.bg, highest.toPrecision(3)].join()
+      const key = [
+        frame.header.seq,
+        frame.header.path,
+        width,
+        colours.bg,
+        highest.toPrecision(3),
+      ].join()
       if (key === card.painted) return
       card.painted = key
       if (frame.header.kind === "images") drawGrid(card.canvas, frame, { width })
       else if (frame.header.kind === "field") {
-        this.paint(card.canvas, paintField(frame, colours, "density", masses[index] * highest), width)
-      } else drawPoints(card.canvas, frame, this.frames.get(group.runs[0])["samples/data"], width, colours)
+        this.paint(
+          card.canvas,
+          paintField(frame, colours, "density", masses[index] * highest),
+          width,
+        )
+      } else
+        drawPoints(
+          card.canvas,
+          frame,
+          this.frames.get(group.runs[0])["samples/data"],
+          width,
+          colours,
+        )
       if (!frame.told) drawn(card.canvas, frame.header)
       frame.told = true
     })
@@ -114,10 +145,17 @@ class ComparePage extends ManyRuns {
     const name = () => `${this.kind.replace("/", "-")}-${group.runs[0]}`
     const ways = exporter({
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
-      csv: () => save(`${name()}.csv`, csvOf(this.frames.get(group.runs[0])[this.kind]), "text/csv"),
+      csv: () =>
+        save(`${name()}.csv`, csvOf(this.frames.get(group.runs[0])[this.kind]), "text/csv"),
     })
-    const element = make("div.bl-card", {},
-      make("div.bl-row", {}, mark, link, ways), make("div.bl-row", {}, word, step), canvas, none)
+    const element = make(
+      "div.bl-card",
+      {},
+      make("div.bl-row", {}, mark, link, ways),
+      make("div.bl-row", {}, word, step),
+      canvas,
+      none,
+    )
     this.cards.append(element)
     const card = { element, canvas, step, word, none }
     this.shownCards.set(group.runs[0], card)

@@ -35,14 +35,21 @@ class LabPage extends ManyRuns {
     this.back = make("div.bl-note.info", { hidden: true })
     this.painter = new Painter(this.row, () => this.showLanes())
     this.board = new Board(labSource(this))
-    this.dotted = make("p.bl-muted", { hidden: true },
-      "Dotted: what as many independent exact draws as the racer's effective sample size would miss by.")
+    this.dotted = make(
+      "p.bl-muted",
+      { hidden: true },
+      "Dotted: what as many independent exact draws as the racer's effective sample size would miss by.",
+    )
     this.early = make("p.bl-muted", {}, "The first errors come some seconds after the start.")
     this.board.slot.append(this.early, this.dotted)
     this.table = new Diagnostics()
     this.root.classList.add("bl-lab")
     this.root.append(this.notices.slot, this.back, this.row, this.board.slot, this.table.slot)
-    this.time = new TimeBar(this.root, (at) => this.seek(at), (at) => this.words(at))
+    this.time = new TimeBar(
+      this.root,
+      (at) => this.seek(at),
+      (at) => this.words(at),
+    )
     this.time.film.hidden = true
   }
 
@@ -61,8 +68,13 @@ class LabPage extends ManyRuns {
     this.notices.own = this.ids()
     const { groups } = this.data
     this.data.groups.forEach((group, index) => {
-      const turn = (setting, value) => this.component.setTriggerValue("turned",
-        { runs: group.runs, setting, value, at: Date.now() })
+      const turn = (setting, value) =>
+        this.component.setTriggerValue("turned", {
+          runs: group.runs,
+          setting,
+          value,
+          at: Date.now(),
+        })
       this.lanes.set(group.runs[0], new Lane(group, this.colour(index), turn))
     })
     this.row.style.setProperty("--lanes", Math.min(groups.length, 4))
@@ -107,13 +119,17 @@ class LabPage extends ManyRuns {
     for (const group of groups) {
       const known = group.runs.map((run) => this.statuses.get(run)).filter(Boolean)
       const waiting = group.runs.map((run) => this.queue.indexOf(run)).filter((place) => place >= 0)
-      this.lanes.get(group.runs[0])?.tell(known, waiting.length ? Math.min(...waiting) : -1, axis, budget)
+      this.lanes
+        .get(group.runs[0])
+        ?.tell(known, waiting.length ? Math.min(...waiting) : -1, axis, budget)
     }
     if (!this.follows && [...this.statuses.values()].some(({ status }) => status === "queued")) {
       this.follows = true
       this.live.follow("runs")
     }
-    const words = this.ids().map((run) => this.statuses.get(run)?.status ?? "").join()
+    const words = this.ids()
+      .map((run) => this.statuses.get(run)?.status ?? "")
+      .join()
     if (words !== (this.told ?? this.data.statuses) && this.statuses.size === this.ids().length) {
       this.told = words
       this.component.setTriggerValue("statuses", words)
@@ -135,9 +151,17 @@ class LabPage extends ManyRuns {
     if (header.path !== "run/changed") return
     const index = this.data.groups.findIndex((group) => group.runs.includes(run))
     const group = this.data.groups[index]
-    this.changes.push({ run, index, last: header.last, message: header.meta.message.replace(/\.$/, "") })
+    this.changes.push({
+      run,
+      index,
+      last: header.last,
+      message: header.meta.message.replace(/\.$/, ""),
+    })
     const found = CHANGED.exec(header.meta.message)
-    if (found) this.lanes.get(group.runs[0])?.turned(found[1].toLowerCase().replace(" ", "_"), Number(found[2]))
+    if (found)
+      this.lanes
+        .get(group.runs[0])
+        ?.turned(found[1].toLowerCase().replace(" ", "_"), Number(found[2]))
     this.board.change()
   }
 
@@ -148,7 +172,13 @@ class LabPage extends ManyRuns {
       const x = last[place]
       if (x === null) return []
       const { title } = this.data.groups[index]
-      return [{ x, words: several ? `${title}: ${message}` : message, colour: ({ runs }) => runs[index % runs.length] }]
+      return [
+        {
+          x,
+          words: several ? `${title}: ${message}` : message,
+          colour: ({ runs }) => runs[index % runs.length],
+        },
+      ]
     })
   }
 
@@ -165,15 +195,25 @@ class LabPage extends ManyRuns {
   /** How far the first of them is, on the axis of the budget. */
   reach() {
     const { axis, budget } = this.data
-    const far = [...this.statuses.values()].map((status) => (axis === "step" ? status.step : status[axis]) ?? 0)
+    const far = [...this.statuses.values()].map(
+      (status) => (axis === "step" ? status.step : status[axis]) ?? 0,
+    )
     const now = Math.max(0, ...far)
     const whole = budget ?? now
     if (!whole) return
     const moments = Array.from({ length: MOMENTS }, (_, i) => (whole * (i + 1)) / MOMENTS)
-    this.time.know(moments.filter((at) => at <= now), now)
+    this.time.know(
+      moments.filter((at) => at <= now),
+      now,
+    )
     const asked = Number(fromAddress("at"))
     if (!this.opened && asked && this.synced.size === this.ids().length && asked <= now) {
-      this.time.choose(Math.max(this.time.steps.findLastIndex((at) => at <= asked * (1 + 1e-6)), 0))
+      this.time.choose(
+        Math.max(
+          this.time.steps.findLastIndex((at) => at <= asked * (1 + 1e-6)),
+          0,
+        ),
+      )
     }
     this.opened ||= this.synced.size === this.ids().length
   }
@@ -181,7 +221,10 @@ class LabPage extends ManyRuns {
   /** The step at which a run stood at a place on the axis of the budget; null before its first. */
   stepAt(run, at) {
     const all = [...(this.curves.get(run)?.paths.values() ?? [])]
-    const longest = all.reduce((best, columns) => (columns.step.length > (best?.step.length ?? 0) ? columns : best), null)
+    const longest = all.reduce(
+      (best, columns) => (columns.step.length > (best?.step.length ?? 0) ? columns : best),
+      null,
+    )
     if (!longest) return null
     const row = firstAt(longest[this.data.axis], at)
     return longest.step[Math.min(row, longest.step.length - 1)]
@@ -202,16 +245,25 @@ class LabPage extends ManyRuns {
     if (this.seeking) return
     this.seeking = true
     const shown = this.data.groups.map((group) => group.runs[0])
-    const found = await Promise.all(shown.map((run) => {
-      const step = this.stepAt(run, at)
-      return step === null ? null : this.live.seek(run, step, PATHS)
-    }))
+    const found = await Promise.all(
+      shown.map((run) => {
+        const step = this.stepAt(run, at)
+        return step === null ? null : this.live.seek(run, step, PATHS)
+      }),
+    )
     this.seeking = false
     if (this.wanted === null) return
-    const frames = new Map(shown.map((run, place) =>
-      [run, Object.fromEntries((found[place] ?? []).map((frame) => [frame.header.path, frame]))]))
+    const frames = new Map(
+      shown.map((run, place) => [
+        run,
+        Object.fromEntries((found[place] ?? []).map((frame) => [frame.header.path, frame])),
+      ]),
+    )
     this.past = { at, frames }
-    const live = make("a", { href: "#", textContent: this.isOver() ? "To the end" : "Back to live" })
+    const live = make("a", {
+      href: "#",
+      textContent: this.isOver() ? "To the end" : "Back to live",
+    })
     live.onclick = (event) => {
       event.preventDefault()
       this.time.live()
@@ -235,7 +287,9 @@ class LabPage extends ManyRuns {
     for (const group of this.data.groups) {
       const [run] = group.runs
       const present = this.frames.get(run) ?? {}
-      const kept = Object.fromEntries(FIXED.filter((path) => present[path]).map((path) => [path, present[path]]))
+      const kept = Object.fromEntries(
+        FIXED.filter((path) => present[path]).map((path) => [path, present[path]]),
+      )
       const frames = this.past ? { ...kept, ...this.past.frames.get(run) } : present
       this.lanes.get(run)?.show(frames, fieldOf(frames) ?? target)
     }
@@ -245,12 +299,16 @@ class LabPage extends ManyRuns {
   figuresOf(group) {
     const { axis } = this.data
     return (path) => {
-      const values = group.runs.flatMap((run) => {
-        const columns = this.curves.get(run)?.get(path)
-        if (!columns?.value.length) return []
-        const value = this.past ? valueAt(columns, axis, this.past.at) : columns.value[columns.value.length - 1]
-        return value === undefined ? [] : [value]
-      }).sort((a, b) => a - b)
+      const values = group.runs
+        .flatMap((run) => {
+          const columns = this.curves.get(run)?.get(path)
+          if (!columns?.value.length) return []
+          const value = this.past
+            ? valueAt(columns, axis, this.past.at)
+            : columns.value[columns.value.length - 1]
+          return value === undefined ? [] : [value]
+        })
+        .sort((a, b) => a - b)
       if (!values.length) return undefined
       const half = Math.floor(values.length / 2)
       return values.length % 2 ? values[half] : (values[half - 1] + values[half]) / 2
@@ -260,21 +318,36 @@ class LabPage extends ManyRuns {
   judge() {
     const { groups, errors, limits } = this.data
     const { runs } = coloursOf(this.root)
-    const racers = groups.map((group, index) =>
-      ({ ...group, colour: runs[index % runs.length], figures: this.figuresOf(group),
-        ended: this.lanes.get(group.runs[0])?.ended }))
+    const racers = groups.map((group, index) => ({
+      ...group,
+      colour: runs[index % runs.length],
+      figures: this.figuresOf(group),
+      ended: this.lanes.get(group.runs[0])?.ended,
+    }))
     // one error for all lanes, so that they compare
-    const shared = errors.find(({ path }) => racers.some(({ figures }) => figures(path) !== undefined))
-    for (const { runs: [run], figures } of racers) {
+    const shared = errors.find(({ path }) =>
+      racers.some(({ figures }) => figures(path) !== undefined),
+    )
+    for (const {
+      runs: [run],
+      figures,
+    } of racers) {
       const lane = this.lanes.get(run)
       const own = shared ? misses(figures, [shared])[0] : undefined
       lane?.judge({ ...own, wrong: reading(figures, errors, limits) })
       if (!this.past) lane?.stand("step_size", figures("sampler/step_size"))
     }
     const hasErrors = shared !== undefined
-    this.board.title.textContent = hasErrors || !this.board.charts.size ? "Error against the truth" : "Curves"
+    this.board.title.textContent =
+      hasErrors || !this.board.charts.size ? "Error against the truth" : "Curves"
     this.early.hidden = this.board.charts.size > 0
-    this.dotted.hidden = !errors.some(({ path }) => racers.some(({ figures }) => figures(`${path}/floor`) !== undefined))
-    this.table.show(racers, this.past ? `after ${this.words(this.past.at)}` : "of the latest draws", { errors, limits })
+    this.dotted.hidden = !errors.some(({ path }) =>
+      racers.some(({ figures }) => figures(`${path}/floor`) !== undefined),
+    )
+    this.table.show(
+      racers,
+      this.past ? `after ${this.words(this.past.at)}` : "of the latest draws",
+      { errors, limits },
+    )
   }
 }

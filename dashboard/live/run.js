@@ -15,9 +15,14 @@ import { TimeBar } from "./parts/timebar.js"
 
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
 const KEYS = [
-  ["Space", "freeze, and live again"], ["← →", "one moment back or on; with Shift, ten"],
-  ["L", "live"], ["R", "replay, and pause it"], ["P", "pause or resume the run"], ["1 to 4", "what the x axis counts"],
-  ["/", "find a metric"], ["?", "this list"],
+  ["Space", "freeze, and live again"],
+  ["← →", "one moment back or on; with Shift, ten"],
+  ["L", "live"],
+  ["R", "replay, and pause it"],
+  ["P", "pause or resume the run"],
+  ["1 to 4", "what the x axis counts"],
+  ["/", "find a metric"],
+  ["?", "this list"],
 ]
 
 export function mount(slot, component) {
@@ -83,19 +88,34 @@ class RunPanel {
     this.notices = new Notices([this.settings.run])
     this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
-    this.keys = make("div.bl-note.info.bl-keys", { hidden: true },
-      ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)))
+    this.keys = make(
+      "div.bl-note.info.bl-keys",
+      { hidden: true },
+      ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
+    )
     this.picture = make("div.bl-hero")
     this.waiting = make("div.bl-empty", { textContent: "Waiting for the first points…" })
     this.picture.append(this.waiting)
-    const ways = canvasWays(this.root, () => `energies-step-${this.histogram.frame.header.last[0]}`, {
-      size: () => [this.histogram.width, this.histogram.height],
-      draw: (context, width) => this.histogram.render(context, width),
-      csv: () => csvOf(this.histogram.frame),
-    })
-    const energies = make("section.bl-panel", {},
-      make("header", {}, make("h3", {}, "Energy"),
-        make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier"), ways))
+    const ways = canvasWays(
+      this.root,
+      () => `energies-step-${this.histogram.frame.header.last[0]}`,
+      {
+        size: () => [this.histogram.width, this.histogram.height],
+        draw: (context, width) => this.histogram.render(context, width),
+        csv: () => csvOf(this.histogram.frame),
+      },
+    )
+    const energies = make(
+      "section.bl-panel",
+      {},
+      make(
+        "header",
+        {},
+        make("h3", {}, "Energy"),
+        make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier"),
+        ways,
+      ),
+    )
     this.histogram = new EnergyHistogram(energies)
     this.board = new Board(runSource(this))
     this.side = make("div.bl-side", {}, energies, this.board.slot)
@@ -103,12 +123,23 @@ class RunPanel {
     this.tables = make("div")
     this.lines = make("ul.bl-log-lines")
     this.more = new More()
-    this.lower = make("div.bl-lower", {},
+    this.lower = make(
+      "div.bl-lower",
+      {},
       this.tables,
-      make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines))
+      make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines),
+    )
     this.root.append(
-      this.progress, this.notices.slot, this.trouble, this.back, this.keys, this.alarms, this.top,
-      this.more.slot, this.lower)
+      this.progress,
+      this.notices.slot,
+      this.trouble,
+      this.back,
+      this.keys,
+      this.alarms,
+      this.top,
+      this.more.slot,
+      this.lower,
+    )
     this.time = new TimeBar(this.root, (step) => this.seek(step))
   }
 
@@ -166,7 +197,8 @@ class RunPanel {
     } else if (message.op === "keyframes") this.showSteps(message.steps)
     else if (message.op === "error") {
       // what cannot be read stays so; what could not be answered is forgotten with the next answer
-      const words = "id" in message ? message.message : [...this.unread.add(message.message)].join(" ")
+      const words =
+        "id" in message ? message.message : [...this.unread.add(message.message)].join(" ")
       this.waiting.textContent = words
       this.trouble.textContent = words
       this.trouble.hidden = !this.hero
@@ -236,7 +268,9 @@ class RunPanel {
       this.time.live()
     }
     this.back.replaceChildren(
-      `You are looking at step ${count(step)} of ${now}. ${this.isOver ? "" : "The run goes on. "}`, live)
+      `You are looking at step ${count(step)} of ${now}. ${this.isOver ? "" : "The run goes on. "}`,
+      live,
+    )
     keepInAddress("at", String(step))
     this.showFrames()
     this.board.lookAt(step)
@@ -304,18 +338,32 @@ class RunPanel {
     this.tabled = key
     this.tables.replaceChildren(
       ...found.map(([path, title]) =>
-        make("section.bl-panel", {},
-          make("header", {}, make("h3", {}, title),
-            exporter({ csv: () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv") })),
-          table(frames[path]))))
+        make(
+          "section.bl-panel",
+          {},
+          make(
+            "header",
+            {},
+            make("h3", {}, title),
+            exporter({
+              csv: () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv"),
+            }),
+          ),
+          table(frames[path]),
+        ),
+      ),
+    )
   }
 
   showTexts() {
-    const lines = this.texts.slice(-200).reverse().map((text) => {
-      const step = make("b", {}, count(text.last[0]))
-      const [when, message] = [duration(text.last[2]), text.meta.message]
-      return make("li", {}, make("span.bl-muted", {}, `${when} · step `), step, ` · ${message}`)
-    })
+    const lines = this.texts
+      .slice(-200)
+      .reverse()
+      .map((text) => {
+        const step = make("b", {}, count(text.last[0]))
+        const [when, message] = [duration(text.last[2]), text.meta.message]
+        return make("li", {}, make("span.bl-muted", {}, `${when} · step `), step, ` · ${message}`)
+      })
     this.lines.replaceChildren(...lines)
   }
 
@@ -362,7 +410,9 @@ class RunPanel {
     this.noted = key
     this.alarms.replaceChildren(
       ...notes.map(([level, head, words]) =>
-        make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words)))
+        make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words),
+      ),
+    )
   }
 }
 
@@ -374,13 +424,27 @@ function fixed(frames) {
 
 function table(frame) {
   const { columns, rows } = frame.header.meta
-  const wordy = columns.map((_, column) => column > 0 && rows.every((row) => typeof row[column] !== "number"))
+  const wordy = columns.map(
+    (_, column) => column > 0 && rows.every((row) => typeof row[column] !== "number"),
+  )
   const cell = (tag, value, column) =>
-    make(wordy[column] ? `${tag}.words` : tag, { title: typeof value === "number" ? String(value) : "" },
-      typeof value === "number" ? figure(value) : value ?? "–")
-  return make("table", {},
+    make(
+      wordy[column] ? `${tag}.words` : tag,
+      { title: typeof value === "number" ? String(value) : "" },
+      typeof value === "number" ? figure(value) : (value ?? "–"),
+    )
+  return make(
+    "table",
+    {},
     make("thead", {}, make("tr", {}, ...columns.map((name, column) => cell("th", name, column)))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value, column) => cell("td", value, column))))))
+    make(
+      "tbody",
+      {},
+      ...rows.map((row) =>
+        make("tr", {}, ...row.map((value, column) => cell("td", value, column))),
+      ),
+    ),
+  )
 }
 
 function capital(word) {

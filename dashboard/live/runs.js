@@ -84,7 +84,12 @@ class RunList {
     }
     this.root.append(
       make("div.bl-row", {}, this.search, ...boxes, this.summary),
-      this.notices.slot, this.bar, this.body, this.empty, this.more)
+      this.notices.slot,
+      this.bar,
+      this.body,
+      this.empty,
+      this.more,
+    )
   }
 
   press(event) {
@@ -126,8 +131,19 @@ class RunList {
 
   matches(run) {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean)
-    const text = [nameOf(run), run.id, run.method, run.preset, run.data, run.status, run.note,
-      `seed ${run.seed}`, ...run.tags].join(" ").toLowerCase()
+    const text = [
+      nameOf(run),
+      run.id,
+      run.method,
+      run.preset,
+      run.data,
+      run.status,
+      run.note,
+      `seed ${run.seed}`,
+      ...run.tags,
+    ]
+      .join(" ")
+      .toLowerCase()
     return (
       words.every((word) => text.includes(word)) &&
       FILTERS.every((name) => {
@@ -148,10 +164,11 @@ class RunList {
       const key = JSON.stringify([...counts])
       box.hidden = counts.size === 0
       if (key === box.dataset.key) continue
-      const chosen = this.filled ? box.value : fromAddress(name) ?? ""
+      const chosen = this.filled ? box.value : (fromAddress(name) ?? "")
       box.dataset.key = key
-      const options = [...counts].sort().map(([value, number]) =>
-        make("option", { value, textContent: `${value} (${number})` }))
+      const options = [...counts]
+        .sort()
+        .map(([value, number]) => make("option", { value, textContent: `${value} (${number})` }))
       box.replaceChildren(make("option", { value: "", textContent: `any ${name}` }), ...options)
       box.value = counts.has(chosen) ? chosen : ""
     }
@@ -160,12 +177,14 @@ class RunList {
 
   draw() {
     this.fillFilters()
-    const found = this.runs.filter((run) => this.matches(run)).sort((a, b) => {
-      const [p, q] = [this.order(a), this.order(b)]
-      return p[0] - q[0] || p[1] - q[1]
-    })
+    const found = this.runs
+      .filter((run) => this.matches(run))
+      .sort((a, b) => {
+        const [p, q] = [this.order(a), this.order(b)]
+        return p[0] - q[0] || p[1] - q[1]
+      })
     const known = new Set(this.runs.map((run) => run.id))
-    for (const id of [...this.selected]) if (!known.has(id)) this.selected.delete(id)
+    for (const id of this.selected) if (!known.has(id)) this.selected.delete(id)
     const visible = found.slice(0, this.shown)
     const ids = visible.map((run) => run.id)
     for (const [id, row] of this.rows) {
@@ -186,8 +205,7 @@ class RunList {
     this.more.hidden = found.length <= this.shown
     const running = this.runs.filter((run) => run.status === "running").length
     const queued = this.runs.filter((run) => run.status === "queued").length
-    this.summary.textContent =
-      `${found.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
+    this.summary.textContent = `${found.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
     this.sayEmpty(found.length)
     this.drawBar()
   }
@@ -199,7 +217,11 @@ class RunList {
     this.empty.replaceChildren(
       ...(this.runs.length
         ? ["No run fits the search and the filters."]
-        : ["No runs yet. A first run on the ring of eight Gaussians takes about a minute here. ", link]))
+        : [
+            "No runs yet. A first run on the ring of eight Gaussians takes about a minute here. ",
+            link,
+          ]),
+    )
   }
 
   row(run) {
@@ -216,9 +238,15 @@ class RunList {
     const progress = make("div.bl-bar", {}, bar)
     const left = make("div.bl-muted")
     const best = make("div.bl-best")
-    const element = make("div.bl-run", { role: "listitem" },
-      box, picture, make("div.bl-who", {}, name, facts),
-      make("div.bl-state", {}, word, progress, left), best)
+    const element = make(
+      "div.bl-run",
+      { role: "listitem" },
+      box,
+      picture,
+      make("div.bl-who", {}, name, facts),
+      make("div.bl-state", {}, word, progress, left),
+      best,
+    )
     element.dataset.run = run.id
     this.want(run)
     return { element, box, canvas, name, facts, word, bar, progress, left, best }
@@ -228,10 +256,19 @@ class RunList {
     row.box.checked = this.selected.has(run.id)
     row.name.textContent = nameOf(run)
     const when = new Date(run.created * 1000)
-    const date = when.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })
+    const date = when.toLocaleString("en-GB", {
+      day: "numeric",
+      month: "short",
+      hour: "2-digit",
+      minute: "2-digit",
+    })
     row.facts.textContent = [
-      `${run.method.replaceAll("_", " ")}, ${run.preset}`, run.data, `seed ${run.seed}`, date,
-      ...run.tags.map((tag) => `#${tag}`)].join(" · ")
+      `${run.method.replaceAll("_", " ")}, ${run.preset}`,
+      run.data,
+      `seed ${run.seed}`,
+      date,
+      ...run.tags.map((tag) => `#${tag}`),
+    ].join(" · ")
     if (row.status !== run.status) {
       row.word.replaceChildren(statusWord(run.status))
       if (row.status) this.want(run)
@@ -243,18 +280,38 @@ class RunList {
     const place = this.queue.indexOf(run.id)
     row.left.textContent =
       run.status === "queued"
-        ? place > 0 ? `${place} before it` : place === 0 ? "next" : ""
-        : [`${count(run.step)}${steps} steps`,
-           run.status === "running" ? timeLeft(run.seconds_left, run.fraction) : duration(run.seconds)]
-          .filter(Boolean).join(" · ")
+        ? place > 0
+          ? `${place} before it`
+          : place === 0
+            ? "next"
+            : ""
+        : [
+            `${count(run.step)}${steps} steps`,
+            run.status === "running"
+              ? timeLeft(run.seconds_left, run.fraction)
+              : duration(run.seconds),
+          ]
+            .filter(Boolean)
+            .join(" · ")
     if (run.alarms.length || run.problem) row.left.textContent += " · ⚠ needs a look"
-    row.left.title = [run.reason, ...run.alarms.map((alarm) => alarm.message)].filter(Boolean).join("\n")
-    const about = run.headline && this.settings.figures[run.headline.path.replace(/\/(long_run|train_time)$/, "")]
+    row.left.title = [run.reason, ...run.alarms.map((alarm) => alarm.message)]
+      .filter(Boolean)
+      .join("\n")
+    const about =
+      run.headline &&
+      this.settings.figures[run.headline.path.replace(/\/(long_run|train_time)$/, "")]
     row.best.replaceChildren(
       ...(run.headline?.value !== undefined && run.headline?.value !== null
-        ? [make("b", { title: String(run.headline.value) }, figure(run.headline.value)),
-           make("div.bl-muted", {}, `${about?.title ?? run.headline.path}${about?.unit ? `, ${about.unit}` : ""}`)]
-        : [make("span.bl-muted", {}, run.status === "queued" ? "" : "no figure yet")]))
+        ? [
+            make("b", { title: String(run.headline.value) }, figure(run.headline.value)),
+            make(
+              "div.bl-muted",
+              {},
+              `${about?.title ?? run.headline.path}${about?.unit ? `, ${about.unit}` : ""}`,
+            ),
+          ]
+        : [make("span.bl-muted", {}, run.status === "queued" ? "" : "no figure yet")]),
+    )
   }
 
   // ------------------------------------------------------------------ thumbnails, one at a time
@@ -342,7 +399,9 @@ class RunList {
     const ids = runs.map((run) => run.id)
     add("Compare", ids, () => this.compare(), ".primary")
     add("Pause", some("running"), () => this.act("pause", some("running")))
-    add("Stop", some("running", "queued", "paused"), () => this.act("stop", some("running", "queued", "paused")))
+    add("Stop", some("running", "queued", "paused"), () =>
+      this.act("stop", some("running", "queued", "paused")),
+    )
     const idle = some("paused", "stopped", "lost", "failed")
     add("Resume", idle, () => this.act("resume", idle))
     const waiting = some("queued")
@@ -350,7 +409,9 @@ class RunList {
       add("Sooner", waiting, () => this.act("sooner", waiting))
       add("Later", waiting, () => this.act("later", waiting))
     }
-    add("Clone", runs.length === 1 ? ids : [], () => window.location.assign(`/launch?from=${ids[0]}`))
+    add("Clone", runs.length === 1 ? ids : [], () =>
+      window.location.assign(`/launch?from=${ids[0]}`),
+    )
     add("Name, tags, note", ids, () => this.act("edit"))
     const over = runs.filter((run) => run.status !== "running").map((run) => run.id)
     add("Delete", over, () => this.act("delete", over))

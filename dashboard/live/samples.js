@@ -13,10 +13,19 @@ export function mount(slot, component) {
       ...data.sets.map((set) => {
         const canvas = make("canvas", { role: "img", "aria-label": set.title })
         requestAnimationFrame(() =>
-          drawCloud(canvas, set.preview, Math.min(canvas.parentElement.clientWidth, 340), { axes: true }))
-        return make("div.bl-card", {}, make("div.bl-name", {}, set.title), canvas,
-          make("div.bl-muted", {}, set.about))
-      }))
+          drawCloud(canvas, set.preview, Math.min(canvas.parentElement.clientWidth, 340), {
+            axes: true,
+          }),
+        )
+        return make(
+          "div.bl-card",
+          {},
+          make("div.bl-name", {}, set.title),
+          canvas,
+          make("div.bl-muted", {}, set.about),
+        )
+      }),
+    )
   }
   draw()
   return {

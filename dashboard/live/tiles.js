@@ -17,9 +17,16 @@ export function mount(slot, component) {
       ...tiles.map((tile) => {
         const canvas = make("canvas", { width: SIDE, height: SIDE })
         canvas.style.width = canvas.style.height = `${SIDE}px`
-        const button = make("button.bl-tile", { type: "button", title: tile.summary },
-          make("div.bl-tile-picture", {}, tile.preview ? canvas : make("span", {}, tile.sign ?? "…")),
-          make("span", {}, tile.title))
+        const button = make(
+          "button.bl-tile",
+          { type: "button", title: tile.summary },
+          make(
+            "div.bl-tile-picture",
+            {},
+            tile.preview ? canvas : make("span", {}, tile.sign ?? "…"),
+          ),
+          make("span", {}, tile.title),
+        )
         button.setAttribute("role", "radio")
         button.setAttribute("aria-checked", String(tile.name === chosen))
         button.onclick = () => {
@@ -29,7 +36,7 @@ export function mount(slot, component) {
         }
         if (tile.preview) requestAnimationFrame(() => drawCloud(canvas, tile.preview, SIDE))
         return button
-      })
+      }),
     )
     if (focused) row.querySelector('[aria-checked="true"]')?.focus()
   }

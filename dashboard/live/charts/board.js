@@ -38,7 +38,10 @@ export class Board {
     /** charts whose axis is not the one their figure has by itself */
     this.turned = new Set(listed("log"))
     this.heights = new Map(
-      listed("y").map((item) => item.split("~")).map(([path, low, high]) => [path, [Number(low), Number(high)]]))
+      listed("y")
+        .map((item) => item.split("~"))
+        .map(([path, low, high]) => [path, [Number(low), Number(high)]]),
+    )
     this.build()
   }
 
@@ -51,16 +54,28 @@ export class Board {
     this.axes = segments(AXES, this.chosenAxis, (axis) => this.chooseAxis(axis), "x axis")
     this.names = make("datalist", { id: "bl-metrics" })
     this.adder = make("input.bl-adder", {
-      type: "search", placeholder: "+ metric", autocomplete: "off", "aria-label": "Add a metric",
+      type: "search",
+      placeholder: "+ metric",
+      autocomplete: "off",
+      "aria-label": "Add a metric",
     })
     this.adder.setAttribute("list", this.names.id)
     this.adder.onchange = () => this.addChosen()
     this.where = make("span.bl-muted")
     this.whole = make("button.bl-quiet", {
-      type: "button", hidden: !this.zoom, textContent: "show all", title: "Also a double click in a chart",
+      type: "button",
+      hidden: !this.zoom,
+      textContent: "show all",
+      title: "Also a double click in a chart",
     })
     this.whole.onclick = () => this.zoomTo(null)
-    this.smoother = make("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: this.smoothing })
+    this.smoother = make("input", {
+      type: "range",
+      min: 0,
+      max: 0.98,
+      step: 0.02,
+      value: this.smoothing,
+    })
     this.smoother.setAttribute("aria-label", "Smoothing")
     this.smoother.oninput = () => {
       this.smoothing = Number(this.smoother.value)
@@ -70,11 +85,24 @@ export class Board {
     this.title = make("h3", {}, this.source.title)
     this.legend = make("div.bl-legend")
     this.grid = make("div.bl-charts")
-    this.slot = make("section.bl-panel", {},
-      make("div.bl-row", {}, this.title, this.adder, this.names, this.where, this.whole,
+    this.slot = make(
+      "section.bl-panel",
+      {},
+      make(
+        "div.bl-row",
+        {},
+        this.title,
+        this.adder,
+        this.names,
+        this.where,
+        this.whole,
         make("label.bl-muted.bl-right", {}, "smoothing ", this.smoother),
-        make("span.bl-muted", {}, "x axis"), this.axes),
-      this.legend, this.grid)
+        make("span.bl-muted", {}, "x axis"),
+        this.axes,
+      ),
+      this.legend,
+      this.grid,
+    )
   }
 
   close() {
@@ -111,7 +139,10 @@ export class Board {
   draw() {
     this.pickCharts()
     this.hasJoules = this.source.hasJoules()
-    this.axes.disable("joules", this.hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).")
+    this.axes.disable(
+      "joules",
+      this.hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).",
+    )
     for (const chart of this.charts.values()) chart.draw()
   }
 
@@ -163,7 +194,12 @@ export class Board {
     if (path === null) this.heights.clear()
     else this.heights.set(path, range)
     const short = (value) => Number(value.toPrecision(5))
-    keepInAddress("y", [...this.heights].map(([name, [low, high]]) => `${name}~${short(low)}~${short(high)}`).join(","))
+    keepInAddress(
+      "y",
+      [...this.heights]
+        .map(([name, [low, high]]) => `${name}~${short(low)}~${short(high)}`)
+        .join(","),
+    )
   }
 
   toggle(set, name, key) {
@@ -191,8 +227,12 @@ export class Board {
 
   longest() {
     const all = [...this.charts.keys()].flatMap((path) =>
-      this.source.lines(path).flatMap((line) => line.members.map((member) => member.columns)))
-    return all.reduce((best, columns) => (columns.step.length > (best?.step.length ?? 0) ? columns : best), null)
+      this.source.lines(path).flatMap((line) => line.members.map((member) => member.columns)),
+    )
+    return all.reduce(
+      (best, columns) => (columns.step.length > (best?.step.length ?? 0) ? columns : best),
+      null,
+    )
   }
 
   /** A curve that was thinned on its way here is fetched in full where the user zooms in. */
@@ -238,7 +278,8 @@ export class Board {
         if (this.source.canPlace(path) && this.charts.size < most) this.addChart(path)
       }
       // a run of which nothing is expected still has something to show
-      if (!asked.length && !this.charts.size) known.slice(0, most).forEach((path) => this.addChart(path))
+      if (!asked.length && !this.charts.size)
+        known.slice(0, most).forEach((path) => this.addChart(path))
       this.chosen = this.charts.size === Math.min(wanted.length, most)
     }
     this.others = known.filter((path) => !this.charts.has(path)).sort()
@@ -246,7 +287,10 @@ export class Board {
     if (key === this.listed) return
     this.listed = key
     this.names.replaceChildren(
-      ...this.others.map((path) => make("option", { value: path, label: this.source.about(path).title })))
+      ...this.others.map((path) =>
+        make("option", { value: path, label: this.source.about(path).title }),
+      ),
+    )
   }
 
   /** Add what was chosen: a path or a title, or the only one that holds the words. */
@@ -257,7 +301,9 @@ export class Board {
     const exact = this.others.filter((path) => said(path).includes(words))
     const near = this.others.filter((path) => said(path).some((text) => text.includes(words)))
     const [path] = exact.length ? exact : near.length === 1 ? near : []
-    this.adder.setCustomValidity(path ? "" : near.length ? "Several metrics fit." : "No such metric.")
+    this.adder.setCustomValidity(
+      path ? "" : near.length ? "Several metrics fit." : "No such metric.",
+    )
     this.adder.reportValidity()
     if (!path) return
     this.adder.value = ""

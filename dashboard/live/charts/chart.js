@@ -68,20 +68,35 @@ export class Chart {
     this.about = board.source.about(path)
     this.fetched = new Set()
     this.unit = make("span.bl-unit")
-    this.log = make("button.bl-quiet.bl-log", { type: "button", title: "Switch between a straight and a log axis" })
+    this.log = make("button.bl-quiet.bl-log", {
+      type: "button",
+      title: "Switch between a straight and a log axis",
+    })
     this.log.onclick = () => board.turn(path)
     const remove = make("button.bl-quiet.bl-remove", { type: "button", textContent: "×" })
     remove.setAttribute("aria-label", "Remove this chart")
     remove.onclick = () => board.remove(path)
     const ways = exporter({
-      png: () => this.picture("png"), svg: () => this.picture("svg"), csv: () => this.table(),
+      png: () => this.picture("png"),
+      svg: () => this.picture("svg"),
+      csv: () => this.table(),
     })
     this.values = make("div.bl-values")
     this.plot = make("div.bl-plot")
-    this.slot = make("section.bl-chart", {},
-      make("header", { title: this.about.help ?? "" },
-        make("span.bl-title", {}, make("strong", {}, this.about.title), " ", this.unit), this.log, ways, remove),
-      this.values, this.plot)
+    this.slot = make(
+      "section.bl-chart",
+      {},
+      make(
+        "header",
+        { title: this.about.help ?? "" },
+        make("span.bl-title", {}, make("strong", {}, this.about.title), " ", this.unit),
+        this.log,
+        ways,
+        remove,
+      ),
+      this.values,
+      this.plot,
+    )
     this.slot.dataset.path = path
     this.name()
     slot.append(this.slot)
@@ -119,8 +134,13 @@ export class Chart {
     const lines = this.lines()
     const members = lines.flatMap((line) => line.members)
     const references = this.board.source.references(this.path)
-    const key = [this.board.version, this.board.source.end(this.board.axis) ?? "", ...this.marks().map(({ x }) => x), ...references.map(({ value }) => value),
-      ...members.map(({ run, path, columns }) => `${run}${path}${columns.version}`)].join()
+    const key = [
+      this.board.version,
+      this.board.source.end(this.board.axis) ?? "",
+      ...this.marks().map(({ x }) => x),
+      ...references.map(({ value }) => value),
+      ...members.map(({ run, path, columns }) => `${run}${path}${columns.version}`),
+    ].join()
     if (key === this.drawn) return
     this.waiting = !this.visible
     if (this.waiting) return
@@ -145,7 +165,11 @@ export class Chart {
     const colours = coloursOf(this.slot)
     const log = board.isLog(path)
     this.name()
-    const layout = layoutOf(colours, { log, xTitle: AXES[board.axis], height: this.plot.clientHeight || 172 })
+    const layout = layoutOf(colours, {
+      log,
+      xTitle: AXES[board.axis],
+      height: this.plot.clientHeight || 172,
+    })
     const end = board.source.end(board.axis)
     if (board.zoom) layout.xaxis.range = [...board.zoom]
     else if (end) layout.xaxis.range = [0, end]
@@ -215,7 +239,9 @@ export class Chart {
     const { board } = this
     const hex = line.colour(colours)
     const isHidden = board.hidden.has(line.hiddenBy ?? line.key)
-    const values = members.map(({ columns }) => columns.value[columns.value.length - 1]).sort((a, b) => a - b)
+    const values = members
+      .map(({ columns }) => columns.value[columns.value.length - 1])
+      .sort((a, b) => a - b)
     const last = values[Math.floor(values.length / 2)]
     const name = line.name || this.about.title
     const isCrowded = lines.filter((each) => !each.isReference).length > CROWD
@@ -236,7 +262,15 @@ export class Chart {
       const weight = board.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
       const all = smooth ? smoothed(value, weight, log) : value
       const y = (from) => kept.map((row) => (canDraw(from[row]) ? from[row] : null))
-      return { columns, shown, kept, smooth, x: kept.map((row) => columns[board.axis][row]), raw: y(value), y: y(all) }
+      return {
+        columns,
+        shown,
+        kept,
+        smooth,
+        x: kept.map((row) => columns[board.axis][row]),
+        raw: y(value),
+        y: y(all),
+      }
     })
     const template = `%{y:.4g}<extra>${(line.name || "").replace(/[<>&]/g, " ")}</extra>`
     const stroke = { color: hex, width: line.isReference ? 1.3 : 1.8, dash: line.dash ?? "solid" }
@@ -248,15 +282,23 @@ export class Chart {
     const [{ columns, shown, kept, smooth, x, raw, y }] = curves
     this.bucketed ||= isBucketed(columns, shown, kept)
     // of many lines the raw ones would hide all the others
-    if (smooth && isCrowded) return [{ x, y, name, mode: "lines", line: stroke, hovertemplate: template }]
-    const traces = [{
-      x, y: raw, name, mode: kept.length < 8 ? "lines+markers" : "lines",
-      line: smooth ? { color: faded(hex, 0.28), width: 1 } : { ...stroke, width: 1.6 },
-      marker: { size: 5 }, hovertemplate: template,
-    }]
+    if (smooth && isCrowded)
+      return [{ x, y, name, mode: "lines", line: stroke, hovertemplate: template }]
+    const traces = [
+      {
+        x,
+        y: raw,
+        name,
+        mode: kept.length < 8 ? "lines+markers" : "lines",
+        line: smooth ? { color: faded(hex, 0.28), width: 1 } : { ...stroke, width: 1.6 },
+        marker: { size: 5 },
+        hovertemplate: template,
+      },
+    ]
     if (smooth) traces.push({ x, y, name, mode: "lines", line: stroke, hoverinfo: "skip" })
     const lost = []
-    for (let row = 0; row < columns.value.length; row++) if (!canDraw(columns.value[row])) lost.push(row)
+    for (let row = 0; row < columns.value.length; row++)
+      if (!canDraw(columns.value[row])) lost.push(row)
     if (lost.length) traces.push(marks(lost, columns, board.axis, hex))
     const infinite = lost.filter((row) => !Number.isFinite(columns.value[row])).length
     if (infinite) words.push(quiet(`${infinite} not finite`))
@@ -277,7 +319,10 @@ export class Chart {
 
   /** The last value, in the line's colour; a click hides the line, another brings it back. */
   word(line, last, hex, isHidden) {
-    const word = make("button.bl-word", { type: "button", title: isHidden ? "Show this line" : `${last}; click to hide this line` })
+    const word = make("button.bl-word", {
+      type: "button",
+      title: isHidden ? "Show this line" : `${last}; click to hide this line`,
+    })
     word.style.color = hex
     word.textContent = `${line.short ?? line.name} ${isHidden ? "hidden" : figure(last)}`.trim()
     word.setAttribute("aria-pressed", String(!isHidden))
@@ -291,21 +336,36 @@ export class Chart {
     for (const { word, value } of references) {
       if (!Number.isFinite(value) || (log && value <= 0)) continue
       shapes.push({
-        type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
+        type: "line",
+        xref: "paper",
+        x0: 0,
+        x1: 1,
+        y0: value,
+        y1: value,
         line: { color: colours.muted, width: 1.2, dash: "dot" },
       })
       words.push(quiet(`${word} ${figure(value)}`))
     }
     for (const { x, colour } of this.marks()) {
       shapes.push({
-        type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x,
+        type: "line",
+        yref: "paper",
+        y0: 0,
+        y1: 1,
+        x0: x,
+        x1: x,
         line: { color: colour(colours), width: 1.2, dash: "dash" },
       })
     }
     const { cursor } = this.board
     if (cursor !== null) {
       shapes.push({
-        type: "line", yref: "paper", y0: 0, y1: 1, x0: cursor, x1: cursor,
+        type: "line",
+        yref: "paper",
+        y0: 0,
+        y1: 1,
+        x0: cursor,
+        x1: cursor,
         line: { color: colours.accent, width: 1.2 },
       })
     }
@@ -319,11 +379,20 @@ export class Chart {
 
   /** The words of the last few marks, one under the other. */
   named(colours) {
-    return this.marks().slice(-MOST_NAMED).map(({ x, words, colour }, row) => ({
-      x, yref: "paper", y: 1 - 0.08 * row, text: words.replace(/[<>&]/g, " "), showarrow: false,
-      xanchor: "left", yanchor: "top", xshift: 2, font: { size: 11.5, color: colour(colours) },
-      bgcolor: faded(colours.bg, 0.8),
-    }))
+    return this.marks()
+      .slice(-MOST_NAMED)
+      .map(({ x, words, colour }, row) => ({
+        x,
+        yref: "paper",
+        y: 1 - 0.08 * row,
+        text: words.replace(/[<>&]/g, " "),
+        showarrow: false,
+        xanchor: "left",
+        yanchor: "top",
+        xshift: 2,
+        font: { size: 11.5, color: colour(colours) },
+        bgcolor: faded(colours.bg, 0.8),
+      }))
   }
 
   // ------------------------------------------------------------------ as a file
@@ -336,20 +405,34 @@ export class Chart {
     const colours = coloursOf(this.slot)
     const { clientWidth: width } = this.plot
     const layout = {
-      ...this.plot.layout, paper_bgcolor: colours.bg, plot_bgcolor: colours.bg,
+      ...this.plot.layout,
+      paper_bgcolor: colours.bg,
+      plot_bgcolor: colours.bg,
       margin: { l: 56, r: 16, t: 40, b: 40 },
-      title: { text: [this.about.title, this.about.unit].filter(Boolean).join(", "), font: { size: 14 } },
-      height: 320, width: Math.max(width, 480),
+      title: {
+        text: [this.about.title, this.about.unit].filter(Boolean).join(", "),
+        font: { size: 14 },
+      },
+      height: 320,
+      width: Math.max(width, 480),
       showlegend: this.plot.data.some((trace) => trace.name && trace.hoverinfo !== "skip"),
     }
-    const data = this.plot.data.map((trace) => ({ ...trace, showlegend: trace.hoverinfo !== "skip" && Boolean(trace.name) }))
-    const address = await window.Plotly.toImage({ data, layout }, { format, scale: format === "png" ? 2 : 1 })
+    const data = this.plot.data.map((trace) => ({
+      ...trace,
+      showlegend: trace.hoverinfo !== "skip" && Boolean(trace.name),
+    }))
+    const address = await window.Plotly.toImage(
+      { data, layout },
+      { format, scale: format === "png" ? 2 : 1 },
+    )
     save(`${this.fileName}.${format}`, await (await fetch(address)).blob())
   }
 
   /** Every point, from the server: the page may hold fewer. */
   table() {
-    const members = this.lines().filter((line) => !this.board.hidden.has(line.key)).flatMap((line) => line.members)
+    const members = this.lines()
+      .filter((line) => !this.board.hidden.has(line.key))
+      .flatMap((line) => line.members)
     const link = make("a", { href: this.board.source.tableAddress(members), download: "" })
     document.body.append(link)
     link.click()
@@ -378,10 +461,13 @@ function marks(rows, columns, axis, colour) {
   return {
     x: some.map((row) => columns[axis][row]),
     y: some.map((row) => (below(row) ? 0.03 : 0.97)),
-    yaxis: "y2", name: "cannot be drawn", mode: "markers",
+    yaxis: "y2",
+    name: "cannot be drawn",
+    mode: "markers",
     text: some.map((row) => figure(columns.value[row])),
     marker: {
-      color: colour, size: 7,
+      color: colour,
+      size: 7,
       symbol: some.map((row) => (below(row) ? "triangle-down" : "triangle-up")),
     },
     hovertemplate: "%{text}<extra>cannot be drawn</extra>",

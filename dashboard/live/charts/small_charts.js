@@ -8,7 +8,9 @@ const LABEL = 15
 // ---------------------------------------------------------------------- scales
 
 export function scaleOf(values, log, [from, to], { zero = false, include = [] } = {}) {
-  const known = [...values, ...include].filter((value) => Number.isFinite(value) && (!log || value > 0))
+  const known = [...values, ...include].filter(
+    (value) => Number.isFinite(value) && (!log || value > 0),
+  )
   let [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [log ? 0.1 : 0, 1]
   if (zero && !log) [low, high] = [Math.min(low, 0), Math.max(high, 0)]
   const of = log ? Math.log10 : (value) => value
@@ -17,7 +19,12 @@ export function scaleOf(values, log, [from, to], { zero = false, include = [] } 
   if (!(zero && low === 0)) a -= room
   b += room
   const at = (value) => from + ((of(value) - a) / (b - a)) * (to - from)
-  return { at, log, ticks: log ? decades(a, b) : steps(a, b), fits: (value) => Number.isFinite(value) && (!log || value > 0) }
+  return {
+    at,
+    log,
+    ticks: log ? decades(a, b) : steps(a, b),
+    fits: (value) => Number.isFinite(value) && (!log || value > 0),
+  }
 }
 
 function decades(a, b) {
@@ -47,7 +54,11 @@ function steps(a, b) {
 
 export function svgOf(width, height) {
   const svg = document.createElementNS(SVG, "svg")
-  for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) {
+  for (const [name, value] of Object.entries({
+    width,
+    height,
+    viewBox: `0 0 ${width} ${height}`,
+  })) {
     svg.setAttribute(name, value)
   }
   svg.add = (tag, attributes, text) => {
@@ -57,7 +68,8 @@ export function svgOf(width, height) {
     svg.append(element)
     return element
   }
-  svg.line = (x1, y1, x2, y2, stroke, more = {}) => svg.add("line", { x1, y1, x2, y2, stroke, ...more })
+  svg.line = (x1, y1, x2, y2, stroke, more = {}) =>
+    svg.add("line", { x1, y1, x2, y2, stroke, ...more })
   svg.words = (text, x, y, fill, more = {}) =>
     svg.add("text", { x, y, fill, "font-size": 12, "dominant-baseline": "central", ...more }, text)
   svg.dot = (cx, cy, r, fill, words, more = {}) => {
@@ -95,7 +107,10 @@ const PAD = { left: 52, top: 8, bottom: 40 }
 /** Lines [{name, x, y, colour, dash}] on one pair of axes; `titles`: {x, y}. */
 export function lineChart(width, height, lines, titles, colours, { square = false } = {}) {
   const svg = svgOf(width, height)
-  const wide = lines.length > 1 ? Math.min(Math.max(...lines.map(({ name }) => name.length * 6.4 + 14)), width * 0.36) : 16
+  const wide =
+    lines.length > 1
+      ? Math.min(Math.max(...lines.map(({ name }) => name.length * 6.4 + 14)), width * 0.36)
+      : 16
   const [right, bottom] = [width - wide - 8, height - PAD.bottom]
   const flat = (axis) => lines.flatMap((line) => Array.from(line[axis]))
   const include = square ? [0, 1] : []
@@ -105,20 +120,30 @@ export function lineChart(width, height, lines, titles, colours, { square = fals
     svg.line(PAD.left, y.at(tick), right, y.at(tick), colours.line)
     svg.words(figure(tick), PAD.left - 6, y.at(tick), colours.muted, { "text-anchor": "end" })
   }
-  for (const tick of x.ticks) svg.words(figure(tick), x.at(tick), bottom + 14, colours.muted, { "text-anchor": "middle" })
+  for (const tick of x.ticks)
+    svg.words(figure(tick), x.at(tick), bottom + 14, colours.muted, { "text-anchor": "middle" })
   svg.words(titles.x, right, bottom + 31, colours.muted, { "text-anchor": "end" })
   if (titles.y) svg.words(titles.y, PAD.left, bottom + 31, colours.muted)
-  if (square) svg.line(x.at(0), y.at(0), x.at(1), y.at(1), colours.line2, { "stroke-dasharray": "3 3" })
+  if (square)
+    svg.line(x.at(0), y.at(0), x.at(1), y.at(1), colours.line2, { "stroke-dasharray": "3 3" })
   const ends = lines.map(({ name, x: xs, y: ys, colour, dash }) => {
     const points = Array.from(xs, (value, index) => [value, ys[index]])
-      .filter((point) => point.every(Number.isFinite)).map(([a, b]) => `${x.at(a).toFixed(1)},${y.at(b).toFixed(1)}`)
-    svg.add("polyline", { points: points.join(" "), fill: "none", stroke: colour, "stroke-width": 1.8, "stroke-dasharray": dash ?? "" })
+      .filter((point) => point.every(Number.isFinite))
+      .map(([a, b]) => `${x.at(a).toFixed(1)},${y.at(b).toFixed(1)}`)
+    svg.add("polyline", {
+      points: points.join(" "),
+      fill: "none",
+      stroke: colour,
+      "stroke-width": 1.8,
+      "stroke-dasharray": dash ?? "",
+    })
     const place = points.length ? Number(points.at(-1).split(",")[1]) : bottom
     return { label: name, place, colour }
   })
   if (lines.length > 1) {
     apart(ends, PAD.top + 6, bottom)
-    for (const { label, place, colour } of ends) svg.words(short(label, wide), right + 8, place, colour, { "font-weight": 600 })
+    for (const { label, place, colour } of ends)
+      svg.words(short(label, wide), right + 8, place, colour, { "font-weight": 600 })
   }
   return svg
 }

@@ -9,13 +9,20 @@ const SERIES = {
   "/train_time": { name: "train-time", colour: "chains" },
   "/long_run": { name: "long-run", colour: "samples" },
 }
-const LINES = { "/floor": "floor", "/goal": "goal", "/clip": "clip", "/class_gaussian": "a Gaussian a class" }
+const LINES = {
+  "/floor": "floor",
+  "/goal": "goal",
+  "/clip": "clip",
+  "/class_gaussian": "a Gaussian a class",
+}
 
 /** Where the curves of some members of a chart can be had as a table. */
 function tableAddress(live, members) {
   const address = live.address("/live/curves.csv")
-  for (const run of new Set(members.map((member) => member.run))) address.searchParams.append("run", run)
-  for (const path of new Set(members.map((member) => member.path))) address.searchParams.append("path", path)
+  for (const run of new Set(members.map((member) => member.run)))
+    address.searchParams.append("run", run)
+  for (const path of new Set(members.map((member) => member.path)))
+    address.searchParams.append("path", path)
   return address.href
 }
 
@@ -32,7 +39,9 @@ async function fetchInto(page, curves, run, paths, from, to) {
 export function runSource(page) {
   const { curves, settings } = page
   const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
-  const known = () => [...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANIONS, "")))]
+  const known = () => [
+    ...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANIONS, ""))),
+  ]
   return {
     title: "Learning",
     headline: settings.headline,
@@ -61,8 +70,14 @@ export function runSource(page) {
 
 const DASHES = ["solid", "dash", "dot"]
 const TAILS = { long_run: "long-run", train_time: "train-time" }
-const HEADLINES = ["quality/grid_kl", "quality/frechet_pca/long_run", "quality/energy_distance/long_run",
-  "energy/gap", "loss/total", "energy/model"]
+const HEADLINES = [
+  "quality/grid_kl",
+  "quality/frechet_pca/long_run",
+  "quality/energy_distance/long_run",
+  "energy/gap",
+  "loss/total",
+  "energy/model",
+]
 
 /** A line a group of runs, its seeds as a band. */
 export function compareSource(page) {
@@ -92,12 +107,16 @@ export function compareSource(page) {
     ready: () => page.synced.size >= page.curves.size && all().length > 0,
     canPlace: (path) => each().some((curves) => curves.get(path)?.value.length),
     lines: (path) =>
-      page.data.groups.map((group, index) => lineOf(group, index, path)).filter((line) => line.members.length),
+      page.data.groups
+        .map((group, index) => lineOf(group, index, path))
+        .filter((line) => line.members.length),
     // the floor or goal that all runs share, or the median of theirs
     references: (path) =>
       ["floor", "goal"].flatMap((word) => {
-        const values = each().map((curves) => curves.last(`${about(path).head}/${word}`))
-          .filter(Number.isFinite).sort((a, b) => a - b)
+        const values = each()
+          .map((curves) => curves.last(`${about(path).head}/${word}`))
+          .filter(Number.isFinite)
+          .sort((a, b) => a - b)
         return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
       }),
     end: () => null,
@@ -108,7 +127,12 @@ export function compareSource(page) {
 }
 
 /** What speaks for itself where no truth is known to hold against it. */
-const AGREEMENT = ["sampler/r_hat", "sampler/bulk_ess", "quality/energy_distance/long_run", "energy/model"]
+const AGREEMENT = [
+  "sampler/r_hat",
+  "sampler/bulk_ess",
+  "quality/energy_distance/long_run",
+  "energy/model",
+]
 
 /** The racers' errors against the truth, with what independent draws would miss by. */
 export function labSource(page) {
@@ -123,7 +147,17 @@ export function labSource(page) {
       if (!columns?.value.length) return []
       const member = { run, path: `${path}/floor`, columns, curves }
       const colour = ({ runs }) => runs[index % runs.length]
-      return [{ key: `${run}:floor`, hiddenBy: run, name: "", dash: "dot", isReference: true, members: [member], colour }]
+      return [
+        {
+          key: `${run}:floor`,
+          hiddenBy: run,
+          name: "",
+          dash: "dot",
+          isReference: true,
+          members: [member],
+          colour,
+        },
+      ]
     })
   return {
     ...base,
@@ -134,7 +168,7 @@ export function labSource(page) {
     most: 4,
     axis: page.data.axis,
     // errors come a moment after the first points
-    ready: () => base.ready() && [...errors(), "sampler/r_hat"].some(has) || page.isOver(),
+    ready: () => (base.ready() && [...errors(), "sampler/r_hat"].some(has)) || page.isOver(),
     lines: (path) => [...base.lines(path), ...floors(path)],
     references: () => [],
     end: (axis) => (axis === page.data.axis ? page.data.budget : null),

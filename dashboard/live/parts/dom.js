@@ -3,8 +3,18 @@
 import { coloursOf, rgb, watchTheme } from "./colours.js"
 
 const TOKENS = [
-  "bg", "surface", "raised", "line", "line2", "field", "muted", "accent", "fill",
-  "alarm", "warning", "good",
+  "bg",
+  "surface",
+  "raised",
+  "line",
+  "line2",
+  "field",
+  "muted",
+  "accent",
+  "fill",
+  "alarm",
+  "warning",
+  "good",
 ]
 
 /** An element from a tag such as "div.bl-note.alarm", its attributes and its children. */
@@ -66,7 +76,12 @@ export function segments(options, chosen, onChoose, label) {
 export function chip(word, colour, on, onSwitch) {
   const dot = make("i")
   dot.style.background = colour
-  const button = make("button.bl-chip", { type: "button" }, dot, make("span", { textContent: word }))
+  const button = make(
+    "button.bl-chip",
+    { type: "button" },
+    dot,
+    make("span", { textContent: word }),
+  )
   button.setAttribute("aria-pressed", String(on))
   button.onclick = () => {
     const now = button.getAttribute("aria-pressed") !== "true"
@@ -109,14 +124,18 @@ export class Painter {
 export function drawn(element, header) {
   const { run, kind, path, seq, time } = header
   element.dispatchEvent(
-    new CustomEvent("basin:drawn", { bubbles: true, detail: { run, kind, path, seq, time } }))
+    new CustomEvent("basin:drawn", { bubbles: true, detail: { run, kind, path, seq, time } }),
+  )
 }
 
 /** Whether a key press belongs to a field rather than to the page. */
 export function inField(event) {
   const target = event.target
   return (
-    event.ctrlKey || event.metaKey || event.altKey || target.isContentEditable ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    target.isContentEditable ||
     ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)
   )
 }

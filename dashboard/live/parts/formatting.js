@@ -15,7 +15,11 @@ export function figure(value) {
     const power = String(Math.abs(exponent)).replace(/\d/g, (digit) => SUPERSCRIPTS[digit])
     text = `${(size / 10 ** exponent).toFixed(1)}×10${exponent < 0 ? "⁻" : ""}${power}`
   } else if (size >= 999.5) text = count(Math.round(size))
-  else text = size.toPrecision(3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")
+  else
+    text = size
+      .toPrecision(3)
+      .replace(/(\.\d*?)0+$/, "$1")
+      .replace(/\.$/, "")
   return value < 0 ? `−${text}` : text
 }
 

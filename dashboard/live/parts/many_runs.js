@@ -82,7 +82,7 @@ export class ManyRuns {
   setUp() {
     const ids = this.ids()
     for (const known of [this.curves, this.frames, this.statuses]) {
-      for (const id of [...known.keys()]) if (!ids.includes(id)) known.delete(id)
+      for (const id of known.keys()) if (!ids.includes(id)) known.delete(id)
     }
     for (const id of ids) {
       if (!this.curves.has(id)) this.curves.set(id, new Curves())
@@ -154,13 +154,19 @@ export class ManyRuns {
       ...this.data.groups.map((group, index) => {
         const mark = make("i")
         mark.style.background = this.colour(index)
-        const chip = make("button.bl-chip", { type: "button", title: "Show or hide its lines" }, mark, group.title)
+        const chip = make(
+          "button.bl-chip",
+          { type: "button", title: "Show or hide its lines" },
+          mark,
+          group.title,
+        )
         chip.setAttribute("aria-pressed", String(!hidden.has(group.runs[0])))
         chip.onclick = () => {
           this.board.toggle(hidden, "hide", group.runs[0])
           this.showLegend()
         }
         return chip
-      }))
+      }),
+    )
   }
 }

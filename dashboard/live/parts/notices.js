@@ -19,7 +19,16 @@ export class Notices {
     this.trouble = make("div.bl-note.info", { hidden: true, role: "status" })
     /** by run: why what is live does not come the usual way */
     this.sources = new Map()
-    this.slot = make("div", {}, this.line, this.polling, this.disk, this.deleted, this.trouble, this.alarms)
+    this.slot = make(
+      "div",
+      {},
+      this.line,
+      this.polling,
+      this.disk,
+      this.deleted,
+      this.trouble,
+      this.alarms,
+    )
   }
 
   close() {
@@ -46,7 +55,8 @@ export class Notices {
       this.line.replaceChildren(
         make("b", {}, `Live updates stopped ${silent}s ago.`),
         ` ${reason || "The page shows what it had; runs go on."} `,
-        isRefused ? again : `Trying again in ${wait}s.`)
+        isRefused ? again : `Trying again in ${wait}s.`,
+      )
       this.line.hidden = false
     }
     this.counting = setInterval(say, 1000)
@@ -54,7 +64,8 @@ export class Notices {
 
   /** Where what a run says comes from, when it is not the usual way; "" when it is again. */
   source({ run, message, since }) {
-    const clock = since && new Date(1000 * since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    const clock =
+      since && new Date(1000 * since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
     if (message) this.sources.set(run, clock ? `${message} since ${clock}.` : message)
     else this.sources.delete(run)
     this.showSources()
@@ -71,8 +82,10 @@ export class Notices {
     this.showSources()
     const words = this.own.length === 1 ? message : `${run}: ${message}`
     this.deleted.append(
-      ...(this.deleted.hidden ? [] : [make("br")]), `${words} `,
-      make("a", { href: "/runs", textContent: "See the runs that are there" }))
+      ...(this.deleted.hidden ? [] : [make("br")]),
+      `${words} `,
+      make("a", { href: "/runs", textContent: "See the runs that are there" }),
+    )
     this.deleted.hidden = false
   }
 
@@ -86,11 +99,18 @@ export class Notices {
     const others = runs.filter((run) => !this.own.includes(run.id))
     this.alarms.hidden = !others.length
     this.alarms.replaceChildren(
-      make("b", {}, others.length === 1 ? "A run needs a look: " : `${others.length} runs need a look: `),
-      ...others.slice(0, 5).flatMap((run, place) => [
-        place ? " · " : "",
-        make("a", { href: `/run?id=${run.id}`, title: run.alarms.join("\n") }, run.name),
-        others.length === 1 ? ` · ${run.alarms[run.alarms.length - 1]}` : "",
-      ]))
+      make(
+        "b",
+        {},
+        others.length === 1 ? "A run needs a look: " : `${others.length} runs need a look: `,
+      ),
+      ...others
+        .slice(0, 5)
+        .flatMap((run, place) => [
+          place ? " · " : "",
+          make("a", { href: `/run?id=${run.id}`, title: run.alarms.join("\n") }, run.name),
+          others.length === 1 ? ` · ${run.alarms[run.alarms.length - 1]}` : "",
+        ]),
+    )
   }
 }

@@ -3,7 +3,8 @@
 /** Why its rates say nothing, in a few words; "" where nothing speaks against them. */
 export function reading(figures, errors, { mixed, floors }) {
   const rHat = figures("sampler/r_hat")
-  if (rHat !== undefined && !(rHat <= mixed)) return `chains disagree: R-hat ${brief(rHat)} is above ${mixed}`
+  if (rHat !== undefined && !(rHat <= mixed))
+    return `chains disagree: R-hat ${brief(rHat)} is above ${mixed}`
   const [worst] = misses(figures, errors)
   if (!worst || worst.times <= floors) return ""
   return `wrong draws: ${worst.short} ${brief(worst.times)} times what independent draws miss by`
@@ -15,7 +16,8 @@ export function misses(figures, errors) {
     const error = figures(path)
     if (error === undefined) return []
     const ess = figures("sampler/bulk_ess")
-    const floor = figures(`${path}/floor`) ?? (path === "error/mean" && ess > 0 ? ess ** -0.5 : undefined)
+    const floor =
+      figures(`${path}/floor`) ?? (path === "error/mean" && ess > 0 ? ess ** -0.5 : undefined)
     // what is not a number is wrong without bound
     const times = floor > 0 ? (Number.isFinite(error) ? error / floor : Infinity) : NaN
     return [{ path, short, error, floor, times }]

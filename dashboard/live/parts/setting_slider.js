@@ -13,7 +13,13 @@ export class Knob {
     this.slider = make("input", { type: "range", min: 0, max: STEPS, step: 1 })
     this.slider.setAttribute("aria-label", about.word)
     this.value = make("output")
-    this.slot = make("label.bl-knob", {}, make("span.bl-muted", {}, about.word), this.slider, this.value)
+    this.slot = make(
+      "label.bl-knob",
+      {},
+      make("span.bl-muted", {}, about.word),
+      this.slider,
+      this.value,
+    )
     this.slider.oninput = () => {
       this.held = true
       this.say(this.chosen())
@@ -58,7 +64,9 @@ export class Knob {
   /** Whether it can be turned now. */
   let(on) {
     this.slider.disabled = !on
-    this.slider.title = on ? `${this.about.word}, taken at the run's next step` : "Only of a racer that is running"
+    this.slider.title = on
+      ? `${this.about.word}, taken at the run's next step`
+      : "Only of a racer that is running"
   }
 
   say(value) {

@@ -24,10 +24,19 @@ export class TimeBar {
     this.button.setAttribute("aria-label", "Play")
     this.button.onclick = () => this.toggle()
     this.button.title = "Replay (R)"
-    this.present = make("button.bl-chip", { type: "button", textContent: "live", title: "Back to the present (L)" })
+    this.present = make("button.bl-chip", {
+      type: "button",
+      textContent: "live",
+      title: "Back to the present (L)",
+    })
     this.present.onclick = () => this.live()
-    this.speeds = make("select", { "aria-label": "Speed of the replay" },
-      ...SPEEDS.map((speed) => make("option", { value: speed, textContent: `${speed}×`, selected: speed === 1 })))
+    this.speeds = make(
+      "select",
+      { "aria-label": "Speed of the replay" },
+      ...SPEEDS.map((speed) =>
+        make("option", { value: speed, textContent: `${speed}×`, selected: speed === 1 }),
+      ),
+    )
     this.speeds.onchange = () => {
       if (this.timer) this.play()
     }
@@ -40,8 +49,13 @@ export class TimeBar {
     this.film = make("div.bl-film")
     this.label = make("output")
     this.bar = make(
-      "div.bl-time", {}, this.button, this.speeds, this.present,
-      make("div.bl-slide", {}, this.film, this.slider), this.label
+      "div.bl-time",
+      {},
+      this.button,
+      this.speeds,
+      this.present,
+      make("div.bl-slide", {}, this.film, this.slider),
+      this.label,
     )
     slot.append(this.bar)
     this.write()
@@ -69,7 +83,13 @@ export class TimeBar {
     this.slider.max = Math.max(this.steps.length - 1, 0)
     this.slider.disabled = this.steps.length < 2
     this.button.disabled = this.slider.disabled
-    this.slider.value = this.step === null ? this.slider.max : Math.max(this.steps.findLastIndex((at) => at <= this.step), 0)
+    this.slider.value =
+      this.step === null
+        ? this.slider.max
+        : Math.max(
+            this.steps.findLastIndex((at) => at <= this.step),
+            0,
+          )
     this.write()
   }
 
@@ -110,11 +130,14 @@ export class TimeBar {
     if (this.step === null || place() >= this.steps.length - 1) this.choose(0)
     const rate = PACE * Number(this.speeds.value)
     const skip = Math.max(1, Math.round(rate / 16))
-    this.timer = setInterval(() => {
-      const next = place() + skip
-      if (next >= this.steps.length) this.live()
-      else this.choose(next)
-    }, (1000 * skip) / rate)
+    this.timer = setInterval(
+      () => {
+        const next = place() + skip
+        if (next >= this.steps.length) this.live()
+        else this.choose(next)
+      },
+      (1000 * skip) / rate,
+    )
     this.button.textContent = "❚❚"
     this.button.setAttribute("aria-label", "Pause the replay")
   }
@@ -140,7 +163,9 @@ export class TimeBar {
     this.pictures.set(step, { frame, picture: pictureOf(frame, coloursOf(this.film)) })
     if (this.pictures.size > MOST_HELD) {
       const steps = [...this.pictures.keys()].sort((a, b) => a - b)
-      steps.forEach((at, place) => place % 2 && place < steps.length - 1 && this.pictures.delete(at))
+      steps.forEach(
+        (at, place) => place % 2 && place < steps.length - 1 && this.pictures.delete(at),
+      )
     }
     this.redraw ??= setTimeout(() => this.strip(), 400)
   }
@@ -171,11 +196,13 @@ export class TimeBar {
           this.pause()
           const near = this.steps.reduce(
             (best, at, index) =>
-              Math.abs(at - step) < Math.abs(this.steps[best] - step) ? index : best, 0)
+              Math.abs(at - step) < Math.abs(this.steps[best] - step) ? index : best,
+            0,
+          )
           this.choose(near)
         }
         return picture
-      })
+      }),
     )
   }
 

@@ -40,7 +40,10 @@ function role(meta) {
 function chartCard(frame, room, colours) {
   const { kind, path, meta } = frame.header
   const lines = kind === "curve" ? curves(frame, colours) : steps(frame, colours)
-  const titles = { x: meta.x_name || (kind === "histogram" ? meta.unit : "") || "", y: kind === "curve" ? meta.unit : "share" }
+  const titles = {
+    x: meta.x_name || (kind === "histogram" ? meta.unit : "") || "",
+    y: kind === "curve" ? meta.unit : "share",
+  }
   const square = /false.positive/i.test(titles.x)
   const svg = lineChart(room, 280, lines, titles, colours, { square })
   svg.setAttribute("role", "img")
@@ -58,7 +61,9 @@ function curves({ header, arrays }, colours) {
   const { x, y } = arrays
   const num = x.data.length
   return header.meta.names.map((name, row) => ({
-    name: words(name), x: x.data, y: y.data.subarray(row * num, (row + 1) * num),
+    name: words(name),
+    x: x.data,
+    y: y.data.subarray(row * num, (row + 1) * num),
     colour: colours.runs[row % colours.runs.length],
   }))
 }

@@ -17,7 +17,11 @@ export function save(name, content, type) {
 /** A button with the ways to export: {png, svg, csv}, functions; those that are not there are left out. */
 export function exporter(ways) {
   const list = make("span.bl-export-list", { hidden: true })
-  const button = make("button.bl-quiet", { type: "button", title: "Export this panel", textContent: "⤓" })
+  const button = make("button.bl-quiet", {
+    type: "button",
+    title: "Export this panel",
+    textContent: "⤓",
+  })
   button.setAttribute("aria-label", "Export this panel")
   button.setAttribute("aria-expanded", "false")
   const show = (on) => {
@@ -69,7 +73,8 @@ export function canvasWays(element, name, { size, draw, csv }) {
   })
 }
 
-const lines = (head, rows) => [head, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n"
+const lines = (head, rows) =>
+  [head, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n"
 
 /** A number as it is, a word quoted where it must be, and never one that a spreadsheet computes. */
 function cell(value) {
@@ -117,7 +122,10 @@ export function csvOf({ header, arrays }) {
     const [num, bins] = arrays.counts.shape
     for (let bin = 0; bin < bins; bin++) {
       const ends = [arrays.edges.data[bin], arrays.edges.data[bin + 1]]
-      rows.push([...ends, ...Array.from({ length: num }, (_, row) => arrays.counts.data[row * bins + bin])])
+      rows.push([
+        ...ends,
+        ...Array.from({ length: num }, (_, row) => arrays.counts.data[row * bins + bin]),
+      ])
     }
     return lines(["from", "to", ...header.meta.names], rows)
   }
@@ -126,8 +134,9 @@ export function csvOf({ header, arrays }) {
     const size = shape.reduce((product, length) => product * length, 1)
     const { low, high } = header.meta
     for (let i = 0; i < num; i++) {
-      const pixels = Array.from(arrays.pixels.data.subarray(i * size, (i + 1) * size),
-        (value) => (low + ((high - low) * value) / 255).toPrecision(4))
+      const pixels = Array.from(arrays.pixels.data.subarray(i * size, (i + 1) * size), (value) =>
+        (low + ((high - low) * value) / 255).toPrecision(4),
+      )
       rows.push([i + 1, arrays.energies ? arrays.energies.data[i] : "", ...pixels])
     }
     return lines(["image", "energy", ...Array.from({ length: size }, (_, i) => `p${i + 1}`)], rows)

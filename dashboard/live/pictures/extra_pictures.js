@@ -17,10 +17,18 @@ export class More {
 
   show(frames) {
     const data = frames["samples/data"] ?? null
-    const known = Object.entries(frames).filter(([path, frame]) => frame.header.kind !== "table" &&
-      frame.header.kind !== "trajectory" && !ELSEWHERE.has(path) && !ROOTS.has(path.split("/")[0]))
+    const known = Object.entries(frames).filter(
+      ([path, frame]) =>
+        frame.header.kind !== "table" &&
+        frame.header.kind !== "trajectory" &&
+        !ELSEWHERE.has(path) &&
+        !ROOTS.has(path.split("/")[0]),
+    )
     const asked = ([path]) => path.startsWith("answers/")
-    this.own.show(known.filter((entry) => !asked(entry)), data)
+    this.own.show(
+      known.filter((entry) => !asked(entry)),
+      data,
+    )
     this.answers.show(known.filter(asked), data)
   }
 
@@ -34,7 +42,12 @@ export class More {
 class Cards {
   constructor(title, open) {
     this.body = make("div.bl-cards.bl-answers")
-    this.slot = make("details.bl-panel", { open, hidden: true }, make("summary", {}, make("h3", {}, title)), this.body)
+    this.slot = make(
+      "details.bl-panel",
+      { open, hidden: true },
+      make("summary", {}, make("h3", {}, title)),
+      this.body,
+    )
     this.slot.addEventListener("toggle", () => this.draw())
     this.drawn = new Map()
     this.frames = []
@@ -54,13 +67,15 @@ class Cards {
     for (const [path, frame] of this.frames) {
       const known = this.drawn.get(path)
       if (known && known.seq === frame.header.seq && !all) continue
-      const overlaid = frame.header.kind === "points" && frame.header.meta.role !== "data" ? this.data : null
+      const overlaid =
+        frame.header.kind === "points" && frame.header.meta.role !== "data" ? this.data : null
       const card = cardOf(frame, room, colours, overlaid) ?? make("span", { hidden: true })
       this.drawn.set(path, { seq: frame.header.seq, card })
       changed = true
     }
     const paths = new Set(this.frames.map(([path]) => path))
-    for (const path of [...this.drawn.keys()]) if (!paths.has(path)) this.drawn.delete(path)
-    if (changed) this.body.replaceChildren(...this.frames.map(([path]) => this.drawn.get(path).card))
+    for (const path of this.drawn.keys()) if (!paths.has(path)) this.drawn.delete(path)
+    if (changed)
+      this.body.replaceChildren(...this.frames.map(([path]) => this.drawn.get(path).card))
   }
 }

@@ -57,7 +57,12 @@ export function contours(frame) {
         const at = row * width + column
         const corners = [density[at], density[at + 1], density[at + width + 1], density[at + width]]
         const crossings = []
-        const places = [[0, 0], [1, 0], [1, 1], [0, 1]]
+        const places = [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+          [0, 1],
+        ]
         for (let side = 0; side < 4; side++) {
           const [a, b] = [corners[side], corners[(side + 1) % 4]]
           if (a < level === b < level) continue

@@ -34,7 +34,10 @@ function copy(frame, index, image, left, top) {
 function mosaic(frame, { perRow, shown }) {
   if (frame.mosaic?.shown === shown) return frame.mosaic
   const [, height, width] = frame.arrays.pixels.shape
-  const canvas = make("canvas", { width: perRow * width, height: Math.ceil(shown / perRow) * height })
+  const canvas = make("canvas", {
+    width: perRow * width,
+    height: Math.ceil(shown / perRow) * height,
+  })
   const context = canvas.getContext("2d")
   const image = context.createImageData(canvas.width, canvas.height)
   for (let index = 0; index < shown; index++) {

@@ -96,7 +96,10 @@ export class Landscape {
     const { walk, field } = this.frames
     const chains = walk ? walk.arrays.positions.shape[1] : 0
     const step = field ? field.header.last[0] : 0
-    this.canvas.setAttribute("aria-label", `Landscape of the model at step ${step} with ${chains} walking chains.`)
+    this.canvas.setAttribute(
+      "aria-label",
+      `Landscape of the model at step ${step} with ${chains} walking chains.`,
+    )
   }
 
   shown(frames) {
@@ -108,7 +111,10 @@ export class Landscape {
   }
 
   place(x, y) {
-    const { x_range: [left, right], y_range: [bottom, top] } = this.shownField.header.meta
+    const {
+      x_range: [left, right],
+      y_range: [bottom, top],
+    } = this.shownField.header.meta
     return [
       this.margin.left + ((x - left) / (right - left)) * this.side,
       this.margin.top + (1 - (y - bottom) / (top - bottom)) * this.side,
@@ -267,7 +273,7 @@ export class Landscape {
     const share = row - low
     return this.place(
       at(low, 0) * (1 - share) + at(high, 0) * share,
-      at(low, 1) * (1 - share) + at(high, 1) * share
+      at(low, 1) * (1 - share) + at(high, 1) * share,
     )
   }
 

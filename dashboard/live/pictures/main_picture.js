@@ -13,8 +13,10 @@ export class LandscapeHero {
     this.slot = slot
     const colours = coloursOf(slot)
     const view = segments(
-      { density: "density", energy: "energy" }, "density",
-      (chosen) => this.landscape.set({ view: chosen }), "What the landscape shows"
+      { density: "density", energy: "energy" },
+      "density",
+      (chosen) => this.landscape.set({ view: chosen }),
+      "What the landscape shows",
     )
     this.bar = make("i")
     const scale = make("span.bl-scale", {}, "unlikely", this.bar, "likely")
@@ -37,8 +39,9 @@ export class LandscapeHero {
       trails: chip("trails", colours.chains, true, switched("trails")),
       samples: chip("long-run samples", colours.samples, false, switched("samples")),
       truth: chip("true density", colours.accent, false, switched("truth")),
-      exact: chip("exact states only", colours.muted, this.landscape.exact,
-        (on) => this.landscape.set({ exact: on })),
+      exact: chip("exact states only", colours.muted, this.landscape.exact, (on) =>
+        this.landscape.set({ exact: on }),
+      ),
     }
     this.chips.exact.title = "Without what lies between the states that were sent"
     this.words = make("div.bl-muted")
@@ -89,7 +92,11 @@ export class LandscapeHero {
       `${rows - 1} steps. Click beside it to let go.`
     this.pinned.append(this.trace)
     this.trace.setAttribute("aria-label", this.words.textContent)
-    drawTrace(this.trace, Array.from({ length: rows }, (_, row) => at(row)), coloursOf(this.slot))
+    drawTrace(
+      this.trace,
+      Array.from({ length: rows }, (_, row) => at(row)),
+      coloursOf(this.slot),
+    )
   }
 
   close() {
@@ -139,12 +146,16 @@ export class ImagesHero {
     for (const [path, title] of Object.entries(GRIDS)) {
       const canvas = make("canvas", { role: "img", "aria-label": title })
       const about = make("span.bl-muted")
-      const ways = canvasWays(slot, () => `${path.replace("/", "-")}-step-${this.frames[path].header.last[0]}`, {
-        size: () => gridOf(this.frames[path], { width: part.canvas.clientWidth || 300 }).size,
-        draw: (context, width) =>
-          paintGrid(context, this.frames[path], gridOf(this.frames[path], { width })),
-        csv: () => csvOf(this.frames[path]),
-      })
+      const ways = canvasWays(
+        slot,
+        () => `${path.replace("/", "-")}-step-${this.frames[path].header.last[0]}`,
+        {
+          size: () => gridOf(this.frames[path], { width: part.canvas.clientWidth || 300 }).size,
+          draw: (context, width) =>
+            paintGrid(context, this.frames[path], gridOf(this.frames[path], { width })),
+          csv: () => csvOf(this.frames[path]),
+        },
+      )
       const head = make("div.bl-row", {}, make("h4", {}, title), ways)
       const part = { canvas, about, ways, box: make("div.bl-grid", {}, head, canvas, about) }
       canvas.onclick = (event) => {

@@ -9,7 +9,8 @@ export function drawPoints(canvas, frame, data, width, colours) {
   const context = canvas.getContext("2d")
   context.scale(2, 2)
   const base = (data ?? frame).arrays.positions
-  const at = ({ shape, data: values }, row, axis) => (axis < shape[1] ? values[row * shape[1] + axis] : 0)
+  const at = ({ shape, data: values }, row, axis) =>
+    axis < shape[1] ? values[row * shape[1] + axis] : 0
   const range = [0, 1].map((axis) => {
     let [low, high] = [Infinity, -Infinity]
     for (let i = 0; i < base.shape[0]; i++) {
@@ -22,7 +23,8 @@ export function drawPoints(canvas, frame, data, width, colours) {
   const dots = (positions, colour, radius) => {
     context.fillStyle = colour
     for (let i = 0; i < positions.shape[0]; i++) {
-      const place = (axis) => (at(positions, i, axis) - (range[axis][0] + range[axis][1]) / 2) / span
+      const place = (axis) =>
+        (at(positions, i, axis) - (range[axis][0] + range[axis][1]) / 2) / span
       context.beginPath()
       context.arc(width * (0.5 + place(0)), width * (0.5 - place(1)), radius, 0, 2 * Math.PI)
       context.fill()

@@ -11,7 +11,10 @@ import { statusWord } from "../parts/status.js"
 
 const KNOBS = { step_size: "step size", temperature: "temperature" }
 const BAD = ["failed", "diverged", "lost"]
-const GROUNDS = { "landscape/truth": "the true density", "landscape/model": "the energy that is sampled" }
+const GROUNDS = {
+  "landscape/truth": "the true density",
+  "landscape/model": "the energy that is sampled",
+}
 const SAMPLES = ["samples/long_run", "samples/train_time"]
 
 export class Lane {
@@ -20,8 +23,11 @@ export class Lane {
     Object.assign(this, { group })
     const mark = make("i.bl-mark")
     mark.style.background = colour
-    const badge = make("span.bl-badge", { title: group.bias },
-      group.exact === null ? "" : group.exact ? "exact" : "biased")
+    const badge = make(
+      "span.bl-badge",
+      { title: group.bias },
+      group.exact === null ? "" : group.exact ? "exact" : "biased",
+    )
     badge.classList.toggle("biased", group.exact === false)
     this.waiting = make("div.bl-empty", {}, "Waiting for the first chains…")
     this.picture = make("div.bl-square", {}, this.waiting)
@@ -33,17 +39,29 @@ export class Lane {
     this.named = make("span.bl-muted")
     this.note = make("div.bl-lane-note", { hidden: true })
     this.alarm = make("div.bl-lane-note.warning", { hidden: true })
-    this.knobs = Object.entries(group.knobs).map(([name, about]) =>
-      [name, new Knob({ word: KNOBS[name], ...about }, (value) => onTurn(`sampler.${name}`, value))])
-    this.slot = make("article.bl-lane", { "aria-label": group.title },
-      make("header", {}, mark, make("a.bl-name", { href: `/run?id=${group.runs[0]}`, title: group.title }, group.title), badge),
+    this.knobs = Object.entries(group.knobs).map(([name, about]) => [
+      name,
+      new Knob({ word: KNOBS[name], ...about }, (value) => onTurn(`sampler.${name}`, value)),
+    ])
+    this.slot = make(
+      "article.bl-lane",
+      { "aria-label": group.title },
+      make(
+        "header",
+        {},
+        mark,
+        make("a.bl-name", { href: `/run?id=${group.runs[0]}`, title: group.title }, group.title),
+        badge,
+      ),
       this.picture,
       make("div.bl-far", {}, this.named, this.error),
       make("div.bl-bar", {}, this.bar),
       make("div.bl-row.bl-state", {}, this.word, this.far),
       this.seeds,
       make("div.bl-knobs", {}, ...this.knobs.map(([, knob]) => knob.slot)),
-      this.note, this.alarm)
+      this.note,
+      this.alarm,
+    )
   }
 
   close() {
@@ -72,7 +90,10 @@ export class Lane {
     if (before?.field === field && before?.walk === walk) return
     this.landscape.show({ field, walk })
     const chains = walk ? walk.arrays.positions.shape[1] : 0
-    this.landscape.canvas.setAttribute("aria-label", `${this.group.title}: ${chains} chains on ${GROUNDS[field.header.path]}.`)
+    this.landscape.canvas.setAttribute(
+      "aria-label",
+      `${this.group.title}: ${chains} chains on ${GROUNDS[field.header.path]}.`,
+    )
   }
 
   showSamples(frame, data) {
@@ -99,7 +120,8 @@ export class Lane {
     if (!statuses.length) return
     const running = statuses.filter(({ status }) => status === "running")
     const now = running[0] ?? statuses.find(({ status }) => status === "queued") ?? statuses[0]
-    const fraction = statuses.reduce((sum, { fraction }) => sum + (fraction ?? 0), 0) / statuses.length
+    const fraction =
+      statuses.reduce((sum, { fraction }) => sum + (fraction ?? 0), 0) / statuses.length
     this.bar.style.width = `${100 * fraction}%`
     const said = [now.status, statuses.length].join()
     if (said !== this.said) {
@@ -115,29 +137,38 @@ export class Lane {
       const unit = { step: " steps", gradients: " gradients", joules: " J", seconds: "" }[axis]
       parts.push(`${written(value)}${budget ? ` of ${written(budget)}` : ""}${unit}`)
     }
-    if (now.status === "running" && now.seconds_left !== null) parts.push(timeLeft(now.seconds_left, fraction))
+    if (now.status === "running" && now.seconds_left !== null)
+      parts.push(timeLeft(now.seconds_left, fraction))
     const done = statuses.filter(({ status }) => !["running", "queued"].includes(status)).length
     this.seeds.hidden = statuses.length < 2
     this.seeds.textContent = `${done} of ${statuses.length} seeds done`
     this.far.textContent = parts.filter(Boolean).join(" · ")
     for (const [, knob] of this.knobs) knob.let(running.length > 0)
     if (this.waiting.isConnected) {
-      this.waiting.textContent = now.status === "queued" ? "Queued: it starts when a worker is free."
-        : BAD.includes(now.status) ? "Nothing was drawn." : "Waiting for the first chains…"
+      this.waiting.textContent =
+        now.status === "queued"
+          ? "Queued: it starts when a worker is free."
+          : BAD.includes(now.status)
+            ? "Nothing was drawn."
+            : "Waiting for the first chains…"
     }
     const alarms = statuses.flatMap(({ alarms }) => alarms ?? [])
     this.alarm.hidden = !alarms.length
     this.alarm.textContent = alarms.length ? `⚠ ${alarms[alarms.length - 1].message}` : ""
     const bad = statuses.filter(({ status }) => BAD.includes(status))
     this.trouble = bad[0]?.reason ?? ""
-    this.ended = bad.length ? `${bad[0].status}${statuses.length > 1 ? ` in ${bad.length} of ${statuses.length} seeds` : ""}` : ""
+    this.ended = bad.length
+      ? `${bad[0].status}${statuses.length > 1 ? ` in ${bad.length} of ${statuses.length} seeds` : ""}`
+      : ""
   }
 
   /** The error that all lanes show, its floor, and what speaks against the racer. */
   judge({ error, floor, short, wrong }) {
     this.error.textContent = error === undefined ? "" : figure(error)
-    this.named.textContent = error === undefined ? ""
-      : `error in ${short}${floor === undefined ? "" : ` · independent draws ${figure(floor)}`}`
+    this.named.textContent =
+      error === undefined
+        ? ""
+        : `error in ${short}${floor === undefined ? "" : ` · independent draws ${figure(floor)}`}`
     const words = this.trouble || wrong
     this.note.hidden = !words
     this.note.textContent = words ? `✕ ${words}` : ""

@@ -23,8 +23,13 @@ export class Diagnostics {
     this.where = make("span.bl-muted")
     this.body = make("div.bl-scroll")
     this.note = make("p.bl-muted")
-    this.slot = make("section.bl-panel.bl-diagnostics", {},
-      make("header", {}, make("h3", {}, "Diagnostics"), this.where), this.body, this.note)
+    this.slot = make(
+      "section.bl-panel.bl-diagnostics",
+      {},
+      make("header", {}, make("h3", {}, "Diagnostics"), this.where),
+      this.body,
+      this.note,
+    )
   }
 
   /**
@@ -41,21 +46,49 @@ export class Diagnostics {
     })
     const hasTruth = judged.some(({ worst }) => worst)
     const rows = judged.map((racer) => row(racer, columns, rates, hasTruth, best(judged, rates)))
-    const head = ["racer", "draws", ...columns.map(([name]) => name), ...rates.map(([name]) => name),
-      ...(hasTruth ? ["worst error", "against floor"] : []), "reading"]
-    const wide = ["", "", ...columns.map(([, , width]) => width), ...rates.map(() => ""), ...(hasTruth ? ["", ""] : []), "words"]
-    const key = JSON.stringify([head, rows.map((cells) => cells.map(({ text, kind }) => [text, kind])), where])
+    const head = [
+      "racer",
+      "draws",
+      ...columns.map(([name]) => name),
+      ...rates.map(([name]) => name),
+      ...(hasTruth ? ["worst error", "against floor"] : []),
+      "reading",
+    ]
+    const wide = [
+      "",
+      "",
+      ...columns.map(([, , width]) => width),
+      ...rates.map(() => ""),
+      ...(hasTruth ? ["", ""] : []),
+      "words",
+    ]
+    const key = JSON.stringify([
+      head,
+      rows.map((cells) => cells.map(({ text, kind }) => [text, kind])),
+      where,
+    ])
     if (key === this.key) return
     this.key = key
     this.where.textContent = where
-    this.body.replaceChildren(make("table", {},
-      make("thead", {}, make("tr", {}, ...head.map((name, at) => make(tag("th", wide[at]), {}, name)))),
-      make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map(cellOf))))))
-    this.note.textContent = !known("sampler/r_hat") ? "" : hasTruth
-      ? `A struck rate is not to be read: R-hat above ${limits.mixed}, or an error of more than ` +
-        `${limits.floors} times what as many independent exact draws would miss by.`
-      : "The truth of this target is not known: only whether the chains agree can be checked, and " +
-        "chains that agree may all have missed the same modes."
+    this.body.replaceChildren(
+      make(
+        "table",
+        {},
+        make(
+          "thead",
+          {},
+          make("tr", {}, ...head.map((name, at) => make(tag("th", wide[at]), {}, name))),
+        ),
+        make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map(cellOf)))),
+      ),
+    )
+    this.note.textContent = !known("sampler/r_hat")
+      ? ""
+      : hasTruth
+        ? `A struck rate is not to be read: R-hat above ${limits.mixed}, or an error of more than ` +
+          `${limits.floors} times what as many independent exact draws would miss by.`
+        : "The truth of this target is not known: only whether the chains agree can be checked, and " +
+          "chains that agree may all have missed the same modes."
   }
 }
 
@@ -66,7 +99,10 @@ function tag(name, kind) {
 /** The best rate of each column among those that count. */
 function best(racers, rates) {
   return rates.map(([, path]) => {
-    const found = racers.filter(({ wrong }) => !wrong).map(({ figures }) => figures(path)).filter(Number.isFinite)
+    const found = racers
+      .filter(({ wrong }) => !wrong)
+      .map(({ figures }) => figures(path))
+      .filter(Number.isFinite)
     return found.length > 1 ? Math.max(...found) : null
   })
 }
@@ -74,7 +110,10 @@ function best(racers, rates) {
 function row(racer, columns, rates, hasTruth, highest) {
   const { title, colour, exact, bias, figures, wrong, worst } = racer
   const draws = exact === null ? "–" : exact ? "exact" : "biased"
-  const cells = [{ text: title, kind: "name", colour }, { text: draws, title: bias }]
+  const cells = [
+    { text: title, kind: "name", colour },
+    { text: draws, title: bias },
+  ]
   for (const [, path, width] of columns) {
     cells.push({ text: figure(figures(path)), title: figures(path), kind: width })
   }
@@ -87,8 +126,11 @@ function row(racer, columns, rates, hasTruth, highest) {
     cells.push({ text: worst ? `${figure(worst.error)} ${worst.short}` : "–", title: worst?.error })
     cells.push({ text: worst && !Number.isNaN(worst.times) ? `${figure(worst.times)} ×` : "–" })
   }
-  cells.push({ text: wrong || (figures("sampler/r_hat") === undefined ? "not judged yet" : "nothing against it"),
-    kind: wrong ? "words.bl-wrong" : "words" })
+  cells.push({
+    text:
+      wrong || (figures("sampler/r_hat") === undefined ? "not judged yet" : "nothing against it"),
+    kind: wrong ? "words.bl-wrong" : "words",
+  })
   return cells
 }
 

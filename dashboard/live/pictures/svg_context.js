@@ -1,7 +1,10 @@
 // A drawing context that writes SVG: what the panels' code uses of a canvas's, and no more.
 
 const escaped = (text) =>
-  String(text).replace(/[<>&"]/g, (sign) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;" })[sign])
+  String(text).replace(
+    /[<>&"]/g,
+    (sign) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;" })[sign],
+  )
 const round = (value) => Math.round(value * 100) / 100
 
 export class SvgContext {
@@ -14,8 +17,13 @@ export class SvgContext {
     this.open = 0
     this.dash = []
     Object.assign(this, {
-      fillStyle: "#000", strokeStyle: "#000", lineWidth: 1, font: "12px sans-serif",
-      textAlign: "left", textBaseline: "alphabetic", globalAlpha: 1,
+      fillStyle: "#000",
+      strokeStyle: "#000",
+      lineWidth: 1,
+      font: "12px sans-serif",
+      textAlign: "left",
+      textBaseline: "alphabetic",
+      globalAlpha: 1,
     })
     this.measure = document.createElement("canvas").getContext("2d")
   }
@@ -34,8 +42,28 @@ export class SvgContext {
     this.dash = dash
   }
   save() {
-    const { fillStyle, strokeStyle, lineWidth, font, textAlign, textBaseline, globalAlpha, dash, open } = this
-    this.stack.push({ fillStyle, strokeStyle, lineWidth, font, textAlign, textBaseline, globalAlpha, dash, open })
+    const {
+      fillStyle,
+      strokeStyle,
+      lineWidth,
+      font,
+      textAlign,
+      textBaseline,
+      globalAlpha,
+      dash,
+      open,
+    } = this
+    this.stack.push({
+      fillStyle,
+      strokeStyle,
+      lineWidth,
+      font,
+      textAlign,
+      textBaseline,
+      globalAlpha,
+      dash,
+      open,
+    })
   }
   restore() {
     const before = this.stack.pop()
@@ -44,7 +72,9 @@ export class SvgContext {
   }
   clip() {
     const id = `clip${++this.clips}`
-    this.parts.push(`<clipPath id="${id}"><path d="${this.path.join("")}"/></clipPath><g clip-path="url(#${id})">`)
+    this.parts.push(
+      `<clipPath id="${id}"><path d="${this.path.join("")}"/></clipPath><g clip-path="url(#${id})">`,
+    )
     this.open++
   }
   beginPath() {
@@ -62,7 +92,9 @@ export class SvgContext {
   /** Whole circles only: all that is drawn here. */
   arc(x, y, r) {
     const [left, d] = [round(x - r), round(2 * r)]
-    this.path.push(`M${left} ${round(y)}a${round(r)} ${round(r)} 0 1 0 ${d} 0a${round(r)} ${round(r)} 0 1 0 ${-d} 0`)
+    this.path.push(
+      `M${left} ${round(y)}a${round(r)} ${round(r)} 0 1 0 ${d} 0a${round(r)} ${round(r)} 0 1 0 ${-d} 0`,
+    )
   }
   get opacity() {
     return this.globalAlpha < 1 ? ` opacity="${round(this.globalAlpha)}"` : ""
@@ -75,7 +107,8 @@ export class SvgContext {
     const dash = this.dash.length ? ` stroke-dasharray="${this.dash.join(" ")}"` : ""
     this.parts.push(
       `<path d="${this.path.join("")}" fill="none" stroke="${this.strokeStyle}" ` +
-      `stroke-width="${round(this.lineWidth)}"${dash}${this.opacity}/>`)
+        `stroke-width="${round(this.lineWidth)}"${dash}${this.opacity}/>`,
+    )
   }
   fillRect(x, y, w, h) {
     this.beginPath()
@@ -93,13 +126,15 @@ export class SvgContext {
     const size = /[\d.]+px/.exec(this.font)?.[0] ?? "12px"
     this.parts.push(
       `<text x="${round(x)}" y="${round(y)}" fill="${this.fillStyle}" text-anchor="${anchor}" ` +
-      `dominant-baseline="${base}" font-family="Source Sans, sans-serif" font-size="${size}" ` +
-      `font-weight="${weight}">${escaped(text)}</text>`)
+        `dominant-baseline="${base}" font-family="Source Sans, sans-serif" font-size="${size}" ` +
+        `font-weight="${weight}">${escaped(text)}</text>`,
+    )
   }
   drawImage(source, x, y, w = source.width, h = source.height) {
     const way = this.imageSmoothingEnabled === false ? ' style="image-rendering:pixelated"' : ""
     this.parts.push(
       `<image x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}" ` +
-      `preserveAspectRatio="none"${way}${this.opacity} href="${source.toDataURL()}"/>`)
+        `preserveAspectRatio="none"${way}${this.opacity} href="${source.toDataURL()}"/>`,
+    )
   }
 }

@@ -35,7 +35,9 @@ export class Curves {
       const columns = this.paths.get(path)
       columns.version = ++this.version
       this.hasJoules ||= found.joules.some(Number.isFinite)
-      columns.said = frame.header.meta.history ? null : { seq: frame.header.seq, time: frame.header.time }
+      columns.said = frame.header.meta.history
+        ? null
+        : { seq: frame.header.seq, time: frame.header.time }
       for (const name of COLUMNS) for (const value of found[name]) columns[name].push(value)
       if (frame.header.meta.bucketed) markBucketed(columns)
       // a page may stay open for days: what it holds of a path is bounded
@@ -142,7 +144,7 @@ export function thinned(values, most = MOST_DRAWN, start = 0, end = values.lengt
 
 /** Exponential moving average, on logarithms for a log axis; gaps do not spread. */
 export function smoothed(values, weight, log) {
-  const result = new Array(values.length)
+  const result = []
   let mean = NaN
   for (let i = 0; i < values.length; i++) {
     const value = log ? Math.log(values[i]) : values[i]
@@ -181,7 +183,10 @@ export function band(curves, num = GRID) {
   const [outer, inner] = known.length <= 5 ? [0, 1] : [0.1, 0.9]
   const result = { x: grid, middle: [], low: [], high: [] }
   grid.forEach((_, i) => {
-    const values = rows.map((row) => row[i]).filter(Number.isFinite).sort((a, b) => a - b)
+    const values = rows
+      .map((row) => row[i])
+      .filter(Number.isFinite)
+      .sort((a, b) => a - b)
     result.middle.push(values.length ? quantile(values, 0.5) : null)
     result.low.push(values.length ? quantile(values, outer) : null)
     result.high.push(values.length ? quantile(values, inner) : null)

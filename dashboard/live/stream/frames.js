@@ -32,10 +32,11 @@ export function unpack(buffer, start = 0) {
 export function unpackAll(buffer) {
   const view = new DataView(buffer)
   const frames = []
-  for (let at = 0; at + HEAD <= buffer.byteLength; ) {
+  for (let at = 0; at + HEAD <= buffer.byteLength;) {
     const size = HEAD + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
     // where the next one begins is not known then
-    if (view.getUint32(at, true) !== MAGIC || at + size > buffer.byteLength) return [...frames, null]
+    if (view.getUint32(at, true) !== MAGIC || at + size > buffer.byteLength)
+      return [...frames, null]
     try {
       frames.push(unpack(buffer, at))
     } catch {
@@ -52,7 +53,7 @@ export function rows(frame) {
   const found = {}
   if (arrays.value) {
     found[header.meta.paths[0]] = Object.fromEntries(
-      ["step", "gradients", "seconds", "joules", "value"].map((name) => [name, arrays[name].data])
+      ["step", "gradients", "seconds", "joules", "value"].map((name) => [name, arrays[name].data]),
     )
     return found
   }

@@ -128,7 +128,10 @@ export class Live {
       return
     }
     this.receive(data)
-    this.polling = setTimeout(() => this.pollOnce(), Math.max(POLL_EVERY - (performance.now() - began), 0))
+    this.polling = setTimeout(
+      () => this.pollOnce(),
+      Math.max(POLL_EVERY - (performance.now() - began), 0),
+    )
     if (began - this.tried > TRY_SOCKET_EVERY) {
       this.tried = began
       this.connect()
@@ -170,7 +173,10 @@ export class Live {
   sayUnread() {
     if (this.saidUnread) return
     this.saidUnread = true
-    this.handlers.message?.({ op: "error", message: "A part of what came cannot be read; the rest is shown." })
+    this.handlers.message?.({
+      op: "error",
+      message: "A part of what came cannot be read; the rest is shown.",
+    })
   }
 
   handOver(frame) {
@@ -186,7 +192,7 @@ export class Live {
   }
 
   reached(run, part, seq, anew = false) {
-    const known = anew ? [-1, -1] : this.positions.get(run) ?? [-1, -1]
+    const known = anew ? [-1, -1] : (this.positions.get(run) ?? [-1, -1])
     known[part] = Math.max(known[part], seq)
     this.positions.set(run, known)
   }
