@@ -5,7 +5,7 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 PACKAGES := backend jobs dashboard benchmarks
-LIVE := dashboard/live
+LIVE := dashboard/live tests/dashboard/live
 # More for pytest: make test PYTEST_ARGS="-k sampler -x"
 PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
@@ -40,8 +40,8 @@ test-slow: install-dev ## run the tests that take longer
 	@$(call pytest,slow)
 
 define pytest
-chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && \
-	BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" \
+chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && node=$$(scripts/node.sh) && \
+	BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" BASIN_NODE="$$node" \
 	$(BIN)/python -m pytest -m "$(1)" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 endef
 

@@ -92,6 +92,10 @@ class Points(Event):
     """data, noise, train_time or long_run"""
     energies: Array | None = None
     """(num,) float32"""
+    labels: Array | None = None
+    """(num,) int32: the class of each, 0 and up"""
+    axes: tuple[str, ...] = ()
+    """what the coordinates are, with their units; none for an unnamed plane"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ class Field(Event):
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     quantity: str = "energy"
+    """energy (in nats above the lowest, drawn as exp(−E/T)), probability (drawn from 0 to 1), or
+    another, drawn from its lowest value to its highest"""
     temperature: float = 1.0
 
 
@@ -344,7 +350,7 @@ def decode(frame: Frame) -> Event:
     """The event of a frame other than a scalar block. Raises KeyError for an unknown kind."""
     cls = EVENTS[frame.header["kind"]]
     values = {**frame.header["meta"], **frame.arrays}
-    for name in ("x_range", "y_range"):
+    for name in ("x_range", "y_range", "axes"):
         if name in values:
             values[name] = tuple(values[name])
     return cls(path=frame.header["path"], **values)

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     for name in [name for name in os.environ if name.startswith("BASIN_")]:
-        if name not in ("BASIN_CHROMIUM", "BASIN_NGINX"):
+        if name not in ("BASIN_CHROMIUM", "BASIN_NGINX", "BASIN_NODE"):
             del os.environ[name]
     home = tempfile.mkdtemp(prefix="basin-tests-")
     os.environ["BASIN_HOME"] = home

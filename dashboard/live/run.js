@@ -2,16 +2,18 @@
 
 import { Board } from "./charts/board.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
-import { canvasWays, csvOf, exporter, save } from "./pictures/export.js"
+import { canvasWays, exporter, save } from "./parts/export.js"
+import { csvOf } from "./stream/frame_csv.js"
 import { ImagesHero, LandscapeHero } from "./pictures/main_picture.js"
 import { EnergyHistogram } from "./pictures/histogram.js"
 import { More } from "./pictures/extra_pictures.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
 import { runSource } from "./charts/sources.js"
-import { TimeBar } from "./parts/timebar.js"
+import { TimeBar } from "./pictures/timebar.js"
 
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
 const KEYS = [
@@ -152,7 +154,7 @@ class RunPanel {
   }
 
   get isOver() {
-    return Boolean(this.status) && !["running", "queued"].includes(this.status.status)
+    return isOver(this.status?.status)
   }
 
   press(event) {
@@ -399,7 +401,7 @@ class RunPanel {
 
   showNotes(status) {
     const notes = []
-    if (status.problem || ["failed", "diverged", "lost"].includes(status.status)) {
+    if (status.problem || isFailure(status.status)) {
       notes.push(["alarm", capital(status.status), status.reason])
     }
     for (const alarm of status.alarms ?? []) {

@@ -6,6 +6,7 @@ import { paintField } from "./pictures/field.js"
 import { drawGrid } from "./pictures/images.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { isResumable, STATUSES } from "./parts/vocabulary.js"
 import { Live } from "./stream/socket.js"
 import { nameOf, statusWord } from "./parts/status.js"
 
@@ -402,7 +403,7 @@ class RunList {
     add("Stop", some("running", "queued", "paused"), () =>
       this.act("stop", some("running", "queued", "paused")),
     )
-    const idle = some("paused", "stopped", "lost", "failed")
+    const idle = some(...Object.keys(STATUSES).filter(isResumable))
     add("Resume", idle, () => this.act("resume", idle))
     const waiting = some("queued")
     if (waiting.length === 1) {

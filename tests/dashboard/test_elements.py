@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import doctest
-import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from dashboard import elements
-from jobs.formatting import duration
 from jobs.records.status import WORDS
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-    from tests.dashboard.conftest import Basin
-
 DASHBOARD = Path(elements.__file__).parent
-NUMBERS = [
-    0,
-    1,
-    -1,
-    0.5,
-    0.0412,
-    0.04123,
-    731.4,
-    999.9,
-    1840,
-    9999,
-    73_600,
-    1.2e6,
-    3.1e-5,
-    -42.0,
-    0.001,
-    0.00099,
-    12.0,
-    100.0,
-    -0.047,
-    5e9,
-]
-SECONDS = [0.4, 41, 59.6, 80, 3599, 7500, 86_400]
 
 
 def test_the_examples_hold() -> None:
@@ -95,20 +64,3 @@ def contrast(first: str, second: str) -> float:
 
     high, low = sorted((luminance(first), luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
-
-
-def test_the_browser_writes_numbers_the_same_way(basin: Basin, page: Page) -> None:
-    page.goto(f"{basin.address}/live/health")
-    found = page.evaluate(
-        """async ([numbers, seconds]) => {
-            const { figure, count, duration } = await import("/live/static/parts/formatting.js")
-            return [numbers.map(figure), seconds.map(duration), [1840, 73600, 1200000].map(count)]
-        }""",
-        [NUMBERS, SECONDS],
-    )
-    expected = [
-        [elements.figure(value) for value in NUMBERS],
-        [duration(value) for value in SECONDS],
-        [elements.count(value) for value in (1840, 73_600, 1_200_000)],
-    ]
-    assert json.dumps(found) == json.dumps(expected)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -339,24 +337,3 @@ def test_a_run_deleted_while_it_is_shown_says_so_and_where_to_go(basin: Basin, p
     page.get_by_text("This run was deleted").wait_for()
     page.get_by_role("link", name="See the runs that are there").click()
     page.wait_for_url(re.compile("/runs"))
-
-
-def test_exported_words_are_no_formulas(basin: Basin, page: Page) -> None:
-    rows = [["=HYPERLINK(1)", -1.5], ["-3.5", None], ['a "b", c', 2], ["+x", 1], ["\tx", 1]]
-    header = {"kind": "table", "meta": {"columns": ["@class", "energy"], "rows": rows}}
-    page.goto(f"{basin.address}/live/health")
-    text = page.evaluate(
-        """async (header) => {
-            const { csvOf } = await import("/live/static/pictures/export.js")
-            return csvOf({ header, arrays: {} })
-        }""",
-        header,
-    )
-    assert list(csv.reader(io.StringIO(text))) == [
-        ["'@class", "energy"],
-        ["'=HYPERLINK(1)", "-1.5"],
-        ["-3.5", ""],
-        ['a "b", c', "2"],
-        ["'+x", "1"],
-        ["'\tx", "1"],
-    ]

@@ -214,24 +214,6 @@ def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> Non
     page.get_by_text("Choose two or more runs above").wait_for()
 
 
-def test_bands_are_medians_and_ranges(basin: Basin, page: Page) -> None:
-    page.goto(f"{basin.address}/live/health")
-    found = page.evaluate(
-        """async () => {
-            const { band } = await import("/live/static/stream/curves.js")
-            const line = (height, x = [0, 10]) => ({ x, y: x.map(() => height) })
-            const three = band([line(1), line(5), line(2)], 3)
-            const seven = band([1, 2, 3, 4, 5, 6, 7].map((height) => line(height)), 2)
-            const ramp = band([{ x: [0, 4, 10], y: [0, 4, 10] }, { x: [2, 8], y: [2, 8] }], 4)
-            return [three, seven, ramp]
-        }"""
-    )
-    three, seven, ramp = found
-    assert three == {"x": [0, 5, 10], "middle": [2] * 3, "low": [1] * 3, "high": [5] * 3}
-    assert seven["low"] == pytest.approx([1.6] * 2) and seven["high"] == pytest.approx([6.4] * 2)
-    assert ramp["x"] == [2, 4, 6, 8] and ramp["middle"] == pytest.approx([2, 4, 6, 8])
-
-
 # ---------------------------------------------------------------------- System
 
 

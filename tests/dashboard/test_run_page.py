@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import Array, Cost, Images, encode, encode_block, pack
+from backend.events import Cost, Images, encode, encode_block
 from backend.spec import Budget, RunSpec
 from jobs.queueing import control, enqueue
 from jobs.records import run_store
@@ -175,37 +175,6 @@ def test_one_cursor_in_all_charts(basin: Basin, page: Page) -> None:
     page.get_by_text(re.compile(r"^step .* gradients")).wait_for()
 
 
-def test_curves_stay_bounded_and_keep_spikes(basin: Basin, page: Page) -> None:
-    """What the page holds of a live path, in the browser."""
-    page.goto(f"{basin.address}/live/health")
-    num, last, spikes, cut = page.evaluate(
-        """async () => {
-            const { Curves, thinned } = await import("/live/static/stream/curves.js")
-            const curves = new Curves()
-            for (let at = 0; at < 100_000; at += 1000) {
-                const data = new Float32Array(1000)
-                if (at === 5000) data[123] = 7
-                const cost = (step) => [step, step, step, null]
-                curves.add({
-                    header: { meta: { paths: ["a"] }, first: cost(at), last: cost(at + 999) },
-                    arrays: { values: { shape: [1000, 1], data } },
-                })
-            }
-            const { value, step } = curves.get("a")
-            const broken = new Array(4000).fill(NaN)
-            broken[3999 - 1234] = 5
-            const kept = thinned(broken, 100).map((row) => broken[row]).filter(Number.isFinite)
-            const spikes = [Math.max(...value), Math.max(...kept)]
-            const result = [value.length, step[step.length - 1], spikes]
-            curves.cutAfter(49_999)
-            return [...result, Math.max(...curves.get("a").step)]
-        }"""
-    )
-    assert num <= 20_000 and last == 99_999
-    assert spikes == [7, 5]
-    assert cut <= 49_999
-
-
 def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> None:
     run = basin.launch(200)
     page.goto(f"{basin.address}/run?id={run.id}")
@@ -307,45 +276,3 @@ def test_seven_live_tabs_of_one_browser_all_update(basin: Basin, browser: Browse
     )
     control.stop(run.id)
     context.close()
-
-
-def test_frames_are_read_as_they_were_written(basin: Basin, page: Page) -> None:
-    """The decoder in the browser against the encoder of the workers."""
-    rng = np.random.default_rng(0)
-    arrays: dict[str, Array] = {
-        "a": rng.normal(size=(3, 5)).astype(np.float32),
-        "b": rng.normal(size=7),
-        "c": np.arange(-3, 3, dtype=np.int32),
-        "d": np.array([1, -(2**40)], dtype=np.int64),
-        "e": np.arange(9, dtype=np.uint8).reshape(3, 3),
-        "empty": np.zeros((0, 2), np.float32),
-    }
-    frame = pack({"run": "é", "seq": 3, "kind": "field", "meta": {}}, arrays)
-    block = encode_block(
-        ["x", "y"],
-        np.array([[1, 2], [3, 4], [5, 6]]),
-        run="r",
-        seq=1,
-        time=0.0,
-        first=Cost(10, 20, 1.0, None),
-        last=Cost(12, 60, 2.0, None),
-    )
-    page.goto(f"{basin.address}/live/health")
-    found = page.evaluate(
-        """async ([frame, block]) => {
-            const { unpack, rows } = await import("/live/static/stream/frames.js")
-            const bytes = (list) => new Uint8Array(list).buffer
-            const { header, arrays } = unpack(bytes(frame))
-            const plain = Object.fromEntries(Object.entries(arrays).map(
-                ([name, { shape, data }]) => [name, [shape, Array.from(data)]]))
-            const found = rows(unpack(bytes(block)))
-            return [header.run, plain, Array.from(found.y.value), Array.from(found.x.step),
-                Array.from(found.x.gradients), Number.isNaN(found.x.joules[0])]
-        }""",
-        [list(frame), list(block)],
-    )
-    assert found[0] == "é"
-    for name, array in arrays.items():
-        shape, data = found[1][name]
-        assert shape == list(array.shape) and data == array.flatten().tolist(), name
-    assert found[2:] == [[2, 4, 6], [10, 11, 12], [20, 40, 60], True]

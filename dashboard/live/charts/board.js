@@ -2,15 +2,12 @@
 // What was chosen stands in the page's address.
 
 import { AXES, Chart } from "./chart.js"
+import { choicesFrom, linkedCharts, metricNamed, pathsToChart, SMOOTHING } from "./board_choices.js"
 import { fromAddress, keepInAddress, make, segments } from "../parts/dom.js"
 import { count, duration, figure } from "../parts/formatting.js"
-import { COSTS, firstAt } from "../stream/curves.js"
+import { firstAt } from "../stream/curves.js"
 
-const SMOOTHING = 0.7
 const LEAST_GAP = 80
-const MOST_FROM_LINK = 24
-
-const listed = (name) => (fromAddress(name) ?? "").split(",").filter(Boolean)
 
 export class Board {
   /**
@@ -28,20 +25,8 @@ export class Board {
     this.others = []
     this.version = 0
     this.firstAxis = source.axis ?? "step"
-    this.chosenAxis = COSTS.includes(fromAddress("axis")) ? fromAddress("axis") : this.firstAxis
+    Object.assign(this, choicesFrom(fromAddress, this.firstAxis))
     this.hasJoules = true
-    const smooth = Number(fromAddress("smooth") ?? NaN)
-    this.smoothing = smooth >= 0 && smooth < 1 ? smooth : SMOOTHING
-    const zoom = listed("zoom").map(Number)
-    this.zoom = zoom.length === 2 && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? zoom : null
-    this.hidden = new Set(listed("hide"))
-    /** charts whose axis is not the one their figure has by itself */
-    this.turned = new Set(listed("log"))
-    this.heights = new Map(
-      listed("y")
-        .map((item) => item.split("~"))
-        .map(([path, low, high]) => [path, [Number(low), Number(high)]]),
-    )
     this.build()
   }
 
@@ -271,16 +256,11 @@ export class Board {
   pickCharts() {
     const known = this.source.paths()
     if (!this.chosen && this.source.ready()) {
-      const asked = listed("charts")
-      const wanted = asked.length ? asked : this.source.headline
-      const most = asked.length ? MOST_FROM_LINK : this.source.most
-      for (const path of wanted) {
-        if (this.source.canPlace(path) && this.charts.size < most) this.addChart(path)
-      }
-      // a run of which nothing is expected still has something to show
-      if (!asked.length && !this.charts.size)
-        known.slice(0, most).forEach((path) => this.addChart(path))
-      this.chosen = this.charts.size === Math.min(wanted.length, most)
+      const { paths, isWhole } = pathsToChart(this.source, linkedCharts(fromAddress), [
+        ...this.charts.keys(),
+      ])
+      for (const path of paths) this.addChart(path)
+      this.chosen = isWhole
     }
     this.others = known.filter((path) => !this.charts.has(path)).sort()
     const key = this.others.join()
@@ -295,15 +275,10 @@ export class Board {
 
   /** Add what was chosen: a path or a title, or the only one that holds the words. */
   addChosen() {
-    const words = this.adder.value.trim().toLowerCase()
+    const words = this.adder.value.trim()
     if (!words) return
-    const said = (path) => [path, this.source.about(path).title.toLowerCase()]
-    const exact = this.others.filter((path) => said(path).includes(words))
-    const near = this.others.filter((path) => said(path).some((text) => text.includes(words)))
-    const [path] = exact.length ? exact : near.length === 1 ? near : []
-    this.adder.setCustomValidity(
-      path ? "" : near.length ? "Several metrics fit." : "No such metric.",
-    )
+    const { path, problem } = metricNamed(words, this.others, this.source.about)
+    this.adder.setCustomValidity(problem)
     this.adder.reportValidity()
     if (!path) return
     this.adder.value = ""

@@ -1,20 +1,11 @@
 // What a board of curves shows: of one run its paths with their companions, of several a line each.
 
-const DERIVED = /\/(floor|goal|clip|class_gaussian)$/
-const COMPANIONS = /\/(long_run|train_time|floor|goal|clip|class_gaussian)$/
+import { COMPANION_ENDING, COMPANIONS, HEADLINES, REFERENCE_ENDING } from "../parts/vocabulary.js"
+
 const NUM_HEADLINES = 4
-/** What one chart of a run shows of a path: its own values, and those of its companions. */
-const SERIES = {
-  "": { name: "", colour: "data" },
-  "/train_time": { name: "train-time", colour: "chains" },
-  "/long_run": { name: "long-run", colour: "samples" },
-}
-const LINES = {
-  "/floor": "floor",
-  "/goal": "goal",
-  "/clip": "clip",
-  "/class_gaussian": "a Gaussian a class",
-}
+/** Series of one chart of a run, by what their path ends in; reference lines are not among them. */
+const SERIES = { "": "data", "/train_time": "chains", "/long_run": "samples" }
+const REFERENCES = Object.entries(COMPANIONS).filter(([, { reference }]) => reference)
 
 /** Where the curves of some members of a chart can be had as a table. */
 function tableAddress(live, members) {
@@ -40,7 +31,7 @@ export function runSource(page) {
   const { curves, settings } = page
   const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
   const known = () => [
-    ...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANIONS, ""))),
+    ...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANION_ENDING, ""))),
   ]
   return {
     title: "Learning",
@@ -52,15 +43,19 @@ export function runSource(page) {
     // a floor or goal, said at the start, keeps the place of a chart whose first value takes a while
     canPlace: (path) => (page.isOver ? fed(path) : known().includes(path)),
     lines: (path) =>
-      Object.entries(SERIES).flatMap(([tail, { name, colour }]) => {
+      Object.entries(SERIES).flatMap(([tail, colour]) => {
         const columns = curves.get(path + tail)
         if (!columns) return []
         const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
+        const name = COMPANIONS[tail.slice(1)]?.title ?? ""
         const member = { run: settings.run, path: path + tail, columns, curves }
         return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
       }),
     references: (path) =>
-      Object.entries(LINES).map(([tail, word]) => ({ word, value: curves.last(path + tail) })),
+      REFERENCES.map(([tail, { title }]) => ({
+        word: title,
+        value: curves.last(`${path}/${tail}`),
+      })),
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
     hasJoules: () => curves.hasJoules,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
@@ -69,24 +64,16 @@ export function runSource(page) {
 }
 
 const DASHES = ["solid", "dash", "dot"]
-const TAILS = { long_run: "long-run", train_time: "train-time" }
-const HEADLINES = [
-  "quality/grid_kl",
-  "quality/frechet_pca/long_run",
-  "quality/energy_distance/long_run",
-  "energy/gap",
-  "loss/total",
-  "energy/model",
-]
 
 /** A line a group of runs, its seeds as a band. */
 export function compareSource(page) {
   const each = () => [...page.curves.values()]
   const all = () => [...new Set(each().flatMap((curves) => [...curves.paths.keys()]))]
   const about = (path) => {
-    const [, head, tail] = /^(.*?)(?:\/(long_run|train_time))?$/.exec(path)
+    const head = path.replace(COMPANION_ENDING, "")
     const known = page.data.figures[head] ?? { title: head }
-    return { ...known, title: tail ? `${known.title}, ${TAILS[tail]}` : known.title, head }
+    const tail = COMPANIONS[path.slice(head.length + 1)]?.title
+    return { ...known, title: tail ? `${known.title}, ${tail}` : known.title, head }
   }
   const lineOf = (group, index, path) => {
     const members = group.runs.flatMap((run) => {
@@ -100,10 +87,10 @@ export function compareSource(page) {
   }
   return {
     title: "Curves",
-    headline: HEADLINES,
+    headline: HEADLINES.compare,
     most: 2,
     about,
-    paths: () => all().filter((path) => !DERIVED.test(path)),
+    paths: () => all().filter((path) => !REFERENCE_ENDING.test(path)),
     ready: () => page.synced.size >= page.curves.size && all().length > 0,
     canPlace: (path) => each().some((curves) => curves.get(path)?.value.length),
     lines: (path) =>
@@ -125,14 +112,6 @@ export function compareSource(page) {
     tableAddress: (members) => tableAddress(page.live, members),
   }
 }
-
-/** What speaks for itself where no truth is known to hold against it. */
-const AGREEMENT = [
-  "sampler/r_hat",
-  "sampler/bulk_ess",
-  "quality/energy_distance/long_run",
-  "energy/model",
-]
 
 /** The racers' errors against the truth, with what independent draws would miss by. */
 export function labSource(page) {
@@ -163,7 +142,7 @@ export function labSource(page) {
     ...base,
     title: "Error against the truth",
     get headline() {
-      return errors().some(has) ? errors() : AGREEMENT
+      return errors().some(has) ? errors() : HEADLINES.race
     },
     most: 4,
     axis: page.data.axis,

@@ -1,6 +1,6 @@
 // The colours of the theme that the page shows now. Their home is colours.json.
 
-const tokens = await (await fetch(new URL("../colours.json", import.meta.url))).json()
+import tokens from "../colours.json" with { type: "json" }
 
 /** Red, green, blue of "#rrggbb", 0 to 255. */
 export function rgb(hex) {

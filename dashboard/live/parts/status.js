@@ -1,22 +1,12 @@
 // Words of status: sign, colour and word together, as in dashboard/elements.py.
 
 import { make } from "./dom.js"
-
-export const SIGNS = {
-  running: ["◉", "accent"],
-  queued: ["◌", "muted"],
-  paused: ["❚❚", "muted"],
-  finished: ["✓", "good"],
-  stopped: ["■", "muted"],
-  failed: ["✕", "alarm"],
-  diverged: ["↗", "alarm"],
-  lost: ["⚯", "alarm"],
-}
+import { STATUSES } from "./vocabulary.js"
 
 export function statusWord(status) {
-  const [sign, token] = SIGNS[status] ?? ["?", "muted"]
+  const { sign, colour } = STATUSES[status] ?? { sign: "?", colour: "muted" }
   const word = make("span.bl-status", {}, make("i", {}, sign), ` ${status}`)
-  word.style.color = `var(--bl-${token})`
+  word.style.color = `var(--bl-${colour})`
   return word
 }
 

@@ -2,7 +2,8 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { chip, drawn, make, Painter, segments } from "../parts/dom.js"
-import { canvasWays, csvOf } from "./export.js"
+import { canvasWays } from "../parts/export.js"
+import { csvOf } from "../stream/frame_csv.js"
 import { cellAt, drawGrid, gridOf, imageOf, paintGrid } from "./images.js"
 import { Landscape } from "./landscape.js"
 import { figure } from "../parts/formatting.js"

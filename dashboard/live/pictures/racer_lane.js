@@ -8,9 +8,9 @@ import { Landscape } from "./landscape.js"
 import { count, duration, figure, timeLeft } from "../parts/formatting.js"
 import { drawPoints } from "./points.js"
 import { statusWord } from "../parts/status.js"
+import { isFailure, isOver } from "../parts/vocabulary.js"
 
 const KNOBS = { step_size: "step size", temperature: "temperature" }
-const BAD = ["failed", "diverged", "lost"]
 const GROUNDS = {
   "landscape/truth": "the true density",
   "landscape/model": "the energy that is sampled",
@@ -139,7 +139,7 @@ export class Lane {
     }
     if (now.status === "running" && now.seconds_left !== null)
       parts.push(timeLeft(now.seconds_left, fraction))
-    const done = statuses.filter(({ status }) => !["running", "queued"].includes(status)).length
+    const done = statuses.filter(({ status }) => isOver(status)).length
     this.seeds.hidden = statuses.length < 2
     this.seeds.textContent = `${done} of ${statuses.length} seeds done`
     this.far.textContent = parts.filter(Boolean).join(" · ")
@@ -148,14 +148,14 @@ export class Lane {
       this.waiting.textContent =
         now.status === "queued"
           ? "Queued: it starts when a worker is free."
-          : BAD.includes(now.status)
+          : isFailure(now.status)
             ? "Nothing was drawn."
             : "Waiting for the first chains…"
     }
     const alarms = statuses.flatMap(({ alarms }) => alarms ?? [])
     this.alarm.hidden = !alarms.length
     this.alarm.textContent = alarms.length ? `⚠ ${alarms[alarms.length - 1].message}` : ""
-    const bad = statuses.filter(({ status }) => BAD.includes(status))
+    const bad = statuses.filter(({ status }) => isFailure(status))
     this.trouble = bad[0]?.reason ?? ""
     this.ended = bad.length
       ? `${bad[0].status}${statuses.length > 1 ? ` in ${bad.length} of ${statuses.length} seeds` : ""}`

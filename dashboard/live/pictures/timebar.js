@@ -1,10 +1,10 @@
 // The time bar: looks back at earlier moments, all panels together, and plays them.
 
-import { coloursOf } from "./colours.js"
-import { make } from "./dom.js"
-import { paintField } from "../pictures/field.js"
-import { imageOf } from "../pictures/images.js"
-import { count } from "./formatting.js"
+import { coloursOf } from "../parts/colours.js"
+import { make } from "../parts/dom.js"
+import { paintField } from "./field.js"
+import { imageOf } from "./images.js"
+import { count } from "../parts/formatting.js"
 
 const MOST_PICTURES = 14
 const MOST_HELD = 60
