@@ -57,6 +57,8 @@ class Ability(ABC):
     summary: ClassVar[str]
     """one sentence: what is asked and what comes back"""
     references: ClassVar[str] = ""
+    needs_energy: ClassVar[bool] = False
+    """True where nothing can be said of a method that has no energy of positions"""
     Config: ClassVar[type[Config]]
 
     @classmethod

@@ -256,7 +256,7 @@ def publish() -> dict[str, Any]:
                     }
                     for key, preset in cls.presets.items()
                 },
-                "abilities": sorted(cls.abilities),
+                "has_energy": cls.has_energy,
                 "headline": list(cls.headline),
                 "trains": cls.trains,
             }

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Event
 from backend.metric_names import Figure
 from backend.observe.alarms import Finding
@@ -132,7 +132,6 @@ class Method(ABC):
     Config: ClassVar[type[Config]]
     presets: ClassVar[dict[str, Preset]]
     """must hold `default`"""
-    abilities: ClassVar[frozenset[str]] = frozenset({"energy", "sample"})
     headline: ClassVar[tuple[str, ...]] = (
         "quality/grid_kl",
         "quality/energy_distance",
@@ -144,6 +143,8 @@ class Method(ABC):
     """titles and units of scalar paths of its own"""
     trains: ClassVar[bool] = True
     """False for methods that only sample"""
+    has_energy: ClassVar[bool] = False
+    """True where `energy` is defined; follows from that"""
 
     gradient_evaluations: int = 0
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
@@ -151,6 +152,10 @@ class Method(ABC):
     """what the run has cost when it was last looked at; the loop sets it"""
     done: str = ""
     """set, to a sentence, when the run has what it was started for; the loop then ends it"""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.has_energy = cls.energy is not Method.energy
 
     def __init__(self, config: Any, task: Task) -> None:
         self.config = config
@@ -175,9 +180,23 @@ class Method(ABC):
         guard ends the run when one of these leaves its bound. No `.item()`, no I/O, no printing.
         """
 
-    @abstractmethod
     def energy(self) -> Energy:
-        """The trained energy of standardised positions, for looking and sampling (EMA if kept)."""
+        """The trained energy of standardised positions, for looking and sampling (EMA if kept).
+
+        Raises NotAvailable where the method has none; `has_energy` tells beforehand.
+        """
+        raise NotAvailable(self.no_energy())
+
+    @classmethod
+    def no_energy(cls) -> str:
+        """The sentence for whoever asks a method without `has_energy` for one."""
+        return f"{cls.title} fits no energy of positions, so nothing can be said of one."
+
+    def class_log_probs(self, x: Tensor) -> Tensor | None:
+        """log p(label | x), (batch, num_labels), of standardised positions x (batch,
+        *event_shape), with a graph where x wants its gradient; None for methods that tell no
+        classes apart."""
+        return None
 
     def sampler(self) -> Sampler | None:
         """The sampler used in training, or None; the page's walking chains use it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from backend.config import Config, option
 
 Schedule = Literal["steps", "cosine", "constant"]
-Optimiser = Literal["adam", "sgd", "normalised"]
+Optimiser = Literal["adam", "adamw", "sgd", "normalised"]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 _STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
 """(share of the budget up to which it holds, factor) of the schedule `steps`"""
@@ -25,7 +26,8 @@ class TrainConfig(Config):
 
     optimiser: Optimiser = option(
         "adam",
-        "Adam, plain gradient descent, or descent along the gradient made to have norm 1.",
+        "Adam; Adam with weight decay apart from the gradient (AdamW); gradient descent; or "
+        "descent along the gradient made to have norm 1.",
         group="Training",
     )
     learning_rate: float = option(
@@ -56,6 +58,23 @@ class TrainConfig(Config):
     )
     beta2: float = option(
         0.999, "Adam's memory of the squared gradient.", ge=0, lt=1, group="Training"
+    )
+    momentum: float = option(
+        0.0,
+        "Classical momentum m of gradient descent, v ← m v + ∇: steps grow 1 / (1 − m) times as "
+        "long where gradients agree. 0 leaves it to `beta1`, whose mean does not grow.",
+        ge=0,
+        lt=1,
+        group="Training",
+    )
+    weight_decay: float = option(
+        0.0,
+        "Pull of every weight towards 0: w ← w − rate · decay · w with AdamW; with the others "
+        "decay · w is added to the clipped gradient.",
+        ge=0,
+        le=10,
+        log=True,
+        group="Training",
     )
     gradient_clip: float = option(
         1.0,
@@ -98,8 +117,12 @@ class TrainConfig(Config):
         if self.micro_batches > 1:
             most = math.ceil(self.batch_size / self.micro_batches)
             found["micro_batches"] = f"Fits {most:,} data points at a time."
-        if self.optimiser != "adam":
+        if self.optimiser in ("adam", "adamw"):
+            found["momentum"] = "No effect: Adam's is `beta1`."
+        else:
             found["beta2"] = "No effect: only Adam remembers the squared gradient."
+            if self.momentum:
+                found["beta1"] = "No effect beside `momentum`."
         if self.optimiser == "normalised":
             found["gradient_clip"] = "No effect: every gradient is made to have norm 1."
         return found
@@ -122,34 +145,49 @@ def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -
     return factor
 
 
-def _optimiser(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:
-    weights, rate = module.parameters(), config.learning_rate
-    if config.optimiser == "adam":
+def _optimiser(config: TrainConfig, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimiser in ("adam", "adamw"):
+        cls = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
         betas = (config.beta1, config.beta2)
-        return torch.optim.Adam(weights, lr=rate, betas=betas, fused=True)
-    # v ← β₁ v + (1 − β₁) ∇, a running mean as Adam's is
-    return torch.optim.SGD(weights, lr=rate, momentum=config.beta1, dampening=config.beta1)
+        return cls(groups, lr=rate, betas=betas, weight_decay=decay, fused=True)
+    # v ← β₁ v + (1 − β₁) ∇, a running mean as Adam's is, unless classical momentum is asked for
+    momentum, dampening = (
+        (config.momentum, 0.0) if config.momentum else (config.beta1, config.beta1)
+    )
+    return torch.optim.SGD(
+        groups, lr=rate, momentum=momentum, dampening=dampening, weight_decay=decay
+    )
 
 
-class Fitter:
-    """An optimiser over a module's weights, and the average of them when one is kept."""
+class Fitter(Generic[ModuleT]):
+    """An optimiser over a module's weights, and the average of them when one is kept.
 
-    def __init__(self, config: TrainConfig, module: nn.Module) -> None:
+    rates: factors on the learning rate by the name of a parameter, or of a module that holds some;
+    of several names the longest counts. Raises ValueError for a name that the module has not.
+    """
+
+    def __init__(
+        self, config: TrainConfig, module: ModuleT, rates: Mapping[str, float] | None = None
+    ) -> None:
         self.config = config
         self.module = module
-        self.optimiser = _optimiser(config, module)
-        self.average: nn.Module | None = None
+        groups = _groups(module, rates or {})
+        self.factors = tuple(groups)
+        """factors on the learning rate, one a parameter group"""
+        weights: list[dict[str, Any]] = [{"params": group} for group in groups.values()]
+        self.optimiser = _optimiser(config, weights)
+        self.average: ModuleT | None = None
         if config.ema_decay:
             self.average = copy.deepcopy(module).requires_grad_(False)
 
     @property
     def weights(self) -> list[Tensor]:
         """What is fitted. The optimiser's own list: one kept here would be saved a second time."""
-        weights: list[Tensor] = self.optimiser.param_groups[0]["params"]
-        return weights
+        return [weight for group in self.optimiser.param_groups for weight in group["params"]]
 
     @property
-    def fitted(self) -> nn.Module:
+    def fitted(self) -> ModuleT:
         """The averaged module where one is kept, else the module itself."""
         return self.module if self.average is None else self.average
 
@@ -173,7 +211,8 @@ class Fitter:
         """
         config = self.config
         rate = config.learning_rate * scheduled(config.schedule, progress, config.warm_up_share)
-        self.optimiser.param_groups[0]["lr"] = rate
+        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
+            group["lr"] = factor * rate
         self.optimiser.zero_grad(set_to_none=True)
         for term in (loss,) if isinstance(loss, Tensor) else loss:
             term.backward()
@@ -196,7 +235,26 @@ class Fitter:
         if self.average is None:
             return
         averages: list[Tensor] = list(self.average.parameters())
-        torch._foreach_lerp_(averages, self.weights, 1 - self.config.ema_decay)
+        latest: list[Tensor] = list(self.module.parameters())
+        torch._foreach_lerp_(averages, latest, 1 - self.config.ema_decay)
         buffers = zip(self.average.buffers(), self.module.buffers(), strict=True)
-        for kept, latest in buffers:
-            kept.copy_(latest)
+        for averaged, buffer in buffers:
+            averaged.copy_(buffer)
+
+
+def _groups(module: nn.Module, rates: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    """The weights of a module by the factor on their learning rate."""
+    if not rates:
+        return {1.0: list(module.parameters())}
+    named = dict(module.named_parameters())
+    if unknown := [name for name in rates if not any(_within(each, name) for each in named)]:
+        raise ValueError(f"there is no parameter {unknown[0]!r} among {', '.join(named)}")
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, weight in named.items():
+        holder = max((part for part in rates if _within(name, part)), key=len, default="")
+        groups.setdefault(rates.get(holder, 1.0), []).append(weight)
+    return groups
+
+
+def _within(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")

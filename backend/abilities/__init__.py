@@ -98,7 +98,9 @@ def drawing_problems(asked: Asked, config: Drawing) -> Problems:
     """Why the chosen sampler cannot take this run's energy."""
     if (kernel := config.kernel()) is None:
         return
-    if reason := type(kernel).fits(asked.method.energy()):
+    if not asked.method.has_energy:
+        yield "own_sampler", f"must be on: {asked.method.no_energy()}"
+    elif reason := type(kernel).fits(asked.method.energy()):
         yield "sampler.kind", reason
     elif kernel.discrete != (asked.data.num_values is not None):
         kinds = ("real", "whole") if kernel.discrete else ("whole", "real")

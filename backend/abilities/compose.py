@@ -103,6 +103,7 @@ class ComposeAbility(Ability):
     title = "Composition"
     summary = "Samples what several runs or classes say together: and, or, not."
     references = "Hinton 2002; Du, Li & Mordatch 2020; Liu et al. 2022"
+    needs_energy: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = ComposeConfig
 
     @classmethod

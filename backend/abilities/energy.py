@@ -40,6 +40,7 @@ class EnergyAbility(Ability):
     id = "energy"
     title = "Energy of positions"
     summary = "The energy of every position, beside that of training data and of uniform noise."
+    needs_energy: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = EnergyConfig
 
     @classmethod

@@ -61,6 +61,7 @@ class InterpolateAbility(Ability):
     title = "Path between two points"
     summary = "The energy along the straight line between two held-out points and along a valley."
     references = "E, Ren & Vanden-Eijnden 2007"
+    needs_energy: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = InterpolateConfig
 
     @classmethod

@@ -91,13 +91,14 @@ class SampleAbility(Ability):
         data = asked.data
         request = request_of(asked, config)
         z = asked.method.draw(request, generator)
-        energy = energies(asked.method.energy(), z)
+        energy = energies(asked.method.energy(), z) if asked.method.has_energy else None
         # of one class there is no reference: all of the data are not it
         whole = request.labels is None or config.label == "each"
         figures = judged(data, z, generator) if whole else {}
         if request.labels is not None:
             figures |= _of_labels(asked, z, request.labels)
-        figures["energy"] = float(energy.mean())
+        if energy is not None:
+            figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
         beside = [
             (tail, title)
@@ -109,7 +110,9 @@ class SampleAbility(Ability):
             for name, value in figures.items()
             if f"{name}/floor" in figures
         ]
-        arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
+        arrays = {"x": pictures.float32(data.restore(z))}
+        if energy is not None:
+            arrays["energy"] = pictures.float32(energy)
         if request.labels is not None:
             arrays["label"] = request.labels.cpu().numpy()
         events = [*cloud("samples", data, z, "long_run", energy)]
@@ -137,7 +140,8 @@ def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
-    said = f"{config.num:,} samples of mean energy {nats(figures['energy'])}."
+    of_energy = f" of mean energy {nats(figures['energy'])}" if "energy" in figures else ""
+    said = f"{config.num:,} samples{of_energy}."
     if figures["not_finite"]:
         return f"{said} {figures['not_finite']:.0%} of them are not finite."
     name = "frechet_features" if "frechet_features" in figures else "energy_distance"

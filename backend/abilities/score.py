@@ -39,6 +39,7 @@ class ScoreAbility(Ability):
     title = "Score at positions"
     summary = "The gradient of the log-density, −∇E, at every position, and how long it is."
     references = "Stein 1972; Hyvärinen 2005"
+    needs_energy: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = ScoreConfig
 
     @classmethod

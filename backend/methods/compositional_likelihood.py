@@ -136,9 +136,7 @@ class CompositionalLikelihood(Method):
         }
 
     def energy(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted
 
     def log_z(self) -> Tensor:
         return self.log_u.clone()

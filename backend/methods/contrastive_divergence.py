@@ -258,9 +258,7 @@ class ContrastiveDivergence(Method):
         return whole(found), said
 
     def energy(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted
 
     def sampler(self) -> Sampler:
         return self.kernel

@@ -84,6 +84,4 @@ class DenoisingScoreMatching(Method):
         return {"loss/total": torch.stack(found).sum(0), **said}
 
     def energy(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted

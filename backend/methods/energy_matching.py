@@ -318,9 +318,7 @@ class EnergyMatching(Method):
 
     def potential(self) -> NetworkEnergy:
         """V of standardised positions, by the averaged weights where they are kept."""
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted
 
     def energy(self) -> Energy:
         return Scaled(self.potential(), self.config.temperature)

@@ -115,9 +115,7 @@ class ExactLikelihood(Method):
         }
 
     def energy(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted
 
     @torch.no_grad()
     def log_z(self) -> Tensor:

@@ -151,16 +151,10 @@ class NoiseContrastive(Method):
         }
 
     def energy(self) -> NetworkEnergy:
-        return self._fitted.energy
+        return self.fitter.fitted.energy
 
     def log_z(self) -> Tensor:
-        return self._fitted.log_z.detach().clone()
-
-    @property
-    def _fitted(self) -> Normalised:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, Normalised)
-        return fitted
+        return self.fitter.fitted.log_z.detach().clone()
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """The landscape of the objective, for a location on a line."""

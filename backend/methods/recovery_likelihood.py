@@ -143,7 +143,7 @@ class RecoveryLikelihood(Method):
         self.fitter = Fitter(config.train, self.network)
         body = config.initializer.build(task.data.event_shape, self.generator, levels, labels)
         self.initializer: nn.Module | None = None if body is None else body.to(task.device)
-        self.initializer_fitter: Fitter | None = None
+        self.initializer_fitter: Fitter[nn.Module] | None = None
         if self.initializer is not None:
             train = config.initializer.fitted_as(config.train)
             self.initializer_fitter = Fitter(train, self.initializer)
@@ -305,13 +305,15 @@ class RecoveryLikelihood(Method):
         return self.task.data.labels if self.config.classes == "labels" else None
 
     def energy(self) -> Energy:
-        return LowestLevel(self._fitted, self.base, self.ladder, self._terms(SampleRequest(0)))
+        return LowestLevel(
+            self.fitter.fitted, self.base, self.ladder, self._terms(SampleRequest(0))
+        )
 
     def conditional_energy(self, label: int) -> Energy:
         if not 0 <= label < self.num_labels:
             raise BadInput.at("label", f"must be one of {self.num_labels} classes, got {label}.")
         terms = self._terms(SampleRequest(0, torch.tensor(label, device=self.task.device)))
-        return LowestLevel(self._fitted, self.base, self.ladder, terms)
+        return LowestLevel(self.fitter.fitted, self.base, self.ladder, terms)
 
     @property
     def _fitted(self) -> NetworkEnergy:
@@ -358,7 +360,7 @@ class RecoveryLikelihood(Method):
     def _way_down(self, request: SampleRequest, generator: torch.Generator) -> Way:
         fitter = self.initializer_fitter
         initializer = None if fitter is None else fitter.fitted
-        descent = Descent(self.ladder, self.base, self._fitted, initializer)
+        descent = Descent(self.ladder, self.base, self.fitter.fitted, initializer)
         num_steps = self.config.num_steps if request.num_steps is None else request.num_steps
         way = descent.descend(self.task.data, request, self._terms(request), num_steps, generator)
         self.gradient_evaluations += descent.gradient_evaluations

@@ -83,6 +83,4 @@ class SlicedScoreMatching(Method):
         }
 
     def energy(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
+        return self.fitter.fitted

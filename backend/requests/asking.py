@@ -39,7 +39,7 @@ def ask(
     """
     ability, checked = settle(ability_id, config)
     with left_alone(asked.method):
-        found = list(ability.problems(asked, checked))
+        found = list(problems(asked, ability, checked))
         if found:
             raise BadInput(*(Problem(*problem) for problem in found))
         answer = ability.answer(asked, checked, generator)
@@ -58,6 +58,13 @@ def settle(ability_id: str, config: dict[str, Any]) -> tuple[type[Ability], Conf
         return ability, ability.Config.model_validate(config)
     except ValidationError as error:
         raise BadInput(*problems_of(error)) from error
+
+
+def problems(asked: Asked, ability: type[Ability], config: Config) -> Iterable[tuple[str, str]]:
+    """(field, sentence) for everything that makes no sense to ask of this run."""
+    if ability.needs_energy and not asked.method.has_energy:
+        return [("", asked.method.no_energy())]
+    return ability.problems(asked, config)
 
 
 @contextmanager
@@ -86,7 +93,9 @@ def left_alone(method: Method) -> Iterator[None]:
 
 def _modules(method: Method) -> Iterable[nn.Module]:
     """Every module of a method once, averages included."""
-    tops = [*method.modules(), method.energy()]
+    tops = [*method.modules()]
+    if method.has_energy:
+        tops.append(method.energy())
     for value in vars(method).values():
         if isinstance(value, Fitter):
             tops += [value.module, value.fitted]
@@ -148,10 +157,10 @@ def answer_questions(asked: Asked, questions: Iterable[Question]) -> Iterator[An
 def question_problems(questions: Sequence[Question], asked: Asked) -> list[Problem]:
     """All that is known to be wrong with questions before the run is trained, each at
     `questions.<name>.…`."""
-    problems = []
+    all_found = []
     for name, times in Counter(question.name for question in questions).items():
         if times > 1:
-            problems.append(
+            all_found.append(
                 Problem(f"questions.{name}", f"is the name of {times} questions. Rename one.")
             )
     for question in questions:
@@ -159,15 +168,15 @@ def question_problems(questions: Sequence[Question], asked: Asked) -> list[Probl
         try:
             ability, config = settle(question.ability, question.config)
             with left_alone(asked.method):
-                found = [Problem(*problem) for problem in ability.problems(asked, config)]
+                found = [Problem(*problem) for problem in problems(asked, ability, config)]
         except BadInput as error:
             found = error.problems
         except NotAvailable as error:
             found = [Problem("", str(error))]
         for problem in found:
             field = problem.field if problem.field == "ability" else f"config.{problem.field}"
-            problems.append(Problem(f"{at}.{field}".rstrip("."), problem.message))
-    return problems
+            all_found.append(Problem(f"{at}.{field}".rstrip("."), problem.message))
+    return all_found
 
 
 def _plain_table(event: Event) -> Event:

@@ -154,6 +154,108 @@ def test_the_update_is_adams() -> None:
     assert torch.allclose(layer.bias, by_hand.bias, atol=1e-6)
 
 
+def test_adamw_pulls_the_weights_apart_from_the_gradient() -> None:
+    """w ← w − a λ w − a m̂/(√v̂ + 1e-8), at Adam's first step − a λ w − a sign g; Loshchilov &
+    Hutter 2019."""
+    shared = {"learning_rate": 0.05, "gradient_clip": 0.0, "weight_decay": 0.3}
+    layer, by_hand = module(), module()
+    Fitter(TrainConfig(optimiser="adamw", **shared), layer).update(loss_of(layer), 0.0)  # type: ignore[arg-type]
+    loss_of(by_hand).backward()
+    for weight, before in zip(layer.parameters(), by_hand.parameters(), strict=True):
+        assert before.grad is not None
+        expected = before - 0.05 * 0.3 * before - 0.05 * before.grad.sign()
+        assert torch.allclose(weight, expected, atol=1e-6)
+    coupled = module()
+    Fitter(TrainConfig(optimiser="adam", **shared), coupled).update(loss_of(coupled), 0.0)  # type: ignore[arg-type]
+    assert not torch.allclose(coupled.weight, layer.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "memory", "fresh"),
+    [
+        ({"momentum": 0.9}, 0.9, 1.0),
+        ({"momentum": 0.9, "weight_decay": 0.2, "gradient_clip": 0.5}, 0.9, 1.0),
+        ({"beta1": 0.6, "weight_decay": 0.2}, 0.6, 0.4),
+        ({"beta1": 0.6, "momentum": 0.9}, 0.9, 1.0),
+        ({"weight_decay": 0.2}, 0.0, 1.0),
+    ],
+    ids=str,
+)
+def test_gradient_descent_remembers_and_decays_as_it_says(
+    settings: dict[str, Any], memory: float, fresh: float
+) -> None:
+    """v ← m v + f (g + λ w), w ← w − a v, v the first g + λ w at the first step, as torch has it;
+    λ comes after the clip."""
+    config = TrainConfig(
+        **{"optimiser": "sgd", "learning_rate": 0.05, "gradient_clip": 0.0, **settings}
+    )
+    layer, by_hand = module(), module()
+    fitter = Fitter(config, layer)
+    velocities: list[torch.Tensor] = []
+    for step in range(4):
+        fitter.update(loss_of(layer), 0.0)
+        by_hand.zero_grad()
+        loss_of(by_hand).backward()
+        weights = list(by_hand.parameters())
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        clip = min(1.0, config.gradient_clip / float(norm)) if config.gradient_clip else 1.0
+        with torch.no_grad():
+            decayed = [
+                clip * gradient + config.weight_decay * weight
+                for gradient, weight in zip(gradients, weights, strict=True)
+            ]
+            velocities = (
+                [
+                    memory * velocity + fresh * now
+                    for velocity, now in zip(velocities, decayed, strict=True)
+                ]
+                if step
+                else decayed
+            )
+            for weight, velocity in zip(weights, velocities, strict=True):
+                weight -= 0.05 * velocity
+    assert torch.allclose(layer.weight, by_hand.weight, atol=1e-5)
+    assert torch.allclose(layer.bias, by_hand.bias, atol=1e-5)
+
+
+class Scaled(nn.Module):
+    """A layer and a number of its own beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = module()
+        self.log_z = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layer(x) + self.log_z
+        return result
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_a_parameter_may_have_a_rate_of_its_own(optimiser: Any) -> None:
+    config = TrainConfig(optimiser=optimiser, learning_rate=0.001, gradient_clip=0)
+    plain, quick = Scaled(), Scaled()
+    rates = {"log_z": 100.0, "layer": 0.5, "layer.bias": 0.0}
+    fitters = Fitter(config, plain), Fitter(config, quick, rates)
+    for fitter in fitters:
+        said = fitter.update(loss_of(fitter.module), 0.7)
+        assert float(said["optimiser/learning_rate"]) == pytest.approx(1e-4)
+    start = Scaled()
+    moved = {
+        name: [each.get_parameter(name) - start.get_parameter(name) for each in (plain, quick)]
+        for name in ("log_z", "layer.weight", "layer.bias")
+    }
+    for name, factor in (("log_z", 100), ("layer.weight", 0.5), ("layer.bias", 0)):
+        assert torch.allclose(moved[name][1], factor * moved[name][0], rtol=1e-2, atol=1e-9), name
+    assert len(fitters[1].weights) == 3
+
+
+def test_a_rate_for_a_parameter_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no parameter 'weigh' among weight, bias"):
+        Fitter(TrainConfig(), module(), {"weigh": 2.0})
+
+
 def test_the_average_follows_its_formula() -> None:
     layer = module()
     fitter = Fitter(TrainConfig(ema_decay=0.9), layer)
@@ -162,7 +264,7 @@ def test_the_average_follows_its_formula() -> None:
         fitter.update(loss_of(layer), step / 5)
         expected = 0.9 * expected + 0.1 * layer.weight.detach()
     assert fitter.fitted is not layer
-    assert torch.allclose(fitter.fitted.weight, expected)  # type: ignore[arg-type]
+    assert torch.allclose(fitter.fitted.weight, expected)
     assert not any(weight.requires_grad for weight in fitter.fitted.parameters())
 
 
@@ -189,8 +291,10 @@ class Method:
     """What a method that trains keeps."""
 
     def __init__(self, **settings: Any) -> None:
+        settings = dict(settings)
         self.net = mlp(3, 8, 2, generator_of("net", 1), "silu", settings.pop("spectral", False))
-        self.fitter = Fitter(TrainConfig(**settings), self.net)
+        rates = settings.pop("rates", None)
+        self.fitter = Fitter(TrainConfig(**settings), self.net, rates)
 
     def numbers(self) -> dict[str, torch.Tensor]:
         kept = {f"fitted.{key}": value for key, value in self.fitter.fitted.state_dict().items()}
@@ -203,6 +307,8 @@ class Method:
         {"ema_decay": 0.9, "beta1": 0.5},
         {"schedule": "cosine"},
         {"ema_decay": 0.5, "spectral": True},
+        {"optimiser": "adamw", "weight_decay": 0.1, "ema_decay": 0.9, "rates": {"1": 3.0}},
+        {"optimiser": "sgd", "momentum": 0.9},
     ],
     ids=str,
 )
