@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from backend.events import pack
 from dashboard.stream.history import History, bucketed_rows
-from jobs.records.scalar_table import Series, taken
+from jobs.records.scalar_table import Series, select_rows
 
 MOST_POINTS = 4000
 """Points of a path that a page is sent at once; more are bucketed."""
@@ -75,7 +75,7 @@ def _curve(
     is_range: bool = False,
 ) -> bytes:
     if rows is not None:
-        found = taken(found, rows)
+        found = select_rows(found, rows)
     meta = {"paths": [path], "bucketed": is_bucketed or rows is not None}
     header = {
         "run": run,

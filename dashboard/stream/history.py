@@ -17,8 +17,8 @@ from backend.events import Frame, pack, unpack
 from jobs.records import scalar_blocks, scalar_table
 from jobs.records.run_directory import RunDirectory
 from jobs.records.run_log import START, Stretch
-from jobs.records.scalar_blocks import Rows, Said, Series
-from jobs.records.scalar_table import RESUMED, joined, taken
+from jobs.records.scalar_blocks import LogContent, Rows, Series
+from jobs.records.scalar_table import RESUMED, joined, select_rows
 
 T = TypeVar("T")
 _FIRST_ROWS = 256
@@ -111,7 +111,7 @@ class History:
             self.position = stretch.place
         self.last_seq = max(self.last_seq, self._text_seq)
 
-    def _take_said(self, said: Said) -> None:
+    def _take_said(self, said: LogContent) -> None:
         """Add what is new in a stretch of the log."""
         if said.damaged:
             self._note("log.bin", ValueError(f"{said.damaged:,} bytes are damaged"))
@@ -221,7 +221,7 @@ class History:
             return None, False
         whole = joined(pieces)
         rows = bucketed_rows(whole.value, limit)
-        return whole if rows is None else taken(whole, rows), total > limit
+        return whole if rows is None else select_rows(whole, rows), total > limit
 
     def _read_overview(self, path: str, total: int, limit: int) -> Series:
         """One row group after the other, so that the file is never in memory as a whole."""
@@ -229,7 +229,7 @@ class History:
         for piece in self._pieces(path, last=self._cut):
             share = max(2, round(limit * len(piece.step) / total))
             rows = bucketed_rows(piece.value, share) if total > limit else None
-            kept.append(piece if rows is None else taken(piece, rows))
+            kept.append(piece if rows is None else select_rows(piece, rows))
         return joined(kept) if kept else _NOTHING
 
     def stretch(self, path: str, first: float, last: float) -> Series:
@@ -246,7 +246,7 @@ class History:
         if self.record and self.record.last_seq > seq:
             for path in self.record.paths:
                 for piece in self._pieces(path, last=self._cut, after=seq):
-                    found.setdefault(path, []).append(taken(piece, piece.seq > seq))
+                    found.setdefault(path, []).append(select_rows(piece, piece.seq > seq))
         for paths, columns in self._said.items():
             for column, path in enumerate(paths):
                 found.setdefault(path, []).append(columns.since(column, seq))

@@ -33,11 +33,14 @@ _POLL_SECONDS = 0.02
 
 
 class Held(NotAvailable):
-    """Another process trains this run, or has done so already."""
+    """Error: another process trains this run, or has done so already."""
 
 
 class Superseded(OSError):
-    """A later attempt trains this run, or its end was written down: this one writes no more."""
+    """Error: a later attempt trains this run, or its end was written down.
+
+    This one writes no more.
+    """
 
     def __init__(self, sentence: str) -> None:
         super().__init__(errno.EBUSY, sentence)
@@ -55,18 +58,18 @@ class Attempt:
     """why this one writes nothing more; "" while it may"""
 
     def check(self) -> None:
-        """Raises Superseded when a later attempt has begun, OSError when that cannot be seen."""
+        """Raise Superseded when a later attempt has begun, OSError when that cannot be seen."""
         if not self.superseded and (highest := _highest(self.folder)) > self.number:
             self.superseded = f"attempt {highest} trains `{self.run_id}` now"
         if self.superseded:
             raise Superseded(self.superseded)
 
     def facts(self) -> dict[str, Any]:
-        """Fields of the status that say who trains the run."""
+        """Return the status fields that say who trains the run."""
         return {"status": "running", "attempt": self.number, **this_process()}
 
     def changes_of(self, status: Status, changes: dict[str, Any]) -> dict[str, Any]:
-        """What this attempt may change in a status; that it is on where others gave it up.
+        """Return the status changes this attempt may make; it revives a run that others gave up.
 
         Raises Superseded when a later attempt has begun or was asked for, or when somebody else
         wrote down its end.
@@ -83,7 +86,9 @@ class Attempt:
 
 @contextlib.contextmanager
 def begin(directory: RunDirectory, *, queued: bool = False) -> Iterator[Attempt]:
-    """The next attempt at a run, while the block lasts; the one that is on, if `directory` has it.
+    """Begin the next attempt at a run, for the length of a `with` block.
+
+    Where `directory` has an attempt that is on, that one goes on.
 
     queued: only if the run is that. Raises Held when another process trains the run or it is not
     queued any more: then nothing was touched. Raises OSError.
@@ -92,8 +97,8 @@ def begin(directory: RunDirectory, *, queued: bool = False) -> Iterator[Attempt]
         yield directory.attempt
         return
     with held(directory):
-        if queued and (word := directory.written_status().status) != "queued":
-            raise Held(f"`{directory.id}` is {word}, not queued.")
+        if queued and (state := directory.written_status().status) != "queued":
+            raise Held(f"`{directory.id}` is {state}, not queued.")
         directory.attempt = _next(directory)
         try:
             yield directory.attempt
@@ -103,7 +108,7 @@ def begin(directory: RunDirectory, *, queued: bool = False) -> Iterator[Attempt]
 
 @contextlib.contextmanager
 def held(directory: RunDirectory, patience: float = PATIENCE) -> Iterator[None]:
-    """Nobody on this machine trains the run while the block lasts.
+    """Hold the run's lock: nobody on this machine trains it while the block lasts.
 
     Raises Held when somebody does for longer than `patience` seconds, OSError.
     """
@@ -121,7 +126,7 @@ def held(directory: RunDirectory, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def is_held(directory: RunDirectory) -> bool:
-    """Whether a process of this machine trains the run."""
+    """Return True while a process of this machine trains the run."""
     try:
         with held(directory, patience=0.0):
             return False
@@ -130,7 +135,7 @@ def is_held(directory: RunDirectory) -> bool:
 
 
 def pid_of(directory: RunDirectory, number: int) -> int | None:
-    """The pid of an attempt's process; None where there was no such attempt."""
+    """Return the pid of an attempt's process; None where there was no such attempt."""
     try:
         return int(atomic_files.read_json(directory.path / "attempts" / str(number))["pid"])
     except (OSError, ValueError, TypeError, KeyError):

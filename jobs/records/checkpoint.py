@@ -16,7 +16,7 @@ _NAME = re.compile(r"step-(\d{9,})\.safetensors")
 
 
 class Checkpoint(NamedTuple):
-    """Everything a run needs to go on from a step."""
+    """State and settings from which a run goes on."""
 
     step: int
     tensors: dict[str, Any]
@@ -25,7 +25,7 @@ class Checkpoint(NamedTuple):
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps there are checkpoints of, oldest first."""
+    """List the steps that have a checkpoint, oldest first."""
     if not folder.is_dir():
         return []
     matches = (_NAME.fullmatch(path.name) for path in folder.iterdir())
@@ -33,34 +33,38 @@ def steps(folder: Path) -> list[int]:
 
 
 def path_of(folder: Path, step: int) -> Path:
+    """Return the file of the checkpoint of a step."""
     return folder / f"step-{step:09d}.safetensors"
 
 
 def save(folder: Path, step: int, tensors: dict[str, Any], meta: dict[str, Any]) -> Path:
-    """Write one, on the disk before it gets its name; then drop all but the last two."""
+    """Write a checkpoint, on the disk before it gets its name; then drop all but the last two.
+
+    tensors: by name. meta: settings, plain JSON. Raises OSError.
+    """
     from safetensors.torch import save as to_bytes
 
     folder.mkdir(mode=0o700, exist_ok=True)
     path = path_of(folder, step)
     atomic_files.write(path, to_bytes(tensors, metadata={"basin": json.dumps(meta)}), sync=True)
-    for old in [found for found in steps(folder) if found < step][: -(KEEP - 1) or None]:
+    for old in [earlier for earlier in steps(folder) if earlier < step][: -(KEEP - 1) or None]:
         path_of(folder, old).unlink(missing_ok=True)
     return path
 
 
 def load(folder: Path, step: int | None = None) -> Checkpoint:
-    """The checkpoint of a step, or the newest that can be read. Raises NotAvailable."""
+    """Load the checkpoint of a step, or the newest that can be read. Raises NotAvailable."""
     from safetensors import SafetensorError, safe_open
 
     wanted = reversed(steps(folder)) if step is None else [step]
     failure = "There is no checkpoint."
-    for found in wanted:
-        path = path_of(folder, found)
+    for candidate in wanted:
+        path = path_of(folder, candidate)
         try:
             with safe_open(path, "pt") as file:
                 meta = json.loads((file.metadata() or {})["basin"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Checkpoint(found, tensors, meta)
+            return Checkpoint(candidate, tensors, meta)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             failure = f"{path.name} cannot be read: {error}"
     raise NotAvailable(failure)

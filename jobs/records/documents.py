@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 
 class _Answer(TypedDict):
-    """What `jobs.models.answering.answer_to_run` gave."""
+    """Fields of an answer, as `jobs.models.answering.answer_to_run` returns it."""
 
     id: str
     step: int
@@ -34,7 +34,7 @@ _ANSWER = TypeAdapter(_Answer)
 
 
 def answer(raw: object) -> dict[str, Any] | None:
-    """An answer of a run as it was kept; None for what is none."""
+    """Check an answer read from a run's file; None for one that is not whole."""
     try:
         _ANSWER.validate_python(raw)
     except ValidationError:
@@ -44,19 +44,19 @@ def answer(raw: object) -> dict[str, Any] | None:
 
 
 def figures(raw: object) -> dict[str, float | None]:
-    """Final figures by path, null where one was not finite."""
+    """Select the final metrics by path, null where one was not finite."""
     items = raw.items() if isinstance(raw, dict) else ()
     return {path: value for path, value in items if value is None or is_number(value)}
 
 
 def settings(raw: object) -> dict[str, float]:
-    """Settings that a running run was asked to take."""
+    """Select the settings that a running run was asked to take."""
     items = raw.items() if isinstance(raw, dict) else ()
     return {name: float(value) for name, value in items if is_number(value)}
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number, which True is not."""
+    """Return True for a finite number, which True is not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:

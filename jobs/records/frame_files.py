@@ -16,8 +16,8 @@ _HEAD_BYTES = 1024
 _LOOK_BYTES = 1_000_000
 
 
-class Found(NamedTuple):
-    """A whole frame: its header, with its arrays, and where it, its body and what follows lie."""
+class FoundFrame(NamedTuple):
+    """Whole frame in a file: its header, its offset, its body's and its end."""
 
     header: dict[str, Any]
     offset: int
@@ -25,8 +25,8 @@ class Found(NamedTuple):
     end: int
 
 
-def walk(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Found]:
-    """Every whole frame of an open file from `start` up to `end` (the file's).
+def walk(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[FoundFrame]:
+    """Find every whole frame of an open file from `start` up to `end` (the file's).
 
     Where none starts the next one is looked for, so that damage costs what it lies in.
     """
@@ -34,31 +34,31 @@ def walk(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Fo
     size = size if end is None else min(size, end)
     offset = start
     while offset >= 0 and offset + _PREFIX.size <= size:
-        found = _at(descriptor, offset, size)
-        if found is None:
+        frame = _at(descriptor, offset, size)
+        if frame is None:
             offset = _next_magic(descriptor, offset + 1, size)
         else:
-            yield found
-            offset = found.end
+            yield frame
+            offset = frame.end
 
 
 def extents(descriptor: int) -> list[tuple[int, int]]:
-    """Where whole frames lie end to end, from and up to; damage lies between."""
-    found: list[tuple[int, int]] = []
+    """List the stretches (from, up to) of whole frames end to end; damage lies between."""
+    stretches: list[tuple[int, int]] = []
     for frame in walk(descriptor):
-        add_extent(found, frame.offset, frame.end)
-    return found
+        add_extent(stretches, frame.offset, frame.end)
+    return stretches
 
 
-def add_extent(found: list[tuple[int, int]], start: int, end: int) -> None:
-    """Lay one more at the end."""
-    if found and found[-1][1] == start:
-        found[-1] = (found[-1][0], end)
+def add_extent(stretches: list[tuple[int, int]], start: int, end: int) -> None:
+    """Append a stretch (start, end), joined to the last one where they touch."""
+    if stretches and stretches[-1][1] == start:
+        stretches[-1] = (stretches[-1][0], end)
     else:
-        found.append((start, end))
+        stretches.append((start, end))
 
 
-def _at(descriptor: int, offset: int, size: int) -> Found | None:
+def _at(descriptor: int, offset: int, size: int) -> FoundFrame | None:
     head = os.pread(descriptor, _HEAD_BYTES, offset)
     magic, header_size, body_size = _PREFIX.unpack_from(head)
     body = offset + _PREFIX.size + header_size
@@ -77,22 +77,22 @@ def _at(descriptor: int, offset: int, size: int) -> Found | None:
         )
     except (ValueError, KeyError, TypeError, IndexError):
         return None
-    return Found(header, offset, body, body + body_size) if is_whole else None
+    return FoundFrame(header, offset, body, body + body_size) if is_whole else None
 
 
 def _num_bytes(array: list[Any]) -> int:
-    """In the body, with what fills it up to a multiple of 8."""
+    """Size of an array in the body, padded to a multiple of 8."""
     _, code, shape, _ = array
     return -(-math.prod(shape) * int(code[1:]) // 8) * 8
 
 
 def _next_magic(descriptor: int, offset: int, size: int) -> int:
-    """Where the next frame may start, -1 for nowhere."""
+    """Offset at which the next frame may start, -1 for none."""
     while offset < size:
-        found = os.pread(descriptor, min(_LOOK_BYTES, size - offset), offset)
-        if (place := found.find(MAGIC)) >= 0:
-            return offset + place
-        if len(found) <= len(MAGIC):
+        content = os.pread(descriptor, min(_LOOK_BYTES, size - offset), offset)
+        if (at := content.find(MAGIC)) >= 0:
+            return offset + at
+        if len(content) <= len(MAGIC):
             return -1
-        offset += len(found) - len(MAGIC) + 1
+        offset += len(content) - len(MAGIC) + 1
     return -1

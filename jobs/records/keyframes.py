@@ -1,4 +1,4 @@
-"""Keyframes of a run in `frames.bin`: found by their headers, thinned, rewritten when mostly stale.
+"""Keyframes of a run in `frames.bin`: indexed by their headers, thinned, rewritten when stale.
 
 Which keyframes count follows from those in the file alone, so that writer and readers agree: of
 each path the first in every cell of a grid of steps, the cells doubled until at most `LIMIT`
@@ -32,7 +32,7 @@ _SMALL_FILE = 4_000_000
 
 
 class Key(NamedTuple):
-    """One keyframe and where it lies in the file."""
+    """Index entry of a keyframe: its identity and where it lies in the file."""
 
     seq: int
     path: str
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 
 def scan(file: BinaryIO, start: int = 0, end: int | None = None) -> tuple[list[Key], int]:
-    """Whole frames from `start` up to `end` (the file's), and where the last one ends."""
+    """List the whole frames from `start` up to `end` (the file's), and where the last one ends."""
     keys = []
     for header, offset, _, after in walk(file.fileno(), start, end):
         step = int(header["last"][0])
@@ -54,15 +54,15 @@ def scan(file: BinaryIO, start: int = 0, end: int | None = None) -> tuple[list[K
 
 
 def thinned(keys: Iterable[Key]) -> list[Key]:
-    """The keyframes that count, in the order they were written."""
+    """Select the keyframes that count, in the order they were written."""
     by_path: dict[str, list[Key]] = {}
     for key in keys:
         by_path.setdefault(key.path, []).append(key)
     limit = LIMIT
     while True:
-        kept = [key for entries in by_path.values() for key in _thinned(entries, limit)]
-        if limit <= 2 or sum(key.size for key in kept) <= KEPT_BYTES:
-            return sorted(kept, key=lambda key: key.seq)
+        counting = [key for entries in by_path.values() for key in _thinned(entries, limit)]
+        if limit <= 2 or sum(key.size for key in counting) <= KEPT_BYTES:
+            return sorted(counting, key=lambda key: key.seq)
         limit //= 2
 
 
@@ -73,17 +73,17 @@ def _thinned(entries: list[Key], limit: int) -> list[Key]:
     width = 1
     while True:
         cells = steps // width
-        chosen = np.flatnonzero(np.diff(cells, prepend=cells[0] - 1))
+        firsts = np.flatnonzero(np.diff(cells, prepend=cells[0] - 1))
         last = len(entries) - 1
-        if chosen[-1] != last:
-            chosen = np.append(chosen, last)
-        if len(chosen) <= max(limit, 2):
-            return [entries[index] for index in chosen]
+        if firsts[-1] != last:
+            firsts = np.append(firsts, last)
+        if len(firsts) <= max(limit, 2):
+            return [entries[index] for index in firsts]
         width *= 2
 
 
 class Keyframes:
-    """The file of one run. Reading keeps the index of what was seen; one writer at a time."""
+    """Keyframe file of one run. Reading extends an index held in memory; one writer at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,24 +93,24 @@ class Keyframes:
         self._writer: BinaryIO | None = None
         self._next_look = _SMALL_FILE
         self.damage: list[str] = []
-        """what the writer found and put aside, in sentences"""
+        """damage that the writer put aside, in sentences"""
 
     def index(self) -> list[Key]:
-        """The keyframes that count, oldest first."""
+        """List the keyframes that count, oldest first."""
         with self._lock, self._opened():
             return thinned(self._keys)
 
     def last_seq(self) -> int:
-        """The highest sequence number in the file, -1 for none."""
+        """Return the highest sequence number in the file, -1 for none."""
         with self._lock, self._opened():
             return max((key.seq for key in self._keys), default=-1)
 
     def read(self, seq: int) -> bytes:
-        """The bytes of one keyframe. Raises NotAvailable when it was thinned out."""
+        """Read the bytes of one keyframe. Raises NotAvailable when it was thinned out."""
         return self.read_many([seq])[0]
 
     def read_many(self, seqs: Iterable[int]) -> list[bytes]:
-        """Several keyframes from one state of the file. Raises NotAvailable."""
+        """Read several keyframes from one state of the file. Raises NotAvailable."""
         wanted = list(seqs)
         with self._lock, self._opened() as file:
             by_seq = {key.seq: key for key in self._keys}
@@ -131,23 +131,24 @@ class Keyframes:
             with self._opened():
                 pass
             if self._end >= self._next_look:
-                kept = thinned(self._keys)
-                size = sum(key.size for key in kept)
+                counting = thinned(self._keys)
+                size = sum(key.size for key in counting)
                 if self._end > 2 * size or self._end > FILE_BYTES:
-                    self._rewrite(kept)
+                    self._rewrite(counting)
                 # Looking costs milliseconds, so it waits until much was added.
                 grown = self._end + max(1_000_000, self._end // 8)
                 self._next_look = max(_SMALL_FILE, min(grown, FILE_BYTES))
 
     def cut_after(self, step: int) -> None:
-        """Drop what lies after `step`: a resumed run says it anew. Raises OSError."""
+        """Drop the keyframes after `step`: a resumed run writes them anew. Raises OSError."""
         with self._lock:
             with self._opened():
-                kept = [key for key in self._keys if key.step <= step]
-            if len(kept) < len(self._keys):
-                self._rewrite(kept)
+                earlier = [key for key in self._keys if key.step <= step]
+            if len(earlier) < len(self._keys):
+                self._rewrite(earlier)
 
     def close(self) -> None:
+        """Close the file opened for appending."""
         with self._lock:
             if self._writer is not None:
                 self._writer.close()
@@ -161,7 +162,7 @@ class Keyframes:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        """The file as it is now, the index brought up to it; an empty one where there is none."""
+        """Open the file as it is now, empty where there is none, and bring the index up to it."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -174,7 +175,7 @@ class Keyframes:
             yield file
 
     def _continues(self, file: BinaryIO) -> bool:
-        """Whether the file was only appended to since it was last looked at.
+        """Return True when the file was only appended to since the last scan.
 
         Rewriting only drops keyframes, so if the last one known lies where it lay, all do. (The
         inode does not tell: systems give the number of a removed file to the next one.)
@@ -182,12 +183,12 @@ class Keyframes:
         if not self._keys:
             return self._end == 0
         last = self._keys[-1]
-        found, _ = scan(file, last.offset, last.offset + last.size)
-        return found == [last]
+        keys, _ = scan(file, last.offset, last.offset + last.size)
+        return keys == [last]
 
-    def _rewrite(self, kept: list[Key]) -> None:
+    def _rewrite(self, keys: list[Key]) -> None:
         with self.path.open("rb") as source, written_aside(self.path) as target:
-            for key in kept:
+            for key in keys:
                 target.write(os.pread(source.fileno(), key.size, key.offset))
         if self._writer is not None:
             self._writer.close()

@@ -1,4 +1,4 @@
-"""Merged rows: `scalars.bin`, where the scalars of a log go while its run goes on.
+"""Merged scalars: `scalars.bin`, columns of scalars taken out of the log while the run goes on.
 
 A log frame of one row is nine tenths path list. Of each stretch of the log one frame is made here
 that names the paths once and holds the rest as columns, to be read by path and stretch. The file
@@ -26,21 +26,21 @@ _TYPES = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8"}
 
 
 def packed(blocks: Iterable[Blocks], *, run: str, seq: int, time: float) -> bytes:
-    """The frame of some blocks; `seq` is how far the log is in it, texts included."""
+    """Pack blocks into one frame; `seq` is how far the log is in it, texts included."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     groups: list[dict[str, Any]] = []
-    for index, found in enumerate(blocks):
-        columns = {"seq": found.seq, **_columns_of(found)}
+    for index, group in enumerate(blocks):
+        columns = {"seq": group.seq, **_columns_of(group)}
         bases = {}
         for name, column in columns.items():
             bases[name], arrays[f"{index}/{name}"] = _small(column)
-        arrays[f"{index}/values"] = np.ascontiguousarray(found.values.T)
+        arrays[f"{index}/values"] = np.ascontiguousarray(group.values.T)
         groups.append(
             {
-                "paths": list(found.paths),
-                "rows": len(found.values),
-                "steps": [float(found.first[:, 0].min()), float(found.last[:, 0].max())],
-                "seqs": [int(found.seq.min()), int(found.seq.max())],
+                "paths": list(group.paths),
+                "rows": len(group.values),
+                "steps": [float(group.first[:, 0].min()), float(group.last[:, 0].max())],
+                "seqs": [int(group.seq.min()), int(group.seq.max())],
                 "bases": bases,
             }
         )
@@ -49,21 +49,21 @@ def packed(blocks: Iterable[Blocks], *, run: str, seq: int, time: float) -> byte
     return pack({**header, **ends, "meta": {"groups": groups}}, arrays)
 
 
-def _columns_of(found: Blocks) -> dict[str, npt.NDArray[Any]]:
+def _columns_of(blocks: Blocks) -> dict[str, npt.NDArray[Any]]:
     """Costs at the ends of the blocks, without what follows from the rest."""
     columns: dict[str, npt.NDArray[Any]] = {}
-    single = bool((found.counts == 1).all())
+    single = bool((blocks.counts == 1).all())
     if not single:
-        columns["counts"] = found.counts
+        columns["counts"] = blocks.counts
     for end in _ENDS[single:]:
-        for number, column in enumerate(getattr(found, end).T):
+        for number, column in enumerate(getattr(blocks, end).T):
             if not np.isnan(column).all():
                 columns[f"{end}{number}"] = column
     return columns
 
 
 def _small(column: npt.NDArray[Any]) -> tuple[int, npt.NDArray[Any]]:
-    """A base and what is to be added to it, in four bytes each where it is whole numbers."""
+    """Split a column into a base and offsets, four bytes each where they are integers."""
     if column.dtype.kind == "f" and not (np.isfinite(column).all() and (column % 1 == 0).all()):
         return 0, column
     base = int(column.min())
@@ -74,7 +74,7 @@ def _small(column: npt.NDArray[Any]) -> tuple[int, npt.NDArray[Any]]:
 
 
 class Part(NamedTuple):
-    """The rows of some paths in one frame, and where they lie."""
+    """Rows of some paths in one frame, and where they lie."""
 
     paths: tuple[str, ...]
     num_rows: int
@@ -88,8 +88,10 @@ class Part(NamedTuple):
 
 
 class MergedRows:
-    """The file as it was when it was opened, nothing where there is none; it stays open, whatever
-    becomes of its name. Raises OSError."""
+    """Snapshot of `scalars.bin`, empty where there is none.
+
+    The file stays open, whatever becomes of its name. Raises OSError.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -98,13 +100,13 @@ class MergedRows:
             self._file = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._file)
         self.last_seq = -1
-        """up to where the log is in it"""
+        """sequence number up to which the log is in it"""
         self.parts: list[Part] = []
         self.by_path: dict[str, list[tuple[Part, int]]] = {}
-        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        path_lists: dict[tuple[str, ...], tuple[str, ...]] = {}
         for header, _, body, _ in walk(self._file):
             try:
-                parts = list(_parts(header, body, known))
+                parts = list(_parts(header, body, path_lists))
                 self.last_seq = max(self.last_seq, int(header["seq"]))
             except (KeyError, TypeError, ValueError, IndexError):
                 continue  # damaged
@@ -114,7 +116,7 @@ class MergedRows:
                 self.by_path.setdefault(name, []).append((part, column))
 
     def costs(self, part: Part) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Costs (rows, 4) and sequence numbers (rows,) of a part."""
+        """Read the costs (rows, 4) and sequence numbers (rows,) of a part."""
         seq = self._column(part, "seq").astype(np.int64)
         last = self._ends(part, "last", len(seq))
         if "counts" not in part.arrays:
@@ -123,7 +125,7 @@ class MergedRows:
         return spread(counts, self._ends(part, "first", len(seq)), last, seq)
 
     def values(self, part: Part, column: int) -> npt.NDArray[np.float32]:
-        """The values (rows,) of one path of a part."""
+        """Read the values (rows,) of one path of a part."""
         _, _, offset = part.arrays["values"]
         size = 4 * part.num_rows
         return np.frombuffer(os.pread(self._file, size, offset + column * size), "<f4")
@@ -138,12 +140,12 @@ class MergedRows:
     def _column(self, part: Part, name: str) -> npt.NDArray[Any]:
         code, num, offset = part.arrays[name]
         dtype = np.dtype(_TYPES[code])
-        found = np.frombuffer(os.pread(self._file, num * dtype.itemsize, offset), dtype)
-        return found + part.bases[name] if code == "i4" else found
+        column = np.frombuffer(os.pread(self._file, num * dtype.itemsize, offset), dtype)
+        return column + part.bases[name] if code == "i4" else column
 
 
 def _parts(
-    header: dict[str, Any], body: int, known: dict[tuple[str, ...], tuple[str, ...]]
+    header: dict[str, Any], body: int, path_lists: dict[tuple[str, ...], tuple[str, ...]]
 ) -> Iterator[Part]:
     arrays: dict[str, dict[str, tuple[str, int, int]]] = {}
     for name, code, shape, offset in header["arrays"]:
@@ -153,7 +155,7 @@ def _parts(
         paths = tuple(group["paths"])
         (first, last), (first_seq, last_seq) = group["steps"], group["seqs"]
         yield Part(
-            known.setdefault(paths, paths),
+            path_lists.setdefault(paths, paths),
             group["rows"],
             first,
             last,

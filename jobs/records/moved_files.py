@@ -1,4 +1,4 @@
-"""Files that moved along with the home: a spec names them by the path they had at launch."""
+"""Moved files: a spec names files by the path they had at launch; the home may have moved since."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from jobs.records import run_store
 
 
 def with_moved_paths(spec: RunSpec) -> RunSpec:
-    """The spec with paths found again whose file is gone, and is in the same place below this
-    home's folder of data or of energies. Whether it is the same file, its fingerprint tells."""
-    return spec.model_copy(update={"data": _found(spec.data), "config": _found(spec.config)})
+    """Replace the paths of a spec whose file is gone by the same place in this home's folders.
+
+    Folders of data and of energies. The fingerprint tells if it is the same file.
+    """
+    return spec.model_copy(
+        update={"data": _with_paths_now(spec.data), "config": _with_paths_now(spec.config)}
+    )
 
 
-def _found(value: Any) -> Any:
+def _with_paths_now(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
         key: path_now(item)
         if (key == "path" or key.endswith("_path")) and isinstance(item, str)
-        else _found(item)
+        else _with_paths_now(item)
         for key, item in value.items()
     }
 
 
 def path_now(text: str) -> str:
-    """The path itself where anything is there, or nothing was found elsewhere."""
+    """Return where a file lies now: the path itself if it was not found elsewhere."""
     path = Path(text)
     try:
         if not path.is_absolute() or path.exists():

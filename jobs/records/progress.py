@@ -1,4 +1,4 @@
-"""Progress: the signs of life that a beating heart does not give.
+"""Progress: signs of life that a beating heart does not give.
 
 The loop says what it does and which step it has reached; the heartbeat looks, and knows when there
 has been no sign for longer than this run's own pace explains.
@@ -25,7 +25,7 @@ _SLOW_STEPS = 3.0
 
 
 class Progress:
-    """What the loop does now. Written by the loop, looked at by the heartbeat alone."""
+    """Current activity of the loop. Written by the loop, read by the heartbeat alone."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -39,7 +39,7 @@ class Progress:
 
     @contextlib.contextmanager
     def during(self, doing: str) -> Iterator[None]:
-        """Say what is done in a block, and afterwards what was done before."""
+        """Name the activity of a `with` block, and afterwards the one before."""
         before, self.doing = self.doing, doing
         try:
             yield
@@ -47,19 +47,19 @@ class Progress:
             self.doing = before
 
     def look(self, now: float) -> None:
-        """Take note of what has moved; `now` is monotonic."""
-        seen = (self.step, self.doing, self.num_answers)
-        if seen != self._seen:
+        """Note what has moved; `now` is monotonic."""
+        state = (self.step, self.doing, self.num_answers)
+        if state != self._seen:
             if self.doing == self._seen[1] == TRAINING:
                 self._steps += self.step - self._seen[0]
                 self._seconds += now - self._since
-            self._seen, self._since = seen, now
+            self._seen, self._since = state, now
             self.sign = time.time()
         elif self._is_at_work(now):
             self.sign = time.time()
 
     def quiet(self, now: float) -> float:
-        """Seconds without a sign."""
+        """Return the seconds without a sign."""
         return now - self._since
 
     @property
@@ -75,7 +75,7 @@ class Progress:
         return max(LEAST_SECONDS, STEPS * self.pace)
 
     def _is_at_work(self, now: float) -> bool:
-        """Whether nothing has moved and nothing could have."""
+        """Return True when nothing has moved and nothing could have."""
         if self.doing == SAVING:
             return self.quiet(now) < ELSEWHERE_SECONDS
         return self.doing == TRAINING and self.quiet(now) < _SLOW_STEPS * (self.pace or 0.0)

@@ -1,5 +1,4 @@
-"""The log of a run: what it says now, in `log.bin`; what it said before, in `scalars.bin` and
-`text.jsonl`.
+"""Log of a run: new frames in `log.bin`, merged ones in `scalars.bin` and `text.jsonl`.
 
 While the run goes on the log is merged whenever it has grown by a megabyte. First the sentences go
 into text.jsonl, then the scalars into scalars.bin, then an empty file takes the log's place; at any
@@ -22,19 +21,19 @@ from typing import Any, BinaryIO, NamedTuple
 from backend.events import split
 from jobs.records import frame_files, merged_scalars, scalar_blocks, scalar_table
 from jobs.records.merged_scalars import MergedRows
-from jobs.records.scalar_blocks import Blocks, Said
+from jobs.records.scalar_blocks import Blocks, LogContent
 from jobs.records.scalar_record import ScalarRecord
 from jobs.system import atomic_files
 
 MERGE_BYTES = 1_000_000
 """A log that has grown to this is merged."""
 READ_BYTES = 4_000_000
-"""What is read of a log at once."""
+"""Bytes read of a log at once."""
 _log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """How far a reader has got in one life of the log: between two merges."""
+    """Position of a reader in one life of the log: between two merges."""
 
     first: int
     """sequence number of the first frame of that log"""
@@ -45,19 +44,19 @@ START = Place(-1, 0)
 
 
 class Stretch(NamedTuple):
-    """A stretch of a log, where in it whole frames lie (offset, size), and where to go on."""
+    """Bytes of a log, the whole frames in them (offset, size), and the place to read on from."""
 
     data: bytes
     frames: list[tuple[int, int]]
     place: Place
 
     def cut(self) -> list[bytes]:
-        """The frames, one by one."""
+        """Cut the bytes into frames."""
         return [self.data[offset : offset + size] for offset, size in self.frames]
 
 
 class Log:
-    """The log of one run. One writer at a time; a reader needs no lock."""
+    """Log of one run. One writer at a time; a reader needs no lock."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "log.bin"
@@ -70,7 +69,7 @@ class Log:
         self._put_off = 0
         """bytes it may grow to before it is tried again to merge it"""
         self.damage: list[str] = []
-        """what the writer found and put aside, in sentences"""
+        """damage that the writer put aside, in sentences"""
 
     # ------------------------------------------------------------------ for the one who writes
 
@@ -85,7 +84,7 @@ class Log:
             self._try_to_merge()
 
     def _try_to_merge(self) -> None:
-        """A log that cannot be merged stays what it is, and grows: the run goes on."""
+        """Merge; a log that cannot be merged stays what it is, and grows: the run goes on."""
         try:
             self.merge()
             self._put_off = 0
@@ -94,7 +93,7 @@ class Log:
             _log.warning("%s is not merged yet: %r", self.path, error)
 
     def merge(self) -> None:
-        """Move what the log holds to where it is kept. Cut short, nothing is lost or doubled.
+        """Move the log's frames to the merged files. Cut short, nothing is lost or doubled.
 
         Raises OSError.
         """
@@ -108,16 +107,16 @@ class Log:
             last = max(self.merged().last_seq, self._last_of_table())
             with self.opened() as stretches:
                 for stretch in stretches:
-                    said = scalar_blocks.read(stretch.data, stretch.frames)
-                    self._keep_texts(texts, said)
-                    if new := [later for b in said.blocks if len((later := b.after(last)).seq)]:
-                        self._keep_rows(target, new, said.last_seq)
+                    content = scalar_blocks.read(stretch.data, stretch.frames)
+                    self._keep_texts(texts, content)
+                    if new := [later for b in content.blocks if len((later := b.after(last)).seq)]:
+                        self._keep_rows(target, new, content.last_seq)
             os.fsync(target.fileno())
         atomic_files.write(self.path, b"", sync=True)
         self._size = 0
 
-    def _keep_rows(self, target: BinaryIO, found: list[Blocks], last_seq: int) -> None:
-        frame = merged_scalars.packed(found, run=self._folder.name, seq=last_seq, time=time.time())
+    def _keep_rows(self, target: BinaryIO, blocks: list[Blocks], last_seq: int) -> None:
+        frame = merged_scalars.packed(blocks, run=self._folder.name, seq=last_seq, time=time.time())
         atomic_files.append(target, frame)
 
     def _last_of_table(self) -> int:
@@ -134,19 +133,18 @@ class Log:
             self.damage += damage
         return texts
 
-    def _keep_texts(self, texts: list[dict[str, Any]], said: Said) -> None:
+    def _keep_texts(self, texts: list[dict[str, Any]], content: LogContent) -> None:
         last = max((header["seq"] for header in texts), default=-1)
-        new = [header for header in said.texts if header["seq"] > last]
+        new = [header for header in content.texts if header["seq"] > last]
         if new:
             texts += new
             lines = "".join(json.dumps(header) + "\n" for header in texts)
             atomic_files.write(self.texts_path, lines, sync=True)
 
     def tabulate(self) -> None:
-        """Make `scalars.parquet` of all that was merged; little of it is in memory at once. Of a
-        table that is damaged a copy is kept.
+        """Make `scalars.parquet` of all that was merged, in little memory.
 
-        Raises OSError.
+        A copy is kept of a table that is damaged. Raises OSError.
         """
         damage: list[str] = []
         texts = scalar_table.read_texts(self.texts_path, [])
@@ -178,6 +176,7 @@ class Log:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """Close the file opened for appending."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -186,7 +185,7 @@ class Log:
 
     @contextlib.contextmanager
     def opened(self, place: Place = START) -> Iterator[Iterator[Stretch]]:
-        """The log as it lies now, read on from a place, a stretch after the other.
+        """Open the log as it lies now and iterate over its stretches from a place on.
 
         It stays this log though it be merged meanwhile. Where it was merged since the place was
         known, it is read from its start.
@@ -200,7 +199,7 @@ class Log:
             yield _stretches(file.fileno(), place)
 
     def merged(self) -> MergedRows:
-        """What was merged, as of now; nothing where there is no file."""
+        """Open the rows that were merged so far; empty where there is no file."""
         return MergedRows(self.merged_path)
 
 
@@ -209,30 +208,30 @@ def _stretches(descriptor: int, place: Place) -> Iterator[Stretch]:
     offset = place.offset if place.first == first else 0
     room = READ_BYTES
     while data := os.pread(descriptor, room, offset):
-        found = list(split(data))
-        if not found and len(data) == room:
+        frames = list(split(data))
+        if not frames and len(data) == room:
             room *= 2  # a frame larger than all that was read
             continue
-        if not found:
+        if not frames:
             return
-        end = sum(found[-1])
-        yield Stretch(data, found, Place(first, offset + end))
+        end = sum(frames[-1])
+        yield Stretch(data, frames, Place(first, offset + end))
         offset += end
         room = READ_BYTES
 
 
 def _first_seq(descriptor: int) -> int:
-    found = next(frame_files.walk(descriptor), None)
-    return -1 if found is None else int(found.header["seq"])
+    frame = next(frame_files.walk(descriptor), None)
+    return -1 if frame is None else int(frame.header["seq"])
 
 
 def _extents(descriptor: int) -> list[tuple[int, int]]:
-    """Where whole frames lie end to end. A log has many small ones: it is read in stretches."""
-    found: list[tuple[int, int]] = []
+    """List where whole frames lie end to end, reading the log in stretches: it has many."""
+    extents: list[tuple[int, int]] = []
     for stretch in _stretches(descriptor, START):
         start = stretch.place.offset - sum(stretch.frames[-1])
         is_whole = not scalar_blocks.read(stretch.data, stretch.frames).damaged
         for offset, size in stretch.frames:
             if is_whole or not scalar_blocks.read(stretch.data[offset : offset + size]).damaged:
-                frame_files.add_extent(found, start + offset, start + offset + size)
-    return found
+                frame_files.add_extent(extents, start + offset, start + offset + size)
+    return extents

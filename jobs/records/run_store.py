@@ -1,4 +1,4 @@
-"""Run directories, the record: the one place that opens a run's files.
+"""Run store: creates, finds and lists run directories; the one place that opens a run's files.
 
     BASIN_HOME/runs/<id>/
         spec.yaml  status.json  labels.json  control
@@ -44,13 +44,13 @@ _PREFIX = re.compile(r"[0-9a-f-]{1,20}")
 
 
 def data_folder() -> Path:
-    """BASIN_DATA, else `data` in BASIN_HOME: what specs from the browser may name."""
-    chosen = os.environ.get("BASIN_DATA")
-    return Path(chosen).expanduser().absolute() if chosen else home() / "data"
+    """Return BASIN_DATA, else `data` in BASIN_HOME: what specs from the browser may name."""
+    folder = os.environ.get("BASIN_DATA")
+    return Path(folder).expanduser().absolute() if folder else home() / "data"
 
 
 def energies_folder() -> Path:
-    """`energies` in BASIN_HOME: Python files that specs from the browser may name, to be run.
+    """Return `energies` in BASIN_HOME: Python files that specs from the browser may have run.
 
     Whoever may write there may run code as this user; no page can.
     """
@@ -58,7 +58,7 @@ def energies_folder() -> Path:
 
 
 def runs_folder() -> Path:
-    """Where run directories lie; created when missing. Raises NotAvailable."""
+    """Return the folder of all run directories; created when missing. Raises NotAvailable."""
     folder = home() / "runs"
     try:
         make_private(folder)
@@ -68,7 +68,7 @@ def runs_folder() -> Path:
 
 
 def create_run(spec: RunSpec) -> RunDirectory:
-    """A new run, queued, its directory whole from the moment it can be seen.
+    """Create a queued run, its directory whole from the moment it can be seen.
 
     Raises NotAvailable when nothing can be written there.
     """
@@ -94,16 +94,16 @@ def create_run(spec: RunSpec) -> RunDirectory:
 
 
 def open_run(run_id: str) -> RunDirectory:
-    """The run of an id, of an unambiguous prefix of one, or the `latest`.
+    """Open the run of an id, of an unambiguous prefix of one, or the `latest`.
 
     Raises BadInput when it is no id or fits several runs, NotAvailable when there is none.
     """
     folder = runs_folder()
     if run_id == "latest":
-        found = list_runs()
-        if not found:
+        runs = list_runs()
+        if not runs:
             raise NotAvailable("There are no runs yet.")
-        return RunDirectory(folder / found[0].id)
+        return RunDirectory(folder / runs[0].id)
     if not _PREFIX.fullmatch(run_id):
         raise BadInput.at("run", f"{run_id!r} is not the id of a run; see `basin ls`.")
     if _ID.fullmatch(run_id):
@@ -120,7 +120,7 @@ def open_run(run_id: str) -> RunDirectory:
 
 
 def run_names() -> list[str]:
-    """The ids of all runs, whatever state they are in. Raises NotAvailable, OSError."""
+    """List the ids of all runs, in any state. Raises NotAvailable, OSError."""
     folder = runs_folder()
     return [entry.name for entry in os.scandir(folder) if _ID.fullmatch(entry.name)]
 
@@ -129,33 +129,36 @@ _listed: dict[str, tuple[object, Status]] = {}
 
 
 def list_runs() -> list[Status]:
-    """Every run, newest first. Files are read again only when they have changed."""
+    """Read the status of every run, newest first. Only files that have changed are read again.
+
+    Raises NotAvailable, OSError.
+    """
     folder = runs_folder()
-    found = []
+    statuses = []
     names = run_names()
     start = f"{folder}{os.sep}"  # of thousands of runs; a Path of each would take as long again
     for name in names:
         path = start + name
         key = (_changed(path + "/status.json"), _changed(path + "/labels.json"))
-        known = _listed.get(path)
-        if known is None or known[0] != key:
+        entry = _listed.get(path)
+        if entry is None or entry[0] != key:
             try:
-                known = (key, RunDirectory(folder / name).written_status())
+                entry = (key, RunDirectory(folder / name).written_status())
             except (BadInput, OSError):
                 continue  # being deleted, or its spec is damaged: `basin doctor` names it
-            if known[1].damage:
+            if entry[1].damage:
                 _listed.pop(path, None)  # it may have been out of reach for a moment
             else:
-                _listed[path] = known
-        now = known[1]
-        found.append(status.derived(now) if now.status == "running" else now)
+                _listed[path] = entry
+        written = entry[1]
+        statuses.append(status.derived(written) if written.status == "running" else written)
     for path in _listed.keys() - {start + name for name in names}:
         _listed.pop(path, None)  # deleted, or of another home
-    return sorted(found, key=lambda item: (item.created, item.id), reverse=True)
+    return sorted(statuses, key=lambda item: (item.created, item.id), reverse=True)
 
 
 def newest_runs(num: int) -> Iterator[Status]:
-    """What the `num` newest runs wrote last, newest first, each read when it is asked for."""
+    """Iterate over the written status of the `num` newest runs, newest first, read one by one."""
     folder = runs_folder()
     for name in sorted(run_names(), reverse=True)[:num]:
         with contextlib.suppress(BadInput, OSError):
@@ -164,14 +167,14 @@ def newest_runs(num: int) -> Iterator[Status]:
 
 def _changed(path: str) -> tuple[int, int]:
     try:
-        found = os.stat(path)
+        entry = os.stat(path)
     except OSError:
         return 0, 0
-    return found.st_ino, found.st_mtime_ns  # the clock is coarse, so the file itself counts too
+    return entry.st_ino, entry.st_mtime_ns  # the clock is coarse, so the file itself counts too
 
 
 def sweep() -> None:
-    """Remove what was left of runs that were never whole, or were deleted, when somebody died."""
+    """Remove the remains of runs that were never whole, or were deleted, when a process died."""
     for entry in os.scandir(runs_folder()):
         if entry.name.startswith(".deleted-"):
             shutil.rmtree(entry.path, ignore_errors=True)
@@ -185,22 +188,22 @@ def sweep() -> None:
 
 
 def reindex(run_ids: Iterable[str] | None = None) -> list[RunDirectory]:
-    """Make the tables of runs again from their logs: of those given, or of all that nobody trains.
+    """Make the tables of runs again from their logs: of those named, or of all that nobody trains.
 
-    Returns them. Raises BadInput for one given that is trained now, NotAvailable for one that is
+    Returns them. Raises BadInput for one named that is trained now, NotAvailable for one that is
     not there.
     """
     if run_ids is None:
         return [directory for item in list_runs() if (directory := _reindexed(item.id))]
-    done = []
+    reindexed = []
     for run_id in run_ids:
         directory = open_run(run_id)
         if not _reindexed(directory.id):
             raise BadInput.at(
                 "run", f"`{directory.id}` is running; its tables are made when it has ended."
             )
-        done.append(directory)
-    return done
+        reindexed.append(directory)
+    return reindexed
 
 
 def _reindexed(run_id: str) -> RunDirectory | None:

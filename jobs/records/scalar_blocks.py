@@ -1,4 +1,4 @@
-"""Blocks: scalar frames of the log read many at a time, so that a frame costs microseconds.
+"""Blocks of scalars: frames of the log read many at a time, at microseconds a frame.
 
 A block is some rows of some paths with their costs at the first and the last row. Blocks of the
 same paths are laid end to end as columns; the path list, nine tenths of a frame that holds one row,
@@ -22,20 +22,22 @@ _META = b',"meta":'
 
 
 class Rows(NamedTuple):
-    """Rows of several paths said together: the costs (rows, 4), NaN for unknown joules, the
-    sequence numbers (rows,) and the values (rows, paths)."""
+    """Rows of several paths written together.
+
+    Costs (rows, 4), NaN for unknown joules, sequence numbers (rows,), values (rows, paths).
+    """
 
     costs: npt.NDArray[Any]
     seq: npt.NDArray[Any]
     values: npt.NDArray[Any]
 
     def series(self, column: int) -> Series:
-        """One path of them."""
+        """Extract one path."""
         return series_of(self.costs, self.seq, self.values[:, column].copy())
 
 
 class Series(NamedTuple):
-    """One path: aligned arrays, ordered by step."""
+    """Scalars of one path: aligned arrays, ordered by step."""
 
     step: npt.NDArray[np.int64]
     gradients: npt.NDArray[np.int64]
@@ -44,19 +46,19 @@ class Series(NamedTuple):
     """NaN where nothing measured them"""
     value: npt.NDArray[np.float32]
     seq: npt.NDArray[np.int64]
-    """sequence number of the frame that said it"""
+    """sequence number of the frame that holds it"""
 
 
 def series_of(
     costs: npt.NDArray[np.float64], seq: npt.NDArray[np.int64], value: npt.NDArray[np.float32]
 ) -> Series:
-    """One path from the costs (rows, 4) of its rows, their sequence numbers and its values."""
+    """Build a Series from its rows' costs (rows, 4), sequence numbers and values."""
     step, gradients = (np.rint(costs[:, i]).astype(np.int64) for i in (0, 1))
     return Series(step, gradients, costs[:, 2].copy(), costs[:, 3].copy(), value, seq)
 
 
 class Blocks(NamedTuple):
-    """Blocks of the same paths, in the order in which they were said."""
+    """Blocks of the same paths, in the order in which they were written."""
 
     paths: tuple[str, ...]
     counts: npt.NDArray[np.int64]
@@ -70,12 +72,12 @@ class Blocks(NamedTuple):
     """(rows, paths)"""
 
     def rows(self) -> Rows:
-        """Every row with its costs, those of a block spread evenly from its first to its last."""
+        """Expand to rows with costs, spread evenly from each block's first to its last."""
         costs, seq = spread(self.counts, self.first, self.last, self.seq)
         return Rows(costs, seq, self.values)
 
     def after(self, seq: int) -> Blocks:
-        """Those with a later sequence number."""
+        """Select the blocks with a later sequence number."""
         keep = self.seq > seq
         if keep.all():
             return self
@@ -93,7 +95,8 @@ class Blocks(NamedTuple):
 def spread(
     counts: npt.NDArray[Any], first: npt.NDArray[Any], last: npt.NDArray[Any], seq: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Costs (rows, 4) and sequence numbers (rows,) of blocks; a single row lies at `last`."""
+    """Interpolate costs (rows, 4) and sequence numbers (rows,) of blocks; a single row is at
+    `last`."""
     if (counts == 1).all():
         costs = last.copy()
     else:
@@ -107,8 +110,8 @@ def spread(
     return costs, seq
 
 
-class Said(NamedTuple):
-    """What a stretch of the log holds."""
+class LogContent(NamedTuple):
+    """Content of a stretch of the log: scalars and texts."""
 
     blocks: list[Blocks]
     """one of each list of paths"""
@@ -120,37 +123,37 @@ class Said(NamedTuple):
     """bytes that are no frame, a torn tail left out, and frames that do not say what they should"""
 
     def series(self) -> dict[str, list[Series]]:
-        """The rows by path."""
-        found: dict[str, list[Series]] = {}
+        """Group the rows by path."""
+        by_path: dict[str, list[Series]] = {}
         for each in self.blocks:
             rows = each.rows()
             for column, path in enumerate(each.paths):
-                found.setdefault(path, []).append(rows.series(column))
-        return found
+                by_path.setdefault(path, []).append(rows.series(column))
+        return by_path
 
 
-def together(stretches: Iterable[Said], after: int) -> Said:
-    """What several stretches say with a sequence number above `after`."""
-    found: list[Blocks] = []
+def merged_content(stretches: Iterable[LogContent], after: int) -> LogContent:
+    """Merge the content of several stretches with sequence numbers above `after`."""
+    blocks: list[Blocks] = []
     texts: list[dict[str, Any]] = []
     last, damaged = after, 0
-    for said in stretches:
-        found += [later for each in said.blocks if len((later := each.after(after)).seq)]
-        texts += [header for header in said.texts if header["seq"] > after]
-        last, damaged = max(last, said.last_seq), damaged + said.damaged
-    return Said(found, texts, last, damaged)
+    for content in stretches:
+        blocks += [later for each in content.blocks if len((later := each.after(after)).seq)]
+        texts += [header for header in content.texts if header["seq"] > after]
+        last, damaged = max(last, content.last_seq), damaged + content.damaged
+    return LogContent(blocks, texts, last, damaged)
 
 
 class _Piece(NamedTuple):
-    """A scalar frame before its header is read."""
+    """Scalar frame before its header is parsed."""
 
     head: bytes
     tail: bytes
     body: int
 
 
-def read(data: bytes, frames: Iterable[tuple[int, int]] | None = None) -> Said:
-    """What the frames in `data` say.
+def read(data: bytes, frames: Iterable[tuple[int, int]] | None = None) -> LogContent:
+    """Parse the frames in `data`.
 
     frames: offset and size of each, where they are known.
     """
@@ -181,12 +184,12 @@ def read(data: bytes, frames: Iterable[tuple[int, int]] | None = None) -> Said:
             len(p.head) + len(p.tail) for p in good
         )
         blocks = _blocks(data, good)
-    last = max([last, *(int(found.seq.max()) for found in blocks)])
-    return Said(blocks, texts, last, damaged)
+    last = max([last, *(int(group.seq.max()) for group in blocks)])
+    return LogContent(blocks, texts, last, damaged)
 
 
 def _text_of(data: bytes) -> dict[str, Any]:
-    """The header of a text, all that is asked of it in place. Raises what a damaged one raises."""
+    """Parse the header of a text with all its fields. Raises what a damaged one raises."""
     header = unpack(data).header
     str(header["meta"]["message"]), str(header["meta"]["level"]), int(header["last"][0])
     if not isinstance(header["path"], str) or not isinstance(header["seq"], int):
@@ -204,10 +207,10 @@ def _is_whole(data: bytes, piece: _Piece) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _shape(tail: bytes) -> tuple[tuple[str, ...], int]:
-    """Paths and rows of a block, by what all of its kind end with."""
-    known = json.loads(b'{"meta":' + tail)
-    ((name, code, (rows, columns), _),) = known["arrays"]
-    paths = tuple(known["meta"]["paths"])
+    """Parse paths and number of rows from the end of a block's header, the same for many."""
+    header = json.loads(b'{"meta":' + tail)
+    ((name, code, (rows, columns), _),) = header["arrays"]
+    paths = tuple(header["meta"]["paths"])
     if (name, code) != ("values", "f4") or columns != len(paths) or rows < 1:
         raise ValueError("not a block of scalars")
     return paths, rows
@@ -239,19 +242,19 @@ def _blocks(data: bytes, pieces: Sequence[_Piece]) -> list[Blocks]:
 def _values(
     data: bytes, bodies: Sequence[tuple[int, int]], columns: int
 ) -> npt.NDArray[np.float32]:
-    found = b"".join(data[at : at + 4 * rows * columns] for at, rows in bodies)
-    return np.frombuffer(found, "<f4").reshape(-1, columns)
+    content = b"".join(data[at : at + 4 * rows * columns] for at, rows in bodies)
+    return np.frombuffer(content, "<f4").reshape(-1, columns)
 
 
 def _costs(costs: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
-    found = np.array(costs, np.float64)
-    if found.ndim != 2 or found.shape[1] != 4:
+    table = np.array(costs, np.float64)
+    if table.ndim != 2 or table.shape[1] != 4:
         raise ValueError("not four costs")
-    return found
+    return table
 
 
 def of_frames(frames: Sequence[Frame]) -> Blocks:
-    """Scalar frames of the same paths laid end to end."""
+    """Lay scalar frames of the same paths end to end."""
     return Blocks(
         tuple(frames[0].header["meta"]["paths"]),
         np.array([len(frame.arrays["values"]) for frame in frames], np.int64),

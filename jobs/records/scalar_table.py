@@ -1,4 +1,4 @@
-"""Scalars of a run as columns, into Parquet and back. No row is a Python object.
+"""Scalar table: the scalars of a run as columns of a Parquet file. No row is a Python object.
 
 A text frame under `run/resumed` marks that a run went on from an earlier step: what had been
 written before it for later steps no longer counts.
@@ -26,12 +26,12 @@ _ROWS_PER_GROUP = 32_768
 
 
 class Damaged(BasinError):
-    """A file of a run's record is not what was written."""
+    """Error: a file of a run's record is not what was written."""
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Raise Damaged for whatever reading a table raises; pyarrow alone has half a dozen kinds."""
+def raising_damaged(path: Path) -> Iterator[None]:
+    """Raise Damaged for any error in reading a table; pyarrow alone has half a dozen kinds."""
     try:
         yield
     except (FileNotFoundError, Damaged, MemoryError):
@@ -42,14 +42,14 @@ def told(path: Path) -> Iterator[None]:
 
 
 class Mark(NamedTuple):
-    """From sequence number `seq` on, the run goes on from `step`."""
+    """Point of a resume: from sequence number `seq` on, the run goes on from `step`."""
 
     seq: int
     step: int
 
 
 def marks_of(texts: Iterable[dict[str, Any]]) -> list[Mark]:
-    """Where a run went on from an earlier step, by the headers of its texts."""
+    """Find where a run went on from an earlier step, by the headers of its texts."""
     return [
         Mark(int(header["seq"]), int(header["last"][0]))
         for header in texts
@@ -58,18 +58,18 @@ def marks_of(texts: Iterable[dict[str, Any]]) -> list[Mark]:
 
 
 def unvoided(series: Series, marks: Sequence[Mark]) -> Series:
-    """Without the rows that a resumed run says anew."""
+    """Drop the rows that a resumed run writes anew."""
     for mark in marks:
         keep = (series.seq > mark.seq) | (series.step <= mark.step)
         if not keep.all():
-            series = taken(series, keep)
+            series = select_rows(series, keep)
     return series
 
 
 def joined(pieces: Sequence[Series], marks: Sequence[Mark] = ()) -> Series:
-    """Pieces of one path laid end to end, ordered by step, without what marks void.
+    """Lay pieces of one path end to end, ordered by step, without what marks void.
 
-    Of what was said twice at one step (floors, after a resume) the later word counts.
+    Of two values at one step (floors, after a resume) the later one counts.
     """
     series = pieces[0]
     if len(pieces) > 1:
@@ -77,13 +77,13 @@ def joined(pieces: Sequence[Series], marks: Sequence[Mark] = ()) -> Series:
         series = Series(*columns)
     series = unvoided(series, marks)
     if (np.diff(series.step) <= 0).any():
-        series = taken(series, np.lexsort((series.seq, series.step)))
-        series = taken(series, np.append(np.diff(series.step) > 0, True))
+        series = select_rows(series, np.lexsort((series.seq, series.step)))
+        series = select_rows(series, np.append(np.diff(series.step) > 0, True))
     return series
 
 
-def taken(series: Series, index: npt.NDArray[Any] | slice) -> Series:
-    """Some rows of a series."""
+def select_rows(series: Series, index: npt.NDArray[Any] | slice) -> Series:
+    """Select some rows of a series."""
     columns: Any = (column[index] for column in series)
     return Series(*columns)
 
@@ -91,9 +91,9 @@ def taken(series: Series, index: npt.NDArray[Any] | slice) -> Series:
 def write_parquet(
     file: BinaryIO, paths: Iterable[str], pieces: Callable[[str], Iterable[Series]], last_seq: int
 ) -> None:
-    """Row groups sorted by path, then step; the file says up to which frame it reaches.
+    """Write row groups sorted by path, then step; the file says up to which frame it reaches.
 
-    pieces: the rows of a path, in the order in which they were said. Few of them are in memory.
+    pieces: the rows of a path, in the order in which they were written. Few of them are in memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,7 +123,7 @@ def write_parquet(
 
 
 def _stored(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A column as the file has it: seconds and joules keep 28 significant bits.
+    """Round a column as the file has it: seconds and joules keep 28 significant bits.
 
     That is two milliseconds in a week and 0.1 μs in half a minute; the bits below are the noise
     of the clock, do not compress, and would be a third of the file.
@@ -136,7 +136,7 @@ def _stored(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _groups(pieces: Iterable[Series]) -> Iterator[Series]:
-    """Pieces of a path as row groups, each ordered by step."""
+    """Regroup pieces of a path as row groups, each ordered by step."""
     waiting: list[Series] = []
     rows = 0
     for piece in pieces:
@@ -145,12 +145,12 @@ def _groups(pieces: Iterable[Series]) -> Iterator[Series]:
         if rows >= 2 * _ROWS_PER_GROUP:
             whole = joined(waiting)
             # the last rows wait: what is said again at their step replaces them
-            yield taken(whole, slice(0, _ROWS_PER_GROUP))
-            waiting = [taken(whole, slice(_ROWS_PER_GROUP, None))]
+            yield select_rows(whole, slice(0, _ROWS_PER_GROUP))
+            waiting = [select_rows(whole, slice(_ROWS_PER_GROUP, None))]
             rows = len(waiting[0].step)
     if waiting and len((whole := joined(waiting)).step):
         for start in range(0, len(whole.step), _ROWS_PER_GROUP):
-            yield taken(whole, slice(start, start + _ROWS_PER_GROUP))
+            yield select_rows(whole, slice(start, start + _ROWS_PER_GROUP))
 
 
 _TYPES = {
@@ -167,7 +167,8 @@ _ARROW = {"i8": "int64", "f8": "float64", "f4": "float32"}
 
 
 def _as_numpy(column: Any, dtype: str) -> npt.NDArray[Any]:
-    """Arrow's own way imports pandas, 45 MB, for columns as plain as these."""
+    """Convert an Arrow column; Arrow's own way imports pandas, 45 MB, for columns as plain as
+    these."""
     parts = []
     for chunk in column.chunks:
         values = np.frombuffer(chunk.buffers()[1], f"<{dtype}")
@@ -176,7 +177,7 @@ def _as_numpy(column: Any, dtype: str) -> npt.NDArray[Any]:
 
 
 class _Group(NamedTuple):
-    """A row group: rows of one path."""
+    """Row group: rows of one path."""
 
     place: int
     first: int
@@ -185,8 +186,8 @@ class _Group(NamedTuple):
     num: int
 
 
-class Record:
-    """`scalars.parquet` of a run, read by row group; nothing is read before it is asked for.
+class ScalarTable:
+    """Reader of a run's `scalars.parquet`, by row group; nothing is read before it is needed.
 
     The file stays open, so what is read stays that of one state though the run be compacted anew.
     Raises FileNotFoundError, and Damaged: here, and where rows are read that are no more what was
@@ -194,7 +195,7 @@ class Record:
     """
 
     def __init__(self, path: Path) -> None:
-        with told(path):
+        with raising_damaged(path):
             self._open(path)
 
     def _open(self, path: Path) -> None:
@@ -209,54 +210,57 @@ class Record:
             group = metadata.row_group(index)
             name, step = group.column(0).statistics.min, group.column(1).statistics
             seq = group.column(6).statistics
-            found = _Group(index, int(step.min), int(step.max), int(seq.max), group.num_rows)
-            self._groups.setdefault(name, []).append(found)
+            entry = _Group(index, int(step.min), int(step.max), int(seq.max), group.num_rows)
+            self._groups.setdefault(name, []).append(entry)
 
     @property
     def paths(self) -> list[str]:
+        """List the paths in the file."""
         return list(self._groups)
 
     def count(self, path: str) -> int:
-        """How many rows there are of a path."""
+        """Count the rows of a path."""
         return sum(group.num for group in self._groups.get(path, ()))
 
     def pieces(self, path: str, first: float = -np.inf, last: float = np.inf) -> Iterator[Series]:
-        """The rows of a path between two steps, one row group after the other."""
+        """Read the rows of a path between two steps, one row group after the other."""
         return (read() for read in self.readers(path, first, last))
 
     def readers(
         self, path: str, first: float = -np.inf, last: float = np.inf, after: int = -1
     ) -> Iterator[Callable[[], Series]]:
-        """What reads the rows of a path between two steps, one row group each; groups without a
-        sequence number above `after` are left out."""
+        """Return readers of the rows of a path between two steps, one for each row group.
+
+        Groups without a sequence number above `after` are left out.
+        """
         for group in self._groups.get(path, ()):
             if group.last >= first and group.first <= last and group.last_seq > after:
                 yield functools.partial(self._rows_between, group.place, first, last)
 
     def _rows_between(self, place: int, first: float, last: float) -> Series:
-        found = self._read(place)
-        return taken(found, slice(*np.searchsorted(found.step, [first, last + 1])))
+        rows = self._read(place)
+        return select_rows(rows, slice(*np.searchsorted(rows.step, [first, last + 1])))
 
     def series(self, path: str) -> Series:
-        """All rows of a path that is there."""
+        """Read all rows of a path that is there."""
         return joined(list(self.pieces(path)))
 
     def latest(self, path: str) -> float:
-        """The last value of a path that is there; one row group is read."""
-        with told(self._path):
+        """Return the last value of a path that is there; one row group is read."""
+        with raising_damaged(self._path):
             table = self._file.read_row_group(self._groups[path][-1].place, columns=["value"])
             return float(table.column("value")[-1].as_py())
 
     def _read(self, index: int) -> Series:
-        with told(self._path):
+        with raising_damaged(self._path):
             table = self._file.read_row_group(index, columns=list(Series._fields))
             return Series(*(_as_numpy(table.column(n), t) for n, t in _TYPES.items()))
 
 
 def read_texts(path: Path, damage: list[str]) -> list[dict[str, Any]]:
-    """Headers of the texts in `text.jsonl`; none without a file.
+    """Read the headers of the texts in `text.jsonl`; none without a file.
 
-    Lines that cannot be read are passed over, and said in `damage`.
+    Lines that cannot be read are passed over, and reported in `damage`.
     """
     try:
         content = path.read_bytes()
@@ -265,32 +269,32 @@ def read_texts(path: Path, damage: list[str]) -> list[dict[str, Any]]:
     except OSError as error:
         damage.append(f"{path.name} cannot be read: {error.strerror}.")
         return []
-    found, num_bad = [], 0
+    headers, num_bad = [], 0
     for line in content.splitlines():
         try:
             header = json.loads(line)
             header["meta"]["message"], header["meta"]["level"], int(header["last"][0])
             if not isinstance(header["path"], str) or not isinstance(header["seq"], int):
                 raise ValueError("not a text")
-            found.append(header)
+            headers.append(header)
         except (ValueError, KeyError, TypeError, IndexError):
             num_bad += 1
     if num_bad:
         sentence = f"{path.name} is damaged: {num_bad:,} of its sentences cannot be read."
         if sentence not in damage:
             damage.append(sentence)
-    return found
+    return headers
 
 
 def read_last_seq(path: Path) -> int:
-    """Up to which frame a compacted file reaches, -1 without one. Reads its footer alone.
+    """Read from its footer alone up to which frame a compacted file reaches, -1 without one.
 
     Raises Damaged.
     """
     import pyarrow.parquet as pq
 
     try:
-        with told(path):
+        with raising_damaged(path):
             metadata = pq.read_schema(path).metadata or {}
             return int(metadata.get(b"basin.seq", b"-1"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Silence: how long this process has seen a run say nothing, by its own steady clock.
+"""Silence: seconds for which this process has seen a run write nothing, by its own steady clock.
 
 A run's status holds the wall clock of the machine that trains it, which another machine's clock
 must not be held against. So silence is counted from look to look: a first look knows of none.
@@ -14,14 +14,14 @@ LONGEST_GAP = 2.0
 
 
 class Watch:
-    """What was last seen of each of many things, and how long it has stayed so."""
+    """Last mark seen of each of many things, and how long it has stayed so."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[object, float, float]] = {}
 
     def seconds(self, name: str, mark: object) -> float:
-        """Look: seconds for which `mark` was seen to stay the same, 0 when it is new."""
+        """Return the seconds for which `mark` was seen to stay the same, 0 when it is new."""
         now = self._clock()
         before, silent, looked = self._seen.get(name, (None, 0.0, now))
         silent = silent + min(now - looked, LONGEST_GAP) if before == mark else 0.0
@@ -29,5 +29,5 @@ class Watch:
         return silent
 
     def forget(self, name: str) -> None:
-        """Nothing is known of it any more."""
+        """Forget a thing."""
         self._seen.pop(name, None)

@@ -1,4 +1,4 @@
-"""Status: what is known of a run, as `status.json` holds it and every page and command shows it."""
+"""Status: the state of a run, as `status.json` holds it and every page and command shows it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jobs.system.processes import identity, is_there
 
 WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
 OVER = frozenset({"finished", "stopped", "failed", "diverged", "lost", "paused"})
-"""Words of runs that nothing is working on or will by itself."""
+"""States of runs that nothing is working on or will by itself."""
 RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
-"""Words of runs that may go on from where they are."""
+"""States of runs that may go on from where they are."""
 FAILURE = frozenset({"failed", "diverged", "lost"})
-"""Words of runs that ended otherwise than anybody wanted."""
+"""States of runs that ended otherwise than anybody wanted."""
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""
@@ -34,16 +34,16 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Pid = Annotated[int, Field(gt=0, lt=2**31)]
 
 
-def _figure(found: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(found.get("path"), str) and isinstance(found.get("value"), (int, float)):
-        return found
+def _figure(raw: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(raw.get("path"), str) and isinstance(raw.get("value"), (int, float)):
+        return raw
     raise ValueError("no path and value")
 
 
-def _alarm(found: dict[str, Any]) -> dict[str, Any]:
-    texts = isinstance(found.get("path"), str) and isinstance(found.get("message"), str)
-    if texts and is_number(found.get("step")):
-        return found
+def _alarm(raw: dict[str, Any]) -> dict[str, Any]:
+    texts = isinstance(raw.get("path"), str) and isinstance(raw.get("message"), str)
+    if texts and is_number(raw.get("step")):
+        return raw
     raise ValueError("no path, message and step")
 
 
@@ -53,7 +53,7 @@ Alarm = Annotated[dict[str, Any], AfterValidator(_alarm)]
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. Times are unix seconds."""
+    """State of a run. Times are unix seconds."""
 
     id: str
     status: str = "queued"
@@ -115,14 +115,16 @@ class Status:
 
     @property
     def is_over(self) -> bool:
+        """Return True when nothing works on the run, or will by itself."""
         return self.status in OVER
 
     @property
     def needs_a_look(self) -> bool:
-        """Whether it goes on with alarms that a person should read."""
+        """Return True while it goes on with alarms that a person should read."""
         return self.status == "running" and bool(self.alarms)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, shared with this object."""
         return dict(vars(self))  # not copied in depth: thousands are told at once
 
 
@@ -131,49 +133,49 @@ _READER = TypeAdapter(Status)
 
 
 def from_dict(run_id: str, raw: dict[str, Any]) -> Status:
-    """The status a file holds, as far as it can be read; names of another version are left out.
+    """Parse the content of a status file as far as it can be read; unknown names are left out.
 
-    One whose word cannot be read counts as lost.
+    One whose state cannot be read counts as lost.
     """
-    known = {name: value for name, value in raw.items() if name in _NAMES}
-    wrong: list[str] = []
-    if not isinstance(known.get("status"), str) or known["status"] not in WORDS:
-        wrong.append("status")
-        known |= {"status": "lost", "reason": "Its status.json is damaged."}
+    values = {name: value for name, value in raw.items() if name in _NAMES}
+    unreadable: list[str] = []
+    if not isinstance(values.get("status"), str) or values["status"] not in WORDS:
+        unreadable.append("status")
+        values |= {"status": "lost", "reason": "Its status.json is damaged."}
     while True:
         try:
-            found = _READER.validate_python({**known, "id": run_id})
+            status = _READER.validate_python({**values, "id": run_id})
         except ValidationError as error:
             for name in {str(entry["loc"][0]) for entry in error.errors(include_input=False)}:
-                wrong.append(name)
-                del known[name]
+                unreadable.append(name)
+                del values[name]
         else:
-            return _damaged(found, "status.json", wrong)
+            return _damaged(status, "status.json", unreadable)
 
 
 def with_labels(status: Status, raw: dict[str, Any]) -> Status:
-    """The same with the name, the tags and the note that a person gave it since."""
-    wrong: list[str] = []
+    """Replace the name, the tags and the note by those that a person gave since."""
+    unreadable: list[str] = []
     for name in ("name", "tags", "note"):
         if name in raw:
             try:
                 value = getattr(_READER.validate_python({"id": "", name: raw[name]}), name)
             except ValidationError:
-                wrong.append(name)
+                unreadable.append(name)
             else:
                 status = replace(status, **{name: value})
-    return _damaged(status, "labels.json", wrong)
+    return _damaged(status, "labels.json", unreadable)
 
 
-def _damaged(status: Status, file: str, wrong: list[str]) -> Status:
-    if not wrong:
+def _damaged(status: Status, file: str, unreadable: list[str]) -> Status:
+    if not unreadable:
         return status
-    names = ", ".join(f"`{name}`" for name in sorted(wrong))
+    names = ", ".join(f"`{name}`" for name in sorted(unreadable))
     return replace(status, damage=f"{status.damage} {names} in {file} cannot be read.".strip())
 
 
 def from_spec(run_id: str, spec: RunSpec) -> Status:
-    """The status of a run that has just been asked for."""
+    """Build the status of a run that has just been created."""
     return Status(
         id=run_id,
         name=spec.name,
@@ -190,12 +192,14 @@ def from_spec(run_id: str, spec: RunSpec) -> Status:
 
 
 _watch = Watch()
-"""Of the statuses that this process has looked at."""
+"""Silence of the runs whose status this process has read."""
 
 
 def derived(status: Status) -> Status:
-    """The same, `lost` when it says running but its process is gone, or is of another machine and
-    has been silent for as long as this process looked. One that is here is slow, not lost."""
+    """Derive `lost`: it says running but its process is gone, or silent on another machine.
+
+    Silent for as long as this process looked. One that is here is slow, not lost.
+    """
     if status.status != "running":
         _watch.forget(status.id)
         return status
@@ -206,8 +210,8 @@ def derived(status: Status) -> Status:
     elif not silent:
         return status
     elif there:
-        said = f"Its process {status.pid} is there, but has said nothing for {SILENCE:g} s."
-        return replace(status, reason=said, seconds_left=None)
+        reason = f"Its process {status.pid} is there, but has said nothing for {SILENCE:g} s."
+        return replace(status, reason=reason, seconds_left=None)
     else:
         reason = f"No word from its process on {status.host} for more than {SILENCE:g} s."
     if status.checkpoint_step is not None:
@@ -216,18 +220,19 @@ def derived(status: Status) -> Status:
 
 
 def process_is_there(status: Status) -> bool | None:
-    """Whether the process of a run is there; None when it cannot be seen from here."""
+    """Return True when the process of a run is there; None when it cannot be seen from here."""
     if status.host != hostname() or not status.pid:
         return None
     return is_there(status.pid, status.process)
 
 
 def this_process() -> dict[str, Any]:
-    """Fields of a status that say which process this one is."""
+    """Return the status fields that identify this process."""
     pid = os.getpid()
     return {"host": hostname(), "pid": pid, "process": identity(pid)}
 
 
 @cache
 def hostname() -> str:
+    """Return the name of this machine."""
     return socket.gethostname()

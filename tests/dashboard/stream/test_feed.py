@@ -439,9 +439,9 @@ def test_a_record_is_read_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.say(10_000)
     writer.end()
     read: list[int] = []
-    original = scalar_table.Record._read
+    original = scalar_table.ScalarTable._read
     monkeypatch.setattr(
-        scalar_table.Record,
+        scalar_table.ScalarTable,
         "_read",
         lambda self, place: read.append(place) or original(self, place),
     )
