@@ -9,7 +9,7 @@ from typing import Any
 from backend.claims.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
 from dashboard.elements import MINUS, figure
 from jobs.claims import recipe_results as found_in
-from jobs.claims.recipe_results import FigureFound, Findings, Runs
+from jobs.claims.recipe_results import FigureResult, Findings, Runs
 
 NOT_RUN = "not run yet"
 SIGNS = {"holds": ("✓", "good"), "fails": ("✕", "alarm"), "undecided": ("◌", "muted")}
@@ -235,7 +235,7 @@ def figure_rows(recipe: Recipe, found: Findings) -> tuple[list[str], list[list[s
     return head, rows
 
 
-def _beside(items: list[FigureFound | None]) -> str:
+def _beside(items: list[FigureResult | None]) -> str:
     floors = [item.floor for item in items if item and item.floor is not None]
     parts = [f"floor {figure(floors[0])}"] if floors else []
     baselines: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Figures in words, for the command line and for pages."""
+"""Formatting of numbers in words, for the command line and for pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def duration(seconds: float | None) -> str:
-    """41s, 1m 20s, 2h 05m; a dash for nothing.
+    """Format seconds as 41s, 1m 20s or 2h 05m; a dash for nothing.
 
     >>> duration(41.2), duration(80), duration(7500), duration(None)
     ('41s', '1m 20s', '2h 05m', '–')

@@ -16,9 +16,9 @@ from backend.spec import Budget, RunSpec, from_dict
 METHOD = "sampling"
 TAG = "race"
 COSTS = ("gradients", "seconds", "joules", "steps")
-"""What a budget may count, the fairest first: gradient evaluations need no clock."""
+"""Costs a budget may limit, the fairest first: gradient evaluations need no clock."""
 ERRORS = ("error/mode_weights", "error/mean", "error/variance", "error/log_z", "error/energy")
-"""How far a run's draws are from what is known of its target, the most telling first."""
+"""Errors of a run's draws against what is known of its target, the most telling first."""
 MIXED = 1.05
 """Largest R-hat of chains that agree."""
 FLOORS = 4.0
@@ -28,7 +28,7 @@ _SHARED = ("chains", "num_chains", "num_steps", "num_warm_up", "stop_at_error", 
 
 @dataclass(frozen=True)
 class Race:
-    """What all racers share, and the samplers that race."""
+    """Race of samplers: the racers, and what all of them share."""
 
     data: dict[str, Any]
     """`name` of the target and its own fields"""
@@ -44,7 +44,8 @@ class Race:
     device: str = "auto"
 
     def spec(self, racer: Mapping[str, Any], seed: int | None = None) -> RunSpec:
-        """The run of one racer under one seed. Raises BadInput for bad fields of a RunSpec."""
+        """Build the run of one racer under one seed. Raises BadInput for bad fields of a
+        RunSpec."""
         config: dict[str, Any] = {"sampler": dict(racer)}
         if self.energy_of:
             config["energy_of"] = self.energy_of
@@ -63,7 +64,7 @@ class Race:
         )
 
     def specs(self) -> list[RunSpec]:
-        """A run each racer and seed: every racer has run once before any runs again.
+        """Build a run for each racer and seed: every racer has run once before any runs again.
 
         Raises BadInput for a race that cannot be.
         """
@@ -78,17 +79,18 @@ class Race:
 
 
 def race_of(specs: Sequence[RunSpec]) -> Race:
-    """The race that runs came from, for another one like it. Raises BadInput for other runs."""
-    chosen = [spec for spec in specs if spec.method == METHOD]
-    if not chosen:
+    """Recover the race that runs came from, for another one like it. Raises BadInput for other
+    runs."""
+    entries = [spec for spec in specs if spec.method == METHOD]
+    if not entries:
         raise BadInput.at("runs", "none of these runs is of the method `sampling`.")
-    first = chosen[0]
+    first = entries[0]
     racers: list[dict[str, Any]] = []
-    for spec in chosen:
+    for spec in entries:
         racer = sampler_of(spec)
         if spec.seed == first.seed or racer not in racers:
             racers.append(racer)
-    seeds = {spec.seed for spec in chosen}
+    seeds = {spec.seed for spec in entries}
     return Race(
         data=dict(first.data),
         racers=tuple(racers),
@@ -102,17 +104,18 @@ def race_of(specs: Sequence[RunSpec]) -> Race:
 
 
 def sampler_of(spec: RunSpec) -> dict[str, Any]:
-    """`kind` of a run's sampler and the fields that were given."""
-    given = spec.config.get("sampler", {})
-    return {"kind": "langevin" if spec.preset == "default" else spec.preset, **given}
+    """Return the `kind` of a run's sampler and the fields that its spec sets."""
+    fields = spec.config.get("sampler", {})
+    return {"kind": "langevin" if spec.preset == "default" else spec.preset, **fields}
 
 
 def kind_in_words(racer: Mapping[str, Any]) -> str:
+    """Return the name of a racer's sampler for people."""
     return str(racer.get("kind", "")).replace("_", " ")
 
 
 def reading(figures: Mapping[str, float]) -> str:
-    """Why a run's rates say nothing, in a few words; "" where nothing speaks against them.
+    """Explain in a few words why a run's rates say nothing; "" where nothing speaks against them.
 
     figures: the last value of each path. An error counts against the floor that independent draws
     would have; without one, the error of the mean against 1/√ESS.

@@ -1,4 +1,4 @@
-"""What the runs of a recipe say: figures variant by variant, claims with their verdicts.
+"""Results of a recipe's runs: figures variant by variant, claims with their verdicts.
 
 Plain data in and out; reads run directories, imports no torch.
 """
@@ -21,16 +21,16 @@ from jobs.records.status import OVER, Status
 
 DELETED = "deleted"
 ENDED = OVER - {"paused"} | {DELETED}
-"""Words of runs that will not go on by themselves."""
+"""States of runs that will not go on by themselves."""
 COUNTED = frozenset({"finished", "failed", "diverged"})
-"""Words of runs that say something of their seed."""
+"""States of runs that say something of their seed."""
 
-Runs = Mapping[tuple[str, int], "Seen"]
+Runs = Mapping[tuple[str, int], "RunResult"]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A run as a reproduction sees it."""
+class RunResult:
+    """State and final metrics of one run of a reproduction."""
 
     id: str
     status: Status | None
@@ -38,35 +38,39 @@ class Seen:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
-    def word(self) -> str:
+    def state(self) -> str:
+        """State of its status, or `deleted`."""
         return DELETED if self.status is None else self.status.status
 
     @property
     def is_over(self) -> bool:
-        return self.word in ENDED
+        """Return True when the run will not go on by itself."""
+        return self.state in ENDED
 
     @property
     def counts(self) -> bool:
-        """Whether its seed can be judged: stopped, lost and deleted runs say nothing."""
-        return self.word in COUNTED
+        """Return True when its seed can be judged: stopped, lost and deleted runs say nothing."""
+        return self.state in COUNTED
 
     @property
     def fraction(self) -> float:
+        """Share of its budget used, 0 to 1."""
         return self.status.fraction if self.status else 0.0
 
     @property
     def seconds(self) -> float:
+        """Seconds of training."""
         return self.status.seconds if self.status else 0.0
 
     def reading(self, seed: int, path: str) -> Reading:
-        """The metric under `path`, or why there is none."""
-        if self.word != "finished":
-            return Reading(seed=seed, note=self.word)
+        """Read the metric under `path`, or why there is none."""
+        if self.state != "finished":
+            return Reading(seed=seed, note=self.state)
         return reading(seed, self.metrics.get(path), f"gives no `{path}`")
 
 
-class FigureFound(BaseModel):
-    """One figure of one variant over the seeds."""
+class FigureResult(BaseModel):
+    """Figure of one variant over the seeds."""
 
     variant: str
     figure: str
@@ -78,13 +82,13 @@ class FigureFound(BaseModel):
     min: float | None
     max: float | None
     floor: float | None
-    """median over the seeds of what fresh real data gives"""
+    """median over the seeds of the figure of fresh real data"""
     baselines: dict[str, float | None]
-    """medians of what trivial models give, by path"""
+    """medians of the figures of trivial models, by path"""
 
 
-class ClaimFound(BaseModel):
-    """One claim with its verdict."""
+class ClaimResult(BaseModel):
+    """Claim with its verdict."""
 
     index: int
     """in the recipe"""
@@ -104,7 +108,7 @@ class ClaimFound(BaseModel):
 
 
 class SweepPoint(BaseModel):
-    """One variant's figure at one x of the picture."""
+    """Figure of one variant at one x of the picture."""
 
     x: float
     readings: list[Reading]
@@ -112,14 +116,14 @@ class SweepPoint(BaseModel):
 
 
 class Findings(BaseModel):
-    """All that the runs of a reproduction say."""
+    """Findings of a reproduction: figures, claims and their verdicts."""
 
     holds: Holds
     """the verdict of the deciding claim"""
     reason: str
-    claims: list[ClaimFound]
+    claims: list[ClaimResult]
     """acceptance claims that do not hold first, then as in the recipe"""
-    figures: list[FigureFound]
+    figures: list[FigureResult]
     sweep: dict[str, list[SweepPoint]] = Field(default_factory=dict)
     """by variant, for pictures that are sweeps"""
     num_runs: int
@@ -136,40 +140,44 @@ class Findings(BaseModel):
     """what went wrong in runs, a sentence each"""
 
     def acceptance_holds(self) -> bool:
-        """Whether what says that the implementation is right holds, all of it."""
+        """Return True when every acceptance claim holds: the implementation is right."""
         return all(claim.holds == "holds" for claim in self.claims if claim.kind == "acceptance")
 
-    def deciding(self) -> ClaimFound:
+    def deciding(self) -> ClaimResult:
+        """Return the claim whose verdict is that of the recipe."""
         return next(claim for claim in self.claims if claim.deciding)
 
-    def figure(self, variant: str, figure: str) -> FigureFound | None:
-        chosen = (item for item in self.figures if (item.variant, item.figure) == (variant, figure))
-        return next(chosen, None)
+    def figure(self, variant: str, figure: str) -> FigureResult | None:
+        """Return the figure of a variant; None where the recipe has none of that name."""
+        matches = (
+            item for item in self.figures if (item.variant, item.figure) == (variant, figure)
+        )
+        return next(matches, None)
 
 
-def seen(run_id: str) -> Seen:
-    """A run as it stands now."""
+def run_result(run_id: str) -> RunResult:
+    """Read the state and the final metrics of a run as they are now."""
     try:
         directory = run_store.open_run(run_id)
-        return Seen(run_id, directory.status(), directory.metrics())
+        return RunResult(run_id, directory.status(), directory.metrics())
     except (BadInput, NotAvailable):
-        return Seen(run_id, None)
+        return RunResult(run_id, None)
 
 
-def find(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> Findings:
-    """Figures and verdicts of the runs that have ended."""
+def evaluate(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> Findings:
+    """Judge the claims and gather the figures of the runs that have ended."""
     deciding = recipe.deciding()
     claims = [
         _claim(recipe, index, claim, claim is deciding, seeds, runs)
         for index, claim in enumerate(recipe.claims)
     ]
     claims.sort(key=lambda claim: claim.kind != "acceptance" or claim.holds == "holds")
-    chosen = next(claim for claim in claims if claim.deciding)
+    verdict = next(claim for claim in claims if claim.deciding)
     statuses = [run.status for run in runs.values() if run.status is not None]
     joules = [status.joules for status in statuses if status.joules is not None]
     return Findings(
-        holds=chosen.holds,
-        reason=chosen.reason,
+        holds=verdict.holds,
+        reason=verdict.reason,
         claims=claims,
         figures=_figures(recipe, seeds, runs),
         sweep=_sweep(recipe, seeds, runs),
@@ -185,8 +193,8 @@ def find(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> Findings:
 
 
 def _readings(variant: str, path: str, seeds: Sequence[int], runs: Runs) -> list[Reading]:
-    chosen = [(seed, runs.get((variant, seed))) for seed in seeds]
-    return [run.reading(seed, path) for seed, run in chosen if run is not None and run.counts]
+    results = [(seed, runs.get((variant, seed))) for seed in seeds]
+    return [run.reading(seed, path) for seed, run in results if run is not None and run.counts]
 
 
 def _median(readings: Sequence[Reading]) -> float | None:
@@ -198,14 +206,14 @@ def _floor(variant: str, path: str | None, seeds: Sequence[int], runs: Runs) -> 
     return _median(_readings(variant, path, seeds, runs)) if path else None
 
 
-def _figures(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> list[FigureFound]:
-    found = []
+def _figures(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> list[FigureResult]:
+    figures = []
     for variant in recipe.variants:
         for name, figure in recipe.figures.items():
             readings = _readings(variant, figure.path, seeds, runs)
             values = [each.value for each in readings if each.value is not None]
-            found.append(
-                FigureFound(
+            figures.append(
+                FigureResult(
                     variant=variant,
                     figure=name,
                     title=figure.title,
@@ -221,12 +229,12 @@ def _figures(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> list[FigureFou
                     },
                 )
             )
-    return found
+    return figures
 
 
 def _claim(
     recipe: Recipe, index: int, claim: Claim, deciding: bool, seeds: Sequence[int], runs: Runs
-) -> ClaimFound:
+) -> ClaimResult:
     def of(term: Term) -> list[Reading]:
         return _readings(term.variant, recipe.figures[term.figure].path, seeds, runs)
 
@@ -234,7 +242,7 @@ def _claim(
     if claim.other is not None and how is not None:
         readings = paired(readings, of(claim.other), how)
     verdict = judge(readings, claim.relation, claim.target, claim.tolerance, how)
-    return ClaimFound(
+    return ClaimResult(
         index=index,
         text=claim.text,
         kind=claim.kind,
@@ -245,7 +253,7 @@ def _claim(
 
 
 def target_in_words(claim: Claim) -> str:
-    """The target of a claim, such as "ratio ≤ 0.5"."""
+    """Format the target of a claim, such as "ratio ≤ 0.5"."""
     words = [claim.compares or "", SIGNS[claim.relation], f"{claim.target:g}"]
     words += [f"(± {claim.tolerance:g})"] if claim.tolerance else []
     return " ".join(words).strip()
@@ -269,32 +277,34 @@ def _sweep(recipe: Recipe, seeds: Sequence[int], runs: Runs) -> dict[str, list[S
 
 
 def _notes(recipe: Recipe, runs: Runs) -> list[str]:
-    """A sentence for each run that did not finish."""
+    """Write a sentence for each run that did not finish."""
     notes = []
     for (variant, seed), run in runs.items():
-        if run.is_over and run.word != "finished":
+        if run.is_over and run.state != "finished":
             why = run.status.reason if run.status else ""
             title = recipe.variants[variant].title
-            notes.append(f"{title}, seed {seed} {_ended_as(run.word)}. {why}".strip())
+            notes.append(f"{title}, seed {seed} {_ended_as(run.state)}. {why}".strip())
     return notes
 
 
-def _ended_as(word: str) -> str:
-    return word if word in ("failed", "diverged") else f"was {word}"
+def _ended_as(state: str) -> str:
+    return state if state in ("failed", "diverged") else f"was {state}"
 
 
 def curves(recipe: Recipe, runs: Runs) -> dict[str, dict[int, tuple[list[float], list[float]]]]:
-    """Cost and value by variant and seed, for pictures that are curves: of the runs that are still
-    there."""
+    """Read cost and value by variant and seed, for pictures that are curves.
+
+    Of the runs that are still there.
+    """
     picture = recipe.picture
-    found: dict[str, dict[int, tuple[list[float], list[float]]]] = {}
+    by_variant: dict[str, dict[int, tuple[list[float], list[float]]]] = {}
     if not isinstance(picture, CurvePicture):
-        return found
+        return by_variant
     for (variant, seed), run in runs.items():
         if variant not in recipe.pictured() or run.status is None:
             continue
         series = run_store.open_run(run.id).scalars().get(picture.path)
         if series is not None:
             cost = series.step if picture.cost == "steps" else getattr(series, picture.cost)
-            found.setdefault(variant, {})[seed] = (cost.tolist(), series.value.tolist())
-    return found
+            by_variant.setdefault(variant, {})[seed] = (cost.tolist(), series.value.tolist())
+    return by_variant

@@ -1,4 +1,4 @@
-"""Reproductions: a recipe's runs, seed by seed, and what they say of its claims.
+"""Reproductions: the runs of a recipe, seed by seed, and the verdicts on its claims.
 
     BASIN_HOME/reproductions/<id>.json     the recipe's text as launched, run ids, findings
 
@@ -24,7 +24,7 @@ from backend.claims.recipe import Recipe
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.home import make_private
 from backend.spec import RunSpec
-from jobs.claims.recipe_results import ENDED, Findings, Seen, find, seen
+from jobs.claims.recipe_results import ENDED, Findings, RunResult, evaluate, run_result
 from jobs.queueing import control, enqueue
 from jobs.queueing.enqueue import Origin
 from jobs.records import run_store
@@ -37,7 +37,7 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 class Reproduction(BaseModel):
-    """One launch of a recipe. Times are unix seconds."""
+    """Launch of a recipe. Times are unix seconds."""
 
     id: str
     recipe: str
@@ -60,20 +60,21 @@ class Reproduction(BaseModel):
         return self
 
     def launched(self) -> Recipe:
-        """The recipe as it was launched. Raises BadInput when this version cannot read it."""
+        """Parse the recipe as it was launched. Raises BadInput when this version cannot read it."""
         return recipes.parse(self.text, self.recipe)
 
     def run_ids(self) -> list[str]:
-        """A run each variant and seed: every variant under one seed before the next seed."""
+        """List the runs: every variant under one seed before the next seed."""
         return [runs[seed] for seed in self.seeds for runs in self.runs.values()]
 
     @property
     def is_settled(self) -> bool:
+        """Return True once the findings are stored."""
         return self.findings is not None
 
 
 class Progress(BaseModel):
-    """How far a reproduction is."""
+    """Progress of a reproduction."""
 
     total: int
     done: int
@@ -84,10 +85,11 @@ class Progress(BaseModel):
     seconds_left: float | None
     """None while nothing is known of it"""
     words: dict[str, int] = Field(default_factory=dict)
-    """how many runs have each status; `deleted` for those that are gone"""
+    """number of runs in each state; `deleted` for those that are gone"""
 
     @property
     def is_over(self) -> bool:
+        """Return True when every run has ended."""
         return self.done == self.total
 
 
@@ -98,7 +100,7 @@ def specs(
     first_seed: int = 0,
     reproduction_id: str = "",
 ) -> dict[tuple[str, int], RunSpec]:
-    """The runs of a recipe by variant and seed, in the order they are launched.
+    """Build the runs of a recipe by variant and seed, in the order they are launched.
 
     num_seeds: the recipe's own when None. Raises BadInput.
     """
@@ -106,15 +108,15 @@ def specs(
     if not 1 <= num <= 100:
         raise BadInput.at("seeds", f"must be from 1 to 100, got {num}.")
     tags = [f"{TAG}{reproduction_id}"] if reproduction_id else []
-    made: dict[tuple[str, int], RunSpec] = {}
+    runs: dict[tuple[str, int], RunSpec] = {}
     for seed in range(first_seed, first_seed + num):
         for variant in recipe.variants:
             try:
                 spec = recipe.spec(variant, scale, seed)
             except ValidationError as error:
                 raise BadInput(*recipes.problems_of(error, f"variants.{variant}")) from error
-            made[variant, seed] = spec.model_copy(update={"tags": [*spec.tags, *tags]})
-    return made
+            runs[variant, seed] = spec.model_copy(update={"tags": [*spec.tags, *tags]})
+    return runs
 
 
 def launch(
@@ -130,26 +132,26 @@ def launch(
     Raises BadInput for a broken recipe or a scale it does not have, NotAvailable without Redis or
     for a recipe that is not there.
     """
-    made, asked = _begin(name, scale, num_seeds, first_seed)
-    ids = enqueue.launch_many(asked.values(), origin=origin)
-    _store(_with_runs(made, dict(zip(asked, ids, strict=True))))
+    record, run_specs = _begin(name, scale, num_seeds, first_seed)
+    ids = enqueue.launch_many(run_specs.values(), origin=origin)
+    _store(_with_runs(record, dict(zip(run_specs, ids, strict=True))))
     # A run that ended before the record was there could not settle it.
-    return settle(made.id)
+    return store_findings(record.id)
 
 
 def create(
     name: str, *, scale: str = "cpu", num_seeds: int | None = None, first_seed: int = 0
 ) -> Reproduction:
-    """The same with runs that no queue knows, for who runs them here. Raises BadInput."""
-    made, asked = _begin(name, scale, num_seeds, first_seed)
+    """Create a reproduction whose runs no queue knows, to be run here. Raises BadInput."""
+    record, run_specs = _begin(name, scale, num_seeds, first_seed)
     runs: dict[tuple[str, int], str] = {}
-    for key, spec in asked.items():
+    for key, spec in run_specs.items():
         directory = run_store.create_run(enqueue.with_settled_paths(spec, "cli"))
         directory.write_status(worker=control.INLINE, **this_process())
         runs[key] = directory.id
-    made = _with_runs(made, runs)
-    _store(made)
-    return made
+    record = _with_runs(record, runs)
+    _store(record)
+    return record
 
 
 def _begin(
@@ -157,7 +159,7 @@ def _begin(
 ) -> tuple[Reproduction, dict[tuple[str, int], RunSpec]]:
     text = recipes.text_of(name)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    made = Reproduction(
+    record = Reproduction(
         id=f"{stamp}-{secrets.token_hex(2)}",
         recipe=name,
         text=text,
@@ -167,22 +169,22 @@ def _begin(
         created=time.time(),
         version=metadata.version("basin"),
     )
-    return made, specs(recipes.parse(text, name), scale, num_seeds, first_seed, made.id)
+    return record, specs(recipes.parse(text, name), scale, num_seeds, first_seed, record.id)
 
 
-def _with_runs(made: Reproduction, ids: Mapping[tuple[str, int], str]) -> Reproduction:
+def _with_runs(record: Reproduction, ids: Mapping[tuple[str, int], str]) -> Reproduction:
     runs: dict[str, dict[int, str]] = {}
     for (variant, seed), run_id in ids.items():
         runs.setdefault(variant, {})[seed] = run_id
     seeds = list(dict.fromkeys(seed for _, seed in ids))
-    return made.model_copy(update={"runs": runs, "seeds": seeds})
+    return record.model_copy(update={"runs": runs, "seeds": seeds})
 
 
 # -------------------------------------------------------------------------- the record
 
 
 def folder() -> Path:
-    """Where the records lie; created when missing. Raises NotAvailable."""
+    """Return the folder of the records; created when missing. Raises NotAvailable."""
     path = run_store.home() / "reproductions"
     try:
         make_private(path)
@@ -191,20 +193,22 @@ def folder() -> Path:
     return path
 
 
-def _store(made: Reproduction) -> None:
+def _store(record: Reproduction) -> None:
     try:
-        atomic_files.write(folder() / f"{made.id}.json", made.model_dump_json(indent=1), sync=True)
+        atomic_files.write(
+            folder() / f"{record.id}.json", record.model_dump_json(indent=1), sync=True
+        )
     except OSError as error:
         raise NotAvailable(f"{folder()} cannot be written to: {error.strerror}.") from error
 
 
 def open_reproduction(reproduction_id: str) -> Reproduction:
-    """The record of an id, or of the `latest`. Raises BadInput, NotAvailable."""
+    """Read the record of an id, or of the `latest`. Raises BadInput, NotAvailable."""
     if reproduction_id == "latest":
-        found = list_reproductions()
-        if not found:
+        records = list_reproductions()
+        if not records:
             raise NotAvailable("Nothing has been reproduced yet.")
-        return found[0]
+        return records[0]
     if not _ID.fullmatch(reproduction_id):
         raise BadInput.at("reproduction", f"{reproduction_id!r} is not the id of a reproduction.")
     try:
@@ -214,119 +218,120 @@ def open_reproduction(reproduction_id: str) -> Reproduction:
     except FileNotFoundError as error:
         raise NotAvailable(f"There is no reproduction `{reproduction_id}`.") from error
     except (OSError, ValueError) as error:
-        said = f"its record cannot be read: {error}"
-        raise BadInput(Problem("reproduction", said)) from error
+        message = f"its record cannot be read: {error}"
+        raise BadInput(Problem("reproduction", message)) from error
 
 
 def list_reproductions(recipe: str | None = None) -> list[Reproduction]:
-    """Every readable record, or those of one recipe, newest first."""
-    found = []
+    """Read every readable record, or those of one recipe, newest first."""
+    records = []
     for path in folder().glob("*.json"):
         with contextlib.suppress(BadInput, NotAvailable):
             if _ID.fullmatch(path.stem):
-                found.append(open_reproduction(path.stem))
-    kept = [item for item in found if recipe in (None, item.recipe)]
-    return sorted(kept, key=lambda item: (item.created, item.id), reverse=True)
+                records.append(open_reproduction(path.stem))
+    matching = [item for item in records if recipe in (None, item.recipe)]
+    return sorted(matching, key=lambda item: (item.created, item.id), reverse=True)
 
 
 def damaged() -> dict[str, str]:
-    """Why records cannot be read, by id."""
-    found = {}
+    """Explain why records cannot be read, by id."""
+    errors = {}
     for path in folder().glob("*.json"):
         if _ID.fullmatch(path.stem):
             try:
                 open_reproduction(path.stem).launched()
             except (BadInput, NotAvailable) as error:
-                found[path.stem] = str(error)
-    return found
+                errors[path.stem] = str(error)
+    return errors
 
 
 # -------------------------------------------------------------------------- how it goes
 
 
-def runs_of(made: Reproduction) -> dict[tuple[str, int], Seen]:
-    """Every run as it stands now, by variant and seed."""
+def runs_of(record: Reproduction) -> dict[tuple[str, int], RunResult]:
+    """Read the state of every run as it is now, by variant and seed."""
     return {
-        (variant, seed): seen(runs[seed])
-        for seed in made.seeds
-        for variant, runs in made.runs.items()
+        (variant, seed): run_result(runs[seed])
+        for seed in record.seeds
+        for variant, runs in record.runs.items()
     }
 
 
-def progress(made: Reproduction) -> Progress:
-    """How far its runs are, and the seconds left by what they took until now."""
-    runs = list(runs_of(made).values())
-    words: dict[str, int] = {}
+def progress(record: Reproduction) -> Progress:
+    """Sum up the progress of its runs, and estimate the seconds left from what they took so far."""
+    runs = list(runs_of(record).values())
+    states: dict[str, int] = {}
     for run in runs:
-        words[run.word] = words.get(run.word, 0) + 1
-    done = sum(run.is_over for run in runs)
+        states[run.state] = states.get(run.state, 0) + 1
+    num_over = sum(run.is_over for run in runs)
     share = sum(1.0 if run.is_over else run.fraction for run in runs)
     spent = sum(run.seconds for run in runs)
-    running = words.get("running", 0)
-    left = len(runs) - share
+    running = states.get("running", 0)
+    work_left = len(runs) - share
     # Shares of runs count alike: variants of one budget take about as long.
-    seconds_left = spent / share * left / max(running, 1) if share > 0 and left else None
+    seconds_left = spent / share * work_left / max(running, 1) if share > 0 and work_left else None
     return Progress(
         total=len(runs),
-        done=done,
+        done=num_over,
         running=running,
         fraction=share / max(len(runs), 1),
-        seconds_left=0.0 if left == 0 else seconds_left,
-        words=words,
+        seconds_left=0.0 if work_left == 0 else seconds_left,
+        words=states,
     )
 
 
-def findings(made: Reproduction) -> Findings:
-    """What was found: as stored, else of the runs that have ended by now. Raises BadInput."""
-    return made.findings or find(made.launched(), made.seeds, runs_of(made))
+def findings(record: Reproduction) -> Findings:
+    """Return the findings: as stored, else of the runs that have ended by now. Raises BadInput."""
+    return record.findings or evaluate(record.launched(), record.seeds, runs_of(record))
 
 
-def settle(reproduction_id: str) -> Reproduction:
+def store_findings(reproduction_id: str) -> Reproduction:
     """Store the findings when every run has ended; returns the record as it is then.
 
     Once every seed is judged they stay as they are, whatever becomes of the runs. Seeds that were
     cut off are judged again when their runs went on. Raises BadInput, NotAvailable.
     """
     with atomic_files.locked(folder()):
-        made = open_reproduction(reproduction_id)
-        known = made.findings
-        if known is not None and known.num_counted == known.num_runs:
-            return made
-        runs = runs_of(made)
+        record = open_reproduction(reproduction_id)
+        stored = record.findings
+        if stored is not None and stored.num_counted == stored.num_runs:
+            return record
+        runs = runs_of(record)
         if not all(run.is_over for run in runs.values()):
-            return made
-        found = find(made.launched(), made.seeds, runs)
-        if known is None or found.num_counted > known.num_counted:
-            made = made.model_copy(update={"findings": found})
-            _store(made)
-    return made
+            return record
+        new = evaluate(record.launched(), record.seeds, runs)
+        if stored is None or new.num_counted > stored.num_counted:
+            record = record.model_copy(update={"findings": new})
+            _store(record)
+    return record
 
 
 def settle_for_run(run_id: str) -> None:
-    """Settle the reproduction that a run belongs to, if any: for who ends a run."""
+    """Store the findings of the reproduction that a run belongs to, if any, when the run ends."""
     with contextlib.suppress(BadInput, NotAvailable):
         for tag in run_store.open_run(run_id).spec().tags:
             if tag.startswith(TAG):
-                settle(tag.removeprefix(TAG))
+                store_findings(tag.removeprefix(TAG))
 
 
 def stop(reproduction_id: str) -> int:
     """Stop every run that has not ended; returns how many. Raises BadInput, NotAvailable."""
-    made = open_reproduction(reproduction_id)
+    record = open_reproduction(reproduction_id)
     stopped = 0
-    for run_id in reversed(made.run_ids()):  # those that wait first, else they would start
-        if seen(run_id).word not in ENDED:
+    for run_id in reversed(record.run_ids()):  # those that wait first, else they would start
+        if run_result(run_id).state not in ENDED:
             with contextlib.suppress(BadInput, NotAvailable):
                 control.stop(run_id)
                 stopped += 1
-    settle(made.id)
+    store_findings(record.id)
     return stopped
 
 
 def expected_seconds(name: str, scale: str, num_seeds: int) -> float | None:
-    """Seconds of training that a launch costs, by the newest settled one; None without any."""
-    for made in list_reproductions(name):
-        found = made.findings
-        if found and made.scale == scale and found.num_counted == found.num_runs:
-            return found.seconds / len(made.seeds) * num_seeds
+    """Estimate the seconds of training that a launch costs, by the newest settled one; None
+    without."""
+    for record in list_reproductions(name):
+        results = record.findings
+        if results and record.scale == scale and results.num_counted == results.num_runs:
+            return results.seconds / len(record.seeds) * num_seeds
     return None

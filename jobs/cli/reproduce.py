@@ -66,7 +66,7 @@ def reproduce(
         line = _Line(made, quiet=as_json)
         whole = local_pool.run_all(ids, min(side, len(ids)), line.tell)
         line.end()
-    made = reproduction.settle(made.id)
+    made = reproduction.store_findings(made.id)
     found = reproduction.findings(made)
     show(as_report(made, found), as_json, lambda: in_words(made, found))
     sys.exit(DONE if whole and made.is_settled and found.acceptance_holds() else FAILED)

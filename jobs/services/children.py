@@ -1,4 +1,4 @@
-"""Children: the processes that `basin up` keeps alive, each with its log and its pulse."""
+"""Children: processes that `basin up` keeps alive, each with its log and its pulse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Pulse:
-    """Whether a process answers, asked once a second beside everything else."""
+    """Liveness probe of a process, asked once a second beside everything else."""
 
     answers: Callable[[], bool]
     patience: float
@@ -45,12 +45,15 @@ class Pulse:
     _watch: Watch = field(default_factory=Watch)
 
     def start(self) -> None:
-        """Ask from now on, in a thread that nothing ends."""
+        """Start to ask, in a thread that nothing ends."""
         threading.Thread(target=self._ask, name="pulse", daemon=True).start()
 
     def has_stopped(self, process: object) -> bool:
-        """Look: whether this process has not answered for too long. Its time counts from its first
-        answer, and by looks, so that a supervisor that slept takes nobody for hung."""
+        """Return True when this process has not answered for too long.
+
+        Its time counts from its first answer, and by calls: a supervisor that slept takes no
+        process for hung.
+        """
         if self._of is not process:
             self._of, self._first = process, self._num
             self._watch.forget("")
@@ -66,7 +69,7 @@ class Pulse:
 
 @dataclass
 class Child:
-    """One process that is kept alive."""
+    """Process that is kept alive."""
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
@@ -79,12 +82,13 @@ class Child:
     _hung: object = None
 
     def launch(self) -> None:
-        """Start it. Raises OSError, BasinError."""
+        """Start the process. Raises OSError, BasinError."""
         self.process = self.start()
         self.started = time.monotonic()
 
     def look(self, say: Say) -> None:
-        """Start it again, after a pause that doubles, when it has ended; end it when it hangs."""
+        """Restart the process when it has ended, after a pause that doubles; end it when it
+        hangs."""
         now = time.monotonic()
         if self.process is None:
             if now >= self.next_start:
@@ -92,25 +96,25 @@ class Child:
             return
         code = self.process.poll()
         if code is None:
-            self._feel(say)
+            self._check_pulse(say)
             return
         if now - self.started > HEALTHY_SECONDS:
             self.delay = FIRST_DELAY
-        self._later(f"{self.name} ended ({_how(code)})", say)
+        self._retry_later(f"{self.name} ended ({_exit_in_words(code)})", say)
 
     def _try_to_launch(self, say: Say) -> None:
         try:
             self.launch()
         except (OSError, subprocess.SubprocessError, BasinError) as error:
-            self._later(f"{self.name} could not be started ({error})", say)
+            self._retry_later(f"{self.name} could not be started ({error})", say)
 
-    def _later(self, what: str, say: Say) -> None:
+    def _retry_later(self, what: str, say: Say) -> None:
         self.process = None
         self.next_start = time.monotonic() + self.delay
         say(f"{what}; starting it again in {self.delay:g} s. Its log: {self.log_path}")
         self.delay = min(self.delay * 2, LONGEST_DELAY)
 
-    def _feel(self, say: Say) -> None:
+    def _check_pulse(self, say: Say) -> None:
         process = self.process
         if self.pulse is None or process is None or process is self._hung:
             return
@@ -125,7 +129,7 @@ class Child:
     def rotate_log(self) -> None:
         """Copy and cut a long log: the process keeps it open, and appends wherever its end is.
 
-        Where there is no room for the copy, what was said is dropped. Raises OSError.
+        Where there is no room for the copy, the content is dropped. Raises OSError.
         """
         if not self.log_path.is_file() or self.log_path.stat().st_size <= LOG_BYTES:
             return
@@ -138,10 +142,11 @@ class Child:
 
     @property
     def pid(self) -> int | None:
+        """Pid while the process runs, else None."""
         return self.process.pid if self.process and self.process.poll() is None else None
 
 
-def _how(code: int) -> str:
+def _exit_in_words(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     with contextlib.suppress(ValueError):
@@ -150,22 +155,22 @@ def _how(code: int) -> str:
 
 
 class Survivor:
-    """Does one thing after another whatever goes wrong, and says each trouble once."""
+    """Runner of one thing after another whatever goes wrong, reporting each trouble once."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._said: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
     def do(self, name: str, act: Callable[[], object]) -> None:
-        """Act; an error is said when it is not the one of the last time."""
+        """Call `act`; an error is reported when it is not the one of the last time."""
         try:
             act()
         except Exception as error:
             text = f"{name}: {type(error).__name__}: {error}. Going on."
-            if self._said.get(name) != text:
-                self._said[name] = text
+            if self._reported.get(name) != text:
+                self._reported[name] = text
                 self._say(text)
                 if not isinstance(error, OSError):
                     logging.getLogger(__name__).exception("%s", name)
         else:
-            self._said.pop(name, None)
+            self._reported.pop(name, None)

@@ -1,4 +1,4 @@
-"""`basin doctor`: what is installed and found here, what is wrong and how to mend it."""
+"""`basin doctor`: report of what is installed and found here, what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from jobs.system import devices
 
 _PACKAGES = ("torch", "streamlit", "redis", "rq", "plotly", "numpy", "pyarrow", "pydantic")
 _LEAST_FREE = 1_000_000_000
-_MOST_TOLD = 10
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """Result of one check."""
 
     name: str
     ok: bool
@@ -38,11 +38,12 @@ class Finding:
     """what to do; "" where nothing is wrong"""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
         return asdict(self)
 
 
 def examine() -> list[Finding]:
-    """Everything Basin needs, looked at once. Imports torch; starts nothing."""
+    """Check everything Basin needs, once. Imports torch; starts nothing."""
     return [
         _python(),
         *_packages(),
@@ -135,13 +136,13 @@ def _server_binary() -> Finding:
 
 
 def _redis() -> Finding:
-    given = bool(os.environ.get("BASIN_REDIS_URL"))
+    is_external = bool(os.environ.get("BASIN_REDIS_URL"))
     try:
         with redis_store.reaching():
             connection = redis_store.connect()
             info: Any = connection.info("server")
     except NotAvailable as error:
-        if given:
+        if is_external:
             return Finding("Redis", False, str(error), "Start it, or correct BASIN_REDIS_URL.")
         return Finding("Redis", True, "not running; `basin up` starts it")
     if refused := redis_store.refusal(connection):
@@ -164,33 +165,33 @@ def _workers() -> Finding:
 
 
 def _waiting() -> list[Finding]:
-    """Runs that no worker can take."""
-    found: dict[str, str] = {}
+    """List the runs that no worker can take."""
+    stuck: dict[str, str] = {}
     with contextlib.suppress(NotAvailable, redis.RedisError):
         connection = redis_store.connect()
         queue = redis_store.queue(redis_store.TRAIN, connection)
-        found = turns.stuck(connection, queue, redis_store.workers(connection))
+        stuck = turns.stuck(connection, queue, redis_store.workers(connection))
     return [
         Finding(f"run {run_id}", False, reason, "Start a worker that can, or stop the run.")
-        for run_id, reason in found.items()
+        for run_id, reason in stuck.items()
     ]
 
 
 def _records() -> Finding:
-    """Runs and reproductions whose files cannot all be read."""
+    """Report runs and reproductions whose files cannot all be read."""
     try:
         folder = run_store.runs_folder()
         runs = [run_store.RunDirectory(folder / name) for name in run_store.run_names()]
         damaged = {run.id: run.damages() for run in runs}
-        damaged |= {name: [said] for name, said in reproduction.damaged().items()}
+        damaged |= {name: [problem] for name, problem in reproduction.damaged().items()}
     except (NotAvailable, OSError) as error:
         return Finding("runs", False, str(error), "Look at the folder and its disk.")
-    told = [f"{name}: {' '.join(said)}" for name, said in damaged.items() if said]
-    if not told:
+    problems = [f"{name}: {' '.join(each)}" for name, each in damaged.items() if each]
+    if not problems:
         return Finding("runs", True, f"{len(runs)}, all of whose files can be read")
-    more = f" And {len(told) - _MOST_TOLD} more." if len(told) > _MOST_TOLD else ""
+    more = f" And {len(problems) - _MOST_LISTED} more." if len(problems) > _MOST_LISTED else ""
     mend = f"Mend or remove these files in {run_store.home()}; all other runs are as they were."
-    return Finding("runs", False, " ".join(told[:_MOST_TOLD]) + more, mend)
+    return Finding("runs", False, " ".join(problems[:_MOST_LISTED]) + more, mend)
 
 
 def _plug_ins() -> list[Finding]:

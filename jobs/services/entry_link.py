@@ -28,7 +28,7 @@ _VISITOR = "visitor"
 
 
 def key() -> bytes:
-    """The secret of this BASIN_HOME, 32 bytes that its owner alone may read; made when missing.
+    """Return the secret of this BASIN_HOME, 32 bytes only its owner may read; made when missing.
 
     One that is too short (a full disk, power lost in the first seconds) or open to others is no
     secret: it is made anew. Raises NotAvailable when it can neither be read nor made.
@@ -36,23 +36,23 @@ def key() -> bytes:
     path = run_store.home() / _FILE
     try:
         make_private(path.parent)
-        found, is_private = _read(path)
-        if len(found) < _KEY_BYTES or not is_private:
+        secret, is_private = _read(path)
+        if len(secret) < _KEY_BYTES or not is_private:
             with atomic_files.locked(path.parent):  # of several that start together, one makes it
-                found, is_private = _read(path)
-                if len(found) < _KEY_BYTES or not (is_private or _knows_no_modes(path)):
-                    found = secrets.token_bytes(_KEY_BYTES)
-                    atomic_files.write(path, found, sync=True)
+                secret, is_private = _read(path)
+                if len(secret) < _KEY_BYTES or not (is_private or _knows_no_modes(path)):
+                    secret = secrets.token_bytes(_KEY_BYTES)
+                    atomic_files.write(path, secret, sync=True)
     except OSError as error:
         raise NotAvailable(
             f"The key {path} can neither be read nor made ({error.strerror}): remove it, or make "
             "it and its folder writable for the user who runs Basin."
         ) from error
-    return found
+    return secret
 
 
 def _read(path: Path) -> tuple[bytes, bool]:
-    """What the file holds, and whether its owner alone may read it; nothing where it is missing."""
+    """Read the file, and if its owner alone may read it; nothing where it is missing."""
     try:
         return path.read_bytes(), not path.stat().st_mode & 0o077
     except FileNotFoundError:
@@ -60,39 +60,39 @@ def _read(path: Path) -> tuple[bytes, bool]:
 
 
 def _knows_no_modes(path: Path) -> bool:
-    """Whether a disk shows files as open to all whatever is asked of it."""
+    """Return True on a disk that shows files as open to all whatever is asked of it."""
     with suppress(OSError):
         path.chmod(0o600)
     return bool(path.stat().st_mode & 0o077)
 
 
 def link(address: str) -> str:
-    """The address that lets a browser in; whoever has it is let in until the key is made anew."""
+    """Build the address that lets a browser in, until the key is made anew."""
     return f"{address}/?token={_ticket()}"
 
 
 def opens(token: str) -> bool:
-    """Whether a token is that of the link."""
+    """Return True for the token of the link."""
     return hmac.compare_digest(token.encode(), _ticket().encode())
 
 
 def cookie_name() -> str:
-    """Its own for each BASIN_HOME: a browser has one jar for all ports of a host."""
+    """Return a name for each BASIN_HOME: a browser has one jar for all ports of a host."""
     return f"basin_{hashlib.sha256(b'cookie' + key()).hexdigest()[:8]}"
 
 
 def cookie() -> str:
-    """What a browser that came by the link shows from then on, for `COOKIE_SECONDS`."""
+    """Sign a cookie for a browser that came by the link, good for `COOKIE_SECONDS`."""
     return _signer().sign(_VISITOR).decode()
 
 
 def knows(cookies: str) -> bool:
-    """Whether a request's `Cookie` header has a good cookie."""
+    """Return True when a request's `Cookie` header has a good cookie."""
     jar: SimpleCookie = SimpleCookie()
     try:
         jar.load(cookies)
-        shown = jar.get(cookie_name())
-        return shown is not None and bool(_signer().unsign(shown.value, COOKIE_SECONDS))
+        morsel = jar.get(cookie_name())
+        return morsel is not None and bool(_signer().unsign(morsel.value, COOKIE_SECONDS))
     except (CookieError, BadSignature):
         return False
 

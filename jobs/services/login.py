@@ -1,4 +1,4 @@
-"""Whether people log in, and who may: BASIN_HOME/secrets.toml and BASIN_ALLOWED_USERS.
+"""Login: if people must log in, and who may, by BASIN_HOME/secrets.toml and BASIN_ALLOWED_USERS.
 
 The pages log in with OpenID Connect through Streamlit, which reads `[auth]` from that one file.
 """
@@ -29,13 +29,15 @@ _PERSON = re.compile(r"[^@\s]*@[^@\s]+")
 
 
 def secrets_file() -> Path:
-    """The one file that the dashboard takes secrets from. It need not be there."""
+    """Return the one file that the dashboard takes secrets from. It need not be there."""
     return run_store.home() / FILE
 
 
 def required() -> bool:
-    """Whether somebody must log in. Decided once a process: a file that is saved anew, and not
-    there for a moment, must not open the pages."""
+    """Return True when people must log in. Decided once a process.
+
+    A file that is saved anew, and not there for a moment, must not open the pages.
+    """
     return _required(secrets_file())
 
 
@@ -50,7 +52,7 @@ def _required(path: Path) -> bool:
 
 
 def vouched(claims: Mapping[str, object]) -> bool:
-    """Whether the provider vouches for the e-mail address among somebody's claims.
+    """Return True when the provider vouches for the e-mail address among a person's claims.
 
     It says so by `email_verified`. Many that leave it out let people enter any address, so without
     it the answer is no, unless BASIN_TRUSTED_ISSUERS names the provider.
@@ -62,7 +64,7 @@ def vouched(claims: Mapping[str, object]) -> bool:
 
 
 def admits(identity: str) -> bool:
-    """Whether BASIN_ALLOWED_USERS lets this identity in; unset, it lets in everybody.
+    """Return True when BASIN_ALLOWED_USERS lets this identity in; unset, it lets in everybody.
 
     identity: an e-mail address, or what begins with `UNVERIFIED`, which no list can name.
     """
@@ -81,8 +83,8 @@ def check() -> None:
             rule = "must list e-mail addresses or @domains, separated by commas"
             problems.append(Problem(USERS, f"{rule}; {entry!r} is neither."))
     if _allowed_users() and not problems and not required():
-        told = f"names people, but nobody is asked who they are: add [auth] to {secrets_file()}"
-        problems.append(Problem(USERS, f"{told} (see docs/proxy.md), or unset it."))
+        rule = f"names people, but nobody is asked who they are: add [auth] to {secrets_file()}"
+        problems.append(Problem(USERS, f"{rule} (see docs/proxy.md), or unset it."))
     for issuer in _named(ISSUERS):
         if not issuer.startswith(("https://", "http://")):
             rule = "must list providers as their `iss` claim has them, like https://id.example"
@@ -92,7 +94,8 @@ def check() -> None:
 
 
 def hosts() -> frozenset[str]:
-    """The names that Basin answers to: this machine's own, and those of BASIN_ALLOWED_HOSTS."""
+    """Return the names that Basin answers to: this machine's own, and those of
+    BASIN_ALLOWED_HOSTS."""
     return LOOPBACK | {name.lower() for name in _named(HOSTS)}
 
 
@@ -101,7 +104,7 @@ def _allowed_users() -> frozenset[str]:
 
 
 def _named(variable: str) -> frozenset[str]:
-    """What a variable lists, separated by commas."""
+    """Split the list that a variable holds, separated by commas."""
     named = os.environ.get(variable, "").split(",")
     return frozenset(name.strip() for name in named if name.strip())
 
@@ -121,11 +124,11 @@ def _file_problems(path: Path) -> list[Problem]:
     auth = content.get("auth")
     if auth is None:
         return problems
-    given = {name: auth.get(name) if isinstance(auth, dict) else None for name in _NEEDED}
-    for name, value in given.items():
+    fields = {name: auth.get(name) if isinstance(auth, dict) else None for name in _NEEDED}
+    for name, value in fields.items():
         if not isinstance(value, str) or not value:
             problems.append(Problem(f"auth.{name}", f"must be a text in {path}; see docs/proxy.md"))
-    address, secret = given["redirect_uri"], given["cookie_secret"]
+    address, secret = fields["redirect_uri"], fields["cookie_secret"]
     if isinstance(address, str) and address and not address.endswith(_CALLBACK):
         rule = f"must be Basin's own address and {_CALLBACK}, got {address!r}"
         problems.append(Problem("auth.redirect_uri", f"{rule}. Correct it in {path}."))

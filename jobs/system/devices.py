@@ -1,4 +1,4 @@
-"""Which NVIDIA devices are here, as the driver's own tool tells: no torch, no CUDA, no NVML.
+"""NVIDIA devices of this machine, by the driver's own tool: no torch, no CUDA, no NVML.
 
 A process that is going to fork must not touch CUDA, and `nvidia-smi` touches nothing here.
 """
@@ -17,25 +17,25 @@ from backend.errors import BadInput
 
 @dataclass(frozen=True)
 class Device:
-    """One NVIDIA device as this process may use it."""
+    """NVIDIA device as this process may use it."""
 
     name: str
     """cuda:0, cuda:1, ... in the order of CUDA_VISIBLE_DEVICES"""
     model: str
-    """what the driver calls it"""
+    """the driver's name for it"""
     selector: str
-    """what CUDA_VISIBLE_DEVICES must hold to see it alone"""
+    """value of CUDA_VISIBLE_DEVICES that shows it alone"""
 
 
 @cache
 def nvidia_devices() -> tuple[Device, ...]:
-    """The devices the driver shows, less those that CUDA_VISIBLE_DEVICES hides."""
+    """List the devices the driver shows, less those that CUDA_VISIBLE_DEVICES hides."""
     listed = _listed()
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
         selectors = [index for index, _, _ in listed]
     else:
-        selectors = [part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1")]
+        selectors = [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
     devices = []
     for number, selector in enumerate(selectors):
         models = [m for index, m, uuid in listed if selector == index or uuid.startswith(selector)]
@@ -46,28 +46,31 @@ def nvidia_devices() -> tuple[Device, ...]:
 
 
 def _listed() -> list[tuple[str, str, str]]:
-    """(index, model, UUID) of every device; [] without a driver."""
+    """List (index, model, UUID) of every device; [] without a driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     try:
-        found = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20)
+        output = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return re.findall(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", found.stdout, flags=re.MULTILINE)
+    return re.findall(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", output.stdout, flags=re.MULTILINE)
 
 
 def training_devices() -> list[str]:
-    """Devices that get a train worker each: BASIN_DEVICES (`cpu` or `cuda:0,cuda:1`), else every
-    visible NVIDIA device, else the CPU. Raises BadInput."""
-    chosen = os.environ.get("BASIN_DEVICES", "")
-    if names := [part.strip() for part in chosen.split(",") if part.strip()]:
+    """List the devices that get a train worker each.
+
+    BASIN_DEVICES (`cpu` or `cuda:0,cuda:1`), else every visible NVIDIA device, else the CPU.
+    Raises BadInput.
+    """
+    setting = os.environ.get("BASIN_DEVICES", "")
+    if names := [part.strip() for part in setting.split(",") if part.strip()]:
         return [definite(name) for name in names]
     return [device.name for device in nvidia_devices()] or ["cpu"]
 
 
 def definite(name: str) -> str:
-    """A device name made definite: auto is the first NVIDIA device, else the CPU.
+    """Resolve a device name: auto is the first NVIDIA device, else the CPU.
 
     Raises BadInput for one that is not here.
     """
@@ -78,13 +81,13 @@ def definite(name: str) -> str:
         raise BadInput.at("device", f"must be auto, cpu or cuda:N, got {name!r}.")
     name = "cuda:0" if name == "cuda" else name
     if name != "cpu" and name not in here:
-        found = ", ".join(here) or "none"
-        raise BadInput.at("device", f"`{name}` is not here; NVIDIA devices found: {found}.")
+        names = ", ".join(here) or "none"
+        raise BadInput.at("device", f"`{name}` is not here; NVIDIA devices found: {names}.")
     return name
 
 
 def model_of(name: str) -> str:
-    """What a device is, in words: the driver's name for it, or the number of CPU cores."""
+    """Describe a device: the driver's name for it, or the number of CPU cores."""
     for device in nvidia_devices():
         if device.name == name:
             return device.model
@@ -92,8 +95,10 @@ def model_of(name: str) -> str:
 
 
 def selectors_of(name: str) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES must hold to see a device and then all others, those after it
-    before those that come earlier; [] for the CPU."""
+    """List the CUDA_VISIBLE_DEVICES entries that show a device first, then all others in a ring.
+
+    [] for the CPU.
+    """
     here = list(nvidia_devices())
     first = next((place for place, device in enumerate(here) if device.name == name), None)
     return [] if first is None else [one.selector for one in here[first:] + here[:first]]

@@ -1,4 +1,4 @@
-"""Processes: is one alive, end one with all it started, die when the parent dies."""
+"""Processes: tell if one is alive, end one with all it started, die when the parent dies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def is_alive(pid: int | None) -> bool:
-    """True when a process with this pid runs here and is not a zombie."""
+    """Return True when a process with this pid runs here and is not a zombie."""
     if not pid:
         return False
     try:
@@ -31,8 +31,10 @@ def is_alive(pid: int | None) -> bool:
 
 
 def identity(pid: int) -> str:
-    """What tells a process from any other, here or on another machine, now or later: the boot of
-    the system, the namespace of pids, when it started. "" when it is gone."""
+    """Return a text that no other process has, here or on another machine, now or later.
+
+    The boot of the system, the namespace of pids, when it started. "" when it is gone.
+    """
     try:
         started = _started(pid)
     except (psutil.Error, OSError, IndexError):
@@ -41,8 +43,11 @@ def identity(pid: int) -> str:
 
 
 def is_there(pid: int | None, who: str) -> bool | None:
-    """Whether the process of a pid and an `identity` runs here; None when that cannot be told,
-    since it was of another boot or container, which may be another machine of the same name."""
+    """Return True when the process of a pid and an `identity` runs here; None when unknown.
+
+    Unknown where it was of another boot or container, which may be another machine of the same
+    name.
+    """
     if not who:
         return is_alive(pid)
     if not is_of_here(who):
@@ -51,12 +56,12 @@ def is_there(pid: int | None, who: str) -> bool | None:
 
 
 def is_of_here(who: str) -> bool:
-    """Whether an `identity` is of a process that was started where this one was."""
+    """Return True when an `identity` is of a process that was started where this one was."""
     return bool(who) and who.rpartition("/")[0] == _system()
 
 
 def _started(pid: int) -> str:
-    """When it started, in a measure that setting the clock does not change where there is one."""
+    """Start time, in a measure that setting the clock does not change where there is one."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except FileNotFoundError:  # gone, or no Linux
@@ -65,7 +70,7 @@ def _started(pid: int) -> str:
 
 @functools.cache
 def _system() -> str:
-    """This boot of this machine, and the namespace that pids here are of."""
+    """Identity of this boot of this machine, and of the namespace that pids here are of."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
@@ -74,7 +79,7 @@ def _system() -> str:
 
 
 def die_with_parent() -> None:
-    """For a child between fork and exec: a session of its own, and SIGTERM when the parent dies.
+    """Begin a session and ask for SIGTERM when the parent dies, in a child between fork and exec.
 
     The signal is Linux's; elsewhere a killed supervisor leaves its children running.
     """
@@ -83,7 +88,8 @@ def die_with_parent() -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """For a child that has begun: SIGTERM when its parent dies, on Linux, or has died already."""
+    """Ask for SIGTERM when the parent dies, on Linux, or has died already; in a child that has
+    begun."""
     _ask_for_signal()
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -96,7 +102,7 @@ def _ask_for_signal() -> None:
 
 @contextlib.contextmanager
 def on_signals(act: Callable[[], object], *numbers: int) -> Iterator[None]:
-    """Call `act` at these signals instead of what they did; as before afterwards."""
+    """Call `act` at these signals instead of their handlers; as before afterwards."""
     before = {number: signal.signal(number, lambda *_: act()) for number in numbers}
     try:
         yield
@@ -106,18 +112,18 @@ def on_signals(act: Callable[[], object], *numbers: int) -> Iterator[None]:
 
 
 def descendants(pids: Iterable[int]) -> list[psutil.Process]:
-    """The given processes that are alive and everything they started."""
-    found: dict[int, psutil.Process] = {}
+    """List the processes with these pids that are alive and everything they started."""
+    by_pid: dict[int, psutil.Process] = {}
     for pid in pids:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
             for each in (process, *process.children(recursive=True)):
-                found[each.pid] = each
-    return list(found.values())
+                by_pid[each.pid] = each
+    return list(by_pid.values())
 
 
 def end_all(processes: Iterable[psutil.Process], grace: float = 1.0) -> int:
-    """SIGTERM, then SIGKILL after `grace` seconds. Returns how many needed the latter."""
+    """Send SIGTERM, then SIGKILL after `grace` seconds. Returns how many needed the latter."""
     alive = [process for process in processes if is_alive(process.pid)]
     for process in alive:
         with contextlib.suppress(psutil.Error):
@@ -131,7 +137,7 @@ def end_all(processes: Iterable[psutil.Process], grace: float = 1.0) -> int:
 
 
 def kill_group(pid: int | None, born_before: float) -> bool:
-    """SIGKILL a process, and its group where it leads one. False when it was not there.
+    """Send SIGKILL to a process, and to its group where it leads one; False when it was not there.
 
     born_before: unix seconds; a process born later only has the pid by chance and is spared.
     """

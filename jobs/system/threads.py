@@ -1,4 +1,4 @@
-"""Threads that never end in silence: what ends one is logged, and its owner is told."""
+"""Threads that never end silently: an error that ends one is logged, and its owner is told."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ _log = logging.getLogger(__name__)
 
 
 def guarded(
-    name: str, work: Callable[[], None], told: Callable[[BaseException], None]
+    name: str, work: Callable[[], None], on_error: Callable[[BaseException], None]
 ) -> threading.Thread:
-    """A daemon thread, not yet started, that calls `work` once; `told` is called with whatever
-    ended it, in the thread, after the traceback was logged."""
+    """Create a daemon thread, not yet started, that calls `work` once.
+
+    on_error: called with what ended it, in the thread, after the traceback was logged.
+    """
 
     def guard() -> None:
         try:
             work()
         except BaseException as error:
             _log.exception("the thread `%s` ended", name)
-            told(error)
+            on_error(error)
 
     return threading.Thread(target=guard, name=name, daemon=True)

@@ -30,4 +30,4 @@ def reproduced(name: str = "short_run", factor: float = 1.0, ended: bool = True)
                     seconds=60.0,
                     device="cpu",
                 )
-    return reproduction.settle(made.id)
+    return reproduction.store_findings(made.id)

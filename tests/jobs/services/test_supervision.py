@@ -21,7 +21,7 @@ import pytest
 from backend.errors import NotAvailable
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
-from jobs.services import children, supervision
+from jobs.services import children, home_lock, supervision
 from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
@@ -206,7 +206,7 @@ def test_the_supervisor_outlives_every_error_of_what_it_does(
         raise OSError(116, "Stale file handle")
 
     monkeypatch.setenv("BASIN_REDIS_URL", "redis://127.0.0.1:9/0")
-    monkeypatch.setattr(supervision, "SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr(supervision, "RECONCILE_SECONDS", 0.02)
     monkeypatch.setattr(control, "settle", settle)
     monkeypatch.setattr(redis_store, "write_private", write)
     odd = Odd("odd", lambda: subprocess.Popen(["true"]), basin_home)
@@ -237,7 +237,7 @@ def test_a_basin_of_another_machine_in_the_same_folder_is_named(
     basin_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lock may not be seen here: it beats by touching connection.json."""
-    monkeypatch.setattr(supervision, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(home_lock, "BEAT_SECONDS", 0.05)
     info = {
         "redis": "redis://127.0.0.1:9/0",
         "dashboard": "http://127.0.0.1:8501",
