@@ -152,7 +152,7 @@ def _result(recipe: Recipe, made: Reproduction) -> None:
 
 def _measured(recipe: Recipe, reproduction_id: str) -> None:
     try:
-        made = reproductions.settle(reproduction_id)
+        made = reproductions.store_findings(reproduction_id)
         launched = made.launched()
         found = reproductions.findings(made)
         runs = reproductions.runs_of(made)

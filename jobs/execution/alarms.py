@@ -1,4 +1,4 @@
-"""Alarms of a run: what a person should look at, as its status repeats them."""
+"""Alarms of a run: conditions a person should look at, as its status repeats them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ _MOST = 20
 
 
 class Alarms:
-    """One a path, the newest last. Calls are safe from any thread."""
+    """Alarms by path, the newest last. Calls are safe from any thread."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def add(self, path: str, message: str, step: int) -> bool:
-        """Keep one; returns whether it is the first under its path."""
+        """Add an alarm; returns True for the first one under its path."""
         with self._lock:
             is_new = self._by_path.pop(path, None) is None
             self._by_path[path] = {"path": path, "message": message, "step": step}
         return is_new
 
     def drop(self, path: str) -> None:
-        """Forget what no longer holds."""
+        """Remove an alarm that no longer holds."""
         with self._lock:
             self._by_path.pop(path, None)
 
     def listed(self) -> list[dict[str, Any]]:
-        """path, message and step of the newest ones, the newest last."""
+        """List path, message and step of the newest ones, the newest last."""
         with self._lock:
             return list(self._by_path.values())[-_MOST:]

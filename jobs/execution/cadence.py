@@ -1,4 +1,5 @@
-"""Pace: how often the loop does what, and how far a run has come."""
+"""Cadence: intervals of flushes, observations and checkpoints, and the fraction of the budget
+used."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from backend.spec import Budget
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often the loop does what. What is due by steps comes in addition to what time asks."""
+    """Intervals of the loop's side work. What is due by steps comes in addition to what time
+    asks."""
 
     flush_seconds: float = 0.1
     flush_rows: int = 1024
@@ -30,17 +32,19 @@ class Cadence:
     """of the run's time, for methods whose state is large"""
 
     def flush_every(self, trains: bool) -> float:
-        """Seconds between two copies to the host; the points of samplers lie closer than anybody
-        sees."""
+        """Return the seconds between two copies to the host.
+
+        The points of samplers lie closer than anybody sees.
+        """
         return self.flush_seconds if trains else 2 * self.flush_seconds
 
     def shares(self, trains: bool) -> tuple[float, float]:
-        """Shares of the run's time for `watch` and `measure`."""
+        """Return the shares of the run's time for `watch` and `measure`."""
         return (self.watch_share, self.measure_share) if trains else self.sampling_shares
 
 
 def fraction_used(budget: Budget, cost: Cost) -> float:
-    """The largest share of a limit used so far; the run ends at 1.
+    """Return the largest share of a limit used so far; the run ends at 1.
 
     >>> fraction_used(Budget(steps=100, seconds=10), Cost(step=20, seconds=5.0))
     0.5

@@ -1,4 +1,4 @@
-"""Meter: wall seconds and joules of training alone.
+"""Cost meter: wall seconds and joules of training alone.
 
 Joules come from counters of the hardware: NVML for an NVIDIA device (the device alone), RAPL for
 a CPU (the whole package, other work on it included). Where neither can be read they are unknown.
@@ -19,7 +19,7 @@ Counter = Callable[[], float]
 
 
 def joule_counter(*devices: torch.device) -> Counter | None:
-    """A counter of the devices' energy, or None where one of them has none that can be read."""
+    """Find a counter of the devices' energy; None where one of them has none that can be read."""
     if devices[0].type != "cuda":
         return rapl(RAPL)
     counters = [counter for counter in map(_nvml, devices) if counter is not None]
@@ -47,7 +47,7 @@ def _nvml(device: torch.device) -> Counter | None:
 
 
 def rapl(folder: Path) -> Counter | None:
-    """The sum over CPU packages under `folder`, through the counters' overflow."""
+    """Sum the counters of CPU packages under `folder`, through their overflow; None without any."""
     packages = []
     for path in sorted(folder.glob("intel-rapl:*")):
         if path.name.count(":") != 1:
@@ -64,7 +64,7 @@ def rapl(folder: Path) -> Counter | None:
 
 
 class _Package:
-    """One counter in microjoules, which starts over at its range."""
+    """Energy counter of a CPU package, in microjoules, which starts over at its range."""
 
     def __init__(self, path: Path) -> None:
         self._file = path / "energy_uj"
@@ -73,14 +73,14 @@ class _Package:
         self._total = 0
 
     def read(self) -> float:
-        now = int(self._file.read_text())
-        self._total += (now - self._last) % (self._range + 1)
-        self._last = now
+        reading = int(self._file.read_text())
+        self._total += (reading - self._last) % (self._range + 1)
+        self._last = reading
         return self._total / 1e6
 
 
 class Stopwatch:
-    """Seconds and joules while it runs; what an earlier attempt spent comes first."""
+    """Stopwatch of seconds and joules; the costs of an earlier attempt come first."""
 
     def __init__(
         self, counter: Counter | None, seconds: float = 0.0, joules: float | None = None
@@ -91,12 +91,14 @@ class Stopwatch:
         self._joules_at = 0.0
 
     def start(self) -> None:
+        """Start or go on."""
         if self._since is None:
             self._since = time.perf_counter()
             if self._counter is not None:
                 self._joules_at = self._counter()
 
     def stop(self) -> None:
+        """Stop; time that follows does not count."""
         if self._since is not None:
             self._seconds, self._joules = self.seconds, self.joules
             self._since = None
@@ -109,7 +111,7 @@ class Stopwatch:
 
     @property
     def joules(self) -> float | None:
-        """None where nothing measures them, or did not in an earlier attempt."""
+        """Joules; None where nothing measures them, or did not in an earlier attempt."""
         if self._joules is None or self._counter is None:
             return None
         if self._since is None:
@@ -118,4 +120,5 @@ class Stopwatch:
 
     @property
     def source(self) -> str | None:
+        """Source of the joules, as a status names it; None where they are unknown."""
         return None if self._counter is None or self._joules is None else "counter"

@@ -1,4 +1,4 @@
-"""Block: scalars of many steps on the device, copied to the host once."""
+"""Scalar block: scalars of many steps on the device, copied to the host at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 
-class Block:
-    """A preallocated (rows, paths) tensor that steps write into and a flush empties."""
+class ScalarBlock:
+    """Preallocated (rows, paths) tensor that steps write into and a flush empties."""
 
     def __init__(self, rows: int, device: torch.device) -> None:
         self.num_rows, self.device = rows, device
@@ -20,6 +20,7 @@ class Block:
 
     @property
     def is_full(self) -> bool:
+        """Return True when a flush is due."""
         return self.count == self.num_rows
 
     def add(self, values: dict[str, Tensor]) -> None:
@@ -41,7 +42,7 @@ class Block:
         self._rows = list(self._values)
 
     def take(self) -> npt.NDArray[np.float32]:
-        """The rows written since the last time, (rows, paths), on the host."""
+        """Return the rows written since the last call, (rows, paths), on the host."""
         rows = self._values[: self.count].to("cpu", copy=True).numpy()
         self.count = 0
         return rows

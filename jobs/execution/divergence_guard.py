@@ -1,4 +1,4 @@
-"""Guard: ends a run that runs away while its numbers may still be finite."""
+"""Divergence guard: ends a run that runs away while its numbers may still be finite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RADIUS_BOUND = 100.0
 
 
 class Breach(NamedTuple):
-    """The first row that left its bounds, and why."""
+    """First row that left its bounds, with its value and bound."""
 
     row: int
     path: str
@@ -25,12 +25,13 @@ class Breach(NamedTuple):
     bound: float
 
     def error(self, step: int) -> Diverged:
+        """Build the error that ends the run."""
         title = FIGURES[self.path].title if self.path in FIGURES else self.path
         return Diverged(title, self.value, self.bound, step)
 
 
 def breach(paths: list[str], values: npt.NDArray[np.float32], trains: bool = True) -> Breach | None:
-    """The first breach in rows of scalars, `values` (rows, paths).
+    """Find the first breach in rows of scalars, `values` (rows, paths).
 
     Losses, energies and radii must be finite and, in training, stay within their bounds: a known
     target may be as steep and as wide as it likes.
@@ -50,7 +51,7 @@ def breach(paths: list[str], values: npt.NDArray[np.float32], trains: bool = Tru
 
 
 def _bound(path: str) -> float:
-    """NaN for what is not watched, infinity for what only has to be finite."""
+    """Bound of a path: NaN where none is watched, infinity where it only has to be finite."""
     if path.startswith("energy/"):
         return ENERGY_BOUND
     if path == "sampler/radius":

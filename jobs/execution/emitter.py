@@ -1,4 +1,4 @@
-"""Emitter: takes what a run says and writes it down from a thread of its own.
+"""Emitter: writes the events of a run to its files and to Redis, from a thread of its own.
 
 A call only queues. Every 100 ms the thread gives the frames their sequence numbers, appends
 them to the run's files in one write each, and sends the same bytes to Redis in one pipeline.
@@ -37,20 +37,21 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
-    """What sends frames to the viewers; `jobs.queueing.redis_store.Publisher` is one."""
+    """Sender of frames to the viewers; `jobs.queueing.redis_store.Publisher` is one."""
 
     def publish(self, entries: list[tuple[str, bytes]]) -> bool:
         """Send (stream, frame) pairs, soon or never; must not raise."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class CannotWrite(BasinError):
-    """The run's files cannot be written."""
+    """Error: the run's files cannot be written."""
 
     @classmethod
     def of(cls, error: BaseException) -> CannotWrite:
+        """Wrap an error, unless it is one already."""
         if isinstance(error, cls):
             return error
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -72,7 +73,7 @@ class _One(NamedTuple):
 
 
 class Emitter:
-    """One a run and process. Calls are safe from any thread."""
+    """Emitter of one run and process. Calls are safe from any thread."""
 
     def __init__(
         self,
@@ -99,28 +100,29 @@ class Emitter:
     def scalars(
         self, paths: list[str], values: npt.NDArray[np.float32], first: Cost, last: Cost
     ) -> None:
-        """Rows of scalars, `values` (rows, paths), spread evenly from `first` to `last`.
+        """Queue rows of scalars, `values` (rows, paths), spread evenly from `first` to `last`.
 
         The array is taken as it is: the caller leaves it alone. Raises CannotWrite.
         """
         self._put(_Block(paths, values, first, last, time.time()))
 
     def event(self, event: Event, cost: Cost) -> None:
-        """One event at the present cost. Raises CannotWrite."""
+        """Queue one event at the present cost. Raises CannotWrite."""
         self._put(_One(event, cost, time.time()))
 
     def text(self, path: str, message: str, cost: Cost, level: str = "info") -> None:
-        """One sentence. Level: info, warning or alarm. Raises CannotWrite."""
+        """Queue one sentence. Level: info, warning or alarm. Raises CannotWrite."""
         self._put(_One(Text(path, message, level), cost, time.time()))
 
     def remark(self, path: str, message: str, cost: Cost, level: str = "alarm") -> None:
-        """A sentence about the run itself, kept in its alarms too; never waits, never raises."""
+        """Queue a sentence about the run itself, kept in its alarms too; never waits, never
+        raises."""
         if level != "info":
             self.alarms.add(path, message, cost.step)
         self._waiting.append(_One(Text(path, message, level), cost, time.time()))
 
     def check(self) -> None:
-        """Raises CannotWrite when the last write failed, or nothing writes any more."""
+        """Raise CannotWrite when the last write failed, or nothing writes any more."""
         if self._error is not None:
             raise CannotWrite.of(self._error) from self._error
 
@@ -154,17 +156,17 @@ class Emitter:
 
     def _wait_for_disk(self, item: _Block | _One) -> None:
         """Make the caller wait while the disk takes nothing; raises CannotWrite once it fails."""
-        since, said = time.monotonic(), False
+        since, is_reported = time.monotonic(), False
         while len(self._waiting) > _MOST_WAITING and self._error is None:
-            if not said and time.monotonic() - since > STUCK_SECONDS:
-                said = True
+            if not is_reported and time.monotonic() - since > STUCK_SECONDS:
+                is_reported = True
                 step = (item.last if isinstance(item, _Block) else item.cost).step
                 message = f"The disk has taken nothing for {STUCK_SECONDS:g} s; the run waits."
                 self.alarms.add(STUCK, message, step)
                 _log.warning("%s: %s", self.directory.id, message)
             time.sleep(0.001)
         self.check()
-        if said:
+        if is_reported:
             self.alarms.drop(STUCK)
 
     def _failed(self, error: BaseException) -> None:
@@ -201,7 +203,8 @@ class Emitter:
                 self._publish(self.publisher, entries)
 
     def _publish(self, publisher: Publisher, entries: list[tuple[str, bytes]]) -> None:
-        """Send; what goes wrong beyond an absent Redis leaves the record alone and is said once."""
+        """Send frames; an error beyond an absent Redis leaves the record alone and is reported
+        once."""
         try:
             publisher.publish(entries)
         except Exception as error:
@@ -210,7 +213,7 @@ class Emitter:
                 _log.exception("%s: frames could not be published", self.directory.id)
 
     def _left_out(self, item: _Block | _One, error: Exception) -> None:
-        """Say once a path that what it said cannot be packed."""
+        """Report once a path that an event of it cannot be packed."""
         if isinstance(item, _Block):
             name, cost = ", ".join(map(str, item.paths)), item.last
         else:

@@ -1,4 +1,4 @@
-"""Heartbeat: a thread that keeps `status.json` fresh and hears what is asked of a run.
+"""Heartbeat: a thread that keeps `status.json` fresh and listens for requests to a run.
 
 It goes on while a step, a look or a compilation takes long, so that a run is silent only when
 its process is gone; and says when there have been no steps for longer than the run's pace explains.
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Writes the fields it was last given; `word` is what the run should do next."""
+    """Heartbeat of one run. `request` is the end that the run should come to next, if any."""
 
     def __init__(
         self, directory: RunDirectory, publisher: Any = None, alarms: Alarms | None = None
@@ -58,11 +58,11 @@ class Heartbeat:
         """of what is done after training, when somebody asks for an end"""
         self.redis_was_away = False
         self.changes: deque[dict[str, float]] = deque()
-        """settings asked for and not yet taken"""
-        self.word: str | None = None
+        """settings requested and not yet taken"""
+        self.request: str | None = None
         """stop, pause or orphan, None while the run shall go on"""
         self._fields: dict[str, Any] = {}
-        self._left_in: deque[tuple[float, float]] = deque()
+        self._fractions: deque[tuple[float, float]] = deque()
         self._error: BaseException | None = None
         self._parent = int(os.environ.get(PARENT, "0"))
         self._orphan_since: float | None = None
@@ -72,24 +72,25 @@ class Heartbeat:
         self._try(self._listen, time.monotonic())
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns once nothing more is written."""
+        """End the thread; returns once nothing more is written."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
 
-    def tell(self, **fields: Any) -> None:
-        """Fields of the status for the next beats; `fraction` also gives the time left."""
+    def set_fields(self, **fields: Any) -> None:
+        """Set fields of the status for the next beats; `fraction` also gives the time left."""
         self._fields = {**self._fields, **fields}
 
     def take_changes(self) -> list[dict[str, float]]:
-        """What was asked to be changed since the last time, oldest first."""
+        """Return the settings requested since the last call, oldest first."""
         return [self.changes.popleft() for _ in range(len(self.changes))]
 
     def check(self) -> None:
-        """Raises CannotWrite when the status could not be written, or the thread has ended."""
+        """Raise CannotWrite when the status could not be written, or the thread has ended."""
         if self._error is not None:
             raise CannotWrite.of(self._error) from self._error
 
@@ -107,13 +108,13 @@ class Heartbeat:
                 self._try(self._beat, now)
 
     def _try(self, act: Callable[[float], None], now: float) -> None:
-        """Do one thing; an error that may pass is said once, and it is tried again next time."""
+        """Call `act`; an error that may pass is reported once, and it is tried again next time."""
         try:
             act(now)
         except Superseded:
-            self.word = "stop"  # whatever it still tries to write is refused
+            self.request = "stop"  # whatever it still tries to write is refused
         except FileNotFoundError:
-            self.word = "stop"  # somebody removed the run's directory
+            self.request = "stop"  # somebody removed the run's directory
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 self._failed(error)
@@ -122,40 +123,40 @@ class Heartbeat:
             message = f"The run's folder stumbles: {why}. The run goes on and tries again."
             if not any(alarm["path"] == FOLDER for alarm in self.alarms.listed()):
                 _log.warning("%s: %s", self.directory.id, message, exc_info=True)
-                self._say(FOLDER, message)
+                self._report(FOLDER, message)
 
     def _beat(self, now: float) -> None:
         self.directory.write_status(
             **{**self._fields, "alarms": self.alarms.listed()},
             doing=self.progress.doing,
             progressed=self.progress.sign,
-            seconds_left=None if self._hung else self._left(now),
+            seconds_left=None if self._hung else self._seconds_left(now),
         )
 
     def _listen(self, now: float) -> None:
-        asked = self.directory.requested()
-        if asked is not None:
-            self.word = asked
+        request = self.directory.requested()
+        if request is not None:
+            self.request = request
         self.changes.extend(self.directory.take_changes())
-        if self._parent and os.getppid() != self._parent and self.word is None:
+        if self._parent and os.getppid() != self._parent and self.request is None:
             self._orphan_since = self._orphan_since or now
             away = getattr(self.publisher, "away_seconds", 1.0) > 0
             self.redis_was_away |= away
             patience = ORPHAN_SECONDS if self.redis_was_away else ABANDONED_SECONDS
             if now - self._orphan_since > patience:
-                self.word = ORPHAN
+                self.request = ORPHAN
 
     def _watch(self, now: float) -> None:
-        """Say when the run hangs and when it goes on; leave off what nobody waits for."""
+        """Report when the run hangs and when it goes on; interrupt work that nobody waits for."""
         progress = self.progress
         progress.look(now)
-        if self.word and progress.doing in AFTER_TRAINING:
+        if self.request and progress.doing in AFTER_TRAINING:
             self.interruption.end()
         quiet = progress.quiet(now)
         if quiet > progress.patience and not self._hung:
             self._hung = True
             what = "step" if progress.doing == TRAINING else "sign of progress"
-            self._say(
+            self._report(
                 HANG,
                 f"No {what} for {duration(quiet)} after step {progress.step:,}, while "
                 f"{progress.doing}. If it does not go on, stop the run and resume it.",
@@ -166,22 +167,22 @@ class Heartbeat:
             if self.emitter is not None:
                 self.emitter.remark(HANG, "The run goes on.", Cost(progress.step), "info")
 
-    def _say(self, path: str, message: str) -> None:
+    def _report(self, path: str, message: str) -> None:
         step = self.progress.step
         if self.emitter is not None:
             self.emitter.remark(path, message, Cost(step))
         else:
             self.alarms.add(path, message, step)
 
-    def _left(self, now: float) -> float | None:
-        """Seconds to the end of the budget at the speed of the last 30 s."""
+    def _seconds_left(self, now: float) -> float | None:
+        """Estimate the seconds to the end of the budget at the speed of the last 30 s."""
         fraction = self._fields.get("fraction")
         if fraction is None:
             return None
-        self._left_in.append((now, fraction))
-        while now - self._left_in[0][0] > _WINDOW:
-            self._left_in.popleft()
-        then, before = self._left_in[0]
+        self._fractions.append((now, fraction))
+        while now - self._fractions[0][0] > _WINDOW:
+            self._fractions.popleft()
+        then, before = self._fractions[0]
         if fraction <= before:
             return None
         return (1.0 - fraction) * (now - then) / (fraction - before)

@@ -1,4 +1,4 @@
-"""Interruption: work of the main thread that another thread may have left off, in the middle of it.
+"""Interruption: a block of the main thread that another thread may end in the middle.
 
 For what has no steps at which to ask, such as a long question. The one who wants the end sends
 this process SIGUSR1; the handler, once set, stays, and outside the block does nothing.
@@ -11,11 +11,14 @@ import threading
 
 
 class LeftOff(BaseException):
-    """Nobody waits any more for what is being done. No `except Exception` may swallow it."""
+    """Signal that nobody waits any more for what is being done.
+
+    No `except Exception` may swallow it.
+    """
 
 
 class Interruption:
-    """`with` the block that may be left off; `end` ends it, once, from any thread."""
+    """Context manager of a block that may be left off; `end` ends it, once, from any thread."""
 
     def __init__(self) -> None:
         self._is_open = False

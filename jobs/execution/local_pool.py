@@ -1,4 +1,4 @@
-"""Running several runs here, in worker processes side by side, without a queue."""
+"""Local pool: runs several runs here, in worker processes side by side, without a queue."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from jobs.system.processes import on_signals
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def run_all(run_ids: Sequence[str], processes: int, tell: Callable[[], None]) -> bool:
-    """Run or resume every run, so many at a time, one thread each; calls `tell` now and then.
+    """Run or resume every run, `processes` at a time, one thread each.
 
+    tell: called now and then, to show how far they are.
     Ctrl-C or SIGTERM stops those that run with a checkpoint and the rest before their first step.
-    Returns whether it went on to the end.
+    Returns True when all went on to the end.
     """
     stopped: list[bool] = []
 
@@ -72,7 +73,7 @@ def _in_a_pool(run_ids: Sequence[str], processes: int, tell: Callable[[], None])
 
 
 def _begin() -> None:
-    """For a worker process: Ctrl-C is the parent's to hear."""
+    """Prepare a worker process: Ctrl-C is the parent's to hear."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -100,7 +101,7 @@ def train(run_id: str) -> None:
 
 def take_up(run_ids: Sequence[str]) -> list[str]:
     """Make runs that were cut off ready to be run here; returns those, in their order."""
-    taken = []
+    ready = []
     for run_id in run_ids:
         with contextlib.suppress(NotAvailable):
             directory = run_store.open_run(run_id)
@@ -111,5 +112,5 @@ def take_up(run_ids: Sequence[str]) -> list[str]:
                 directory.write_status(
                     status="queued", ended=None, reason="", worker=control.INLINE, **this_process()
                 )
-                taken.append(directory.id)
-    return taken
+                ready.append(directory.id)
+    return ready

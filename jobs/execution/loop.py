@@ -25,14 +25,14 @@ from jobs.execution import outcome, process_team
 from jobs.execution.alarms import Alarms
 from jobs.execution.cadence import Cadence, fraction_used
 from jobs.execution.cost_meter import Counter, Stopwatch, joule_counter
-from jobs.execution.device_scalars import Block
+from jobs.execution.device_scalars import ScalarBlock
 from jobs.execution.divergence_guard import breach
 from jobs.execution.emitter import CannotWrite, Emitter, Publisher
 from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.interruption import LeftOff
 from jobs.execution.observation_schedule import Looking, Tier
-from jobs.execution.outcome import Asked, Outcome
-from jobs.execution.reporter import Telling
+from jobs.execution.outcome import EndRequested, Outcome
+from jobs.execution.reporter import Reporter
 from jobs.models import answering, fingerprints, method_state
 from jobs.models.method_setup import LoadEnergy, Prepared, check_checkpoint, find_device, prepare
 from jobs.records import attempts
@@ -86,11 +86,11 @@ class _Loop:
     prepared: Prepared
     method: Method
     spec: RunSpec
-    block: Block
+    block: ScalarBlock
     counter: Counter | None
     stopwatch: Stopwatch
     emitter: Emitter
-    telling: Telling
+    reporter: Reporter
     looking: Looking
 
     def __init__(
@@ -181,8 +181,8 @@ class _Loop:
 
     def _attempt(self, earlier: int) -> Outcome:
         try:
-            if self.beat.word:
-                return outcome.asked_before(self.beat.word)
+            if self.beat.request:
+                return outcome.ended_before(self.beat.request)
             self._set_up()
             if not earlier:
                 answering.check_questions(self.prepared)
@@ -225,11 +225,11 @@ class _Loop:
         """Train to the end of the budget, or until somebody asks for an end."""
         try:
             self._train()
-        except Asked as asked:
+        except EndRequested as error:
             self._flush()
             self.stopwatch.stop()
             self._checkpoint()
-            return outcome.ended_by(asked.word, self.step, self.beat.redis_was_away)
+            return outcome.ended_by(error.request, self.step, self.beat.redis_was_away)
         left = self._finish()
         return outcome.finished(self.method.done, left)
 
@@ -258,7 +258,7 @@ class _Loop:
             )
         self.stopwatch = Stopwatch(self.counter, joules=0.0)
         self.last = Cost(joules=self.stopwatch.joules)
-        self.block = Block(self.cadence.flush_rows, device)
+        self.block = ScalarBlock(self.cadence.flush_rows, device)
         self.directory.write_spec(self.spec)
         fingerprints.write(self.directory, self.made_of)
 
@@ -283,7 +283,7 @@ class _Loop:
             self.emitter.remark(CHECKPOINT, self.passed_over, self.last)
         if self.warnings:
             self.emitter.remark(MADE_OF, " ".join(self.warnings), self.last, "warning")
-        self.telling = Telling(self.emitter, self.method.headline)
+        self.reporter = Reporter(self.emitter, self.method.headline)
         self.looking = self._eyes(observed)
 
     def _last_logged_step(self) -> int:
@@ -329,10 +329,10 @@ class _Loop:
     # ------------------------------------------------------------------ training
 
     def _train(self) -> None:
-        """Step until the budget is used. Raises Asked, Diverged, CannotWrite."""
+        """Step until the budget is used. Raises EndRequested, Diverged, CannotWrite."""
         begun = self.looking.begin()
         if self.step == 0:  # a resumed run has said it before
-            self.telling.say(begun, self.last)
+            self.reporter.emit(begun, self.last)
         self._look()
         budget, cadence = self.spec.budget, self.cadence
         started = time.monotonic()
@@ -341,8 +341,8 @@ class _Loop:
         self.stopwatch.start()
         self.progress.doing = TRAINING
         while (fraction := fraction_used(budget, self._cost_now())) < 1.0 and not self.method.done:
-            if self.beat.word:
-                raise Asked(self.beat.word)
+            if self.beat.request:
+                raise EndRequested(self.beat.request)
             if self.beat.changes:
                 self._change()
             self.block.add(self.team.step(self.method, min(fraction, _NEARLY_ONE)))
@@ -390,14 +390,14 @@ class _Loop:
             rows = len(values) if found is None else found.row + 1
             first = self._cost_of_row(1, len(values), end)
             last = self._cost_of_row(rows, len(values), end)
-            self.telling.rows(self.block.paths, values[:rows], first, last)
+            self.reporter.emit_rows(self.block.paths, values[:rows], first, last)
             self.last, self.step = last, last.step
             if found is not None:
                 raise found.error(last.step)
             self._check_budget()
         self.emitter.check()
         self.beat.check()
-        self.beat.tell(**self._facts())
+        self.beat.set_fields(**self._facts())
 
     def _cost_of_row(self, row: int, num_rows: int, end: Cost) -> Cost:
         """The cost after row 1, 2, ... of a block, the rows evenly spread in time."""
@@ -437,7 +437,7 @@ class _Loop:
         now, cadence = time.monotonic(), self.cadence
         rest = min(max(elapsed, cadence.first_checkpoint), cadence.checkpoint_seconds)
         self.next_checkpoint = now + max(rest, (now - start) / cadence.checkpoint_share)
-        self.beat.tell(**self._facts())
+        self.beat.set_fields(**self._facts())
 
     def _save(self) -> None:
         tensors, tree = method_state.collect(self.method)
@@ -469,8 +469,8 @@ class _Loop:
         left = ["the final figures", *(f"`{q.name}`" for q in self.spec.questions)]
         with contextlib.suppress(LeftOff), self.beat.interruption:
             with self.progress.during(FIGURES):
-                figures = {} if self.beat.word else self._take_figures()
-            if not self.beat.word:
+                figures = {} if self.beat.request else self._take_figures()
+            if not self.beat.request:
                 left.pop(0)
                 with self.progress.during(QUESTIONS):
                     self._answer(figures, left)
@@ -481,10 +481,10 @@ class _Loop:
         figures: dict[str, float] = {}
         if (observer := self.looking.observer) is not None:
             seen = self.looking.once("watch", lambda: observer.watch(self.step))
-            self.telling.say(seen, self.last)
+            self.reporter.emit(seen, self.last)
             figures, events, samples = self.looking.timed(lambda: observer.evaluate(self.step))
-            self.telling.say(events, self.last)
-            self.telling.note(figures, figures.values())
+            self.reporter.emit(events, self.last)
+            self.reporter.record(figures, figures.values())
             self.directory.write_metrics(figures)
             self.directory.save_samples("final", samples)
         return figures
@@ -493,11 +493,11 @@ class _Loop:
         """Ask the finished run the questions of its spec, each taken off `left` when it is
         answered. Raises CannotWrite."""
         answers = answering.answer_questions(self.prepared)
-        while not self.beat.word:
+        while not self.beat.request:
             found = self.looking.timed(lambda: next(answers, None))
             if found is None:
                 return
-            self.telling.say(found.events, self.last)
+            self.reporter.emit(found.events, self.last)
             figures |= found.figures
             self.directory.write_metrics(figures)
             if found.arrays:
@@ -510,7 +510,7 @@ class _Loop:
     def _look(self) -> None:
         self.method.spent = self.last
         with self.progress.during(LOOKING):
-            self.telling.say(self.looking.look(self.step), self.last)
+            self.reporter.emit(self.looking.look(self.step), self.last)
         if self.looking.trace:
             self.directory.write_trace(self.looking.trace)
             self.looking.trace = ""
@@ -528,7 +528,7 @@ class _Loop:
             "joules_source": self.stopwatch.source,
             "observe_seconds": self.looking.seconds,
             "checkpoint_step": self.saved,
-            "headline": self.telling.headline(),
+            "headline": self.reporter.headline(),
             "alarms": self.alarms.listed(),
             "budget": self.spec.budget.model_dump(exclude_none=True),
             "device": str(self.prepared.device),

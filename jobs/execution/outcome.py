@@ -1,4 +1,4 @@
-"""Outcome: how an attempt at a run ended, in the words its status shows."""
+"""Outcome: the end of an attempt at a run, in the words its status shows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from backend.errors import BadInput, BasinError, Diverged
 BEFORE = "Failed before the first step: "
 
 
-class Asked(Exception):
-    """Somebody wants the run to end: stop, pause, or its worker is gone."""
+class EndRequested(Exception):
+    """Request that the run end: stop, pause, or its worker is gone."""
 
-    def __init__(self, word: str) -> None:
-        super().__init__(word)
-        self.word = word
+    def __init__(self, request: str) -> None:
+        super().__init__(request)
+        self.request = request
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A status word, one or two sentences, and for failures the figures behind them."""
+    """State, one or two sentences, and for failures the figures behind them."""
 
     status: str
     reason: str = ""
@@ -29,54 +29,59 @@ class Outcome:
 
     @property
     def level(self) -> str:
-        """How loudly to say it."""
+        """Level of the text that reports it."""
         return "alarm" if self.status in ("failed", "diverged") else "info"
 
 
-def asked_before(word: str) -> Outcome:
-    return Outcome("paused" if word == "pause" else "stopped", "Ended before the first step.")
+def ended_before(request: str) -> Outcome:
+    """Describe a run that was asked to end before its first step."""
+    return Outcome("paused" if request == "pause" else "stopped", "Ended before the first step.")
 
 
-def finished(done: str, left: list[str]) -> Outcome:
-    """For a run whose training is done; `done` says why it was before its budget's end, `left`
-    what an early end left off."""
+def finished(reason: str, left: list[str]) -> Outcome:
+    """Describe a run whose training is done.
+
+    reason: why it was before its budget's end. left: names of what an early end left off.
+    """
     if not left:
-        return Outcome("finished", done)
+        return Outcome("finished", reason)
     *others, last = left
     names = f"{', '.join(others)} and {last}" if others else last
-    said = f"Ended on request once training was done: {names} left off."
-    return Outcome("finished", f"{done} {said}".strip())
+    early_end = f"Ended on request once training was done: {names} left off."
+    return Outcome("finished", f"{reason} {early_end}".strip())
 
 
-def ended_by(word: str, step: int, redis_was_away: bool) -> Outcome:
-    """For a run that stopped as it was asked, a checkpoint written."""
-    if word == "stop":
+def ended_by(request: str, step: int, redis_was_away: bool) -> Outcome:
+    """Describe a run that ended as requested, a checkpoint written."""
+    if request == "stop":
         return Outcome("stopped", f"Stopped on request at step {step:,}.")
-    if word == "pause":
+    if request == "pause":
         return Outcome("paused", f"Paused on request at step {step:,}.")
-    kept = f"It can resume from step {step:,}."
+    resumable = f"It can resume from step {step:,}."
     if redis_was_away:
-        return Outcome("stopped", f"Its worker ended when Redis went away. {kept}")
-    return Outcome("lost", f"The worker that ran it was killed. {kept}")
+        return Outcome("stopped", f"Its worker ended when Redis went away. {resumable}")
+    return Outcome("lost", f"The worker that ran it was killed. {resumable}")
 
 
 def failed_before(error: Exception) -> Outcome:
-    """For whatever is wrong before training: the field and what to do about it."""
+    """Describe an error before training: the field and what to do about it."""
     if isinstance(error, BadInput):
         problem = error.problems[0] if error.problems else None
-        found = problem and {"field": problem.field, "message": problem.message}
-        return Outcome("failed", BEFORE + "; ".join(map(str, error.problems)), found or None)
+        details = problem and {"field": problem.field, "message": problem.message}
+        return Outcome("failed", BEFORE + "; ".join(map(str, error.problems)), details or None)
     message = sentence(error)
     return Outcome("failed", BEFORE + message, {"field": "", "message": message})
 
 
 def failed(error: Exception, step: int, checkpoint: int | None) -> Outcome:
+    """Describe an error in training."""
     message = sentence(error)
     reason = f"Failed after step {step:,}: {message} {_kept(checkpoint)}"
     return Outcome("failed", reason, {"field": "", "message": message, "step": step})
 
 
 def diverged(error: Diverged, checkpoint: int | None) -> Outcome:
+    """Describe a divergence, with the checkpoint from before it."""
     reason = str(error)
     if not math.isfinite(error.value):
         reason = f"Diverged at step {error.step}. {error.what} is no finite number any more."
@@ -94,7 +99,8 @@ def diverged(error: Diverged, checkpoint: int | None) -> Outcome:
 
 
 def sentence(error: Exception) -> str:
-    """The first line of an error's message, with its type unless Basin raised it on purpose."""
+    """Extract the first line of an error's message, with its type unless Basin raised it on
+    purpose."""
     first = (str(error).strip().splitlines() or [""])[0]
     text = first if isinstance(error, BasinError) else f"{type(error).__name__}: {first}"
     return text if text.endswith(".") else f"{text}."

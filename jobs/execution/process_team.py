@@ -1,9 +1,9 @@
-"""One run on several processes: the loop runs in the first, the others step when it says so.
+"""Process team: one run on several processes. The loop runs in the first, the others follow it.
 
 The run's own process is process 0 and starts the rest, `python -m jobs.execution.process_team RUN
-...`. Each sets up the same spec on its device, takes up the same checkpoint and follows words that
-process 0 sends before everything that changes the method. They meet in a folder of their own, not
-on a port.
+...`. Each sets up the same spec on its device, takes up the same checkpoint and follows commands
+that process 0 sends before everything that changes the method. They meet in a folder of their own,
+not on a port.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from jobs.system import processes
 from jobs.system.threads import guarded
 
 BEGIN, STEP, CHANGE, END = range(4)
-"""Words, each with a number: step of the checkpoint, progress, bytes that follow, nothing."""
+"""Commands, each with a number: step of the checkpoint, progress, bytes that follow, nothing."""
 PATIENCE = timedelta(days=1)
 """A follower waits while process 0 looks, however long; it dies with it in any case."""
 END_SECONDS = 5.0
@@ -50,11 +50,11 @@ LAST_RESORT_SECONDS = 20.0
 
 
 class FollowerLost(BasinError):
-    """A process of the run is gone, and with it the run."""
+    """Error: a process of the run is gone, and with it the run."""
 
 
 class Team(Protocol):
-    """Who takes a run's steps together."""
+    """Processes that take a run's steps together."""
 
     def begin(self, prepared: Prepared, step: int) -> None: ...
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]: ...
@@ -63,7 +63,7 @@ class Team(Protocol):
 
 
 class Alone:
-    """One process: nobody to tell."""
+    """Team of one process."""
 
     def begin(self, prepared: Prepared, step: int) -> None:
         pass
@@ -79,7 +79,7 @@ class Alone:
 
 
 def team_of(directory: RunDirectory, spec: RunSpec, device: torch.device) -> Team:
-    """The followers of a run, started; nobody where it asks for one process.
+    """Start the followers of a run; a run of one process has none.
 
     Raises BadInput where there are fewer devices than processes.
     """
@@ -94,7 +94,7 @@ def team_of(directory: RunDirectory, spec: RunSpec, device: torch.device) -> Tea
 
 
 def device_of(device: torch.device, rank: int) -> torch.device:
-    """Where process `rank` works, process 0 being on `device`. Raises BadInput."""
+    """Return the device of process `rank`, process 0 being on `device`. Raises BadInput."""
     if device.type == "cpu":
         return device
     index, visible = (device.index or 0) + rank, torch.cuda.device_count()
@@ -108,18 +108,18 @@ def device_of(device: torch.device, rank: int) -> torch.device:
 
 
 def devices_of(device: torch.device, num: int) -> list[torch.device]:
-    """Where `num` processes work, process 0 being on `device`. Raises BadInput."""
+    """Return the devices of `num` processes, process 0 being on `device`. Raises BadInput."""
     return [device_of(device, rank) for rank in range(num)]
 
 
 class Leader:
-    """Process 0 of a run, and those it has started."""
+    """Process 0 of a run, and the followers it has started."""
 
     def __init__(self, directory: RunDirectory, num: int) -> None:
         self.directory, self.num = directory, num
         prefix = f"basin-{directory.id}-"
-        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):  # by a killed attempt
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in Path(tempfile.gettempdir()).glob(f"{prefix}*"):  # by a killed attempt
+            shutil.rmtree(leftover, ignore_errors=True)
         self.folder = Path(tempfile.mkdtemp(prefix=prefix))
         self.ending = threading.Event()
         self.followers: list[subprocess.Popen[bytes]] = []
@@ -155,25 +155,28 @@ class Leader:
             self._check()
             time.sleep(_POLL_SECONDS)
         self._guarded(lambda: _join(self.folder, 0, self.num, prepared.device))
-        self._guarded(lambda: _say(BEGIN, step))
+        self._guarded(lambda: _send(BEGIN, step))
 
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]:
+        """Take a step with all followers. Raises FollowerLost."""
         return self._guarded(lambda: self._step(method, progress))
 
     @staticmethod
     def _step(method: Method, progress: float) -> dict[str, torch.Tensor]:
-        _say(STEP, progress)
+        _send(STEP, progress)
         with row_sharing.together():
             return method.step(progress)
 
     def change(self, method: Method, settings: dict[str, float]) -> str:
+        """Change settings in all processes; returns a sentence for people. Raises FollowerLost,
+        BadInput."""
         content = json.dumps(settings).encode()
-        self._guarded(lambda: _say(CHANGE, len(content), content))
+        self._guarded(lambda: _send(CHANGE, len(content), content))
         return method.change(settings)
 
     def watch(self) -> None:
         """End the run's process, `failed`, where a follower is gone and it has not noticed."""
-        while self._fallen() is None:
+        while self._ended_early() is None:
             if self.ending.wait(_POLL_SECONDS):
                 return
         if self.ending.wait(LAST_RESORT_SECONDS):
@@ -181,20 +184,20 @@ class Leader:
         try:
             self._check()
         except FollowerLost as error:
-            found = self.directory.status()
-            ended = outcome.failed(error, found.step, found.checkpoint_step)
+            status = self.directory.status()
+            ended = outcome.failed(error, status.step, status.checkpoint_step)
             self.directory.write_status(
                 status=ended.status, reason=ended.reason, problem=ended.problem, ended=time.time()
             )
         os._exit(1)
 
     def end(self) -> None:
-        """Let all go; who has not ended within END_SECONDS is ended."""
+        """End all followers; those that have not ended within END_SECONDS are killed."""
         self.ending.set()
         if dist.is_initialized():
-            if self._fallen() is None:
+            if self._ended_early() is None:
                 with contextlib.suppress(RuntimeError):
-                    _say(END)
+                    _send(END)
             else:
                 self._terminate()
             self._wait()
@@ -222,26 +225,26 @@ class Leader:
                 follower.terminate()
 
     def _guarded(self, act: Callable[[], Any]) -> Any:
-        """What `act` returns. Raises FollowerLost where it fails since a process is gone."""
+        """Call `act`. Raises FollowerLost where it fails since a process is gone."""
         try:
             return act()
         except RuntimeError as error:
             deadline = time.monotonic() + _BLAME_SECONDS
-            while self._fallen() is None and _is_of_the_wire(error):
+            while self._ended_early() is None and _is_communication_error(error):
                 if time.monotonic() > deadline:
                     break
                 time.sleep(_POLL_SECONDS)
-            if _is_of_the_wire(error):
+            if _is_communication_error(error):
                 self._check(error)
             raise
 
-    def _fallen(self) -> int | None:
-        """The first process that has ended before it was told to."""
+    def _ended_early(self) -> int | None:
+        """Find the first process that has ended before it was told to."""
         return next((r for r, f in enumerate(self.followers, 1) if f.poll() is not None), None)
 
     def _check(self, cause: Exception | None = None) -> None:
-        """Raises FollowerLost when one is gone, naming it."""
-        rank = self._fallen()
+        """Raise FollowerLost when a follower is gone, naming it."""
+        rank = self._ended_early()
         if rank is None:
             return
         follower = self.followers[rank - 1]
@@ -259,14 +262,14 @@ class Leader:
         return self.folder / f"{rank}.log"
 
 
-def _is_of_the_wire(error: Exception) -> bool:
-    """Whether an error came from talking to the other processes."""
+def _is_communication_error(error: Exception) -> bool:
+    """Return True for an error in talking to the other processes."""
     text = str(error).lower()
     return isinstance(error, dist.DistError) or "gloo" in text or "nccl" in text
 
 
 def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
-    """Meet the others: tensors of the CPU go by gloo, those of NVIDIA devices by NCCL."""
+    """Join the process group: tensors of the CPU go by gloo, those of NVIDIA devices by NCCL."""
     for library in ("GLOO", "NCCL"):  # else they listen on every address of the machine
         name = "lo" if sys.platform == "linux" else "lo0"
         os.environ.setdefault(f"{library}_SOCKET_IFNAME", name)
@@ -283,20 +286,20 @@ def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
     )
 
 
-def _say(word: int, number: float = 0.0, content: bytes = b"") -> None:
-    dist.broadcast(torch.tensor([word, number], dtype=torch.float64), 0)
+def _send(command: int, number: float = 0.0, content: bytes = b"") -> None:
+    dist.broadcast(torch.tensor([command, number], dtype=torch.float64), 0)
     if content:
         dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
 
 
-def _heard() -> tuple[int, float]:
+def _receive() -> tuple[int, float]:
     message = torch.empty(2, dtype=torch.float64)
     dist.broadcast(message, 0)
-    word, number = message.tolist()
-    return int(word), number
+    command, number = message.tolist()
+    return int(command), number
 
 
-def _heard_settings(size: int) -> dict[str, float]:
+def _receive_settings(size: int) -> dict[str, float]:
     content = torch.empty(size, dtype=torch.uint8)
     dist.broadcast(content, 0)
     return dict(json.loads(content.numpy().tobytes()))
@@ -306,7 +309,7 @@ def _heard_settings(size: int) -> dict[str, float]:
 
 
 def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
-    """Set up the run's method and do what process 0 says until it says END."""
+    """Set up the run's method and obey the commands of process 0 until END."""
     from jobs.models import trained_run
 
     directory = run_store.open_run(run_id)
@@ -320,36 +323,39 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
     _join(folder, rank, num, device)
     method = prepared.method
     while True:
-        word, number = _heard()
-        if word == END:
+        command, number = _receive()
+        if command == END:
             dist.destroy_process_group()
             return
-        if word == BEGIN and number:
+        if command == BEGIN and number:
             _restore(directory, prepared, int(number))
-        elif word == STEP:
+        elif command == STEP:
             with row_sharing.together():
                 method.step(number)
-        elif word == CHANGE:
+        elif command == CHANGE:
             with contextlib.suppress(BadInput):  # process 0 says so
-                method.change(_heard_settings(int(number)))
+                method.change(_receive_settings(int(number)))
 
 
 def _restore(directory: RunDirectory, prepared: Prepared, step: int) -> None:
-    found = directory.load_checkpoint()
-    check_checkpoint(found.meta, prepared.spec.method)
-    if found.step != step:
-        raise RuntimeError(f"the newest checkpoint is of step {found.step}, not of {step}")
-    method_state.restore(prepared.method, found.tensors, found.meta["state"], prepared.device)
+    checkpoint = directory.load_checkpoint()
+    check_checkpoint(checkpoint.meta, prepared.spec.method)
+    if checkpoint.step != step:
+        raise RuntimeError(f"the newest checkpoint is of step {checkpoint.step}, not of {step}")
+    method_state.restore(
+        prepared.method, checkpoint.tensors, checkpoint.meta["state"], prepared.device
+    )
 
 
 def main(arguments: list[str]) -> None:
+    """Run a follower: run id, rank, number of processes, folder, pid of process 0."""
     run_id, rank, num, folder, parent = arguments
     processes.end_with_parent(int(parent))
     try:
         follow(run_id, int(rank), int(num), Path(folder))
     except RuntimeError as error:
         # process 0 has gone: there is nobody left to tell
-        if not _is_of_the_wire(error):
+        if not _is_communication_error(error):
             raise
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -1,4 +1,4 @@
-"""Telling: events on their way to the emitter, and what the status repeats of them."""
+"""Reporter: passes events to the emitter and keeps the values that the status repeats."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from backend.events import Cost, Event, Scalar, Text
 from jobs.execution.emitter import Emitter
 
 
-class Telling:
-    """Keeps the last value of every scalar; alarms go to the emitter's."""
+class Reporter:
+    """Reporter of one run: keeps the last value of every scalar; alarms go to the emitter's."""
 
     def __init__(self, emitter: Emitter, headline: Sequence[str]) -> None:
         self.emitter, self._charts = emitter, headline
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
 
-    def say(self, events: Iterable[Event], cost: Cost) -> None:
+    def emit(self, events: Iterable[Event], cost: Cost) -> None:
         """Emit events at a cost, their scalars as one row. Raises CannotWrite."""
         scalars: dict[str, float] = {}
         for event in events:
@@ -32,23 +32,23 @@ class Telling:
                 self.emitter.alarms.add(event.path, event.message, cost.step)
         if scalars:
             row = np.array([list(scalars.values())], np.float32)
-            self.rows(list(scalars), row, cost, cost)
+            self.emit_rows(list(scalars), row, cost, cost)
 
-    def rows(
+    def emit_rows(
         self, paths: list[str], values: npt.NDArray[np.float32], first: Cost, last: Cost
     ) -> None:
         """Emit rows of scalars, `values` (rows, paths). Raises CannotWrite."""
         self.emitter.scalars(paths, values, first, last)
-        self.note(paths, values[-1].tolist())
+        self.record(paths, values[-1].tolist())
 
-    def note(self, paths: Iterable[str], values: Iterable[float]) -> None:
-        """Figures for the headline that are not drawn as curves."""
-        self._figures.update(zip(paths, values, strict=True))
+    def record(self, paths: Iterable[str], values: Iterable[float]) -> None:
+        """Record metrics for the headline that are not drawn as curves."""
+        self._metrics.update(zip(paths, values, strict=True))
 
     def headline(self) -> dict[str, Any] | None:
-        """The first of the method's headline figures that has a value."""
+        """Return the first of the method's headline metrics that has a value."""
         for chart in self._charts:
             for path in (chart, f"{chart}/long_run", f"{chart}/train_time"):
-                if math.isfinite(value := self._figures.get(path, math.nan)):
+                if math.isfinite(value := self._metrics.get(path, math.nan)):
                     return {"path": path, "value": value}
         return None

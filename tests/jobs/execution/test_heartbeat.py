@@ -60,7 +60,7 @@ def test_a_disk_that_stumbles_is_said_once_and_the_run_can_still_be_stopped(
     monkeypatch.setattr(RunDirectory, name, failing(3, error, getattr(RunDirectory, name)))
     until(lambda: beat.alarms.listed())
     (run.path / "control").write_text("stop")
-    until(lambda: beat.word == "stop")
+    until(lambda: beat.request == "stop")
     beat.check()
     until(lambda: run.written_status().alarms)
     (alarm,) = run.written_status().alarms
@@ -83,15 +83,15 @@ def test_a_status_that_cannot_be_written_any_more_ends_the_run(
 def test_a_control_file_that_is_no_text_is_passed_over(run: RunDirectory, beat: Heartbeat) -> None:
     (run.path / "control").write_bytes(b"\xff\xfe")
     time.sleep(0.3)
-    assert beat.word is None
+    assert beat.request is None
     run.clear_request()
     run.request("pause")
-    until(lambda: beat.word == "pause")
+    until(lambda: beat.request == "pause")
 
 
 def test_a_run_whose_folder_is_gone_stops(run: RunDirectory, beat: Heartbeat) -> None:
     run.delete()
-    until(lambda: beat.word == "stop")
+    until(lambda: beat.request == "stop")
 
 
 def test_steps_that_do_not_come_are_said_and_that_they_come_again(
