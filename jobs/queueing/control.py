@@ -1,6 +1,6 @@
-"""What a person does to a run: stop, pause, resume, reorder, delete.
+"""Control of runs by people: stop, pause, resume, reorder, delete.
 
-Stopping is asked first: a word in the run's `control` file, which works with Redis away and for
+Stopping is requested first, in the run's `control` file, which works with Redis away and for
 inline runs too. Who does not obey within `GRACE` seconds is killed by `jobs.queueing.reconcile`.
 """
 
@@ -34,43 +34,44 @@ CHANGEABLE = ("sampler.step_size", "sampler.temperature")
 
 def stop(run_id: str) -> None:
     """End a run for good; a running one writes a checkpoint first. Raises BadInput."""
-    _ask(run_store.open_run(run_id), "stop")
+    _request(run_store.open_run(run_id), "stop")
 
 
 def pause(run_id: str) -> None:
-    """Stop a run so that it keeps its place: `resume` puts it first in the queue."""
-    _ask(run_store.open_run(run_id), "pause")
+    """Stop a run so that it keeps its place: `resume` puts it first in the queue. Raises
+    BadInput."""
+    _request(run_store.open_run(run_id), "pause")
 
 
-def _ask(directory: RunDirectory, word: str) -> None:
+def _request(directory: RunDirectory, end_as: str) -> None:
     status = directory.status()
-    if _is_on(status):
-        directory.request(word)
+    if _is_running(status):
+        directory.request(end_as)
         return
     if status.status == "queued":
         # Once off the queue nobody else touches it; otherwise a worker has just taken it.
-        if _off_queue(directory.id):
-            end(directory, "stopped" if word == "stop" else "paused", "Taken off the queue.")
+        if _take_off_queue(directory.id):
+            end(directory, "stopped" if end_as == "stop" else "paused", "Taken off the queue.")
         else:
-            directory.request(word)
+            directory.request(end_as)
         return
-    if status.status == "paused" and word == "stop":
+    if status.status == "paused" and end_as == "stop":
         end(directory, "stopped", status.reason)
         return
     raise BadInput.at(
-        "run", f"`{directory.id}` is {status.status}; only a queued or running run can {word}."
+        "run", f"`{directory.id}` is {status.status}; only a queued or running run can {end_as}."
     )
 
 
-def _is_on(status: Status) -> bool:
-    """Whether a process works on it: one that was given up elsewhere may be here after all."""
+def _is_running(status: Status) -> bool:
+    """Return True while a process works on it: one given up elsewhere may be here after all."""
     return status.status == "running" or (
         status.status == "lost" and process_is_there(status) is True
     )
 
 
-def _after_a_look(directory: RunDirectory) -> Status:
-    """Where a run stands, once one of another machine has spoken or been silent for long."""
+def _watched_status(directory: RunDirectory) -> Status:
+    """Read the state of a run, once one of another machine has written or been silent for long."""
     first = status = directory.status()
     while status.status == "running" and process_is_there(status) is None:
         if status.updated != first.updated:
@@ -81,10 +82,10 @@ def _after_a_look(directory: RunDirectory) -> Status:
 
 
 def change(run_id: str, settings: dict[str, float]) -> None:
-    """Ask a running run to take other settings at its next iteration, such as
-    `{"sampler.step_size": 0.02}`. What comes of it, it says itself, in `run/changed`.
+    """Ask a running run to take other settings at its next iteration.
 
-    Raises BadInput for a run that is not running, or for what is no positive number.
+    settings: such as `{"sampler.step_size": 0.02}`. The run answers in `run/changed`. Raises
+    BadInput for a run that is not running, or for what is no positive number.
     """
     directory = run_store.open_run(run_id)
     status = directory.status()
@@ -96,8 +97,8 @@ def change(run_id: str, settings: dict[str, float]) -> None:
         raise BadInput.at("settings", "name at least one setting, such as `sampler.step_size`.")
     for name, value in settings.items():
         if name not in CHANGEABLE:
-            known = ", ".join(CHANGEABLE)
-            raise BadInput.at(name, f"cannot be changed while a run goes on; {known} can.")
+            changeable = ", ".join(CHANGEABLE)
+            raise BadInput.at(name, f"cannot be changed while a run goes on; {changeable} can.")
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
             raise BadInput.at(name, f"must be a number > 0, got {value!r}.")
     directory.ask_change({name: float(value) for name, value in settings.items()})
@@ -112,7 +113,7 @@ def resume(run_id: str, *, anyway: bool = False) -> None:
     """
     directory = run_store.open_run(run_id)
     connection = redis_store.connect()
-    status = _after_a_look(directory)
+    status = _watched_status(directory)
     if status.status not in RESUMABLE:
         advice = {
             "diverged": "The same settings would diverge again: launch a copy with other ones.",
@@ -123,7 +124,7 @@ def resume(run_id: str, *, anyway: bool = False) -> None:
         raise BadInput.at(
             "run", f"`{directory.id}` failed before its first checkpoint. Launch a copy instead."
         )
-    with _left_alone(directory):
+    with _untrained(directory):
         if directory.written_status().status == "queued":
             raise BadInput.at("run", f"`{directory.id}` is being resumed already.")
         if anyway:
@@ -138,8 +139,8 @@ def resume(run_id: str, *, anyway: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _left_alone(directory: RunDirectory) -> Iterator[None]:
-    """No process of this machine trains the run while the block lasts. Raises BadInput."""
+def _untrained(directory: RunDirectory) -> Iterator[None]:
+    """Keep every process of this machine from training the run in the block. Raises BadInput."""
     try:
         with attempts.held(directory):
             yield
@@ -151,7 +152,7 @@ def kill(run_id: str) -> None:
     """End a run's process at once; what it wrote is kept. Raises BadInput if it is not running."""
     directory = run_store.open_run(run_id)
     status = directory.status()
-    if not _is_on(status):
+    if not _is_running(status):
         raise BadInput.at("run", f"`{directory.id}` is {status.status}, not running.")
     end_by_force(directory, status, "Killed on request.")
 
@@ -178,33 +179,36 @@ def reorder(run_id: str, position: int) -> None:
 
 @redis_store.reaching()
 def queued() -> list[str]:
-    """Ids of the runs that wait, the next one first. Raises NotAvailable."""
+    """List the ids of the runs that wait, the next one first. Raises NotAvailable."""
     return list(redis_store.queue(redis_store.TRAIN).job_ids)
 
 
 def delete(run_ids: Iterable[str]) -> int:
-    """Delete runs from disk and Redis; returns how many. Refuses all if one is running."""
+    """Delete runs from disk and Redis; returns how many. Raises BadInput, deleting none, if one
+    runs."""
     directories = [run_store.open_run(run_id) for run_id in run_ids]
     for directory in directories:
-        if _after_a_look(directory).status == "running":
+        if _watched_status(directory).status == "running":
             raise BadInput.at("run", f"`{directory.id}` is running. Stop it first.")
         if attempts.is_held(directory):
             raise BadInput.at("run", f"`{directory.id}` is being trained. Stop it first.")
     for directory in directories:
-        _off_queue(directory.id)
+        _take_off_queue(directory.id)
         with contextlib.suppress(NotAvailable, redis.RedisError):
             keys = [
                 redis_store.stream_key(directory.id, stream) for stream in redis_store.STREAM_BYTES
             ]
             redis_store.connect().delete(*keys)
-        with _left_alone(directory):
+        with _untrained(directory):
             directory.delete()
     return len(directories)
 
 
 def horse_ended(run_id: str, pid: int, how: str) -> None:
-    """Called by the worker when a run's process is gone: a run that still says it is on its way
-    says what happened instead."""
+    """Write down the end of a run whose process is gone and that still says it is on its way.
+
+    Called by the worker.
+    """
     directory = run_store.open_run(run_id)
     status = directory.status()
     if status.pid not in (None, pid) or status.status not in ("queued", "running", "lost"):
@@ -216,10 +220,10 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
     if status.status == "queued" and attempts.pid_of(directory, status.attempt) == pid:
         return  # its attempt said how it ended, and the run was resumed since
     if directory.requested() == "stop":
-        word, after = _stopped(status)
-        end(directory, word, f"{how} It had not stopped by itself within {GRACE:g} s. {after}")
+        state, after = _forced_end(status)
+        end(directory, state, f"{how} It had not stopped by itself within {GRACE:g} s. {after}")
     else:
-        end(directory, "lost", f"{how} {kept(status)}")
+        end(directory, "lost", f"{how} {resumable_in_words(status)}")
 
 
 def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
@@ -230,25 +234,28 @@ def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
         # one that is known by more than its pid cannot be another
         kill_group(status.pid, math.inf if status.process else status.updated)
     if directory.written_status().status in ("running", "lost"):  # else it ended by itself
-        word, after = _stopped(status)
-        end(directory, word, f"{reason} {after}")
+        state, after = _forced_end(status)
+        end(directory, state, f"{reason} {after}")
 
 
-def _stopped(status: Status) -> tuple[str, str]:
-    """How a run that was ended by force has ended, and a sentence on what there is of it."""
+def _forced_end(status: Status) -> tuple[str, str]:
+    """Return the state of a run that was ended by force, and a sentence on what is left of it."""
     if status.doing in AFTER_TRAINING:
         return "finished", "Its training was done; final figures or answers are missing."
-    return "stopped", kept(status)
+    return "stopped", resumable_in_words(status)
 
 
-def is_overdue(status: Status, asked: float | None) -> bool:
-    """Whether a run asked to end `asked` seconds ago has had its time: `GRACE` seconds from then
-    or from its last sign of getting on (a checkpoint being written is one)."""
-    return asked is not None and min(asked, time.time() - status.progressed) > GRACE
+def is_overdue(status: Status, request_age: float | None) -> bool:
+    """Return True when a run asked to end `request_age` seconds ago has had its time.
+
+    `GRACE` seconds from then or from its last sign of getting on (a checkpoint being written is
+    one).
+    """
+    return request_age is not None and min(request_age, time.time() - status.progressed) > GRACE
 
 
 def any_at_work() -> bool:
-    """Whether a run of this machine is on its way to the end it was asked for."""
+    """Return True while a run of this machine is on its way to the end it was asked for."""
     return any(
         status.status == "running"
         and status.host == hostname()
@@ -257,27 +264,27 @@ def any_at_work() -> bool:
     )
 
 
-def end(directory: RunDirectory, word: str, reason: str) -> None:
-    """Write down how a run ended, for a process that did not. Raises OSError."""
+def end(directory: RunDirectory, state: str, reason: str) -> None:
+    """Write down the end of a run, for a process that did not. Raises OSError."""
     directory.clear_request()
-    directory.write_status(status=word, reason=reason.strip(), ended=time.time())
+    directory.write_status(status=state, reason=reason.strip(), ended=time.time())
 
 
-def kept(status: Status) -> str:
-    """What is left of a run that ended without a word."""
+def resumable_in_words(status: Status) -> str:
+    """Describe from where a run that ended by force can resume."""
     if status.checkpoint_step is None:
         return "There is no checkpoint yet; resuming starts over."
     return f"It can resume from step {status.checkpoint_step:,}."
 
 
-def _off_queue(run_id: str) -> bool:
+def _take_off_queue(run_id: str) -> bool:
     with contextlib.suppress(NotAvailable, redis.RedisError):
         return enqueue.take_off(run_id, redis_store.connect())
     return False
 
 
 def settle() -> list[str]:
-    """Put right what nobody else will: `jobs.queueing.reconcile.settle`."""
+    """Reconcile runs with their processes and jobs: `jobs.queueing.reconcile.reconcile_runs`."""
     from jobs.queueing import reconcile  # which takes from here how runs are ended
 
-    return reconcile.settle()
+    return reconcile.reconcile_runs()

@@ -1,4 +1,4 @@
-"""What a queue may hold: calls of a few functions by name, signed by the home that asks for them.
+"""Job calls: a few functions by name, signed by the home that asks for them.
 
 Who can write to Redis can neither have another function called nor these with arguments of their
 own. RQ's callbacks, webhooks, dependencies, repeats and retries, which call by name or move jobs
@@ -27,7 +27,7 @@ CALLS: dict[str, tuple[type, ...]] = {
     "jobs.tasks.energy_job": (str, list),
     "jobs.tasks.ask_job": (str, str, dict, int),
 }
-"""All that a job may call, with the types of its arguments."""
+"""Functions that a job may call, with the types of their arguments."""
 _SIGNATURE = "signature"
 _READ = frozenset(
     {
@@ -48,33 +48,35 @@ _READ = frozenset(
         "ttl",
     }
 )
-"""The fields of a job that are taken from Redis."""
+"""Fields of a job that are taken from Redis."""
 
 
 class Job(rq.job.Job):
-    """A job that calls one of `CALLS` and nothing else."""
+    """Job that calls one of `CALLS` and nothing else."""
 
     _signed = False
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
-        found: dict[str, Any] = super().to_dict(include_meta, include_result)
-        found[_SIGNATURE] = self._signature(found["data"])
-        return found
+        """Return the fields to store, the signature among them."""
+        fields: dict[str, Any] = super().to_dict(include_meta, include_result)
+        fields[_SIGNATURE] = self._signature(fields["data"])
+        return fields
 
     def restore(self, raw_data: dict[Any, Any]) -> None:
-        found = {_text(name): value for name, value in raw_data.items()}
-        said = found.get(_SIGNATURE, b"")
-        self.origin = _text(found.get("origin", b""))
-        expected = self._signature(found.get("data", b""))
-        self._signed = hmac.compare_digest(_text(said).encode(), expected.encode())
-        super().restore({name: value for name, value in found.items() if name in _READ})
+        """Take up the fields in `_READ`, and check the signature."""
+        fields = {_text(name): value for name, value in raw_data.items()}
+        signature = fields.get(_SIGNATURE, b"")
+        self.origin = _text(fields.get("origin", b""))
+        expected = self._signature(fields.get("data", b""))
+        self._signed = hmac.compare_digest(_text(signature).encode(), expected.encode())
+        super().restore({name: value for name, value in fields.items() if name in _READ})
 
     def _signature(self, data: bytes) -> str:
-        told = b"\0".join((self.id.encode(), self.origin.encode(), data))
-        return hmac.new(redis_names.home_key(), told, hashlib.sha256).hexdigest()
+        content = b"\0".join((self.id.encode(), self.origin.encode(), data))
+        return hmac.new(redis_names.home_key(), content, hashlib.sha256).hexdigest()
 
     def refusal(self, queue: str) -> str:
-        """Why this job, found in a queue, is not done; "" for one that is."""
+        """Explain why this job, taken from a queue, is refused; "" for one that is not."""
         if not self._signed or self.origin != queue:
             return "it was not made by this home for this queue"
         try:
@@ -93,7 +95,7 @@ class Job(rq.job.Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """The function, looked up only where it is one of `CALLS`. Raises PermissionError."""
+        """Function to call, looked up only where it is one of `CALLS`. Raises PermissionError."""
         if self.func_name not in CALLS:
             raise PermissionError(f"`{self.func_name}` is not among what a job may call")
         module, _, name = self.func_name.rpartition(".")
@@ -101,18 +103,18 @@ class Job(rq.job.Job):
         return function
 
     def perform(self) -> Any:
-        """Call it. Unlike RQ's, writes nothing to Redis, which may refuse."""
+        """Call the function. Unlike RQ's, writes nothing to Redis, which may refuse."""
         self._result = self._execute()
         return self._result
 
 
 class Queue(rq.Queue):
-    """A queue whose jobs are `Job`."""
+    """Queue of `Job`s."""
 
     job_class = Job
 
     def enqueue_dependents(self, *arguments: Any, **named: Any) -> None:
-        """Nothing: no job waits for another."""
+        """Do nothing: no job waits for another."""
 
 
 def _text(value: bytes | str) -> str:

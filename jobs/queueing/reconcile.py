@@ -1,8 +1,8 @@
-"""Reconciling what runs say with the processes and jobs there are: what nobody else puts right.
+"""Reconciling the status of runs with the processes and jobs there are.
 
-`basin up`, the dashboard and whoever waits for a run all call `settle`; one of them at a time does
-it. A run is queued again only if, in one stroke with the look, no list of RQ's holds it; and should
-it be on two lists all the same, the attempt's lock lets one process train it.
+`basin up`, the dashboard and whoever waits for a run all call `control.settle`; one of them at a
+time does it. A run is queued again only if, in one stroke with the look, no list of RQ's holds it;
+and should it be on two lists all the same, the attempt's lock lets one process train it.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from jobs.system import atomic_files
 REQUEUE_SECONDS = 5.0
 """How long a queued run may be without a job: who launches it may be between the two."""
 TAKEN_SECONDS = 15.0
-"""How long a worker may hold a job before it says that it has started: it forks and imports."""
+"""Seconds a worker may hold a job before it reports that it has started: it forks and imports."""
 _without_job, _taken = Watch(), Watch()
-_said: dict[str, str] = {}
-"""The last trouble with each run, so that it is said once."""
+_reported: dict[str, str] = {}
+"""Last error with each run, so that it is reported once."""
 
 
-def settle() -> list[str]:
-    """Put right what nobody else will; called about once a second. Returns what it did.
+def reconcile_runs() -> list[str]:
+    """Reconcile all runs; called about once a second. Returns what it did, in sentences.
 
     Runs asked to stop more than `control.GRACE` ago are killed; lost ones are written down as such
-    and cleared from RQ's books; queued ones whose job vanished are queued again. What goes wrong
-    with one run is said once and keeps nothing from the others.
+    and cleared from RQ's books; queued ones whose job vanished are queued again. An error
+    with one run is reported once and keeps nothing from the others.
     """
     with _turn() as is_ours:
-        return _settle_all() if is_ours else []
+        return _reconcile_all() if is_ours else []
 
 
 @contextlib.contextmanager
 def _turn() -> Iterator[bool]:
-    """Whether it falls to this process now: one at a time is enough."""
+    """Take the lock that lets one process at a time reconcile; False when another has it."""
     home = run_store.home()
     try:
         descriptor = os.open(home / "settle.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -59,8 +59,8 @@ def _turn() -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _settle_all() -> list[str]:
-    done: list[str] = []
+def _reconcile_all() -> list[str]:
+    sentences: list[str] = []
     statuses = [s for s in run_store.list_runs() if s.status in ("queued", "running", "lost")]
     connection: redis.Redis | None = None
     alive: set[str] = set()
@@ -79,20 +79,20 @@ def _settle_all() -> list[str]:
         try:
             sentence = None
             if status.status != "queued" or status.id not in waiting:
-                sentence = _settle(status, connection, alive)
+                sentence = _reconcile(status, connection, alive)
             if status.status == "queued" and connection is not None and alive:
-                _say_why_it_waits(status, stuck.get(status.id, ""))
-            _said.pop(status.id, None)
+                _write_why_it_waits(status, stuck.get(status.id, ""))
+            _reported.pop(status.id, None)
         except (BasinError, redis.RedisError, FileNotFoundError):
             continue  # changed or deleted meanwhile, or Redis is away: the next look will tell
         except Exception as error:  # one run's trouble must not become that of all others
-            sentence = _trouble(status, error)
+            sentence = _report_once(status, error)
         if sentence:
-            done.append(sentence)
-    return done
+            sentences.append(sentence)
+    return sentences
 
 
-def _say_why_it_waits(status: Status, reason: str) -> None:
+def _write_why_it_waits(status: Status, reason: str) -> None:
     """Write down why no worker can take a queued run, or that one can again."""
     if status.reason != reason and status.worker != control.INLINE:
         directory = run_store.open_run(status.id)
@@ -100,16 +100,16 @@ def _say_why_it_waits(status: Status, reason: str) -> None:
             directory.write_status(reason=reason)
 
 
-def _trouble(status: Status, error: Exception) -> str | None:
+def _report_once(status: Status, error: Exception) -> str | None:
     text = f"{status.id} could not be put right: {type(error).__name__}: {error}"
-    if _said.get(status.id) == text:
+    if _reported.get(status.id) == text:
         return None
-    _said[status.id] = text
+    _reported[status.id] = text
     logging.getLogger(__name__).warning("%s", text, exc_info=not isinstance(error, OSError))
     return text
 
 
-def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> str | None:
+def _reconcile(status: Status, connection: redis.Redis | None, alive: set[str]) -> str | None:
     directory = run_store.open_run(status.id)
     if status.status != "queued":
         _without_job.forget(status.id)
@@ -119,31 +119,31 @@ def _settle(status: Status, connection: redis.Redis | None, alive: set[str]) -> 
             control.end_by_force(directory, status, reason)
             return f"{status.id} did not stop by itself and was ended"
     elif status.status == "lost" and status.ended is None:
-        return _settle_lost(directory, status, connection, alive)
+        return _reconcile_lost(directory, status, connection, alive)
     elif status.status == "queued" and connection is not None:
-        return _settle_queued(directory, status, connection, alive)
+        return _reconcile_queued(directory, status, connection, alive)
     return None
 
 
-def _settle_lost(
+def _reconcile_lost(
     directory: RunDirectory, status: Status, connection: redis.Redis | None, alive: set[str]
 ) -> str | None:
     if directory.written_status().status != "running":
         return None  # it has ended by now, or what it is cannot be read
-    there = process_is_there(status)
-    if there or attempts.is_held(directory):
+    is_process_there = process_is_there(status)
+    if is_process_there or attempts.is_held(directory):
         return None  # slow rather than gone: it may speak again
-    if there is None and status.worker in alive:
+    if is_process_there is None and status.worker in alive:
         return None  # who ran it will say what became of it, and knows better
     since = time.strftime("%H:%M:%S", time.localtime(status.updated))
     reason = f"{status.worker or 'Its process'} has been silent since {since}."
-    control.end(directory, "lost", f"{reason} {control.kept(status)}")
+    control.end(directory, "lost", f"{reason} {control.resumable_in_words(status)}")
     if connection is not None:
         enqueue.forget(status.id, connection)
     return f"{status.id} is lost: {status.worker or 'its process'} silent since {since}"
 
 
-def _settle_queued(
+def _reconcile_queued(
     directory: RunDirectory, status: Status, connection: redis.Redis, alive: set[str]
 ) -> str | None:
     if status.worker == control.INLINE:

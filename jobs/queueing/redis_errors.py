@@ -1,4 +1,4 @@
-"""What Redis does not do, in words: why, and what to do about it."""
+"""Errors of Redis in words: the reason, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECONDS = 1.0
 
 
 def sentence(error: Exception, where: str) -> str:
-    """What to say of an error of Redis; `where`: its address, "" where that is not known."""
+    """Describe an error of Redis; `where`: its address, "" where that is not known."""
     name = f"Redis at {where}" if where else "Redis"
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return f"Redis refuses the password: {error}."
@@ -20,21 +20,21 @@ def sentence(error: Exception, where: str) -> str:
     if isinstance(error, redis.TimeoutError):
         return f"{name} does not answer within {SECONDS:g} s."
     if isinstance(error, redis.ResponseError):
-        said = str(error).rpartition("caused error: ")[2].strip().rstrip(".")
-        return f"{name} answers but refuses: {said}. {_remedy(error, said)}".strip()
+        message = str(error).rpartition("caused error: ")[2].strip().rstrip(".")
+        return f"{name} answers but refuses: {message}. {_remedy(error, message)}".strip()
     return f"{name} does not answer. Start it with `basin up`."
 
 
-def _remedy(error: redis.ResponseError, said: str) -> str:
+def _remedy(error: redis.ResponseError, message: str) -> str:
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return "It is full: raise its `maxmemory`, or let it evict (`volatile-lru`)."
     if isinstance(error, redis.exceptions.ReadOnlyError):
         return "It is a replica: point BASIN_REDIS_URL at the primary."
-    return "Its disk is full or fails: free some space." if said.startswith("MISCONF") else ""
+    return "Its disk is full or fails: free some space." if message.startswith("MISCONF") else ""
 
 
 def without_password(url: str) -> str:
-    """The host and port (or path) of a Redis address; what may be shown."""
+    """Return the host and port (or path) of a Redis address; what may be shown."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

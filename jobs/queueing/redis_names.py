@@ -1,5 +1,6 @@
-"""What things are called in Redis. Every name carries the home's id, so that several homes may
-share one Redis and never see each other's queues, runs, workers or catalogues.
+"""Redis names: keys and queues, each with the home's id.
+
+Several homes may share one Redis and never see each other's queues, runs, workers or catalogues.
 
     rq:...                             RQ's own, of the queues `basin-<home>-train` and so on
     basin:<home>:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
@@ -28,17 +29,19 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def home_id() -> str:
-    """The id of BASIN_HOME, made on first need. Raises NotAvailable where none can be written."""
-    return _kept(home() / "home.id", _ID, 4)
+    """Return the id of BASIN_HOME, made on first need. Raises NotAvailable where none can be
+    written."""
+    return _stored(home() / "home.id", _ID, 4)
 
 
 def home_key() -> bytes:
-    """What this home signs its jobs with; only its owner can read it. Raises NotAvailable."""
-    return bytes.fromhex(_kept(home() / "jobs.key", _KEY, 32))
+    """Return the key that signs this home's jobs; only its owner can read it. Raises
+    NotAvailable."""
+    return bytes.fromhex(_stored(home() / "jobs.key", _KEY, 32))
 
 
 @cache
-def _kept(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
+def _stored(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
     try:
         return _read(path, pattern) or _make(path, pattern, num_bytes)
     except OSError as error:
@@ -46,7 +49,7 @@ def _kept(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
 
 
 def _read(path: Path, pattern: re.Pattern[str]) -> str:
-    """What a file holds; "" where there is none, or a damaged one."""
+    """Read a file; "" where there is none, or a damaged one."""
     try:
         text = path.read_text(errors="replace").strip()
     except FileNotFoundError:
@@ -56,42 +59,44 @@ def _read(path: Path, pattern: re.Pattern[str]) -> str:
 
 def _make(path: Path, pattern: re.Pattern[str], num_bytes: int) -> str:
     make_private(path.parent)
-    made = secrets.token_hex(num_bytes)
+    text = secrets.token_hex(num_bytes)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    atomic_files.write(aside, made + "\n", sync=True)
+    atomic_files.write(aside, text + "\n", sync=True)
     try:
         os.link(aside, path)  # of two processes that start at once one is first
     except OSError:  # there is one by now, or a damaged one, or no hard links here
         if not _read(path, pattern):
-            atomic_files.write(path, made + "\n", sync=True)
+            atomic_files.write(path, text + "\n", sync=True)
     finally:
         aside.unlink(missing_ok=True)
     return _read(path, pattern)
 
 
 def queue_name(kind: str) -> str:
-    """The full name of the queue `train`, `quick` or `check`."""
+    """Return the full name of the queue `train`, `quick` or `check`."""
     return f"basin-{home_id()}-{kind}"
 
 
 def worker_name(kind: str, device: str) -> str:
-    """A name for a new worker, that no other has."""
+    """Make a name for a new worker, that no other has."""
     return f"{kind}-{device.replace(':', '')}-{home_id()}-{secrets.token_hex(2)}"
 
 
 def workers_key() -> str:
+    """Return the key of the workers' hash."""
     return f"basin:{home_id()}:workers"
 
 
 def catalogue_key() -> str:
+    """Return the key of the catalogue."""
     return f"basin:{home_id()}:catalogue"
 
 
 def stream_key(run_id: str, stream: str) -> str:
-    """The key of a run's stream, `scalars` or `frames`."""
+    """Return the key of a run's stream, `scalars` or `frames`."""
     return f"basin:{home_id()}:run:{run_id}:{stream}"
 
 
 def probe_key() -> str:
-    """Written to see whether Redis takes writes; gone within a second."""
+    """Return the key written to see if Redis takes writes; gone within a second."""
     return f"basin:{home_id()}:probe"

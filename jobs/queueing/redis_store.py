@@ -1,4 +1,4 @@
-"""Redis, the present: where it is, who works there, and how a run publishes to it.
+"""Redis store: its address, clients, queues, workers, and the streams that runs publish to.
 
 Keys are called as `jobs/queueing/redis_names.py` says. Nothing here is the record: that is the run
 directory.
@@ -38,29 +38,31 @@ TRAIN, QUICK, CHECK = QUEUES = ("train", "quick", "check")
 SCALARS, FRAMES = "scalars", "frames"
 
 STREAM_BYTES = {SCALARS: 4_000_000, FRAMES: 12_000_000}
-"""What a run's streams hold at most; older entries are on disk."""
+"""Most bytes in each stream of a run; older entries are on disk."""
 STREAM_SECONDS = 3600
-"""How long a stream outlives its last entry."""
+"""Seconds a stream outlives its last entry."""
 WORKER_SECONDS = 6.0
 """A worker silent for longer than this counts as gone."""
 REMEMBERED_SECONDS = 3600.0
-"""How long a worker that fell silent is still listed."""
+"""Seconds a worker that fell silent is still listed."""
 _RETRY_SECONDS = 0.5
 _HANGING_SECONDS = 3.0
 
 
 def connection_info() -> dict[str, Any]:
-    """What `basin up` wrote into `connection.json`, as far as it is well formed; {} where there
-    is none: redis, dashboard, host, pid, process, children."""
+    """Read `connection.json`, written by `basin up`, as far as it is well formed; {} without one.
+
+    Fields: redis, dashboard, host, pid, process, children.
+    """
     try:
-        found = atomic_files.read_json(run_store.home() / CONNECTION)
+        content = atomic_files.read_json(run_store.home() / CONNECTION)
     except (OSError, ValueError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         return {}
     kinds = {"redis": str, "dashboard": str, "host": str, "pid": int, "process": str}
-    info = {name: found[name] for name in kinds if isinstance(found.get(name), kinds[name])}
-    children = found.get("children")
+    info = {name: content[name] for name in kinds if isinstance(content.get(name), kinds[name])}
+    children = content.get("children")
     info["children"] = [
         child
         for child in (children if isinstance(children, list) else [])
@@ -70,7 +72,7 @@ def connection_info() -> dict[str, Any]:
 
 
 def is_elsewhere(info: dict[str, Any]) -> bool:
-    """Whether what `connection_info` told of runs on another machine."""
+    """Return True when `connection_info` is of a Basin on another machine."""
     return info.get("host") not in (None, hostname()) and not processes.is_of_here(
         info.get("process", "")
     )
@@ -82,9 +84,9 @@ def write_private(name: str, text: str) -> None:
 
 
 def redis_url() -> str:
-    """BASIN_REDIS_URL, else what `basin up` wrote. Raises NotAvailable."""
-    if given := os.environ.get("BASIN_REDIS_URL", "").strip():
-        return given
+    """Return BASIN_REDIS_URL, else the address that `basin up` wrote. Raises NotAvailable."""
+    if from_environment := os.environ.get("BASIN_REDIS_URL", "").strip():
+        return from_environment
     info = connection_info()
     if is_elsewhere(info):
         raise NotAvailable(
@@ -101,16 +103,19 @@ def redis_url() -> str:
 
 
 def client(url: str, *, patience: float = 0.0, timeout: float = 5.0) -> redis.Redis:
-    """A client that waits up to `patience` seconds for a Redis that is away, and `timeout` seconds
-    once for one that hangs. Connects lazily. Raises NotAvailable for what is no address."""
+    """Create a client that waits up to `patience` seconds for a Redis that is away.
+
+    timeout: seconds to wait, once, for one that hangs. Connects lazily. Raises NotAvailable for
+    what is no address.
+    """
     retry = Retry(
         ConstantBackoff(_RETRY_SECONDS), int(patience / _RETRY_SECONDS), (redis.ConnectionError,)
     )
     try:
-        made = redis.Redis.from_url(
+        connection = redis.Redis.from_url(
             url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
         )
-        pool = made.connection_pool
+        pool = connection.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # refuses options it does not know
     except (ValueError, TypeError):  # not quoted: it may hold a part of the password
         raise NotAvailable(
@@ -118,7 +123,7 @@ def client(url: str, *, patience: float = 0.0, timeout: float = 5.0) -> redis.Re
             "rediss:// for TLS, or unix:///PATH, and in a password %23 for #, %2F for / and %40 "
             "for @."
         ) from None
-    return made
+    return connection
 
 
 @cache
@@ -127,11 +132,11 @@ def _shared(url: str, pid: int) -> redis.Redis:
 
 
 _hanging: dict[str, float] = {}
-"""Until when (monotonic) a Redis that hangs is not asked again, by address."""
+"""Time (monotonic) before which a Redis that hangs is not asked again, by address."""
 
 
 def connect() -> redis.Redis:
-    """This process's client of Basin's Redis, for looks and short commands.
+    """Return this process's client of Basin's Redis, for reads and short commands.
 
     One that hangs costs a second once, not each caller. Raises NotAvailable, in one sentence.
     """
@@ -153,7 +158,7 @@ def connect() -> redis.Redis:
 
 @contextlib.contextmanager
 def reaching() -> Iterator[None]:
-    """What Redis does not do becomes NotAvailable, in one sentence; also as a decorator."""
+    """Turn errors of Redis into NotAvailable, in one sentence; also as a decorator."""
     try:
         yield
     except redis.RedisError as error:
@@ -161,7 +166,7 @@ def reaching() -> Iterator[None]:
 
 
 def unreachable(error: Exception) -> NotAvailable:
-    """What to say, and what to do, when Redis did not do as it was told."""
+    """Build the error for a Redis that failed, with what to do."""
     where = ""
     with contextlib.suppress(NotAvailable):
         where = without_password(redis_url())
@@ -169,7 +174,7 @@ def unreachable(error: Exception) -> NotAvailable:
 
 
 def refusal(connection: redis.Redis) -> str:
-    """Why Redis takes no writes, and what to do; "" when it does."""
+    """Explain why Redis takes no writes, and what to do; "" when it does."""
     try:
         connection.set(redis_names.probe_key(), 1, px=1000)
     except redis.RedisError as error:
@@ -183,19 +188,20 @@ def _waiting(url: str, pid: int) -> redis.Redis:
 
 
 def waiting() -> redis.Redis:
-    """This process's client for commands that block, for less than 5 s. Raises NotAvailable."""
+    """Return this process's client for commands that block, for less than 5 s. Raises
+    NotAvailable."""
     return _waiting(redis_url(), os.getpid())
 
 
 def queue(name: str, connection: redis.Redis | None = None) -> Queue:
-    """This home's queue `train`, `quick` or `check`, with the JSON serializer."""
+    """Return this home's queue `train`, `quick` or `check`, with the JSON serializer."""
     return Queue(
         redis_names.queue_name(name), connection=connection or connect(), serializer=JSONSerializer
     )
 
 
 class Publisher:
-    """Sends a run's frames to its two streams, capped by bytes.
+    """Publisher of a run's frames to its two streams, capped by bytes.
 
     While Redis is away `publish` keeps the newest frames (8 MB) and sends them once it is back;
     it never raises and never blocks for more than a second.
@@ -241,6 +247,7 @@ class Publisher:
         return True
 
     def close(self) -> None:
+        """Close the connection."""
         self._client.close()
 
     def _send(self) -> None:
@@ -265,9 +272,9 @@ class Publisher:
                 self._trim(stream, limit)
 
     def _recount(self, stream: str) -> None:
-        """Learn what the stream holds from an earlier attempt of the run."""
-        found: Any = self._client.xrange(stream_key(self.run_id, stream))
-        self._sent[stream] = deque((entry_id, len(entry[b"f"])) for entry_id, entry in found)
+        """Read what the stream holds from an earlier attempt of the run."""
+        entries: Any = self._client.xrange(stream_key(self.run_id, stream))
+        self._sent[stream] = deque((entry_id, len(entry[b"f"])) for entry_id, entry in entries)
         self._held[stream] = sum(size for _, size in self._sent[stream])
 
     def _trim(self, stream: str, limit: int) -> None:
@@ -280,72 +287,76 @@ class Publisher:
 
 @reaching()
 def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
-    """Every worker of the last hour, the living first: name, queue, device, pid, host, run,
-    `alive`, and how long it has been `silent`, in seconds of Redis' clock, the only one that all
-    of them share. Raises NotAvailable.
+    """List every worker of the last hour, the living first.
+
+    Fields: name, queue, device, pid, host, run, `alive`, and `silent`, in seconds of Redis' clock,
+    the only one that all of them share. Raises NotAvailable.
     """
     connection = connection or connect()
-    found: Any = connection.hgetall(redis_names.workers_key())
+    entries: Any = connection.hgetall(redis_names.workers_key())
     now = _seconds(connection)
-    listed, forgotten = [], []
-    for name, value in found.items():
+    listed, expired = [], []
+    for name, value in entries.items():
         try:
             worker = dict(json.loads(value))
             silent = abs(now - float(worker["updated"]))  # also where Redis' clock was set back
         except (ValueError, TypeError, KeyError):
-            forgotten.append(name)
+            expired.append(name)
             continue
         if silent > REMEMBERED_SECONDS:
-            forgotten.append(name)
+            expired.append(name)
             continue
         is_here = worker.get("host") == hostname()
-        gone = is_here and not processes.is_alive(worker.get("pid"))
-        worker.update(alive=silent < WORKER_SECONDS and not gone, silent=silent)
+        is_gone = is_here and not processes.is_alive(worker.get("pid"))
+        worker.update(alive=silent < WORKER_SECONDS and not is_gone, silent=silent)
         listed.append({"queue": "", "device": "", **worker, "name": name.decode(errors="replace")})
-    if forgotten:
+    if expired:
         with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now
-            connection.hdel(redis_names.workers_key(), *forgotten)
+            connection.hdel(redis_names.workers_key(), *expired)
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
 
 
 def need_own_home(connection: redis.Redis) -> None:
-    """Raises NotAvailable where this home is a copy of one whose workers are on this Redis, with
-    its id: they would take runs that they do not have."""
+    """Raise NotAvailable where this home is a copy of one whose workers are on this Redis.
+
+    With the same id they would take runs that they do not have.
+    """
     here = run_store.home() / "home.id"
     redis_names.home_id()
     for worker in workers(connection):
-        there = Path(str(worker.get("home") or run_store.home())) / "home.id"
+        owner = Path(str(worker.get("home") or run_store.home())) / "home.id"
         if worker["alive"] and worker.get("host") == hostname():
             with contextlib.suppress(OSError):
-                if not here.samefile(there):
+                if not here.samefile(owner):
                     raise NotAvailable(
-                        f"{here.parent} is a copy of {there.parent}, whose workers use this Redis "
+                        f"{here.parent} is a copy of {owner.parent}, whose workers use this Redis "
                         f"too. Delete {here}, and the copy gets a queue of its own."
                     )
 
 
 def _seconds(connection: redis.Redis) -> float:
-    """The unix time of Redis."""
-    found: Any = connection.time()
-    return float(found[0]) + float(found[1]) / 1e6
+    """Unix time of Redis."""
+    reply: Any = connection.time()
+    return float(reply[0]) + float(reply[1]) / 1e6
 
 
 def beat(connection: redis.Redis, worker: dict[str, Any]) -> None:
-    """Say that a worker is alive: `name`, `queue`, `device`, `pid`, ..."""
-    said = json.dumps({**worker, "updated": _seconds(connection)})
+    """Report that a worker is alive: `name`, `queue`, `device`, `pid`, ..."""
+    content = json.dumps({**worker, "updated": _seconds(connection)})
     pipeline = connection.pipeline()
-    pipeline.hset(redis_names.workers_key(), worker["name"], said)
+    pipeline.hset(redis_names.workers_key(), worker["name"], content)
     pipeline.expire(redis_names.workers_key(), int(REMEMBERED_SECONDS))
     pipeline.execute()
 
 
 def forget_worker(connection: redis.Redis, name: str) -> None:
-    """Take a worker that ended in good order off the list."""
+    """Remove a worker that ended in good order from the list."""
     connection.hdel(redis_names.workers_key(), name)
 
 
 def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
-    """Write what this process can run to BASIN_HOME/catalogue.json and to Redis. Imports torch."""
+    """Write the catalogue of this process to BASIN_HOME/catalogue.json and to Redis. Imports
+    torch."""
     from backend import catalogue as science
 
     published = science.publish()
@@ -357,11 +368,11 @@ def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:
 
 
 def catalogue() -> dict[str, Any]:
-    """What the workers can run: from Redis, else from the file. Raises NotAvailable."""
+    """Read the workers' catalogue: from Redis, else from the file. Raises NotAvailable."""
     with contextlib.suppress(NotAvailable, redis.RedisError, ValueError, TypeError):
-        found: Any = connect().get(redis_names.catalogue_key())
-        if found:
-            return dict(json.loads(found))
+        text: Any = connect().get(redis_names.catalogue_key())
+        if text:
+            return dict(json.loads(text))
     try:
         return dict(atomic_files.read_json(run_store.home() / "catalogue.json"))
     except (OSError, ValueError, TypeError) as error:
@@ -373,8 +384,8 @@ def catalogue() -> dict[str, Any]:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> str:
-        """WORKERS and CATALOGUE: the keys of the BASIN_HOME of the moment."""
-        known = {"WORKERS": redis_names.workers_key, "CATALOGUE": redis_names.catalogue_key}
-        if name not in known:
+        """Return WORKERS or CATALOGUE: keys of the BASIN_HOME of the moment."""
+        keys = {"WORKERS": redis_names.workers_key, "CATALOGUE": redis_names.catalogue_key}
+        if name not in keys:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return known[name]()
+        return keys[name]()

@@ -1,7 +1,7 @@
-"""RQ's worker as Basin needs it: one process a job, which goes on whatever becomes of Redis.
+"""RQ worker for Basin: one process a job, which goes on whatever becomes of Redis.
 
 RQ ends a worker whose bookkeeping fails. Here what fails for Redis' sake (away, hanging, full, a
-replica, its password changed) is said once and left undone: the run goes on into its log.
+replica, its password changed) is reported once and left undone: the run goes on into its log.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _POLL_SECONDS = 0.1
 
 
 def memory_limit() -> int:
-    """Bytes a question or a check may use: BASIN_QUICK_GB, or 4 GB. Raises BadInput."""
+    """Return the bytes a question or a check may use: BASIN_QUICK_GB, or 4 GB. Raises BadInput."""
     text = os.environ.get("BASIN_QUICK_GB", "4")
     try:
         limit = float(text)
@@ -58,20 +58,21 @@ def memory_limit() -> int:
 
 
 def _unless_away(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, left undone where Redis does not do it."""
+    """Wrap a method so that it is left undone, with a report, when Redis fails."""
 
     @functools.wraps(method)
     def tried(self: BasinWorker, *arguments: Any, **named: Any) -> Any:
         try:
             return method(self, *arguments, **named)
         except redis.RedisError as error:
-            self.say_away(error)
+            self.report_away(error)
 
     return tried
 
 
 class BasinWorker(rq.Worker):
-    """Forks a process for each job, stops it by asking, and says what became of it."""
+    """Worker that forks a process for each job, stops it by asking, and reports what became of
+    it."""
 
     job_class = Job
     queue_class = Queue
@@ -95,7 +96,7 @@ class BasinWorker(rq.Worker):
         self.current: str | None = None
         self.ended = threading.Event()
         self.beat: threading.Thread | None = None
-        """says that the worker is there, until it has ended"""
+        """reports that the worker is there, until it has ended"""
         self._away = False
         self._next_heartbeat = self._next_maintenance = 0.0
         self._turns = Turns(device) if kind == redis_store.TRAIN else None
@@ -112,7 +113,7 @@ class BasinWorker(rq.Worker):
         self.birth_date = self.last_heartbeat = now()  # also where Redis could not be told
 
     def describe(self) -> dict[str, Any]:
-        """What the worker tells about itself every second."""
+        """Describe the worker, as it is published every second."""
         return {
             "name": self.name,
             "queue": self.kind,
@@ -125,13 +126,13 @@ class BasinWorker(rq.Worker):
             "run": self.current,
         }
 
-    def say_away(self, error: Exception) -> None:
-        """Once for as long as it lasts."""
+    def report_away(self, error: Exception) -> None:
+        """Log that Redis fails, once for as long as it lasts."""
         if not self._away:
             self._away = True
             self.log.error("%s What is running goes on without it.", redis_store.unreachable(error))
 
-    def _say_back(self) -> None:
+    def _report_back(self) -> None:
         if self._away:
             self._away = False
             self.log.info("Redis does as it is told again")
@@ -141,18 +142,18 @@ class BasinWorker(rq.Worker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[rq.job.Job, rq.Queue]:
-        """The next job, waited for however long Redis is away."""
+        """Wait for the next job, however long Redis is away."""
         while True:
             try:
                 self._keep_known()
-                found = self._take(self.queues[0])
+                job = self._take(self.queues[0])
             except redis.RedisError as error:
-                self.say_away(error)
+                self.report_away(error)
                 time.sleep(_PAUSE_SECONDS)
                 continue
-            self._say_back()
-            if found is not None:
-                return found, self.queues[0]
+            self._report_back()
+            if job is not None:
+                return job, self.queues[0]
 
     def _keep_known(self) -> None:
         moment = time.monotonic()
@@ -164,8 +165,10 @@ class BasinWorker(rq.Worker):
             self._tidy()
 
     def _tidy(self) -> None:
-        """Be in RQ's books, which Redis may have lost, and take out of them what is long over.
-        RQ's own way calls what jobs name."""
+        """Register in RQ's books, which Redis may have lost, and drop from them what is long over.
+
+        RQ's own way calls what jobs name.
+        """
         self.connection.hset(self.key, mapping=self.serialize())
         register(self)
         for queue in self.queues:
@@ -181,13 +184,14 @@ class BasinWorker(rq.Worker):
                 self.connection.zremrangebyscore(registry.key, 0, time.time())
 
     def run_maintenance_tasks(self) -> None:
-        """Nothing: RQ's would fail jobs that were just taken, and look into other homes' jobs."""
+        """Do nothing: RQ's would fail jobs just taken, and look into other homes' jobs."""
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Nothing: `rq suspend` is for every worker of a Redis, whoever shares it."""
+        """Do nothing: `rq suspend` is for every worker of a Redis, whoever shares it."""
 
     def _take(self, queue: rq.Queue) -> Job | None:
-        """The next job of a queue that this worker can do; None when there was none in time."""
+        """Take the next job of a queue that this worker can do; None when there was none in
+        time."""
         job_id = self._next_id(queue)
         if job_id is None:
             return None
@@ -216,29 +220,31 @@ class BasinWorker(rq.Worker):
     def _next_id(self, queue: rq.Queue) -> str | None:
         if self._turns is None:
             try:
-                found = Queue.lmove(self.connection, queue.key, _BLOCK_SECONDS)
+                reply = Queue.lmove(self.connection, queue.key, _BLOCK_SECONDS)
             except DequeueTimeout:
                 return None
-            return None if found is None else found[1].decode()
-        taken = self._turns.take(queue)
-        if taken is None:
+            return None if reply is None else reply[1].decode()
+        job_id = self._turns.take(queue)
+        if job_id is None:
             time.sleep(_POLL_SECONDS)
-        return taken
+        return job_id
 
     # ------------------------------------------------------------------ doing it
 
     def execute_job(self, job: rq.job.Job, queue: rq.Queue) -> None:
+        """Run a job, then give back its devices."""
         self.current = job.id
         try:
             super().execute_job(job, queue)
         except redis.RedisError as error:  # before its process began: it is queued again
-            self.say_away(error)
+            self.report_away(error)
         finally:
             self.current = None
             if self._turns is not None:
                 self._turns.release()
 
     def main_work_horse(self, job: rq.job.Job, queue: rq.Queue) -> None:
+        """Run a job in this forked process, limited to its devices or its memory."""
         os.environ[PARENT] = str(os.getppid())
         os.environ["BASIN_WORKER"] = self.name
         if self._turns is not None:
@@ -249,7 +255,7 @@ class BasinWorker(rq.Worker):
         super().main_work_horse(job, queue)
 
     def maintain_heartbeats(self, job: rq.job.Job) -> None:
-        """Called every second while a job runs."""
+        """Report that a job goes on, every second; end a question that nobody waits for."""
         try:
             if self.kind != redis_store.TRAIN and not self.connection.hexists(job.key, "data"):
                 self.log.info("nobody waits for job %s any more", job.id)
@@ -257,17 +263,18 @@ class BasinWorker(rq.Worker):
             elif time.monotonic() >= self._next_heartbeat:
                 self._next_heartbeat = time.monotonic() + _HEARTBEAT_SECONDS
                 super().maintain_heartbeats(job)
-                self._say_back()
+                self._report_back()
         except redis.RedisError as error:
-            self.say_away(error)
+            self.report_away(error)
 
     def monitor_work_horse(self, job: rq.job.Job, queue: rq.Queue) -> None:
+        """Wait for a job's process, and write down its end if it did not."""
         pid = self.horse_pid
         try:
             super().monitor_work_horse(job, queue)
             queue.intermediate_queue.remove(job.id)
         except redis.RedisError as error:  # raised by its last look into the books alone
-            self.say_away(error)
+            self.report_away(error)
         if self.kind == redis_store.TRAIN:
             how = f"Its process {pid} ended without a word (killed, or out of memory)."
             try:
@@ -280,6 +287,7 @@ class BasinWorker(rq.Worker):
     # ------------------------------------------------------------------ ending
 
     def teardown(self) -> None:
+        """Leave the list of workers."""
         if not self.is_horse:
             self.ended.set()
             if self.beat is not None:
@@ -301,25 +309,25 @@ class BasinWorker(rq.Worker):
 
     def _kill_late(self) -> None:
         """End the process once it has had its time; a long checkpoint is let be written."""
-        asked, run = time.monotonic(), self.current
+        since, run = time.monotonic(), self.current
         while self.horse_pid and run is not None and self.current == run:
             status = Status(run)
             if self.kind == redis_store.TRAIN:
                 with contextlib.suppress(BadInput, NotAvailable, OSError):
                     status = run_store.open_run(run).written_status()
-            if control.is_overdue(status, time.monotonic() - asked):
+            if control.is_overdue(status, time.monotonic() - since):
                 self.kill_horse()
                 return
             time.sleep(0.5)
 
     def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Whatever comes in by Redis' channel, or does not: go on listening."""
+        """Log an error of Redis' channel and go on listening."""
         self.log.debug("the channel of commands: %s", exc)
         time.sleep(_PAUSE_SECONDS)
 
 
 def limit_memory(num_bytes: int) -> None:
-    """Let this process take so much more than it has: what needs more gets a MemoryError."""
+    """Limit the memory this process may take beyond what it has: then it gets a MemoryError."""
     used = 0
     with contextlib.suppress(OSError), open("/proc/self/status") as file:
         used = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData:"))

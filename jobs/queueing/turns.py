@@ -1,4 +1,4 @@
-"""Whose turn it is: which waiting run a train worker takes, and on which devices.
+"""Turns: the choice of the waiting run that a train worker takes, and of its devices.
 
 There is one queue of runs. A worker takes the first run that it can do: one that asks for `cuda`
 only where there are devices, one on several processes only with a device for each. The devices of
@@ -25,7 +25,7 @@ from jobs.records.status import hostname
 from jobs.system import devices
 
 _LOOKED_AT = 200
-"""How many waiting runs are looked at; those that nobody can take stay at the front."""
+"""Number of waiting runs examined; those that nobody can take stay at the front."""
 _TAKE = """
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local meta = redis.call('HGET', ARGV[1] .. id, 'meta')
@@ -50,20 +50,22 @@ A worker with devices takes it when it holds enough of them."""
 
 
 def needs_of(spec: RunSpec) -> dict[str, Any]:
-    """What a run asks of the worker that takes it, as its job says: `device`, `processes`."""
+    """Extract what a run needs of the worker that takes it: `device`, `processes`."""
     return {"device": spec.device.partition(":")[0], "processes": spec.processes}
 
 
 def fits(needs: dict[str, Any], num_devices: int) -> bool:
-    """Whether a worker of a machine with so many NVIDIA devices (0 for one on the CPU) may take
-    such a run."""
+    """Return True when a worker of a machine with so many NVIDIA devices may take such a run.
+
+    num_devices: 0 for a worker on the CPU.
+    """
     if num_devices == 0:
         return bool(needs.get("device") != "cuda")
     return needs.get("device") == "cpu" or int(needs.get("processes", 1)) <= num_devices
 
 
 class Turns:
-    """The devices a train worker may use, and which of them it holds."""
+    """Devices that a train worker may use, and the locks of those it holds."""
 
     def __init__(self, device: str) -> None:
         self._devices = devices.selectors_of(device)
@@ -71,10 +73,11 @@ class Turns:
 
     @property
     def num_devices(self) -> int:
+        """Number of devices it may use."""
         return len(self._devices)
 
     def take(self, queue: rq.Queue) -> str | None:
-        """The id of the next run, moved to the intermediate queue; None when there is none yet.
+        """Move the next run to the intermediate queue; returns its id, None when there is none yet.
 
         Raises RedisError.
         """
@@ -82,36 +85,36 @@ class Turns:
             return None
         held = [name for name in self._devices if name in self._held]
         script = queue.connection.register_script(_TAKE)
-        found: Any = script(
+        reply: Any = script(
             keys=[queue.key, queue.intermediate_queue_key],
             args=[queue.job_class.redis_job_namespace_prefix, len(self._devices), len(held)],
         )
-        if found is None:
+        if reply is None:
             self.release()
             return None
-        job_id, num, taken = found
-        if not taken:
+        job_id, num, is_taken = reply
+        if not is_taken:
             return self.take(queue) if self._gather(int(num)) else None
-        self._let_go("gather")
+        self._release("gather")
         for name in held[int(num) :]:
-            self._let_go(name)
+            self._release(name)
         return str(job_id.decode())
 
     def selectors(self) -> str:
-        """CUDA_VISIBLE_DEVICES of the run that was taken, this worker's device first."""
+        """Return CUDA_VISIBLE_DEVICES of the run that was taken, this worker's device first."""
         return ",".join(name for name in self._devices if name in self._held)
 
     def release(self) -> None:
-        """Let go of every device."""
+        """Release every device."""
         for name in list(self._held):
-            self._let_go(name)
+            self._release(name)
 
     def _may_begin(self) -> bool:
         """Hold the worker's own device, unless another run or a worker that gathers has it."""
         if "gather" in self._held:
             return True
         if self._hold(self._devices[0]) and self._hold("gather"):
-            self._let_go("gather")
+            self._release("gather")
             return True
         self.release()
         return False
@@ -143,7 +146,7 @@ class Turns:
             self._held[name] = descriptor
         return True
 
-    def _let_go(self, name: str) -> None:
+    def _release(self, name: str) -> None:
         descriptor = self._held.pop(name, None)
         if descriptor is not None:
             with contextlib.suppress(OSError):
@@ -154,8 +157,10 @@ class Turns:
 def stuck(
     connection: redis.Redis, queue: rq.Queue, workers: list[dict[str, Any]]
 ) -> dict[str, str]:
-    """Why runs wait that no living worker can take, by run id, of the first in the queue; what
-    waits its turn is left out. Raises RedisError."""
+    """Explain, by run id, why runs wait that no living worker can take.
+
+    Of the first in the queue; what waits its turn is left out. Raises RedisError.
+    """
     here = [
         int(worker.get("num_devices", 0))
         for worker in workers
@@ -165,20 +170,20 @@ def stuck(
     pipeline = connection.pipeline(transaction=False)
     for run_id in run_ids:
         pipeline.hget(queue.job_class.key_for(run_id), "meta")
-    said = {}
+    reasons = {}
     for run_id, meta in zip(run_ids, pipeline.execute(), strict=True):
         try:
             needs = dict(json.loads(meta or b"{}"))
             if not any(fits(needs, num) for num in here):
-                said[run_id] = _sentence(needs, max(here))
+                reasons[run_id] = _sentence(needs, max(here))
         except (ValueError, TypeError):
             continue  # a worker refuses it
-    return said
+    return reasons
 
 
 def _sentence(needs: dict[str, Any], most: int) -> str:
     num = int(needs.get("processes", 1))
     if num <= 1:
         return "No worker here has an NVIDIA device; it waits for one (`device: auto` does not)."
-    found = f"the largest here has {most}" if most else "none here has any"
-    return f"It needs a machine with {num} NVIDIA devices, and {found}; it waits for one."
+    there = f"the largest here has {most}" if most else "none here has any"
+    return f"It needs a machine with {num} NVIDIA devices, and {there}; it waits for one."

@@ -1,4 +1,4 @@
-"""The worker: an RQ worker that has imported torch before it forks a process for each job.
+"""Worker: an RQ worker that has imported torch before it forks a process for each job.
 
 Before the fork torch is imported and nothing is computed: after a computation or a CUDA call in
 the parent, the same in the child hangs for good.
@@ -60,7 +60,7 @@ def serve(queue: str, device: str) -> None:
 
 
 def preload() -> None:
-    """Import what every job needs. Nothing is computed, no plug-in is touched."""
+    """Import the modules every job needs. Nothing is computed, no plug-in is touched."""
     for name in _PRELOAD:
         importlib.import_module(name)
     for name in _SLOW:
@@ -69,7 +69,8 @@ def preload() -> None:
 
 
 def _publish_catalogue() -> None:
-    """In a process of its own: plug-ins are imported there, so none can spoil this one."""
+    """Publish from a process of its own: plug-ins are imported there, so none can spoil this
+    one."""
     process = multiprocessing.get_context("fork").Process(target=_publish, daemon=True)
     process.start()
     process.join(60.0)
@@ -83,15 +84,15 @@ def _publish() -> None:
 
 
 def _beat(worker: BasinWorker) -> None:
-    """Say once a second that the worker is there; a client of its own, so no lock is shared."""
+    """Report once a second that the worker is there; a client of its own, so no lock is shared."""
     connection = redis_store.client(redis_store.redis_url(), timeout=2.0)
-    said = worker.describe()
+    description = worker.describe()
     parent = os.getppid()
     failed = False
     while True:
-        said["run"] = worker.current
+        description["run"] = worker.current
         try:
-            redis_store.beat(connection, said)
+            redis_store.beat(connection, description)
             failed = False
         except redis.RedisError:
             pass  # the worker itself says so

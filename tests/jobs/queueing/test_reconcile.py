@@ -315,7 +315,7 @@ def test_nothing_is_queued_that_was_trained_meanwhile(redis_url: str) -> None:
     redis_store.connect().flushdb()
     directory.write_status(status="finished")
     alive: set[str] = set()
-    assert reconcile._settle(seen[0], redis_store.connect(), alive) is None
+    assert reconcile._reconcile(seen[0], redis_store.connect(), alive) is None
     with attempts.held(directory):
         directory.write_status(status="queued", updated=time.time() - 30)
         assert control.settle() == []
