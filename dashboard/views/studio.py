@@ -62,7 +62,7 @@ def main() -> None:
         )
     with right:
         directory = run_store.open_run(run_id)
-        for warning in fingerprints.said(fingerprints.read(directory)):
+        for warning in fingerprints.changes_in_words(fingerprints.read(directory)):
             st.warning(warning)
         if pressed:
             _ask(directory, ability, config, seed)

@@ -1,4 +1,4 @@
-"""The command line: `basin`, one module per kind of command.
+"""Command line: `basin`, one module per kind of command.
 
 Exit codes: 0 done, 1 failed or diverged, 2 bad input or something needed is missing.
 """

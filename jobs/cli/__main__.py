@@ -1,4 +1,4 @@
-"""`python -m jobs.cli`: how the supervisor starts its children."""
+"""Entry point of `python -m jobs.cli`, by which the supervisor starts its children."""
 
 from jobs.cli import main
 

@@ -1,4 +1,4 @@
-"""`basin methods` and `basin doctor`: what is here."""
+"""`basin methods` and `basin doctor`: commands that list the methods and check the installation."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 import click
 
 from backend.errors import BadInput
-from jobs.cli.common import DONE, FAILED, answers, show, table
+from jobs.cli.common import DONE, FAILED, json_command, show, table
 
 
 @click.command()
 @click.argument("method", required=False)
-@answers
+@json_command
 def methods(method: str | None, as_json: bool) -> None:
     """List methods, or the fields of one with their bounds, units and help."""
     from backend import catalogue
 
     published = catalogue.publish()
     if method is None:
-        found = published["methods"]
-        rows = [(m["id"], ", ".join(m["presets"]), m["summary"]) for m in found.values()]
+        by_id = published["methods"]
+        rows = [(m["id"], ", ".join(m["presets"]), m["summary"]) for m in by_id.values()]
         text = table(("method", "presets", "what it does"), rows)
         text += "".join(f"\nbroken: {b['module']}: {b['error']}" for b in published["broken"])
-        show(list(found.values()), as_json, text)
+        show(list(by_id.values()), as_json, text)
         return
     if method not in published["methods"]:
-        known = ", ".join(published["methods"])
-        raise BadInput.at("method", f"there is no method `{method}`. Known: {known}.")
-    chosen = published["methods"][method]
-    show(chosen, as_json, lambda: _method_in_words(chosen))
+        names = ", ".join(published["methods"])
+        raise BadInput.at("method", f"there is no method `{method}`. Known: {names}.")
+    entry = published["methods"][method]
+    show(entry, as_json, lambda: _method_in_words(entry))
 
 
 def _method_in_words(method: dict[str, Any]) -> str:
@@ -42,37 +42,39 @@ def _method_in_words(method: dict[str, Any]) -> str:
 
 
 def fields_in_words(schema: dict[str, Any]) -> list[str]:
-    """One line a field of a JSON schema: path, default, bounds, unit, help; unions unfolded."""
+    """Describe the fields of a JSON schema, unions unfolded: path, default, bounds, unit, help."""
     lines: list[str] = []
     _walk(schema, schema.get("$defs", {}), "", lines)
     return lines
 
 
-def _walk(schema: dict[str, Any], known: dict[str, Any], prefix: str, lines: list[str]) -> None:
-    for name, given in schema.get("properties", {}).items():
-        field = _resolved(given, known)
+def _walk(
+    schema: dict[str, Any], definitions: dict[str, Any], prefix: str, lines: list[str]
+) -> None:
+    for name, entry in schema.get("properties", {}).items():
+        field = _resolved(entry, definitions)
         path = f"{prefix}{name}"
-        options = [_resolved(option, known) for option in field.get("oneOf", [])]
+        options = [_resolved(option, definitions) for option in field.get("oneOf", [])]
         options = options or [field] if "properties" in field else options
         if options:
-            lines.append(f"  {path}: {given.get('description', field.get('description', ''))}")
+            lines.append(f"  {path}: {entry.get('description', field.get('description', ''))}")
             for option in options:
                 kind = option["properties"].get("kind", {}).get("const") or option.get("title", "")
                 lines.append(f"    {{kind: {kind}}}")
-                _walk(option, known, f"    {path}.", lines)
+                _walk(option, definitions, f"    {path}.", lines)
         elif name != "kind":
             lines.append(f"  {path} = {field.get('default', '(required)')}{_bounds(field)}")
             lines.append(f"      {field.get('description', '')}")
 
 
-def _resolved(field: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """A field with its reference followed; what stands beside the reference wins."""
+def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Resolve a field's reference; what stands beside the reference wins."""
     if "$ref" in field:
-        return {**known[field["$ref"].rpartition("/")[2]], **field}
+        return {**definitions[field["$ref"].rpartition("/")[2]], **field}
     several = field.get("anyOf", [])
     plain = [option for option in several if option.get("type") != "null"]
     if len(plain) == 1:
-        return {**_resolved(plain[0], known), **field}
+        return {**_resolved(plain[0], definitions), **field}
     return {**field, "oneOf": several} if several and all("$ref" in o for o in several) else field
 
 
@@ -92,7 +94,7 @@ def _bounds(field: dict[str, Any]) -> str:
 
 
 @click.command()
-@answers
+@json_command
 def doctor(as_json: bool) -> None:
     """Say what is installed and found here, what is wrong, and how to mend it."""
     from jobs.services.doctor import examine

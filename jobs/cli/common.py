@@ -1,4 +1,4 @@
-"""What all commands share: `--json`, errors with exit codes, tables."""
+"""Common parts of all commands: `--json`, errors with exit codes, tables."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 class BasinGroup(click.Group):
-    """A group whose own usage errors obey `--json` too."""
+    """Command group whose own usage errors obey `--json` too."""
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
-        given = list(sys.argv[1:] if args is None else args)
-        if "--json" not in given or not extra.get("standalone_mode", True):
+        arguments = list(sys.argv[1:] if args is None else args)
+        if "--json" not in arguments or not extra.get("standalone_mode", True):
             return super().main(args, **extra)
         try:
-            result = super().main(given, **{**extra, "standalone_mode": False})
+            result = super().main(arguments, **{**extra, "standalone_mode": False})
         except click.UsageError as error:
             show_problems([Problem("", error.format_message())], as_json=True)
             sys.exit(BAD_INPUT)
@@ -36,7 +36,7 @@ class BasinGroup(click.Group):
         sys.exit(result if isinstance(result, int) else DONE)
 
 
-def answers(function: Callable[..., Any]) -> Callable[..., Any]:
+def json_command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--json`, passed as `as_json`, and turn Basin's errors into a message and exit code 2."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
@@ -61,7 +61,7 @@ def answers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show_problems(problems: Sequence[Problem], as_json: bool) -> None:
-    """Every problem: as JSON on standard output, else one line each on standard error."""
+    """Print every problem: as JSON on standard output, else one line each on standard error."""
     if as_json:
         listed = [{"field": problem.field, "message": problem.message} for problem in problems]
         click.echo(json.dumps({"error": {"problems": listed}}, ensure_ascii=False))
@@ -79,7 +79,7 @@ def show(value: Any, as_json: bool, text: str | Callable[[], str]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Left-aligned columns, two spaces apart."""
+    """Format a table: left-aligned columns, two spaces apart."""
     cells = [[str(column) for column in columns]]
     cells += [["" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
@@ -88,5 +88,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; a dash for nothing."""
+    """Format three significant digits; a dash for nothing."""
     return "–" if value is None else f"{value:.3g}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.common import BasinGroup, answers, show
+from jobs.cli.common import BasinGroup, json_command, show
 
 
 @click.group(cls=BasinGroup)
@@ -19,7 +19,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
-@answers
+@json_command
 def fetch(name: str, as_json: bool) -> None:
     """Download a data set now, so that its first run need not."""
     from backend import catalogue
@@ -43,7 +43,7 @@ def fetch(name: str, as_json: bool) -> None:
 
 
 def _follow(folder: Path, ended: threading.Event) -> None:
-    """Megabytes that have come, on standard error while that is a terminal."""
+    """Print the megabytes downloaded, on standard error while that is a terminal."""
     terminal = sys.stderr.isatty()
     while terminal and not ended.wait(0.5):
         megabytes = _size(folder) / 1e6

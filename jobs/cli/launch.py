@@ -15,7 +15,7 @@ import click
 from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
-from jobs.cli.common import DONE, FAILED, answers, number, show
+from jobs.cli.common import DONE, FAILED, json_command, number, show
 from jobs.formatting import duration
 from jobs.queueing import control, enqueue, redis_store
 from jobs.records import run_store
@@ -23,8 +23,8 @@ from jobs.records.run_store import RunDirectory
 from jobs.records.status import Status, this_process
 from jobs.system.processes import on_signals
 
-_WORDS = ("name", "notes")
-"""Fields that are taken as they are written, numbers too."""
+_TEXT_FIELDS = ("name", "notes")
+"""Fields taken as text as they are written, numbers too."""
 _QUOTES = ("'", '"')
 
 
@@ -39,7 +39,7 @@ _QUOTES = ("'", '"')
 )
 @click.option("--inline", is_flag=True, help="Run it in this process, without Redis.")
 @click.option("--wait", is_flag=True, help="Queue it and return when it has ended.")
-@answers
+@json_command
 def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: bool) -> None:
     """Launch the run a YAML or JSON file describes; `-` reads standard input."""
     if inline and wait:
@@ -63,7 +63,7 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
 
 
 def _examine(spec: RunSpec, inline: bool) -> None:
-    """All that a worker would find wrong, before anything is made. Imports torch."""
+    """Find all that a worker would find wrong, before anything is made. Imports torch."""
     from jobs import tasks
     from jobs.models import method_setup
 
@@ -74,7 +74,7 @@ def _examine(spec: RunSpec, inline: bool) -> None:
 
 
 def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
-    """The RunSpec of a file (or `-`) with `--set` changes, paths made absolute.
+    """Read the RunSpec of a file (or `-`) with `--set` changes, paths made absolute.
 
     Raises BadInput.
     """
@@ -100,11 +100,11 @@ def _read(source: str) -> str:
 
 
 def apply(raw: dict[str, Any], change: str) -> None:
-    """Lay one `a.b=c` on the specification."""
+    """Apply one `a.b=c` to the specification. Raises BadInput."""
     field, equals, text = change.partition("=")
     if not equals or not all(field.split(".")):
         raise BadInput.at("", f"--set takes field=value, such as seed=1, got {change!r}.")
-    value = text if field in _WORDS and text[:1] not in _QUOTES else value_of(field, text)
+    value = text if field in _TEXT_FIELDS and text[:1] not in _QUOTES else value_of(field, text)
     *above, last = field.split(".")
     place: Any = raw
     for name in above:
@@ -115,7 +115,7 @@ def apply(raw: dict[str, Any], change: str) -> None:
 
 
 def value_of(field: str, text: str) -> Any:
-    """The value that `field=TEXT` gives. Raises BadInput at the field."""
+    """Parse the value of `field=TEXT`. Raises BadInput at the field."""
     try:
         return yaml_reader.load_value(text)
     except BadInput as error:
@@ -146,7 +146,7 @@ def run_here(spec: RunSpec, quiet: bool) -> str:
 
 
 def wait_for(run_id: str, quiet: bool) -> None:
-    """Return when the run has ended; Ctrl-C leaves it running."""
+    """Wait until the run has ended; Ctrl-C leaves it running."""
     if not any(w["alive"] and w["queue"] == "train" for w in redis_store.workers()):
         click.echo("No train worker is running yet (`basin up`); the run waits.", err=True)
     directory = run_store.open_run(run_id)
@@ -166,21 +166,21 @@ def wait_for(run_id: str, quiet: bool) -> None:
 
 
 def _follow(directory: RunDirectory, ended: threading.Event, quiet: bool) -> None:
-    """A progress line on standard error: in place on a terminal, else now and then."""
+    """Print a progress line on standard error: in place on a terminal, else now and then."""
     terminal = sys.stderr.isatty()
-    said = ""
+    printed = ""
     while not ended.wait(0.5 if terminal else 5.0):
         with contextlib.suppress(OSError, ValueError):
             line = progress_line(directory.status())
-            if line != said and (terminal or not quiet):
+            if line != printed and (terminal or not quiet):
                 click.echo(f"\r\x1b[K{line}" if terminal else line, err=True, nl=not terminal)
-                said = line
-    if terminal and said:
+                printed = line
+    if terminal and printed:
         click.echo("", err=True)
 
 
 def progress_line(status: Status) -> str:
-    """Status, progress and the one figure that matters, in one line."""
+    """Format status, progress and the one figure that matters, in one line."""
     parts = [status.id, status.status, f"{100 * status.fraction:.0f} %", f"step {status.step:,}"]
     if status.seconds_left is not None and status.status == "running":
         parts.append(f"{duration(status.seconds_left)} left")
@@ -190,7 +190,7 @@ def progress_line(status: Status) -> str:
 
 
 def summary(directory: RunDirectory, status: Status) -> dict[str, Any]:
-    """What `basin run --json` prints."""
+    """Return the object that `basin run --json` prints."""
     return {
         "id": directory.id,
         "status": status.status,

@@ -12,7 +12,7 @@ import numpy as np
 from backend.datasets.array_files import read_array
 from backend.errors import BadInput
 from jobs.cli.about import fields_in_words
-from jobs.cli.common import answers, number, show, table
+from jobs.cli.common import json_command, number, show, table
 from jobs.cli.launch import apply, value_of
 from jobs.models import fingerprints
 from jobs.queueing import enqueue
@@ -35,7 +35,7 @@ from jobs.system import atomic_files
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file for the arrays."
 )
-@answers
+@json_command
 def ask(
     run: str, ability: str, changes: tuple[str, ...], seed: int, out: Path | None, as_json: bool
 ) -> None:
@@ -71,7 +71,7 @@ def _answer_in_words(answer: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("ability", required=False)
-@answers
+@json_command
 def abilities(ability: str | None, as_json: bool) -> None:
     """List what a run can be asked, or the fields of one ability with bounds and help."""
     from backend import catalogue
@@ -100,7 +100,7 @@ def abilities(ability: str | None, as_json: bool) -> None:
 @click.option("--steps", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file.")
-@answers
+@json_command
 def sample(
     run: str,
     num: int,
@@ -130,7 +130,7 @@ def sample(
 def _warnings(directory: RunDirectory) -> list[str]:
     """What is not as it was when the run was trained. The answer is the run's own all the same, so
     that a person at a terminal is told and a script finds it in the JSON."""
-    found = fingerprints.said(fingerprints.read(directory))
+    found = fingerprints.changes_in_words(fingerprints.read(directory))
     for warning in found if sys.stderr.isatty() else ():
         click.echo(f"warning: {warning}", err=True)
     return found
@@ -155,7 +155,7 @@ def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | N
     "--points", required=True, type=click.Path(path_type=Path), help="An .npy file (n, ...)."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npy file.")
-@answers
+@json_command
 def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
     """Energies of points, in the data's units, under a run; low is likely."""
     directory = run_store.open_run(run)

@@ -13,7 +13,7 @@ from backend.errors import BadInput, Problem
 from backend.spec import Budget, RunSpec, from_dict
 from jobs import races
 from jobs.cli import launch
-from jobs.cli.common import DONE, FAILED, answers, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.queueing import enqueue, redis_store
 from jobs.races import Race
 from jobs.records import run_store
@@ -33,7 +33,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a race, as it was asked for."""
+    """Run of a race, as it was asked for."""
 
     text: str
     """the sampler as it was typed"""
@@ -64,7 +64,7 @@ class Entry:
 @click.option("--set", "changes", multiple=True, metavar="A.B=C", help="Change one field of all.")
 @click.option("--inline", is_flag=True, help="Run them here, one after the other.")
 @click.option("--wait", is_flag=True, help="Queue them and return when all have ended.")
-@answers
+@json_command
 def race_command(
     target: str,
     racers: tuple[str, ...],
@@ -77,26 +77,27 @@ def race_command(
     """Race samplers on TARGET, a data set with a known density or the id of a trained run."""
     if inline and wait:
         raise BadInput.at("", "give one of --inline and --wait, not both.")
-    asked = _race(target, racers, options)
+    race = _race(target, racers, options)
     if not inline:
         redis_store.connect()  # before the seconds that importing torch takes
-    entries = _entries(asked, racers, changes, inline)
+    entries = _entries(race, racers, changes, inline)
     if inline:
         ids = _run_here(entries, quiet=as_json)
     else:
         ids = enqueue.launch_many([entry.spec for entry in entries], origin="cli")
         for run_id in ids if wait else []:
             launch.wait_for(run_id, quiet=as_json)
-    found = [_found(entry, run_id) for entry, run_id in zip(entries, ids, strict=False)]
-    value = {"address": f"/lab?runs={','.join(ids)}", "runs": found}
+    results = [_result(entry, run_id) for entry, run_id in zip(entries, ids, strict=False)]
+    value = {"address": f"/lab?runs={','.join(ids)}", "runs": results}
     show(value, as_json, lambda: _in_words(value))
     ended = inline or wait
-    good = len(ids) == len(entries) and all(item["status"] == "finished" for item in found)
+    good = len(ids) == len(entries) and all(item["status"] == "finished" for item in results)
     sys.exit(DONE if good or not ended else FAILED)
 
 
 def _race(target: str, racers: tuple[str, ...], options: dict[str, Any]) -> Race:
-    """The race that was asked for. Raises BadInput, and NotAvailable for a run that is gone."""
+    """Build the race that was asked for. Raises BadInput, and NotAvailable for a run that is
+    gone."""
     if not racers:
         raise BadInput.at("--sampler", "name a sampler at least, such as `--sampler mala`.")
     limits = {cost: options[cost] for cost in races.COSTS if options[cost] is not None}
@@ -131,7 +132,7 @@ def _race(target: str, racers: tuple[str, ...], options: dict[str, Any]) -> Race
 
 
 def racer(text: str) -> dict[str, Any]:
-    """The sampler of `KIND:field=value,...`; values are YAML. Raises BadInput.
+    """Parse the sampler of `KIND:field=value,...`; values are YAML. Raises BadInput.
 
     >>> racer("hmc:step_size=0.1,num_leapfrog=5")
     {'kind': 'hmc', 'step_size': 0.1, 'num_leapfrog': 5}
@@ -140,15 +141,15 @@ def racer(text: str) -> dict[str, Any]:
     raw: dict[str, Any] = {"kind": kind}
     if not kind or (colon and not fields):
         raise BadInput.at("--sampler", f"takes KIND or KIND:field=value, got {text!r}.")
-    for given in _FIELD.split(fields) if fields else []:
-        if "=" not in given:
+    for change in _FIELD.split(fields) if fields else []:
+        if "=" not in change:
             raise BadInput.at("--sampler", f"takes KIND:field=value, got {text!r}.")
-        launch.apply(raw, given)
+        launch.apply(raw, change)
     return {name: value if name == "kind" else _as_number(value) for name, value in raw.items()}
 
 
 def _as_number(value: Any) -> Any:
-    """A number where YAML saw none: it takes 1e-2 for a word."""
+    """Convert a number where YAML saw none: it takes 1e-2 for a word."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -156,16 +157,18 @@ def _as_number(value: Any) -> Any:
 
 
 def _entries(
-    asked: Race, texts: tuple[str, ...], changes: tuple[str, ...], inline: bool
+    race: Race, texts: tuple[str, ...], changes: tuple[str, ...], inline: bool
 ) -> list[Entry]:
-    """Every run with all that a worker would find wrong found first. Raises BadInput with the
-    problems of all racers, those of a sampler under its name. Imports torch."""
+    """Build every run, having found all that a worker would find wrong. Imports torch.
+
+    Raises BadInput with the problems of all racers, those of a sampler under its name.
+    """
     from jobs import tasks
     from jobs.models import method_setup
 
     problems: dict[Problem, None] = {}
     entries: list[Entry] = []
-    for index, spec in enumerate(asked.specs()):
+    for index, spec in enumerate(race.specs()):
         text = texts[index % len(texts)]
         try:
             spec = _changed(spec, changes)
@@ -200,7 +203,7 @@ def _changed(spec: RunSpec, changes: tuple[str, ...]) -> RunSpec:
 
 
 def _run_here(entries: list[Entry], quiet: bool) -> list[str]:
-    """Run them one after the other; one that was stopped by hand is the last."""
+    """Run the entries one after the other; one that was stopped by hand is the last."""
     ids = []
     for entry in entries:
         ids.append(launch.run_here(entry.spec, quiet=quiet))
@@ -209,7 +212,7 @@ def _run_here(entries: list[Entry], quiet: bool) -> list[str]:
     return ids
 
 
-def _found(entry: Entry, run_id: str) -> dict[str, Any]:
+def _result(entry: Entry, run_id: str) -> dict[str, Any]:
     directory = run_store.open_run(run_id)
     status = directory.status()
     figures = directory.latest(("error/", "sampler/"))
@@ -237,10 +240,10 @@ def _found(entry: Entry, run_id: str) -> dict[str, Any]:
 def _in_words(value: dict[str, Any]) -> str:
     runs = value["runs"]
     errors = [path for path in races.ERRORS if any(path in run["figures"] for run in runs)]
-    known = [path for path in _COLUMNS if any(path in run["figures"] for run in runs)]
+    measured = [path for path in _COLUMNS if any(path in run["figures"] for run in runs)]
     head = ["sampler", "seed", "draws", "status", "gradients", "seconds"]
     head += [f"{path.rpartition('/')[2].replace('_', ' ')} (floor)" for path in errors]
-    head += [*(_COLUMNS[path] for path in known), "reading"]
+    head += [*(_COLUMNS[path] for path in measured), "reading"]
     rows = []
     for run in runs:
         figures = run["figures"]
@@ -253,7 +256,7 @@ def _in_words(value: dict[str, Any]) -> str:
                 f"{run['gradients']:,}",
                 f"{run['seconds']:.3g}",
                 *(_with_floor(figures, path) for path in errors),
-                *(number(figures.get(path)) for path in known),
+                *(number(figures.get(path)) for path in measured),
                 run["reading"],
             ]
         )

@@ -1,4 +1,4 @@
-"""`basin reproduce`: run a published claim and say whether it holds here."""
+"""`basin reproduce`: run a published claim and judge if it holds here."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from backend.errors import BadInput, NotAvailable, Problem
 from jobs.claims import reproduction
 from jobs.claims.recipe_results import Findings
 from jobs.claims.reproduction import Reproduction
-from jobs.cli.common import DONE, FAILED, answers, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.execution import local_pool
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
 
-_TELL_SECONDS = 30.0
-"""Between two lines of progress where there is no terminal."""
+_PRINT_SECONDS = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 @click.command("reproduce")
@@ -36,7 +36,7 @@ _TELL_SECONDS = 30.0
 @click.option("--processes", type=click.IntRange(1, 256), help="Runs side by side; default cores.")
 @click.option("--queue", is_flag=True, help="Queue the runs for the workers and return.")
 @click.option("--again", metavar="ID", help="Go on with one that was cut off, or `latest`.")
-@answers
+@json_command
 def reproduce(
     name: str | None,
     listed: bool,
@@ -58,23 +58,27 @@ def reproduce(
     if queue:
         show_queued(_queued(name, scale, seeds, seed, again), as_json)
         return
-    made = _made(name, scale, seeds, seed, again)
-    ids = local_pool.take_up(made.run_ids())
+    record = _reproduction(name, scale, seeds, seed, again)
+    ids = local_pool.take_up(record.run_ids())
     whole = True
     if ids:
-        side = processes or (local_pool.cores() if made.scale == "cpu" else 1)
-        line = _Line(made, quiet=as_json)
+        side = processes or (local_pool.cores() if record.scale == "cpu" else 1)
+        line = _Line(record, quiet=as_json)
         whole = local_pool.run_all(ids, min(side, len(ids)), line.tell)
         line.end()
-    made = reproduction.store_findings(made.id)
-    found = reproduction.findings(made)
-    show(as_report(made, found), as_json, lambda: in_words(made, found))
-    sys.exit(DONE if whole and made.is_settled and found.acceptance_holds() else FAILED)
+    record = reproduction.store_findings(record.id)
+    findings = reproduction.findings(record)
+    show(as_report(record, findings), as_json, lambda: in_words(record, findings))
+    sys.exit(DONE if whole and record.is_settled and findings.acceptance_holds() else FAILED)
 
 
-def _made(name: str, scale: str, seeds: int | None, seed: int, again: str | None) -> Reproduction:
-    """A new reproduction, or the one to go on with, all that a run would find wrong found first.
-    Raises BadInput with the problems of all variants, NotAvailable."""
+def _reproduction(
+    name: str, scale: str, seeds: int | None, seed: int, again: str | None
+) -> Reproduction:
+    """Create a reproduction, or open the one to go on with, having looked for errors first.
+
+    Raises BadInput with the problems of all variants, NotAvailable.
+    """
     if again:
         return _earlier(name, again)
     _examine(recipes.parse(recipes.text_of(name), name), scale, seeds, seed)
@@ -82,13 +86,13 @@ def _made(name: str, scale: str, seeds: int | None, seed: int, again: str | None
 
 
 def _examine(recipe: Recipe, scale: str, seeds: int | None, seed: int) -> None:
-    asked = reproduction.specs(recipe, scale, seeds, seed)
+    run_specs = reproduction.specs(recipe, scale, seeds, seed)
     from jobs import tasks
     from jobs.models import method_setup
 
     problems: dict[Problem, None] = {}
     for variant in recipe.variants:
-        spec = asked[variant, seed]
+        spec = run_specs[variant, seed]
         try:
             method_setup.find_device(spec.device)
             tasks.examine(spec)
@@ -100,54 +104,54 @@ def _examine(recipe: Recipe, scale: str, seeds: int | None, seed: int) -> None:
 
 
 def _earlier(name: str, again: str) -> Reproduction:
-    made = reproduction.open_reproduction(again)
-    if made.recipe != name:
-        raise BadInput.at("--again", f"`{made.id}` is of the recipe `{made.recipe}`.")
-    return made
+    record = reproduction.open_reproduction(again)
+    if record.recipe != name:
+        raise BadInput.at("--again", f"`{record.id}` is of the recipe `{record.recipe}`.")
+    return record
 
 
 def _queued(name: str, scale: str, seeds: int | None, seed: int, again: str | None) -> Reproduction:
     if not again:
         return reproduction.launch(name, scale=scale, num_seeds=seeds, first_seed=seed)
-    made = _earlier(name, again)
+    record = _earlier(name, again)
     redis_store.connect()
-    for run_id in reversed(made.run_ids()):  # each is put before the others
+    for run_id in reversed(record.run_ids()):  # each is put before the others
         with contextlib.suppress(BadInput, NotAvailable):
             control.resume(run_id)
-    return made
+    return record
 
 
 class _Line:
-    """Progress on standard error: in place on a terminal, else a line now and then."""
+    """Progress line on standard error: in place on a terminal, else a line now and then."""
 
-    def __init__(self, made: Reproduction, quiet: bool) -> None:
-        self.made, self.quiet = made, quiet
+    def __init__(self, record: Reproduction, quiet: bool) -> None:
+        self.record, self.quiet = record, quiet
         self.terminal = sys.stderr.isatty()
-        self.next_time = time.monotonic() + (0.0 if self.terminal else _TELL_SECONDS)
-        self.said = ""
+        self.next_time = time.monotonic() + (0.0 if self.terminal else _PRINT_SECONDS)
+        self.printed = ""
 
     def tell(self) -> None:
         if time.monotonic() < self.next_time or (self.quiet and not self.terminal):
             return
-        self.next_time = time.monotonic() + (0.5 if self.terminal else _TELL_SECONDS)
-        now = reproduction.progress(self.made)
-        line = f"{now.done} of {now.total} runs, {100 * now.fraction:.0f} %"
-        if now.seconds_left:
-            line += f", about {duration(now.seconds_left)} left"
-        if line != self.said:
+        self.next_time = time.monotonic() + (0.5 if self.terminal else _PRINT_SECONDS)
+        progress = reproduction.progress(self.record)
+        line = f"{progress.done} of {progress.total} runs, {100 * progress.fraction:.0f} %"
+        if progress.seconds_left:
+            line += f", about {duration(progress.seconds_left)} left"
+        if line != self.printed:
             click.echo(f"\r\x1b[K{line}" if self.terminal else line, err=True, nl=not self.terminal)
-            self.said = line
+            self.printed = line
 
     def end(self) -> None:
-        if self.terminal and self.said:
+        if self.terminal and self.printed:
             click.echo("", err=True)
 
 
-def as_report(made: Reproduction, found: Findings) -> dict[str, Any]:
-    """The format that benchmarks print too, with what was seen seed by seed."""
-    recipe = made.launched()
+def as_report(record: Reproduction, findings: Findings) -> dict[str, Any]:
+    """Format findings as benchmarks print them too, with the values seed by seed."""
+    recipe = record.launched()
     results = []
-    for item in found.figures:
+    for item in findings.figures:
         values = [each for each in item.readings if each.value is not None]
         if item.median is None or item.min is None or item.max is None:
             continue
@@ -162,19 +166,24 @@ def as_report(made: Reproduction, found: Findings) -> dict[str, Any]:
             "reason": claim.reason,
             "seeds": {each.seed: each.value for each in claim.readings},
         }
-        for claim in found.claims
+        for claim in findings.claims
     ]
     report = as_dict(recipe.name, results, claims)
-    report |= {"version": made.version, "id": made.id, "holds": found.holds, "scale": made.scale}
-    return report | {"settled": made.is_settled, "notes": found.notes}
+    report |= {
+        "version": record.version,
+        "id": record.id,
+        "holds": findings.holds,
+        "scale": record.scale,
+    }
+    return report | {"settled": record.is_settled, "notes": findings.notes}
 
 
-def in_words(made: Reproduction, found: Findings) -> str:
-    """Figures variant by variant with spread and floor, then each claim with its numbers."""
-    recipe = made.launched()
+def in_words(record: Reproduction, findings: Findings) -> str:
+    """Describe the figures variant by variant with spread and floor, then each claim."""
+    recipe = record.launched()
     lines = [recipe.claim, _origin(recipe), ""]
     rows = []
-    for item in found.figures:
+    for item in findings.figures:
         spread = f"{number(item.min)} to {number(item.max)}" if item.min is not None else ""
         seeds = " ".join(_short(each) for each in item.readings)
         title = recipe.variants[item.variant].title
@@ -183,23 +192,25 @@ def in_words(made: Reproduction, found: Findings) -> str:
         )
     columns = ("variant", "figure", "median", "range", "floor", "unit", "seed by seed")
     lines += [table(columns, rows), ""]
-    for claim in found.claims:
+    for claim in findings.claims:
         lines.append(f"{claim.holds:9}  {claim.text} ({claim.kind}, {claim.target})")
         lines.append(f"           {claim.reason}")
         if claim.holds == "undecided" and claim.readings:
             listed = ", ".join(f"seed {each.seed}: {_short(each)}" for each in claim.readings)
             lines.append(f"           {listed}")
-    lines += [f"note: {note}" for note in found.notes]
-    joules = f", {found.joules / 1000:.3g} kJ ({found.joules_source})" if found.joules else ""
-    on = ", ".join(found.devices) or "no device"
+    lines += [f"note: {note}" for note in findings.notes]
+    joules = (
+        f", {findings.joules / 1000:.3g} kJ ({findings.joules_source})" if findings.joules else ""
+    )
+    on = ", ".join(findings.devices) or "no device"
     lines.append("")
     lines.append(
-        f"{made.id}: {found.num_counted} of {found.num_runs} runs judged, "
-        f"{duration(found.seconds)} of training on {on}{joules}, "
-        f"version {made.version}"
+        f"{record.id}: {findings.num_counted} of {findings.num_runs} runs judged, "
+        f"{duration(findings.seconds)} of training on {on}{joules}, "
+        f"version {record.version}"
     )
-    if found.num_counted < found.num_runs:
-        lines.append(f"Go on with `basin reproduce {made.recipe} --again {made.id}`.")
+    if findings.num_counted < findings.num_runs:
+        lines.append(f"Go on with `basin reproduce {record.recipe} --again {record.id}`.")
     return "\n".join(lines)
 
 
@@ -211,17 +222,18 @@ def _short(each: Reading) -> str:
     return number(each.value) if each.value is not None else "–"
 
 
-def show_queued(made: Reproduction, as_json: bool) -> None:
-    ids = made.run_ids()
-    text = f"{made.id}: {len(ids)} runs in the queue.\n" + "\n".join(f"  {each}" for each in ids)
-    show({"id": made.id, "runs": made.runs}, as_json, text)
+def show_queued(record: Reproduction, as_json: bool) -> None:
+    """Print the runs that were queued."""
+    ids = record.run_ids()
+    text = f"{record.id}: {len(ids)} runs in the queue.\n" + "\n".join(f"  {each}" for each in ids)
+    show({"id": record.id, "runs": record.runs}, as_json, text)
 
 
 def show_list(as_json: bool) -> None:
-    """Every recipe with its last verdict; broken ones with what is wrong."""
-    found = recipes.discover()
+    """Print every recipe with its last verdict; broken ones with their errors."""
+    discovered = recipes.discover()
     listed = []
-    for name, item in found.recipes.items():
+    for name, item in discovered.recipes.items():
         judged = [each for each in reproduction.list_reproductions(name) if each.findings]
         holds = judged[0].findings.holds if judged and judged[0].findings else None
         num = len(item.variants) * item.seeds
@@ -231,9 +243,9 @@ def show_list(as_json: bool) -> None:
         for each in listed
     ]
     text = table(("recipe", "runs", "verdict", "claim"), rows)
-    text += "".join(f"\nbroken: {item.name}: {item.error}" for item in found.broken)
+    text += "".join(f"\nbroken: {item.name}: {item.error}" for item in discovered.broken)
     broken = [
         {"name": item.name, "problems": [asdict(problem) for problem in item.problems]}
-        for item in found.broken
+        for item in discovered.broken
     ]
     show({"recipes": listed, "broken": broken}, as_json, text)

@@ -1,4 +1,4 @@
-"""`basin ls`, `show`, `stop`, `pause`, `resume` and `reindex`: runs that are there."""
+"""`basin ls`, `show`, `stop`, `pause`, `resume` and `reindex`: commands on runs that are there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from backend.metric_names import COMPANIONS
-from jobs.cli.common import answers, number, show, table
+from jobs.cli.common import json_command, number, show, table
 from jobs.formatting import duration
 from jobs.queueing import control
 from jobs.records import run_store
@@ -22,7 +22,7 @@ FLOOR, GOAL = "floor", "goal"
 @click.command()
 @click.option("--status", "wanted", help="Only runs of this status.")
 @click.option("-n", "num", type=click.IntRange(1), default=50, show_default=True, help="At most.")
-@answers
+@json_command
 def ls(wanted: str | None, num: int, as_json: bool) -> None:
     """List runs, newest first."""
     runs = [s for s in run_store.list_runs() if wanted in (None, s.status)][:num]
@@ -51,7 +51,7 @@ def ls(wanted: str | None, num: int, as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("run")
-@answers
+@json_command
 def show_run(run: str, as_json: bool) -> None:
     """Say what a run is, how it stands, and its figures beside their floors.
 
@@ -71,12 +71,12 @@ def show_run(run: str, as_json: bool) -> None:
 
 
 def plain(status: Status) -> dict[str, Any]:
-    """A status as plain JSON."""
+    """Convert a status to plain JSON."""
     return status.as_dict()
 
 
 def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
-    """The last value of every figure: chart, series, value, and the chart's floor and goal.
+    """List the last value of every figure: chart, series, value, and the chart's floor and goal.
 
     Final metrics stand in for the curves where there are some.
     """
@@ -91,17 +91,17 @@ def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
             "chart": chart,
             "series": name,
             "value": _finite(value),
-            "floor": found.get(FLOOR),
-            "goal": found.get(GOAL),
+            "floor": companions.get(FLOOR),
+            "goal": companions.get(GOAL),
         }
-        for chart, found in sorted(charts.items())
-        for name, value in sorted(found.items())
+        for chart, companions in sorted(charts.items())
+        for name, value in sorted(companions.items())
         if name not in (FLOOR, GOAL)
     ]
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no NaN."""
+    """Replace NaN and infinity by None: JSON has neither."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -109,11 +109,11 @@ def _in_words(
     directory: RunDirectory, status: Status, spec: str, figures: list[dict[str, Any]]
 ) -> str:
     facts = f"{status.method}/{status.preset} on {status.data}, seed {status.seed}, {status.device}"
-    done = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
+    progress = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
     costs = f"{status.gradients:,} gradients, {duration(status.seconds)} of training"
     lines = [
         f"{status.id}  {status.name}".rstrip(),
-        f"  {status.status}: {done}, {costs}",
+        f"  {status.status}: {progress}, {costs}",
         f"  {facts}",
         f"  {directory.path}",
     ]
@@ -132,11 +132,11 @@ def _in_words(
 
 
 def _act(name: str, act: Callable[[str], None], about: str, after: str) -> click.Command:
-    """A command that does one thing to one or several runs."""
+    """Build a command that does one thing to one or several runs."""
 
     @click.command(name, help=f"{about}\n\nRUN is an id, the start of one, or `latest`.")
     @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-    @answers
+    @json_command
     def command(runs: tuple[str, ...], as_json: bool) -> None:
         directories = [run_store.open_run(run) for run in runs]
         for directory in directories:
@@ -164,7 +164,7 @@ pause = _act(
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--anyway", is_flag=True, help="Also where its data are not what they were.")
-@answers
+@json_command
 def resume(runs: tuple[str, ...], anyway: bool, as_json: bool) -> None:
     """Go on with runs that were paused, stopped, lost or failed, from their last checkpoint.
 
@@ -179,13 +179,13 @@ def resume(runs: tuple[str, ...], anyway: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN...]")
-@answers
+@json_command
 def reindex(runs: tuple[str, ...], as_json: bool) -> None:
     """Make the tables of runs again from their logs; of all that are not running when none is
     named."""
-    done = [
+    entries = [
         {"id": directory.id, "paths": len(directory.scalars())}
         for directory in run_store.reindex(runs or None)
     ]
-    text = "\n".join(f"{entry['id']}: {entry['paths']} curves" for entry in done)
-    show(done, as_json, text or "No runs to index.")
+    text = "\n".join(f"{entry['id']}: {entry['paths']} curves" for entry in entries)
+    show(entries, as_json, text or "No runs to index.")

@@ -1,4 +1,4 @@
-"""`basin up`, `worker` and `dashboard`: the processes that stay."""
+"""`basin up`, `worker`, `dashboard` and `link`: commands of the processes that stay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from backend.errors import BadInput, NotAvailable
 from backend.home import make_private
-from jobs.cli.common import answers
+from jobs.cli.common import json_command
 from jobs.queueing import redis_store
 from jobs.records import run_store
 from jobs.services import entry_link, login
@@ -21,7 +21,7 @@ from jobs.services import entry_link, login
 DEFAULT_PORT = 8501
 UPLOAD_MEGABYTES = 200
 MESSAGE_MEGABYTES = 20
-"""Of a message over a WebSocket, either way: beyond it the line is closed while it comes in."""
+"""Size of a WebSocket message, either way: beyond it the line is closed while it comes in."""
 SERVER_ENVIRONMENT = {
     "STREAMLIT_RUNNER_POST_SCRIPT_GC": "false",  # else every script run ends with a full collection
     # What was read from a long history goes back to the system: 194 MB instead of 226 with one of
@@ -35,7 +35,7 @@ SERVER_ENVIRONMENT = {
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Instead of PORT, or 8501.")
-@answers
+@json_command
 def up(port: int | None, as_json: bool) -> None:
     """Start Redis, workers and the dashboard; Ctrl-C stops all."""
     from jobs.services import supervision as supervisor
@@ -52,7 +52,7 @@ def up(port: int | None, as_json: bool) -> None:
 @click.command()
 @click.option("--queue", type=click.Choice(redis_store.QUEUES), required=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
-@answers
+@json_command
 def worker(queue: str, device: str, as_json: bool) -> None:
     """Work on one queue until told to stop."""
     from jobs.queueing import worker as work
@@ -69,7 +69,7 @@ def worker(queue: str, device: str, as_json: bool) -> None:
     envvar="BASIN_WITHOUT_LOGIN",
     help="Listen beyond this machine though nobody logs in; browsers need the link.",
 )
-@answers
+@json_command
 def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
     """Serve the pages."""
     server = Path(__file__).resolve().parents[2] / "dashboard" / "server.py"
@@ -101,33 +101,35 @@ def _is_loopback(host: str) -> bool:
 
 
 def server_environment() -> dict[str, str]:
-    """The server's: without Streamlit settings of the user's own, which could open what is shut.
+    """Return the server's environment, without Streamlit settings that could open what is shut.
 
     It looks for them in the environment, in HOME and in the working folder; BASIN_HOME is both.
     """
     home = str(make_private(run_store.home()))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")
+    }
     folders = {"HOME": home, "BASIN_HOME": home, "BASIN_DATA": str(run_store.data_folder())}
-    return {**kept, **SERVER_ENVIRONMENT, **folders}
+    return {**others, **SERVER_ENVIRONMENT, **folders}
 
 
 @click.command()
 @click.option("--address", default="", help="Basin's own, where `basin up` does not run here.")
-@answers
+@json_command
 def link(address: str, as_json: bool) -> None:
     """Print the address that lets a browser in where nobody logs in. It is a secret."""
-    found = (
+    address = (
         address
         or redis_store.connection_info().get("dashboard")
         or f"http://127.0.0.1:{DEFAULT_PORT}"
     )
-    found = found.rstrip("/")
-    found = found if login.required() else entry_link.link(found)
-    click.echo(json.dumps({"link": found}) if as_json else found)
+    address = address.rstrip("/")
+    address = address if login.required() else entry_link.link(address)
+    click.echo(json.dumps({"link": address}) if as_json else address)
 
 
 def dashboard_command(server: Path, host: str, port: int) -> list[str]:
-    """`streamlit run` with everything fixed that must not depend on a user's own settings."""
+    """Build `streamlit run` with everything fixed that must not depend on a user's settings."""
     options: dict[str, Any] = {
         "server.address": host,
         "server.port": port,

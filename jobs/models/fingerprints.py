@@ -1,4 +1,4 @@
-"""What a run was made of: fingerprints of its data and code, kept beside it at each attempt.
+"""Fingerprints of a run's data and code, kept beside it at each attempt.
 
 `made_of.json` in the run's directory, and the meta of each checkpoint, hold
 
@@ -39,86 +39,89 @@ _NUM_SHOWN = 12
 
 
 def of(prepared: Prepared) -> MadeOf:
-    """What a run that is set up is made of. Raises BadInput for a file that cannot be read."""
+    """Take the fingerprints of a run that is set up. Raises BadInput for a file that cannot be
+    read."""
     data = prepared.data
-    kept = {"mean": data.mean, "scale": data.scale}
+    standardised = {"mean": data.mean, "scale": data.scale}
     if data.mean.dim():  # images, and laws of one's own, have the same box whatever they are
-        kept |= {"noise_low": data.noise_low, "noise_high": data.noise_high}
+        standardised |= {"noise_low": data.noise_low, "noise_high": data.noise_high}
     return {
         "files": [_file(field, path) for field, path in _paths(prepared.spec)],
         "runs": list(_runs(prepared.runs)),
         "code": _code(type(prepared.method)),
-        "standardised": {name: value.cpu().tolist() for name, value in kept.items()},
+        "standardised": {name: value.cpu().tolist() for name, value in standardised.items()},
     }
 
 
 def read(directory: RunDirectory) -> MadeOf:
-    """What was noted at the last attempt; {} for a run of before anything was."""
+    """Read the fingerprints of the last attempt; {} for a run older than they are."""
     try:
-        found = json.loads((directory.path / NAME).read_text())
+        content = json.loads((directory.path / NAME).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def write(directory: RunDirectory, made: MadeOf) -> None:
-    """Replace the note. Raises OSError."""
-    atomic_files.write(directory.path / NAME, json.dumps(made), sync=True)
+def write(directory: RunDirectory, fingerprints: MadeOf) -> None:
+    """Replace the fingerprints. Raises OSError."""
+    atomic_files.write(directory.path / NAME, json.dumps(fingerprints), sync=True)
 
 
-def changes(made: MadeOf) -> list[Problem]:
-    """Every file, and every run it is built on, that is not what it was. One that is gone is left
-    for its reader to tell."""
-    found = []
-    for part in [*made.get("files", []), *made.get("runs", [])]:
+def changes(fingerprints: MadeOf) -> list[Problem]:
+    """List every file, and every run it is built on, that has changed since.
+
+    One that is gone is left for its reader to report.
+    """
+    problems = []
+    for part in [*fingerprints.get("files", []), *fingerprints.get("runs", [])]:
         path = _path_of(part)
-        now = _fingerprint(path, part)
-        if now is not None and now["sha256"] != part["sha256"]:
-            before, after = part["sha256"][:_NUM_SHOWN], now["sha256"][:_NUM_SHOWN]
+        fingerprint = _fingerprint(path, part)
+        if fingerprint is not None and fingerprint["sha256"] != part["sha256"]:
+            before, after = part["sha256"][:_NUM_SHOWN], fingerprint["sha256"][:_NUM_SHOWN]
             what = f"the run {part['run']} it is built on" if "run" in part else path.name
-            found.append(
+            problems.append(
                 Problem(
                     part.get("field") or "run",
                     f"{what} has changed since this run was trained (SHA-256 {before}… then, "
                     f"{after}… now).",
                 )
             )
-    return found
+    return problems
 
 
-def check(made: MadeOf) -> None:
-    """Raises BadInput when a run cannot go on as it began."""
+def check(fingerprints: MadeOf) -> None:
+    """Raise BadInput when a run cannot go on as it began."""
     advice = (
         "Put the old one back, launch a copy of the run, or go on with the new one by "
         "`basin resume RUN --anyway`."
     )
-    if found := changes(made):
-        raise BadInput(*(Problem(each.field, f"{each.message} {advice}") for each in found))
+    if problems := changes(fingerprints):
+        raise BadInput(*(Problem(each.field, f"{each.message} {advice}") for each in problems))
 
 
-def said(made: MadeOf) -> list[str]:
-    """Sentences for who asks a run whose files are not what they were."""
+def changes_in_words(fingerprints: MadeOf) -> list[str]:
+    """Describe, to a person who asks a run, its files that have changed since."""
     return [
         f"{each.message} Its scale is kept; what is compared to data is compared to the new ones."
-        for each in changes(made)
+        for each in changes(fingerprints)
     ]
 
 
 def accept(directory: RunDirectory) -> None:
-    """Take the files as they are now for those of the run: somebody wants it to go on anyway."""
-    made = read(directory)
-    if found := changes(made):
-        for part in [*made.get("files", []), *made.get("runs", [])]:
+    """Take the files as they are now for those of the run, on request."""
+    fingerprints = read(directory)
+    if problems := changes(fingerprints):
+        for part in [*fingerprints.get("files", []), *fingerprints.get("runs", [])]:
             part.update(_fingerprint(_path_of(part), part) or {})
-        write(directory, {**made, "accepted": [each.message for each in found]})
+        write(directory, {**fingerprints, "accepted": [each.message for each in problems]})
 
 
-def warnings(then: MadeOf, now: MadeOf) -> list[str]:
-    """Sentences on what an attempt goes on with that is not as it was."""
-    found = [f"Goes on all the same: {message}" for message in then.get("accepted", [])]
-    before, after = then.get("code", {}), now["code"]
+def warnings(last: MadeOf, present: MadeOf) -> list[str]:
+    """Describe the changes that an attempt goes on with."""
+    sentences = [f"Goes on all the same: {message}" for message in last.get("accepted", [])]
+    before, after = last.get("code", {}), present["code"]
     if before and (before["sha256"], before["method"]) != (after["sha256"], after["method"]):
-        found.append(
+        sentences.append(
             f"The code of the method, {after['method']}, has changed since the last attempt."
         )
     version = [
@@ -126,12 +129,14 @@ def warnings(then: MadeOf, now: MadeOf) -> list[str]:
         for code in (before, after)
     ]
     if before and version[0] != version[1]:
-        found.append(f"Basin is {version[1]} now; the last attempt was trained by {version[0]}.")
-    return found
+        sentences.append(
+            f"Basin is {version[1]} now; the last attempt was trained by {version[0]}."
+        )
+    return sentences
 
 
 def _paths(spec: RunSpec) -> Iterator[tuple[str, Path]]:
-    """Every file or folder that data and settings name, by its field."""
+    """Find every file or folder that data and settings name, by its field."""
     waiting: list[tuple[str, Any]] = [("data", spec.data), ("config", spec.config)]
     while waiting:
         field, value = waiting.pop(0)
@@ -142,18 +147,18 @@ def _paths(spec: RunSpec) -> Iterator[tuple[str, Path]]:
 
 
 def _file(field: str, path: Path) -> dict[str, Any]:
-    found = _fingerprint(path)
-    if found is None:
+    fingerprint = _fingerprint(path)
+    if fingerprint is None:
         raise BadInput.at(field, f"there is no file or folder at {path}.")
-    return {"field": field, "path": str(path), **found}
+    return {"field": field, "path": str(path), **fingerprint}
 
 
 def _runs(run_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Those that have a checkpoint, each once."""
+    """Take the fingerprints of those runs that have a checkpoint, each once."""
     for name in dict.fromkeys(run_ids):
         run_id = run_store.open_run(name).id
-        if found := _fingerprint(_newest(run_id)):
-            yield {"run": run_id, **found}
+        if fingerprint := _fingerprint(_newest(run_id)):
+            yield {"run": run_id, **fingerprint}
 
 
 def _path_of(part: dict[str, Any]) -> Path:
@@ -161,20 +166,20 @@ def _path_of(part: dict[str, Any]) -> Path:
 
 
 def _newest(run_id: str) -> Path:
-    """The newest checkpoint of a run, or where it would lie."""
+    """Return the newest checkpoint of a run, or where it would lie."""
     folder = run_store.runs_folder() / run_id / "checkpoints"
     return checkpoint.path_of(folder, max(checkpoint.steps(folder), default=0))
 
 
-def _fingerprint(path: Path, known: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """`sha256` and `stamp` of a file, or of the images of a folder; None where there is none."""
+def _fingerprint(path: Path, earlier: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Compute `sha256` and `stamp` of a file, or of the images of a folder; None without one."""
     try:
         parts = _parts(path)
         stamp = hashlib.sha256(
             json.dumps([[name, *_stat(part)] for name, part in parts]).encode()
         ).hexdigest()
-        if known is not None and stamp == known.get("stamp"):
-            return {"sha256": known["sha256"], "stamp": stamp}
+        if earlier is not None and stamp == earlier.get("stamp"):
+            return {"sha256": earlier["sha256"], "stamp": stamp}
         if len(parts) == 1:
             return {"sha256": _sha256(str(path), *_stat(path)), "stamp": stamp}
         whole = hashlib.sha256()
@@ -190,17 +195,17 @@ def _parts(path: Path) -> list[tuple[str, Path]]:
 
     if not path.is_dir():
         return [("", path)]
-    found = [*path.glob("*"), *path.glob("*/*")]
+    paths = [*path.glob("*"), *path.glob("*/*")]
     return [
         (part.relative_to(path).as_posix(), part)
-        for part in sorted(found)
+        for part in sorted(paths)
         if part.suffix.lower() in SUFFIXES and part.is_file()
     ]
 
 
 def _stat(path: Path) -> tuple[int, int, int]:
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    entry = os.stat(path)
+    return entry.st_size, entry.st_mtime_ns, entry.st_ino
 
 
 @lru_cache(maxsize=100_000)
@@ -212,24 +217,24 @@ def _sha256(path: str, *stat: int) -> str:
 
 
 def _code(method: type) -> dict[str, str]:
-    """Basin's version, its commit in a checkout, and the file of the method with its SHA-256."""
+    """Identify the code: Basin's version, its commit, the file of the method with its SHA-256."""
     try:
         source = Path(inspect.getfile(method)).resolve()
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
     except (OSError, TypeError):
         source, digest = Path(method.__module__), ""
-    shown = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
+    name = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
     return {
         "basin": metadata.version("basin"),
         "commit": _commit(),
-        "method": shown,
+        "method": name,
         "sha256": digest,
     }
 
 
 @lru_cache(maxsize=1)
 def _commit() -> str:
-    """The commit of the checkout Basin runs from; "" where there is none."""
+    """Read the commit of the checkout Basin runs from; "" where there is none."""
     try:
         folder = ROOT / ".git"
         if folder.is_file():

@@ -1,4 +1,4 @@
-"""From a RunSpec to a method that is set up on its device, with its data. Imports torch."""
+"""Method set-up: from a RunSpec to a method on its device, with its data. Imports torch."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LoadEnergy = Callable[[str], Energy]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A method ready for its first step."""
+    """Method ready for its first step."""
 
     spec: RunSpec
-    """with the preset's budget where it gave none"""
+    """with the preset's budget where it has none"""
     config: Config
     method: Method
     data: Data
@@ -84,12 +84,13 @@ def prepare(
 
 
 def spec_field(name: str) -> str:
-    """A field as a RunSpec knows it: a method names its own ones without the `config` before."""
+    """Name a field as a RunSpec has it: a method names its own ones without the leading
+    `config`."""
     return name if name.split(".")[0] in RunSpec.model_fields else f"config.{name}"
 
 
 def check_checkpoint(meta: dict[str, Any], method: str) -> None:
-    """Raises BadInput when a checkpoint was written by another method."""
+    """Raise BadInput when a checkpoint was written by another method."""
     if meta.get("method") != method:
         raise BadInput.at(
             "run", f"its checkpoint is of the method `{meta.get('method')}`, not `{method}`."
@@ -97,7 +98,7 @@ def check_checkpoint(meta: dict[str, Any], method: str) -> None:
 
 
 def find_device(name: str) -> torch.device:
-    """The device a RunSpec asks for. Raises BadInput for one that is not here.
+    """Find the device a RunSpec asks for. Raises BadInput for one that is not here.
 
     A worker shows its process one device alone, whichever number the spec gave it. Also sets what
     torch goes by here: on a CPU BASIN_THREADS threads (1, since workers share the cores), matrix
@@ -122,10 +123,10 @@ def find_device(name: str) -> torch.device:
 
 
 def _set_matmul_precision(name: str) -> None:
-    """Of float32 matrix products: `highest` keeps all 24 bits, `high` and `medium` are faster.
+    """Set the precision of float32 products: `highest` keeps all 24 bits, others are faster.
 
-    On recent GPUs those round factors to 10 and to 7 bits; on CPUs they may pick other kernels.
-    Raises BadInput.
+    `high` and `medium` round factors to 10 and to 7 bits on recent GPUs; on CPUs they may pick
+    other kernels. Raises BadInput.
     """
     if name not in ("highest", "high", "medium"):
         raise BadInput.at(

@@ -1,8 +1,8 @@
-"""State of a method: everything it keeps as attributes, out into plain tensors and JSON, and back.
+"""State of a method: its attributes saved as plain tensors and JSON, and restored from them.
 
 Walks modules (with every buffer), optimisers, schedulers, tensors, generators, numbers, and the
-lists, dicts, tuples and objects that hold them. What a method was given (task, config, data) is
-not state. Nothing is pickled: a value of any other type is left as set-up made it.
+lists, dicts, tuples and objects that hold them. A method's inputs (task, config, data) are not
+state. Nothing is pickled: a value of any other type is left as set-up made it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ from backend.data import Data
 from backend.errors import NotAvailable
 from backend.method import Task
 
-_GIVEN = (Task, Data, BaseModel, Compiler, torch.device, torch.dtype, type)
+_INPUTS = (Task, Data, BaseModel, Compiler, torch.device, torch.dtype, type)
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 _FOREIGN = frozenset({"torch", "numpy", *sys.stdlib_module_names})
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def collect(root: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors by dotted name, on the CPU and unshared; JSON of everything else)."""
-    writer = _Writer(_given(root))
+    """Collect the state of a method or any object.
+
+    Returns tensors by dotted name, on the CPU and unshared, and JSON of everything else.
+    """
+    writer = _Writer(_input_tensors(root))
     tree = writer.described("", root)
     return writer.tensors, tree
 
@@ -39,7 +42,7 @@ def collect(root: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def restore(
     root: Any, tensors: dict[str, Tensor], tree: dict[str, Any], device: torch.device
 ) -> None:
-    """Put what `collect` gave back into an object set up in the same way, on a device.
+    """Restore what `collect` returned in an object set up in the same way, on a device.
 
     Raises NotAvailable when it does not fit, as with another method's checkpoint.
     """
@@ -49,8 +52,8 @@ def restore(
         raise NotAvailable(f"The checkpoint does not fit this run: {error}") from error
 
 
-def _given(root: Any) -> list[Tensor]:
-    """Tensors of the data: a method may keep one at hand, but it is not state."""
+def _input_tensors(root: Any) -> list[Tensor]:
+    """List the tensors of the data: a method may keep one at hand, but it is not state."""
     task = getattr(root, "task", None)
     return [] if task is None else [v for v in vars(task.data).values() if isinstance(v, Tensor)]
 
@@ -66,25 +69,25 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and all buffers, those that `state_dict` leaves out included."""
+    """Return parameters and all buffers, those that `state_dict` leaves out included."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _is_stateful(value: Any) -> bool:
-    """Optimisers, learning-rate schedulers, gradient scalers."""
+    """Return True for optimisers, learning-rate schedulers, gradient scalers."""
     return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
 class _Writer:
-    def __init__(self, given: list[Tensor]) -> None:
+    def __init__(self, inputs: list[Tensor]) -> None:
         self.tensors: dict[str, Tensor] = {}
-        self._seen: dict[int, tuple[Any, str | None]] = {id(item): (item, None) for item in given}
+        self._seen: dict[int, tuple[Any, str | None]] = {id(item): (item, None) for item in inputs}
 
     def described(self, name: str, value: Any) -> dict[str, Any]:
-        """The JSON node of a value; its tensors go into `tensors` under `name`."""
+        """Build the JSON node of a value; its tensors go into `tensors` under `name`."""
         if isinstance(value, _PLAIN):
             return {"is": "plain", "value": value}
-        if isinstance(value, _GIVEN):
+        if isinstance(value, _INPUTS):
             return {"is": "left"}
         if id(value) in self._seen:
             earlier = self._seen[id(value)][1]
@@ -135,7 +138,7 @@ class _Reader:
         self._values = {} if values is None else values
 
     def filled(self, name: str, old: Any, node: dict[str, Any]) -> Any:
-        """The value of a node: `old` itself where it can be filled, else a new one."""
+        """Restore the value of a node: `old` itself where it can be filled, else a new one."""
         if node["is"] == "same":
             return self._values[node["as"]]
         self._values[name] = old  # for what refers back to it from within
@@ -193,9 +196,9 @@ class _Reader:
 
     def _container(self, name: str, old: Any, node: dict[str, Any]) -> Any:
         if node["is"] == "dict":
-            known = old if isinstance(old, dict) else {}
+            earlier = old if isinstance(old, dict) else {}
             new = {
-                key: self.filled(_name(name, key), known.get(key), n) for key, n in node["items"]
+                key: self.filled(_name(name, key), earlier.get(key), n) for key, n in node["items"]
             }
             if isinstance(old, dict):
                 old.clear()
@@ -219,7 +222,7 @@ class _Reader:
 
 
 def _named_tuple(where: str) -> Any:
-    """A NamedTuple of Basin's own, such as a sampler's State."""
+    """Find a NamedTuple of Basin's own, such as a sampler's State."""
     module, _, name = where.partition(":")
     if module.split(".")[0] != "backend":
         raise ValueError(f"`{where}` is not a type of Basin's")

@@ -82,7 +82,7 @@ def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
     directory = run_store.open_run(run_id)
     spec = directory.spec()
     made = fingerprints.read(directory)
-    warnings = tuple(fingerprints.said(made))
+    warnings = tuple(fingerprints.changes_in_words(made))
     prepared = prepare(spec, device, load_energy, standardised=made.get("standardised"))
     if not prepared.method.trains:
         return Trained(directory.id, spec, prepared.method, prepared.data, 0, device, warnings)
