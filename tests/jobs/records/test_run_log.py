@@ -281,7 +281,7 @@ def test_a_log_that_cannot_be_merged_grows_on(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_log.merged, "packed", no_room)
+        patch.setattr(run_log.merged_scalars, "packed", no_room)
         for seq in range(40):
             run.append(block(seq), False)
     assert "not merged yet" in caplog.text
