@@ -29,7 +29,7 @@ from backend.events import Cost, unpack
 from backend.spec import RunSpec
 from benchmarks.report import Report
 from benchmarks.streaming_work import NUM_SCALARS, Log, compare, folder_bytes
-from jobs.execution.device_scalars import Block
+from jobs.execution.device_scalars import ScalarBlock
 from jobs.execution.emitter import FLUSH_SECONDS, Emitter
 from jobs.queueing import redis_store
 from jobs.records import run_store
@@ -58,7 +58,7 @@ def open_basin(
     """Log as the loop does: a device block, emptied into the emitter every 100 ms."""
     directory = run_store.create_run(RunSpec(method="streaming", data={"name": "none"}))
     emitter = Emitter(directory, redis_store.Publisher(directory.id, url))
-    block = Block(1024, torch.device("cpu"))
+    block = ScalarBlock(1024, torch.device("cpu"))
     began = time.perf_counter()
     next_flush = began + FLUSH_SECONDS
     last = Cost()

@@ -32,7 +32,7 @@ def test_the_id_is_made_once_and_private(basin_home: Path) -> None:
     file = basin_home / "home.id"
     assert file.read_text().strip() == made
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    redis_names._kept.cache_clear()
+    redis_names._stored.cache_clear()
     assert redis_names.home_id() == made
     assert [path.name for path in basin_home.iterdir()] == ["home.id"]
 
@@ -105,6 +105,6 @@ def test_a_copy_beside_its_original_is_told_to_get_an_id_of_its_own(
     with pytest.raises(NotAvailable, match=r"is a copy of .*Delete .*copy/home\.id"):
         enqueue.launch(SPEC)
     (copy / "home.id").unlink()
-    redis_names._kept.cache_clear()  # as in a new process
+    redis_names._stored.cache_clear()  # as in a new process
     enqueue.launch(SPEC)
     assert len(control.queued()) == 1
