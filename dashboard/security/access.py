@@ -1,4 +1,4 @@
-"""Who may ask: a browser at an address that is Basin's, and the page's own token.
+"""Access checks: a browser at an address that is Basin's, and the page's own token.
 
 `dashboard/security/gate.py` stands before every route with what is said here of Host and Origin.
 The live routes ask for a token as well, which the page script hands to its component: it is good
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"(([0-9]{1,12})\.([A-Za-z0-9_=-]*))\.([0-9a-f]{64})")
 
 
 def identity() -> str:
-    """Who is logged in to this page, as `login.admits` takes it; "" for nobody."""
+    """Return who is logged in to this page, as `login.admits` takes it; "" for nobody."""
     if not login.required() or not st.user.get("is_logged_in"):
         return ""
     email = st.user.get("email")
@@ -35,7 +35,7 @@ def identity() -> str:
 
 
 def issue(now: float | None = None) -> str:
-    """A token for a page, good for `VALID_SECONDS` and up to an hour more.
+    """Issue a token for a page, good for `VALID_SECONDS` and up to an hour more.
 
     It is the same for an hour: a page that is drawn anew hands its elements the same data.
     """
@@ -46,7 +46,8 @@ def issue(now: float | None = None) -> str:
 
 
 def verify(token: str, now: float | None = None) -> bool:
-    """Whether a token is one of ours, still good, and where people log in, of one let in."""
+    """Return True for a token of ours that is still good, of a person let in where people log
+    in."""
     parts = _TOKEN.fullmatch(token)
     if parts is None:
         return False
@@ -59,7 +60,7 @@ def verify(token: str, now: float | None = None) -> bool:
 
 
 def refusal(headers: Mapping[str, str], token: str) -> str:
-    """Why a request is refused, in one sentence; "" when it is let in."""
+    """Explain why a request is refused, in one sentence; "" when it is let in."""
     if reason := site_refusal(headers):
         return reason
     if not verify(token):
@@ -68,7 +69,7 @@ def refusal(headers: Mapping[str, str], token: str) -> str:
 
 
 def site_refusal(headers: Mapping[str, str]) -> str:
-    """Why a request is refused by its Host and Origin alone; "" when they are Basin's own.
+    """Explain a refusal by a request's Host and Origin alone; "" when they are Basin's own.
 
     No Origin is good: programs send none, and browsers always do with what could do harm.
     """
@@ -82,7 +83,7 @@ def site_refusal(headers: Mapping[str, str]) -> str:
 
 
 def host_refusal(host: str) -> str:
-    """Why a host is not answered to; "" when it is this machine, or one of BASIN_ALLOWED_HOSTS.
+    """Explain why a host is not answered to; "" for this machine, or one of BASIN_ALLOWED_HOSTS.
 
     That names hosts, separated by commas, for those who publish Basin on purpose. Any other name
     may be one that a page elsewhere had point here, to ask in a browser's name.

@@ -1,4 +1,4 @@
-"""The gate before every route, Streamlit's own included: who may ask, and what every answer says.
+"""Gate before every route, Streamlit's own included: access checks, and headers of every answer.
 
 In this order a request is refused: for its Host and Origin (another site), for a path that Basin
 does not offer, for who asks (where nobody logs in: `jobs/services/entry_link.py`), and as an
@@ -47,7 +47,7 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Gate:
-    """The middleware. Pure ASGI: it sees WebSockets, and hands bodies on unread."""
+    """ASGI middleware of the gate: it sees WebSockets, and hands bodies on unread."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -98,15 +98,15 @@ async def _judge(scope: Scope) -> tuple[Response | None, str]:
 
 
 def _refused(headers: Headers, reason: str) -> Response:
-    """The reason with 403: as a page for who wants one, else as a line."""
+    """Build a 403 with the reason: as a page for who wants one, else as a line."""
     if "text/html" not in headers.get("accept", ""):
         return PlainTextResponse(reason, HTTPStatus.FORBIDDEN)
-    told = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(reason))
-    return HTMLResponse(_PAGE.format(head="", reason=told), HTTPStatus.FORBIDDEN)
+    text = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(reason))
+    return HTMLResponse(_PAGE.format(head="", reason=text), HTTPStatus.FORBIDDEN)
 
 
 def _again(scope: Scope) -> Response:
-    """A page that asks for the same address without its token.
+    """Build a page that asks for the same address without its token.
 
     No redirect: after one from another site a browser would keep the cookie to itself.
     """
@@ -127,7 +127,7 @@ def _cookie(scope: Scope) -> str:
 
 
 def _saying(send: Send, cookie: str) -> Send:
-    """`send` with what every answer says, and a cookie where one is given."""
+    """Wrap `send` to add the headers of every answer, and a cookie where one is given."""
 
     async def saying(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Uploads as Streamlit takes them: only from sessions that were let in, and not without end.
+"""Uploads through Streamlit: only from sessions that were let in, and bounded.
 
 Streamlit takes a file from whoever knows a session that is open, the page that asks for a login
 included, and holds it in memory until that session ends.
@@ -43,13 +43,13 @@ def shut_out() -> None:
 
 
 def is_upload(scope: Scope) -> bool:
-    """Whether a request sends a file, or removes one."""
+    """Return True for a request that sends a file, or removes one."""
     return bool(scope["type"] == "http" and scope["path"].startswith(_PATH))
 
 
 @contextmanager
 def reserved(scope: Scope) -> Iterator[tuple[int, str]]:
-    """Keep room for an upload while it comes; gives a status and the reason why it may not."""
+    """Reserve room for an upload while it comes; yields a status and a reason where it may not."""
     session = scope["path"].removeprefix(_PATH).partition("/")[0]
     length = Headers(scope=scope).get("content-length", "")
     if session not in _let_in:
@@ -59,8 +59,10 @@ def reserved(scope: Scope) -> Iterator[tuple[int, str]]:
     elif not length.isascii() or not length.isdigit():
         yield HTTPStatus.LENGTH_REQUIRED, "An upload must say how long it is."
     elif _held(session) + _coming.get(session, 0) + int(length) > SESSION_BYTES:
-        told = f"The files of one page may take {SESSION_BYTES // 1_000_000} MB: remove one first."
-        yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told
+        message = (
+            f"The files of one page may take {SESSION_BYTES // 1_000_000} MB: remove one first."
+        )
+        yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message
     else:
         _coming[session] = _coming.get(session, 0) + int(length)
         try:

@@ -1,4 +1,4 @@
-"""Client: one page as the hub knows it: what it watches, how far it has got, what waits for it."""
+"""Client: one page as the hub knows it: the runs it watches, its position, the queue to it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dashboard.stream.frames import say
 from dashboard.stream.questions import Position
 
 MOST_WAITING_BYTES = 8_000_000
-"""What may wait for a slow page; beyond it, all is dropped, and what it missed is read anew once
-it has caught up."""
+"""Most bytes that wait for a slow page; beyond it, all is dropped, and what it missed is read anew
+once it has caught up."""
 MOST_ANSWER_BYTES = 8_000_000
 """While more than this waits of what a page asked for, nothing more that it asks is looked at."""
 MOST_SENT_BYTES = 1_000_000
@@ -27,12 +27,12 @@ _RETRY_SECONDS = 1.0
 """A run that could not be read is read again when it says more, at most this often."""
 
 Sync = Callable[[str, Position | None], Message]
-"""What a page that stands at a position needs of a run; may take a while. Raises BasinError."""
+"""Brings a page at a position up to date with a run; may take a while. Raises BasinError."""
 
 
 @dataclass
 class Watch:
-    """One run as one page knows it."""
+    """Run as one page knows it."""
 
     run: str
     position: Position | None
@@ -43,7 +43,7 @@ class Watch:
 
 
 class Client:
-    """One page: what waits for it, and the runs it watches. Lives on the event loop."""
+    """Queue to one page, and the runs it watches. Lives on the event loop."""
 
     def __init__(self) -> None:
         self.watched: dict[str, Watch] = {}
@@ -51,10 +51,10 @@ class Client:
         """runs to be read from where the page stands before anything new of them is sent"""
         self.wants_runs = False
         self.missed_runs = False
-        """whether the list of runs changed while there was no room to say so"""
+        """True when the list of runs changed while there was no room to say so"""
         self.wants_alarms = False
         self.questions: deque[str] = deque()
-        """what a page that polls has asked and nobody has looked at yet"""
+        """questions of a page that polls, not yet answered"""
         self.heard = time.monotonic()
         self._answers: deque[bytes] = deque()
         self._answer_bytes = 0
@@ -64,24 +64,24 @@ class Client:
         self._room = asyncio.Event()
 
     def answer(self, *frames: bytes) -> None:
-        """Queue what this page alone asked for."""
+        """Queue an answer for this page alone."""
         self._answers.append(b"".join(frames))
         self._answer_bytes += len(self._answers[-1])
         self._more.set()
 
     @property
     def is_full(self) -> bool:
-        """Whether the page must take answers before it is given more."""
+        """Return True when the page must take answers before it is given more."""
         return self._answer_bytes > MOST_ANSWER_BYTES
 
     async def room(self) -> None:
-        """Until the page has taken what it asked for."""
+        """Wait until the page has taken what it asked for."""
         while self.is_full:
             self._room.clear()
             await self._room.wait()
 
     def offer(self, message: Message) -> None:
-        """Queue what a run said."""
+        """Queue a message of a run."""
         self._waiting.append(message)
         self._bytes += len(message.data)
         if self._bytes > MOST_WAITING_BYTES:
@@ -91,20 +91,20 @@ class Client:
         self._more.set()
 
     def watch(self, watches: list[Watch]) -> None:
-        """Watch these and no others. Of those watched already, what was sent is known here."""
+        """Watch these runs and no others. Of those watched already, the position is known here."""
         new = [watch.run for watch in watches if watch.run not in self.watched]
         self.watched = {watch.run: self.watched.get(watch.run, watch) for watch in watches}
         self.to_sync = deque([run for run in self.to_sync if run in self.watched] + new)
         self._more.set()
 
     async def wait(self) -> None:
-        """Until there is something to send."""
+        """Wait until there is something to send."""
         while not (self._answers or self.to_sync or self._waiting):
             self._more.clear()
             await self._more.wait()
 
     async def take(self, sync: Sync) -> bytes:
-        """The next message; b"" when there is nothing to send."""
+        """Take the next message; b"" when there is nothing to send."""
         if self._answers:
             self._answer_bytes -= len(self._answers[0])
             self._room.set()
@@ -137,9 +137,9 @@ class Client:
         except Exception as error:
             if not isinstance(error, (BasinError, OSError)):
                 say_once("Reading a run for a page", error)
-            said, watch.failure = watch.failure, sentence(error)
+            earlier_failure, watch.failure = watch.failure, sentence(error)
             watch.next_try = time.monotonic() + _RETRY_SECONDS
-            is_news = said != watch.failure
+            is_news = earlier_failure != watch.failure
             return say(op="error", run=run, message=watch.failure) if is_news else b""
         if self.watched.get(run) is watch:
             watch.failure = ""

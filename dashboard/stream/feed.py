@@ -1,8 +1,8 @@
-"""Feed: everything one run said so far, and what it says now, for all who watch it.
+"""Feed: the frames of one run so far, and those it writes now, for all who watch it.
 
-One thread a watched run. What was said is read from the run's directory; what is said now comes
-from Redis, where it is soonest. Redis' last ids are taken first, then the directory is read, then
-the streams are followed from those ids: no gap; frames that were read already are told by their
+One thread a watched run. Older frames are read from the run's directory; present ones come from
+Redis, where they are soonest. Redis' last ids are taken first, then the directory is read, then the
+streams are followed from those ids: no gap; frames that were read already are known by their
 sequence number: no duplicate. Where sequence numbers are missing, where the log has grown and the
 streams have not, and while Redis is away, the directory is read on: it is the record.
 """
@@ -33,12 +33,12 @@ _TAIL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _BEHIND_SECONDS = 5.0
 """After so long without anything from the streams they are opened anew."""
-_TOLD = itertools.count()
+_VERSIONS = itertools.count()
 """over all feeds: one that is started again for the same run is newer"""
 
 
 class Message(NamedTuple):
-    """Frames of one run, end to end, and where whoever has taken them stands then."""
+    """Frames of one run, end to end, and the position of whoever has taken them."""
 
     run: str
     data: bytes
@@ -48,17 +48,20 @@ class Message(NamedTuple):
 
 
 class Feed:
-    """One watched run. `tell` takes a message from the feed's thread and must return at once;
-    `sync` and `range` may be called from any thread."""
+    """Feed of one watched run.
+
+    `tell` takes a message from the feed's thread and must return at once; `sync` and `range` may be
+    called from any thread.
+    """
 
     def __init__(self, directory: RunDirectory, tell: Callable[[Message], None]) -> None:
         self.directory = directory
         self.run_id = directory.id
         self.is_gone = False
-        """whether the run was deleted while it was watched"""
+        """True once the run was deleted while it was watched"""
         self._tell_all = tell
         self._lock = threading.RLock()
-        self._version = next(_TOLD)
+        self._version = next(_VERSIONS)
         self._history: History | None = None
         self._key_seq = -1
         self._status: Status | None = None
@@ -68,32 +71,33 @@ class Feed:
         self._behind_at = 0.0
         """the same as unix time, for people"""
         self._skimmed, self._logged_seq = START, -1
-        """how far the log was skimmed, and the highest sequence number met"""
+        """end of the part of the log that was skimmed, and the highest sequence number met"""
         self._record_mark: tuple[int, ...] = ()
         self._next_opening = 0.0
         self._last_keyframe = -1
         self._source: tuple[str, float | None] = ("", None)
-        """why what is live does not come the usual way, and since when; "" when it does"""
+        """reason why live frames do not come the usual way, and since when; "" when they do"""
         self._next_look = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"feed {self.run_id}")
         self._thread.daemon = True
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Say nothing more; the thread is gone within half a second."""
+        """End the thread, within half a second; nothing more is sent."""
         with self._lock:
             self._closing.set()
 
     # ------------------------------------------------------------------ for those who watch
 
     def sync(self, after: Position | None = None) -> Message:
-        """What a page needs to stand where the feed stands: everything, long curves bucketed, or
-        what came after the position it has got to. What cannot be read is said, the rest is there.
+        """Bring a page to where the feed stands.
 
-        Raises BadInput.
+        Returns everything, long curves bucketed, or what came after the position it has reached.
+        What cannot be read is reported, the rest is there. Raises BadInput.
         """
         with self._lock:
             history = self._loaded()
@@ -105,12 +109,12 @@ class Feed:
             if self._source[0]:
                 frames.append(self._source_frame())
             frames += history_after(self.run_id, history, after.log if after else None)
-            frames += self._told_keyframes(after.keyframe if after else -1)
+            frames += self._keyframe_frames(after.keyframe if after else -1)
             frames += [say(op="error", run=self.run_id, message=words) for words in history.damage]
             return self._message(frames)
 
     def range(self, paths: list[str], first: float, last: float) -> list[bytes]:
-        """Full resolution of some paths between two steps; bucketed only beyond the limit."""
+        """Read some paths at full resolution between two steps; bucketed only beyond the limit."""
         with self._lock:
             return history_between(self.run_id, self._loaded(), paths, first, last)
 
@@ -120,19 +124,20 @@ class Feed:
 
     def _tell(self, frames: list[bytes]) -> None:
         if not self._closing.is_set():
-            self._version = next(_TOLD)
+            self._version = next(_VERSIONS)
             self._tell_all(self._message(frames))
 
-    def _told_keyframes(self, after: int) -> list[bytes]:
-        """The steps that can be sought, and the last keyframe of every path that came later."""
+    def _keyframe_frames(self, after: int) -> list[bytes]:
+        """Build the steps that can be sought, and the last keyframe of every path that came
+        later."""
         steps: dict[str, list[int]] = {}
         for key in self._keyframe_index():
             steps.setdefault(key.path, []).append(key.step)
-        told = say(op="keyframes", run=self.run_id, steps=steps)
-        return [told, *self._latest_keyframes(after, self._key_seq)]
+        index = say(op="keyframes", run=self.run_id, steps=steps)
+        return [index, *self._latest_keyframes(after, self._key_seq)]
 
     def _latest_keyframes(self, after: int, last: int | None = None) -> list[bytes]:
-        """The last keyframe of every path, up to `last`, where it came after `after`."""
+        """Read the last keyframe of every path, up to `last`, where it came after `after`."""
         for _ in range(3):
             latest = {
                 key.path: key.seq
@@ -147,7 +152,8 @@ class Feed:
         return []
 
     def _keyframe_index(self) -> list[Key]:
-        """Empty where the file cannot be read: curves and texts are shown all the same."""
+        """Index the keyframes; empty where the file cannot be read: all the rest is shown all
+        the same."""
         try:
             return self.directory.keyframe_index()
         except OSError as error:
@@ -163,19 +169,19 @@ class Feed:
 
     def _follow(self) -> None:
         while not self._closing.is_set():
-            trouble = self._tried(self._read_on)
+            trouble = self._attempt(self._read_on)
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_SECONDS
-                for look in (self._look, self._look_at_log, self._look_at_keyframes):
-                    trouble = self._tried(look) or trouble
+                for look in (self._look_at_status, self._look_at_log, self._look_at_keyframes):
+                    trouble = self._attempt(look) or trouble
                 with passed_over("Telling where a run is read from"):
-                    self._say_source(trouble)
+                    self._report_source(trouble)
             if trouble:
                 self._closing.wait(_LOOK_SECONDS)
         self._streams.close()
 
-    def _tried(self, act: Callable[[], None]) -> str:
-        """Do it; words for people where that failed, for this thread goes on."""
+    def _attempt(self, act: Callable[[], None]) -> str:
+        """Call `act`; returns a sentence for people where it failed, for this thread goes on."""
         try:
             act()
         except Exception as error:
@@ -192,34 +198,34 @@ class Feed:
             self._closing.wait(_LOOK_SECONDS if is_over else _TAIL_SECONDS)
             self._catch_up()
             return
-        self._hear(self._streams.read())
+        self._take_entries(self._streams.read())
         if self._behind_since is not None:
             self._catch_up()
 
-    def _hear(self, entries: list[Entry]) -> None:
-        """Take what the streams brought as far as nothing is missing before it; what lies beyond
-        is on disk, with what is missing."""
+    def _take_entries(self, entries: list[Entry]) -> None:
+        """Take entries of the streams up to the first gap; what lies beyond is on disk, with the
+        gap."""
         with self._lock:
             history = self._loaded()
-            known = [history.last_seq, self._key_seq]
+            last = [history.last_seq, self._key_seq]
             new: tuple[list[bytes], list[bytes]] = ([], [])
             for seq, is_keyframe, data in entries:
-                if seq > max(known) + 1 and not self._is_behind_for(_BEHIND_SECONDS):
+                if seq > max(last) + 1 and not self._is_behind_for(_BEHIND_SECONDS):
                     break
-                if seq > known[is_keyframe]:
-                    known[is_keyframe] = seq
+                if seq > last[is_keyframe]:
+                    last[is_keyframe] = seq
                     new[is_keyframe].append(data)
             log, keyframes = new
             if log or keyframes:
                 self._behind_since = None
                 self._take(log, keyframes)
-            if entries and entries[-1].seq > max(known):
+            if entries and entries[-1].seq > max(last):
                 self._catch_up()
                 if entries[-1].seq > max(history.last_seq, self._key_seq):
                     self._fall_behind()  # the disk is another machine's, and later
 
     def _catch_up(self) -> None:
-        """Read what the files hold beyond what is known."""
+        """Read what the files hold beyond the history."""
         with self._lock:
             if self._history is None:
                 self._loaded()
@@ -234,7 +240,7 @@ class Feed:
             self._take(frames, keyframes)
 
     def _take(self, log: list[bytes], keyframes: list[bytes]) -> None:
-        """Add what is new and tell of it, in one message however much it is."""
+        """Add what is new and send it, in one message however much it is."""
         new = self._loaded().take(log)
         for data in keyframes:
             seq = unpack(data).header["seq"]
@@ -245,7 +251,7 @@ class Feed:
             self._tell(new)
 
     def _loaded(self) -> History:
-        """The history; everything is taken from the run's directory at the first call."""
+        """Return the history; the first call reads everything in the run's directory."""
         if self._history is None:
             self._key_seq = max((key.seq for key in self._keyframe_index()), default=-1)
             self._record_mark = self._marked()
@@ -254,10 +260,10 @@ class Feed:
 
     # ------------------------------------------------------------------ once a second
 
-    def _look(self) -> None:
-        """Whether the run is there, and how it stands."""
+    def _look_at_status(self) -> None:
+        """Read the status, and find out if the run is still there."""
         if not self.directory.path.exists() and self.directory.path.parent.exists():
-            self._go()
+            self._report_deletion()
             return
         status = self.directory.status()
         before = self._status
@@ -271,15 +277,17 @@ class Feed:
             if before != status:
                 self._tell([self._status_frame()])
 
-    def _go(self) -> None:
-        """Tell that the run was deleted, and end."""
+    def _report_deletion(self) -> None:
+        """Report that the run was deleted, and end."""
         self.is_gone = True
-        words = "This run was deleted, and its files with it. What is shown is what this page had."
-        self._tell([say(op="gone", run=self.run_id, message=words)])
+        message = (
+            "This run was deleted, and its files with it. What is shown is what this page had."
+        )
+        self._tell([say(op="gone", run=self.run_id, message=message)])
         self._closing.set()
 
     def _look_at_log(self) -> None:
-        """Read on from disk where the log has for a second had what the streams have not brought.
+        """Read on from disk where the log is a second ahead of the streams.
 
         Costs one reading of what was added to it.
         """
@@ -295,7 +303,7 @@ class Feed:
             self._catch_up()
 
     def _look_at_keyframes(self) -> None:
-        """The same of the keyframes: one that is too large for Redis comes from disk alone."""
+        """Read on from disk for keyframes too large for Redis."""
         last = self.directory.keyframes.last_seq()
         missing = self._key_seq < self._last_keyframe <= last
         self._last_keyframe = last
@@ -316,18 +324,18 @@ class Feed:
         return since is not None and time.monotonic() - since > seconds
 
     def _marked(self) -> tuple[int, ...]:
-        """Tells one state of the record from the next."""
+        """Return a mark that tells one state of the record from the next."""
         mark: list[int] = []
         for name in ("scalars.bin", "scalars.parquet", "text.jsonl"):
             try:
-                found = os.stat(self.directory.path / name)
+                entry = os.stat(self.directory.path / name)
             except FileNotFoundError:
                 continue
-            mark += [found.st_ino, found.st_mtime_ns, found.st_size]
+            mark += [entry.st_ino, entry.st_mtime_ns, entry.st_size]
         return tuple(mark)
 
     def _take_record(self) -> None:
-        """Change over to a newly compacted record, and tell what was not heard on the way."""
+        """Change over to a newly compacted record, and send what was missed on the way."""
         old, mark = self._loaded(), self._marked()
         self._history = new = History(self.directory)
         self._record_mark = mark
@@ -337,8 +345,8 @@ class Feed:
         elif new.last_seq > old.last_seq:
             self._tell(history_after(self.run_id, new, old.last_seq))
 
-    def _say_source(self, trouble: str) -> None:
-        """Tell where what is live comes from, when that has changed."""
+    def _report_source(self, trouble: str) -> None:
+        """Report where live frames come from, when that has changed."""
         source: tuple[str, float | None] = (trouble, None)
         if not trouble and self._status is not None and not self._status.is_over:
             if (away := self._streams.away_since) is not None:

@@ -1,4 +1,4 @@
-"""Frames that the server says of runs: words about them, and curves out of what was kept."""
+"""Frames of the server about runs: messages, and curves out of their history."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ MOST_RANGE_POINTS = 200_000
 
 
 def say(**header: Any) -> bytes:
-    """A frame without arrays: what is said about a run rather than by it."""
+    """Pack a frame without arrays: a message about a run rather than by it."""
     return pack(header, {})
 
 
 def history_after(run: str, history: History, seq: int | None) -> list[bytes]:
-    """What whoever stands at a sequence number lacks, or everything; `history` goes first."""
+    """Build the frames beyond a sequence number, or of everything; `history` goes first."""
     texts = [data for number, data in history.texts if number > (-1 if seq is None else seq)]
     bucketed = False
     frames = []
     if seq is None:
         for path in history.paths:
-            found, is_bucketed = history.overview(path, MOST_POINTS)
-            if found is not None:
+            series, is_bucketed = history.overview(path, MOST_POINTS)
+            if series is not None:
                 bucketed |= is_bucketed
-                frames.append(_curve(run, history, path, found, None, is_bucketed=is_bucketed))
+                frames.append(_curve(run, history, path, series, None, is_bucketed=is_bucketed))
     else:
         since = history.since(seq)
         rows = {path: bucketed_rows(s.value, MOST_POINTS) for path, s in since.items()}
-        bucketed = any(chosen is not None for chosen in rows.values())
-        frames = [_curve(run, history, path, found, rows[path]) for path, found in since.items()]
+        bucketed = any(selection is not None for selection in rows.values())
+        frames = [_curve(run, history, path, series, rows[path]) for path, series in since.items()]
     head = say(
         op="history",
         run=run,
@@ -53,14 +53,14 @@ def history_after(run: str, history: History, seq: int | None) -> list[bytes]:
 def history_between(
     run: str, history: History, paths: list[str], first: float, last: float
 ) -> list[bytes]:
-    """Full resolution of some paths between two steps; bucketed only beyond the limit."""
+    """Build curves at full resolution between two steps; bucketed only beyond the limit."""
     limit = MOST_RANGE_POINTS // max(len(paths), 1)
     frames = []
     for path in paths:
-        found = history.stretch(path, first, last)
-        if len(found.step):
-            rows = bucketed_rows(found.value, limit)
-            frames.append(_curve(run, history, path, found, rows, is_range=True))
+        series = history.stretch(path, first, last)
+        if len(series.step):
+            rows = bucketed_rows(series.value, limit)
+            frames.append(_curve(run, history, path, series, rows, is_range=True))
     return frames
 
 
@@ -68,14 +68,14 @@ def _curve(
     run: str,
     history: History,
     path: str,
-    found: Series,
+    series: Series,
     rows: npt.NDArray[np.int64] | None,
     *,
     is_bucketed: bool = False,
     is_range: bool = False,
 ) -> bytes:
     if rows is not None:
-        found = select_rows(found, rows)
+        series = select_rows(series, rows)
     meta = {"paths": [path], "bucketed": is_bucketed or rows is not None}
     header = {
         "run": run,
@@ -85,10 +85,10 @@ def _curve(
         "meta": meta | ({"range": True} if is_range else {"history": True}),
     }
     arrays: dict[str, npt.NDArray[Any]] = {
-        "step": found.step.astype(np.float64),
-        "gradients": found.gradients.astype(np.float64),
-        "seconds": found.seconds,
-        "joules": found.joules,
-        "value": found.value,
+        "step": series.step.astype(np.float64),
+        "gradients": series.gradients.astype(np.float64),
+        "seconds": series.seconds,
+        "joules": series.joules,
+        "value": series.value,
     }
     return pack(header, arrays)

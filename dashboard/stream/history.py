@@ -1,4 +1,4 @@
-"""History: every scalar and sentence of one run, as columns that are read once and then only grow.
+"""History: scalars and texts of one run, as columns that are read once and then only grow.
 
 What was compacted stays in its Parquet file and is read by row group when it is asked for; what
 the log says beyond it is held in memory, costs once for all paths that are said together.
@@ -27,7 +27,7 @@ _BLOCKS_AT_ONCE = 500
 
 
 class Columns:
-    """Rows of some paths that are said together."""
+    """Rows of some paths that are written together."""
 
     def __init__(self, num_paths: int) -> None:
         self.num = 0
@@ -38,7 +38,7 @@ class Columns:
         )
 
     def append(self, new: Rows) -> None:
-        """Lay rows at the end; the room doubles when it is used up."""
+        """Append rows; the room doubles when it is used up."""
         end = self.num + len(new.seq)
         if end > len(self._rows.seq):
             room = max(end, 2 * len(self._rows.seq))
@@ -48,29 +48,29 @@ class Columns:
         self.num = end
 
     def cut_after(self, step: int, seq: int) -> None:
-        """Drop what lies after a step and was said before a sequence number."""
+        """Drop the rows after a step that were written before a sequence number."""
         keep = (self._rows.costs[: self.num, 0] <= step) | (self._rows.seq[: self.num] > seq)
         if not keep.all():
-            kept = Rows(*(column[: self.num][keep] for column in self._rows))
+            remaining = Rows(*(column[: self.num][keep] for column in self._rows))
             self.num = 0
-            self.append(kept)
+            self.append(remaining)
 
     def series(self, column: int, rows: npt.NDArray[Any] | slice) -> Series:
-        """Some rows of one path."""
+        """Select some rows of one path."""
         return Rows(*(part[: self.num][rows] for part in self._rows)).series(column)
 
     def overview(self, column: int, limit: int) -> Series:
-        """One path, min/max-bucketed when it is longer than `limit`."""
+        """Read one path, min/max-bucketed when it is longer than `limit`."""
         rows = bucketed_rows(self._rows.values[: self.num, column], limit)
         return self.series(column, slice(None) if rows is None else rows)
 
     def between(self, column: int, first: float, last: float) -> Series:
-        """The rows of one path between two steps."""
+        """Select the rows of one path between two steps."""
         step = self._rows.costs[: self.num, 0]
         return self.series(column, slice(*np.searchsorted(step, [first, last + 1])))
 
     def since(self, column: int, seq: int) -> Series:
-        """The rows of one path that came with a later sequence number."""
+        """Select the rows of one path that came with a later sequence number."""
         return self.series(column, self._rows.seq[: self.num] > seq)
 
 
@@ -81,8 +81,8 @@ def _with_room(column: npt.NDArray[Any], num: int, room: int) -> npt.NDArray[Any
 
 
 class History:
-    """What one run said so far, as far as its files can be read. Not safe to use from two threads
-    at once."""
+    """History of one run, as far as its files can be read. Not safe to use from two threads at
+    once."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self.damage: list[str] = []
@@ -103,39 +103,41 @@ class History:
         self.last_seq = self.record.last_seq if self.record else -1
         self._cut = np.inf
         """rows of the record after this step no longer count"""
-        self._said: dict[tuple[str, ...], Columns] = {}
+        self._columns: dict[tuple[str, ...], Columns] = {}
         self._overviews: dict[str, Series] = {}
         self.position = START
         for stretch in stretches:
-            self._take_said(scalar_blocks.read(stretch.data, stretch.frames))
+            self._take_content(scalar_blocks.read(stretch.data, stretch.frames))
             self.position = stretch.place
         self.last_seq = max(self.last_seq, self._text_seq)
 
-    def _take_said(self, said: LogContent) -> None:
+    def _take_content(self, content: LogContent) -> None:
         """Add what is new in a stretch of the log."""
-        if said.damaged:
-            self._note("log.bin", ValueError(f"{said.damaged:,} bytes are damaged"))
-        for each in said.blocks:
+        if content.damaged:
+            self._note("log.bin", ValueError(f"{content.damaged:,} bytes are damaged"))
+        for each in content.blocks:
             if len((new := each.after(self.last_seq)).seq):
                 self._columns_of(new.paths).append(new.rows())
-        for header in said.texts:
+        for header in content.texts:
             if header["seq"] > max(self._text_seq, self.last_seq):
                 self.texts.append((header["seq"], pack(header, {})))
-        for mark in scalar_table.marks_of(said.texts):
+        for mark in scalar_table.marks_of(content.texts):
             if mark.seq > self.last_seq:
                 self._cut_after(mark.step, mark.seq)
-        self.last_seq = max(self.last_seq, said.last_seq)
+        self.last_seq = max(self.last_seq, content.last_seq)
 
     def _columns_of(self, paths: tuple[str, ...]) -> Columns:
-        if paths not in self._said:
-            self._said[paths] = Columns(len(paths))
-        return self._said[paths]
+        if paths not in self._columns:
+            self._columns[paths] = Columns(len(paths))
+        return self._columns[paths]
 
     def _note(self, name: str, error: Exception) -> None:
         why = "" if isinstance(error, BasinError) else f"{name} cannot be read: "
-        words = f"{why}{str(error).rstrip('.')}. The rest of the run is shown; see `basin doctor`."
-        if words not in self.damage:
-            self.damage.append(words)
+        message = (
+            f"{why}{str(error).rstrip('.')}. The rest of the run is shown; see `basin doctor`."
+        )
+        if message not in self.damage:
+            self.damage.append(message)
 
     def take(self, frames: Iterable[bytes]) -> list[bytes]:
         """Add what is new among frames of the log; returns it."""
@@ -171,36 +173,36 @@ class History:
         waiting.clear()
 
     def _cut_after(self, step: int, seq: int) -> None:
-        """From a sequence number on the run goes on from a step."""
+        """Go on from a step, from a sequence number on."""
         self._cut = min(self._cut, step)
         self._overviews.clear()
-        for columns in self._said.values():
+        for columns in self._columns.values():
             columns.cut_after(step, seq)
 
     # ------------------------------------------------------------------ what is asked of it
 
     @property
     def paths(self) -> list[str]:
-        """Every path that was said, in the order in which they came."""
+        """List the paths, in the order in which they came."""
         old = self.record.paths if self.record else []
-        return list(dict.fromkeys([*old, *(path for paths in self._said for path in paths)]))
+        return list(dict.fromkeys([*old, *(path for paths in self._columns for path in paths)]))
 
     def num_rows(self) -> int:
-        """Rows of all paths; those of the record that no longer count included."""
+        """Count the rows of all paths; those of the record that no longer count included."""
         old = sum(map(self.record.count, self.record.paths)) if self.record else 0
-        return old + sum(len(paths) * columns.num for paths, columns in self._said.items())
+        return old + sum(len(paths) * columns.num for paths, columns in self._columns.items())
 
-    def _said_of(self, path: str) -> list[tuple[Columns, int]]:
+    def _columns_with(self, path: str) -> list[tuple[Columns, int]]:
         return [
             (columns, paths.index(path))
-            for paths, columns in self._said.items()
+            for paths, columns in self._columns.items()
             if path in paths and columns.num
         ]
 
     def _pieces(
         self, path: str, first: float = -np.inf, last: float = np.inf, after: int = -1
     ) -> Iterator[Series]:
-        """The record's rows of a path between two steps, without what cannot be read."""
+        """Read the record's rows of a path between two steps, without what cannot be read."""
         try:
             if self.record is not None:
                 yield from self.record.pieces(path, first, last, after)
@@ -208,12 +210,12 @@ class History:
             self._note("scalars.parquet", error)
 
     def overview(self, path: str, limit: int) -> tuple[Series | None, bool]:
-        """A path, min/max-bucketed to about `limit` points when it is longer, and whether it is."""
+        """Read a path, min/max-bucketed to about `limit` points when it is longer, and if it is."""
         total = self.record.count(path) if self.record else 0
         if total and path not in self._overviews:
             self._overviews[path] = self._read_overview(path, total, limit)
         pieces = [self._overviews[path]] if total else []
-        for columns, column in self._said_of(path):
+        for columns, column in self._columns_with(path):
             pieces.append(columns.overview(column, limit))
             total += columns.num
         pieces = [piece for piece in pieces if len(piece.step)]
@@ -224,38 +226,41 @@ class History:
         return whole if rows is None else select_rows(whole, rows), total > limit
 
     def _read_overview(self, path: str, total: int, limit: int) -> Series:
-        """One row group after the other, so that the file is never in memory as a whole."""
-        kept = []
+        """Read one row group after the other, so that the file is never in memory as a whole."""
+        thinned = []
         for piece in self._pieces(path, last=self._cut):
             share = max(2, round(limit * len(piece.step) / total))
             rows = bucketed_rows(piece.value, share) if total > limit else None
-            kept.append(piece if rows is None else select_rows(piece, rows))
-        return joined(kept) if kept else _NOTHING
+            thinned.append(piece if rows is None else select_rows(piece, rows))
+        return joined(thinned) if thinned else _NOTHING
 
     def stretch(self, path: str, first: float, last: float) -> Series:
-        """Every row of a path between two steps."""
+        """Read every row of a path between two steps."""
         old = self._pieces(path, first, min(last, self._cut))
-        said = [columns.between(column, first, last) for columns, column in self._said_of(path)]
-        pieces = [*old, *said]
+        recent = [
+            columns.between(column, first, last) for columns, column in self._columns_with(path)
+        ]
+        pieces = [*old, *recent]
         pieces = [piece for piece in pieces if len(piece.step)]
         return joined(pieces) if pieces else _NOTHING
 
     def since(self, seq: int) -> dict[str, Series]:
-        """What later frames than one said of each path, what no longer counts left out."""
-        found: dict[str, list[Series]] = {}
+        """Read the rows of later frames than one, by path, what no longer counts left out."""
+        by_path: dict[str, list[Series]] = {}
         if self.record and self.record.last_seq > seq:
             for path in self.record.paths:
                 for piece in self._pieces(path, last=self._cut, after=seq):
-                    found.setdefault(path, []).append(select_rows(piece, piece.seq > seq))
-        for paths, columns in self._said.items():
+                    by_path.setdefault(path, []).append(select_rows(piece, piece.seq > seq))
+        for paths, columns in self._columns.items():
             for column, path in enumerate(paths):
-                found.setdefault(path, []).append(columns.since(column, seq))
-        whole = {path: joined(pieces) for path, pieces in found.items()}
+                by_path.setdefault(path, []).append(columns.since(column, seq))
+        whole = {path: joined(pieces) for path, pieces in by_path.items()}
         return {path: rows for path, rows in whole.items() if len(rows.step)}
 
 
 def _whole(data: bytes) -> Frame:
-    """A frame of the log that holds all that will be asked of it; what it raises else, depends."""
+    """Unpack a frame of the log with all its fields; raises ValueError or what a damaged one
+    raises."""
     frame = unpack(data)
     header = frame.header
     seq, first, last = int(header["seq"]), header["first"], header["last"]
@@ -280,7 +285,8 @@ _NOTHING = Series(
 
 
 def bucketed_rows(value: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.int64] | None:
-    """The rows of the least and greatest value of each of `limit` / 2 buckets, with both ends.
+    """Select the rows of the least and greatest value of each of `limit` / 2 buckets, and both
+    ends.
 
     None when all fit. A spike of one point survives; so does every infinite value.
 

@@ -63,16 +63,16 @@ from jobs.records.status import Status
 MOST_CLIENTS = 200
 MOST_QUESTIONS = 500
 LINGER_SECONDS = 30.0
-"""How long a feed outlives its last viewer: a page that is loaded again finds it warm."""
-SETTLE_SECONDS = 2
+"""Seconds a feed outlives its last viewer: a page that is loaded again finds it warm."""
+RECONCILE_SECONDS = 2
 """`basin up` does so every second; this is for a dashboard without one."""
 POLL_SECONDS = 20.0
-"""How long a page that asks over HTTP may be silent."""
+"""Seconds a page that asks over HTTP may be silent."""
 
 
 @dataclass
 class Watched:
-    """A feed and who needs it."""
+    """Feed and the pages that need it."""
 
     feed: Feed
     clients: set[Client] = field(default_factory=set)
@@ -81,14 +81,14 @@ class Watched:
 
 
 class Queue(NamedTuple):
-    """The runs that wait, the next one first, or why that is not known."""
+    """Runs that wait, the next one first, or why that is not known."""
 
     runs: list[str]
     trouble: str
 
 
 class Hub:
-    """All feeds and all pages of this server."""
+    """Hub of all feeds and all pages of this server."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, Watched] = {}
@@ -106,9 +106,9 @@ class Hub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Tick: the list of runs, what nobody else settles, idle feeds."""
+        """Run the ticks: the list of runs, reconciling, idle feeds."""
         self._loop = asyncio.get_running_loop()
-        ticking = [asyncio.create_task(self._tick()), asyncio.create_task(self._settle())]
+        ticking = [asyncio.create_task(self._tick()), asyncio.create_task(self._reconcile())]
         try:
             yield
         finally:
@@ -118,6 +118,7 @@ class Hub:
 
     @property
     def num_feeds(self) -> int:
+        """Number of feeds."""
         return len(self._feeds)
 
     async def _tick(self) -> None:
@@ -129,15 +130,15 @@ class Hub:
                 with passed_over("Listing the runs"):
                     await self._list()
 
-    async def _settle(self) -> None:
-        """Apart from the rest: a Redis that hangs makes it wait."""
+    async def _reconcile(self) -> None:
+        """Reconcile runs, apart from the rest: a Redis that hangs makes it wait."""
         while True:
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(RECONCILE_SECONDS)
             with passed_over("Settling what became of runs"):
                 await run_in_threadpool(control.settle)
 
     async def _list(self) -> None:
-        """Look at the list of runs, unless that was done within the last second."""
+        """Read the list of runs, unless that was done within the last second."""
         async with self._listing:
             if time.monotonic() - self._listed_at > 0.9:
                 self._tell_runs(*await run_in_threadpool(_listed))
@@ -215,7 +216,7 @@ class Hub:
                 await socket.send_bytes(data)  # fails once the line is cut, which `serve` hears too
 
     async def poll(self, name: str, texts: list[str]) -> bytes:
-        """What waits for a page that asks over HTTP, under a name that it made up.
+        """Answer a page that asks over HTTP, under a name that it made up.
 
         Raises NotAvailable when there are too many pages, BadInput for too many questions.
         """
@@ -242,10 +243,10 @@ class Hub:
 
     def _leave(self, client: Client) -> None:
         self._clients.discard(client)
-        self._let_go(client, set())
+        self._unwatch(client, set())
 
     async def hear(self, client: Client, text: str | None) -> None:
-        """Do what a page asks; what cannot be done is answered."""
+        """Obey a page's message; what cannot be done is answered."""
         about: dict[str, Any] = {}
         try:
             message = questions.message(text)
@@ -261,7 +262,7 @@ class Hub:
         if op == "watch":
             await self._watch(client, questions.watched(message))
         elif op in ("seek", "range"):
-            frames = await run_in_threadpool(self._looked_up, op, message)
+            frames = await run_in_threadpool(self._look_up, op, message)
             client.answer(say(op=op, **about, count=len(frames)), *frames)
         elif op == "runs":
             await self._list()
@@ -272,27 +273,27 @@ class Hub:
             client.wants_alarms = True
             client.answer(say(op="alarms", runs=self._alarms))
         else:
-            known = "watch, seek, range, runs or alarms"
-            raise BadInput.at("op", f"must be {known}, got {op[:40]!r}.")
+            names = "watch, seek, range, runs or alarms"
+            raise BadInput.at("op", f"must be {names}, got {op[:40]!r}.")
 
     # ------------------------------------------------------------------ runs watched
 
-    async def _watch(self, client: Client, asked: list[tuple[str, Position | None]]) -> None:
+    async def _watch(self, client: Client, runs: list[tuple[str, Position | None]]) -> None:
         watches: dict[str, Watch] = {}
-        for name, position in asked:
+        for name, position in runs:
             try:
                 run_id = await run_in_threadpool(self._open, name)
             except (BasinError, OSError) as error:
                 client.answer(say(op="error", run=name, message=sentence(error)))
             else:
                 watches.setdefault(run_id, Watch(run_id, position))
-        self._let_go(client, set(watches))
+        self._unwatch(client, set(watches))
         for run_id in watches:
             if run_id in self._feeds:
                 self._feeds[run_id].clients.add(client)
         client.watch(list(watches.values()))
 
-    def _let_go(self, client: Client, keep: set[str]) -> None:
+    def _unwatch(self, client: Client, keep: set[str]) -> None:
         for run_id in client.watched:
             watched = self._feeds.get(run_id)
             if watched is not None and run_id not in keep:
@@ -300,19 +301,19 @@ class Hub:
                 watched.since = time.monotonic()
 
     def _open(self, name: str) -> str:
-        """The id of a run whose feed is there, started if nobody watched it."""
+        """Open the feed of a run, started if nobody watched it; returns the run's id."""
         directory = run_store.open_run(name)
         with self._lock:
             if directory.id not in self._feeds or self._feeds[directory.id].feed.is_gone:
-                feed = Feed(directory, self._heard)
+                feed = Feed(directory, self._on_message)
                 self._feeds[directory.id] = Watched(feed)
                 feed.start()
             else:
                 self._feeds[directory.id].since = time.monotonic()
         return directory.id
 
-    def _heard(self, message: Message) -> None:
-        """What a feed tells, in its own thread."""
+    def _on_message(self, message: Message) -> None:
+        """Hand a feed's message on, in the feed's thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closing
                 self._loop.call_soon_threadsafe(self._fan_out, message)
@@ -323,13 +324,14 @@ class Hub:
             client.offer(message)
 
     def sync(self, run: str, after: Position | None) -> Message:
-        """What a page at a position needs; called in a thread. Raises BadInput, NotAvailable."""
+        """Bring a page at a position up to date; called in a thread. Raises BadInput,
+        NotAvailable."""
         return self._feed(run).sync(after)
 
     def _feed(self, name: str) -> Feed:
         return self._feeds[self._open(name)].feed
 
-    def _looked_up(self, op: str, message: dict[str, Any]) -> list[bytes]:
+    def _look_up(self, op: str, message: dict[str, Any]) -> list[bytes]:
         name = questions.run(message)
         if op == "seek":
             step = questions.number(message, "step")
@@ -339,7 +341,7 @@ class Hub:
         return self._feed(name).range(paths, first, last)
 
     def _keyframes_at(self, name: str, step: float, paths: list[str] | None) -> list[bytes]:
-        """The keyframes that stood at a step; needs no feed, so a list may ask of many runs."""
+        """Read the keyframes at a step; needs no feed, so a list may ask of many runs."""
         with self._lock:
             watched = self._feeds.get(name)
         directory = run_store.open_run(name) if watched is None else watched.feed.directory
@@ -363,9 +365,9 @@ def _alarm_of(run: Status) -> dict[str, Any]:
 
 
 def _runs_frame(changed: Iterable[Status], gone: list[str], queue: Queue, *, whole: bool) -> bytes:
-    said = [run.as_dict() for run in changed]
+    statuses = [run.as_dict() for run in changed]
     return say(
-        op="runs", whole=whole, changed=said, gone=gone, queue=queue.runs, trouble=queue.trouble
+        op="runs", whole=whole, changed=statuses, gone=gone, queue=queue.runs, trouble=queue.trouble
     )
 
 
@@ -376,5 +378,5 @@ def _listed() -> tuple[dict[str, Status], Queue]:
     try:
         return runs, Queue(control.queued(), "")
     except (BasinError, redis.RedisError) as error:
-        words = str(error) if isinstance(error, BasinError) else "Redis does not answer."
-        return runs, Queue([], f"The order of the queue is not known. {words}")
+        message = str(error) if isinstance(error, BasinError) else "Redis does not answer."
+        return runs, Queue([], f"The order of the queue is not known. {message}")

@@ -1,4 +1,4 @@
-"""Questions: what a page says, read with distrust. Everything here raises BadInput."""
+"""Questions of a page, read with distrust. Everything here raises BadInput."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ MOST_STEP = 2**53
 
 
 class Position(NamedTuple):
-    """How far a page has got: the last sequence numbers of the log and of the keyframes."""
+    """Position of a page: the last sequence numbers of the log and of the keyframes it has."""
 
     log: int
     keyframe: int
 
 
 def parsed(text: str | bytes) -> Any:
-    """JSON of bounded size. Depth is bounded by Python, which calls it another kind of error."""
+    """Parse JSON of bounded size. Depth is bounded by Python, which calls it another kind of
+    error."""
     if len(text) > MOST_MESSAGE_BYTES:
         raise BadInput.at("", f"a message of more than {MOST_MESSAGE_BYTES:,} bytes.")
     try:
@@ -33,51 +34,51 @@ def parsed(text: str | bytes) -> Any:
 
 
 def message(text: str | None) -> dict[str, Any]:
-    """What was said, with its `op`."""
-    found = parsed(text) if text is not None else None
-    if not isinstance(found, dict) or not isinstance(found.get("op"), str):
+    """Parse a message, an object with its `op`."""
+    content = parsed(text) if text is not None else None
+    if not isinstance(content, dict) or not isinstance(content.get("op"), str):
         raise BadInput.at("", "a message is the text of a JSON object with `op`.")
-    return found
+    return content
 
 
-def about(asked: dict[str, Any]) -> dict[str, Any]:
-    """The `run` and the `id` of a question, for its answer."""
-    found: dict[str, Any] = {}
-    if isinstance(asked.get("run"), str):
-        found["run"] = asked["run"]
-    if _is_whole(asked.get("id")):
-        found["id"] = asked["id"]
-    return found
+def about(question: dict[str, Any]) -> dict[str, Any]:
+    """Extract the `run` and the `id` of a question, for its answer."""
+    fields: dict[str, Any] = {}
+    if isinstance(question.get("run"), str):
+        fields["run"] = question["run"]
+    if _is_whole(question.get("id")):
+        fields["id"] = question["id"]
+    return fields
 
 
-def run(asked: dict[str, Any]) -> str:
-    """The run a question is about."""
-    name = asked.get("run")
+def run(question: dict[str, Any]) -> str:
+    """Extract the run a question is about."""
+    name = question.get("run")
     if not isinstance(name, str):
         raise BadInput.at("run", "must name a run.")
     return name
 
 
-def paths(asked: dict[str, Any], otherwise: list[str] | None) -> list[str] | None:
-    """The paths a question names."""
-    found = asked.get("paths", otherwise)
-    listed = isinstance(found, list) and all(isinstance(path, str) for path in found)
-    if found is not None and not (listed and len(found) <= MOST_PATHS):
+def paths(question: dict[str, Any], otherwise: list[str] | None) -> list[str] | None:
+    """Extract the paths a question names."""
+    names = question.get("paths", otherwise)
+    listed = isinstance(names, list) and all(isinstance(path, str) for path in names)
+    if names is not None and not (listed and len(names) <= MOST_PATHS):
         raise BadInput.at("paths", f"must be a list of at most {MOST_PATHS} paths.")
-    return found
+    return names
 
 
-def number(asked: dict[str, Any], name: str) -> float:
-    """A finite number, cut to what a step may be."""
-    value: Any = asked.get(name)
+def number(question: dict[str, Any], name: str) -> float:
+    """Extract a finite number, cut to the range of steps."""
+    value: Any = question.get(name)
     if type(value) not in (int, float) or (type(value) is float and not math.isfinite(value)):
         raise BadInput.at(name, f"must be a number, got {str(value)[:40]}.")
     return float(min(max(value, -MOST_STEP), MOST_STEP))
 
 
-def watched(asked: dict[str, Any]) -> list[tuple[str, Position | None]]:
-    """The runs to be watched, each with the position the page has got to."""
-    runs = asked.get("runs")
+def watched(question: dict[str, Any]) -> list[tuple[str, Position | None]]:
+    """Extract the runs to be watched, each with the position the page has reached."""
+    runs = question.get("runs")
     if not isinstance(runs, list) or len(runs) > MOST_RUNS:
         raise BadInput.at("runs", f'must be at most {MOST_RUNS} of {{"run": ID}}.')
     return [_watch(item) for item in runs]

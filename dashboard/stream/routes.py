@@ -1,4 +1,4 @@
-"""The live routes beside Streamlit's own: the WebSocket, downloads, and the panels' own files.
+"""Live routes beside Streamlit's own: the WebSocket, downloads, and the panels' own files.
 
 /live/ws?token=                       the stream of a page, see `dashboard/stream/hub.py`
 /live/poll?token=                     the same for a page that cannot have a WebSocket
@@ -75,7 +75,7 @@ FIXED = (
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """Every route, on one hub."""
+    """Build every route, on one hub."""
 
     async def websocket(socket: WebSocket) -> None:
         reason = access.refusal(socket.headers, socket.query_params.get("token", ""))
@@ -91,7 +91,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         if reason:
             return PlainTextResponse(reason, 403)
         try:
-            name, texts = _asked(await _body(request))
+            name, texts = _parse_poll(await _body(request))
             data = await hub.poll(name, texts)
         except BadInput as error:
             return PlainTextResponse(str(error), 400)
@@ -111,7 +111,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 async def _body(request: Request) -> bytes:
-    """What was posted, no more of it in memory than is taken. Raises BadInput."""
+    """Read what was posted, no more of it in memory than is taken. Raises BadInput."""
     body = b""
     async for part in request.stream():
         body += part
@@ -120,27 +120,27 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _asked(body: bytes) -> tuple[str, list[str]]:
-    """The page's own name and what it asks. Raises BadInput."""
-    given = parsed(body)
-    if not isinstance(given, dict) or not isinstance(given.get("say"), list):
+def _parse_poll(body: bytes) -> tuple[str, list[str]]:
+    """Parse the page's own name and its questions. Raises BadInput."""
+    content = parsed(body)
+    if not isinstance(content, dict) or not isinstance(content.get("say"), list):
         raise BadInput.at("", "must be a JSON object with `page` and `say`.")
-    name = given.get("page")
+    name = content.get("page")
     if not isinstance(name, str) or not _PAGE.fullmatch(name):
         raise BadInput.at("page", "must be 32 hexadecimal digits.")
     try:
-        return name, [json.dumps(item) for item in given["say"]]
+        return name, [json.dumps(item) for item in content["say"]]
     except RecursionError as error:
         raise BadInput.at("say", "is nested too deeply.") from error
 
 
 async def health(request: Request) -> Response:
-    """That the server answers, and the settings in force that keep it safe and quick."""
+    """Answer with the settings in force that keep the server safe and quick."""
     return JSONResponse({"status": "ok", "settings": {name: get_option(name) for name in FIXED}})
 
 
 async def static(request: Request) -> Response:
-    """A file of `dashboard/live/`; the browser asks each time whether it changed."""
+    """Serve a file of `dashboard/live/`; the browser asks each time whether it changed."""
     name = request.path_params["name"]
     path = LIVE / name
     if not _NAME.fullmatch(name) or not path.is_file():
@@ -150,7 +150,7 @@ async def static(request: Request) -> Response:
 
 
 async def plotly_js(request: Request) -> Response:
-    """Plotly as its own wheel ships it, so that pages need no internet."""
+    """Serve Plotly as its own wheel ships it, so that pages need no internet."""
     headers = {"Cache-Control": "max-age=86400", "X-Content-Type-Options": "nosniff"}
     return FileResponse(_plotly_path(), media_type=_TYPES[".js"], headers=headers)
 
@@ -158,13 +158,13 @@ async def plotly_js(request: Request) -> Response:
 @cache
 def _plotly_path() -> Path:
     # found, not imported: only its script is used here, and its Python weighs 20 MB
-    found = find_spec("plotly")
-    assert found is not None and found.origin is not None
-    return Path(found.origin).parent / "package_data" / "plotly.min.js"
+    spec = find_spec("plotly")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
 async def file(request: Request) -> Response:
-    """One file of a run, as a download."""
+    """Serve one file of a run, as a download."""
     query = request.query_params
     reason = access.refusal(request.headers, query.get("token", ""))
     if reason:
@@ -182,7 +182,7 @@ async def file(request: Request) -> Response:
 
 
 async def curves_csv(request: Request) -> Response:
-    """Curves of runs as text: run, path, the four costs, the value; every point."""
+    """Serve curves of runs as text: run, path, the four costs, the value; every point."""
     query = request.query_params
     reason = access.refusal(request.headers, query.get("token", ""))
     if reason:
@@ -204,10 +204,10 @@ def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
     for directory in directories:
         history = History(directory)
         for path in paths:
-            found = history.stretch(path, 0, np.inf)
-            columns = [getattr(found, column) for column in _COLUMNS]
+            series = history.stretch(path, 0, np.inf)
+            columns = [getattr(series, column) for column in _COLUMNS]
             head = [directory.id, _word(path)]
-            for start in range(0, len(found.step), _CSV_ROWS):
+            for start in range(0, len(series.step), _CSV_ROWS):
                 part = zip(*(c[start : start + _CSV_ROWS].tolist() for c in columns), strict=True)
                 text = io.StringIO()
                 rows = ([*head, *map(_cell, row)] for row in part)
@@ -216,7 +216,7 @@ def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
 
 
 def _word(text: str) -> str:
-    """A word that no spreadsheet takes for a formula."""
+    """Quote a word that a spreadsheet would take for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

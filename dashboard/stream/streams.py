@@ -1,4 +1,4 @@
-"""Streams: what a run says through Redis, from when they are opened on.
+"""Streams: frames of a run that come through Redis, from when they are opened on.
 
 Redis is quick and may be away, or lack what a run could not send; the run's files have everything.
 """
@@ -25,7 +25,7 @@ _LONGEST_WAIT = 8.0
 
 
 class Entry(NamedTuple):
-    """One frame."""
+    """Frame of a stream."""
 
     seq: int
     is_keyframe: bool
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class Streams:
-    """The two streams of one run. Errors of Redis stay in here."""
+    """Both streams of one run. Errors of Redis stay in here."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -46,10 +46,11 @@ class Streams:
 
     @property
     def is_open(self) -> bool:
+        """Return True between `open` and `close`, or an error of Redis."""
         return self._client is not None
 
     def open(self) -> bool:
-        """Go to the streams' end: what was said before is to be read from the files now.
+        """Go to the streams' end: what was written before is to be read from the files now.
 
         False while Redis is away; it is tried again by and by.
         """
@@ -72,7 +73,7 @@ class Streams:
         return True
 
     def read(self) -> list[Entry]:
-        """What was said since, ordered; waits half a second for it. Needs open streams."""
+        """Read the entries since, ordered; waits half a second for one. Needs open streams."""
         try:
             return sorted(self._entries(), key=lambda entry: entry.seq)
         except (redis.RedisError, OSError):
@@ -81,6 +82,7 @@ class Streams:
             return []
 
     def close(self) -> None:
+        """Close the connection."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -97,21 +99,21 @@ class Streams:
             for stream, entry in self._ids.items()
         }
         streams = dict(zip(keys, self._ids, strict=True))
-        said: list[Entry] = []
-        found: Any = self._client.xread(keys, count=_MOST_ENTRIES, block=_BLOCK_MS)
+        parsed: list[Entry] = []
+        reply: Any = self._client.xread(keys, count=_MOST_ENTRIES, block=_BLOCK_MS)
         num = 0
-        while found:
-            for key, entries in found:
+        while reply:
+            for key, entries in reply:
                 num += len(entries)
-                said += [entry for _, fields in entries if (entry := _entry(fields)) is not None]
+                parsed += [entry for _, fields in entries if (entry := _entry(fields)) is not None]
                 keys[key] = self._ids[streams[key]] = entries[-1][0].decode()
-            # Who waits is woken by the first stream alone: what was said with it comes at once.
-            found = self._client.xread(keys, count=_MOST_ENTRIES) if num < _MOST_ENTRIES else None
-        return said
+            # Who waits is woken by the first stream alone: what came with it follows at once.
+            reply = self._client.xread(keys, count=_MOST_ENTRIES) if num < _MOST_ENTRIES else None
+        return parsed
 
 
 def _entry(fields: dict[bytes, bytes]) -> Entry | None:
-    """None for what is no frame: it is missing then, and read from the files."""
+    """Parse an entry; None for what is no frame: it is missing then, and read from the files."""
     try:
         data = fields[b"f"]
         header = unpack(data).header

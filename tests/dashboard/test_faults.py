@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until
 
 STARTERS = {"Thread", "create_task", "ensure_future", "submit", "run_in_executor"}
-GUARDS = {"passed_over", "say_once", "_tried"}
+GUARDS = {"passed_over", "say_once", "_attempt"}
 
 
 def started(tree: ast.Module) -> Iterator[str]:
@@ -61,7 +61,7 @@ def test_every_task_and_thread_goes_on_after_any_error() -> None:
                 if isinstance(node, (ast.Attribute, ast.Name))
             }
             assert guards & GUARDS, f"{path.name}: {name} ends with the first error"
-    assert sorted(found) == ["_follow", "_send", "_settle", "_tick"]
+    assert sorted(found) == ["_follow", "_reconcile", "_send", "_tick"]
 
 
 def test_an_error_is_logged_once_a_kind(caplog: pytest.LogCaptureFixture) -> None:
@@ -75,7 +75,7 @@ def test_an_error_is_logged_once_a_kind(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_the_hub_ticks_on_whatever_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "RECONCILE_SECONDS", 0.05)
     calls = {"settle": 0, "list": 0}
 
     def settle() -> list[str]:
