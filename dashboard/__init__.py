@@ -1,4 +1,4 @@
-"""What people see of Basin: pages and live routes; never imports torch."""
+"""Dashboard: pages and live routes; never imports torch."""
 
 from backend import former_names
 

@@ -1,4 +1,4 @@
-"""The pages and the frame around them. Run by `dashboard/server.py`."""
+"""Pages and the frame around them. Run by `dashboard/server.py`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ PAGES = (
 
 
 def main() -> None:
+    """Check the login, draw the frame and run the page."""
     icon = HERE / "icon.png"
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _ask_to_log_in(who: str) -> None:
-    """All that is shown to somebody who is not let in."""
+    """Draw the only page for somebody who is not let in."""
     st.title("Basin")
     if not who:
         st.markdown("Log in to launch runs and watch them learn.")
@@ -80,14 +81,14 @@ def _ask_to_log_in(who: str) -> None:
 
 
 def _log_out_page(who: str) -> st.Page:
-    """In the menu, where it takes no room from the pages."""
+    """Log out, in the menu, where it takes no room from the pages."""
     name = st.user.get("name") or st.user.get("email") or who
     return st.Page(st.logout, title=f"{name} · log out", url_path="logout")
 
 
 @st.fragment(run_every=5)
 def _say_what_needs_a_look() -> None:
-    """Runs with alarms, on pages without a live stream; the others are told by it."""
+    """Draw runs with alarms, on pages without a live stream; the others are told by it."""
     with contextlib.suppress(BasinError, OSError):
         runs = [run for run in run_store.list_runs() if run.needs_a_look]
         if runs:

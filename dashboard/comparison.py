@@ -1,4 +1,5 @@
-"""Comparing runs: which belong together, where their specs differ, their figures side by side."""
+"""Comparison of runs: which belong together, where their specs differ, their figures side by
+side."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _LABELS = frozenset({"name", "tags", "notes", "seed"})
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a comparison."""
+    """Run of a comparison."""
 
     directory: RunDirectory
     status: Status
@@ -29,11 +30,12 @@ class Member:
 
     @property
     def id(self) -> str:
+        """Id of the run."""
         return self.directory.id
 
     @property
     def work(self) -> tuple[tuple[str, str], ...]:
-        """What was asked, but for the seed: runs that share it are seeds of one thing."""
+        """Identity of the work, but for the seed: runs that share it are seeds of one thing."""
         return tuple(
             (name, repr(value)) for name, value in sorted(self.spec.items()) if name not in _LABELS
         )
@@ -48,11 +50,12 @@ class Group:
 
     @property
     def data(self) -> str:
+        """Name of the data set."""
         return self.members[0].status.data
 
 
 def load(ids: list[str]) -> tuple[list[Member], list[str]]:
-    """The runs that are there, in order, and a sentence for each that is not."""
+    """Open the runs that are there, in order, with a sentence for each that is not."""
     members: list[Member] = []
     missing = []
     for run_id in dict.fromkeys(ids[:MOST_RUNS]):
@@ -66,44 +69,44 @@ def load(ids: list[str]) -> tuple[list[Member], list[str]]:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted fields.
+    """Flatten nested mappings to dotted fields.
 
     >>> flat({"a": {"b": 1}, "c": 2})
     {'a.b': 1, 'c': 2}
     """
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
         if isinstance(value, dict):
-            found |= flat(value, f"{path}.")
+            fields |= flat(value, f"{path}.")
         else:
-            found[path] = value
-    return found
+            fields[path] = value
+    return fields
 
 
 def groups(members: list[Member]) -> list[Group]:
-    """Members that differ in nothing but their seed together, in the order of the first of each."""
+    """Group members that differ in nothing but their seed, in the order of the first of each."""
     by_work: dict[tuple[tuple[str, str], ...], list[Member]] = {}
     for member in members:
         by_work.setdefault(member.work, []).append(member)
-    found = []
+    result = []
     for together in by_work.values():
         title = name_of(together[0].status)
         if len(together) > 1:
             title = f"{title} ({len(together)} seeds)"
-        found.append(Group(title, together))
-    titles = [group.title for group in found]
+        result.append(Group(title, together))
+    titles = [group.title for group in result]
     return [
         Group(f"{group.title} · {group.members[0].id[-4:]}", group.members)
         if titles.count(group.title) > 1
         else group
-        for group in found
+        for group in result
     ]
 
 
-def differences(found: list[Group]) -> list[tuple[str, list[str]]]:
-    """(field, value of each group) of every field of the spec in which the groups differ."""
-    specs = [group.members[0].spec for group in found]
+def differences(compared: list[Group]) -> list[tuple[str, list[str]]]:
+    """List (field, value of each group) for every field of the spec in which the groups differ."""
+    specs = [group.members[0].spec for group in compared]
     fields = dict.fromkeys(name for spec in specs for name in spec if name not in _LABELS)
     rows = []
     for name in fields:
@@ -123,7 +126,7 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of every group, with its floor."""
+    """Figure of every group, with its floor."""
 
     path: str
     title: str
@@ -135,16 +138,16 @@ class Row:
     """groups whose median is best; none where no side is better or the data differ"""
 
 
-def figures(found: list[Group]) -> list[Row]:
-    """Final figures (or, of a run that goes on, the latest) of all groups, by path."""
-    known = [[last_figures(member) for member in group.members] for group in found]
-    paths = dict.fromkeys(path for group in known for run in group for path in run)
+def figures(compared: list[Group]) -> list[Row]:
+    """Gather final figures (or, of a run that goes on, the latest) of all groups, by path."""
+    measured = [[last_figures(member) for member in group.members] for group in compared]
+    paths = dict.fromkeys(path for group in measured for run in group for path in run)
     rows = []
     for path in sorted(paths):
         companion = COMPANIONS.get(path.rpartition("/")[2])
         if companion and companion.reference:
             continue
-        values = [[run[path] for run in group if path in run] for group in known]
+        values = [[run[path] for run in group if path in run] for group in measured]
         chart = chart_of(path)
         about = FIGURES.get(chart)
         title = about.title if about else chart
@@ -152,19 +155,19 @@ def figures(found: list[Group]) -> list[Row]:
             title = f"{title}, {companion.title}"
         better = about.better if about else ""
         floors: dict[str, list[float]] = {}
-        for group, runs in zip(found, known, strict=True):
+        for group, runs in zip(compared, measured, strict=True):
             have = [
                 run[f"{chart}/floor"] for run in runs if path in run and f"{chart}/floor" in run
             ]
             floors.setdefault(group.data, []).extend(have)
-        shown = {data: median(have) for data, have in floors.items() if have}
-        compared = best(values, better) if len(floors) == 1 else []
-        rows.append(Row(path, title, values, shown, compared))
+        floor_of = {data: median(have) for data, have in floors.items() if have}
+        best_groups = best(values, better) if len(floors) == 1 else []
+        rows.append(Row(path, title, values, floor_of, best_groups))
     return rows
 
 
 def last_figures(member: Member) -> dict[str, float]:
-    """Final metrics of a run that ended, else the last value of every quality curve."""
+    """Read the final metrics of a run that ended, else the last value of every quality curve."""
     metrics = member.directory.metrics()
     if metrics:
         return {path: value for path, value in metrics.items() if value is not None}
@@ -173,7 +176,7 @@ def last_figures(member: Member) -> dict[str, float]:
 
 
 def best(values: list[list[float]], better: str) -> list[int]:
-    """Indices of the groups with the best median.
+    """Find the indices of the groups with the best median.
 
     >>> best([[0.2], [0.1, 0.1], []], "lower")
     [1]
@@ -187,11 +190,9 @@ def best(values: list[list[float]], better: str) -> list[int]:
 
 
 def written(values: list[float]) -> str:
-    """A group's figure: the value, or the median with its range, all to one last digit:
-    two significant ones of the range.
+    """Format a group's figure: the value, or the median with its range, all to one last digit.
 
-    >>> written([0.0123]), written([0.011, 0.0123, 0.02])
-    ('0.0123', '0.0123 (0.0110 to 0.0200)')
+    That is two significant digits of the range.
     """
     if not values:
         return "–"

@@ -1,4 +1,4 @@
-"""Pieces that several pages share: words of status, numbers as people read them, notes."""
+"""Elements that several pages share: words of status, numbers as people read them, notes."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ STATUS = {
 
 @cache
 def colours(theme: str = "light") -> dict[str, Any]:
-    """The colour tokens of a theme, `light` or `dark`."""
+    """Read the colour tokens of a theme, `light` or `dark`."""
     tokens: dict[str, dict[str, Any]] = json.loads((HERE / "live" / "colours.json").read_text())
     return tokens[theme]
 
 
 def theme() -> str:
-    """`light` or `dark`, as the page is shown."""
+    """Return `light` or `dark`, as the page is shown."""
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
 def status_word(status: str) -> str:
-    """HTML of a status: sign, colour and word."""
+    """Build HTML of a status: sign, colour and word."""
     sign, token = STATUS[status]
     colour = colours(theme())[token]
     return f'<span class="basin-word" style="color:{colour}"><i>{sign}</i> {status}</span>'
 
 
 def name_of(run: Status) -> str:
-    """What a run is called: its own name, else its data and its preset or method."""
-    made = run.method if run.preset == "default" else run.preset
-    return run.name or f"{run.data}, {made.replace('_', ' ')}"
+    """Name a run: its own name, else its data and its preset or method."""
+    variant = run.method if run.preset == "default" else run.preset
+    return run.name or f"{run.data}, {variant.replace('_', ' ')}"
 
 
 def head(title: str, word: str = "", facts: list[str] | None = None) -> None:
-    """The head of a page: title, status, one grey line of facts. Everything is escaped."""
+    """Draw the head of a page: title, status, one grey line of facts. Everything is escaped."""
     parts = [f'<div class="basin-head"><h1>{html.escape(title)}</h1>{word}</div>']
     if facts:
         spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts if fact)
@@ -66,7 +66,7 @@ def head(title: str, word: str = "", facts: list[str] | None = None) -> None:
 
 
 def empty(message: str, page: str = "", label: str = "") -> None:
-    """What a page says when there is nothing to show, and what to do next."""
+    """Draw a note for a page with nothing to show, and what to do next."""
     with st.container(border=True):
         st.markdown(message)
         if page:
@@ -74,7 +74,7 @@ def empty(message: str, page: str = "", label: str = "") -> None:
 
 
 def figure(value: float | None) -> str:
-    """Three significant digits.
+    """Format three significant digits.
 
     >>> figure(0.04123), figure(731.4), figure(-0.5), figure(3.1e6), figure(float("nan"))
     ('0.0412', '731', '−0.5', '3.1×10⁶', '–')
@@ -99,10 +99,10 @@ def figure(value: float | None) -> str:
 
 
 def count(value: float) -> str:
-    """A number of things: 1 840 with a thin space, then 73.6 k, 1.2 M.
+    """Format a number of things: 1 840 with a thin space, then 73.6 k, 1.2 M.
 
     >>> count(73600)
-    '73.6\\u2009k'
+    '73.6\u2009k'
     """
     if value < 10_000:
         whole = round(value)
@@ -114,10 +114,10 @@ def count(value: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """Bytes as people read them.
+    """Format bytes as people read them.
 
     >>> size(212_000), size(41_000_000)
-    ('212\\u2009kB', '41\\u2009MB')
+    ('212\u2009kB', '41\u2009MB')
     """
     for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if num_bytes >= scale:
@@ -126,5 +126,5 @@ def size(num_bytes: float) -> str:
 
 
 def plural(number: int, word: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Format `1 run`, `2 runs`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,4 +1,4 @@
-"""Faults: what becomes of an error nobody thought of, in a task or thread that serves all pages.
+"""Faults: handling of unforeseen errors in a task or thread that serves all pages.
 
 None of them may end by it, nor in silence: the error is logged, once a kind, and the rest goes on.
 """
@@ -18,7 +18,7 @@ _said: set[tuple[str, type[BaseException], str]] = set()
 
 @contextmanager
 def passed_over(doing: str) -> Iterator[None]:
-    """Go on behind the block whatever was raised in it; `doing` says what it was about."""
+    """Log whatever is raised in the block and go on behind it; `doing` names its work."""
     try:
         yield
     except Exception as error:
@@ -35,7 +35,7 @@ def say_once(doing: str, error: Exception) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """Words for a person about an error.
+    """Describe an error to a person.
 
     >>> sentence(OSError(5, "Input/output error"))
     'The disk: Input/output error.'

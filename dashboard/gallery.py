@@ -1,4 +1,4 @@
-"""What the Gallery shows of a recipe and of one of its reproductions, as plain data."""
+"""Gallery data: a recipe and one of its reproductions as plain data for the page."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ MOST_POINTS = 120
 
 
 def when(seconds: float) -> str:
-    """18 Nov 2026, 14:02 in the server's time zone."""
+    """Format a time: 18 Nov 2026, 14:02 in the server's time zone."""
     at = time.localtime(seconds)
     return f"{at.tm_mday} {time.strftime('%b %Y, %H:%M', at)}"
 
 
-def picture(recipe: Recipe, found: Findings, runs: Runs) -> dict[str, Any]:
-    """The deciding picture and the seeds beside it, for the panel that draws them."""
-    shown = recipe.picture
-    if isinstance(shown, CurvePicture):
-        drawn = _curves(recipe, shown, runs)
-    elif isinstance(shown, SweepPicture):
-        drawn = _sweep(recipe, shown, found)
+def picture(recipe: Recipe, findings: Findings, runs: Runs) -> dict[str, Any]:
+    """Build the deciding picture and the seeds beside it, for the panel that draws them."""
+    picture_spec = recipe.picture
+    if isinstance(picture_spec, CurvePicture):
+        drawn = _curves(recipe, picture_spec, runs)
+    elif isinstance(picture_spec, SweepPicture):
+        drawn = _sweep(recipe, picture_spec, findings)
     else:
-        assert isinstance(shown, DotsPicture)
-        drawn = _dots(recipe, shown, found)
-    return {"picture": drawn, "seeds": _seeds(recipe, found)}
+        assert isinstance(picture_spec, DotsPicture)
+        drawn = _dots(recipe, picture_spec, findings)
+    return {"picture": drawn, "seeds": _seeds(recipe, findings)}
 
 
-def _curves(recipe: Recipe, shown: CurvePicture, runs: Runs) -> dict[str, Any]:
+def _curves(recipe: Recipe, picture_spec: CurvePicture, runs: Runs) -> dict[str, Any]:
     lines = []
     for variant, by_seed in found_in.curves(recipe, runs).items():
         seeds = [_thinned(x, y) for _, (x, y) in sorted(by_seed.items())]
         lines.append({"title": recipe.variants[variant].title, "id": variant, "seeds": seeds})
     return {
         "kind": "lines",
-        "title": shown.title or shown.path,
-        "x_title": _COSTS[shown.cost],
+        "title": picture_spec.title or picture_spec.path,
+        "x_title": _COSTS[picture_spec.cost],
         "log_x": False,
-        "log_y": shown.log,
+        "log_y": picture_spec.log,
         "lines": _in_order(recipe, lines),
         "marks": [],
         "floor": None,
@@ -64,7 +64,7 @@ _COSTS = {
 
 
 def _thinned(x: list[float], y: list[float]) -> dict[str, list[float | None]]:
-    """At most MOST_POINTS points, the last one kept."""
+    """Select at most MOST_POINTS points, the last one kept."""
     every = max(1, -(-len(x) // MOST_POINTS))
     rows = sorted({*range(0, len(x), every), len(x) - 1}) if x else []
     return {"x": [x[row] for row in rows], "y": [_plain(y[row]) for row in rows]}
@@ -74,9 +74,9 @@ def _plain(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _sweep(recipe: Recipe, shown: SweepPicture, found: Findings) -> dict[str, Any]:
+def _sweep(recipe: Recipe, picture_spec: SweepPicture, findings: Findings) -> dict[str, Any]:
     lines, floors = [], []
-    for variant, points in found.sweep.items():
+    for variant, points in findings.sweep.items():
         seeds: dict[int, dict[str, list[float | None]]] = {}
         for point in points:
             floors += [point.floor] if point.floor is not None else []
@@ -90,14 +90,14 @@ def _sweep(recipe: Recipe, shown: SweepPicture, found: Findings) -> dict[str, An
         )
     return {
         "kind": "lines",
-        "title": shown.title,
-        "x_title": shown.x_title,
+        "title": picture_spec.title,
+        "x_title": picture_spec.x_title,
         "log_x": False,
-        "log_y": shown.log,
-        "ticks": shown.x,
+        "log_y": picture_spec.log,
+        "ticks": picture_spec.x,
         "lines": _in_order(recipe, lines),
         "floor": sorted(floors)[len(floors) // 2] if floors else None,
-        "at": shown.mark,
+        "at": picture_spec.mark,
     }
 
 
@@ -108,10 +108,10 @@ def _in_order(recipe: Recipe, lines: list[dict[str, Any]]) -> list[dict[str, Any
     return sorted(lines, key=lambda line: line["colour"])
 
 
-def _dots(recipe: Recipe, shown: DotsPicture, found: Findings) -> dict[str, Any]:
+def _dots(recipe: Recipe, picture_spec: DotsPicture, findings: Findings) -> dict[str, Any]:
     claim = recipe.deciding()
     terms = [claim.value, *([claim.other] if claim.other else [])]
-    names = shown.figures or list(dict.fromkeys(term.figure for term in terms))
+    names = picture_spec.figures or list(dict.fromkeys(term.figure for term in terms))
     rows = [
         {
             "title": recipe.variants[item.variant].title,
@@ -122,22 +122,22 @@ def _dots(recipe: Recipe, shown: DotsPicture, found: Findings) -> dict[str, Any]
         }
         for name in names
         for variant in recipe.pictured()
-        for item in [found.figure(variant, name)]
+        for item in [findings.figure(variant, name)]
         if item is not None
     ]
     units = {recipe.figures[name].unit for name in names}
     return {
         "kind": "dots",
-        "title": shown.title or recipe.figures[names[0]].title,
+        "title": picture_spec.title or recipe.figures[names[0]].title,
         "unit": units.pop() if len(units) == 1 else "",
-        "log": shown.log,
+        "log": picture_spec.log,
         "rows": rows,
     }
 
 
-def _seeds(recipe: Recipe, found: Findings) -> dict[str, Any]:
-    """The deciding claim seed by seed."""
-    claim, judged = recipe.deciding(), found.deciding()
+def _seeds(recipe: Recipe, findings: Findings) -> dict[str, Any]:
+    """Build the deciding claim seed by seed."""
+    claim, judged = recipe.deciding(), findings.deciding()
     title = recipe.figures[claim.value.figure].title
     return {
         "readings": [
@@ -154,7 +154,7 @@ def _seeds(recipe: Recipe, found: Findings) -> dict[str, Any]:
 
 
 def compared(recipe: Recipe) -> str:
-    """What the deciding claim compares, in words."""
+    """Describe in words what the deciding claim compares."""
     claim = recipe.deciding()
 
     def of(variant: str, name: str) -> str:
@@ -168,7 +168,7 @@ def compared(recipe: Recipe) -> str:
 
 
 def _within(title: str) -> str:
-    """A title as it stands within a sentence: `KL` and `NCE` keep their capitals.
+    """Set a title within a sentence: `KL` and `NCE` keep their capitals.
 
     >>> _within("Energy distance"), _within("KL to the data"), _within("CDRL")
     ('energy distance', 'KL to the data', 'CDRL')
@@ -179,8 +179,8 @@ def _within(title: str) -> str:
 # ---------------------------------------------------------------------- tables
 
 
-def claim_rows(found: Findings) -> list[list[str]]:
-    """claim, kind, target, what was measured, verdict."""
+def claim_rows(findings: Findings) -> list[list[str]]:
+    """Build rows of claim, kind, target, measurement, verdict."""
     return [
         [
             claim.text + (" (decides)" if claim.deciding else ""),
@@ -190,19 +190,19 @@ def claim_rows(found: Findings) -> list[list[str]]:
             f"{claim.num_met} of {len(claim.readings)}",
             verdict_in_words(claim.holds),
         ]
-        for claim in found.claims
+        for claim in findings.claims
     ]
 
 
 def verdict_in_words(holds: str) -> str:
-    """As Markdown with the sign, the word and its colour."""
+    """Format a verdict as Markdown with the sign, the word and its colour."""
     sign, _ = SIGNS[holds]
     colour = {"holds": "green", "fails": "red", "undecided": "gray"}[holds]
     return f":{colour}[{sign} {holds}]"
 
 
 def spread(median: float | None, low: float | None, high: float | None) -> str:
-    """The median with its range, all to one last digit.
+    """Format the median with its range, all to one last digit.
 
     >>> spread(0.0123, 0.011, 0.02), spread(None, None, None)
     ('0.0123 (0.0110 to 0.0200)', '–')
@@ -220,13 +220,15 @@ def spread(median: float | None, low: float | None, high: float | None) -> str:
     return f"{middle} ({low_text} to {high_text})"
 
 
-def figure_rows(recipe: Recipe, found: Findings) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of figures: one row a figure, one column a variant, with what
-    stands beside it. Figures that no run gave are left out."""
+def figure_rows(recipe: Recipe, findings: Findings) -> tuple[list[str], list[list[str]]]:
+    """Build head and rows of the table of figures: a row a figure, a column a variant.
+
+    With its companions beside it. Figures that no run gave are left out.
+    """
     head = ["figure", *(item.title for item in recipe.variants.values()), "beside it"]
     rows = []
     for name, about in recipe.figures.items():
-        items = [found.figure(variant, name) for variant in recipe.variants]
+        items = [findings.figure(variant, name) for variant in recipe.variants]
         if not any(item and item.median is not None for item in items):
             continue
         cells = [spread(item.median, item.min, item.max) if item else "–" for item in items]
@@ -246,13 +248,13 @@ def _beside(items: list[FigureResult | None]) -> str:
     return ", ".join([*parts, *(f"{name} {figure(value)}" for name, value in baselines.items())])
 
 
-def paper_rows(recipe: Recipe, found: Findings | None) -> list[list[str]]:
-    """quantity, the paper's with its scale, ours."""
+def paper_rows(recipe: Recipe, findings: Findings | None) -> list[list[str]]:
+    """Build rows of quantity, the paper's with its scale, ours."""
     rows = []
     for item in recipe.paper_figures:
         ours = "–"
-        if found is not None and item.figure:
-            beside = found.figure(item.variant or recipe.main_variant(), item.figure)
+        if findings is not None and item.figure:
+            beside = findings.figure(item.variant or recipe.main_variant(), item.figure)
             if beside is not None:
                 ours = spread(beside.median, beside.min, beside.max)
         rows.append([item.quantity, f"{item.value}, {item.scale}", ours])

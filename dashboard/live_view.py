@@ -1,4 +1,4 @@
-"""The live element: a Streamlit component that shows one module of `dashboard/live/`.
+"""Live element: a Streamlit component that shows one module of `dashboard/live/`.
 
 A module exports `mount(slot, component)`, which returns `{update(data), unmount()}`. Python sends
 ids and settings only, never points: those come over the page's WebSocket.
@@ -77,7 +77,7 @@ def live_element(module: str, *, key: str, height: int, **data: Any) -> Any:
     the module reports by `setTriggerValue` or `setStateValue`.
     """
     callbacks = {name: data.pop(name) for name in list(data) if name.startswith("on_")}
-    given = {"module": module, "height": height, "token": access.issue(), **data}
+    arguments = {"module": module, "height": height, "token": access.issue(), **data}
     # As text: in lists and mappings Streamlit looks for tables, with 45 MB of pandas.
-    text = {"json": json.dumps(given)}
+    text = {"json": json.dumps(arguments)}
     return _element(module)(key=key, data=text, height="content", **callbacks)

@@ -1,4 +1,4 @@
-"""The web server: Streamlit's pages and the live routes, one process and one port.
+"""Web server: Streamlit's pages and the live routes, one process and one port.
 
 Started by `basin dashboard`, which fixes every setting that must not depend on the user's own.
 """

@@ -1,4 +1,4 @@
-"""The words that pages in Python and panels in JavaScript share, written for the panels.
+"""Vocabulary that pages in Python and panels in JavaScript share, written for the panels.
 
 `python -m dashboard.vocabulary` writes `live/vocabulary.json` from the tables that are their home;
 a test finds out when it was not run.

@@ -1,4 +1,4 @@
-"""Choosing data: sets as pictures, one's own file, and the fields of what is chosen."""
+"""Data chooser: sets as pictures, one's own file, and the fields of the chosen one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "file"
 
 
 def choose(
-    given: dict[str, Any],
+    source: dict[str, Any],
     catalogue: dict[str, Any],
     problems: dict[str, str],
     version: int,
@@ -34,7 +34,7 @@ def choose(
     datasets = {
         key: item for key, item in catalogue["datasets"].items() if names is None or key in names
     }
-    name = st.session_state.get(f"{page}_data", given["data"].get("name"))
+    name = st.session_state.get(f"{page}_data", source["data"].get("name"))
     if name not in datasets:
         name = next(iter(datasets))
     tiles = [
@@ -62,21 +62,21 @@ def choose(
     item = datasets[name]
     st.caption(item["summary"])
     values = form_fields.defaults(item["schema"], item["schema"])
-    if name == given["data"].get("name"):
-        values = {**values, **{k: v for k, v in given["data"].items() if k != "name"}}
+    if name == source["data"].get("name"):
+        values = {**values, **{k: v for k, v in source["data"].items() if k != "name"}}
     form = Form(key=f"{page}{version}:data:{name}", problems=problems, prefix="data")
     if name == FILE:
         values["path"] = _file(str(values.get("path", "")), problems, version)
         schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
         schema["properties"].pop("path")
-        shown = form_fields.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
-        return {"name": name, "path": values["path"], **shown}
+        fields = form_fields.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
+        return {"name": name, "path": values["path"], **fields}
     schema = _folded(item["schema"]) if folded else item["schema"]
     return {"name": name, **form_fields.show(schema, values, form)}
 
 
 def _folded(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without main fields, all in one group."""
+    """Move main fields of the schema into one group with the rest."""
     fields = {
         name: {**part, "main": False, "group": "Settings"}
         for name, part in schema.get("properties", {}).items()
@@ -91,12 +91,12 @@ def _tile_order(name: str) -> tuple[int, str]:
 
 @st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
 def _previews(names: tuple[str, ...]) -> dict[str, Any]:
-    """A small picture of every data set as it is by default, asked of the check worker once."""
+    """Ask the check worker once for a small picture of every data set."""
     return enqueue.previews(list(names))
 
 
 def preview_of(name: str) -> dict[str, Any] | None:
-    """A small picture of a data set; None where no worker has drawn one."""
+    """Return a small picture of a data set; None where no worker has drawn one."""
     try:
         catalogue = redis_store.catalogue()
         names = tuple(sorted(key for key in catalogue["datasets"] if key != FILE))
@@ -107,7 +107,7 @@ def preview_of(name: str) -> dict[str, Any] | None:
 
 
 def _file(path: str, problems: dict[str, str], version: int) -> str:
-    """The user's own file: upload one, or choose one that is in the data folder."""
+    """Draw the choice of the user's own file: upload one, or choose one in the data folder."""
     upload = st.file_uploader(
         "Upload a file",
         type=[suffix[1:] for suffix in draft.SUFFIXES],
@@ -115,17 +115,17 @@ def _file(path: str, problems: dict[str, str], version: int) -> str:
         help="Points of shape (n, d), or images (n, h, w) or (n, h, w, channels).",
     )
     if upload is not None:
-        seen = (upload.file_id, upload.size)
-        if st.session_state.get("launch_upload", (None, ""))[0] != seen:
+        identity = (upload.file_id, upload.size)
+        if st.session_state.get("launch_upload", (None, ""))[0] != identity:
             try:
-                kept = draft.keep_upload(upload.name, upload.getvalue())
-                st.session_state["launch_upload"] = (seen, str(kept))
+                saved = draft.keep_upload(upload.name, upload.getvalue())
+                st.session_state["launch_upload"] = (identity, str(saved))
             except BasinError as error:
                 st.error(str(error))
         path = st.session_state.get("launch_upload", (None, path))[1] or path
     files = [str(item) for item in draft.known_files()]
     options = list(dict.fromkeys([*([path] if path else []), *files]))
-    chosen = st.selectbox(
+    file = st.selectbox(
         "File",
         options,
         index=0 if path else None,
@@ -134,6 +134,6 @@ def _file(path: str, problems: dict[str, str], version: int) -> str:
         key=f"launch{version}:path:{path}",
         accept_new_options=True,
     )
-    if "data.path" in problems and chosen:
+    if "data.path" in problems and file:
         st.markdown(f":red[`path` {problems['data.path']}]")
-    return str(chosen or "")
+    return str(file or "")

@@ -32,7 +32,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a draft begins: the fields of a RunSpec, as far as they are given."""
+    """Beginning of a draft: the fields of a RunSpec that a link, a run or a file gives."""
 
     values: dict[str, Any]
     title: str = ""
@@ -40,11 +40,12 @@ class Source:
 
     @property
     def key(self) -> str:
+        """Identity of the source, for the session."""
         return json.dumps(self.values, sort_keys=True)
 
 
 def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
-    """The draft a link asks for: `from` a run, or `data`, `method` and `preset`.
+    """Build the draft a link asks for: `from` a run, or `data`, `method` and `preset`.
 
     Raises BadInput or NotAvailable when the run cannot be read.
     """
@@ -64,13 +65,13 @@ def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
 
 
 def from_text(text: str) -> Source:
-    """The draft of a pasted or uploaded file. Raises BadInput."""
+    """Build the draft of a pasted or uploaded file. Raises BadInput."""
     return Source(parse(text).as_dict(), "your file")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the check worker says of one draft."""
+    """Answer of the check worker about one draft."""
 
     text: str
     """the draft it was asked about, as JSON"""
@@ -80,6 +81,7 @@ class Answer:
 
     @property
     def is_ok(self) -> bool:
+        """Return True when the draft can be launched."""
         return self.check is not None and self.check.ok
 
 
@@ -92,32 +94,32 @@ def ask(raw: dict[str, Any], text: str) -> Answer:
 
 
 def preset_values(method: dict[str, Any], preset: str) -> Values:
-    """Every field of a method's Config as a preset has it."""
+    """Return every field of a method's Config as a preset has it."""
     return {**defaults(method["schema"], method["schema"]), **method["presets"][preset]["config"]}
 
 
 def raw_spec(
     chosen: dict[str, Any], data: Values, config: Values, catalogue: dict[str, Any]
 ) -> dict[str, Any]:
-    """The RunSpec of a draft: only what differs from the preset and from the data's defaults."""
+    """Build the RunSpec of a draft: only what differs from the preset and the data's defaults."""
     method = catalogue["methods"][chosen["method"]]
     schema = catalogue["datasets"][data["name"]]["schema"]
-    given = {key: value for key, value in data.items() if key != "name"}
+    fields = {key: value for key, value in data.items() if key != "name"}
     raw = {
         **chosen,
-        "data": {"name": data["name"], **difference(given, defaults(schema, schema))},
+        "data": {"name": data["name"], **difference(fields, defaults(schema, schema))},
         "config": difference(config, preset_values(method, chosen["preset"])),
     }
     return {key: value for key, value in raw.items() if value not in ("", [], {}, None)}
 
 
 def with_seeds(spec: RunSpec, number: int) -> list[RunSpec]:
-    """The same work under seeds that follow one another."""
+    """Repeat the same work under seeds that follow one another."""
     return [spec.model_copy(update={"seed": spec.seed + index}) for index in range(number)]
 
 
 def keep_upload(name: str, content: bytes) -> Path:
-    """Keep an uploaded file in the data folder under a name of its own.
+    """Save an uploaded file in the data folder under a name of its own.
 
     It is only kept here; a worker reads and checks it. Raises BadInput for another type or one too
     large.
@@ -146,16 +148,16 @@ def keep_upload(name: str, content: bytes) -> Path:
 
 
 def uploads() -> Path:
-    """Where uploaded files are kept."""
+    """Return the folder of uploaded files."""
     return run_store.data_folder() / "uploads"
 
 
 def known_files() -> list[Path]:
-    """Files and image folders in the data folder that a run may name, newest first.
+    """List files and image folders in the data folder that a run may name, newest first.
 
     What cannot be looked at (a link that leads nowhere, something just removed) is left out.
     """
-    found = []
+    files = []
     for folder in (run_store.data_folder(), uploads()):
         try:
             entries = list(folder.iterdir())
@@ -164,8 +166,8 @@ def known_files() -> list[Path]:
         for path in entries:
             with contextlib.suppress(OSError):
                 if path != uploads() and _is_data(path):
-                    found.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(found, reverse=True)[:MOST_KNOWN]]
+                    files.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(files, reverse=True)[:MOST_KNOWN]]
 
 
 def delete_upload(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Forms: the fields of a Config from its JSON schema, and back to the values of a RunSpec.
+"""Form fields: a Config's JSON schema as a form, and the form's values as a RunSpec's.
 
 Fields stand outside `st.form`, so that others can depend on them; bounds are left to the worker's
 `check`, whose sentence stands under the field.
@@ -25,7 +25,7 @@ MOST_WHOLE = 2**53
 
 @dataclass(frozen=True)
 class Leaf:
-    """One field: where it is, what it may be, and what it is now."""
+    """Field: its place, its bounds, and its value."""
 
     path: tuple[str, ...]
     schema: dict[str, Any]
@@ -33,18 +33,22 @@ class Leaf:
 
     @property
     def name(self) -> str:
+        """Name of the field."""
         return self.path[-1]
 
     @property
     def group(self) -> str:
+        """Heading under which it is folded."""
         return str(self.schema.get("group", "")) or "More"
 
     @property
     def is_main(self) -> bool:
+        """Return True for a field that is shown unfolded."""
         return bool(self.schema.get("main"))
 
     @property
     def label(self) -> str:
+        """Label with its unit."""
         name = "number" if self.name == "num" else re.sub("^num_", "number of ", self.name)
         words = name.replace("_", " ")
         unit = self.schema.get("unit", "")
@@ -53,7 +57,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Choice:
-    """A part that is one of several kinds."""
+    """Part that is one of several kinds."""
 
     path: tuple[str, ...]
     schema: dict[str, Any]
@@ -63,12 +67,13 @@ class Choice:
 
     @property
     def group(self) -> str:
+        """Heading under which it is folded."""
         return str(self.schema.get("group", "")) or "More"
 
 
 @dataclass
 class Form:
-    """What a form needs beside its schema."""
+    """Context of a form beside its schema."""
 
     key: str
     """fields of one key keep what was typed; another key starts anew"""
@@ -87,7 +92,7 @@ class Form:
 
 
 def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, where it refers to another part of the root; its own words count."""
+    """Resolve the schema where it refers to another part of the root; its own words count."""
     while "$ref" in schema:
         target = root["$defs"][schema["$ref"].rpartition("/")[2]]
         schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
@@ -95,55 +100,55 @@ def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def kinds_of(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Schemas by `kind` of a tagged union; {} for anything else."""
+    """Return schemas by `kind` of a tagged union; {} for anything else."""
     members = [resolved(item, root) for item in schema.get("oneOf", schema.get("anyOf", []))]
-    found = {}
+    by_kind = {}
     for member in members:
         kind = member.get("properties", {}).get("kind", {}).get("const")
         if kind is not None:
-            found[str(kind)] = member
-    return found
+            by_kind[str(kind)] = member
+    return by_kind
 
 
 def defaults(schema: dict[str, Any], root: dict[str, Any]) -> Values:
-    """The default of every field, nested parts written out."""
+    """Collect the default of every field, nested parts written out."""
     values: Values = {}
     for name, raw in schema.get("properties", {}).items():
         part = resolved(raw, root)
         kinds = kinds_of(part, root)
-        given = part.get("default")
+        default = part.get("default")
         if kinds:
-            kind = str(given["kind"]) if isinstance(given, dict) else next(iter(kinds))
-            values[name] = {**defaults(kinds[kind], root), **(given or {})}
+            kind = str(default["kind"]) if isinstance(default, dict) else next(iter(kinds))
+            values[name] = {**defaults(kinds[kind], root), **(default or {})}
         elif "properties" in part:
-            values[name] = {**defaults(part, root), **(given or {})}
-        elif given is not None:
-            values[name] = given
+            values[name] = {**defaults(part, root), **(default or {})}
+        elif default is not None:
+            values[name] = default
     return values
 
 
 def parts(
     schema: dict[str, Any], values: Values, root: dict[str, Any], at: tuple[str, ...] = ()
 ) -> list[Leaf | Choice]:
-    """Every field and every choice of a kind, in the order they were declared."""
-    found: list[Leaf | Choice] = []
+    """List every field and every choice of a kind, in the order they were declared."""
+    fields: list[Leaf | Choice] = []
     for name, raw in schema.get("properties", {}).items():
         part, value = resolved(raw, root), values.get(name)
         if name == "kind":
             continue
         kinds = kinds_of(part, root)
         if kinds:
-            given = value if isinstance(value, dict) else {}
-            kind = str(given.get("kind"))
+            present = value if isinstance(value, dict) else {}
+            kind = str(present.get("kind"))
             kind = kind if kind in kinds else next(iter(kinds))
-            found.append(Choice((*at, name), part, kinds, kind))
-            found += parts(kinds[kind], given, root, (*at, name))
+            fields.append(Choice((*at, name), part, kinds, kind))
+            fields += parts(kinds[kind], present, root, (*at, name))
         elif "properties" in part:
-            given = value if isinstance(value, dict) else {}
-            found += parts(part, given, root, (*at, name))
+            present = value if isinstance(value, dict) else {}
+            fields += parts(part, present, root, (*at, name))
         else:
-            found.append(Leaf((*at, name), part, value))
-    return found
+            fields.append(Leaf((*at, name), part, value))
+    return fields
 
 
 # ---------------------------------------------------------------------- fields
@@ -168,7 +173,8 @@ def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
 
 
 def _written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -> Values:
-    """Values with the defaults of what they leave out; another kind brings its own defaults."""
+    """Fill values with the defaults of what they leave out; another kind brings its own
+    defaults."""
     result = defaults(schema, root)
     for name, value in values.items():
         part = resolved(schema.get("properties", {}).get(name, {}), root)
@@ -194,7 +200,7 @@ def _show_choices(
             dotted = form.dotted(choice.path)
             label = choice.path[-1].replace("_", " ").capitalize()
             # a part says itself what it is; one kind may be of several parts
-            said = {
+            captions = {
                 kind: (part.get("kind_title", kind), part.get("kind_summary", ""))
                 for kind, part in choice.kinds.items()
             }
@@ -202,11 +208,11 @@ def _show_choices(
                 label,
                 names,
                 index=names.index(choice.kind),
-                format_func=lambda kind, said=said: said[kind][0],
+                format_func=lambda kind, captions=captions: captions[kind][0],
                 key=f"{form.key}:{dotted}.kind",
                 help=choice.schema.get("description"),
             )
-            st.caption(said[kind][1])
+            st.caption(captions[kind][1])
             _say(form, f"{dotted}.kind")
             if kind != choice.kind:
                 fresh = {**defaults(choice.kinds[kind], root), "kind": kind}
@@ -215,7 +221,7 @@ def _show_choices(
 
 
 def _show_leaves(leaves: list[Leaf], result: Values, form: Form) -> None:
-    """Draw fields in columns; writes what they hold into `result`."""
+    """Draw fields in columns; writes their values into `result`."""
     for start in range(0, len(leaves), COLUMNS):
         for leaf, column in zip(leaves[start : start + COLUMNS], st.columns(COLUMNS), strict=False):
             with column:
@@ -227,7 +233,7 @@ def _show_leaves(leaves: list[Leaf], result: Values, form: Form) -> None:
 
 
 def _field(leaf: Leaf, form: Form) -> Any:
-    """Draw one field with its sentence under it, and return what it holds."""
+    """Draw one field with its sentence under it, and return its value."""
     dotted = form.dotted(leaf.path)
     key = f"{form.key}:{dotted}"
     about = str(leaf.schema.get("description", ""))
@@ -259,25 +265,25 @@ def _field(leaf: Leaf, form: Form) -> Any:
 
 
 def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
-    """A list: chosen where what may stand in it is known, else typed with commas between."""
-    given = leaf.value if isinstance(leaf.value, list) else []
+    """Draw a list: chosen where its items are known, else typed with commas between."""
+    items = leaf.value if isinstance(leaf.value, list) else []
     words = form.choices.get(form.dotted(leaf.path))
     options = leaf.schema.get("items", {}).get("enum") or list(words or {})
     if options:
-        known = list(dict.fromkeys(item for item in given if item in options))
+        chosen = list(dict.fromkeys(item for item in items if item in options))
         return st.multiselect(
             leaf.label,
             options,
-            known,
+            chosen,
             format_func=lambda item: (words or {}).get(item, item),
             key=key,
         )
-    text = st.text_input(leaf.label, ", ".join(f"{item}" for item in given), key=key)
+    text = st.text_input(leaf.label, ", ".join(f"{item}" for item in items), key=key)
     return [_typed(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _typed(text: str) -> Any:
-    """A number where it is one, else the text."""
+    """Convert typed text to a number where it is one."""
     try:
         value = float(text)
     except ValueError:
@@ -286,10 +292,10 @@ def _typed(text: str) -> Any:
 
 
 def fields_of(schema: dict[str, Any], values: Values) -> list[str]:
-    """The dotted path of every field that `show` draws."""
-    found = parts(schema, _written_out(schema, values, schema), schema)
+    """List the dotted path of every field that `show` draws."""
+    fields = parts(schema, _written_out(schema, values, schema), schema)
     return [
-        ".".join((*part.path, *(["kind"] if isinstance(part, Choice) else []))) for part in found
+        ".".join((*part.path, *(["kind"] if isinstance(part, Choice) else []))) for part in fields
     ]
 
 
@@ -300,7 +306,7 @@ def _say(form: Form, dotted: str) -> None:
 
 
 def _number(value: Any, cast: type) -> Any:
-    """A value as a field of numbers can hold it; None for anything else."""
+    """Convert a value for a field of numbers; None for anything else."""
     most = MOST_WHOLE if cast is int else sys.float_info.max
     if not isinstance(value, (int, float)) or not abs(value) <= most:
         return None
@@ -308,7 +314,7 @@ def _number(value: Any, cast: type) -> Any:
 
 
 def _step(value: Any, log: bool) -> float:
-    """A step of the arrows that fits the size of the value."""
+    """Choose a step of the arrows that fits the size of the value."""
     size = abs(_number(value, float) or 0.1)
     power = 10.0 ** math.floor(math.log10(size))
     return power if not log else power / 2
@@ -325,26 +331,26 @@ def _shown(value: Any) -> str:
 
 
 def with_value(values: Values, path: tuple[str, ...], value: Any) -> Values:
-    """A copy with one value replaced."""
+    """Copy values with one replaced."""
     name, *rest = path
     inner = with_value(dict(values.get(name) or {}), tuple(rest), value) if rest else value
     return {**values, name: inner}
 
 
 def difference(values: Values, base: Values) -> Values:
-    """Only what differs from the base; a part of another kind is kept whole.
+    """Select what differs from the base; a part of another kind is kept whole.
 
     >>> difference({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2, "d": 4}})
     {'b': {'d': 3}}
     """
-    found: Values = {}
+    changed: Values = {}
     for name, value in values.items():
         old = base.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
             if value.get("kind") != old.get("kind"):
-                found[name] = value
+                changed[name] = value
             elif inner := difference(value, old):
-                found[name] = inner
+                changed[name] = inner
         elif value != old:
-            found[name] = value
-    return found
+            changed[name] = value
+    return changed

@@ -1,1 +1,1 @@
-"""The Sampler Lab: races of samplers, put together and checked."""
+"""Sampler Lab: races of samplers, put together and checked."""

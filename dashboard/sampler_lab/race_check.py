@@ -1,4 +1,4 @@
-"""What a race amounts to: the worker's word on each racer, what it will cost, and its launch."""
+"""Race check: the worker's answer on each racer, the race's cost, and its launch."""
 
 from __future__ import annotations
 
@@ -25,37 +25,40 @@ SAMPLER = "config.sampler"
 
 @dataclass(frozen=True)
 class Checked:
-    """What the worker says of a race, racer by racer."""
+    """Answers of the worker about a race, racer by racer."""
 
     answers: list[Answer]
 
     def problems(self, index: int) -> dict[str, str]:
-        """Sentence by field of one racer, by its sampler's own fields."""
+        """Return sentences by field of one racer, by its sampler's own fields."""
         check = self.answers[index].check if index < len(self.answers) else None
         return {item["field"]: item["message"] for item in check.problems} if check else {}
 
     def derived(self, index: int) -> dict[str, str]:
+        """Return the values that follow from one racer's settings."""
         check = self.answers[index].check if index < len(self.answers) else None
         return check.derived if check else {}
 
     @property
     def shared(self) -> dict[str, str]:
-        """Sentence by field of what all racers share, beyond their samplers."""
-        found: dict[str, str] = {}
+        """Return sentences by field of what all racers share, beyond their samplers."""
+        sentences: dict[str, str] = {}
         for index in range(len(self.answers)):
-            found |= {
+            sentences |= {
                 name: words
                 for name, words in self.problems(index).items()
                 if not name.startswith(SAMPLER)
             }
-        return found
+        return sentences
 
 
-def check(asked: Race) -> Checked:
-    """The worker's answer for every racer; only what has changed is asked again. New answers draw
-    the page anew, for the sentences under the fields."""
+def check(race: Race) -> Checked:
+    """Ask the worker about every racer; only what has changed is asked again.
+
+    New answers draw the page anew, for the sentences under the fields.
+    """
     held: dict[str, Answer] = st.session_state.setdefault("lab_answers", {})
-    texts = [json.dumps(raw, sort_keys=True) for raw in _raws(asked)]
+    texts = [json.dumps(raw, sort_keys=True) for raw in _raws(race)]
     missing = [text for text in texts if text not in held]
     if missing:
         with st.spinner("Checking the racers…", show_time=False):
@@ -70,25 +73,25 @@ def check(asked: Race) -> Checked:
     return checked
 
 
-def _raws(asked: Race) -> list[dict[str, Any]]:
-    """Each racer's RunSpec under the first seed as plain data, whether it is good or not."""
-    config = dict(asked.shared or {})
-    if asked.energy_of:
-        config["energy_of"] = asked.energy_of
-    budget = {cost: value for cost in COSTS if (value := getattr(asked.budget, cost)) is not None}
+def _raws(race: Race) -> list[dict[str, Any]]:
+    """Build each racer's RunSpec under the first seed as plain data, good or not."""
+    config = dict(race.shared or {})
+    if race.energy_of:
+        config["energy_of"] = race.energy_of
+    budget = {cost: value for cost in COSTS if (value := getattr(race.budget, cost)) is not None}
     return [
         {
             "method": races.METHOD,
-            "data": asked.data,
+            "data": race.data,
             "config": {**config, "sampler": racer},
             "budget": budget,
-            "seed": asked.seed,
+            "seed": race.seed,
         }
-        for racer in asked.racers
+        for racer in race.racers
     ]
 
 
-def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
+def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
     """Draw the target, what each racer will cost and the button."""
     checks = [answer.check for answer in checked.answers]
     silent = next((answer.silence for answer in checked.answers if answer.check is None), "")
@@ -98,22 +101,22 @@ def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
             for name in ("lab_answers", "lab_checked"):
                 st.session_state.pop(name, None)
             st.rerun()
-    shown = next((check for check in checks if check and check.data.get("preview")), None)
-    if shown:
+    with_preview = next((check for check in checks if check and check.data.get("preview")), None)
+    if with_preview:
         live_element(
             "preview",
             key="lab_preview",
             height=300,
-            preview=shown.data["preview"],
-            about=shown.data["title"],
+            preview=with_preview.data["preview"],
+            about=with_preview.data["title"],
         )
-    names = race_options.titles([dict(racer) for racer in asked.racers], catalogue)
+    names = race_options.titles([dict(racer) for racer in race.racers], catalogue)
     bad = [
         f"- {name}: {'; '.join(item['message'] for item in check.problems)}"
         for name, check in zip(names, checks, strict=True)
         if check is not None and not check.ok
     ]
-    trouble = _trouble(asked)
+    trouble = _trouble(race)
     if bad or trouble:
         st.error(
             "\n".join(
@@ -121,9 +124,9 @@ def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
             )
         )
     else:
-        _cost(asked, names, checks)
+        _cost(race, names, checks)
     ready = not bad and not trouble
-    number = len(asked.racers) * asked.num_seeds
+    number = len(race.racers) * race.num_seeds
     st.button(
         f"Launch {number} runs" if number != 1 else "Launch",
         type="primary",
@@ -134,30 +137,30 @@ def beside(asked: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
         on_click=_order,
     )
     if st.session_state.pop("lab_ordered", False) and ready:
-        _launch(asked)
+        _launch(race)
     if ready:
         with st.expander("Command"):
-            st.code(_command(asked), language="bash", wrap_lines=True)
+            st.code(_command(race), language="bash", wrap_lines=True)
 
 
-def _trouble(asked: Race) -> str:
-    if not asked.racers:
+def _trouble(race: Race) -> str:
+    if not race.racers:
         return "Choose a sampler at least."
-    if all(getattr(asked.budget, cost) is None for cost in COSTS):
+    if all(getattr(race.budget, cost) is None for cost in COSTS):
         return "Give every racer a budget."
-    number = len(asked.racers) * asked.num_seeds
+    number = len(race.racers) * race.num_seeds
     if number > comparison.MOST_RUNS:
         return f"A race has at most {comparison.MOST_RUNS} runs; these are {number}."
     return ""
 
 
-def _cost(asked: Race, names: list[str], checks: list[Any]) -> None:
-    """How long each racer will take, and all of them."""
+def _cost(race: Race, names: list[str], checks: list[Any]) -> None:
+    """Draw the time of each racer, and of all of them."""
     rows = []
     total = 0.0
     for name, check in zip(names, checks, strict=True):
         seconds = check.cost.get("seconds") if check else None
-        total += (seconds or 0.0) * asked.num_seeds
+        total += (seconds or 0.0) * race.num_seeds
         rows.append(f"| {name} | {duration(seconds) if seconds else '–'} |")
     if total:
         lines = ["| racer | about |", "|---|---:|", *rows]
@@ -173,9 +176,9 @@ def _order() -> None:
     st.session_state["lab_ordered"] = True
 
 
-def _launch(asked: Race) -> None:
+def _launch(race: Race) -> None:
     try:
-        specs = asked.specs()
+        specs = race.specs()
         ids = enqueue.launch_many(specs, origin="browser")
     except BasinError as error:
         st.error(f"Nothing was launched. {error}")
@@ -185,18 +188,18 @@ def _launch(asked: Race) -> None:
     st.rerun()
 
 
-def _command(asked: Race) -> str:
-    """The same race at the command line."""
-    target = asked.energy_of or str(asked.data["name"])
+def _command(race: Race) -> str:
+    """Write the same race for the command line."""
+    target = race.energy_of or str(race.data["name"])
     parts = ["basin race", target]
-    for racer in asked.racers:
+    for racer in race.racers:
         own = ",".join(
             f"{name}={json.dumps(value)}" for name, value in racer.items() if name != "kind"
         )
         quoted = f"'{racer['kind']}:{own}'" if own else racer["kind"]
         parts.append(f"--sampler {quoted}")
     for cost in COSTS:
-        if (amount := getattr(asked.budget, cost)) is not None:
+        if (amount := getattr(race.budget, cost)) is not None:
             parts.append(
                 f"--{cost} {amount:g}" if cost in ("seconds", "joules") else f"--{cost} {amount}"
             )
@@ -208,12 +211,12 @@ def _command(asked: Race) -> str:
         "stop_at_ess": "until-ess",
     }
     parts += [
-        f"--{words[name]} {value}" for name, value in (asked.shared or {}).items() if name in words
+        f"--{words[name]} {value}" for name, value in (race.shared or {}).items() if name in words
     ]
-    if not asked.energy_of:
-        parts += [f"--set data.{k}={v}" for k, v in asked.data.items() if k != "name"]
-    if asked.seed:
-        parts.append(f"--seed {asked.seed}")
-    if asked.num_seeds > 1:
-        parts.append(f"--seeds {asked.num_seeds}")
+    if not race.energy_of:
+        parts += [f"--set data.{k}={v}" for k, v in race.data.items() if k != "name"]
+    if race.seed:
+        parts.append(f"--seed {race.seed}")
+    if race.num_seeds > 1:
+        parts.append(f"--seeds {race.num_seeds}")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""The form of a new race: target, racers, what they share, what it amounts to, launch."""
+"""Race form: target, racers, shared settings, what the race amounts to, launch."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ DENSITY, TRAINED = "A known density", "A trained run"
 
 def show_form(catalogue: dict[str, Any]) -> None:
     """Draw the form; a launch leads to the race."""
-    given = _given(catalogue)
+    initial = _initial_race(catalogue)
     head(
         "Race samplers",
         facts=["One target, equal budget: which sampler is right first, and which is never right?"],
     )
-    known: Checked = st.session_state.get("lab_checked", Checked([]))
+    checked: Checked = st.session_state.get("lab_checked", Checked([]))
     left, right = st.columns([7, 4], gap="large")
     with left:
-        asked = _fields(given, catalogue, known)
-    checked = race_check.check(asked)
+        race = _fields(initial, catalogue, checked)
+    checked = race_check.check(race)
     with right, st.container(key="beside"):
-        race_check.beside(asked, checked, catalogue)
+        race_check.beside(race, checked, catalogue)
 
 
-def _given(catalogue: dict[str, Any]) -> Race:
-    """The race the form begins with: that of the runs a link names, or the first example."""
+def _initial_race(catalogue: dict[str, Any]) -> Race:
+    """Return the race the form begins with: that of the runs a link names, or the first example."""
     link = st.query_params.get("from", "")
     if st.session_state.get("lab_link") != link or "lab_given" not in st.session_state:
         name = next(iter(race_options.targets(catalogue)), race_options.FIRST_TARGET)
@@ -49,56 +49,56 @@ def _given(catalogue: dict[str, Any]) -> Race:
             if race_options.FIRST_TARGET in catalogue["datasets"]
             else name
         )
-        given = Race({"name": name}, (), Budget(**race_options.FIRST_BUDGET))
+        race = Race({"name": name}, (), Budget(**race_options.FIRST_BUDGET))
         if link:
             try:
                 members, _ = comparison.load(link.split(","))
-                given = races.race_of([member.directory.spec() for member in members])
+                race = races.race_of([member.directory.spec() for member in members])
             except BasinError as error:
                 st.warning(f"{error} The form starts from the first example instead.")
         st.session_state["lab_link"] = link
-        st.session_state["lab_given"] = given
+        st.session_state["lab_given"] = race
         st.session_state["lab_version"] = st.session_state.get("lab_version", 0) + 1
         for name in ("lab_data", "lab_entries", "lab_checked"):
             st.session_state.pop(name, None)
-    found: Race = st.session_state["lab_given"]
-    return found
+    initial: Race = st.session_state["lab_given"]
+    return initial
 
 
 # ---------------------------------------------------------------------- fields
 
 
-def _fields(given: Race, catalogue: dict[str, Any], known: Checked) -> Race:
+def _fields(initial: Race, catalogue: dict[str, Any], checked: Checked) -> Race:
     version = st.session_state["lab_version"]
     st.subheader("Target", anchor=False)
-    data, energy_of = _target(given, catalogue, known.shared, version)
+    data, energy_of = _target(initial, catalogue, checked.shared, version)
     target = {} if energy_of else catalogue["datasets"].get(data.get("name"), {})
     st.subheader("Samplers", anchor=False)
-    entries = _racers(given, target, bool(energy_of), catalogue, known)
+    entries = _racers(initial, target, bool(energy_of), catalogue, checked)
     st.subheader("Terms", anchor=False)
-    terms = _terms(given, catalogue, known.shared, version)
-    racers = tuple(race_options.as_racer(catalogue, made) for made in entries)
+    terms = _terms(initial, catalogue, checked.shared, version)
+    racers = tuple(race_options.as_racer(catalogue, entry) for entry in entries)
     return replace(terms, data=data, energy_of=energy_of, racers=racers)
 
 
 def _target(
-    given: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int
+    initial: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int
 ) -> tuple[dict[str, Any], str]:
-    """`data` and `energy_of` of the race."""
+    """Draw the target; returns `data` and `energy_of` of the race."""
     trained = _trained_runs(catalogue)
     kind: str | None = DENSITY
-    if trained or given.energy_of:
+    if trained or initial.energy_of:
         kind = st.segmented_control(
             "Target",
             [DENSITY, TRAINED],
-            default=TRAINED if given.energy_of else DENSITY,
+            default=TRAINED if initial.energy_of else DENSITY,
             required=True,
             key=f"lab{version}:target",
             label_visibility="collapsed",
         )
     if kind == TRAINED:
-        ids = list(dict.fromkeys([*([given.energy_of] if given.energy_of else []), *trained]))
-        chosen = st.selectbox(
+        ids = list(dict.fromkeys([*([initial.energy_of] if initial.energy_of else []), *trained]))
+        choice = st.selectbox(
             "Run",
             ids,
             format_func=lambda run: trained.get(run, run),
@@ -106,12 +106,12 @@ def _target(
             help="Its energy, as training left it, is what the samplers sample.",
         )
         try:
-            return dict(run_store.open_run(chosen).spec().data), chosen
+            return dict(run_store.open_run(choice).spec().data), choice
         except BasinError as error:
             st.error(str(error))
-            return dict(given.data), chosen
+            return dict(initial.data), choice
     values = data_chooser.choose(
-        {"data": given.data},
+        {"data": initial.data},
         catalogue,
         problems,
         version,
@@ -126,7 +126,7 @@ def _target(
 
 
 def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
-    """Runs with an energy of their own, newest first: name by id."""
+    """List runs with an energy of their own, newest first: name by id."""
     trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
     return {
         item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
@@ -136,9 +136,13 @@ def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
 
 
 def _racers(
-    given: Race, target: dict[str, Any], trained: bool, catalogue: dict[str, Any], known: Checked
+    initial: Race,
+    target: dict[str, Any],
+    trained: bool,
+    catalogue: dict[str, Any],
+    checked: Checked,
 ) -> list[Entry]:
-    """Every sampler that fits, those that race with their settings."""
+    """Draw every sampler that fits, those that race with their settings."""
     samplers = catalogue["samplers"]
     order = {
         kind: place
@@ -153,19 +157,19 @@ def _racers(
     if entries is None:
         entries = [
             race_options.entry(catalogue, racer["kind"], racer)
-            for racer in given.racers
+            for racer in initial.racers
             if racer["kind"] in samplers
         ]
-    if not any(made.kind in fitting for made in entries):
+    if not any(entry.kind in fitting for entry in entries):
         entries = race_options.first_entries(catalogue, fitting, bool(target.get("discrete")))
     st.session_state["lab_entries"] = entries
-    racing = [made for kind in fitting for made in entries if made.kind == kind]
+    racing = [entry for kind in fitting for entry in entries if entry.kind == kind]
     for start in range(0, len(fitting), 2):
         for kind, column in zip(
             fitting[start : start + 2], st.columns(2, gap="medium"), strict=False
         ):
             with column:
-                _sampler(kind, racing, catalogue, known)
+                _sampler(kind, racing, catalogue, checked)
     others = [kind for kind in kinds if why_not[kind]]
     if others:
         with st.expander(f"Not for this target: {len(others)}"):
@@ -174,10 +178,10 @@ def _racers(
     return racing
 
 
-def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], known: Checked) -> None:
-    """One sampler of the list: whether it races, what its draws are, its settings."""
+def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], checked: Checked) -> None:
+    """Draw one sampler of the list: its switch, a word on its draws, its settings."""
     item = catalogue["samplers"][kind]
-    own = [made for made in racing if made.kind == kind]
+    own = [entry for entry in racing if entry.kind == kind]
     mark = ":green[exact]" if item["exact"] else ":orange[biased]"
     version = st.session_state["lab_version"]
     key = f"lab{version}:{kind}:{bool(own)}"
@@ -186,22 +190,24 @@ def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], known: C
     st.caption(words)
     if on != bool(own):
         entries = st.session_state["lab_entries"]
-        others = [made for made in entries if made.kind != kind]
+        others = [entry for entry in entries if entry.kind != kind]
         st.session_state["lab_entries"] = (
             [*others, race_options.entry(catalogue, kind)] if on else others
         )
         st.rerun()
-    for made in own:
-        _settings(made, racing, catalogue, known)
+    for entry in own:
+        _settings(entry, racing, catalogue, checked)
 
 
-def _settings(made: Entry, racing: list[Entry], catalogue: dict[str, Any], known: Checked) -> None:
-    index = racing.index(made)
-    problems = known.problems(index)
-    schema = race_options.sampler_schema(catalogue, made.kind)
+def _settings(
+    entry: Entry, racing: list[Entry], catalogue: dict[str, Any], checked: Checked
+) -> None:
+    index = racing.index(entry)
+    problems = checked.problems(index)
+    schema = race_options.sampler_schema(catalogue, entry.kind)
     leaves = [
         part
-        for part in form_fields.parts(schema, made.values, schema)
+        for part in form_fields.parts(schema, entry.values, schema)
         if isinstance(part, form_fields.Leaf) and part.is_main
     ]
     line = ", ".join(
@@ -210,13 +216,13 @@ def _settings(made: Entry, racing: list[Entry], catalogue: dict[str, Any], known
     wrong = any(name.startswith(SAMPLER) for name in problems)
     with st.expander(f":gray[{line or 'settings'}]", expanded=wrong):
         form = Form(
-            key=f"lab{st.session_state['lab_version']}:{made.key}",
+            key=f"lab{st.session_state['lab_version']}:{entry.key}",
             problems=problems,
-            derived=known.derived(index),
+            derived=checked.derived(index),
             prefix=SAMPLER,
         )
-        made.values = {**form_fields.show(schema, made.values, form), "kind": made.kind}
-        several = sum(other.kind == made.kind for other in racing) > 1
+        entry.values = {**form_fields.show(schema, entry.values, form), "kind": entry.kind}
+        several = sum(other.kind == entry.kind for other in racing) > 1
         with st.container(horizontal=True):
             entries = st.session_state["lab_entries"]
             more = st.button(
@@ -228,11 +234,12 @@ def _settings(made: Entry, racing: list[Entry], catalogue: dict[str, Any], known
             )
             if more:
                 entries.insert(
-                    entries.index(made) + 1, race_options.entry(catalogue, made.kind, made.values)
+                    entries.index(entry) + 1,
+                    race_options.entry(catalogue, entry.kind, entry.values),
                 )
                 st.rerun()
             if several and st.button("Remove", icon=":material/close:", key=f"{form.key}:out"):
-                entries.remove(made)
+                entries.remove(entry)
                 st.rerun()
     whole = problems.get(SAMPLER) or problems.get(f"{SAMPLER}.kind")
     if whole:
@@ -245,16 +252,18 @@ def _shown(value: Any) -> str:
     return figure(float(value)) if isinstance(value, (int, float)) else str(value)
 
 
-def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int) -> Race:
-    """What all racers share; its data and racers are still those given."""
+def _terms(
+    initial: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int
+) -> Race:
+    """Draw what all racers share; the rest of the race stays."""
     schema = race_options.race_schema(catalogue)
-    shared = dict(given.shared or {})
-    cost = next((name for name in COSTS if getattr(given.budget, name)), "gradients")
+    shared = dict(initial.shared or {})
+    cost = next((name for name in COSTS if getattr(initial.budget, name)), "gradients")
     first, second, third = st.columns(3)
     with first:
         amount = st.number_input(
             "Budget of each",
-            value=float(getattr(given.budget, cost) or 0) or None,
+            value=float(getattr(initial.budget, cost) or 0) or None,
             format="%g",
             key=f"lab{version}:amount",
         )
@@ -283,13 +292,13 @@ def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], ver
             help=schema["chains"].get("description"),
         )
     with second:
-        seed = st.number_input("Seed", value=given.seed, step=1, key=f"lab{version}:seed")
+        seed = st.number_input("Seed", value=initial.seed, step=1, key=f"lab{version}:seed")
     with third:
         seeds = st.number_input(
             "Seeds",
             1,
             draft.MOST_SEEDS,
-            given.num_seeds,
+            initial.num_seeds,
             key=f"lab{version}:seeds",
             help="A run each racer and seed; the curves show the median and the range.",
         )
@@ -303,14 +312,16 @@ def _terms(given: Race, catalogue: dict[str, Any], problems: dict[str, str], ver
     _say(problems)
     whole = cost != "seconds" and cost != "joules"
     limit = None if amount is None else round(amount) if whole else float(amount)
-    kept = {
+    unchanged = {
         name: value
         for name, value in shared.items()
         if value is not None and value != schema.get(name, {}).get("default")
     }
     budget = Budget()
     setattr(budget, cost, limit)  # not validated: the worker's check says what is wrong with it
-    return replace(given, budget=budget, shared=kept, seed=int(seed or 0), num_seeds=int(seeds))
+    return replace(
+        initial, budget=budget, shared=unchanged, seed=int(seed or 0), num_seeds=int(seeds)
+    )
 
 
 def _number(

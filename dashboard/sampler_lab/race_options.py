@@ -1,4 +1,4 @@
-"""The Sampler Lab's knowledge of races: targets, racers that fit, and what its page is told."""
+"""Race options: targets, racers that fit, and the data of the Sampler Lab's page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _serial = count()
 
 @dataclass
 class Entry:
-    """One racer on the form."""
+    """Racer on the form."""
 
     kind: str
     values: Values
@@ -53,7 +53,7 @@ class Entry:
 
 
 def targets(catalogue: dict[str, Any]) -> list[str]:
-    """Data sets that may be raced on: all but those known to have no density."""
+    """List the data sets that may be raced on: all but those known to have no density."""
     return [
         name
         for name, item in catalogue["datasets"].items()
@@ -62,7 +62,7 @@ def targets(catalogue: dict[str, Any]) -> list[str]:
 
 
 def misfit(sampler: dict[str, Any], target: dict[str, Any], *, trained: bool = False) -> str:
-    """Why a sampler cannot race on a target, or ""; what is not known of a target speaks for it.
+    """Explain why a sampler cannot race on a target, or ""; unknowns count in its favour.
 
     trained: the target is a trained energy over the data, which has a gradient.
     """
@@ -77,47 +77,48 @@ def misfit(sampler: dict[str, Any], target: dict[str, Any], *, trained: bool = F
 
 
 def needs_gradient(sampler: dict[str, Any]) -> bool:
-    """Whether a sampler follows gradients; unless the catalogue denies it, it does."""
+    """Return True for a sampler that follows gradients, as all do unless the catalogue denies
+    it."""
     return not sampler["discrete"] and bool(sampler.get("gradient", True))
 
 
 def sampler_schema(catalogue: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the schema of a sampler's settings."""
     return dict(catalogue["samplers"][kind]["schema"])
 
 
-def entry(catalogue: dict[str, Any], kind: str, given: Values | None = None) -> Entry:
-    """A racer with every field of its sampler, those given over the defaults."""
+def entry(catalogue: dict[str, Any], kind: str, fields: Values | None = None) -> Entry:
+    """Build a racer with every field of its sampler, those given over the defaults."""
     schema = sampler_schema(catalogue, kind)
-    own = {key: value for key, value in (given or {}).items() if key != "kind"}
+    own = {key: value for key, value in (fields or {}).items() if key != "kind"}
     return Entry(kind, {**defaults(schema, schema), **own, "kind": kind})
 
 
 def first_entries(catalogue: dict[str, Any], fitting: Iterable[str], discrete: bool) -> list[Entry]:
-    """Who races when nobody was chosen yet: those of the first that fit."""
+    """Choose the racers of a new form: those of the first that fit."""
     fits = list(fitting)
     wanted = FIRST_DISCRETE if discrete else FIRST_RACERS
-    chosen = [kind for kind in wanted if kind in fits] or fits[:3]
-    return [entry(catalogue, kind) for kind in chosen]
+    kinds = [kind for kind in wanted if kind in fits] or fits[:3]
+    return [entry(catalogue, kind) for kind in kinds]
 
 
-def as_racer(catalogue: dict[str, Any], made: Entry) -> dict[str, Any]:
-    """The sampler of a RunSpec: its kind, and what differs from its defaults."""
-    schema = sampler_schema(catalogue, made.kind)
-    own = {key: value for key, value in made.values.items() if key != "kind"}
-    return {"kind": made.kind, **difference(own, defaults(schema, schema))}
+def as_racer(catalogue: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """Build the sampler of a RunSpec: its kind, and what differs from its defaults."""
+    schema = sampler_schema(catalogue, entry.kind)
+    own = {key: value for key, value in entry.values.items() if key != "kind"}
+    return {"kind": entry.kind, **difference(own, defaults(schema, schema))}
 
 
 def titles(racers: list[dict[str, Any]], catalogue: dict[str, Any]) -> list[str]:
-    """What racers are called: their sampler's title, with the fields in which two of one kind
-    differ."""
-    known = catalogue.get("samplers", {})
-    found = []
+    """Title racers by their sampler, with the fields in which two of one kind differ."""
+    schemas = catalogue.get("samplers", {})
+    result = []
     for racer in racers:
         kind = racer["kind"]
-        title = known.get(kind, {}).get("title", races.kind_in_words(racer))
+        title = schemas.get(kind, {}).get("title", races.kind_in_words(racer))
         same = [other for other in racers if other["kind"] == kind]
         if len(same) > 1:
-            schema = known.get(kind, {}).get("schema", {})
+            schema = schemas.get(kind, {}).get("schema", {})
             base = defaults(schema, schema)
             fields = [name for name in _fields(same) if len(_held(same, name, base)) > 1]
             own = [
@@ -125,8 +126,8 @@ def titles(racers: list[dict[str, Any]], catalogue: dict[str, Any]) -> list[str]
                 for name in fields
             ]
             title = ", ".join([title, *own])
-        found.append(title)
-    return found
+        result.append(title)
+    return result
 
 
 def _fields(racers: list[dict[str, Any]]) -> list[str]:
@@ -146,9 +147,9 @@ def _shown(value: Any) -> str:
 # ---------------------------------------------------------------------- a race's page
 
 
-def lanes(found: list[Group], catalogue: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the page's element needs of each racer."""
-    racers = [races.sampler_of(group.members[0].directory.spec()) for group in found]
+def lanes(groups: list[Group], catalogue: dict[str, Any]) -> list[dict[str, Any]]:
+    """Build what the page's element needs of each racer."""
+    racers = [races.sampler_of(group.members[0].directory.spec()) for group in groups]
     return [
         {
             "title": title,
@@ -157,14 +158,14 @@ def lanes(found: list[Group], catalogue: dict[str, Any]) -> list[dict[str, Any]]
             "bias": catalogue.get("samplers", {}).get(racer["kind"], {}).get("bias", ""),
             "knobs": knobs(racer, catalogue),
         }
-        for group, racer, title in zip(found, racers, titles(racers, catalogue), strict=True)
+        for group, racer, title in zip(groups, racers, titles(racers, catalogue), strict=True)
     ]
 
 
 def knobs(racer: dict[str, Any], catalogue: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """`value`, `low` and `high` of what can be turned while a racer runs."""
+    """Find `value`, `low` and `high` of each setting that can change while a racer runs."""
     schema = catalogue.get("samplers", {}).get(racer["kind"], {}).get("schema", {})
-    found = {}
+    settings = {}
     for name in KNOBS:
         part = resolved(schema.get("properties", {}).get(name, {}), schema)
         value = racer.get(name, part.get("default"))
@@ -173,12 +174,12 @@ def knobs(racer: dict[str, Any], catalogue: dict[str, Any]) -> dict[str, dict[st
         low = max(value / KNOB_REACH, part.get("minimum", 0.0), part.get("exclusiveMinimum", 0.0))
         high = min(value * KNOB_REACH, part.get("maximum", part.get("exclusiveMaximum", 1e12)))
         if 0 < low < high:
-            found[name] = {"value": float(value), "low": float(low), "high": float(high)}
-    return found
+            settings[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return settings
 
 
 def budget_of(members: list[Member]) -> tuple[str, float | None]:
-    """What the budget of a race counts, as the curves call it, and how much of it."""
+    """Return the cost that a race's budget counts, as the curves call it, and how much of it."""
     spent = members[0].directory.spec().budget
     for cost in races.COSTS:
         amount = getattr(spent, cost)
@@ -188,24 +189,24 @@ def budget_of(members: list[Member]) -> tuple[str, float | None]:
 
 
 def errors() -> list[dict[str, str]]:
-    """The errors a race may show, the most telling first."""
+    """List the errors a race may show, the most telling first."""
     return [{"path": path, "short": ERROR_WORDS[path]} for path in races.ERRORS]
 
 
 def figures(catalogue: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """How the curves are named and drawn."""
+    """Return title, unit and axis of the curves."""
     own = {
         path: {"title": title, "unit": unit, "log": True} for path, (title, unit) in _CHARTS.items()
     }
-    known = {
+    infos = {
         path: {"title": item.title, "unit": item.unit, "log": item.log}
         for path, item in FIGURES.items()
     }
-    return own | known | catalogue.get("figures", {})
+    return own | infos | catalogue.get("figures", {})
 
 
 def race_schema(catalogue: dict[str, Any]) -> dict[str, Any]:
-    """The fields all racers share, by name: `SamplingConfig` without its sampler."""
+    """Return the fields all racers share, by name: `SamplingConfig` without its sampler."""
     schema = catalogue["methods"][METHOD]["schema"]
     return {
         name: resolved(part, schema)

@@ -25,7 +25,7 @@ from jobs.services import entry_link, login, peer_user
 
 _REFUSED = 4403
 _PAGE = (Path(__file__).resolve().parent / "refusal.html").read_text(encoding="utf-8")
-_SAID = {
+_HEADERS = {
     # Pictures from elsewhere would tell others who reads a note, and when.
     "Content-Security-Policy": (
         "frame-ancestors 'self'; base-uri 'self'; object-src 'none'; "
@@ -68,11 +68,11 @@ class Gate:
             if refusal is None and uploads.is_upload(scope):
                 status, reason = stack.enter_context(uploads.reserved(scope))
                 refusal = PlainTextResponse(reason, status) if reason else None
-            await (refusal or self.app)(scope, receive, _saying(send, cookie))
+            await (refusal or self.app)(scope, receive, _with_headers(send, cookie))
 
 
 async def _judge(scope: Scope) -> tuple[Response | None, str]:
-    """The answer to a request that is not let in, else None; and a cookie to give, or ""."""
+    """Build the answer to a request that is not let in, else None; and a cookie to give, or ""."""
     headers = Headers(scope=scope)
     if reason := access.site_refusal(headers):
         return _refused(headers, reason), ""
@@ -126,16 +126,16 @@ def _cookie(scope: Scope) -> str:
     return f"{pair}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"
 
 
-def _saying(send: Send, cookie: str) -> Send:
+def _with_headers(send: Send, cookie: str) -> Send:
     """Wrap `send` to add the headers of every answer, and a cookie where one is given."""
 
-    async def saying(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _SAID.items():
+            for name, value in _HEADERS.items():
                 headers[name] = value
             if cookie:
                 headers.append("Set-Cookie", cookie)
         await send(message)
 
-    return saying
+    return send_with_headers

@@ -1,4 +1,5 @@
-"""Compare: pictures on one scale, curves with bands over seeds, differences, figures, floors."""
+"""Compare page: pictures on one scale, curves with bands over seeds, differences, figures,
+floors."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ MOST_COLUMNS = 9
 
 
 def main() -> None:
+    """Draw the page."""
     head("Compare")
     statuses = run_store.list_runs()
     if not statuses:
@@ -32,11 +34,11 @@ def main() -> None:
         item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
         for item in statuses
     }
-    asked = [run for run in st.query_params.get("runs", "").split(",") if run]
-    if st.session_state.get("compare_asked") != asked:
-        known = list(dict.fromkeys(run for run in asked if run in labels))
+    run_ids = [run for run in st.query_params.get("runs", "").split(",") if run]
+    if st.session_state.get("compare_asked") != run_ids:
+        known = list(dict.fromkeys(run for run in run_ids if run in labels))
         st.session_state["compare_runs"] = known[: comparison.MOST_RUNS]
-    chosen = st.multiselect(
+    selection = st.multiselect(
         "Runs",
         list(labels),
         format_func=lambda run: labels.get(run, run),
@@ -45,14 +47,14 @@ def main() -> None:
         key="compare_runs",
         label_visibility="collapsed",
     )
-    st.session_state["compare_asked"] = list(chosen)
-    if gone := [run for run in asked if run not in labels]:
-        st.warning(f"Not there any more: {', '.join(gone)}.")
-    if chosen:
-        st.query_params["runs"] = ",".join(chosen)
+    st.session_state["compare_asked"] = list(selection)
+    if deleted := [run for run in run_ids if run not in labels]:
+        st.warning(f"Not there any more: {', '.join(deleted)}.")
+    if selection:
+        st.query_params["runs"] = ",".join(selection)
     elif "runs" in st.query_params:
         del st.query_params["runs"]
-    members, missing = comparison.load(list(chosen))
+    members, missing = comparison.load(list(selection))
     for sentence in missing:
         st.warning(sentence)
     if not members:
@@ -63,42 +65,42 @@ def main() -> None:
             "See all runs",
         )
         return
-    found = comparison.groups(members)
+    groups = comparison.groups(members)
     live_element(
         "compare",
         key="compare_live",
         height=700,
-        groups=[{"title": g.title, "runs": [m.id for m in g.members]} for g in found],
+        groups=[{"title": g.title, "runs": [m.id for m in g.members]} for g in groups],
         figures={
             path: {"title": item.title, "unit": item.unit, "log": item.log}
             for path, item in FIGURES.items()
         },
     )
-    _figures(found)
-    _differences(found)
-    _same_seed(found)
+    _figures(groups)
+    _differences(groups)
+    _same_seed(groups)
 
 
-def _figures(found: list[Group]) -> None:
+def _figures(groups: list[Group]) -> None:
     st.subheader("Figures", anchor=False)
-    rows = comparison.figures(found)
+    rows = comparison.figures(groups)
     if not rows:
         st.caption("No figures yet: the first come a few seconds after a run starts.")
         return
     quality = [row for row in rows if row.path.startswith("quality/")]
-    _figure_table(found, quality or rows)
+    _figure_table(groups, quality or rows)
     rest = [row for row in rows if row not in quality]
     if quality and rest:
         with st.expander("All other figures"):
-            _figure_table(found, rest)
+            _figure_table(groups, rest)
     st.caption(
         "Final figures, or the latest of a run that goes on; over several seeds the median and the "
         "range. Bold is best. The floor is real data against fresh real data."
     )
 
 
-def _figure_table(found: list[Group], rows: list[comparison.Row]) -> None:
-    several = len({group.data for group in found}) > 1
+def _figure_table(groups: list[Group], rows: list[comparison.Row]) -> None:
+    several = len({group.data for group in groups}) > 1
     body = []
     for row in rows:
         cells = []
@@ -110,11 +112,12 @@ def _figure_table(found: list[Group], rows: list[comparison.Row]) -> None:
             for data, value in row.floors.items()
         )
         body.append([row.title, *cells, floor])
-    _table(["figure", *(_cell(group.title) for group in found), "floor"], body, "---:")
+    _table(["figure", *(_cell(group.title) for group in groups), "floor"], body, "---:")
 
 
 def _table(head: list[str], rows: list[list[str]], align: str) -> None:
-    """A table; of many runs, each is a row, since a page scrolls down more easily than sideways."""
+    """Draw a table; of many runs, each is a row, since a page scrolls down more easily than
+    sideways."""
     if len(head) > MOST_COLUMNS:
         turned = [list(column) for column in zip(head, *rows, strict=True)]
         head, rows = ["run", *turned[0][1:]], turned[1:]
@@ -123,26 +126,26 @@ def _table(head: list[str], rows: list[list[str]], align: str) -> None:
     st.markdown("\n".join(lines))
 
 
-def _differences(found: list[Group]) -> None:
+def _differences(groups: list[Group]) -> None:
     st.subheader("Where they differ", anchor=False)
-    rows = comparison.differences(found)
+    rows = comparison.differences(groups)
     if not rows:
         same = "These runs were asked for the same work."
-        st.caption(same if len(found) == 1 else f"{same} They differ in their names alone.")
+        st.caption(same if len(groups) == 1 else f"{same} They differ in their names alone.")
         return
-    head = ["field", *(_cell(group.title) for group in found)]
+    head = ["field", *(_cell(group.title) for group in groups)]
     _table(head, [[f"`{name}`", *map(_cell, values)] for name, values in rows], "---")
 
 
 def _cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
+    """Escape text for a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ").replace("$", "\\$")
 
 
 # ---------------------------------------------------------------------- one seed for all
 
 
-def _same_seed(found: list[Group]) -> None:
+def _same_seed(groups: list[Group]) -> None:
     st.subheader("Samples with one seed", anchor=False)
     st.caption(
         "Chains from the same noise, each run's own sampler on its own energy: where two runs "
@@ -152,7 +155,7 @@ def _same_seed(found: list[Group]) -> None:
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=140)
         steps = st.number_input("Sampler steps", 1, 100_000, 1000, step=100, width=160)
         pressed = st.button("Draw samples", icon=":material/casino:")
-    members = [group.members[0] for group in found]
+    members = [group.members[0] for group in groups]
     key = ("compare_samples", tuple(member.id for member in members))
     if pressed:
         st.session_state["compare_samples"] = (key, _draw(members, int(seed), int(steps)))
@@ -185,8 +188,8 @@ def _set(member: Member, x: Any, energy: Any, settings: dict[str, Any]) -> dict[
         low, high = float(x.min()), float(x.max())
         if low >= -1.5 and high <= 1.5:
             low, high = -1.0, 1.0
-        shown = np.clip((x[:SHOWN_IMAGES] - low) / max(high - low, 1e-9), 0, 1)
-        pixels = (shown * 255).round().astype(np.uint8)
+        images = np.clip((x[:SHOWN_IMAGES] - low) / max(high - low, 1e-9), 0, 1)
+        pixels = (images * 255).round().astype(np.uint8)
         preview = {"kind": "images", "shape": list(pixels.shape), "values": _base64(pixels)}
     else:
         points = np.ascontiguousarray(x[:SHOWN_POINTS], "<f4")

@@ -1,4 +1,4 @@
-"""Gallery: published claims, launched here and judged by paired seeds."""
+"""Gallery page: published claims, launched here and judged by paired seeds."""
 
 from __future__ import annotations
 
@@ -24,34 +24,37 @@ _SCALES = {"cpu": "laptop", "gpu": "GPU"}
 
 
 def main() -> None:
-    found = recipes.discover()
-    if not found.recipes:
+    """Draw the page."""
+    discovered = recipes.discover()
+    if not discovered.recipes:
         head("Gallery")
         empty("No recipes are here. One YAML file in `backend/recipes/` adds a claim.")
         return
     past = reproductions.list_reproductions()
     side, middle = st.columns([5, 16], gap="large")
     with side:
-        name = _choose(found, past)
+        name = _choose(discovered, past)
     with middle:
-        _show(found.recipes[name], found.texts[name], [p for p in past if p.recipe == name])
+        _show(
+            discovered.recipes[name], discovered.texts[name], [p for p in past if p.recipe == name]
+        )
 
 
 # ---------------------------------------------------------------------- the list
 
 
-def _choose(found: FoundRecipes, past: list[Reproduction]) -> str:
-    """The list of recipes; returns the chosen one's name."""
+def _choose(discovered: FoundRecipes, past: list[Reproduction]) -> str:
+    """Draw the list of recipes; returns the chosen one's name."""
     head("Gallery", facts=["Published claims, launched here and judged by paired seeds."])
-    verdicts = {name: _word(name, past) for name in found.recipes}
+    verdicts = {name: _word(name, past) for name in discovered.recipes}
     kinds = ["holds", "fails", "undecided", gallery.NOT_RUN]
     counts = {kind: sum(word == kind for word in verdicts.values()) for kind in kinds}
     labels = {"all": f"all {len(verdicts)}"}
     short = {gallery.NOT_RUN: "new"}
     labels |= {kind: f"{short.get(kind, kind)} {n}" for kind, n in counts.items() if n}
-    kept = "all"
+    filter_by = "all"
     if len(labels) > 2:
-        kept = (
+        filter_by = (
             st.segmented_control(
                 "Verdict",
                 list(labels),
@@ -63,35 +66,36 @@ def _choose(found: FoundRecipes, past: list[Reproduction]) -> str:
             or "all"
         )
     chosen = st.query_params.get("recipe", "")
-    if chosen not in found.recipes:
+    if chosen not in discovered.recipes:
         if chosen:
             st.warning(f"There is no recipe `{chosen}` here.")
-        chosen = next(iter(found.recipes))
-    for name, item in found.recipes.items():
-        if kept not in ("all", verdicts[name]) and name != chosen:
+        chosen = next(iter(discovered.recipes))
+    for name, item in discovered.recipes.items():
+        if filter_by not in ("all", verdicts[name]) and name != chosen:
             continue
         _card(item, verdicts[name], name == chosen)
-    for broken in found.broken:
+    for broken in discovered.broken:
         with st.expander(f"{broken.name}.yaml is broken", icon=":material/error:"):
             st.code(broken.error, language=None)
     return chosen
 
 
 def _word(name: str, past: list[Reproduction]) -> str:
-    """The newest verdict on a recipe."""
+    """Return the newest verdict on a recipe."""
     settled = (item.findings for item in past if item.recipe == name)
-    return next((found.holds for found in settled if found), gallery.NOT_RUN)
+    return next((findings.holds for findings in settled if findings), gallery.NOT_RUN)
 
 
-def _card(recipe: Recipe, word: str, chosen: bool) -> None:
-    said = word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
+def _card(recipe: Recipe, word: str, is_chosen: bool) -> None:
+    verdict = word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
+    paper = f"{recipe.paper.authors.split(',')[0]} {recipe.paper.year}"
     pressed = st.button(
-        f"**{recipe.title}**  \n{recipe.paper.authors.split(',')[0]} {recipe.paper.year} · {said}",
+        f"**{recipe.title}**  \n{paper} · {verdict}",
         key=f"recipe_{recipe.name}",
         width="stretch",
-        type="secondary" if chosen else "tertiary",
+        type="secondary" if is_chosen else "tertiary",
     )
-    if pressed and not chosen:
+    if pressed and not is_chosen:
         st.query_params.from_dict({"recipe": recipe.name})
         st.rerun()
 
@@ -100,20 +104,20 @@ def _card(recipe: Recipe, word: str, chosen: bool) -> None:
 
 
 def _show(recipe: Recipe, text: str, past: list[Reproduction]) -> None:
-    asked = st.query_params.get("reproduction", "")
-    made = next((item for item in past if item.id == asked), past[0] if past else None)
-    if asked and (made is None or made.id != asked):
-        st.warning(f"There is no reproduction `{asked}` of this recipe; this is the newest.")
+    wanted = st.query_params.get("reproduction", "")
+    record = next((item for item in past if item.id == wanted), past[0] if past else None)
+    if wanted and (record is None or record.id != wanted):
+        st.warning(f"There is no reproduction `{wanted}` of this recipe; this is the newest.")
     _paper(recipe, text)
-    if made is None:
+    if record is None:
         _say("Nobody has run this here yet. A launch below measures it.", None)
     else:
-        _result(recipe, made)
+        _result(recipe, record)
     with st.container(key="gallery_launch"):
-        _launch(recipe, again=made is not None)
-    _ours_and_theirs(recipe, made)
+        _launch(recipe, again=record is not None)
+    _ours_and_theirs(recipe, record)
     if len(past) > 1 or (past and past[0].is_settled):
-        _earlier(past, made)
+        _earlier(past, record)
 
 
 def _paper(recipe: Recipe, text: str) -> None:
@@ -132,7 +136,7 @@ def _paper(recipe: Recipe, text: str) -> None:
 
 
 def _say(sentence: str, holds: str | None, facts: list[str] | None = None) -> None:
-    """The banner of a verdict. Everything is escaped."""
+    """Draw the banner of a verdict. Everything is escaped."""
     sign, token = gallery.SIGNS[holds] if holds else ("◌", "muted")
     colour = colours(theme())[token]
     word = holds or gallery.NOT_RUN
@@ -144,60 +148,60 @@ def _say(sentence: str, holds: str | None, facts: list[str] | None = None) -> No
     )
 
 
-def _result(recipe: Recipe, made: Reproduction) -> None:
-    """Everything measured by one reproduction: live while its runs go on."""
-    every = None if made.is_settled else EVERY
-    st.fragment(_measured, run_every=every)(recipe, made.id)
+def _result(recipe: Recipe, record: Reproduction) -> None:
+    """Draw all measurements of one reproduction: live while its runs go on."""
+    every = None if record.is_settled else EVERY
+    st.fragment(_measured, run_every=every)(recipe, record.id)
 
 
 def _measured(recipe: Recipe, reproduction_id: str) -> None:
     try:
-        made = reproductions.store_findings(reproduction_id)
-        launched = made.launched()
-        found = reproductions.findings(made)
-        runs = reproductions.runs_of(made)
+        record = reproductions.store_findings(reproduction_id)
+        launched = record.launched()
+        findings = reproductions.findings(record)
+        runs = reproductions.runs_of(record)
     except BasinError as error:
         st.error(f"This reproduction cannot be read: {error}")
         return
-    if made.is_settled:
-        _say(found.reason, found.holds, _facts(made, found))
+    if record.is_settled:
+        _say(findings.reason, findings.holds, _facts(record, findings))
     else:
-        _under_way(made, found)
+        _under_way(record, findings)
     if launched != recipe:
         st.caption("The recipe has been edited since; this is what was launched then.")
     live_element(
         "claim",
-        key=f"claim_{made.id}",
+        key=f"claim_{record.id}",
         height=330,
         compared=gallery.compared(launched),
-        **gallery.picture(launched, found, runs),
+        **gallery.picture(launched, findings, runs),
     )
-    for note in found.notes:
+    for note in findings.notes:
         st.warning(note)
-    _pictures(launched, made)
-    _tables(launched, found)
-    if made.is_settled and not st.session_state.get(f"settled_{made.id}"):
+    _pictures(launched, record)
+    _tables(launched, findings)
+    if record.is_settled and not st.session_state.get(f"settled_{record.id}"):
         # the list beside and the launch button know nothing of it yet
-        st.session_state[f"settled_{made.id}"] = True
+        st.session_state[f"settled_{record.id}"] = True
         st.rerun()
 
 
-def _facts(made: Reproduction, found: Findings) -> list[str]:
+def _facts(record: Reproduction, findings: Findings) -> list[str]:
     joules = None
-    if found.joules is not None:
-        joules = f"{count(found.joules)} joules {found.joules_source or ''}".strip()
+    if findings.joules is not None:
+        joules = f"{count(findings.joules)} joules {findings.joules_source or ''}".strip()
     return [
-        gallery.when(found.ended or made.created),
-        ", ".join(found.devices),
-        f"version {made.version}",
-        f"{len(made.seeds)} seeds" if len(made.seeds) > 1 else "1 seed",
-        f"{duration(found.seconds)} of training",
+        gallery.when(findings.ended or record.created),
+        ", ".join(findings.devices),
+        f"version {record.version}",
+        f"{len(record.seeds)} seeds" if len(record.seeds) > 1 else "1 seed",
+        f"{duration(findings.seconds)} of training",
         joules or "",
     ]
 
 
-def _under_way(made: Reproduction, found: Findings) -> None:
-    progress = reproductions.progress(made)
+def _under_way(record: Reproduction, findings: Findings) -> None:
+    progress = reproductions.progress(record)
     left = progress.seconds_left
     words = ", ".join(f"{number} {word}" for word, number in progress.words.items())
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -208,37 +212,40 @@ def _under_way(made: Reproduction, found: Findings) -> None:
         )
         if st.button(
             "Stop",
-            key=f"stop_{made.id}",
+            key=f"stop_{record.id}",
             icon=":material/stop:",
             help="Ends those that run and takes the others off the queue",
         ):
-            number = reproductions.stop(made.id)
+            number = reproductions.stop(record.id)
             st.toast(f"{plural(number, 'run')} stopped. What is finished is kept.")
             st.rerun()
-    if found.num_counted:
-        st.caption(f"So far: {found.holds}. {found.reason}")
+    if findings.num_counted:
+        st.caption(f"So far: {findings.holds}. {findings.reason}")
 
 
-def _pictures(recipe: Recipe, made: Reproduction) -> None:
-    """Samples of the variants side by side, live: the first seed of each."""
+def _pictures(recipe: Recipe, record: Reproduction) -> None:
+    """Draw samples of the variants side by side, live: the first seed of each."""
     groups = [
-        {"title": recipe.variants[variant].title, "runs": [next(iter(made.runs[variant].values()))]}
+        {
+            "title": recipe.variants[variant].title,
+            "runs": [next(iter(record.runs[variant].values()))],
+        }
         for variant in recipe.samples
-        if made.runs.get(variant)
+        if record.runs.get(variant)
     ]
     if groups:
         live_element(
-            "compare", key=f"pictures_{made.id}", height=300, groups=groups, figures={}, bare=True
+            "compare", key=f"pictures_{record.id}", height=300, groups=groups, figures={}, bare=True
         )
 
 
-def _tables(recipe: Recipe, found: Findings) -> None:
+def _tables(recipe: Recipe, findings: Findings) -> None:
     st.subheader("Claims", anchor=False)
     _table(
         ["claim", "kind", "target", "measured: median (range)", "seeds that meet it", "verdict"],
-        gallery.claim_rows(found),
+        gallery.claim_rows(findings),
     )
-    names, rows = gallery.figure_rows(recipe, found)
+    names, rows = gallery.figure_rows(recipe, findings)
     if rows:
         with st.expander("All figures, variant by variant"):
             _table(names, rows)
@@ -258,14 +265,14 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").replace("$", "\\$").replace("~", "\\~")
 
 
-def _ours_and_theirs(recipe: Recipe, made: Reproduction | None) -> None:
-    found = None
-    if made is not None:
+def _ours_and_theirs(recipe: Recipe, record: Reproduction | None) -> None:
+    findings = None
+    if record is not None:
         try:
-            found = reproductions.findings(made)
+            findings = reproductions.findings(record)
         except BasinError:
-            found = None
-    rows = gallery.paper_rows(recipe, found)
+            findings = None
+    rows = gallery.paper_rows(recipe, findings)
     if rows or recipe.cannot_show:
         st.subheader("The paper's figure and ours", anchor=False)
     if rows:
@@ -315,11 +322,13 @@ def _launch(recipe: Recipe, again: bool) -> None:
     )
     if pressed:
         try:
-            made = reproductions.launch(recipe.name, scale=scale, num_seeds=seeds, origin="browser")
+            record = reproductions.launch(
+                recipe.name, scale=scale, num_seeds=seeds, origin="browser"
+            )
         except BasinError as error:
             st.error(f"Nothing was launched. {error}")
             return
-        st.query_params.from_dict({"recipe": recipe.name, "reproduction": made.id})
+        st.query_params.from_dict({"recipe": recipe.name, "reproduction": record.id})
         st.rerun()
 
 
@@ -335,22 +344,25 @@ def _budget(recipe: Recipe, scale: str) -> str:
     return f"{count(amount)} {cost} each"
 
 
-def _earlier(past: list[Reproduction], shown: Reproduction | None) -> None:
+def _earlier(past: list[Reproduction], current: Reproduction | None) -> None:
     st.subheader("Verdicts so far", anchor=False)
     lines = [
         "| date | verdict | median of the deciding figure | seeds | device | version | |",
         "|---|---|---|---|---|---|---|",
     ]
     for item in past:
-        found, said, median, devices = item.findings, "under way", "–", ""
-        if found:
-            said = gallery.verdict_in_words(found.holds)
-            median, devices = gallery.figure(found.deciding().median), ", ".join(found.devices)
-        here = shown is not None and item.id == shown.id
+        findings, verdict, median, devices = item.findings, "under way", "–", ""
+        if findings:
+            verdict = gallery.verdict_in_words(findings.holds)
+            median, devices = (
+                gallery.figure(findings.deciding().median),
+                ", ".join(findings.devices),
+            )
+        here = current is not None and item.id == current.id
         link = f"[show](/gallery?recipe={item.recipe}&reproduction={item.id})"
         where = "shown above" if here else link
         lines.append(
-            f"| {gallery.when(item.created)} | {said} | {median} | {len(item.seeds)} | "
+            f"| {gallery.when(item.created)} | {verdict} | {median} | {len(item.seeds)} | "
             f"{devices} | {item.version} | {where} |"
         )
     st.markdown("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Sampler Lab: several samplers on one target with one budget, watched side by side."""
+"""Sampler Lab page: several samplers on one target with one budget, watched side by side."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _UNITS = {"gradients": "gradient evaluations", "joules": "joules", "step": "step
 
 
 def main() -> None:
+    """Draw the page."""
     try:
         catalogue = redis_store.catalogue()
     except NotAvailable as error:
         catalogue = {}
         reason = str(error)
-    asked = [run for run in st.query_params.get("runs", "").split(",") if run]
-    members, missing = comparison.load(asked)
+    run_ids = [run for run in st.query_params.get("runs", "").split(",") if run]
+    members, missing = comparison.load(run_ids)
     members = [member for member in members if member.status.method == races.METHOD]
     for sentence in missing:
         st.warning(sentence)
@@ -53,7 +54,7 @@ def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
         head(_title(members[0], catalogue), _status_words(members), _facts(members, axis, budget))
     with acts:
         _acts(members)
-    told = live_element(
+    event = live_element(
         "lab",
         key="lab_live",
         height=760,
@@ -68,8 +69,8 @@ def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
         on_statuses_change=lambda: None,
         on_turned_change=lambda: None,
     )
-    if told.turned:
-        _turn(told.turned, members)
+    if event.turned:
+        _turn(event.turned, members)
 
 
 def _title(member: Member, catalogue: dict[str, Any]) -> str:
@@ -81,11 +82,11 @@ def _title(member: Member, catalogue: dict[str, Any]) -> str:
 
 
 def _status_words(members: list[Member]) -> str:
-    """`2 running, 1 queued`, each with its sign and colour."""
-    found = Counter(member.status.status for member in members)
+    """Describe `2 running, 1 queued`, each with its sign and colour."""
+    counts = Counter(member.status.status for member in members)
     words = [
         status_word(word).replace(f" {word}<", f" {number} {word}<")
-        for word, number in found.items()
+        for word, number in counts.items()
     ]
     return " ".join(words)
 
@@ -123,7 +124,7 @@ def _acts(members: list[Member]) -> None:
 
 
 def _stop(going: list[Member]) -> None:
-    """The last in the queue first, so that none starts meanwhile."""
+    """Stop the race's runs, the last in the queue first, so that none starts meanwhile."""
     for member in reversed(going):
         try:
             control.stop(member.id)
@@ -131,13 +132,13 @@ def _stop(going: list[Member]) -> None:
             st.toast(str(error), icon=":material/warning:")
 
 
-def _turn(asked: dict[str, Any], members: list[Member]) -> None:
-    """Change a knob of one racer, in each of its seeds that runs."""
+def _turn(event: dict[str, Any], members: list[Member]) -> None:
+    """Change a live setting of one racer, in each of its seeds that runs."""
     known = {member.id: member for member in members}
-    setting, value = str(asked.get("setting", "")), asked.get("value")
+    setting, value = str(event.get("setting", "")), event.get("value")
     if setting not in {f"sampler.{name}" for name in race_options.KNOBS}:
         return
-    for run in asked.get("runs", []):
+    for run in event.get("runs", []):
         if run not in known or known[run].status.status != "running":
             continue
         try:

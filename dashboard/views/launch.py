@@ -1,4 +1,4 @@
-"""Launch: choose data, method and settings; see what they amount to; launch."""
+"""Launch page: choose data, method and settings; see what they amount to; launch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from jobs.queueing import enqueue, redis_store
 
 
 def main() -> None:
+    """Draw the page."""
     try:
         catalogue = redis_store.catalogue()
     except NotAvailable as error:
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def _source(catalogue: dict[str, Any]) -> Source:
-    """The draft this page began with; a new link or a pasted file begins another."""
+    """Return the draft this page began with; a new link or a pasted file begins another."""
     query = {key: st.query_params[key] for key in st.query_params}
     if st.session_state.get("launch_query") != query or "launch_source" not in st.session_state:
         try:
@@ -71,18 +72,18 @@ def _begin(source: Source) -> None:
 
 def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     version = st.session_state["launch_version"]
-    given = source.values
+    initial = source.values
     answer: Answer | None = st.session_state.get("launch_answer")
     known = answer.check if answer else None
     problems = {item["field"]: item["message"] for item in known.problems} if known else {}
     st.subheader("Data", anchor=False)
-    data = data_chooser.choose(given, catalogue, problems, version)
+    data = data_chooser.choose(initial, catalogue, problems, version)
     st.subheader("Method", anchor=False)
     method_id, preset = _method(source, data, catalogue, version)
     method = catalogue["methods"][method_id]
     values = draft.preset_values(method, preset)
-    if (method_id, preset) == (given["method"], given.get("preset", "default")):
-        values = _merged(values, given.get("config", {}))
+    if (method_id, preset) == (initial["method"], initial.get("preset", "default")):
+        values = _merged(values, initial.get("config", {}))
     form = Form(
         key=f"launch{version}:{method_id}:{preset}",
         problems=problems,
@@ -90,9 +91,9 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     )
     config = form_fields.show(method["schema"], values, form)
     st.subheader("Run", anchor=False)
-    chosen = _run(given, method, preset, problems, version)
-    chosen = {"method": method_id, "preset": preset, **chosen}
-    return draft.raw_spec(chosen, data, config, catalogue)
+    choices = _run(initial, method, preset, problems, version)
+    choices = {"method": method_id, "preset": preset, **choices}
+    return draft.raw_spec(choices, data, config, catalogue)
 
 
 def _merged(base: Values, over: Values) -> Values:
@@ -109,14 +110,14 @@ def _merged(base: Values, over: Values) -> Values:
 def _method(
     source: Source, data: Values, catalogue: dict[str, Any], version: int
 ) -> tuple[str, str]:
-    given, methods = source.values, catalogue["methods"]
+    initial, methods = source.values, catalogue["methods"]
     names = list(methods)
     left, right = st.columns(2)
     with left:
         method_id = st.selectbox(
             "Method",
             names,
-            index=names.index(given["method"]),
+            index=names.index(initial["method"]),
             format_func=lambda name: methods[name]["title"],
             key=f"launch{version}:method",
         )
@@ -125,12 +126,16 @@ def _method(
         link = f"[{reference}]({method['url']})" if method["url"] else reference
         st.caption(f"{method['summary']} {link}")
     presets = list(method["presets"])
-    wanted = given.get("preset", "default") if method_id == given["method"] else "default"
+    wanted = initial.get("preset", "default") if method_id == initial["method"] else "default"
     item, preview = catalogue["datasets"][data["name"]], data_chooser.preview_of(data["name"])
     images = item.get("images", False) or (preview or {}).get("kind") == "images"
     # images bring their own preset, unless a preset was asked for
-    asked = bool(source.title) or "preset" in st.query_params
-    if images and "images" in presets and (data["name"] != given["data"].get("name") or not asked):
+    is_chosen = bool(source.title) or "preset" in st.query_params
+    if (
+        images
+        and "images" in presets
+        and (data["name"] != initial["data"].get("name") or not is_chosen)
+    ):
         wanted = "images"
     if wanted == "images" and not images and data["name"] != FILE:
         wanted = "default"
@@ -142,27 +147,29 @@ def _method(
             required=True,
             key=f"launch{version}:preset:{method_id}:{images}",
         )
-        chosen = method["presets"][preset]
-        st.caption(chosen["summary"] + (" Hours on a CPU." if chosen.get("wants_gpu") else ""))
+        preset_entry = method["presets"][preset]
+        st.caption(
+            preset_entry["summary"] + (" Hours on a CPU." if preset_entry.get("wants_gpu") else "")
+        )
     return str(method_id), str(preset)
 
 
 def _run(
-    given: dict[str, Any],
+    initial: dict[str, Any],
     method: dict[str, Any],
     preset: str,
     problems: dict[str, str],
     version: int,
 ) -> dict[str, Any]:
     own = method["presets"][preset]["budget"]
-    budget = given.get("budget") or own
-    if preset != given.get("preset", "default") or method["id"] != given["method"]:
+    budget = initial.get("budget") or own
+    if preset != initial.get("preset", "default") or method["id"] != initial["method"]:
         budget = own
     key = f"launch{version}:run:{method['id']}:{preset}"
     first, second, third = st.columns(3)
     steps = first.number_input("Steps", value=budget.get("steps"), step=100, key=f"{key}:steps")
     first.caption("The run ends at the first limit reached.")
-    seed = second.number_input("Seed", value=int(given.get("seed", 0)), step=1, key=f"{key}:seed")
+    seed = second.number_input("Seed", value=int(initial.get("seed", 0)), step=1, key=f"{key}:seed")
     seeds = third.number_input(
         "Runs", 1, draft.MOST_SEEDS, 1, key=f"{key}:seeds", help="As many seeds, one run each."
     )
@@ -200,20 +207,20 @@ def _run(
             "Processes",
             1,
             64,
-            int(given.get("processes", 1)),
+            int(initial.get("processes", 1)),
             1,
             key=f"{key}:processes",
             help="They share the rows of every batch; on GPUs each has a device of its own.",
         )
-        name = second.text_input("Name", given.get("name", ""), max_chars=120, key=f"{key}:name")
+        name = second.text_input("Name", initial.get("name", ""), max_chars=120, key=f"{key}:name")
         tags = first.multiselect(
             "Tags",
-            given.get("tags", []),
-            given.get("tags", []),
+            initial.get("tags", []),
+            initial.get("tags", []),
             accept_new_options=True,
             key=f"{key}:tags",
         )
-        notes = st.text_area("Note", given.get("notes", ""), key=f"{key}:notes")
+        notes = st.text_area("Note", initial.get("notes", ""), key=f"{key}:notes")
     return {
         "budget": {name: value for name, value in limits.items() if value is not None},
         "seed": int(seed or 0),
@@ -237,8 +244,10 @@ def _devices() -> list[str]:
 
 
 def _checked(raw: dict[str, Any]) -> Answer:
-    """The worker's answer for this draft. A new answer draws the page anew, for the sentences
-    under the fields."""
+    """Return the worker's answer for this draft; a new one draws the page anew.
+
+    For the sentences under the fields.
+    """
     text = json.dumps(raw, sort_keys=True)
     answer: Answer | None = st.session_state.get("launch_answer")
     if answer is None or answer.text != text:

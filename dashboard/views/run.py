@@ -1,4 +1,4 @@
-"""Run: one run, live. The head and the acts are native; everything that moves is one element."""
+"""Run page: one run, live. Head and actions are native; everything that moves is one element."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from jobs.records.status import RESUMABLE, Status
 
 
 def main() -> None:
+    """Draw the page."""
     run_id = st.query_params.get("id", "")
     try:
         directory = run_store.open_run(run_id or "latest")
@@ -40,7 +41,7 @@ def main() -> None:
     with acts:
         _acts(directory, status)
     headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
-    asked = live_element(
+    event = live_element(
         "run",
         key="live",
         height=900,
@@ -51,7 +52,7 @@ def main() -> None:
         on_status_change=lambda: None,
         on_asked_change=lambda: None,
     )
-    if asked.asked == "pause":
+    if event.asked == "pause":
         _do(control.pause if status.status == "running" else control.resume, directory.id)
     _about(directory, status)
 
@@ -80,7 +81,7 @@ def _catalogue() -> dict[str, Any]:
 
 
 def _figures() -> dict[str, dict[str, Any]]:
-    """What every path means: title, unit and axis; the catalogue adds a method's own."""
+    """Return title, unit and axis of every path; the catalogue adds a method's own."""
     known = {
         path: {"title": item.title, "unit": item.unit, "log": item.log, "help": item.help}
         for path, item in FIGURES.items()
@@ -122,7 +123,7 @@ def _acts(directory: RunDirectory, status: Status) -> None:
 
 
 def _do(act: Any, run_id: str) -> None:
-    """Do it and show the page anew, or say why not."""
+    """Act and draw the page anew, or say why not."""
     try:
         act(run_id)
     except (BasinError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Runs: the queue and every run. The list ticks by itself; what destroys asks first."""
+"""Runs page: the queue and every run. The list ticks by itself; what destroys asks first."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ UNDO = {"pause": "Resume them to go on.", "stop": "Stopped runs can resume from 
 
 
 def main() -> None:
+    """Draw the page."""
     title, acts = st.columns([5, 2])
     with title:
         head("Runs")
     with acts, st.container(horizontal=True, horizontal_alignment="right"):
         st.page_link("views/launch.py", label="Launch a run", icon=":material/add:")
     figures = {path: {"title": item.title, "unit": item.unit} for path, item in FIGURES.items()}
-    asked = live_element(
+    event = live_element(
         "runs", key="runs", height=420, figures=figures, on_act_change=lambda: None
     )
-    if asked.act:
-        _act(str(asked.act["act"]), [str(run) for run in asked.act["runs"]])
+    if event.act:
+        _act(str(event.act["act"]), [str(run) for run in event.act["runs"]])
 
 
 def _act(act: str, runs: list[str]) -> None:
@@ -42,7 +43,7 @@ def _act(act: str, runs: list[str]) -> None:
 
 
 def _do(runs: list[str], act: Any, words: str) -> None:
-    """Do it to each run; say which refused, and why."""
+    """Act on each run; say which refused, and why."""
     refused = []
     for run in runs:
         try:
@@ -84,7 +85,7 @@ def _delete(runs: list[str]) -> None:
 
 @st.dialog("Name, tags, note")
 def _edit(runs: list[str]) -> None:
-    """One run's labels; of several runs the tags alone, added to what they have."""
+    """Edit one run's labels; of several runs the tags alone, added to what they have."""
     try:
         directories = [run_store.open_run(run) for run in runs]
         first = directories[0].labels()

@@ -1,4 +1,4 @@
-"""Studio: ask a trained run: sample it, condition, compose, inpaint, detect, and more."""
+"""Studio page: ask a trained run: sample it, condition, compose, inpaint, detect, and more."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ MOST_SHOWN = 30
 
 
 def main() -> None:
+    """Draw the page."""
     try:
         catalogue = redis_store.catalogue()
     except NotAvailable as error:
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
-    """Runs with weights of their own, newest first: name by id."""
+    """List runs with weights of their own, newest first: name by id."""
     trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
     return {
         item.id: f"{name_of(item)} · {item.data} · seed {item.seed} · {item.id}"
@@ -83,18 +84,18 @@ def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
 
 
 def _choose_run(runs: dict[str, str]) -> str:
-    asked = st.query_params.get("run", "")
-    if asked and asked not in runs:
-        st.warning(f"Run {asked} has no trained weights here; this is another one.")
+    wanted = st.query_params.get("run", "")
+    if wanted and wanted not in runs:
+        st.warning(f"Run {wanted} has no trained weights here; this is another one.")
     ids = list(runs)
     run_id = st.selectbox(
         "Run",
         ids,
-        index=ids.index(asked) if asked in runs else 0,
+        index=ids.index(wanted) if wanted in runs else 0,
         format_func=lambda run: runs[run],
         key="studio_run",
     )
-    if run_id != asked:
+    if run_id != wanted:
         st.query_params["run"] = run_id
         st.query_params.pop("answer", None)
     return run_id
@@ -103,11 +104,11 @@ def _choose_run(runs: dict[str, str]) -> str:
 def _choose_ability(catalogue: dict[str, Any]) -> str:
     known = catalogue["abilities"]
     names = sorted(known, key=lambda name: (name != FIRST, known[name]["title"]))
-    asked = st.query_params.get("ability", FIRST)
+    wanted = st.query_params.get("ability", FIRST)
     ability = st.pills(
         "Ask for",
         names,
-        default=asked if asked in known else names[0],
+        default=wanted if wanted in known else names[0],
         required=True,
         format_func=lambda name: known[name]["title"],
         key="studio_ability",
@@ -124,7 +125,7 @@ def _form(
     run_id: str,
     runs: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
-    """The fields that differ from their defaults, and the seed."""
+    """Draw the ability's form; returns the fields that differ from their defaults, and the seed."""
     problems: dict[str, str] = {}
     failed = st.session_state.get("studio_problems")
     if failed and failed[0] == (run_id, ability):
@@ -136,22 +137,22 @@ def _form(
         prefix="ask",
         choices={"ask.runs": {run: name for run, name in runs.items() if run != run_id}},
     )
-    given: dict[str, Any] = {}
+    initial: dict[str, Any] = {}
     if text := st.query_params.get("config"):
         try:
-            given = dict(json.loads(text))
-            yaml_reader.check(given)
+            initial = dict(json.loads(text))
+            yaml_reader.check(initial)
         except (ValueError, TypeError, RecursionError, BadInput):
-            given = {}
+            initial = {}
             st.warning("The settings in this link cannot be read; these are the defaults.")
-    values = form_fields.show(schema, given, form)
+    values = form_fields.show(schema, initial, form)
     seed = st.number_input("Seed", 0, MOST_SEED, _seed_of_link())
-    asked = form_fields.difference(values, form_fields.defaults(schema, schema))
-    shown = {f"ask.{path}" for path in form_fields.fields_of(schema, values)}
+    changed = form_fields.difference(values, form_fields.defaults(schema, schema))
+    fields = {f"ask.{path}" for path in form_fields.fields_of(schema, values)}
     for field, message in problems.items():
-        if field not in shown:
+        if field not in fields:
             st.error(f"`{field.removeprefix('ask.')}` {message}" if field != "ask." else message)
-    return asked, int(seed)
+    return changed, int(seed)
 
 
 def _seed_of_link() -> int:
@@ -184,15 +185,15 @@ def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: in
 
 
 def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
-    """The answer a link names, else the newest of its kind."""
-    kept = directory.answers()
+    """Draw the answer a link names, else the newest of its kind."""
+    answers = directory.answers()
     wanted = st.query_params.get("answer", "")
-    same = [item for item in kept if item["ability"] == ability]
+    same = [item for item in answers if item["ability"] == ability]
     answer = next((item for item in same if item["id"] == wanted), same[0] if same else None)
     if answer is None:
         title = about["title"].lower()
         empty(f"Nobody has asked this run for {title} yet. {about['summary']}")
-        _earlier(directory, kept, {"id": ""})
+        _earlier(directory, answers, {"id": ""})
         return
     took = st.session_state.get("studio_took", ("", 0.0))
     facts = [
@@ -209,7 +210,7 @@ def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
         )
         _ways(directory, answer)
     live_element("answer", key="studio_answer", height=420, run=directory.id, answer=answer["id"])
-    _earlier(directory, kept, answer)
+    _earlier(directory, answers, answer)
 
 
 def _ways(directory: RunDirectory, answer: dict[str, Any]) -> None:
@@ -230,8 +231,10 @@ def _ways(directory: RunDirectory, answer: dict[str, Any]) -> None:
                     )
 
 
-def _earlier(directory: RunDirectory, kept: list[dict[str, Any]], shown: dict[str, Any]) -> None:
-    others = [item for item in kept if item["id"] != shown["id"]]
+def _earlier(
+    directory: RunDirectory, answers: list[dict[str, Any]], current: dict[str, Any]
+) -> None:
+    others = [item for item in answers if item["id"] != current["id"]]
     if not others:
         return
     with st.expander(f"Earlier answers of this run ({len(others)})"):

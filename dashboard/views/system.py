@@ -1,4 +1,5 @@
-"""System: workers, queue, Redis, disk, logs, uploaded data, and what `basin doctor` finds."""
+"""System page: workers, queue, Redis, disk, logs, uploaded data, and the report of `basin
+doctor`."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ VERSIONS = ("basin", "torch", "streamlit", "rq", "redis", "plotly", "numpy")
 
 
 def main() -> None:
+    """Draw the page."""
     head("System", facts=[f"{name} {_version(name)}" for name in VERSIONS])
     _present()
     _broken()
@@ -50,7 +52,7 @@ def _version(name: str) -> str:
 
 @st.fragment(run_every=2)
 def _present() -> None:
-    """What changes by itself: workers, queue, Redis."""
+    """Draw what changes by itself: workers, queue, Redis."""
     try:
         with redis_store.reaching():
             connection = redis_store.connect()
@@ -107,7 +109,7 @@ def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _broken() -> None:
-    """Files of methods, samplers, networks or data that could not be imported."""
+    """Draw the files of methods, samplers, networks or data that could not be imported."""
     try:
         broken = redis_store.catalogue().get("broken", [])
     except NotAvailable:
@@ -133,7 +135,7 @@ def _disk() -> None:
 
 @st.cache_data(ttl=30, show_spinner=False)
 def _bytes_under(folder: str, number: int) -> int:
-    """Bytes of all files in a folder; `number` of runs makes a changed list count anew."""
+    """Sum the bytes of all files in a folder; `number` of runs makes a changed list count anew."""
     total = 0
     for where, _, names in os.walk(folder):  # leaves out what is removed meanwhile
         for name in names:
@@ -197,7 +199,7 @@ def _logs() -> None:
     if not files:
         st.caption("No logs: these pages were not started by `basin up`.")
         return
-    chosen = st.segmented_control(
+    name = st.segmented_control(
         "Log",
         files,
         default=files[0],
@@ -206,8 +208,8 @@ def _logs() -> None:
         label_visibility="collapsed",
     )
     try:
-        with chosen.open("rb") as file:
-            file.seek(max(0, chosen.stat().st_size - LOG_BYTES))
+        with name.open("rb") as file:
+            file.seek(max(0, name.stat().st_size - LOG_BYTES))
             text = file.read().decode(errors="replace") or "Empty."
     except OSError as error:
         text = f"It cannot be read: {error.strerror}."
@@ -227,14 +229,14 @@ def _doctor() -> None:
 
 
 def _examine() -> list[dict[str, Any]]:
-    """Runs the command: it imports torch, which these pages do not."""
+    """Run `basin doctor`: it imports torch, which these pages do not."""
     command = [sys.executable, "-m", "jobs.cli", "doctor", "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DOCTOR_SECONDS)
-        found = json.loads(done.stdout)
+        report = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         return [{"name": "doctor", "ok": False, "found": f"gave no answer: {error}", "mend": ""}]
-    return list(found["findings"] if isinstance(found, dict) else found)
+    return list(report["findings"] if isinstance(report, dict) else report)
 
 
 def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
