@@ -59,7 +59,8 @@ def prepare(
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     if standardised:
         data = data.rescaled(standardised)
-    found = list(resolved.method.problems(resolved.config, data))
+    found = catalogue.given_problems(resolved.method, data)
+    found = found or list(resolved.method.problems(resolved.config, data))
     if spec.processes > 1 and not resolved.method.trains:
         found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
     if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
