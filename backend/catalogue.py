@@ -23,7 +23,7 @@ from backend.spec import Budget, RunSpec, problems_of
 if TYPE_CHECKING:
     from backend.claims.recipe import FoundRecipes, Recipe
     from backend.config import Config, KindConfig
-    from backend.data import Data, Dataset
+    from backend.data import Dataset
     from backend.method import Method
 
 
@@ -204,19 +204,12 @@ def resolve(spec: RunSpec) -> Resolved:
     if problems or config is None or dataset is None:
         raise BadInput(*problems)
     budget = preset.budget if spec.budget.is_empty() else spec.budget
+    if budget.gradients and not (method.follows_gradient or budget.steps or budget.seconds):
+        raise BadInput.at(
+            "budget.gradients",
+            "this method evaluates no gradient in x, so it would never end. Give steps or seconds.",
+        )
     return Resolved(spec.model_copy(update={"budget": budget}), method, config, dataset)
-
-
-def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
-    """(field, sentence) where data do not give of their rows what a method needs beside x."""
-    lacking = [name for name in method.needs if name not in data.given]
-    if not lacking:
-        return []
-    fitting = [name for name, cls in datasets().items() if set(method.needs) <= set(cls.gives)]
-    choice = f" Choose {' or '.join(f'`{name}`' for name in fitting)}." if fitting else ""
-    wanted = " and ".join(f"`{name}`" for name in lacking)
-    said = f"gives no {wanted} of its rows, and {method.title} predicts from it.{choice}"
-    return [("data.name", said)]
 
 
 def resolve_data(data: dict[str, Any]) -> Dataset:
@@ -268,10 +261,10 @@ def publish() -> dict[str, Any]:
                     }
                     for key, preset in cls.presets.items()
                 },
-                "needs": list(cls.needs),
                 "has_energy": cls.has_energy,
                 "headline": list(cls.headline),
                 "trains": cls.trains,
+                "gradient": cls.follows_gradient,
             }
             for name, cls in methods().items()
         },
@@ -284,7 +277,6 @@ def publish() -> dict[str, Any]:
                 "gradient": cls.has_gradient,
                 "discrete": cls.discrete,
                 "images": cls.is_image,
-                "gives": list(cls.gives),
                 "schema": cls.Config.model_json_schema(),
             }
             for name, cls in datasets().items()

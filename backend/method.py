@@ -141,13 +141,16 @@ class Method(ABC):
     """the charts drawn first; those without data give way to the next ones"""
     figures: ClassVar[dict[str, Figure]] = {}
     """titles and units of scalar paths of its own"""
-    needs: ClassVar[tuple[str, ...]] = ()
-    """names of `Data.given` that training takes and that every sample must be asked with; a method
-    with a `context` predicts: its draws are what it expects where that context is given"""
     trains: ClassVar[bool] = True
     """False for methods that only sample"""
     has_energy: ClassVar[bool] = False
     """True where `energy` is defined; follows from that"""
+    follows_gradient: ClassVar[bool] = True
+    """True where every step evaluates ∇E in x, which `gradient_evaluations` counts"""
+    takes_real: ClassVar[bool] = True
+    """True where events may be of real numbers"""
+    takes_discrete: ClassVar[bool] = False
+    """True where events may be of the values 0, 1, ... q - 1"""
 
     gradient_evaluations: int = 0
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
@@ -164,6 +167,18 @@ class Method(ABC):
         self.config = config
         self.task = task
         self.generator = task.generator
+
+    @classmethod
+    def fits(cls, data: Data) -> str:
+        """The reason why events of such numbers cannot be taken; "" when they can."""
+        if data.num_values is not None and not cls.takes_discrete:
+            return (
+                "holds whole numbers, and this method moves through real ones. Choose other data, "
+                "or `sampling`."
+            )
+        if data.num_values is None and not cls.takes_real:
+            return "holds real numbers, and this method takes whole ones. Choose other data."
+        return ""
 
     @classmethod
     def problems(cls, config: Any, data: Data) -> Iterable[tuple[str, str]]:

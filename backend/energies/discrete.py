@@ -154,6 +154,11 @@ class Embedded(DiscreteEnergy):
         return self.energy(one_hot @ values)
 
 
+def read_as(energy: Energy, event_shape: torch.Size, num_values: int | None) -> Energy:
+    """An energy of real positions as one of the values 0, 1, ... num_values - 1; None leaves it."""
+    return energy if num_values is None else Embedded(energy, event_shape, num_values)
+
+
 class Law:
     """exp(-E)/Z of a discrete energy: its moments, its normaliser and independent draws."""
 
@@ -219,6 +224,7 @@ __all__ = [
     "enumerate_states",
     "one_hot",
     "put",
+    "read_as",
     "state_index",
     "states_at",
 ]

@@ -12,6 +12,8 @@ from backend import samplers
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies.discrete import read_as
+from backend.energy import Energy
 from backend.method import Method, Preset, Start, Task
 from backend.objectives.contrastive import Contrast, contrastive, whole
 from backend.sampler import Sampler, per_chain
@@ -173,6 +175,21 @@ class ContrastiveDivergence(Method):
             {"chains": "noise"},
             Budget(steps=3000),
         ),
+        "discrete": Preset(
+            "Persistent chains that change one site at a time, guided by gradients, for bits and "
+            "other whole numbers.",
+            {
+                "chains": "persistent",
+                "energy": {"kind": "mlp", "depth": 1, "activation": "softplus"},
+                "sampler": {"kind": "gibbs_with_gradients"},
+                "num_steps": 10,
+                "buffer_size": 1000,
+                "data_noise": 0.0,
+                "energy_l2": 0.0,
+                "train": {"schedule": "cosine", "ema_decay": 0.99},
+            },
+            Budget(steps=1000),
+        ),
         "images": Preset(
             "Persistent chains on a small convolutional energy with averaged weights, for images "
             "of 8×8 pixels or so.",
@@ -199,6 +216,7 @@ class ContrastiveDivergence(Method):
         ),
     }
     config: ContrastiveDivergenceConfig
+    takes_discrete = True
 
     def __init__(self, config: ContrastiveDivergenceConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -211,7 +229,11 @@ class ContrastiveDivergence(Method):
 
     @classmethod
     def problems(cls, config: ContrastiveDivergenceConfig, data: Data) -> Iterable[tuple[str, str]]:
-        return network_problems(config.energy, data, "energy")
+        yield from network_problems(config.energy, data, "energy")
+        yield from samplers.sampler_problems(config.sampler, data, "sampler")
+        if data.num_values is not None and (config.data_noise or config.data_noise_end):
+            field = "data_noise" if config.data_noise else "data_noise_end"
+            yield field, f"must be 0 for whole numbers, got {getattr(config, field):g}."
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, data = self.config, self.task.data
@@ -223,7 +245,7 @@ class ContrastiveDivergence(Method):
             positions = self._restarted(self.buffer[index], self.generator)
         elif config.chains == "noise":
             positions = data.noise(size, self.generator)
-        walk = samplers.run(self.kernel, positions, self.network, self.generator, config.num_steps)
+        walk = samplers.run(self.kernel, positions, self._walked, self.generator, config.num_steps)
         self.gradient_evaluations += walk.gradient_evaluations
         x_model = walk.state.position
         if self.buffer is not None and index is not None:
@@ -257,8 +279,17 @@ class ContrastiveDivergence(Method):
         said = self.fitter.update(losses(), progress)
         return whole(found), said
 
-    def energy(self) -> NetworkEnergy:
-        return self.fitter.fitted
+    @property
+    def _walked(self) -> Energy:
+        """The network as chains see it, made anew: one kept here would be saved a second time."""
+        return self._as_read(self.network)
+
+    def _as_read(self, energy: Energy) -> Energy:
+        data = self.task.data
+        return read_as(energy, data.event_shape, data.num_values)
+
+    def energy(self) -> Energy:
+        return self._as_read(self.fitter.fitted)
 
     def sampler(self) -> Sampler:
         return self.kernel
@@ -274,7 +305,7 @@ class ContrastiveDivergence(Method):
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
         positions = self.start(num, generator).positions
-        walk = samplers.run(self.kernel, positions, self.network, generator, self.config.num_steps)
+        walk = samplers.run(self.kernel, positions, self._walked, generator, self.config.num_steps)
         return walk.state.position
 
     def _indices(self, num: int, generator: torch.Generator) -> Tensor:

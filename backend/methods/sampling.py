@@ -131,6 +131,7 @@ class Sampling(Method):
         "energy/model",
     )
     trains = False
+    takes_discrete = True
     config: SamplingConfig
 
     def __init__(self, config: SamplingConfig, task: Task) -> None:
@@ -342,7 +343,7 @@ def _target(config: SamplingConfig, task: Task) -> Energy:
         if known is None:
             raise BadInput.at(field, "has no known density to sample.")
         energy = known
-    if data.num_values is not None and not config.energy_of:
+    if data.num_values is not None:
         target = energy.to(task.device)
     else:
         # z → restore(z), where the energy is of positions in the user's units

@@ -94,8 +94,11 @@ def _pull(before: State, info: Info) -> Tensor:
     """Root mean squares of drift and noise in one step, (2,).
 
     The proposal is read as x - aE'(x) + noise; least squares over all chains gives a. That needs
-    nothing of a sampler's settings and is exact for Langevin proposals.
+    nothing of a sampler's settings and is exact for Langevin proposals. nan of discrete events,
+    whose gradient is one in the values of each site.
     """
+    if before.gradient.shape != before.position.shape:
+        return torch.full((2,), torch.nan, device=before.position.device)
     gradient = before.gradient.flatten(1)
     move = (info.proposal - before.position).flatten(1)
     rate = (gradient * move).sum() / gradient.square().sum().clamp(min=1e-30)

@@ -72,7 +72,7 @@ class Observation:
     def __init__(self, method: Method, data: Data, seed: int, sizes: Sizes | None = None) -> None:
         self.method, self.data, self.seed = method, data, seed
         self.sizes = sizes or Sizes()
-        self._default_sampler = None if method.sampler() else default_sampler()
+        self._default_sampler = None if method.sampler() else default_sampler(data)
         images = data.is_image
         self.num_measured = self.sizes.image_num_measured if images else self.sizes.num_measured
         self.quality = Quality(data, self.num_measured)
@@ -379,8 +379,12 @@ class Observation:
         return [event for event in found if event is not None]
 
 
-def default_sampler() -> Sampler:
-    """Unadjusted Langevin at T = 1 with a small step, for methods that have no sampler."""
+def default_sampler(data: Data) -> Sampler:
+    """The sampler of methods that have none: unadjusted Langevin at T = 1 with a small step, or
+    Gibbs sampling, a sweep a step, where events are discrete."""
+    if data.num_values is not None:
+        cls = catalogue.samplers()["gibbs"]
+        return cls(cls.Config(sites=0))
     cls = catalogue.samplers()["langevin"]
     return cls(cls.Config(step_size=DEFAULT_STEP_SIZE))
 

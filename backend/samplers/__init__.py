@@ -1,8 +1,8 @@
 """Samplers, one file each, and what they share: the type of a sampler's field, and running one.
 
 `AnySampler` is the type of a Config field that holds any sampler found in this folder;
-`ChainSampler` that of one whose chains can serve in training: of real numbers, each on its own,
-staying at the target. Both are made when first asked for, so that a sampler's file can import this
+`ChainSampler` that of one whose chains can serve in training: each on its own, staying at the
+target. Both are made when first asked for, so that a sampler's file can import this
 package.
 """
 
@@ -15,10 +15,13 @@ from torch import Tensor
 
 from backend import catalogue
 from backend.config import KindConfig, tagged_union
+from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State
 
 if TYPE_CHECKING:
+    from backend.data import Data
+
     AnySampler = KindConfig
     ChainSampler = KindConfig
 
@@ -33,7 +36,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _serves(cls: type[Sampler]) -> bool:
-    return not (cls.discrete or cls.anneals or cls.population)
+    return not (cls.anneals or cls.population)
 
 
 def build(config: KindConfig) -> Sampler:
@@ -50,6 +53,20 @@ def kind_of(config: KindConfig) -> type[Sampler]:
     """The class of sampler that a Config is of."""
     found: type[Sampler] = catalogue.samplers()[config.kind]
     return found
+
+
+class _Flat(Energy):
+    """E(x) = 0: stands for a network that is not built yet."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return torch.zeros_like(x.flatten(1)[:, 0])
+
+
+def sampler_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
+    """(field, sentence) when a sampler cannot walk a trained energy of these data, else nothing."""
+    energy = read_as(_Flat(), data.event_shape, data.num_values)
+    reason = kind_of(config).fits(energy)
+    return [(f"{field}.kind", reason)] if reason else []
 
 
 class Walk(NamedTuple):
@@ -129,4 +146,13 @@ def run(
     return Walk(state, before, info, rate, positions, evaluations)
 
 
-__all__ = ["AnySampler", "ChainSampler", "Pass", "Walk", "build", "kind_of", "run"]
+__all__ = [
+    "AnySampler",
+    "ChainSampler",
+    "Pass",
+    "Walk",
+    "build",
+    "kind_of",
+    "run",
+    "sampler_problems",
+]

@@ -380,7 +380,7 @@ class RunPanel {
     if (status.status === "running" && status.seconds_left !== null) {
       add(timeLeft(status.seconds_left, fraction), "")
     }
-    add(count(status.gradients), "gradients")
+    if (status.gradients) add(count(status.gradients), "gradients")
     add(duration(status.seconds), "of training")
     if (status.observe_seconds >= 1) add(duration(status.observe_seconds), "of looking")
     if (status.joules !== null) {

@@ -174,7 +174,7 @@ def _run(
         "Runs", 1, draft.MOST_SEEDS, 1, key=f"{key}:seeds", help="As many seeds, one run each."
     )
     st.session_state["launch_seeds"] = int(seeds)
-    for name in ("budget.steps", "seed", "budget"):
+    for name in ("budget.steps", "budget.gradients", "seed", "budget"):
         if name in problems:
             st.markdown(f":red[`{name.rpartition('.')[2]}` {problems[name]}]")
     limits: dict[str, Any] = {"steps": steps}
@@ -194,6 +194,7 @@ def _run(
             step=1000,
             key=f"{key}:gradients",
             placeholder="no limit",
+            disabled=not method.get("gradient", True),
         )
         devices = ["auto", *dict.fromkeys(_devices())]
         device = first.selectbox("Device", devices, key=f"{key}:device")

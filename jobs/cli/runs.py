@@ -110,7 +110,9 @@ def _in_words(
 ) -> str:
     facts = f"{status.method}/{status.preset} on {status.data}, seed {status.seed}, {status.device}"
     progress = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
-    costs = f"{status.gradients:,} gradients, {duration(status.seconds)} of training"
+    costs = f"{duration(status.seconds)} of training"
+    if status.gradients:
+        costs = f"{status.gradients:,} gradients, {costs}"
     lines = [
         f"{status.id}  {status.name}".rstrip(),
         f"  {status.status}: {progress}, {costs}",

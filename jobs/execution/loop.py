@@ -394,7 +394,6 @@ class _Loop:
             self.last, self.step = last, last.step
             if found is not None:
                 raise found.error(last.step)
-            self._check_budget()
         self.emitter.check()
         self.beat.check()
         self.beat.set_fields(**self._facts())
@@ -415,15 +414,6 @@ class _Loop:
             before.seconds + share * (end.seconds - before.seconds),
             joules,
         )
-
-    def _check_budget(self) -> None:
-        budget = self.spec.budget
-        if budget.gradients and not self.last.gradients and not (budget.steps or budget.seconds):
-            raise BadInput.at(
-                "budget.gradients",
-                "this method evaluates no gradient in x, so it would never end. Give steps or "
-                "seconds.",
-            )
 
     def _checkpoint(self, elapsed: float = math.inf) -> None:
         """Write a checkpoint of the present step. Only after a flush, when the guard has seen all.

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from backend import catalogue
 from backend.ability import Asked
 from backend.data import Data
-from backend.energy import Energy, InUnits
+from backend.energy import Energy
 from backend.errors import BadInput, NotAvailable
 from backend.method import Method
 from backend.randomness import generator_of
@@ -59,7 +59,7 @@ class Trained:
 
     def energy_in_units(self) -> Energy:
         """The energy of positions in the user's units."""
-        return InUnits(self.energy(), self.data.mean, self.data.scale)
+        return self.data.in_units(self.energy())
 
 
 @dataclass(frozen=True)
@@ -183,10 +183,10 @@ def sample(
 
 
 def _sampler(method: Method, fields: dict[str, Any] | None) -> Sampler:
-    """The sampler asked for, the method's own, or Langevin. Raises BadInput at `sampler`."""
+    """The sampler asked for, the method's own, or the default one. Raises BadInput at `sampler`."""
     from backend.observe.observation import default_sampler
 
-    own = method.sampler() or default_sampler()
+    own = method.sampler() or default_sampler(method.task.data)
     if not fields:
         return own
     known = catalogue.samplers()

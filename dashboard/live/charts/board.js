@@ -5,9 +5,13 @@ import { AXES, Chart } from "./chart.js"
 import { choicesFrom, linkedCharts, metricNamed, pathsToChart, SMOOTHING } from "./board_choices.js"
 import { fromAddress, keepInAddress, make, segments } from "../parts/dom.js"
 import { count, duration, figure } from "../parts/formatting.js"
-import { firstAt } from "../stream/curves.js"
+import { COSTS, firstAt } from "../stream/curves.js"
 
 const LEAST_GAP = 80
+const UNCOUNTED = {
+  gradients: "The method follows no gradient of an energy.",
+  joules: "Nothing here measures joules (NVML or RAPL counters).",
+}
 
 export class Board {
   /**
@@ -15,7 +19,7 @@ export class Board {
    * charted, ready() once they are known, canPlace(path), lines(path): [{key, name, colour, dash,
    * members, isReference, hiddenBy}] where a member is {run, path, columns, curves} and a reference
    * is drawn thin, without a word of its own, references(path): [{word, value}], end(axis): where
-   * the axis will end, hasJoules(), range(run, paths, from, to): fetch them in full,
+   * the axis will end, costs(): those counted, range(run, paths, from, to): fetch them in full,
    * tableAddress(members)}; and, where there are any, axis: the one shown at first,
    * marks(axis): [{x, words, colour}], cursorAt(what is looked back at, axis).
    */
@@ -26,13 +30,13 @@ export class Board {
     this.version = 0
     this.firstAxis = source.axis ?? "step"
     Object.assign(this, choicesFrom(fromAddress, this.firstAxis))
-    this.hasJoules = true
+    this.costs = new Set(COSTS)
     this.build()
   }
 
-  /** The axis shown: joules only where some were measured. */
+  /** The axis shown: gradients and joules only where some were counted. */
   get axis() {
-    return this.chosenAxis === "joules" && !this.hasJoules ? "step" : this.chosenAxis
+    return this.costs.has(this.chosenAxis) ? this.chosenAxis : "step"
   }
 
   build() {
@@ -123,11 +127,10 @@ export class Board {
 
   draw() {
     this.pickCharts()
-    this.hasJoules = this.source.hasJoules()
-    this.axes.disable(
-      "joules",
-      this.hasJoules ? "" : "Nothing here measures joules (NVML or RAPL counters).",
-    )
+    this.costs = this.source.costs()
+    for (const [axis, reason] of Object.entries(UNCOUNTED)) {
+      this.axes.disable(axis, this.costs.has(axis) ? "" : reason)
+    }
     for (const chart of this.charts.values()) chart.draw()
   }
 
@@ -244,7 +247,7 @@ export class Board {
     const joules = columns.joules[row]
     return [
       `step ${count(columns.step[row])}`,
-      `${count(columns.gradients[row])} gradients`,
+      ...(columns.gradients[row] ? [`${count(columns.gradients[row])} gradients`] : []),
       duration(columns.seconds[row]),
       ...(Number.isFinite(joules) ? [`${figure(joules)} J`] : []),
     ].join(" · ")

@@ -57,7 +57,7 @@ export function runSource(page) {
         value: curves.last(`${path}/${tail}`),
       })),
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
-    hasJoules: () => curves.hasJoules,
+    costs: () => curves.costs,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
     tableAddress: (members) => tableAddress(page.live, members),
   }
@@ -107,7 +107,7 @@ export function compareSource(page) {
         return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
       }),
     end: () => null,
-    hasJoules: () => each().some((curves) => curves.hasJoules),
+    costs: () => new Set(each().flatMap((curves) => [...curves.costs])),
     range: (run, paths, from, to) => fetchInto(page, page.curves.get(run), run, paths, from, to),
     tableAddress: (members) => tableAddress(page.live, members),
   }

@@ -13,8 +13,8 @@ export class Curves {
     this.paths = new Map()
     this.details = new Map()
     this.version = 0
-    /** whether joules were measured */
-    this.hasJoules = false
+    /** which costs were counted: a method may follow no gradient, a machine measure no joules */
+    this.costs = new Set(["step", "seconds"])
     /** how often all was said anew: details fetched before count no more */
     this.epoch = 0
   }
@@ -34,7 +34,8 @@ export class Curves {
       }
       const columns = this.paths.get(path)
       columns.version = ++this.version
-      this.hasJoules ||= found.joules.some(Number.isFinite)
+      if (found.gradients.some((value) => value > 0)) this.costs.add("gradients")
+      if (found.joules.some(Number.isFinite)) this.costs.add("joules")
       columns.said = frame.header.meta.history
         ? null
         : { seq: frame.header.seq, time: frame.header.time }

@@ -38,7 +38,7 @@ test("a page that stays open holds a bounded number of points, spikes among them
   assert.ok(value.length <= 20_000)
   assert.equal(step.at(-1), 99_999)
   assert.equal(Math.max(...value), 7)
-  assert.equal(curves.hasJoules, false)
+  assert.equal(curves.costs.has("joules"), false)
 })
 
 test("a run that goes on from an earlier step takes back what came after it", () => {

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from backend import catalogue
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost
 from backend.spec import Budget
@@ -145,6 +146,21 @@ def test_budgets_other_than_steps_end_a_run(budget: Budget) -> None:
         assert status.gradients == 21
     else:
         assert 0.2 <= status.seconds < 0.4
+
+
+def test_a_budget_in_gradients_is_refused_where_none_is_evaluated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiny.Tiny, "follows_gradient", False)
+    run = tiny.make()
+    for budget, accepted in ((Budget(gradients=21), False), (Budget(gradients=21, steps=5), True)):
+        run.write_spec(run.spec().model_copy(update={"budget": budget}))
+        if accepted:
+            assert tiny.run(run).step == 5
+            continue
+        with pytest.raises(BadInput) as refused:
+            catalogue.resolve(run.spec())
+        assert [problem.field for problem in refused.value.problems] == ["budget.gradients"]
 
 
 # ---------------------------------------------------------------- watching
