@@ -23,7 +23,7 @@ from backend.spec import Budget, RunSpec, problems_of
 if TYPE_CHECKING:
     from backend.claims.recipe import FoundRecipes, Recipe
     from backend.config import Config, KindConfig
-    from backend.data import Dataset
+    from backend.data import Data, Dataset
     from backend.method import Method
 
 
@@ -212,6 +212,18 @@ def resolve(spec: RunSpec) -> Resolved:
     return Resolved(spec.model_copy(update={"budget": budget}), method, config, dataset)
 
 
+def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
+    """(field, sentence) where data do not give of their rows what a method needs beside x."""
+    lacking = [name for name in method.needs if name not in data.given]
+    if not lacking:
+        return []
+    fitting = [name for name, cls in datasets().items() if set(method.needs) <= set(cls.gives)]
+    choice = f" Choose {' or '.join(f'`{name}`' for name in fitting)}." if fitting else ""
+    wanted = " and ".join(f"`{name}`" for name in lacking)
+    said = f"gives no {wanted} of its rows, and {method.title} predicts from it.{choice}"
+    return [("data.name", said)]
+
+
 def resolve_data(data: dict[str, Any]) -> Dataset:
     """The data set a RunSpec's `data` names. Raises BadInput."""
     name = data.get("name")
@@ -261,6 +273,7 @@ def publish() -> dict[str, Any]:
                     }
                     for key, preset in cls.presets.items()
                 },
+                "needs": list(cls.needs),
                 "has_energy": cls.has_energy,
                 "headline": list(cls.headline),
                 "trains": cls.trains,
@@ -277,6 +290,7 @@ def publish() -> dict[str, Any]:
                 "gradient": cls.has_gradient,
                 "discrete": cls.discrete,
                 "images": cls.is_image,
+                "gives": list(cls.gives),
                 "schema": cls.Config.model_json_schema(),
             }
             for name, cls in datasets().items()

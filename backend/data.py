@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,17 @@ def noise_box(z: Tensor) -> tuple[Tensor, Tensor]:
     """Low and high corner (dim,) of the range of standardised z (num, dim), widened by MARGIN."""
     low, high = z.amin(0), z.amax(0)
     return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
+
+class Rows(NamedTuple):
+    """Some rows of the data and what is known of each."""
+
+    x: Tensor
+    """(num, *event_shape), standardised"""
+    label: Tensor | None
+    """(num,) int64; None where the data have no labels"""
+    given: Mapping[str, Tensor]
+    """(num, ...) by name, as `Data.given`"""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,12 @@ class Data:
     """a classifier shipped for these data, in whose features images are compared; "" for none"""
     columns: tuple[str, ...] = ()
     """names of the coordinates, where the file gives them"""
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    """(num, ...) by name: what is known of each row of `train` beside x, such as `context`,
+    `concepts`, `environment` or `mask`. Real numbers of the event's shape are an event too,
+    standardised as x is; all else is in units of the data set's own"""
+    held_out_given: Mapping[str, Tensor] = field(default_factory=dict)
+    """the same of `held_out`, under the same names"""
 
     @property
     def event_shape(self) -> torch.Size:
@@ -116,11 +133,30 @@ class Data:
         if all(torch.equal(value, getattr(self, name).to(value)) for name, value in new.items()):
             return self
         mean, scale = new["mean"], new["scale"]
-        found: dict[str, Any] = {
-            name: (self.restore(getattr(self, name)) - mean) / scale
-            for name in ("train", "held_out", "noise_low", "noise_high")
-        }
+
+        def again(z: Tensor) -> Tensor:
+            return (self.restore(z) - mean) / scale
+
+        events = ("train", "held_out", "noise_low", "noise_high")
+        found: dict[str, Any] = {name: again(getattr(self, name)) for name in events}
+        for name in ("given", "held_out_given"):
+            found[name] = {
+                key: again(value) if self.is_event(value) else value
+                for key, value in getattr(self, name).items()
+            }
         return replace(self, **{**found, **new})
+
+    def is_event(self, value: Tensor) -> bool:
+        """True for rows (num, ...) of `given` that are events themselves, such as noisy images."""
+        return value.is_floating_point() and value.shape[1:] == self.event_shape
+
+    def rows(self, index: Tensor | slice) -> Rows:
+        """The training rows at `index` ((num,) int64 or a slice) with all that is known of each."""
+        return _rows(self.train, self.labels, self.given, index)
+
+    def held_out_rows(self, index: Tensor | slice) -> Rows:
+        """The held-out rows at `index` with all that is known of each."""
+        return _rows(self.held_out, self.held_out_labels, self.held_out_given, index)
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` training positions drawn with replacement, (size, *event_shape)."""
@@ -142,12 +178,23 @@ class Data:
         return self.noise_low + uniform * (self.noise_high - self.noise_low)
 
     def to(self, device: torch.device) -> Data:
-        moved: dict[str, Any] = {
-            name: value.to(device)
-            for name, value in vars(self).items()
-            if isinstance(value, (Tensor, Energy))
-        }
+        moved: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, (Tensor, Energy)):
+                moved[name] = value.to(device)
+            elif isinstance(value, Mapping):
+                moved[name] = {key: part.to(device) for key, part in value.items()}
         return replace(self, **moved)
+
+
+def _rows(
+    x: Tensor, labels: Tensor | None, given: Mapping[str, Tensor], index: Tensor | slice
+) -> Rows:
+    return Rows(
+        x[index],
+        None if labels is None else labels[index],
+        {name: value[index] for name, value in given.items()},
+    )
 
 
 class Dataset(ABC):
@@ -159,6 +206,8 @@ class Dataset(ABC):
     discrete: ClassVar[bool] = False
     is_image: ClassVar[bool] = False
     """True where events are images whatever the fields say"""
+    gives: ClassVar[tuple[str, ...]] = ()
+    """names of `Data.given`"""
 
     Config: ClassVar[type[KindConfig]]
     """Its `kind` is the `name` that a RunSpec's `data` gives."""

@@ -141,6 +141,9 @@ class Method(ABC):
     """the charts drawn first; those without data give way to the next ones"""
     figures: ClassVar[dict[str, Figure]] = {}
     """titles and units of scalar paths of its own"""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """names of `Data.given` that training takes and that every sample must be asked with; a method
+    with a `context` predicts: its draws are what it expects where that context is given"""
     trains: ClassVar[bool] = True
     """False for methods that only sample"""
     has_energy: ClassVar[bool] = False

@@ -1,7 +1,8 @@
-"""The 8×8 handwritten digits that come with scikit-learn."""
+"""The 8×8 handwritten digits that come with scikit-learn, clean, and noisy with the clean one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset
+from backend.randomness import generator_of
 
 
-class DigitsConfig(KindConfig):
-    kind: Literal["digits"] = "digits"
+class SplitConfig(KindConfig):
+    """Which digits are held out."""
+
     seed: int = option(
         0,
         "Seeds the split into training and test digits; the classifier that judges samples saw the "
@@ -20,6 +23,10 @@ class DigitsConfig(KindConfig):
         ge=0,
         le=2**31 - 1,
     )
+
+
+class DigitsConfig(SplitConfig):
+    kind: Literal["digits"] = "digits"
 
 
 class DigitsData(Dataset):
@@ -56,4 +63,57 @@ class DigitsData(Dataset):
             held_out_labels=torch.from_numpy(held_out_labels.astype(np.int64)),
             label_names=tuple("0123456789"),
             feature_space="digits",
+        )
+
+
+class DenoisingConfig(SplitConfig):
+    kind: Literal["digits_denoising"] = "digits_denoising"
+    noise: float = option(
+        0.8,
+        "Standard deviation of the noise in each pixel; black is −1 and white 1.",
+        unit="half the range",
+        gt=0,
+        le=10,
+        main=True,
+    )
+    num_copies: int = option(
+        10,
+        "Noisy versions of each training digit, each with noise of its own; few are soon known by "
+        "heart.",
+        ge=1,
+        le=100,
+    )
+
+
+class DigitsDenoising(Dataset):
+    """Clean digits x, each with a `context`: x + noise · N(0, 1), not cut to the range.
+
+    The held-out digits are those of `digits`, with one noisy version each.
+    """
+
+    Config: ClassVar[type[KindConfig]] = DenoisingConfig
+    title: ClassVar[str] = "Digits seen through noise, 8×8"
+    summary: ClassVar[str] = "Handwritten digits, each beside a noisy version to predict it from."
+    is_image: ClassVar[bool] = True
+    gives: ClassVar[tuple[str, ...]] = ("context",)
+
+    def load(self) -> Data:
+        config: DenoisingConfig = self.config
+        digits = DigitsData(config).load()
+        assert digits.labels is not None
+        generator = generator_of("digits_denoising", config.seed)
+
+        def noisy(x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"context": x + config.noise * torch.randn(x.shape, generator=generator)}
+
+        held_out_given = noisy(digits.held_out)
+        train = digits.train.repeat(config.num_copies, 1, 1)
+        return replace(
+            digits,
+            name="digits_denoising",
+            title=self.title,
+            train=train,
+            labels=digits.labels.repeat(config.num_copies),
+            given=noisy(train),
+            held_out_given=held_out_given,
         )

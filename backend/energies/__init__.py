@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     AnyNetwork = KindConfig
     AnyConditionalNetwork = KindConfig
+    AnyContextNetwork = KindConfig
 
 NO_LABEL = -1
 """The label of what is of no class in particular."""
@@ -34,6 +35,8 @@ class Condition(NamedTuple):
     """(batch,) or 0-d int64: the noise level, 0 the least"""
     label: Tensor | None = None
     """(batch,) or 0-d int64: the class, NO_LABEL for none"""
+    context: Tensor | None = None
+    """(batch, ...): what is known beside x, as `Data.given` has it under `context`"""
 
 
 class NetworkEnergy(Energy):
@@ -41,11 +44,13 @@ class NetworkEnergy(Energy):
 
     A subclass computes `value`; with `precision` bfloat16 that runs under autocast, and energies
     come out in float32 either way. Conditional ones are made with `num_levels` and `num_labels`
-    (0 for none) after the generator, and their `value` takes the Condition.
+    (0 for none) after the generator, and their `value` takes the Condition. Those that take a
+    context are made with its `context_shape` (None for none), and their `value` takes it too.
     """
 
     Config: ClassVar[type[KindConfig]]
     conditional: ClassVar[bool] = False
+    takes_context: ClassVar[bool] = False
     precision: torch.dtype = torch.float32
 
     @abstractmethod
@@ -60,7 +65,7 @@ class NetworkEnergy(Energy):
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         if row_sharing.is_sharing():
             return row_sharing.shared(self, x, condition)
-        given = (condition,) if self.conditional else ()
+        given = (condition,) if self.conditional or self.takes_context else ()
         if self.precision is torch.float32:
             return self.value(x, *given)
         with torch.autocast(x.device.type, dtype=self.precision):
@@ -90,21 +95,32 @@ def __getattr__(name: str) -> Any:
 
         found = [cls.Config for cls in catalogue.networks().values() if cls.conditional]
         return tagged_union(found)
+    if name == "AnyContextNetwork":
+        from backend import catalogue
+
+        found = [cls.Config for cls in catalogue.networks().values() if cls.takes_context]
+        return tagged_union(found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def build_network(
-    config: KindConfig, task: Task, num_levels: int = 0, num_labels: int = 0
+    config: KindConfig,
+    task: Task,
+    num_levels: int = 0,
+    num_labels: int = 0,
+    context_shape: torch.Size | None = None,
 ) -> NetworkEnergy:
     """The energy of a Config for a task: its data's shape, its device, its precision.
 
-    Only conditional networks take levels and labels. Raises BadInput if it does not fit the data.
+    Only conditional networks take levels and labels, and only those that take a context its shape.
+    Raises BadInput if it does not fit the data.
     """
     from backend import catalogue
 
     cls = catalogue.networks()[config.kind]
     told = (num_levels, num_labels) if cls.conditional else ()
-    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator, *told)
+    context = {"context_shape": context_shape} if cls.takes_context else {}
+    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator, *told, **context)
     network.precision = task.precision
     return network.to(task.device)
 
@@ -120,6 +136,7 @@ def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[s
 __all__ = [
     "NO_LABEL",
     "AnyConditionalNetwork",
+    "AnyContextNetwork",
     "AnyNetwork",
     "Condition",
     "NetworkEnergy",

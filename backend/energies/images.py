@@ -91,7 +91,7 @@ class ImageEnergy(NetworkEnergy):
 
     def read(self, x: Tensor, condition: Condition | None) -> Tensor:
         """What the body makes of positions x (batch, *event_shape)."""
-        level, label = condition or Condition()
+        level, label, _ = condition or Condition()
         if self.compiled is not None:
             return self.compiled(self.body, x, level, label)
         read: Tensor = self.body(x, level, label)

@@ -47,6 +47,8 @@ class Sum(Energy):
 
 def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
     """(field, sentence) about what the method cannot draw; None when it can."""
+    if found := given_refusal(method, request):
+        return found
     labelled = request.labels is not None and bool((request.labels != NO_LABEL).any())
     if method.num_labels == 0:
         for field, asked in (
@@ -58,6 +60,24 @@ def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
                 return field, f"{method.title} was trained without classes, so it knows none."
     if request.time is not None:
         return "time", f"{method.title} has no time of its own; give `num_steps`."
+    return None
+
+
+def given_refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
+    """(field, sentence) where what is given of the samples is not what the method needs."""
+    for name in method.needs:
+        if name not in request.given:
+            return (
+                f"given.{name}",
+                f"is needed: {method.title} draws where the {name} of each sample is known, and "
+                "none is given here. Ask for a prediction.",
+            )
+    for name, value in request.given.items():
+        if name not in method.needs:
+            return f"given.{name}", f"has no effect: {method.title} was trained without any."
+        expected = (request.num, *method.task.data.given[name].shape[1:])
+        if value.shape != expected:
+            return f"given.{name}", f"must have shape {expected}, got {tuple(value.shape)}."
     return None
 
 

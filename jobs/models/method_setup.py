@@ -59,7 +59,8 @@ def prepare(
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     if standardised:
         data = data.rescaled(standardised)
-    found = list(resolved.method.problems(resolved.config, data))
+    found = catalogue.given_problems(resolved.method, data)
+    found = found or list(resolved.method.problems(resolved.config, data))
     if reason := resolved.method.fits(data):
         found.append(("data.name", reason))
     if spec.processes > 1 and not resolved.method.trains:

@@ -25,6 +25,7 @@ from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Table, encode
 from backend.method import Cost, Method, Preset, SampleRequest, Task
+from backend.metrics import prediction
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
 from backend.requests.asking import ask
 from backend.sampler import Sampler
@@ -112,6 +113,25 @@ class Quadratic(Energy):
         return 0.5 * ((x - self.centre) / self.sd).square().sum(1) + self.shift
 
 
+class LeastSquares(Method):
+    """x from its context by ridge regression, with a little noise: no energy at all."""
+
+    id: ClassVar[str] = "least_squares"
+    title: ClassVar[str] = "Least squares"
+    Config: ClassVar[type[Config]] = Config
+    presets: ClassVar[dict[str, Preset]] = {"default": Preset("")}
+    needs: ClassVar[tuple[str, ...]] = ("context",)
+
+    def step(self, progress: float) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
+        if said := self.refusal(request):
+            raise BadInput.at(*said)
+        x = prediction.linear(self.task.data, request.given)
+        return x + 0.1 / (1 + (request.num_steps or 0)) * torch.randn(x.shape, generator=generator)
+
+
 def task_of(data: Data) -> Task:
     return Task(data, CPU, torch.Generator().manual_seed(0))
 
@@ -127,6 +147,9 @@ def trained(name: str) -> Asked:
     if name == "classes":
         digits = catalogue.resolve_data({"name": "digits"}).load()
         return Asked(ClassGaussians(Config(), task_of(digits)), digits, 0)
+    if name == "contexts":
+        noisy = catalogue.resolve_data({"name": "digits_denoising", "num_copies": 2}).load()
+        return Asked(LeastSquares(Config(), task_of(noisy)), noisy, 0)
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -161,7 +184,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "compose": {"num": 20, "num_steps": 2},
     "inpaint": {"num": 12, "num_steps": 2},
     "detect": {"num": 30},
+    "predict": {"num": 30, "num_steps": 2},
 }
+ONLY = {"condition": ("classes",), "predict": ("contexts",)}
+"""Runs that an ability makes sense of, where the others are refused."""
 
 
 def small(ability: str, run: str) -> dict[str, Any]:
@@ -181,9 +207,8 @@ def answered(run: str, ability: str, seed: int = 0, **config: Any) -> Answer:
 
 def pairs() -> Iterator[tuple[str, str]]:
     for ability in ABILITIES:
-        for run in ("points", "digits", "classes"):
-            if ability != "condition" or run == "classes":
-                yield ability, run
+        for run in ONLY.get(ability, ("points", "digits", "classes")):
+            yield ability, run
 
 
 def same(one: Answer, other: Answer) -> bool:
@@ -261,7 +286,7 @@ def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_p
     masked = {"hidden": "file", "mask_path": str(mask)}
     specials = SPECIAL | {(ability, "path"): str(file), (ability, "mask_path"): masked}
     # digits are too few to fit a second Gaussian to
-    usual = "points" if ability == "log_z" else "classes"
+    usual = "points" if ability == "log_z" else ONLY.get(ability, ("classes",))[0]
     base = answered(usual, ability)
     for name in cls.Config.model_fields:
         changed = _changed(cls.Config, ability, name, specials)
@@ -306,6 +331,33 @@ def _awake(name: str) -> dict[str, Any]:
     if name == "mask_path":
         return {}
     return {"hidden": {"share": "random"}.get(name, "coordinates")}
+
+
+def test_predictions_stand_beside_what_costs_no_training() -> None:
+    answer = answered("contexts", "predict", num=540)
+    figures = answer.figures
+    assert figures["psnr/context"] == pytest.approx(7.95, abs=0.1)
+    assert figures["psnr/mean_event"] == pytest.approx(11.31, abs=0.05)
+    assert figures["psnr/linear"] > figures["psnr_mean"] > figures["psnr"] > 14
+    assert "No gain over what costs no training: least squares" in answer.summary
+    assert [event.path for event in answer.events] == ["given", "predicted", "true", "table"]
+    assert answer.arrays["predicted"].shape == (540, 3, 8, 8)
+
+
+def test_what_is_known_beside_samples_is_asked_for_where_it_counts_and_nowhere_else() -> None:
+    with pytest.raises(BadInput, match="not what follows from a context"):
+        answered("digits", "predict")
+    with pytest.raises(BadInput, match="Ask for a prediction"):
+        ask(trained("contexts"), "sample", {"num": 4}, _generator())
+    method = trained("contexts").method
+    assert method.refusal(SampleRequest(3, given={"context": torch.zeros(3, 8, 8)})) is None
+    for given, sentence in (
+        ({}, "is needed"),
+        ({"context": torch.zeros(3, 8)}, r"must have shape \(3, 8, 8\), got \(3, 8\)"),
+        ({"context": torch.zeros(3, 8, 8), "mask": torch.zeros(3)}, "without any"),
+    ):
+        with pytest.raises(BadInput, match=sentence):
+            method.draw(SampleRequest(3, given=given), _generator())
 
 
 # ---------------------------------------------------------------------- exact truths
