@@ -5,7 +5,7 @@ import { cardOf, columnOf, words } from "./pictures/cards.js"
 import { coloursOf } from "./parts/colours.js"
 import { make, rootOf } from "./parts/dom.js"
 import { unpack } from "./stream/frames.js"
-import { figure } from "./parts/formatting.js"
+import { tableOf } from "./parts/table.js"
 
 export function mount(slot, component) {
   const page = new Answer(slot, component.data)
@@ -65,7 +65,7 @@ class Answer {
         "section.bl-panel",
         {},
         ...(path === "table" ? [] : [make("h3", {}, words(path))]),
-        make("div.bl-scroll", {}, tableOf(columns, rows)),
+        make("div.bl-scroll", {}, tableOf(columns, rows, named)),
       ),
     )
     this.root.replaceChildren(
@@ -98,7 +98,7 @@ class Answer {
       "details.bl-panel",
       { open: !this.value.tables.length },
       make("summary", {}, "All figures"),
-      make("div.bl-scroll", {}, tableOf(["figure", "value", ...kinds.map(words)], rows)),
+      make("div.bl-scroll", {}, tableOf(["figure", "value", ...kinds.map(words)], rows, named)),
     )
   }
 
@@ -117,28 +117,7 @@ function besides(name, figures) {
   return at > 0 && name.slice(0, at) in figures ? name.slice(at + 1) : ""
 }
 
-function tableOf(columns, rows) {
-  const named = (name) => (/^[a-z]+(_[a-z0-9]+)+$/.test(name) ? words(name) : name)
-  const cell = (value) => {
-    if (typeof value === "number" || value === null) return figure(value)
-    return named(value)
-  }
-  return make(
-    "table",
-    {},
-    make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {}, named(name))))),
-    make(
-      "tbody",
-      {},
-      ...rows.map((row) =>
-        make(
-          "tr",
-          {},
-          ...row.map((value) =>
-            make("td", { title: typeof value === "number" ? String(value) : "" }, cell(value)),
-          ),
-        ),
-      ),
-    ),
-  )
+/** A name of code as words; what people wrote as it is. */
+function named(word) {
+  return /^[a-z]+(_[a-z0-9]+)+$/.test(word) ? words(word) : word
 }

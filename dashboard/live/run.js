@@ -2,17 +2,13 @@
 
 import { Board } from "./charts/board.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
-import { canvasWays, exporter, save } from "./parts/export.js"
-import { csvOf } from "./stream/frame_csv.js"
-import { ImagesHero, LandscapeHero } from "./pictures/main_picture.js"
-import { EnergyHistogram } from "./pictures/histogram.js"
-import { More } from "./pictures/extra_pictures.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure, timeLeft } from "./parts/formatting.js"
 import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
 import { runSource } from "./charts/sources.js"
+import { fixedOf, RunPictures } from "./pictures/run_pictures.js"
 import { TimeBar } from "./pictures/timebar.js"
 
 const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
@@ -69,8 +65,7 @@ class RunPanel {
     document.removeEventListener("keydown", this.pressed)
     this.unwatch()
     this.notices.close()
-    this.hero?.close()
-    this.histogram.close()
+    this.pictures.close()
     this.time.close()
     this.board.close()
   }
@@ -95,40 +90,13 @@ class RunPanel {
       { hidden: true },
       ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
     )
-    this.picture = make("div.bl-hero")
-    this.waiting = make("div.bl-empty", { textContent: "Waiting for the first points…" })
-    this.picture.append(this.waiting)
-    const ways = canvasWays(
-      this.root,
-      () => `energies-step-${this.histogram.frame.header.last[0]}`,
-      {
-        size: () => [this.histogram.width, this.histogram.height],
-        draw: (context, width) => this.histogram.render(context, width),
-        csv: () => csvOf(this.histogram.frame),
-      },
-    )
-    const energies = make(
-      "section.bl-panel",
-      {},
-      make(
-        "header",
-        {},
-        make("h3", {}, "Energy"),
-        make("span.bl-muted", {}, "of data, model samples and noise · lower is likelier"),
-        ways,
-      ),
-    )
-    this.histogram = new EnergyHistogram(energies)
     this.board = new Board(runSource(this))
-    this.side = make("div.bl-side", {}, energies, this.board.slot)
-    this.top = make("div.bl-top", {}, this.picture, this.side)
-    this.tables = make("div")
+    this.pictures = new RunPictures(this.root, this.board.slot)
     this.lines = make("ul.bl-log-lines")
-    this.more = new More()
     this.lower = make(
       "div.bl-lower",
       {},
-      this.tables,
+      this.pictures.tables,
       make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines),
     )
     this.root.append(
@@ -138,18 +106,16 @@ class RunPanel {
       this.back,
       this.keys,
       this.alarms,
-      this.top,
-      this.more.slot,
+      this.pictures.top,
+      this.pictures.more.slot,
       this.lower,
     )
     this.time = new TimeBar(this.root, (step) => this.seek(step))
   }
 
   recolour(colours) {
-    this.hero?.recolour(colours)
-    this.histogram.draw()
+    this.pictures.recolour(colours)
     this.board.change()
-    this.more.recolour()
     this.time.recolour()
   }
 
@@ -201,9 +167,8 @@ class RunPanel {
       // what cannot be read stays so; what could not be answered is forgotten with the next answer
       const words =
         "id" in message ? message.message : [...this.unread.add(message.message)].join(" ")
-      this.waiting.textContent = words
-      this.trouble.textContent = words
-      this.trouble.hidden = !this.hero
+      this.pictures.wait(words)
+      this.showTrouble(words)
     }
   }
 
@@ -260,7 +225,7 @@ class RunPanel {
 
   arrive(step, frames) {
     this.past = { step, frames }
-    this.trouble.hidden = true
+    this.showTrouble("")
     if (frames[this.heroPath()]) this.time.remember(frames[this.heroPath()])
     const now = count(this.status?.step ?? 0)
     this.back.hidden = false
@@ -280,9 +245,9 @@ class RunPanel {
 
   /** Fetch small pictures of earlier moments for the strip, one at a time, when nothing waits. */
   async film() {
-    if (this.filming || !this.pictures?.length) return
+    if (this.filming || !this.moments?.length) return
     this.filming = true
-    const frames = await this.live.seek(this.settings.run, this.pictures.shift(), [this.heroPath()])
+    const frames = await this.live.seek(this.settings.run, this.moments.shift(), [this.heroPath()])
     this.filming = false
     if (!frames) return
     for (const frame of frames) this.time.remember(frame)
@@ -301,7 +266,7 @@ class RunPanel {
     }
     if (!this.opened && path) {
       const every = Math.max(1, Math.floor(steps.length / 13))
-      this.pictures = steps.filter((_, place) => place % every === 0)
+      this.moments = steps.filter((_, place) => place % every === 0)
       setTimeout(() => this.film(), 600)
     }
     this.opened = steps.length > 0
@@ -310,51 +275,15 @@ class RunPanel {
   // ------------------------------------------------------------------ drawing
 
   showFrames() {
-    const frames = this.past ? { ...fixed(this.present), ...this.past.frames } : this.present
-    const field = frames["landscape/model"]
-    const images = Object.values(frames).some((frame) => frame.header.kind === "images")
-    if (!this.hero && (field || images)) {
-      this.picture.replaceChildren()
-      this.trouble.hidden = !this.trouble.textContent
-      this.hero = new (images ? ImagesHero : LandscapeHero)(this.picture)
-      if (images) {
-        this.top.style.gridTemplateColumns = "minmax(0, 1fr)"
-        this.side.classList.add("below")
-      }
-    } else if (!this.hero && frames["energy/histogram"]) {
-      this.waiting.textContent =
-        "These events are neither images nor points in the plane: there is no landscape to draw. " +
-        "Their energies and curves are beside this."
-    }
-    this.hero?.show(frames)
-    this.histogram.show(frames["energy/histogram"])
-    this.more.show(frames)
-    this.showTables(frames)
+    const frames = this.past ? { ...fixedOf(this.present), ...this.past.frames } : this.present
+    this.pictures.show(frames, this.isOver)
+    this.showTrouble()
   }
 
-  showTables(frames) {
-    const titles = { "quality/final": "Final figures", "chains/diagnostics": "Chains" }
-    const found = Object.entries(titles).filter(([path]) => frames[path])
-    const key = found.map(([path]) => frames[path].header.seq).join()
-    if (key === this.tabled) return
-    this.tabled = key
-    this.tables.replaceChildren(
-      ...found.map(([path, title]) =>
-        make(
-          "section.bl-panel",
-          {},
-          make(
-            "header",
-            {},
-            make("h3", {}, title),
-            exporter({
-              csv: () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv"),
-            }),
-          ),
-          table(frames[path]),
-        ),
-      ),
-    )
+  /** What could not be read or answered, unless it stands in the place of the picture. */
+  showTrouble(words = this.trouble.textContent) {
+    this.trouble.textContent = words
+    this.trouble.hidden = !words || this.pictures.isWaiting
   }
 
   showTexts() {
@@ -390,7 +319,7 @@ class RunPanel {
     this.time.reach(status.step)
     this.showNotes(status)
     if (status.status === "queued") {
-      this.waiting.textContent = `Queued: ${status.reason || "it starts when a worker is free."}`
+      this.pictures.wait(`Queued: ${status.reason || "it starts when a worker is free."}`)
     }
     // the native head shows the word that the page script knew
     if (status.status !== (this.told ?? this.settings.status)) {
@@ -416,37 +345,6 @@ class RunPanel {
       ),
     )
   }
-}
-
-/** What never changes: it stays when looking back at a moment before it was said again. */
-function fixed(frames) {
-  const kept = ["samples/data", "landscape/truth"]
-  return Object.fromEntries(Object.entries(frames).filter(([path]) => kept.includes(path)))
-}
-
-function table(frame) {
-  const { columns, rows } = frame.header.meta
-  const wordy = columns.map(
-    (_, column) => column > 0 && rows.every((row) => typeof row[column] !== "number"),
-  )
-  const cell = (tag, value, column) =>
-    make(
-      wordy[column] ? `${tag}.words` : tag,
-      { title: typeof value === "number" ? String(value) : "" },
-      typeof value === "number" ? figure(value) : (value ?? "–"),
-    )
-  return make(
-    "table",
-    {},
-    make("thead", {}, make("tr", {}, ...columns.map((name, column) => cell("th", name, column)))),
-    make(
-      "tbody",
-      {},
-      ...rows.map((row) =>
-        make("tr", {}, ...row.map((value, column) => cell("td", value, column))),
-      ),
-    ),
-  )
 }
 
 function capital(word) {

@@ -1,15 +1,37 @@
 // Events that have no place of their own on a page, each as a small card.
 
-import { paintField } from "./field.js"
-import { drawGrid } from "./images.js"
-import { make } from "../parts/dom.js"
 import { lineChart } from "../charts/small_charts.js"
-import { drawPoints } from "./points.js"
+import { make } from "../parts/dom.js"
+import { exporter, save } from "../parts/export.js"
+import { figure } from "../parts/formatting.js"
+import { tableOf } from "../parts/table.js"
+import { csvOf } from "../stream/frame_csv.js"
+import { contours, paintField, rangeOf } from "./field.js"
+import { drawGrid } from "./images.js"
+import { planeOn, strokeSegments } from "./plane.js"
+import { classesOf, drawNamedPoints, drawPoints } from "./points.js"
+import { drawTrajectory } from "./trajectory.js"
 
 const CARD = 340
 const GAP = 20
 const WIDE = 520
 const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
+
+/** What is in a card, by the kind of its event; scalars and texts have places of their own. */
+const CONTENTS = {
+  images: ({ frame, canvas, width }) => {
+    drawGrid(canvas, frame, { width })
+    return [canvas]
+  },
+  points,
+  field,
+  trajectory,
+  curve: (card) => chart(card, curves(card)),
+  histogram: (card) => chart(card, steps(card)),
+  table: ({ frame }) => [
+    make("div.bl-scroll.bl-tall", {}, tableOf(frame.header.meta.columns, frame.header.meta.rows)),
+  ],
+}
 
 /** The width of a column of cards in `width` pixels, as `.bl-answers` lays them out. */
 export function columnOf(width) {
@@ -18,37 +40,24 @@ export function columnOf(width) {
 }
 
 /**
- * A card of a frame that is a picture, `room` pixels wide, or null; `data`: a frame of real points to
- * draw others over.
+ * A card of a frame, `room` pixels wide, or null for a scalar or a text; `data`: a frame of real
+ * points to draw others over.
  */
 export function cardOf(frame, room, colours, data = null) {
   const { kind, path, meta } = frame.header
+  if (!(kind in CONTENTS)) return null
   const width = Math.min(Math.max(room, 220), CARD)
   const canvas = make("canvas", { role: "img", "aria-label": words(path) })
-  if (kind === "images") drawGrid(canvas, frame, { width })
-  else if (kind === "points") drawPoints(canvas, frame, data, width, colours)
-  else if (kind === "field") paint(canvas, paintField(frame, colours), width)
-  else if (kind === "curve" || kind === "histogram") return chartCard(frame, room, colours)
-  else return null
-  return make("div.bl-card", {}, make("div.bl-name", {}, words(path), role(meta)), canvas)
+  const content = CONTENTS[kind]({ frame, canvas, width, room, colours, data })
+  const name = make("div.bl-name", {}, words(path), meta.role === "data" ? realOnes() : "")
+  const csv = () => save(`${path.replaceAll("/", "-")}.csv`, csvOf(frame), "text/csv")
+  const card = make("div.bl-card", {}, make("header", {}, name, exporter({ csv })), ...content)
+  Object.assign(card.dataset, { kind, path })
+  return card
 }
 
-function role(meta) {
-  return meta.role === "data" ? make("span.bl-muted", {}, " real ones") : ""
-}
-
-function chartCard(frame, room, colours) {
-  const { kind, path, meta } = frame.header
-  const lines = kind === "curve" ? curves(frame, colours) : steps(frame, colours)
-  const titles = {
-    x: meta.x_name || (kind === "histogram" ? meta.unit : "") || "",
-    y: kind === "curve" ? meta.unit : "share",
-  }
-  const square = /false.positive/i.test(titles.x)
-  const svg = lineChart(room, 280, lines, titles, colours, { square })
-  svg.setAttribute("role", "img")
-  svg.setAttribute("aria-label", `${words(path)}: ${lines.map(({ name }) => name).join(", ")}.`)
-  return make("div.bl-card.wide", {}, make("div.bl-name", {}, words(path)), svg)
+function realOnes() {
+  return make("span.bl-muted", {}, " real ones")
 }
 
 /** `time/energy_distance` as words. */
@@ -57,7 +66,64 @@ export function words(path) {
   return text[0].toUpperCase() + text.slice(1)
 }
 
-function curves({ header, arrays }, colours) {
+function points({ frame, canvas, width, colours, data }) {
+  const hasNames = Boolean(frame.header.meta.axes?.length)
+  if (hasNames) drawNamedPoints(canvas, frame, width, colours)
+  else drawPoints(canvas, frame, data, width, colours)
+  const classes = classesOf(frame, colours)
+  if (!classes.length) return [canvas]
+  const entries = classes.map(({ name, colour }) => {
+    const mark = make("i.bl-mark")
+    mark.style.background = colour
+    return make("span.bl-row", {}, mark, name)
+  })
+  return [canvas, make("div.bl-legend", {}, ...entries)]
+}
+
+function field({ frame, canvas, width, colours }) {
+  const { x_range: xs, y_range: ys } = frame.header.meta
+  const { context, box } = planeOn(canvas, width, [xs, ys], colours)
+  context.imageSmoothingQuality = "high"
+  context.drawImage(paintField(frame, colours), box.left, box.top, box.width, box.height)
+  const [rows, columns] = frame.arrays.values.shape
+  strokeSegments(context, contours(frame), box, [columns, rows], colours)
+  return [canvas, scaleOf(frame, colours)]
+}
+
+/** What the colours of a field say. */
+function scaleOf(frame, colours) {
+  const { quantity } = frame.header.meta
+  const bar = make("i")
+  bar.style.background = `linear-gradient(90deg, ${colours.sequential.join(",")})`
+  if ((quantity ?? "energy") === "energy") {
+    return make("span.bl-scale", {}, "unlikely", bar, "likely")
+  }
+  const [low, high] = rangeOf(frame)
+  return make("span.bl-scale", {}, `${words(quantity)}: ${figure(low)}`, bar, figure(high))
+}
+
+function trajectory({ frame, canvas, width, colours }) {
+  drawTrajectory(canvas, frame, width, colours)
+  const [states, chains] = frame.arrays.positions.shape
+  const about = `${chains} chains, ${states} states each · ○ first ● last`
+  return [canvas, make("span.bl-muted", {}, about)]
+}
+
+function chart({ frame, room, colours }, lines) {
+  const { kind, path, meta } = frame.header
+  const isCurve = kind === "curve"
+  const titles = {
+    x: meta.x_name || (isCurve ? "" : meta.unit) || "",
+    y: isCurve ? meta.unit : "share",
+  }
+  const square = /false.positive/i.test(titles.x)
+  const svg = lineChart(room, 280, lines, titles, colours, { square })
+  svg.setAttribute("role", "img")
+  svg.setAttribute("aria-label", `${words(path)}: ${lines.map(({ name }) => name).join(", ")}.`)
+  return [svg]
+}
+
+function curves({ frame: { header, arrays }, colours }) {
   const { x, y } = arrays
   const num = x.data.length
   return header.meta.names.map((name, row) => ({
@@ -68,7 +134,7 @@ function curves({ header, arrays }, colours) {
   }))
 }
 
-function steps({ header, arrays }, colours) {
+function steps({ frame: { header, arrays }, colours }) {
   const { edges, counts } = arrays
   const bins = edges.data.length - 1
   return header.meta.names.map((name, row) => {
@@ -80,12 +146,4 @@ function steps({ header, arrays }, colours) {
     const colour = colours[ROLES[name]] ?? colours.runs[row % colours.runs.length]
     return { name: words(name), x, y, colour, dash: name === "noise" ? "4 3" : "" }
   })
-}
-
-function paint(canvas, source, width) {
-  canvas.width = canvas.height = width * 2
-  canvas.style.width = canvas.style.height = `${width}px`
-  const context = canvas.getContext("2d")
-  context.imageSmoothingQuality = "high"
-  context.drawImage(source, 0, 0, width * 2, width * 2)
 }

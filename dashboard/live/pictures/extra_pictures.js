@@ -5,8 +5,19 @@ import { cardOf, columnOf } from "./cards.js"
 import { coloursOf } from "../parts/colours.js"
 import { make } from "../parts/dom.js"
 
-const ELSEWHERE = new Set(["energy/histogram", "chains/walk"])
-const ROOTS = new Set(["landscape", "samples"])
+/** Paths that the page draws in places of their own. */
+const ELSEWHERE = new Set([
+  "energy/histogram",
+  "chains/walk",
+  "chains/diagnostics",
+  "quality/final",
+  "landscape/model",
+  "landscape/truth",
+  "samples/data",
+  "samples/noise",
+  "samples/train_time",
+  "samples/long_run",
+])
 
 export class More {
   constructor() {
@@ -17,13 +28,7 @@ export class More {
 
   show(frames) {
     const data = frames["samples/data"] ?? null
-    const known = Object.entries(frames).filter(
-      ([path, frame]) =>
-        frame.header.kind !== "table" &&
-        frame.header.kind !== "trajectory" &&
-        !ELSEWHERE.has(path) &&
-        !ROOTS.has(path.split("/")[0]),
-    )
+    const known = Object.entries(frames).filter(([path]) => !ELSEWHERE.has(path))
     const asked = ([path]) => path.startsWith("answers/")
     this.own.show(
       known.filter((entry) => !asked(entry)),
@@ -67,8 +72,7 @@ class Cards {
     for (const [path, frame] of this.frames) {
       const known = this.drawn.get(path)
       if (known && known.seq === frame.header.seq && !all) continue
-      const overlaid =
-        frame.header.kind === "points" && frame.header.meta.role !== "data" ? this.data : null
+      const overlaid = liesAmong(frame, this.data) ? this.data : null
       const card = cardOf(frame, room, colours, overlaid) ?? make("span", { hidden: true })
       this.drawn.set(path, { seq: frame.header.seq, card })
       changed = true
@@ -78,4 +82,12 @@ class Cards {
     if (changed)
       this.body.replaceChildren(...this.frames.map(([path]) => this.drawn.get(path).card))
   }
+}
+
+/** Whether points are of the kind of the data: then they are drawn over it. */
+function liesAmong(frame, data) {
+  const { kind, meta } = frame.header
+  if (!data?.arrays.positions || kind !== "points") return false
+  if (meta.role === "data" || meta.axes?.length) return false
+  return frame.arrays.positions.shape[1] === data.arrays.positions.shape[1]
 }

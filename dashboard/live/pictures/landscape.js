@@ -7,7 +7,7 @@
 import { coloursOf, faded } from "../parts/colours.js"
 import { drawn, make, Painter } from "../parts/dom.js"
 import { contours, paintField } from "./field.js"
-import { figure, ticks } from "../parts/formatting.js"
+import { paintTicks, placing, strokeSegments } from "./plane.js"
 
 const MARGIN = { left: 34, right: 4, top: 4, bottom: 26 }
 const HEAD = 3.7
@@ -110,15 +110,14 @@ export class Landscape {
     return this.shown(this.frames)
   }
 
+  /** Where the plane lies on the canvas, in CSS pixels. */
+  get box() {
+    return { left: this.margin.left, top: this.margin.top, width: this.side, height: this.side }
+  }
+
   place(x, y) {
-    const {
-      x_range: [left, right],
-      y_range: [bottom, top],
-    } = this.shownField.header.meta
-    return [
-      this.margin.left + ((x - left) / (right - left)) * this.side,
-      this.margin.top + (1 - (y - bottom) / (top - bottom)) * this.side,
-    ]
+    const { x_range: xs, y_range: ys } = this.shownField.header.meta
+    return placing(this.box, [xs, ys])(x, y)
   }
 
   draw() {
@@ -211,39 +210,19 @@ export class Landscape {
   }
 
   paintContours(context, picture, colours) {
-    const { width, height } = picture
-    context.strokeStyle = faded(colours.text, 0.35)
-    context.lineWidth = 0.6
-    context.beginPath()
-    const scale = [this.side / (width - 1), this.side / (height - 1)]
-    for (const [x0, y0, x1, y1] of picture.lines) {
-      context.moveTo(this.margin.left + x0 * scale[0], this.margin.top + this.side - y0 * scale[1])
-      context.lineTo(this.margin.left + x1 * scale[0], this.margin.top + this.side - y1 * scale[1])
-    }
-    context.stroke()
+    strokeSegments(context, picture.lines, this.box, [picture.width, picture.height], colours)
   }
 
   paintAxes(context, field, colours) {
     if (this.margin !== MARGIN) return
-    context.fillStyle = colours.muted
-    context.font = "12px 'Source Sans', 'Source Sans Pro', sans-serif"
+    const { left, top, width, height } = this.box
     const { x_range: xs, y_range: ys } = field.header.meta
-    context.textAlign = "center"
-    context.textBaseline = "top"
-    for (const value of ticks(xs)) {
-      const [x] = this.place(value, ys[0])
-      if (x < this.margin.left + this.side - 26) {
-        context.fillText(figure(value), x, this.margin.top + this.side + 7)
-      }
-    }
+    paintTicks(context, this.box, [xs, ys], colours, { freeRight: 26, freeTop: 20 })
     context.textAlign = "right"
-    context.fillText("x₁", this.margin.left + this.side, this.margin.top + this.side + 7)
+    context.textBaseline = "top"
+    context.fillText("x₁", left + width, top + height + 7)
     context.textBaseline = "middle"
-    for (const value of ticks(ys)) {
-      const [, y] = this.place(xs[0], value)
-      if (y > this.margin.top + 20) context.fillText(figure(value), this.margin.left - 7, y)
-    }
-    context.fillText("x₂", this.margin.left - 7, this.margin.top + 8)
+    context.fillText("x₂", left - 7, top + 8)
   }
 
   paintDots(context, frame, colour, opacity, radius, edge) {

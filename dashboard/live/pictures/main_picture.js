@@ -137,6 +137,11 @@ const GRIDS = {
   "samples/long_run": "Long-run samples",
 }
 
+/** Whether the samples of a run are images. */
+export function hasGrids(frames) {
+  return Object.keys(GRIDS).some((path) => frames[path]?.header.kind === "images")
+}
+
 /** Grids of equal size: what is given, what training sees, what the energy itself says. */
 export class ImagesHero {
   constructor(slot) {

@@ -1,0 +1,84 @@
+"""Whatever kind of event a method says, under a path of its own, is drawn on the Run page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backend import events
+from backend.events import Cost, Points, encode
+from backend.spec import Budget, RunSpec
+from jobs.records import run_store
+from tests.dashboard.event_examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    from jobs.records.run_directory import RunDirectory
+    from tests.dashboard.conftest import Basin
+
+pytestmark = pytest.mark.browser
+
+INKED = """canvas => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+    const seen = new Set()
+    for (let i = 0; i < data.length; i += 4) seen.add(data.slice(i, i + 3).join())
+    return seen.size
+}"""
+"""How many colours a canvas holds."""
+
+
+def make_run() -> RunDirectory:
+    """A run that says one event of each kind, and nothing that the page expects."""
+    spec = RunSpec(
+        method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=9), seed=0
+    )
+    run = run_store.create_run(spec)
+    for seq, event in enumerate(EXAMPLES.values()):
+        data = encode(event, run=run.id, seq=seq, time=0.0, cost=Cost(9, 90, 1.0))
+        run.append(data, keyframe=event.kind not in ("scalar", "text"))
+    run.compact()
+    run.write_status(status="finished", step=9)
+    return run
+
+
+def drawn(page: Page, kind: str) -> Locator:
+    """What stands on the page for a kind of event."""
+    if kind == "scalar":
+        return page.locator('.bl-chart[data-path="own/accuracy"] .main-svg').first
+    if kind == "text":
+        return page.get_by_text("the third class came late")
+    return page.locator(f'.bl-card[data-kind="{kind}"]')
+
+
+def test_every_kind_is_drawn(basin: Basin, page: Page) -> None:
+    assert set(EXAMPLES) == set(events.KINDS), "tests/dashboard/event_examples.py lacks a kind"
+    run = make_run()
+    page.goto(f"{basin.address}/run?id={run.id}")
+    for kind in events.KINDS:
+        drawn(page, kind).wait_for()
+    for kind in ("points", "images", "trajectory", "field"):
+        assert drawn(page, kind).locator("canvas").evaluate(INKED) > 5, kind
+    for kind in ("histogram", "curve"):
+        lines = drawn(page, kind).locator("polyline")
+        assert lines.count() == 2 and all(line.get_attribute("points") for line in lines.all())
+    points = drawn(page, "points").inner_text()
+    assert all(f"class {label}" in points for label in range(3))
+    assert "Probability: 0" in drawn(page, "field").inner_text()
+    cells = drawn(page, "table").locator("td").all_inner_texts()
+    assert cells == ["0", "48", "2", "1", "5", "–"]
+    for words in ("Waiting for the first points", "lower is likelier", "Train-time chains"):
+        assert not page.get_by_text(words).is_visible(), f"{words}: this run has none"
+
+
+def test_points_of_before_labels_and_axes_are_still_read() -> None:
+    points = EXAMPLES["points"]
+    assert isinstance(points, Points)
+    frame = events.unpack(encode(points, run="r", seq=0, time=0.0, cost=Cost()))
+    assert events.decode(frame).axes == points.axes  # type: ignore[attr-defined]
+    for name in ("labels", "axes"):
+        frame.header["meta"].pop(name, None)
+        frame.arrays.pop(name, None)
+    older = events.decode(frame)
+    assert isinstance(older, Points) and older.labels is None and older.axes == ()
