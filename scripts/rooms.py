@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -88,6 +89,20 @@ def graph(modules: dict[str, Path]) -> Graph:
     return dict(arrows)
 
 
+def live_graph() -> Graph:
+    """The same of the pages' JavaScript, whose rooms are its folders and the pages at its root."""
+    arrows: Graph = defaultdict(set)
+    for path in sorted((ROOT / "dashboard/live").rglob("*.js")):
+        arrows[live_room(path)] |= set()
+        for name in re.findall(r'from "(\..+?\.js)"', path.read_text()):
+            arrows[live_room(path)] |= {live_room(path.parent / name)} - {live_room(path)}
+    return dict(arrows)
+
+
+def live_room(path: Path) -> str:
+    return ".".join(path.resolve().parent.relative_to(ROOT).parts)
+
+
 def circles(arrows: Graph) -> list[set[str]]:
     """Rooms that reach one another (Tarjan 1972)."""
     index: dict[str, int] = {}
@@ -153,7 +168,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dot", action="store_true", help="print a graph for Graphviz")
     options = parser.parse_args()
-    arrows = graph(files())
+    arrows = graph(files()) | live_graph()
     if options.dot:
         print("digraph rooms {\n  rankdir=BT; node [shape=box];")
         for here, others in sorted(arrows.items()):

@@ -93,36 +93,27 @@ class ComparePage extends ManyRuns {
       const frame = shown[index]
       card.none.hidden = Boolean(frame)
       card.canvas.hidden = !frame
-      if (!frame) return
-      card.step.textContent = `step ${count(frame.header.last[0])}`
-      const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
-      const key = [
-        frame.header.seq,
-        frame.header.path,
-        width,
-        colours.bg,
-        highest.toPrecision(3),
-      ].join()
-      if (key === card.painted) return
-      card.painted = key
-      if (frame.header.kind === "images") drawGrid(card.canvas, frame, { width })
-      else if (frame.header.kind === "field") {
-        this.paint(
-          card.canvas,
-          paintField(frame, colours, "density", masses[index] * highest),
-          width,
-        )
-      } else
-        drawPoints(
-          card.canvas,
-          frame,
-          this.frames.get(group.runs[0])["samples/data"],
-          width,
-          colours,
-        )
-      if (!frame.told) drawn(card.canvas, frame.header)
-      frame.told = true
+      if (frame) this.drawCard(card, group, frame, masses[index] * highest, colours)
     })
+  }
+
+  /** `peak`: the highest density of all, as a multiple of this one's own. */
+  drawCard(card, group, frame, peak, colours) {
+    card.step.textContent = `step ${count(frame.header.last[0])}`
+    const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
+    const { seq, path, kind } = frame.header
+    const key = [seq, path, width, colours.bg, peak.toPrecision(3)].join()
+    if (key === card.painted) return
+    card.painted = key
+    if (kind === "images") drawGrid(card.canvas, frame, { width })
+    else if (kind === "field") {
+      this.paint(card.canvas, paintField(frame, colours, "density", peak), width)
+    } else {
+      const data = this.frames.get(group.runs[0])["samples/data"]
+      drawPoints(card.canvas, frame, data, width, colours)
+    }
+    if (!frame.told) drawn(card.canvas, frame.header)
+    frame.told = true
   }
 
   paint(canvas, source, width) {

@@ -2,16 +2,13 @@
 
 import { coloursOf } from "./parts/colours.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
-import { paintField } from "./pictures/field.js"
-import { drawGrid } from "./pictures/images.js"
 import { Notices } from "./parts/notices.js"
-import { count, duration, figure, timeLeft } from "./parts/formatting.js"
 import { isResumable, STATUSES } from "./parts/vocabulary.js"
 import { Live } from "./stream/socket.js"
-import { nameOf, statusWord } from "./parts/status.js"
+import { nameOf } from "./parts/status.js"
+import { RunRow } from "./pictures/run_row.js"
 
 const THUMBNAILS = ["landscape/model", "samples/long_run", "samples/train_time"]
-const SIDE = 56
 const PAGE = 60
 const FILTERS = ["status", "method", "data", "tag"]
 
@@ -194,10 +191,13 @@ class RunList {
         this.rows.delete(id)
       }
     }
+    const select = (id, on, isRange) => this.select(id, on, isRange)
     visible.forEach((run, index) => {
-      if (!this.rows.has(run.id)) this.rows.set(run.id, this.row(run))
+      if (!this.rows.has(run.id)) this.rows.set(run.id, new RunRow(run, select))
       const row = this.rows.get(run.id)
-      this.fill(row, run)
+      if (row.status !== run.status) this.want(run)
+      row.fill(run, this.queue.indexOf(run.id), this.settings.figures)
+      row.box.checked = this.selected.has(run.id)
       if (this.body.children[index] !== row.element) {
         this.body.insertBefore(row.element, this.body.children[index] ?? null)
       }
@@ -222,96 +222,6 @@ class RunList {
             "No runs yet. A first run on the ring of eight Gaussians takes about a minute here. ",
             link,
           ]),
-    )
-  }
-
-  row(run) {
-    const box = make("input", { type: "checkbox" })
-    box.setAttribute("aria-label", `Select ${nameOf(run)}`)
-    box.onclick = (event) => this.select(run.id, box.checked, event.shiftKey)
-    const canvas = make("canvas", { width: SIDE, height: SIDE })
-    const picture = make("a.bl-thumb", { href: `/run?id=${run.id}`, "aria-hidden": "true" }, canvas)
-    picture.tabIndex = -1
-    const name = make("a.bl-name", { href: `/run?id=${run.id}` })
-    const facts = make("div.bl-muted")
-    const word = make("div")
-    const bar = make("div")
-    const progress = make("div.bl-bar", {}, bar)
-    const left = make("div.bl-muted")
-    const best = make("div.bl-best")
-    const element = make(
-      "div.bl-run",
-      { role: "listitem" },
-      box,
-      picture,
-      make("div.bl-who", {}, name, facts),
-      make("div.bl-state", {}, word, progress, left),
-      best,
-    )
-    element.dataset.run = run.id
-    this.want(run)
-    return { element, box, canvas, name, facts, word, bar, progress, left, best }
-  }
-
-  fill(row, run) {
-    row.box.checked = this.selected.has(run.id)
-    row.name.textContent = nameOf(run)
-    const when = new Date(run.created * 1000)
-    const date = when.toLocaleString("en-GB", {
-      day: "numeric",
-      month: "short",
-      hour: "2-digit",
-      minute: "2-digit",
-    })
-    row.facts.textContent = [
-      `${run.method.replaceAll("_", " ")}, ${run.preset}`,
-      run.data,
-      `seed ${run.seed}`,
-      date,
-      ...run.tags.map((tag) => `#${tag}`),
-    ].join(" · ")
-    if (row.status !== run.status) {
-      row.word.replaceChildren(statusWord(run.status))
-      if (row.status) this.want(run)
-      row.status = run.status
-    }
-    row.bar.style.width = `${100 * run.fraction}%`
-    row.progress.hidden = !["running", "paused", "queued"].includes(run.status)
-    const steps = run.budget.steps ? ` of ${count(run.budget.steps)}` : ""
-    const place = this.queue.indexOf(run.id)
-    row.left.textContent =
-      run.status === "queued"
-        ? place > 0
-          ? `${place} before it`
-          : place === 0
-            ? "next"
-            : ""
-        : [
-            `${count(run.step)}${steps} steps`,
-            run.status === "running"
-              ? timeLeft(run.seconds_left, run.fraction)
-              : duration(run.seconds),
-          ]
-            .filter(Boolean)
-            .join(" · ")
-    if (run.alarms.length || run.problem) row.left.textContent += " · ⚠ needs a look"
-    row.left.title = [run.reason, ...run.alarms.map((alarm) => alarm.message)]
-      .filter(Boolean)
-      .join("\n")
-    const about =
-      run.headline &&
-      this.settings.figures[run.headline.path.replace(/\/(long_run|train_time)$/, "")]
-    row.best.replaceChildren(
-      ...(run.headline?.value !== undefined && run.headline?.value !== null
-        ? [
-            make("b", { title: String(run.headline.value) }, figure(run.headline.value)),
-            make(
-              "div.bl-muted",
-              {},
-              `${about?.title ?? run.headline.path}${about?.unit ? `, ${about.unit}` : ""}`,
-            ),
-          ]
-        : [make("span.bl-muted", {}, run.status === "queued" ? "" : "no figure yet")]),
     )
   }
 
@@ -340,21 +250,8 @@ class RunList {
   }
 
   paint(id) {
-    const row = this.rows.get(id)
     const frame = this.pictures.get(id)
-    if (!row || !frame) return
-    const { canvas } = row
-    if (frame.header.kind === "images") {
-      drawGrid(canvas, frame, { width: SIDE, count: 9 })
-      return
-    }
-    if (frame.header.kind !== "field") return
-    const source = paintField(frame, coloursOf(this.root))
-    canvas.width = canvas.height = SIDE * 2
-    canvas.style.width = canvas.style.height = `${SIDE}px`
-    const context = canvas.getContext("2d")
-    context.imageSmoothingQuality = "high"
-    context.drawImage(source, 0, 0, SIDE * 2, SIDE * 2)
+    if (frame) this.rows.get(id)?.paint(frame, coloursOf(this.root))
   }
 
   repaint() {

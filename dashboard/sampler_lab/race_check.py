@@ -103,13 +103,9 @@ def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
             st.rerun()
     with_preview = next((check for check in checks if check and check.data.get("preview")), None)
     if with_preview:
-        live_element(
-            "preview",
-            key="lab_preview",
-            height=300,
-            preview=with_preview.data["preview"],
-            about=with_preview.data["title"],
-        )
+        data = with_preview.data
+        sets = [{"preview": data["preview"], "about": data["title"]}]
+        live_element("previews", key="lab_preview", height=300, sets=sets)
     names = race_options.titles([dict(racer) for racer in race.racers], catalogue)
     bad = [
         f"- {name}: {'; '.join(item['message'] for item in check.problems)}"

@@ -161,7 +161,7 @@ def _same_seed(groups: list[Group]) -> None:
         st.session_state["compare_samples"] = (key, _draw(members, int(seed), int(steps)))
     held = st.session_state.get("compare_samples")
     if held and held[0] == key and held[1]:
-        live_element("samples", key="compare_drawn", height=300, sets=held[1])
+        live_element("previews", key="compare_drawn", height=300, sets=held[1])
 
 
 def _draw(members: list[Member], seed: int, steps: int) -> list[dict[str, Any]]:

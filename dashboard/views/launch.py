@@ -312,7 +312,8 @@ def _preview(data: dict[str, Any]) -> None:
         f"{data['title']}: {count(data['num_train'])} {what} to train on, "
         f"{count(data['num_held_out'])} held out"
     )
-    live_element("preview", key="data_preview", height=380, preview=data["preview"], about=about)
+    sets = [{"preview": data["preview"], "about": about}]
+    live_element("previews", key="data_preview", height=380, sets=sets)
     st.caption(f"{about}.")
 
 

@@ -5,11 +5,9 @@ import { drawn, make } from "../parts/dom.js"
 import { exporter, save } from "../parts/export.js"
 import { figure } from "../parts/formatting.js"
 import { plotly } from "./plotly.js"
-import { band, firstAt, smoothed, thinned } from "../stream/curves.js"
+import { firstAt } from "../stream/curves.js"
+import { tracesOf } from "./traces.js"
 
-const SMOOTH_FROM = 30
-const SMOOTH_POINTS = 200
-const MOST_MARKS = 200
 const MOST_NAMED = 4
 /** lines beyond which a chart leaves out what each of them says by itself */
 const CROWD = 8
@@ -233,88 +231,24 @@ export class Chart {
 
   // ------------------------------------------------------------------ what a line looks like
 
+  /** The traces of a line; `words` takes what is said of it above the plot. */
   traces(line, lines, log, colours, words) {
     const members = line.members.filter(({ columns }) => columns.value.length)
     if (!members.length) return []
-    const { board } = this
-    const hex = line.colour(colours)
-    const isHidden = board.hidden.has(line.hiddenBy ?? line.key)
-    const values = members
-      .map(({ columns }) => columns.value[columns.value.length - 1])
-      .sort((a, b) => a - b)
-    const last = values[Math.floor(values.length / 2)]
-    const name = line.name || this.about.title
+    const { axis, zoom, smoothing, hidden } = this.board
+    const isHidden = hidden.has(line.hiddenBy ?? line.key)
     const isCrowded = lines.filter((each) => !each.isReference).length > CROWD
-    if (!isCrowded && !line.isReference) words.push(this.word(line, last, hex, isHidden))
-    if (isHidden) return []
-    const canDraw = (y) => Number.isFinite(y) && !(log && y <= 0)
-    const curves = members.map(({ curves, path }) => {
-      const columns = curves.detailed(path)
-      const shown = inSight(columns[board.axis], board.zoom)
-      const { value } = columns
-      const kept = [
-        ...thinned(value, undefined, 0, shown[0]),
-        ...thinned(value, undefined, ...shown),
-        ...thinned(value, undefined, shown[1], value.length),
-      ]
-      const smooth = kept.length >= SMOOTH_FROM && board.smoothing > 0 && !line.isReference
-      // the same share of the picture is averaged, however many points there are
-      const weight = board.smoothing ** Math.min(1, SMOOTH_POINTS / value.length)
-      const all = smooth ? smoothed(value, weight, log) : value
-      const y = (from) => kept.map((row) => (canDraw(from[row]) ? from[row] : null))
-      return {
-        columns,
-        shown,
-        kept,
-        smooth,
-        x: kept.map((row) => columns[board.axis][row]),
-        raw: y(value),
-        y: y(all),
-      }
-    })
-    const template = `%{y:.4g}<extra>${(line.name || "").replace(/[<>&]/g, " ")}</extra>`
-    const stroke = { color: hex, width: line.isReference ? 1.3 : 1.8, dash: line.dash ?? "solid" }
-    if (line.isReference) {
-      const [{ x, y }] = curves
-      return [{ x, y, name, mode: "lines", line: stroke, opacity: 0.75, hoverinfo: "skip" }]
+    if (!isCrowded && !line.isReference) {
+      const last = members.map(({ columns }) => columns.value.at(-1)).sort((a, b) => a - b)
+      const middle = last[Math.floor(last.length / 2)]
+      words.push(this.word(line, middle, line.colour(colours), isHidden))
     }
-    if (members.length > 1) return this.banded(curves, name, stroke, hex, template)
-    const [{ columns, shown, kept, smooth, x, raw, y }] = curves
-    this.bucketed ||= isBucketed(columns, shown, kept)
-    // of many lines the raw ones would hide all the others
-    if (smooth && isCrowded)
-      return [{ x, y, name, mode: "lines", line: stroke, hovertemplate: template }]
-    const traces = [
-      {
-        x,
-        y: raw,
-        name,
-        mode: kept.length < 8 ? "lines+markers" : "lines",
-        line: smooth ? { color: faded(hex, 0.28), width: 1 } : { ...stroke, width: 1.6 },
-        marker: { size: 5 },
-        hovertemplate: template,
-      },
-    ]
-    if (smooth) traces.push({ x, y, name, mode: "lines", line: stroke, hoverinfo: "skip" })
-    const lost = []
-    for (let row = 0; row < columns.value.length; row++)
-      if (!canDraw(columns.value[row])) lost.push(row)
-    if (lost.length) traces.push(marks(lost, columns, board.axis, hex))
-    const infinite = lost.filter((row) => !Number.isFinite(columns.value[row])).length
-    if (infinite) words.push(quiet(`${infinite} not finite`))
-    if (lost.length > infinite) words.push(quiet(`${lost.length - infinite} not above 0`))
+    if (isHidden) return []
+    const view = { axis, zoom, smoothing, log, title: this.about.title, isCrowded }
+    const { traces, notes, isBucketed } = tracesOf(line, members, view, colours)
+    this.bucketed ||= isBucketed
+    words.push(...notes.map(quiet))
     return traces
-  }
-
-  /** Seeds: their median, and a band from the least to the greatest (10 to 90 % of many). */
-  banded(curves, name, stroke, hex, template) {
-    const { x, middle, low, high } = band(curves)
-    const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" }
-    return [
-      { x, y: low, ...edge },
-      { x, y: high, ...edge, fill: "tonexty", fillcolor: faded(hex, 0.16) },
-      { x, y: middle, mode: "lines", line: stroke, name, hovertemplate: template },
-    ]
   }
 
   /** The last value, in the line's colour; a click hides the line, another brings it back. */
@@ -437,40 +371,6 @@ export class Chart {
     document.body.append(link)
     link.click()
     link.remove()
-  }
-}
-
-function isBucketed(columns, shown, kept) {
-  const drawnRows = kept.filter((row) => row >= shown[0] && row < shown[1]).length
-  const first = columns.step[shown[0]]
-  const fine = first >= columns.bucketedTo || (columns.fine && columns.from <= first)
-  return (columns.bucketed && !fine) || drawnRows < shown[1] - shown[0]
-}
-
-/** First row in sight and the one after the last, each with a neighbour that leads out of it. */
-function inSight(x, zoom) {
-  if (!zoom) return [0, x.length]
-  return [Math.max(firstAt(x, zoom[0]) - 1, 0), Math.min(firstAt(x, zoom[1]) + 1, x.length)]
-}
-
-/** Triangles at the edge, where a curve has values that cannot be drawn. */
-function marks(rows, columns, axis, colour) {
-  const every = Math.ceil(rows.length / MOST_MARKS)
-  const some = rows.filter((_, place) => place % every === 0)
-  const below = (row) => columns.value[row] <= 0
-  return {
-    x: some.map((row) => columns[axis][row]),
-    y: some.map((row) => (below(row) ? 0.03 : 0.97)),
-    yaxis: "y2",
-    name: "cannot be drawn",
-    mode: "markers",
-    text: some.map((row) => figure(columns.value[row])),
-    marker: {
-      color: colour,
-      size: 7,
-      symbol: some.map((row) => (below(row) ? "triangle-down" : "triangle-up")),
-    },
-    hovertemplate: "%{text}<extra>cannot be drawn</extra>",
   }
 }
 

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { seedBand } from "../../../dashboard/live/charts/claim_lines.js"
+import { ramp } from "../../../dashboard/live/parts/colours.js"
+import { contours, rangeOf, shades } from "../../../dashboard/live/pictures/field.js"
+import { placing, rangesOf } from "../../../dashboard/live/pictures/plane.js"
+import { classesOf } from "../../../dashboard/live/pictures/points.js"
+
+function field(values, shape, meta = {}) {
+  return {
+    header: { meta },
+    arrays: { values: { shape, data: Float32Array.from(values) } },
+  }
+}
+
+function positions(values, shape) {
+  return { shape, data: Float32Array.from(values) }
+}
+
+test("an energy is drawn as a density, or from the lowest to a cut", () => {
+  const frame = field([0, 2, Infinity], [1, 3], { quantity: "energy", temperature: 2 })
+  assert.deepEqual(Array.from(shades(frame)), [1, Math.fround(Math.exp(-0.5)), 0])
+  assert.deepEqual(Array.from(shades(frame, "energy")), [1, Math.fround(0.9), 0])
+  const older = field([0, 2, Infinity], [1, 3], { temperature: 2 })
+  assert.deepEqual(shades(older), shades(frame))
+})
+
+test("a probability is drawn as it is, from 0 to 1", () => {
+  const frame = field([0.25, 0.5], [1, 2], { quantity: "probability" })
+  assert.deepEqual(rangeOf(frame), [0, 1])
+  assert.deepEqual(Array.from(shades(frame)), [0.25, 0.5])
+})
+
+test("another quantity is drawn over its own range, what is no number not at all", () => {
+  const frame = field([-3, 1, NaN, 5], [2, 2], { quantity: "reward" })
+  assert.deepEqual(rangeOf(frame), [-3, 5])
+  assert.deepEqual(Array.from(shades(frame)), [0, 0.5, NaN, 1])
+})
+
+test("a decision map has its boundary as a contour", () => {
+  const frame = field([0, 1, 0, 1], [2, 2], { quantity: "probability" })
+  assert.deepEqual(contours(frame), [
+    [0.25, 0, 0.25, 1],
+    [0.5, 0, 0.5, 1],
+    [0.75, 0, 0.75, 1],
+  ])
+})
+
+test("a view of the plane stretches nothing unless its axes are of two kinds", () => {
+  const cloud = positions([0, 0, 4, 1, NaN, 2], [3, 2])
+  const [xs, ys] = rangesOf(cloud, { room: 0 })
+  assert.deepEqual(
+    [xs, ys],
+    [
+      [0, 4],
+      [-1, 3],
+    ],
+  )
+  assert.deepEqual(rangesOf(cloud, { room: 0, isEqual: false }), [
+    [0, 4],
+    [0, 2],
+  ])
+  assert.deepEqual(rangesOf(positions([2, 2], [2, 1]), { room: 0 })[0], [1.5, 2.5])
+})
+
+test("up is up", () => {
+  const place = placing({ left: 10, top: 20, width: 100, height: 50 }, [
+    [0, 1],
+    [0, 1],
+  ])
+  assert.deepEqual(
+    [place(0, 0), place(1, 1)],
+    [
+      [10, 70],
+      [110, 20],
+    ],
+  )
+})
+
+test("every class has a colour, and the legend stays short", () => {
+  const colours = { runs: ["#1", "#2"], muted: "#0" }
+  const cloud = (labels) => ({ arrays: { labels: { data: Int32Array.from(labels) } } })
+  assert.deepEqual(classesOf(cloud([2, 0, -1, 0]), colours), [
+    { name: "no class", colour: "#0" },
+    { name: "class 0", colour: "#1" },
+    { name: "class 2", colour: "#1" },
+  ])
+  const many = classesOf(cloud(Array.from({ length: 20 }, (_, label) => label)), colours)
+  assert.equal(many.length, 13)
+  assert.equal(many.at(-1).name, "and 8 more")
+  assert.deepEqual(classesOf({ arrays: {} }, colours), [])
+})
+
+test("a ramp of colours goes through its stops", () => {
+  const table = ramp(["#000000", "#ffffff"])
+  assert.deepEqual(Array.from(table.slice(0, 3)), [0, 0, 0])
+  assert.deepEqual(Array.from(table.slice(-3)), [255, 255, 255])
+})
+
+test("a claim's band is over the seeds that got as far as all", () => {
+  const seeds = [
+    { x: [1, 2, 3], y: [1, 2, 3] },
+    { x: [1, 2], y: [3, null] },
+  ]
+  assert.deepEqual(seedBand(seeds), [{ x: 1, low: 1, middle: 2, high: 3 }])
+})
