@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def basin_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir(mode=0o700)
     monkeypatch.setenv("BASIN_HOME", str(home))
     return home
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Two processes test side by side: one thread each, whatever the test before has set."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def free_port() -> int:

@@ -71,11 +71,6 @@ QUICK = [
 """Those that learn something on a CPU; of the others the first steps are taken alone."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def fitting(method: str, preset: str = "default", **fields: Any) -> RunSpec | None:
     """A preset on data that it fits, its batches small so that a step is quick; None without."""
     config = catalogue.merge(_small(_preset(method, preset)), fields)

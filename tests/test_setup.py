@@ -107,18 +107,7 @@ def test_server_wheel_only_where_there_is_one(system: str, machine: str, wanted:
 def test_make_alone_lists_the_targets() -> None:
     listed = re.findall(r"^  make ([\w-]+)", make(), flags=re.MULTILINE)
     assert listed == re.findall(r"^  make ([\w-]+)", make("help"), flags=re.MULTILINE)
-    for target in [
-        "help",
-        "install",
-        "install-dev",
-        "up",
-        "test",
-        "test-slow",
-        "check",
-        "format",
-        "clean",
-    ]:
-        assert target in listed
+    assert {"help", "install", "install-dev", "up", "test", "test-slow", "check"} < set(listed)
 
 
 RUNNING, TESTING = "scripts/install.sh .venv -e .\n", "scripts/install.sh .venv -e '.[dev]'\n"

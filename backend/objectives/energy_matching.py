@@ -46,7 +46,7 @@ def flow_matching(
 def flow_weight(time: Tensor, transport_end: float) -> Tensor:
     """w(t): 1 up to `transport_end`, then straight down to 0 at t = 1 and after.
 
-    >>> flow_weight(torch.tensor([0.5, 0.9, 1.0]), 0.8).tolist()
+    >>> flow_weight(torch.tensor([0.25, 0.75, 1.0]), 0.5).tolist()
     [1.0, 0.5, 0.0]
     """
     return 1 - _ramp(time, transport_end)

@@ -27,11 +27,6 @@ MEAN = torch.tensor([3.0, -2.0])
 COVARIANCE = torch.tensor([[4.0, 1.0], [1.0, 0.5]])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def known(target: Any, truth: Truth, modes: torch.Tensor | None = None) -> Data:
     """A target in the user's units, whose data are exact draws."""
     x = target.draw(2000, generator_of("data"))

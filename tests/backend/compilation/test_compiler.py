@@ -28,11 +28,6 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def leap(
     energy: Energy, x: Tensor, momentum: Tensor, gradient: Tensor, kick: float, drift: float
 ) -> tuple[Tensor, State]:

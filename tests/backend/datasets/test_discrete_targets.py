@@ -15,11 +15,6 @@ from backend.randomness import generator_of
 TARGETS = ["ising", "potts", "rbm", "factor_graph", "enumerable"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def load(name: str, **fields: object) -> Data:
     return resolve_data({"name": name, **fields}).load()
 

@@ -29,11 +29,6 @@ from backend.randomness import generator_of
 DOUBLE = torch.float64
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def normal(*shape: int, key: str = "weights") -> Tensor:
     return torch.randn(shape, generator=generator_of(key, *shape))
 

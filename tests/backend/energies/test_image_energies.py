@@ -23,11 +23,6 @@ CONFIGS: dict[str, Any] = {"unet": UNetConfig, "wide_resnet": WideResNetConfig}
 KINDS = sorted(CONFIGS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=generator_of("images", *shape)) * 2 - 1
 

@@ -31,11 +31,6 @@ SMALL = Sizes(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def trained(
     method: str,
     data: dict[str, Any],

@@ -29,11 +29,6 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=generator_of("images", *shape)) * 2 - 1
 

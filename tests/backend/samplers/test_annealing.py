@@ -33,11 +33,6 @@ MEAN = torch.tensor([0.5, -1.0])
 COVARIANCE = torch.tensor([[1.0, 0.6], [0.6, 0.8]])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class Planted(Energy):
     """A normalised density's energy with log ∫ exp(−E) set to `log_z`."""
 

@@ -46,11 +46,6 @@ class Pixels(Energy):
         return 0.5 * ((x.flatten(1) - 1) / SPREAD.to(x)).square().sum(1)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def walked(sampler: Sampler, state: State, generator: torch.Generator, steps: range) -> State:
     """Warm-up steps of 60; what is tuned is tuned."""
     for index in steps:

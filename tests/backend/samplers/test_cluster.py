@@ -15,11 +15,6 @@ from backend.randomness import generator_of
 from backend.samplers.cluster import Cluster, ClusterConfig, connected
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def searched(bonds: list[list[int]], joined: list[bool], num_sites: int) -> list[int]:
     """The lowest site of each site's component, by walking from every site in turn."""
     near: list[list[int]] = [[] for _ in range(num_sites)]

@@ -33,11 +33,6 @@ class Round(Energy):
         return 0.5 * (x - CENTRE).square().sum(1)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def descended(start: Tensor, energy: Energy, num_steps: int = 400, **fields: Any) -> State:
     sampler = Descent(DescentConfig(**fields))
     return samplers.run(sampler, start, energy, generator_of("none", 0), num_steps).state

@@ -42,11 +42,6 @@ from backend.samplers.gibbs_with_gradients import GibbsWithGradients, GibbsWithG
 NUM = 8000
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def normal(*shape: int, key: str = "weights") -> Tensor:
     return torch.randn(shape, generator=generator_of(key, *shape))
 

@@ -37,11 +37,6 @@ TUNED: dict[str, tuple[Sampler, int]] = {
 """With default step sizes, and how many steps forget a start."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def kernel_of(kind: str, temperature: float = 1.0, **fields: Any) -> Sampler:
     cls = type(TUNED[kind][0])
     return cls(cls.Config(temperature=temperature, **fields))

@@ -34,11 +34,6 @@ class Gumbels(Energy):
         return -torch.empty(num, 2, dtype=DOUBLE).exponential_(generator=generator).log()
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def exact(kernel: str, temperature: float = 1.0) -> Sampler:
     """Steps so long that a good share is rejected: the correction has work to do."""
     if kernel == "mala":

@@ -60,11 +60,6 @@ SMALL: dict[str, Sampler] = {
 """As they come."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def worst_error(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
     """Largest error of any entry of mean and covariance, in standard errors of independent x."""
     x = x.double() - mean

@@ -25,11 +25,6 @@ MEAN = torch.tensor([0.5], dtype=torch.float64)
 LINE = Gaussian(MEAN, torch.tensor([[1 / PRECISION]]))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def spread(sampler: Sampler, num_steps: int, name: str) -> tuple[Tensor, Tensor]:
     """Positions and momenta of many chains after `num_steps` on the line."""
     generator = generator_of("line", name)

@@ -16,11 +16,6 @@ from backend.samplers.nuts import NUTS, NUTSConfig
 from tests.backend.samplers.laws import DOUBLE, Banana, Gumbels, warmed
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def leaf_path(
     energy: Energy, x: Tensor, momentum: Tensor, step_size: float, num: int
 ) -> tuple[list[Tensor], list[Tensor], list[float]]:

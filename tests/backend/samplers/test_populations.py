@@ -47,11 +47,6 @@ KERNELS: dict[str, Sampler] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class Underivable(Energy):
     """|x|²/2 whose derivative must never be taken."""
 

@@ -94,11 +94,6 @@ def exact_law(energy: Regression, step_size: float, batch: int) -> Tensor:
     return fixed.reshape(dim, dim)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def settled(sampler: SGLD | SGHMC, energy: Regression, num_steps: int, name: str) -> Tensor:
     mean, covariance, _ = energy.posterior()
     generator = generator_of("settled", name)

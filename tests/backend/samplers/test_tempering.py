@@ -24,11 +24,6 @@ from backend.samplers.parallel_tempering import (
 DOUBLE = torch.float64
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class Gumbels(Energy):
     """Independent Gumbel coordinates. At β they are −log of Gamma(β, rate β) draws."""
 

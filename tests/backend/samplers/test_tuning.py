@@ -30,11 +30,6 @@ VARIANCES = torch.logspace(-1, 1, 10)
 UNEVEN = Gaussian(torch.zeros(10), torch.diag(VARIANCES))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def state_at(position: Tensor, step_size: float = 0.1) -> State:
     extra = tuning.mass_extra(position, step_size)
     return State(position, position[:, 0], position, extra)
