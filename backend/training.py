@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from backend.config import Config, option
 
 Schedule = Literal["steps", "cosine", "constant"]
-Optimiser = Literal["adam", "adamw", "sgd", "normalised"]
+Optimiser = Literal["adam", "sgd", "adamw", "normalised"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 _STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
