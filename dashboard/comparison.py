@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from backend.errors import BasinError
 from backend.metric_names import COMPANIONS, FIGURES, chart_of
 from dashboard.elements import figure, name_of
+from jobs.queueing import enqueue
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
 MOST_RUNS = 30
+SAMPLE_SECONDS = 120.0
+"""How long one run's samples are waited for, while others wait their turn."""
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
 
 
@@ -173,6 +179,21 @@ def last_figures(member: Member) -> dict[str, float]:
         return {path: value for path, value in metrics.items() if value is not None}
     last = member.directory.latest(("quality/", "sampler/"))
     return {path: value for path, value in last.items() if math.isfinite(value)}
+
+
+def samples(
+    member: Member, num: int, num_steps: int | None, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Ask a run for samples (num, *event_shape) as the Studio does, and for their energies (num,).
+
+    num_steps: None leaves it to the run. Raises BadInput, NotAvailable, OSError.
+    """
+    config: dict[str, Any] = {"num": num}
+    if num_steps is not None:
+        config["num_steps"] = num_steps
+    answer = enqueue.ask_run(member.id, "sample", config, seed=seed, timeout=SAMPLE_SECONDS)
+    with np.load(member.directory.path_of(answer["file"]), allow_pickle=False) as arrays:
+        return arrays["x"], arrays["energy"]
 
 
 def best(values: list[list[float]], better: str) -> list[int]:

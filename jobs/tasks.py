@@ -247,24 +247,6 @@ def previews(names: list[str]) -> dict[str, Any]:
     return found
 
 
-def sample(run_id: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Draw samples from a run and keep them in its `samples` folder."""
-    from jobs.models import trained_run
-
-    return trained_run.sample_to_run(run_id, **settings)
-
-
-def energy(run_id: str, points: list[Any]) -> list[float]:
-    """Energies of points given as nested lists, in the user's units."""
-    from jobs.models import trained_run
-
-    try:
-        array = np.asarray(points, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise BadInput.at("points", "must be numbers, all rows of one length.") from error
-    return [float(value) for value in trained_run.energies(run_id, array)]
-
-
 def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
     """Ask a run and keep the answer in its `answers` folder."""
     from jobs.models import answering
@@ -272,8 +254,15 @@ def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[st
     return answering.answer_to_run(run_id, ability, config, seed=seed)
 
 
+def former(run_id: str, settings: Any) -> dict[str, Any]:
+    """Answer a question that pages of Basin 0.1 asked and left in the queue."""
+    raise NotAvailable(
+        f"`{run_id}` was asked as an earlier version of Basin asks. Load the page again, or use "
+        "`basin sample` or `basin energy`."
+    )
+
+
 check_job = _answered(check)
 previews_job = _answered(previews)
-sample_job = _answered(sample)
-energy_job = _answered(energy)
 ask_job = _answered(ask)
+sample_job = energy_job = _answered(former)

@@ -304,7 +304,7 @@ def test_another_methods_checkpoint(trained: str, tmp_path: Path) -> None:
     ):
         (problem,) = problems_of(basin(*asked, "--json"))
         assert "method `tiny`, not `other`" in problem["message"]
-    answer = tasks.sample_job(trained, {})
+    answer = tasks.ask_job(trained, "sample", {}, 0)
     assert "not `other`" in answer["problems"][0]["message"]
     assert not (tmp_path / "e.npy").exists()
 
@@ -331,11 +331,11 @@ def test_points_that_do_not_fit(trained: str, points: Any, says: str, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--sampler", "nonsense"], "no sampler"),
-        (["--set", "step_size=-1"], "> 0"),
-        (["--set", "nonsense=1"], "no field"),
+        (["--sampler", "nonsense"], "must be one of"),
+        (["--sampler", "langevin", "--set", "step_size=-1"], "> 0"),
+        (["--sampler", "langevin", "--set", "nonsense=1"], "no field"),
         (["--set", "step_size"], "field=value"),
-        (["--n", "0"], "0"),
+        (["--n", "1"], "2"),
         (["--out", "/proc/none/s.npz"], "cannot be written"),
     ],
 )

@@ -187,8 +187,11 @@ def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
             f"must hold an array of shape ({wanted}) with a row at least, as this run's "
             f"data have; it holds {array.shape}.",
         )
-    x = torch.from_numpy(array.astype(np.float32)).to(data.train.device)
-    return data.standardise(x)
+    with np.errstate(over="ignore"):
+        x = array.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise BadInput.at(field, f"{Path(path).name} holds values too large for a 32-bit number.")
+    return data.standardise(torch.from_numpy(x).to(data.train.device))
 
 
 def read_array(path: str, field: str) -> np.ndarray[Any, Any]:

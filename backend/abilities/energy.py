@@ -28,7 +28,7 @@ class EnergyConfig(Config):
         2000,
         "At most so many of the positions, and as many of data and of noise beside them.",
         ge=2,
-        le=1_000_000,
+        le=10_000_000,
         main=True,
         log=True,
     )

@@ -15,11 +15,9 @@ from dashboard import comparison
 from dashboard.comparison import Group, Member
 from dashboard.elements import empty, figure, head, name_of
 from dashboard.live_view import live_element
-from jobs.queueing import enqueue
 from jobs.records import run_store
 
 SHOWN_POINTS, SHOWN_IMAGES = 500, 64
-WAIT_SECONDS = 120.0
 MOST_COLUMNS = 9
 
 
@@ -148,42 +146,40 @@ def _cell(text: str) -> str:
 def _same_seed(groups: list[Group]) -> None:
     st.subheader("Samples with one seed", anchor=False)
     st.caption(
-        "Chains from the same noise, each run's own sampler on its own energy: where two runs "
-        "learned the same, the samples look alike."
+        "Each run draws as it does under **Studio**, from the same numbers: where two runs learned "
+        "the same and draw alike, the samples look alike."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=140)
-        steps = st.number_input("Sampler steps", 1, 100_000, 1000, step=100, width=160)
+        steps = st.number_input(
+            "Sampler steps", 1, 100_000, None, step=100, placeholder="the run's own", width=160
+        )
         pressed = st.button("Draw samples", icon=":material/casino:")
     members = [group.members[0] for group in groups]
     key = ("compare_samples", tuple(member.id for member in members))
     if pressed:
-        st.session_state["compare_samples"] = (key, _draw(members, int(seed), int(steps)))
+        st.session_state["compare_samples"] = (key, _draw(members, int(seed), steps))
     held = st.session_state.get("compare_samples")
     if held and held[0] == key and held[1]:
         live_element("previews", key="compare_drawn", height=300, sets=held[1])
 
 
-def _draw(members: list[Member], seed: int, steps: int) -> list[dict[str, Any]]:
+def _draw(members: list[Member], seed: int, steps: int | None) -> list[dict[str, Any]]:
     sets = []
     progress = st.progress(0.0, "Drawing samples…")
     for index, member in enumerate(members):
         progress.progress(index / len(members), f"Drawing from {name_of(member.status)}…")
         try:
-            answer = enqueue.sample(
-                member.id, timeout=WAIT_SECONDS, num=SHOWN_POINTS, num_steps=steps, seed=seed
-            )
-            with np.load(member.directory.path_of(answer["file"]), allow_pickle=False) as arrays:
-                sets.append(_set(member, arrays["x"], arrays["energy"], answer["settings"]))
+            x, energy = comparison.samples(member, SHOWN_POINTS, steps, seed)
+            sets.append(_set(member, x, energy))
         except (BasinError, OSError) as error:
             st.warning(f"{name_of(member.status)}: {error}")
     progress.empty()
     return sets
 
 
-def _set(member: Member, x: Any, energy: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    sampler = settings["sampler"]["kind"]
-    about = f"{sampler}, {settings['num_steps']} steps, mean energy {figure(float(energy.mean()))}"
+def _set(member: Member, x: Any, energy: Any) -> dict[str, Any]:
+    about = f"{len(x)} samples, mean energy {figure(float(energy.mean()))}"
     if x.ndim > 2:
         low, high = float(x.min()), float(x.max())
         if low >= -1.5 and high <= 1.5:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from backend.datasets.array_files import read_array
-from backend.errors import BadInput
+from backend.errors import BadInput, Problem
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import json_command, number, show, table
 from jobs.cli.launch import apply, value_of
 from jobs.models import fingerprints
 from jobs.queueing import enqueue
 from jobs.records import run_store
-from jobs.records.run_store import RunDirectory
 from jobs.system import atomic_files
 
 
@@ -51,10 +49,14 @@ def ask(
     from jobs.models import answering
 
     answer = answering.answer_to_run(directory.id, ability, settled, seed=seed, out=out)
-    for warning in answer["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+    _warn(answer["warnings"])
     value = {key: item for key, item in answer.items() if key != "frames"}
     show(value, as_json, lambda: _answer_in_words(answer))
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"warning: {sentence}", err=True)
 
 
 def _answer_in_words(answer: dict[str, Any]) -> str:
@@ -92,12 +94,12 @@ def abilities(ability: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--n", "num", type=click.IntRange(1, 10_000_000), default=4000, show_default=True)
-@click.option("--sampler", help="Its kind, such as langevin; the run's own without it.")
+@click.option("--n", "num", type=click.IntRange(2, 100_000), default=4000, show_default=True)
+@click.option("--sampler", help="Its kind, such as langevin; without it the run's own way.")
 @click.option(
     "--set", "changes", multiple=True, metavar="A=C", help="Change one field of the sampler."
 )
-@click.option("--steps", type=click.IntRange(0), default=1000, show_default=True)
+@click.option("--steps", type=click.IntRange(0), help="Without it as many as the run's own.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npz file.")
 @json_command
@@ -106,39 +108,45 @@ def sample(
     num: int,
     sampler: str | None,
     changes: tuple[str, ...],
-    steps: int,
+    steps: int | None,
     seed: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw samples from a run, started from noise: `x` in the data's units, `energy`, settings.
+    """Draw samples from a run: `x` in the data's units, `energy`, settings.
 
-    Without --out they go into the run's own `samples` folder.
+    The same as `basin ask RUN sample`. Without --out they go into the run's own `answers` folder.
     """
     directory = run_store.open_run(run)
-    fields = _fields(sampler, changes)
-    from jobs.models import trained_run
+    config: dict[str, Any] = {"num": num}
+    if steps is not None:
+        config["num_steps"] = steps
+    if sampler is not None or changes:
+        fields = _sampler_fields(directory.id, sampler, changes)
+        config |= {"own_sampler": False, "sampler": fields}
+    from jobs.models import answering
 
-    drawn = trained_run.sample(directory.id, num=num, sampler=fields, num_steps=steps, seed=seed)
-    path = trained_run.save_samples(directory, drawn, out)
-    value = {"id": directory.id, "file": str(path), "num": num, **drawn.settings}
-    value["warnings"] = _warnings(directory)
-    text = f"{path}: {num:,} samples, mean energy {number(float(drawn.energy.mean()))}"
-    show(value, as_json, text)
+    answer = answering.answer_to_run(directory.id, "sample", config, seed=seed, out=out)
+    _warn(answer["warnings"])
+    used = answer["config"]
+    value = {
+        "id": directory.id,
+        "file": str(out or directory.path / answer["file"]),
+        "num": num,
+        "run": directory.id,
+        "step": answer["step"],
+        "sampler": None if used["own_sampler"] else used["sampler"],
+        "num_steps": steps,
+        "seed": seed,
+        "figures": answer["figures"],
+        "warnings": answer["warnings"],
+    }
+    show(value, as_json, lambda: _answer_in_words({**answer, "file": value["file"]}))
 
 
-def _warnings(directory: RunDirectory) -> list[str]:
-    """What is not as it was when the run was trained. The answer is the run's own all the same, so
-    that a person at a terminal is told and a script finds it in the JSON."""
-    found = fingerprints.changes_in_words(fingerprints.read(directory))
-    for warning in found if sys.stderr.isatty() else ():
-        click.echo(f"warning: {warning}", err=True)
-    return found
-
-
-def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | None:
-    """The sampler's fields asked for; None for the run's own."""
-    fields: dict[str, Any] = {} if sampler is None else {"kind": sampler}
+def _sampler_fields(run_id: str, kind: str | None, changes: tuple[str, ...]) -> dict[str, Any]:
+    """The sampler asked for; what is not said of the run's own kind is as the run has it."""
+    fields: dict[str, Any] = {}
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals or not name:
@@ -146,7 +154,10 @@ def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | N
                 "", f"--set takes field=value, such as step_size=0.01, got {change!r}."
             )
         fields[name] = value_of(name, text)
-    return fields or None
+    from jobs.models import answering
+
+    own = answering.own_sampler(run_id)
+    return {**own, **fields} if kind in (None, own["kind"]) else {"kind": kind, **fields}
 
 
 @click.command()
@@ -157,30 +168,37 @@ def _fields(sampler: str | None, changes: tuple[str, ...]) -> dict[str, Any] | N
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .npy file.")
 @json_command
 def energy(run: str, points: Path, out: Path | None, as_json: bool) -> None:
-    """Energies of points, in the data's units, under a run; low is likely."""
-    directory = run_store.open_run(run)
-    x = read_points(points)
-    from jobs.models import trained_run
+    """Energies of points, in the data's units, under a run; low is likely.
 
-    values = trained_run.energies(directory.id, x)
+    Those of `basin ask RUN energy`, which keeps its answer and puts the data's beside it.
+    """
+    directory = run_store.open_run(run)
+    values = _energies(directory.id, points)
     if out is not None:
         with atomic_files.written_aside(out, mode=0o644) as file:
             np.save(file, values)
+    warnings = fingerprints.changes_in_words(fingerprints.read(directory))
+    _warn(warnings)
     value: dict[str, Any] = {"id": directory.id, "num": len(values), "out": out and str(out)}
-    value["warnings"] = _warnings(directory)
+    value["warnings"] = warnings
     if out is None:
         value["energy"] = values.tolist()
     text = "\n".join(f"{item:.6g}" for item in values) if out is None else f"{out}: {len(values):,}"
     show(value, as_json, text)
 
 
-def read_points(path: Path) -> np.ndarray[Any, Any]:
-    """The array of an .npy file (num, ...), float32; never unpickles. Raises BadInput."""
-    array = read_array(path, "points")
-    if array.ndim < 2:
-        raise BadInput.at("points", f"{path.name} must hold an array (n, ...), got {array.shape}.")
-    with np.errstate(over="ignore", invalid="ignore"):
-        x = array.astype(np.float32)
-    if not np.isfinite(x).all():
-        raise BadInput.at("points", f"{path.name} holds values too large for a 32-bit number.")
-    return x
+def _energies(run_id: str, points: Path) -> np.ndarray[Any, Any]:
+    """Ask for the energies (num,) of the positions in an .npy file. Raises BadInput at `points`."""
+    from backend import abilities
+    from jobs.models import answering
+
+    path = str(points.absolute())
+    num = np.atleast_1d(abilities.read_array(path, "points")).shape[0]
+    try:
+        answer = answering.answer(run_id, "energy", {"path": path, "num": max(2, num)})
+    except BadInput as error:
+        at = {"path": "points", "num": "points"}
+        raise BadInput(
+            *(Problem(at.get(p.field, p.field), p.message) for p in error.problems)
+        ) from error
+    return answer.arrays["energy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ def answer_to_run(
     id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
     figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
     `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
-    (base64, each an event as `backend.events` packs it).
+    (base64, each an event as `backend.events` packs it). Beside the arrays the .npz holds
+    `settings`, the JSON of run, step, ability, config and seed.
     """
     directory = run_store.open_run(run_id)
     run = trained_run.load_trained(directory.id)
@@ -63,19 +65,22 @@ def answer_to_run(
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     name = f"{stamp}-{os.urandom(2).hex()}-{ability}"
-    value = {
-        "id": name,
+    settings = {
         "run": directory.id,
         "step": run.step,
         "ability": ability,
-        "title": cls.title,
         "config": checked.model_dump(mode="json"),
         "seed": seed,
+    }
+    value = {
+        **settings,
+        "id": name,
+        "title": cls.title,
         "time": now,
         "summary": found.summary,
         "warnings": list(run.warnings),
         "figures": asking.plain(found.figures),
-        "file": _kept(directory, name, found.arrays, out),
+        "file": _save_arrays(directory, name, found.arrays, settings, out),
         "arrays": {key: list(array.shape) for key, array in found.arrays.items()},
         "tables": [
             {"path": event.path, "columns": event.columns, "rows": event.rows}
@@ -88,12 +93,25 @@ def answer_to_run(
     return value
 
 
-def _kept(
-    directory: RunDirectory, name: str, arrays: dict[str, Array], out: Path | None
+def own_sampler(run_id: str) -> dict[str, Any]:
+    """Return `kind` and fields of the sampler a run's chains use. Raises BadInput, NotAvailable."""
+    from backend.observe.observation import default_sampler
+
+    method = trained_run.load_trained(run_id).method
+    return (method.sampler() or default_sampler(method.task.data)).config.model_dump(mode="json")
+
+
+def _save_arrays(
+    directory: RunDirectory,
+    name: str,
+    arrays: dict[str, Array],
+    settings: dict[str, Any],
+    out: Path | None,
 ) -> str | None:
-    """Where the arrays went; None where there are none. Raises BadInput."""
+    """Save them and return where they went; None where there are none. Raises BadInput."""
     if not arrays:
         return None
+    arrays = {**arrays, "settings": np.array(json.dumps(settings))}
     if out is None:
         return (
             directory.save_arrays(f"answers/{name}.npz", arrays)

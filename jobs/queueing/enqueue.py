@@ -317,20 +317,6 @@ def previews(names: list[str]) -> dict[str, Any]:
     return dict(ask("previews", names, timeout=QUICK_SECONDS))
 
 
-def sample(run_id: str, *, timeout: float = QUICK_SECONDS, **settings: Any) -> dict[str, Any]:
-    """Samples from a run, drawn on the quick worker and kept in its `samples` folder.
-
-    settings: as in `jobs.tasks.sample`. Returns `file` (name in the run's directory), `num`,
-    `settings`. Raises BadInput or NotAvailable.
-    """
-    return dict(ask("sample", run_id, settings, timeout=timeout))
-
-
-def energy(run_id: str, points: list[Any], *, timeout: float = QUICK_SECONDS) -> list[float]:
-    """Energies of points (num, *event_shape), nested lists in the user's units, under a run."""
-    return list(ask("energy", run_id, points, timeout=timeout))
-
-
 def ask_run(
     run_id: str,
     ability: str,

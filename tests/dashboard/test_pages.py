@@ -202,7 +202,7 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.get_by_text("config.num_steps").wait_for()
     page.get_by_text("Energy distance to held-out data, long-run").first.wait_for()
     page.get_by_role("button", name="Draw samples").click()
-    page.get_by_text("langevin, 1000 steps").first.wait_for(timeout=60_000)
+    page.get_by_text("500 samples, mean energy").first.wait_for(timeout=60_000)
     page.reload()
     page.wait_for_selector(".bl-card canvas")
     assert page.locator(".bl-card").count() == 2

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from backend import catalogue
+from backend.samplers.langevin import Langevin
 from backend.spec import Budget
 from jobs import tasks
 from jobs.cli import common, launch, main, services
@@ -285,10 +287,13 @@ def test_energy_of_points_and_back(trained: RunDirectory, tmp_path: Path) -> Non
     np.testing.assert_allclose([float(line) for line in lines], energies, rtol=1e-5)
 
 
-def test_sample_is_repeatable_and_says_its_settings(trained: RunDirectory, tmp_path: Path) -> None:
+def test_sample_is_repeatable_and_says_its_settings(
+    trained: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "samplers", lambda: {"langevin": Langevin})
     drawn = []
     for name in ("a.npz", "b.npz"):
-        asked = ["--n", "50", "--sampler", "walk", "--set", "step_size=0.02", "--steps", "7"]
+        asked = ["--n", "50", "--sampler", "langevin", "--set", "step_size=0.02", "--steps", "7"]
         out = str(tmp_path / name)
         value = basin_json("sample", trained.id, *asked, "--seed", "1", "--out", out)
         assert value["file"] == out and value["num"] == 50 and value["num_steps"] == 7
@@ -299,7 +304,8 @@ def test_sample_is_repeatable_and_says_its_settings(trained: RunDirectory, tmp_p
     assert json.loads(str(drawn[0]["settings"]))["seed"] == 1
     other = basin_json("sample", trained.id, "--n", "50", "--steps", "7", "--seed", "2")
     assert not np.array_equal(np.load(other["file"])["x"], drawn[0]["x"])
-    assert Path(other["file"]).parent == trained.path / "samples"
+    assert Path(other["file"]).parent == trained.path / "answers"
+    assert other["sampler"] is None and trained.answers()[0]["seed"] == 2
 
 
 # ---------------------------------------------------------------- what is here

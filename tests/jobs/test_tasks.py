@@ -13,7 +13,7 @@ from backend import catalogue
 from backend.config import Config, option
 from backend.spec import from_dict
 from jobs import tasks
-from jobs.queueing import enqueue
+from jobs.queueing import enqueue, job_calls
 from jobs.records import run_store
 from tests.jobs import tiny
 
@@ -135,17 +135,13 @@ def test_what_goes_wrong_in_a_check_is_an_answer() -> None:
     assert not value["ok"] and value["problems"][0]["field"] == "config.refuse"
 
 
-def test_samples_and_energies_over_the_queue() -> None:
-    directory = tiny.make(30)
-    tiny.run(directory)
-    drawn = tasks.sample_job(directory.id, {"num": 10, "num_steps": 3})["value"]
-    assert drawn["num"] == 10 and directory.path_of(drawn["file"]).exists()
-    energies = tasks.energy_job(directory.id, [[0.0, 0.0], [9.0, 9.0]])["value"]
-    assert len(energies) == 2 and energies[1] > energies[0]
-    ragged = tasks.energy_job(directory.id, [[0.0, 0.0], [9.0]])
-    assert ragged["problems"][0]["field"] == "points"
-    missing = tasks.energy_job("20200101-000000-0000", [[0.0, 0.0]])
-    assert "no run" in missing["not_available"]
+def test_what_an_earlier_version_queued_ends_in_a_sentence() -> None:
+    run = "20200101-000000-0000"
+    for name, argument in (("sample_job", {"num": 10}), ("energy_job", [[0.0, 0.0]])):
+        types = job_calls.CALLS[f"jobs.tasks.{name}"]
+        assert isinstance(argument, types[1])
+        answer = getattr(tasks, name)(run, argument)
+        assert "an earlier version of Basin" in answer["not_available"]
 
 
 def test_a_check_leaves_no_run() -> None:

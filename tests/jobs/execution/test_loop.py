@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -614,69 +613,11 @@ def test_a_trained_run_gives_its_energy_back() -> None:
     expected = found.energy()(found.data.standardise(torch.from_numpy(x))).detach().numpy()
     given = trained_run.load_energy(run.id)(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_array_equal(given, expected)
-    np.testing.assert_array_equal(trained_run.energies(run.id, x), expected)
     assert found.step == 30 and not any(p.requires_grad for p in found.energy().parameters())
     state = weights(run)
     assert torch.equal(next(found.energy().parameters()), state["average.body.0.weight"])
 
 
-@pytest.mark.bad_input
-def test_points_of_another_shape_are_refused() -> None:
-    run = tiny.make()
-    tiny.run(run)
-    with pytest.raises(BadInput, match=r"must have shape \(n, 2\)"):
-        trained_run.energies(run.id, np.zeros((4, 3), np.float32))
-
-
 def test_a_run_without_weights_is_not_available() -> None:
     with pytest.raises(NotAvailable, match="no trained weights"):
         trained_run.load_trained(tiny.make().id)
-
-
-def test_samples_follow_the_seed_and_the_sampler_asked_for() -> None:
-    run = tiny.make()
-    tiny.run(run)
-    first = trained_run.sample(run.id, num=50, num_steps=20, seed=1)
-    again = trained_run.sample(run.id, num=50, num_steps=20, seed=1)
-    other = trained_run.sample(run.id, num=50, num_steps=20, seed=2)
-    assert first.x.shape == (50, 2) and np.isfinite(first.x).all()
-    np.testing.assert_array_equal(first.x, again.x)
-    assert not np.array_equal(first.x, other.x)
-    np.testing.assert_allclose(first.energy, trained_run.energies(run.id, first.x), rtol=1e-4)
-    assert first.settings["sampler"] == {"kind": "walk", "step_size": 0.05}
-    smaller = trained_run.sample(run.id, num=50, num_steps=20, seed=1, sampler={"step_size": 0.01})
-    assert smaller.settings["sampler"] == {"kind": "walk", "step_size": 0.01}
-    assert not np.array_equal(first.x, smaller.x)
-
-
-def test_samples_are_kept_in_the_run_or_where_one_wants(tmp_path: Path) -> None:
-    run = tiny.make()
-    tiny.run(run)
-    answer = trained_run.sample_to_run(run.id, num=10, num_steps=5, seed=1)
-    assert answer["num"] == 10 and answer["file"] in [name for name, _ in run.files()]
-    drawn = trained_run.sample(run.id, num=10, num_steps=5, seed=1)
-    out = trained_run.save_samples(run, drawn, tmp_path / "s.npz")
-    for path in (out, run.path_of(answer["file"])):
-        with np.load(path, allow_pickle=False) as found:
-            np.testing.assert_array_equal(found["x"], drawn.x)
-            assert json.loads(str(found["settings"]))["seed"] == 1
-
-
-@pytest.mark.bad_input
-@pytest.mark.parametrize(
-    ("settings", "field"),
-    [
-        ({"num": 0}, "num"),
-        ({"num_steps": -1}, "num_steps"),
-        ({"sampler": {"kind": "unknown"}}, "sampler"),
-        ({"sampler": {"step_size": -1}}, "sampler.step_size"),
-        ({"colour": 1}, ""),
-    ],
-)
-def test_samples_that_cannot_be_drawn_leave_nothing(settings: dict[str, Any], field: str) -> None:
-    run = tiny.make()
-    tiny.run(run)
-    with pytest.raises(BadInput) as caught:
-        trained_run.sample_to_run(run.id, **{"num": 5, "num_steps": 1, "seed": 0, **settings})
-    assert caught.value.problems[0].field == field
-    assert not (run.path / "samples").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
 from jobs import tasks
 from jobs.execution import loop
-from jobs.models import method_setup, trained_run
+from jobs.models import answering, method_setup
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
@@ -96,12 +97,13 @@ def test_samples_of_a_sampler_that_anneals_are_those_of_a_finished_pass() -> Non
     """A ring's radius tells draws from what is on its way from a wide law."""
     ais = {"kind": "ais", "num_temperatures": 40}
     directory = launched()
-    drawn = trained_run.sample(directory.id, num=800, sampler=ais, num_steps=70)
-    radius = np.linalg.norm(drawn.x, axis=1)
+    asked: dict[str, Any] = {"own_sampler": False, "sampler": ais, "num": 800}
+    drawn = answering.answer(directory.id, "sample", {**asked, "num_steps": 70})
+    radius = np.linalg.norm(drawn.arrays["x"], axis=1)
     assert abs(radius - 2.0).mean() < 0.4
     assert np.quantile(radius, 0.02) > 0.8
     with pytest.raises(BadInput, match="takes more than 30 steps"):
-        trained_run.sample(directory.id, num=50, sampler=ais, num_steps=30)
+        answering.answer(directory.id, "sample", {**asked, "num_steps": 30})
 
 
 def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:

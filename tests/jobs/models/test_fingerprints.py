@@ -98,9 +98,11 @@ def test_the_record_and_each_checkpoint_say_what_a_run_was_made_of(data: Path) -
 def test_a_trained_run_answers_as_before_when_its_file_is_written_anew(data: Path) -> None:
     directory = make(data)
     tiny.run(directory)
+    asked = {"path": str(points_file(data))}
+    draws = {"num": 9, "num_steps": 3}
     before = (
-        trained_run.energies(directory.id, POINTS),
-        trained_run.sample(directory.id, num=9, num_steps=3),
+        answering.answer(directory.id, "energy", asked).arrays["energy"],
+        answering.answer(directory.id, "sample", draws).arrays["x"],
     )
     overwrite(data)
     run = trained_run.load_trained(directory.id)
@@ -108,11 +110,14 @@ def test_a_trained_run_answers_as_before_when_its_file_is_written_anew(data: Pat
     assert (
         "`data.path`" not in warning and "d.npy has changed since this run was trained" in warning
     )
-    np.testing.assert_allclose(trained_run.energies(directory.id, POINTS), before[0], rtol=1e-5)
-    after = trained_run.sample(directory.id, num=9, num_steps=3)
-    np.testing.assert_allclose(after.x, before[1].x, rtol=1e-4)
-    asked = ["energy", directory.id, "--points", str(points_file(data)), "--json"]
-    said = json.loads(CliRunner().invoke(main, asked).stdout)
+    after = (
+        answering.answer(directory.id, "energy", asked).arrays["energy"],
+        answering.answer(directory.id, "sample", draws).arrays["x"],
+    )
+    np.testing.assert_allclose(after[0], before[0], rtol=1e-5)
+    np.testing.assert_allclose(after[1], before[1], rtol=1e-4)
+    command = ["energy", directory.id, "--points", asked["path"], "--json"]
+    said = json.loads(CliRunner().invoke(main, command).stdout)
     assert "has changed since" in said["warnings"][0]
     answer = answering.answer_to_run(directory.id, "sample", {"num": 20, "num_steps": 2})
     assert "has changed since" in answer["warnings"][0]
@@ -128,7 +133,7 @@ def test_data_of_another_shape_are_refused(data: Path) -> None:
     tiny.run(directory)
     np.save(data, np.random.default_rng(0).normal(size=(300, 3)))
     with pytest.raises(BadInput, match=r"events of shape \(3,\) now; .* of \(2,\)"):
-        trained_run.energies(directory.id, POINTS)
+        trained_run.load_trained(directory.id)
 
 
 def test_a_run_does_not_go_on_with_other_data_unless_somebody_says_so(data: Path) -> None:

@@ -229,7 +229,7 @@ def test_asking_without_a_quick_worker(redis_url: str) -> None:
     with pytest.raises(NotAvailable, match="No check worker"):
         enqueue.check(SPEC.model_dump())
     with pytest.raises(NotAvailable, match="No quick worker"):
-        enqueue.energy("20260101-000000-0000", [[0.0, 0.0]])
+        enqueue.ask_run("20260101-000000-0000", "energy", {})
 
 
 def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
