@@ -46,7 +46,7 @@ Case = tuple[str, Callable[[], str]]
 
 def form(raw: Any) -> str:
     """What the form is told of a specification."""
-    answer = tasks.check_job(raw, "browser")
+    answer = tasks.check_job(raw)
     if "not_available" in answer:
         return f"refused {answer['not_available']}"
     found = answer.get("value", {}).get("problems") or answer.get("problems") or []

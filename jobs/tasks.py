@@ -25,7 +25,7 @@ from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
 from jobs.claims import reproduction
 from jobs.models.method_setup import Prepared, prepare
-from jobs.queueing import enqueue, redis_store
+from jobs.queueing import redis_store
 from jobs.records import attempts, run_store
 from jobs.system.processes import on_signals
 
@@ -109,10 +109,10 @@ def examine(spec: RunSpec) -> Prepared:
     return prepared
 
 
-def check(raw: dict[str, Any], origin: enqueue.Origin) -> dict[str, Any]:
-    """The fields of `enqueue.Check` for a RunSpec given as plain data."""
+def check(raw: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `enqueue.Check` for a RunSpec as plain data, its paths absolute."""
     try:
-        prepared = examine(enqueue.with_settled_paths(from_dict(raw), origin))
+        prepared = examine(from_dict(raw))
     except BadInput as error:
         return {"ok": False, "problems": _plain(error.problems)}
     except NotAvailable as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from backend.errors import BadInput, NotAvailable
 from backend.home import make_private
-from backend.spec import RunSpec, parse
+from backend.spec import RunSpec, from_dict, parse
 from dashboard.forms.form_fields import Values, defaults, difference
 from jobs.queueing import enqueue
 from jobs.queueing.enqueue import Check
@@ -83,6 +83,20 @@ class Answer:
     def is_ok(self) -> bool:
         """Return True when the draft can be launched."""
         return self.check is not None and self.check.ok
+
+    @property
+    def sentences(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The problems and what settings amount to, by the field they stand under."""
+        if self.check is None:
+            return {}, {}
+        problems = {item["field"]: item["message"] for item in self.check.problems}
+        return problems, self.check.derived
+
+    def spec(self) -> RunSpec:
+        """The draft as it was checked, else as it could not be checked. Raises BadInput."""
+        if self.check is not None and self.check.spec is not None:
+            return self.check.spec
+        return from_dict(json.loads(self.text))
 
 
 def ask(raw: dict[str, Any], text: str) -> Answer:

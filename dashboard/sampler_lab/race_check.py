@@ -29,15 +29,18 @@ class Checked:
 
     answers: list[Answer]
 
+    @property
+    def sentences(self) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """Problems and what settings amount to of every racer, by field."""
+        return [answer.sentences for answer in self.answers]
+
     def problems(self, index: int) -> dict[str, str]:
         """Return sentences by field of one racer, by its sampler's own fields."""
-        check = self.answers[index].check if index < len(self.answers) else None
-        return {item["field"]: item["message"] for item in check.problems} if check else {}
+        return self.sentences[index][0] if index < len(self.answers) else {}
 
     def derived(self, index: int) -> dict[str, str]:
-        """Return the values that follow from one racer's settings."""
-        check = self.answers[index].check if index < len(self.answers) else None
-        return check.derived if check else {}
+        """Return what one racer's settings amount to, by field."""
+        return self.sentences[index][1] if index < len(self.answers) else {}
 
     @property
     def shared(self) -> dict[str, str]:
@@ -55,7 +58,7 @@ class Checked:
 def check(race: Race) -> Checked:
     """Ask the worker about every racer; only what has changed is asked again.
 
-    New answers draw the page anew, for the sentences under the fields.
+    Answers that say something else under the fields, which are drawn by now, draw the page anew.
     """
     held: dict[str, Answer] = st.session_state.setdefault("lab_answers", {})
     texts = [json.dumps(raw, sort_keys=True) for raw in _raws(race)]
@@ -69,7 +72,8 @@ def check(race: Race) -> Checked:
     if before is None or [answer.text for answer in before.answers] != texts:
         # in one go: a script may be stopped anywhere
         st.session_state.update(lab_answers=held, lab_checked=checked)
-        st.rerun()
+        if before is None or before.sentences != checked.sentences:
+            st.rerun()
     return checked
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from backend.spec import from_dict
 from dashboard.elements import count, empty, head
 from dashboard.forms import data_chooser, draft, form_fields
 from dashboard.forms.data_chooser import FILE
@@ -35,7 +34,7 @@ def main() -> None:
         raw = _form(source, catalogue)
     answer = _checked(raw)
     with right:
-        _beside(raw, answer)
+        _beside(answer)
 
 
 # ---------------------------------------------------------------------- where it begins
@@ -74,8 +73,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     version = st.session_state["launch_version"]
     initial = source.values
     answer: Answer | None = st.session_state.get("launch_answer")
-    known = answer.check if answer else None
-    problems = {item["field"]: item["message"] for item in known.problems} if known else {}
+    problems, derived = answer.sentences if answer else ({}, {})
     st.subheader("Data", anchor=False)
     data = data_chooser.choose(initial, catalogue, problems, version)
     st.subheader("Method", anchor=False)
@@ -87,7 +85,7 @@ def _form(source: Source, catalogue: dict[str, Any]) -> dict[str, Any]:
     form = Form(
         key=f"launch{version}:{method_id}:{preset}",
         problems=problems,
-        derived=known.derived if known else {},
+        derived=derived,
     )
     config = form_fields.show(method["schema"], values, form)
     st.subheader("Run", anchor=False)
@@ -245,22 +243,24 @@ def _devices() -> list[str]:
 
 
 def _checked(raw: dict[str, Any]) -> Answer:
-    """Return the worker's answer for this draft; a new one draws the page anew.
+    """Return the worker's answer for this draft.
 
-    For the sentences under the fields.
+    One that says something else under the fields, which are drawn by now, draws the page anew.
     """
     text = json.dumps(raw, sort_keys=True)
-    answer: Answer | None = st.session_state.get("launch_answer")
-    if answer is None or answer.text != text:
-        answer = draft.ask(raw, text)
-        # In one assignment: a script may be stopped at any of them, and an answer must never
-        # stand beside another draft than its own.
-        st.session_state["launch_answer"] = answer
+    before: Answer | None = st.session_state.get("launch_answer")
+    if before is not None and before.text == text:
+        return before
+    answer = draft.ask(raw, text)
+    # In one assignment: a script may be stopped at any of them, and an answer must never
+    # stand beside another draft than its own.
+    st.session_state["launch_answer"] = answer
+    if answer.sentences != (before.sentences if before else ({}, {})):
         st.rerun()
     return answer
 
 
-def _beside(raw: dict[str, Any], answer: Answer) -> None:
+def _beside(answer: Answer) -> None:
     check = answer.check
     with st.container(key="beside"):
         if check is None:
@@ -288,8 +288,8 @@ def _beside(raw: dict[str, Any], answer: Answer) -> None:
             on_click=_order,
             args=(answer.text,),
         )
-        _launch_if_ordered(raw, answer, number)
-        _yaml(raw)
+        _launch_if_ordered(answer, number)
+        _yaml(answer)
 
 
 def _order(shown: str) -> None:
@@ -298,11 +298,11 @@ def _order(shown: str) -> None:
     st.session_state["launch_ordered"] = shown
 
 
-def _launch_if_ordered(raw: dict[str, Any], answer: Answer, number: int) -> None:
+def _launch_if_ordered(answer: Answer, number: int) -> None:
     shown = st.session_state.pop("launch_ordered", None)
     # A draft that nobody could check is launched by who has read so, not by an earlier click.
     if shown is not None and (answer.is_ok or (answer.check is None and shown == answer.text)):
-        _launch(raw, number)
+        _launch(answer, number)
 
 
 def _preview(data: dict[str, Any]) -> None:
@@ -336,9 +336,9 @@ def _cost(cost: dict[str, Any]) -> str:
     return line
 
 
-def _launch(raw: dict[str, Any], number: int) -> None:
+def _launch(answer: Answer, number: int) -> None:
     try:
-        specs = draft.with_seeds(from_dict(raw), number)
+        specs = draft.with_seeds(answer.spec(), number)
         ids = enqueue.launch_many(specs, origin="browser")
     except BasinError as error:
         st.error(f"Nothing was launched. {error}")
@@ -348,11 +348,11 @@ def _launch(raw: dict[str, Any], number: int) -> None:
     st.switch_page("views/runs.py")
 
 
-def _yaml(raw: dict[str, Any]) -> None:
+def _yaml(answer: Answer) -> None:
     try:
-        text = from_dict(raw).to_yaml()
+        text = answer.spec().to_yaml()
     except BasinError:
-        text = json.dumps(raw, indent=2)
+        text = json.dumps(json.loads(answer.text), indent=2)
     with st.expander("YAML and command"):
         st.code(text, language="yaml")
         st.code("basin run spec.yaml", language="bash")

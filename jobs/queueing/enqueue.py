@@ -54,6 +54,8 @@ class Check:
     data: dict[str, Any] = field(default_factory=dict)
     """title, num_train, num_held_out, event_shape, is_image, columns, preview; or `missing` alone,
     a sentence, for data to be downloaded when the run starts"""
+    spec: RunSpec | None = None
+    """what was checked, its paths absolute; None where that could not be read"""
 
 
 def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
@@ -306,10 +308,10 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
     within 5 s.
     """
     try:
-        with_settled_paths(from_dict(raw), origin)
+        spec = with_settled_paths(from_dict(raw), origin)
     except BadInput as error:
         return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
-    return Check(**ask("check", raw, origin, timeout=CHECK_SECONDS))
+    return Check(**ask("check", spec.as_dict(), timeout=CHECK_SECONDS), spec=spec)
 
 
 def previews(names: list[str]) -> dict[str, Any]:

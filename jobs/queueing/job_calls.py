@@ -21,7 +21,7 @@ from jobs.queueing import redis_names
 
 CALLS: dict[str, tuple[type, ...]] = {
     "jobs.tasks.train": (str,),
-    "jobs.tasks.check_job": (dict, str),
+    "jobs.tasks.check_job": (dict,),
     "jobs.tasks.previews_job": (list,),
     "jobs.tasks.sample_job": (str, dict),
     "jobs.tasks.energy_job": (str, list),

@@ -30,7 +30,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(**changes: Any) -> dict[str, Any]:
-    answer = tasks.check_job({**SPEC, **changes}, "browser")
+    answer = tasks.check_job({**SPEC, **changes})
     assert json.loads(json.dumps(answer)) == answer
     enqueue.Check(**answer["value"])
     return answer["value"]

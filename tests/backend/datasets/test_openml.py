@@ -286,7 +286,7 @@ def test_a_check_downloads_nothing_and_still_finds_what_is_wrong(openml: OpenML)
         "data": {"name": "mnist"},
         "config": {"energy": {"kind": "conv"}, "train": {"batch_size": 8}},
     }
-    answer = tasks.check(raw, "cli")
+    answer = tasks.check(raw)
     assert answer["ok"] and answer["cost"]["steps"] == 3000
     assert answer["data"] == {"missing": resolve_data({"name": "mnist"}).missing()}
     assert (
@@ -295,11 +295,11 @@ def test_a_check_downloads_nothing_and_still_finds_what_is_wrong(openml: OpenML)
     )
     raw["config"]["energy"] = {"kind": "mlp"}  # type: ignore[index]
     wrong = {**raw, "method": "sampling", "config": {}}
-    assert not tasks.check(wrong, "cli")["ok"]
+    assert not tasks.check(wrong)["ok"]
     assert tasks.previews(["mnist"]) == {} and openml.requests == []
     tasks.prepare(RunSpec(method=raw["method"], data=raw["data"]), torch.device("cpu"), None)
     assert openml.downloads == 1
-    assert tasks.check(raw, "cli")["data"]["num_train"] == NUM_TRAIN
+    assert tasks.check(raw)["data"]["num_train"] == NUM_TRAIN
 
 
 def test_the_command_line_fetches_beforehand(openml: OpenML, kept: Path) -> None:

@@ -210,7 +210,7 @@ def test_nobody_is_left_of_a_run_on_the_command_line(
 @pytest.mark.bad_input
 def test_what_trains_nothing_takes_one_process() -> None:
     spec = {"method": "sampling", "data": {"name": "ring"}, "processes": 2}
-    (problem,) = tasks.check(spec, "cli")["problems"]
+    (problem,) = tasks.check(spec)["problems"]
     assert problem == {
         "field": "processes",
         "message": "must be 1 where nothing is trained, got 2.",

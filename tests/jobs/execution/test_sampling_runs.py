@@ -120,6 +120,6 @@ def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_learns_a_real_law_is_refused_whole_numbers() -> None:
     spec = {"method": "contrastive_divergence", "data": {"name": "ising"}}
-    problems = tasks.check_job(spec, "browser")["value"]["problems"]
+    problems = tasks.check_job(spec)["value"]["problems"]
     assert [problem["field"] for problem in problems] == ["data.name"]
     assert "whole numbers" in problems[0]["message"]

@@ -225,6 +225,22 @@ def test_check_tells_the_shape_of_a_spec_without_any_worker() -> None:
     assert {problem["field"] for problem in check.problems} == {"sede", "seed"}
 
 
+def test_a_check_gives_back_what_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are made absolute before the queue; the worker and the launch take them as they are."""
+    asked: list[Any] = []
+
+    def worker(task: str, *arguments: Any, timeout: float) -> dict[str, Any]:
+        asked.extend([task, *arguments])
+        return {"ok": True}
+
+    monkeypatch.setattr(enqueue, "ask", worker)
+    spec = enqueue.check(file_spec("x.npy").as_dict(), "browser").spec
+    assert spec is not None
+    path = str(run_store.data_folder().resolve() / "x.npy")
+    assert spec.data["path"] == path
+    assert asked == ["check", spec.as_dict()]
+
+
 def test_asking_without_a_quick_worker(redis_url: str) -> None:
     with pytest.raises(NotAvailable, match="No check worker"):
         enqueue.check(SPEC.model_dump())
@@ -237,7 +253,7 @@ def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
     redis_store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
     begin = time.monotonic()
     with pytest.raises(NotAvailable, match="No worker answered within 1 s"):
-        enqueue.ask("check", {}, "cli", timeout=1.0)
+        enqueue.ask("check", {}, timeout=1.0)
     assert time.monotonic() - begin < 3
     assert redis_store.queue(redis_store.QUICK).job_ids == []
 
@@ -263,7 +279,7 @@ def test_redis_dying_while_asking_is_one_sentence(
     killer.start()
     try:
         with pytest.raises(NotAvailable):
-            enqueue.ask("check", {}, "cli", timeout=4.0)
+            enqueue.ask("check", {}, timeout=4.0)
     finally:
         killer.join()
         redis_server.start()
