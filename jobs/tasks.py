@@ -23,7 +23,6 @@ from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.spec import Budget, RunSpec, from_dict
-from jobs.claims import reproduction
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
 from jobs.records import attempts, run_store
@@ -53,8 +52,6 @@ def train(run_id: str) -> None:
             _train(directory)
     except attempts.Held as error:
         logging.getLogger(__name__).warning("%s Left alone.", error)
-    finally:
-        reproduction.settle_for_run(run_id)
 
 
 def _train(directory: run_store.RunDirectory) -> None:

@@ -156,7 +156,7 @@ def _result(recipe: Recipe, record: Reproduction) -> None:
 
 def _measured(recipe: Recipe, reproduction_id: str) -> None:
     try:
-        record = reproductions.store_findings(reproduction_id)
+        record = reproductions.open_reproduction(reproduction_id)
         launched = record.launched()
         findings = reproductions.findings(record)
         runs = reproductions.runs_of(record)

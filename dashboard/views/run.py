@@ -13,6 +13,7 @@ from backend.metric_names import FIGURES, HEADLINES
 from dashboard.elements import empty, head, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
+from jobs.claims import reproduction
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
@@ -150,7 +151,7 @@ def _confirm_delete(directory: RunDirectory, status: Status) -> None:
     st.write(f"Delete **{name_of(status)}** and {size(total)}? This cannot be undone.")
     if st.button("Delete it", type="primary"):
         try:
-            control.delete([directory.id])
+            reproduction.delete_runs([directory.id])
         except (BasinError, OSError) as error:
             st.error(str(error))
             return

@@ -10,6 +10,7 @@ from backend.errors import BasinError
 from backend.metric_names import FIGURES
 from dashboard.elements import head, name_of, plural, size
 from dashboard.live_view import live_element
+from jobs.claims import reproduction
 from jobs.queueing import control
 from jobs.records import run_store
 
@@ -76,7 +77,7 @@ def _delete(runs: list[str]) -> None:
     st.caption(", ".join(names))
     if st.button(f"Delete {plural(len(names), 'run')}", type="primary"):
         try:
-            control.delete(runs)
+            reproduction.delete_runs(runs)
         except (BasinError, OSError) as error:
             st.error(f"Nothing was deleted. {error}")
             return

@@ -12,7 +12,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Self
@@ -71,6 +71,11 @@ class Reproduction(BaseModel):
     def is_settled(self) -> bool:
         """Return True once the findings are stored."""
         return self.findings is not None
+
+    @property
+    def is_final(self) -> bool:
+        """Return True once every seed is judged, so that nothing changes any more."""
+        return self.findings is not None and self.findings.num_counted == self.findings.num_runs
 
 
 class Progress(BaseModel):
@@ -134,9 +139,9 @@ def launch(
     """
     record, run_specs = _begin(name, scale, num_seeds, first_seed)
     ids = enqueue.launch_many(run_specs.values(), origin=origin)
-    _store(_with_runs(record, dict(zip(run_specs, ids, strict=True))))
-    # A run that ended before the record was there could not settle it.
-    return store_findings(record.id)
+    record = _with_runs(record, dict(zip(run_specs, ids, strict=True)))
+    _store(record)
+    return record
 
 
 def create(
@@ -203,12 +208,22 @@ def _store(record: Reproduction) -> None:
 
 
 def open_reproduction(reproduction_id: str) -> Reproduction:
-    """Read the record of an id, or of the `latest`. Raises BadInput, NotAvailable."""
+    """Read the record of an id, or of the `latest`; findings that are due are stored in it first.
+
+    Raises BadInput, NotAvailable.
+    """
     if reproduction_id == "latest":
         records = list_reproductions()
         if not records:
             raise NotAvailable("Nothing has been reproduced yet.")
         return records[0]
+    record = _read(reproduction_id)
+    with contextlib.suppress(BadInput, NotAvailable):
+        return record if record.is_final else store_findings(reproduction_id)
+    return record
+
+
+def _read(reproduction_id: str) -> Reproduction:
     if not _ID.fullmatch(reproduction_id):
         raise BadInput.at("reproduction", f"{reproduction_id!r} is not the id of a reproduction.")
     try:
@@ -239,7 +254,7 @@ def damaged() -> dict[str, str]:
     for path in folder().glob("*.json"):
         if _ID.fullmatch(path.stem):
             try:
-                open_reproduction(path.stem).launched()
+                _read(path.stem).launched()
             except (BadInput, NotAvailable) as error:
                 errors[path.stem] = str(error)
     return errors
@@ -292,11 +307,10 @@ def store_findings(reproduction_id: str) -> Reproduction:
     cut off are judged again when their runs went on. Raises BadInput, NotAvailable.
     """
     with atomic_files.locked(folder()):
-        record = open_reproduction(reproduction_id)
-        stored = record.findings
-        if stored is not None and stored.num_counted == stored.num_runs:
+        record = _read(reproduction_id)
+        if record.is_final:
             return record
-        runs = runs_of(record)
+        stored, runs = record.findings, runs_of(record)
         if not all(run.is_over for run in runs.values()):
             return record
         new = evaluate(record.launched(), record.seeds, runs)
@@ -306,12 +320,10 @@ def store_findings(reproduction_id: str) -> Reproduction:
     return record
 
 
-def settle_for_run(run_id: str) -> None:
-    """Store the findings of the reproduction that a run belongs to, if any, when the run ends."""
-    with contextlib.suppress(BadInput, NotAvailable):
-        for tag in run_store.open_run(run_id).spec().tags:
-            if tag.startswith(TAG):
-                store_findings(tag.removeprefix(TAG))
+def delete_runs(run_ids: Sequence[str]) -> None:
+    """Delete runs as `control.delete` does, once what they showed of a recipe is stored."""
+    list_reproductions()
+    control.delete(run_ids)
 
 
 def stop(reproduction_id: str) -> int:
@@ -323,7 +335,6 @@ def stop(reproduction_id: str) -> int:
             with contextlib.suppress(BadInput, NotAvailable):
                 control.stop(run_id)
                 stopped += 1
-    store_findings(record.id)
     return stopped
 
 
@@ -332,6 +343,6 @@ def expected_seconds(name: str, scale: str, num_seeds: int) -> float | None:
     without."""
     for record in list_reproductions(name):
         results = record.findings
-        if results and record.scale == scale and results.num_counted == results.num_runs:
+        if results and record.scale == scale and record.is_final:
             return results.seconds / len(record.seeds) * num_seeds
     return None

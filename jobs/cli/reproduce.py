@@ -66,7 +66,7 @@ def reproduce(
         line = _Line(record, quiet=as_json)
         whole = local_pool.run_all(ids, min(side, len(ids)), line.tell)
         line.end()
-    record = reproduction.store_findings(record.id)
+    record = reproduction.open_reproduction(record.id)
     findings = reproduction.findings(record)
     show(as_report(record, findings), as_json, lambda: in_words(record, findings))
     sys.exit(DONE if whole and record.is_settled and findings.acceptance_holds() else FAILED)

@@ -30,4 +30,4 @@ def reproduced(name: str = "short_run", factor: float = 1.0, ended: bool = True)
                     seconds=60.0,
                     device="cpu",
                 )
-    return reproduction.store_findings(made.id)
+    return reproduction.open_reproduction(made.id)

@@ -45,11 +45,11 @@ def test_another_scale_is_laid_over_it_and_one_that_is_not_there_is_refused() ->
 def test_it_is_judged_when_all_runs_have_ended_and_not_before() -> None:
     made = reproduction.create("width")
     play(made, {"wide": GOOD["wide"]})
-    assert not reproduction.store_findings(made.id).is_settled
+    assert not reproduction.open_reproduction(made.id).is_settled
     going = reproduction.findings(made)
     assert going.holds == "undecided" and going.num_counted == 2
     play(made, {"narrow": GOOD["narrow"]})
-    found = reproduction.store_findings(made.id).findings
+    found = reproduction.open_reproduction(made.id).findings
     assert found is not None
     assert found.holds == "holds" and found.acceptance_holds()
     ratios = [reading.value for reading in found.deciding().readings]
@@ -64,7 +64,7 @@ def test_it_is_judged_when_all_runs_have_ended_and_not_before() -> None:
 def test_acceptance_claims_that_fail_stand_first() -> None:
     made = reproduction.create("width")
     play(made, {"wide": [2.0, 3.0], "narrow": [9.0, 9.0]})
-    found = reproduction.store_findings(made.id).findings
+    found = reproduction.open_reproduction(made.id).findings
     assert found is not None
     assert [(claim.kind, claim.holds) for claim in found.claims] == [
         ("acceptance", "fails"),
@@ -76,15 +76,24 @@ def test_acceptance_claims_that_fail_stand_first() -> None:
 def test_neither_deleted_runs_nor_an_edited_recipe_change_the_past(width: Path) -> None:
     made = reproduction.create("width")
     play(made, GOOD)
-    first = reproduction.store_findings(made.id)
+    first = reproduction.open_reproduction(made.id)
     for run_id in made.run_ids():
         run_store.open_run(run_id).delete()
     (width / "width.yaml").write_text(TEXT.replace("target: 0.5", "target: 0.05"))
-    again = reproduction.store_findings(made.id)
+    again = reproduction.open_reproduction(made.id)
     assert again == first == reproduction.open_reproduction("latest")
     assert reproduction.progress(again).words == {"deleted": 4}
     assert reproduction.list_reproductions("width") == [first]
     assert reproduction.list_reproductions("other") == []
+
+
+def test_what_nobody_has_read_yet_is_stored_before_its_runs_are_deleted() -> None:
+    made = reproduction.create("width")
+    play(made, GOOD)
+    reproduction.delete_runs(made.run_ids())
+    assert run_store.list_runs() == []
+    found = reproduction.open_reproduction(made.id).findings
+    assert found is not None and found.holds == "holds" and found.num_counted == 4
 
 
 def test_a_diverged_run_is_a_miss_that_is_said() -> None:
@@ -92,7 +101,7 @@ def test_a_diverged_run_is_a_miss_that_is_said() -> None:
     play(made, {"wide": [0.1, 0.2], "narrow": [0.4, 0.5]})
     directory = run_store.open_run(made.runs["wide"][1])
     directory.write_status(status="diverged", reason="Diverged at step 3.")
-    found = reproduction.store_findings(made.id).findings
+    found = reproduction.open_reproduction(made.id).findings
     assert found is not None and found.holds == "undecided"
     assert "seed 1 diverged" in found.reason
     assert found.notes == ["Wide, seed 1 diverged. Diverged at step 3."]
@@ -103,15 +112,15 @@ def test_a_seed_that_was_cut_off_is_judged_when_its_run_went_on() -> None:
     play(made, GOOD)
     cut = run_store.open_run(made.runs["narrow"][1])
     cut.write_status(status="stopped")
-    half = reproduction.store_findings(made.id).findings
+    half = reproduction.open_reproduction(made.id).findings
     assert half is not None and half.num_counted == 3
     assert half.holds == "undecided" and half.reason.startswith("One seed is never a verdict.")
     cut.write_status(status="finished")
-    whole = reproduction.store_findings(made.id).findings
+    whole = reproduction.open_reproduction(made.id).findings
     assert whole is not None and whole.holds == "holds"
 
 
-def test_the_worker_settles_it_with_the_last_run(
+def test_it_is_judged_by_who_reads_it_after_the_last_run(
     monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
     made = reproduction.create("width", num_seeds=1)
@@ -147,7 +156,7 @@ def test_time_left_follows_from_what_runs_took() -> None:
     assert progress.seconds_left == pytest.approx(spent)
     assert reproduction.expected_seconds("width", "cpu", 2) is None
     play(made, {"narrow": GOOD["narrow"]})
-    found = reproduction.store_findings(made.id).findings
+    found = reproduction.open_reproduction(made.id).findings
     assert found is not None
     assert reproduction.expected_seconds("width", "cpu", 6) == pytest.approx(3 * found.seconds)
 
@@ -161,7 +170,7 @@ def test_a_sweep_and_a_curve_are_read_from_the_runs(width: Path) -> None:
         directory = run_store.open_run(run_id)
         metrics = {key: value for key, value in directory.metrics().items() if value is not None}
         directory.write_metrics({**metrics, "sweep/k1/distance": 3.0, "sweep/k2/distance": 1.0})
-    found = reproduction.store_findings(made.id).findings
+    found = reproduction.open_reproduction(made.id).findings
     assert found is not None
     for variant in ("wide", "narrow"):
         points = {point.x: [r.value for r in point.readings] for point in found.sweep[variant]}
