@@ -1,4 +1,4 @@
-"""What is here: every method, sampler, energy network and data set, discovered, never listed.
+"""Every method, sampler, energy network and data set, discovered, never listed.
 
 A file that fails to import is kept as broken, by name and with its error, and the rest serve on.
 Importing this module is light; `discover` imports torch.
@@ -6,19 +6,22 @@ Importing this module is light; `discover` imports torch.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-import traceback
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from backend.errors import BadInput, Problem
 from backend.metric_names import FIGURES
-from backend.spec import Budget, RunSpec, problems_of
+from backend.spec import Budget, RunSpec, merge, problems_of
+from backend.system.discovery import (
+    Broken,
+    discover,
+    networks,
+    noise_laws,
+    observers,
+    samplers,
+)
 
 if TYPE_CHECKING:
     from backend.claims.recipe import FoundRecipes, Recipe
@@ -27,72 +30,12 @@ if TYPE_CHECKING:
     from backend.method import Method
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A file that could not be imported."""
-
-    module: str
-    error: str
-    trace: str
-
-
-@dataclass(frozen=True)
-class Found:
-    """The classes one folder holds, by id, and the files that failed."""
-
-    classes: dict[str, Any]
-    broken: list[Broken] = field(default_factory=list)
-
-
-@cache
-def discover(package: str, base: str) -> Found:
-    """Concrete subclasses of `base` ("module:Class") defined in the modules of `package`."""
-    module_name, _, class_name = base.partition(":")
-    parent = getattr(importlib.import_module(module_name), class_name)
-    classes: dict[str, Any] = {}
-    broken = []
-    for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        name = f"{package}.{entry.name}"
-        try:
-            module = importlib.import_module(name)
-        except Exception as error:
-            broken.append(Broken(name, f"{type(error).__name__}: {error}", traceback.format_exc()))
-            continue
-        for value in vars(module).values():
-            if (
-                inspect.isclass(value)
-                and issubclass(value, parent)
-                and value.__module__ == name
-                and not inspect.isabstract(value)
-            ):
-                classes[_id_of(value)] = value
-    return Found(dict(sorted(classes.items())), broken)
-
-
-def _id_of(cls: Any) -> str:
-    return cls.id if hasattr(cls, "id") else cls.Config.model_fields["kind"].default
-
-
 def methods() -> dict[str, type[Method]]:
     return discover("backend.methods", "backend.method:Method").classes
 
 
 def datasets() -> dict[str, type[Dataset]]:
     return discover("backend.datasets", "backend.data:Dataset").classes
-
-
-def samplers() -> dict[str, Any]:
-    return discover("backend.samplers", "backend.sampler:Sampler").classes
-
-
-def networks() -> dict[str, Any]:
-    """Trainable energies: subclasses of NetworkEnergy, by the `kind` of their Config."""
-    return discover("backend.energies", "backend.energies:NetworkEnergy").classes
-
-
-def noise_laws() -> dict[str, Any]:
-    """Laws a model is told apart from: subclasses of NoiseLaw, by the `kind` of their Config."""
-    return discover("backend.noise_laws", "backend.noise_laws:NoiseLaw").classes
 
 
 def abilities() -> dict[str, Any]:
@@ -155,6 +98,7 @@ def broken() -> list[Broken]:
         discover("backend.energies", "backend.energies:NetworkEnergy"),
         discover("backend.noise_laws", "backend.noise_laws:NoiseLaw"),
         discover("backend.abilities", "backend.ability:Ability"),
+        discover("backend.observers", "backend.observe.observer:Observer"),
     ]
     files = [item for part in found for item in part.broken]
     return files + [
@@ -238,21 +182,6 @@ def resolve_data(data: dict[str, Any]) -> Dataset:
         raise BadInput(*problems_of(error, "data")) from error
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`, mapping by mapping; another `kind` replaces the whole mapping."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and _same_kind(old, value):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
-
-
-def _same_kind(old: dict[str, Any], value: dict[str, Any]) -> bool:
-    return "kind" not in value or value["kind"] == old.get("kind")
-
-
 def publish() -> dict[str, Any]:
     """Everything a form needs, as plain JSON: the file workers leave for pages without torch."""
     return {
@@ -278,6 +207,7 @@ def publish() -> dict[str, Any]:
                 "headline": list(cls.headline),
                 "trains": cls.trains,
                 "gradient": cls.follows_gradient,
+                "observers": list(cls.observers),
             }
             for name, cls in methods().items()
         },
@@ -308,6 +238,9 @@ def publish() -> dict[str, Any]:
             for name, cls in abilities().items()
         },
         "noise_laws": {name: _part(cls) for name, cls in noise_laws().items()},
+        "observers": {
+            name: {"id": name, "summary": cls.__doc__} for name, cls in observers().items()
+        },
         "figures": {
             path: asdict(figure)
             for path, figure in {
@@ -344,4 +277,17 @@ def _part(cls: Any) -> dict[str, Any]:
     }
 
 
-__all__ = ["Broken", "Budget", "Resolved", "broken", "discover", "merge", "publish", "resolve"]
+__all__ = [
+    "Broken",
+    "Budget",
+    "Resolved",
+    "broken",
+    "discover",
+    "merge",
+    "networks",
+    "noise_laws",
+    "observers",
+    "publish",
+    "resolve",
+    "samplers",
+]

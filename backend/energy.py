@@ -6,13 +6,27 @@ One sign, once: p(x) ∝ exp(-E(x)/T), low energy is likely, T = 1 unless a fiel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from backend.errors import BadInput
 from backend.gradient_use import differentiated
+
+NO_LABEL = -1
+"""The label of what is of no class in particular."""
+
+
+class Condition(NamedTuple):
+    """What a conditional network is told of each position; None leaves it untold."""
+
+    level: Tensor | None = None
+    """(batch,) or 0-d int64: the noise level, 0 the least"""
+    label: Tensor | None = None
+    """(batch,) or 0-d int64: the class, NO_LABEL for none"""
+    context: Tensor | None = None
+    """(batch, ...): what is known beside x, as `Data.given` has it under `context`"""
 
 
 class Energy(nn.Module, ABC):

@@ -172,6 +172,15 @@ class Text(Event):
     level: str = "info"
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a run now: an alarm, once it has lasted."""
+
+    name: str
+    level: str
+    message: str
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (Scalar, Histogram, Points, Images, Trajectory, Field, Curve, Table, Text)

@@ -23,6 +23,8 @@ MODULES = {
     "backend.compiling": "backend.compilation.compiler",
     "backend.drawing": "backend.requests.conditional_sampling",
     "backend.figures": "backend.metric_names",
+    "backend.energies.quadrature": "backend.metrics.quadrature",
+    "backend.home": "backend.system.home",
     "backend.metrics.chains": "backend.metrics.convergence",
     "backend.metrics.errors": "backend.metrics.errors_to_truth",
     "backend.metrics.log_z": "backend.metrics.log_z_grid",
@@ -32,12 +34,11 @@ MODULES = {
     "backend.observation": "backend.observe.observation",
     "backend.panels": "backend.observe.pictures",
     "backend.parallel": "backend.networks.row_sharing",
-    "backend.plain": "backend.yaml_reader",
+    "backend.plain": "backend.system.yaml_reader",
     "backend.recipe": "backend.claims.recipe",
     "backend.recipe_parts": "backend.claims.recipe_schema",
     "backend.recovery.look": "backend.recovery.pictures",
     "backend.report": "backend.claims.report",
-    "backend.sampling_look": "backend.observe.sampling_look",
     "backend.sizes": "backend.observe.sizes",
     "backend.tables": "backend.observe.tables",
     "backend.tracing": "backend.compilation.tracing",
@@ -121,6 +122,8 @@ MODULES = {
     "jobs.worker": "jobs.queueing.worker",
 }
 """The name now of each module that moved, by its former name."""
+ATTRIBUTES = {"account": "statistics"}
+"""The name now of each attribute that a checkpoint holds, by its former name."""
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,11 @@ from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput, NotAvailable
-from backend.events import Cost, Event
+from backend.events import Cost, Event, Finding
 from backend.metric_names import Figure
-from backend.observe.alarms import Finding
+from backend.metrics.quality import Quality
 from backend.sampler import Sampler
 from backend.spec import Budget
-
-if TYPE_CHECKING:
-    from backend.metrics.quality import Quality
 
 
 @dataclass(frozen=True)
@@ -105,15 +102,6 @@ class SampleRequest:
         return replace(self, num=num, given=given, **chosen)
 
 
-class Observer(Protocol):
-    """What looks at a method: four looks, each the events it saw."""
-
-    def begin(self) -> list[Event]: ...
-    def watch(self, step: int) -> list[Event]: ...
-    def measure(self, step: int) -> list[Event]: ...
-    def evaluate(self, step: int) -> tuple[dict[str, float], list[Event], dict[str, Any]]: ...
-
-
 class Method(ABC):
     """Base of every method.
 
@@ -154,6 +142,26 @@ class Method(ABC):
     """True where events may be of real numbers"""
     takes_discrete: ClassVar[bool] = False
     """True where events may be of the values 0, 1, ... q - 1"""
+    has_time: ClassVar[bool] = False
+    """True where samples can be requested at a `time` of the method's own"""
+    observers: ClassVar[tuple[str, ...]] = (
+        "data",
+        "quality",
+        "ground_truth",
+        "landscape",
+        "walking_chains",
+        "energy_histogram",
+        "parameter_errors",
+        "normaliser",
+        "long_run",
+        "samples",
+        "chain_diagnostics",
+        "final_quality",
+        "energy_alarms",
+        "own_events",
+    )
+    """ids of what observes it, from `backend/observers/`, in this order; those of an energy of
+    positions unless it names others. What needs an energy is left out where there is none."""
 
     gradient_evaluations: int = 0
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
@@ -237,19 +245,21 @@ class Method(ABC):
         return 0
 
     def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
-        """(field, sentence) about what this method cannot draw as requested; None if it can."""
-        from backend.requests.conditional_sampling import refusal
+        """(field, sentence) about what this method in particular cannot draw as requested.
 
-        return refusal(self, request)
-
-    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
-        """Samples (num, *event_shape), standardised, by the trained (averaged) weights.
-
-        By default chains on `energy()` from noise. Raises BadInput for what `refusal` names.
+        Ask `conditional_sampling.refusal`, which knows too what no method without classes, or
+        without a time, can draw.
         """
-        from backend.requests.conditional_sampling import draw
+        return None
 
-        return draw(self, request, generator)
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
+        """Samples (num, *event_shape), standardised, drawn in a way of the method's own by the
+        trained (averaged) weights; None where it has none for such a request.
+
+        Call `conditional_sampling.draw`, which refuses what cannot be drawn and runs chains on
+        `energy()` where the method draws nothing.
+        """
+        return None
 
     def conditional_energy(self, label: int) -> Energy:
         """The energy of one class, for methods with `num_labels`."""
@@ -265,12 +275,6 @@ class Method(ABC):
         """Figures of the method's own by path, for the final evaluation; `quality` holds the
         held-out data that samples are compared with, and how many."""
         return {}
-
-    def observer(self, data: Data, seed: int, sizes: Any = None) -> Observer:
-        """What looks at this method while it runs; `sizes` says how much it looks at."""
-        from backend.observe.observation import Observation
-
-        return Observation(self, data, seed, sizes)
 
     def change(self, settings: dict[str, float]) -> str:
         """Take other settings from the next step on; returns what changed, as a sentence.

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend import yaml_reader
 from backend.errors import BadInput, Problem
+from backend.system import yaml_reader
 
 TAG = "kind:"
 """Prefix of the tags of tagged unions inside pydantic's error locations."""
@@ -173,3 +173,18 @@ def _sentence(entry: Any, field: str) -> str:
     if kind == "value_error":
         return str(context.get("error", message))
     return f"{message[0].lower()}{message[1:]}, got {shown}."
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, mapping by mapping; another `kind` replaces the whole mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and _same_kind(old, value):
+            value = merge(old, value)
+        merged[key] = value
+    return merged
+
+
+def _same_kind(old: dict[str, Any], value: dict[str, Any]) -> bool:
+    return "kind" not in value or value["kind"] == old.get("kind")

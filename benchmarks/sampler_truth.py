@@ -21,6 +21,7 @@ from torch import Tensor
 from backend import catalogue
 from backend.energies.discrete import enumerate_states, state_index
 from backend.errors import BadInput
+from backend.observers.draw_statistics import health
 from backend.randomness import generator_of
 from backend.spec import RunSpec
 from benchmarks.report import Report
@@ -254,7 +255,7 @@ def tempering(report: Report, quick: bool) -> None:
             metrics: dict[str, Tensor] = {}
             for _ in range(num_steps // 10 // share):
                 metrics = method.step(0.0)
-            method.account._next_errors = 0
+            method.statistics._next_errors = 0
             metrics = method.step(0.0)
             modes.append(float(metrics["error/mode_weights"]))
             if "error/log_z" in metrics:
@@ -292,12 +293,11 @@ def funnel(report: Report, quick: bool) -> None:
             )
             while method.gradient_evaluations < budget:
                 method.step(0.0)
-            method.account._next_errors = 0
+            method.statistics._next_errors = 0
             metrics = method.step(0.0)
             errors.append(float(metrics["error/mean"]))
             spreads.append(float(metrics["error/variance"]))
-            health = method.observer(method.task.data, seed)._health()
-            hats.append(health.get("r_hat", math.nan))
+            hats.append(health(method).get("r_hat", math.nan))
         report.add("funnel", kind, "error of the mean", "sd", errors)
         report.add("funnel", kind, "error of the variance", "ratio", spreads)
         report.add("funnel", kind, "split R-hat", "", hats)

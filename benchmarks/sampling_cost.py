@@ -25,7 +25,7 @@ import redis
 import torch
 
 from backend import catalogue, samplers
-from backend.observe.draw_statistics import Account
+from backend.observe.draw_statistics import DrawStatistics
 from backend.spec import Budget, RunSpec
 from benchmarks.report import Report
 from jobs.execution import loop
@@ -85,11 +85,11 @@ def _case(report: Report, name: str, spec: RunSpec, url: str, rounds: int) -> No
             shares.setdefault(part, []).append(100 * spent[part] / spent["kernel"])
         shares.setdefault("kernel", []).append(spent["kernel"])
     report.add(name, "kernel", "CPU time", "s", shares["kernel"])
-    report.add(name, "account of the draws", "of the kernel's time", "%", shares["account"])
+    report.add(name, "statistics of the draws", "of the kernel's time", "%", shares["statistics"])
     report.add(name, "looks", "of the kernel's time", "%", shares["looks"])
     report.add(name, "what is said", "of the kernel's time", "%", shares["said"])
     report.add(name, "thread that streams", "of the kernel's time", "%", shares["thread"])
-    judged = statistics.median(map(sum, zip(shares["account"], shares["looks"], strict=True)))
+    judged = statistics.median(map(sum, zip(shares["statistics"], shares["looks"], strict=True)))
     shown = statistics.median(map(sum, zip(shares["said"], shares["thread"], strict=True)))
     report.claim_at_most(f"{name}: diagnostics", judged, DIAGNOSTICS_SHARE, "%")
     report.claim_at_most(f"{name}: streaming", shown, STREAMING_SHARE, "%")
@@ -97,7 +97,9 @@ def _case(report: Report, name: str, spec: RunSpec, url: str, rounds: int) -> No
 
 def _timed(spec: RunSpec, url: str) -> dict[str, float]:
     """CPU seconds of each part of one run."""
-    spent: dict[str, float] = dict.fromkeys(("kernel", "account", "looks", "said", "thread"), 0.0)
+    spent: dict[str, float] = dict.fromkeys(
+        ("kernel", "statistics", "looks", "said", "thread"), 0.0
+    )
     directory = run_store.create_run(spec)
     publisher = redis_store.Publisher(directory.id, url)
     kernel = samplers.kind_of(catalogue.resolve(spec).config.sampler)  # type: ignore[attr-defined]
@@ -105,8 +107,8 @@ def _timed(spec: RunSpec, url: str) -> dict[str, float]:
         for owner, name, part in (
             (kernel, "step", "kernel"),
             (kernel, "tune", "kernel"),
-            (Account, "take", "account"),
-            (Account, "point", "account"),
+            (DrawStatistics, "take", "statistics"),
+            (DrawStatistics, "point", "statistics"),
             (Looking, "once", "looks"),
             (Emitter, "scalars", "said"),
             (Emitter, "event", "said"),

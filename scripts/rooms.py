@@ -30,6 +30,7 @@ PLUG_INS = {
     "backend.networks",
     "backend.noise_laws",
     "backend.objectives",
+    "backend.observers",
     "backend.recipes",
     "backend.samplers",
 }

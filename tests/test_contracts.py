@@ -26,6 +26,7 @@ from backend.energy import Energy, energy_and_gradient
 from backend.errors import BadInput
 from backend.events import Cost, Scalar, decode, encode, unpack
 from backend.method import Method, Task
+from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.spec import RunSpec
@@ -238,7 +239,7 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
 @pytest.mark.parametrize(("method", "preset"), QUICK)
 def test_watching_changes_nothing(method: str, preset: str) -> None:
     watched, alone = prepared(method, preset), prepared(method, preset)
-    eyes = watched.method.observer(watched.data, seed=1, sizes=SMALL)
+    eyes = Observation(watched.method, watched.data, seed=1, sizes=SMALL)
     eyes.begin()
     for step, progress in enumerate(PROGRESS):
         watched.method.step(progress)
@@ -255,7 +256,7 @@ def test_every_event_survives_the_wire(method: str, preset: str) -> None:
     run = prepared(method, preset)
     for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed
         run.method.step(progress)
-    eyes = run.method.observer(run.data, seed=1, sizes=SMALL)
+    eyes = Observation(run.method, run.data, seed=1, sizes=SMALL)
     events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
     assert {"scalar", "histogram", "table"} <= {event.kind for event in events}
     for event in events:

@@ -22,10 +22,9 @@ LIGHT = {
     "errors",
     "events",
     "former_names",
-    "home",
     "metric_names",
     "spec",
-    "yaml_reader",
+    "system",
 }
 """What pages may import of `backend`."""
 NO_TORCH = [

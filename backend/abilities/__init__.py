@@ -25,6 +25,7 @@ from backend.method import SampleRequest
 from backend.metrics.baselines import single_gaussian
 from backend.metrics.quality import Quality
 from backend.observe import pictures
+from backend.requests import conditional_sampling
 from backend.sampler import Sampler
 from backend.samplers import AnySampler
 
@@ -115,8 +116,8 @@ def real_only(asked: Asked, field: str) -> Problems:
 
 def refused(asked: Asked, request: SampleRequest) -> Problems:
     """What the run's method says against a request, at the field it names."""
-    if said := asked.method.refusal(request):
-        yield said
+    if problem := conditional_sampling.refusal(asked.method, request):
+        yield problem
 
 
 # ---------------------------------------------------------------------- classes

@@ -136,7 +136,7 @@ class ComposeAbility(Ability):
         composite = _composed(asked, config, parts, weights, logs)
         request = _request(asked, config)
         if _native(asked, config):
-            z = asked.method.draw(request, generator)
+            z = conditional_sampling.draw(asked.method, request, generator)
         else:
             z = conditional_sampling.on_energy(asked.method, composite, request, generator)
         energy = energies(composite, z)

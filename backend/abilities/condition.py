@@ -29,6 +29,7 @@ from backend.metrics.baselines import class_gaussian
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy, label_spread
 from backend.observe import pictures
+from backend.requests import conditional_sampling
 
 SHOWN = ("label_accuracy", "label_spread", "frechet_features", "frechet_pca", "energy_distance")
 Figures = dict[str, float]
@@ -100,7 +101,9 @@ class ConditionAbility(Ability):
         order = labels.argsort(stable=True)
         for strength in config.strengths:
             name = f"guidance_{strength:g}"
-            z = asked.method.draw(_request(asked, config, strength), generator)
+            z = conditional_sampling.draw(
+                asked.method, _request(asked, config, strength), generator
+            )
             found[name] = judge.of(z, labels)
             arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))

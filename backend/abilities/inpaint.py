@@ -33,6 +33,7 @@ from backend.metrics import baselines
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy
 from backend.observe import pictures
+from backend.requests import conditional_sampling
 
 Hidden = Literal["lower", "upper", "left", "right", "centre", "random", "coordinates", "file"]
 TRUE = "true"
@@ -134,7 +135,9 @@ class InpaintAbility(Ability):
         request = _request(asked, config, mask)
         known = request.known
         assert known is not None
-        draws = torch.stack([asked.method.draw(request, generator) for _ in range(NUM_DRAWS)])
+        draws = torch.stack(
+            [conditional_sampling.draw(asked.method, request, generator) for _ in range(NUM_DRAWS)]
+        )
         compared = Compared(data, known, mask)
         rows = {"": compared.of(draws[0], draws.mean(0))}
         rows |= compared.beside(generator)

@@ -17,6 +17,7 @@ from backend.events import Table
 from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
+from backend.requests import conditional_sampling
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 
 EDGE = 1e-3
@@ -100,7 +101,7 @@ class LogZAbility(Ability):
             found["ais"] = [
                 _forward(energy, data.train, config.num, settled, generator) for _ in repeats
             ]
-            draws = asked.method.draw(_request(config), generator)
+            draws = conditional_sampling.draw(asked.method, _request(config), generator)
             found["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
         figures: dict[str, float] = {}
         for name, estimates in found.items():

@@ -14,6 +14,7 @@ from backend.events import Event, Table
 from backend.method import SampleRequest
 from backend.metrics import prediction
 from backend.observe import pictures
+from backend.requests import conditional_sampling
 
 
 class PredictConfig(Config):
@@ -66,7 +67,10 @@ class PredictAbility(Ability):
         data, rows = asked.data, _rows(asked, config)
         request = _request(asked, config)
         draws = torch.stack(
-            [asked.method.draw(request, generator) for _ in range(config.num_draws)]
+            [
+                conditional_sampling.draw(asked.method, request, generator)
+                for _ in range(config.num_draws)
+            ]
         )
         table = {"": prediction.figures_of(data, draws[0], rows.x)}
         of_mean = prediction.figures_of(data, draws.mean(0), rows.x)

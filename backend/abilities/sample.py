@@ -28,6 +28,7 @@ from backend.metrics.density import energies
 from backend.metrics.features import space_of
 from backend.metrics.quality import label_accuracy, label_spread
 from backend.observe import pictures
+from backend.requests import conditional_sampling
 
 
 class SampleConfig(Drawing):
@@ -90,7 +91,7 @@ class SampleAbility(Ability):
     def answer(cls, asked: Asked, config: SampleConfig, generator: torch.Generator) -> Answer:
         data = asked.data
         request = request_of(asked, config)
-        z = asked.method.draw(request, generator)
+        z = conditional_sampling.draw(asked.method, request, generator)
         energy = energies(asked.method.energy(), z) if asked.method.has_energy else None
         # of one class there is no reference: all of the data are not it
         whole = request.labels is None or config.label == "each"

@@ -15,8 +15,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from backend import yaml_reader
-from backend.catalogue import merge
 from backend.claims.recipe_schema import (
     AnyPicture,
     Claim,
@@ -35,7 +33,8 @@ from backend.claims.recipe_schema import (
     Variant,
 )
 from backend.errors import BadInput, NotAvailable, Problem
-from backend.spec import Budget, Question, RunSpec, problems_of
+from backend.spec import Budget, Question, RunSpec, merge, problems_of
+from backend.system import yaml_reader
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 """Where recipes are discovered."""

@@ -28,7 +28,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset
 from backend.errors import BadInput
-from backend.home import cache, make_private
+from backend.system.home import cache, make_private
 
 SILENCE_SECONDS = 60.0
 """How long a server may say nothing before a download is given up."""

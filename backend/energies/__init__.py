@@ -7,14 +7,15 @@ is made when it is first asked for, so that an energy's file can import this pac
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from backend.config import KindConfig, tagged_union
-from backend.energy import Energy
+from backend.energy import NO_LABEL, Condition, Energy
 from backend.networks import row_sharing
+from backend.system import discovery
 
 if TYPE_CHECKING:
     from backend.data import Data
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     AnyNetwork = KindConfig
     AnyConditionalNetwork = KindConfig
     AnyContextNetwork = KindConfig
-
-NO_LABEL = -1
-"""The label of what is of no class in particular."""
-
-
-class Condition(NamedTuple):
-    """What a conditional network is told of each position; None leaves it untold."""
-
-    level: Tensor | None = None
-    """(batch,) or 0-d int64: the noise level, 0 the least"""
-    label: Tensor | None = None
-    """(batch,) or 0-d int64: the class, NO_LABEL for none"""
-    context: Tensor | None = None
-    """(batch, ...): what is known beside x, as `Data.given` has it under `context`"""
 
 
 class NetworkEnergy(Energy):
@@ -87,18 +74,12 @@ class NetworkEnergy(Energy):
 
 def __getattr__(name: str) -> Any:
     if name == "AnyNetwork":
-        from backend import catalogue
-
-        return tagged_union([cls.Config for cls in catalogue.networks().values()])
+        return tagged_union([cls.Config for cls in discovery.networks().values()])
     if name == "AnyConditionalNetwork":
-        from backend import catalogue
-
-        found = [cls.Config for cls in catalogue.networks().values() if cls.conditional]
+        found = [cls.Config for cls in discovery.networks().values() if cls.conditional]
         return tagged_union(found)
     if name == "AnyContextNetwork":
-        from backend import catalogue
-
-        found = [cls.Config for cls in catalogue.networks().values() if cls.takes_context]
+        found = [cls.Config for cls in discovery.networks().values() if cls.takes_context]
         return tagged_union(found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -115,9 +96,7 @@ def build_network(
     Only conditional networks take levels and labels, and only those that take a context its shape.
     Raises BadInput if it does not fit the data.
     """
-    from backend import catalogue
-
-    cls = catalogue.networks()[config.kind]
+    cls = discovery.networks()[config.kind]
     told = (num_levels, num_labels) if cls.conditional else ()
     context = {"context_shape": context_shape} if cls.takes_context else {}
     network: NetworkEnergy = cls(config, task.data.event_shape, task.generator, *told, **context)
@@ -127,9 +106,7 @@ def build_network(
 
 def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
     """(field, sentence) when an energy's Config does not fit the data, else nothing."""
-    from backend import catalogue
-
-    reason = catalogue.networks()[config.kind].fits(data.event_shape)
+    reason = discovery.networks()[config.kind].fits(data.event_shape)
     return [(f"{field}.kind", reason)] if reason else []
 
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from backend.energies.quadrature import planar_mixture_entropy, wedge_masses
 from backend.energy import Energy
+from backend.metrics.quadrature import planar_mixture_entropy, wedge_masses
 from backend.truth import Truth
 
 Box = tuple[tuple[float, float], tuple[float, float]]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.energies.closed_form import ClosedForm
-from backend.energies.quadrature import LOG_2PI, mixture_entropy, mixture_log_density
+from backend.metrics.quadrature import LOG_2PI, mixture_entropy, mixture_log_density
 from backend.randomness import generator_of
 from backend.truth import Truth
 

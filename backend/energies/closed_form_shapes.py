@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend.energies.closed_form import REACH, ClosedForm
-from backend.energies.quadrature import LOG_2PI, normal_grid
+from backend.metrics.quadrature import LOG_2PI, normal_grid
 from backend.truth import Truth
 
 

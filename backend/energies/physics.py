@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.energies.quadrature import LOG_2PI
 from backend.energy import Energy
+from backend.metrics.quadrature import LOG_2PI
 from backend.truth import Expectations, Truth
 
 NUM_NODES = 301

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backend.energies.quadrature import LOG_2PI
 from backend.energy import Energy
+from backend.metrics.quadrature import LOG_2PI
 
 
 class Posterior(Energy):

@@ -12,7 +12,7 @@ from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.energies.location import PLAIN_STEPS
-from backend.events import Event
+from backend.events import Event, Finding
 from backend.method import Method, Preset, Task
 from backend.noise_laws import AnyNoiseLaw, build_noise_law, noise_problems
 from backend.objectives.compositional import (
@@ -21,7 +21,6 @@ from backend.objectives.compositional import (
     log_mean_exp,
 )
 from backend.objectives.landscapes import landscape_of
-from backend.observe.alarms import Finding
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 

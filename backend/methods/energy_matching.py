@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,17 +13,13 @@ from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
 from backend.energy import Energy
-from backend.errors import BadInput
-from backend.events import Curve, Event
+from backend.events import Curve, Event, Finding
 from backend.method import Method, Preset, SampleRequest, Start, Task
 from backend.metric_names import Figure
 from backend.metrics.distances import energy_distance
 from backend.metrics.quality import Quality
 from backend.objectives.energy_matching import flow_matching, flow_steps, flow_weight
 from backend.objectives.optimal_transport import coupled
-from backend.observe.alarms import Finding
-from backend.requests.conditional_sampling import draw as draw_by_chains
-from backend.requests.conditional_sampling import refusal as refused_by_chains
 from backend.sampler import Sampler
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import Budget
@@ -177,6 +172,7 @@ class EnergyMatching(Method):
     references = "Balcerak et al. 2025"
     url = "https://arxiv.org/abs/2504.10612"
     Config = EnergyMatchingConfig
+    has_time = True
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
             "Flow matching, then contrast with chains in the last quarter: samples arrive at "
@@ -339,7 +335,7 @@ class EnergyMatching(Method):
 
     def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
         if request.time is None:
-            return refused_by_chains(self, request)
+            return None
         if request.time <= 0:
             return "time", f"must be > 0, got {request.time:g}."
         if request.sampler or request.num_steps is not None or request.mask is not None:
@@ -347,15 +343,13 @@ class EnergyMatching(Method):
                 "goes with the method's own flow alone. Leave out the sampler, `num_steps` and "
                 "what is known, or leave out the time: chains then sample exp(−V/ε)."
             )
-        return refused_by_chains(self, replace(request, time=None))
+        return None
 
-    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
-        """The flow from noise, or from `start`, to `time`; chains on V/ε where a sampler, a number
-        of steps or known coordinates are given. Raises BadInput for what `refusal` names."""
-        if said := self.refusal(request):
-            raise BadInput.at(*said)
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
+        """The flow from noise, or from `start`, to `time`; None, for chains on V/ε, where a
+        sampler, a number of steps or known coordinates are given."""
         if request.sampler or request.num_steps is not None or request.mask is not None:
-            return draw_by_chains(self, request, generator)
+            return None
         x = self._source(request.num, generator) if request.start is None else request.start
         time = self.config.sampling_time if request.time is None else request.time
         return self._sample(x, time, generator)

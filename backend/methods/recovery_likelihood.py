@@ -35,7 +35,6 @@ from backend.recovery.settings import (
     RecoveryLikelihoodConfig,
     image_settings,
 )
-from backend.requests import conditional_sampling
 from backend.spec import Budget
 from backend.training import Fitter
 
@@ -326,8 +325,6 @@ class RecoveryLikelihood(Method):
         return self._way_down(self._as_in_the_data(num, generator), generator).positions[-1]
 
     def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
-        if said := conditional_sampling.refusal(self, request):
-            return said
         asked = request.labels is not None or request.guidance != 0 or bool(request.mixture)
         if asked and (request.sampler is not None or request.start is not None):
             field = "sampler" if request.sampler is not None else "start"
@@ -337,16 +334,14 @@ class RecoveryLikelihood(Method):
             )
         return None
 
-    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
         """Samples down the ladder by the averaged weights, `num_steps` Langevin steps a level; 0
         gives the starts of the chains alone. Images are cut to black and white at the very end.
 
-        With a sampler or a start of its own, chains on `energy()` instead.
+        None, for chains on `energy()`, with a sampler or a start of its own.
         """
-        if said := self.refusal(request):
-            raise BadInput.at(*said)
         if request.sampler is not None or request.start is not None:
-            return conditional_sampling.draw(self, request, generator)
+            return None
         if self.clusters is not None:
             request = replace(request, labels=self.clusters.drawn(request, generator))
         return self._way_down(request, generator).positions[-1]

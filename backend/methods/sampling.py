@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import ValidationError
@@ -15,15 +15,16 @@ from backend.compilation.compiler import Compiler
 from backend.config import Config, option
 from backend.data import Data
 from backend.energy import Energy, InUnits
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.method import Method, Preset, Start, Task
-from backend.observe.draw_statistics import Account
-from backend.observe.sampling_look import TRAIL, SamplingLook
+from backend.observe.draw_statistics import DrawStatistics
 from backend.sampler import Info, Sampler, State
 from backend.samplers import AnySampler
 from backend.spec import Budget, problems_of
 from backend.truth import Truth
 
+TRAIL = 24
+"""Sampler steps of the walking chains that a page shows."""
 GRADIENTS_A_POINT = 150
 """Gradient evaluations between two points of the curves, where nothing else is asked."""
 
@@ -132,6 +133,18 @@ class Sampling(Method):
     )
     trains = False
     takes_discrete = True
+    observers = (
+        "data",
+        "landscape",
+        "chain_trails",
+        "draw_energies",
+        "draw_statistics",
+        "draw_quality",
+        "truth_errors",
+        "draw_samples",
+        "draw_diagnostics",
+        "draw_alarms",
+    )
     config: SamplingConfig
 
     def __init__(self, config: SamplingConfig, task: Task) -> None:
@@ -149,7 +162,7 @@ class Sampling(Method):
         self.changes: dict[str, float] = {}
         """what was changed while it ran, by field of the sampler"""
         self._in_force: dict[str, float] = {}
-        self.account = Account(task.data, not config.energy_of, self.kernel, self.state)
+        self.statistics = DrawStatistics(task.data, not config.energy_of, self.kernel, self.state)
         # deques, which checkpoints leave out: what a page saw of the past is not state
         self.trail: deque[State] = deque([self.state], maxlen=TRAIL + 1)
         self.accepted: deque[Tensor] = deque(maxlen=TRAIL)
@@ -181,10 +194,17 @@ class Sampling(Method):
         if config.stop_at_error and (data.truth is None or data.truth.mean is None):
             yield "stop_at_error", f"needs a known mean, and that of {data.title!r} is not known."
 
+    @classmethod
+    def of(cls, method: Method) -> Sampling:
+        """The method itself, for observers of its draws. Raises NotAvailable for any other."""
+        if not isinstance(method, cls):
+            raise NotAvailable(f"{method.title} keeps no draws to observe.")
+        return method
+
     @property
     def truth(self) -> Truth | None:
         """What is known of the law that is sampled."""
-        return self.account.truth
+        return self.statistics.truth
 
     # ------------------------------------------------------------------ a step
 
@@ -210,7 +230,7 @@ class Sampling(Method):
         metrics = {
             "energy/model": self.state.energy.mean(),
             "sampler/radius": position.flatten(1).norm(dim=1).amax(),
-            **self.account.point(self.state, infos),
+            **self.statistics.point(self.state, infos),
         }
         if self.kernel.exact:
             rates = [each.acceptance_rate.mean() for each in infos]
@@ -223,13 +243,13 @@ class Sampling(Method):
         """One step of every chain, counted, tuned in the warm-up, kept for the page's trails."""
         self.state, info = self.kernel.step(self.state, self.target, self.generator)
         self.gradient_evaluations += info.gradient_evaluations
-        if self.account.follows_steps:
-            self.account.take(self.state, info)
+        if self.statistics.follows_steps:
+            self.statistics.take(self.state, info)
         if self.warming_up:
             index, num = self.num_taken, self.config.num_warm_up
             self.state = self.kernel.tune(self.state, info, index, num)
             if index + 1 == num:
-                self.account.begin()
+                self.statistics.begin()
         self.num_taken += 1
         self.trail.append(self.state)
         self.accepted.append(info.accepted)
@@ -269,14 +289,14 @@ class Sampling(Method):
         return any(getattr(config, name) != value for name, value in self.changes.items())
 
     def _apply(self) -> None:
-        """Put changed settings in force; draws of another temperature begin a new account."""
+        """Put changed settings in force; draws of another temperature count anew."""
         new = {k: value for k, value in self.changes.items() if self._in_force.get(k) != value}
         self.kernel.config = self.kernel.config.model_copy(update=self.changes)
         if "step_size" in new and "step_size" in self.state.extra:
             old = self.state.extra["step_size"]
             self.state = self.state.carrying(step_size=torch.full_like(old, new["step_size"]))
         if "temperature" in new:
-            self.account.begin()
+            self.statistics.begin()
         self._in_force = dict(self.changes)
 
     # ------------------------------------------------------------------ to be looked at
@@ -286,9 +306,6 @@ class Sampling(Method):
 
     def sampler(self) -> Sampler:
         return self.kernel
-
-    def observer(self, data: Data, seed: int, sizes: Any = None) -> SamplingLook:
-        return SamplingLook(self, data, seed, sizes)
 
     def start(self, num: int, generator: torch.Generator) -> Start:
         data, steps = self.task.data, max(self.config.num_steps, 1)
@@ -305,7 +322,7 @@ class Sampling(Method):
         position, have = self.state.position, self.config.num_chains
         device = position.device
         if self.kernel.anneals:
-            return self.account.passed.drawn(num, generator)
+            return self.statistics.passed.drawn(num, generator)
         if num <= have:
             return position[torch.randperm(have, generator=generator, device=device)[:num]]
         return position[torch.randint(have, (num,), generator=generator, device=device)]

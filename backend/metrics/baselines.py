@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from backend.data import Data
-from backend.energies.quadrature import LOG_2PI
 from backend.energy import Energy
+from backend.metrics.quadrature import LOG_2PI
 
 RIDGE = 1e-3
 """Variance added to every coordinate, in standardised units."""

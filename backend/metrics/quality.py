@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from backend.data import Data
-from backend.energies import NO_LABEL
-from backend.energy import Energy, InUnits
+from backend.energy import NO_LABEL, Energy, InUnits
 from backend.metrics.baselines import class_gaussian
 from backend.metrics.density import Box, Grid, energies, grid_kl
 from backend.metrics.distances import bandwidths, energy_distance, mmd, sliced_wasserstein
@@ -18,6 +17,8 @@ from backend.metrics.neighbours import overlap
 from backend.randomness import generator_of
 
 NUM_PROJECTIONS = 128
+CLASS_GAUSSIAN = "class_gaussian"
+"""Last path segment of the figures of one Gaussian a class."""
 NUM_FLOORS = 3
 """Fresh sets of real data that a floor is the mean of."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from backend.energies import NO_LABEL
+from backend.energy import NO_LABEL
 from backend.networks.layers import linear
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.energies import NO_LABEL, Condition
+from backend.energy import NO_LABEL, Condition
 from backend.networks.layers import linear
 
 _SPREAD = 0.5

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, tagged_union
 from backend.data import Data
-from backend.energies.quadrature import LOG_2PI
+from backend.metrics.quadrature import LOG_2PI
+from backend.system import discovery
 
 if TYPE_CHECKING:
     from backend.method import Task
@@ -104,25 +105,19 @@ def too_wide(event_shape: torch.Size) -> str:
 
 def __getattr__(name: str) -> Any:
     if name == "AnyNoiseLaw":
-        from backend import catalogue
-
-        return tagged_union([cls.Config for cls in catalogue.noise_laws().values()])
+        return tagged_union([cls.Config for cls in discovery.noise_laws().values()])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def build_noise_law(config: KindConfig, task: Task) -> NoiseLaw:
     """The law of a Config, fitted to a task's data, on its device."""
-    from backend import catalogue
-
-    law: NoiseLaw = catalogue.noise_laws()[config.kind](config, task.data, task.generator)
+    law: NoiseLaw = discovery.noise_laws()[config.kind](config, task.data, task.generator)
     return law.to(task.device).requires_grad_(False)
 
 
 def noise_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
     """(field, sentence) when a law does not fit the data, else nothing."""
-    from backend import catalogue
-
-    reason = catalogue.noise_laws()[config.kind].fits(data.event_shape)
+    reason = discovery.noise_laws()[config.kind].fits(data.event_shape)
     return [(f"{field}.kind", reason)] if reason else []
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data
-from backend.energies.quadrature import LOG_2PI
+from backend.metrics.quadrature import LOG_2PI
 from backend.noise_laws import NoiseLaw
 
 

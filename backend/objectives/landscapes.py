@@ -18,9 +18,9 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energies.location import LocationEnergy
-from backend.energies.quadrature import LOG_2PI
 from backend.energy import Energy
 from backend.events import Curve, Event
+from backend.metrics.quadrature import LOG_2PI
 from backend.noise_laws import NoiseLaw
 
 Kind = Literal["likelihood", "noise_contrastive", "exponential"]

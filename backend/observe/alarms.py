@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from backend.events import Text
+from backend.events import Finding, Text
 from backend.metrics.modes import mode_weights
 
 PATIENCE = 2
@@ -23,15 +23,6 @@ RUNAWAY = 3.0
 RELAPSE = 5.0
 RELAPSE_FLOOR = 0.05
 """Energy distances below this are no relapse, however good the best one was."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that holds at this measurement."""
-
-    name: str
-    level: str
-    message: str
 
 
 @dataclass

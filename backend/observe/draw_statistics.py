@@ -1,4 +1,4 @@
-"""The account of a sampler's draws: what they say so far, and how far that is from the truth."""
+"""The statistics of a sampler's draws so far, and how far they are from the truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_DIAGNOSED = 32
 MAX_FIGURES = 8
 """Coordinates, or random projections where there are more, that diagnostics look at."""
 COUNTED = ("divergences", "round_trips")
-"""Figures of a step that are numbers of events: shown as their sum since the account was begun."""
+"""Figures of a step that are numbers of events: their sum since the beginning is what counts."""
 
 
 def figures_of(state: State) -> Tensor:
@@ -37,7 +37,7 @@ def figures_of(state: State) -> Tensor:
     return torch.cat([state.energy[:NUM_DIAGNOSED, None].to(position), position], 1)
 
 
-class Account:
+class DrawStatistics:
     """Running moments, thinned draws, E-BFMI, and distances from the truth, on the device.
 
     `take` looks at every step of samplers that need it; `point` closes a point of the curves, at

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energy import Energy
-from backend.events import Event, Field, Histogram, Images, Points
+from backend.events import Event, Field, Histogram, Images, Points, Trajectory
 from backend.metrics.density import Box, Grid, energies
 
 Array = npt.NDArray[Any]
@@ -110,6 +110,28 @@ def cloud(
         return None
     shown = None if energy is None else float32(energy[:num_dots])
     return Points(path, float32(x[:num_dots, :MAX_COLUMNS]), role, shown)
+
+
+def trajectory(
+    path: str,
+    data: Data,
+    z: Tensor,
+    energy: Tensor,
+    accepted: Tensor | None,
+    role: str,
+    *,
+    num: int,
+) -> Trajectory:
+    """The first `num` chains of z (steps, chains, 2), standardised, in the user's units, with
+    their energies (steps, chains); `accepted` (steps or one less, chains) bool where they may
+    reject."""
+    return Trajectory(
+        path,
+        float32(data.restore(z[:, :num])),
+        role,
+        float32(energy[:, :num]),
+        None if accepted is None else accepted[:, :num].to(torch.uint8).cpu().numpy(),
+    )
 
 
 def float32(values: Tensor) -> Array:

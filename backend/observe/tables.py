@@ -1,13 +1,16 @@
-"""The tables of a run as events: chain diagnostics and the final figures."""
+"""The tables of a run as events: diagnostics of chains and of samplers, and the final figures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from backend.events import Table
 from backend.metric_names import FIGURES
 from backend.observe.alarms import MIXED
 from backend.observe.chains import Chains, Diagnostics, diagnose
+from backend.sampler import Sampler
+from backend.truth import Truth
 
 Cell = str | float | int | None
 R_HAT_IDEAL = 1.01
@@ -114,6 +117,25 @@ def final(
     return Table("quality/final", columns, [_plain(row) for row in rows])
 
 
+def sampler_diagnostics(kernel: Sampler, figures: dict[str, float], truth: Truth | None) -> Table:
+    """`chains/diagnostics` of a run that only samples: what there is to know of its sampler, and
+    how to read it. Figures by path."""
+    kind = "exact: leaves the law in place" if kernel.exact else f"biased: {kernel.bias}"
+    rows: list[list[Cell]] = [["sampler", type(kernel.config).title, kind]]
+    if kernel.compiler is not None:
+        rows.append(["arithmetic", None, str(kernel.compiler.status)])
+    rows += [
+        [title, figures[path], reading(figures[path])]
+        for path, title, reading in (*_SAMPLER_ROWS, *_ERROR_ROWS)
+        if path in figures
+    ]
+    if truth is not None:
+        rows.append(["truth", None, f"from {truth.source}"])
+    return Table(
+        "chains/diagnostics", ["figure", "value", "reading"], [_plain(row) for row in rows]
+    )
+
+
 def _mixing(r_hat: float) -> str:
     if not math.isfinite(r_hat):
         return "not defined"
@@ -137,3 +159,42 @@ def _share(share: float, floor: float) -> str:
 def _plain(row: list[Cell]) -> list[Cell]:
     """A row as JSON can hold it: numbers that are not finite become None."""
     return [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+
+
+def _always(words: str) -> Callable[[float], str]:
+    return lambda value: words
+
+
+_Row = tuple[str, str, Callable[[float], str]]
+"""path, title, and the reading of a value"""
+_SAMPLER_ROWS: tuple[_Row, ...] = (
+    (
+        "sampler/r_hat",
+        "split R-hat, worst figure",
+        lambda value: "mixed" if value <= R_HAT_IDEAL else "chains differ: not mixed",
+    ),
+    ("sampler/bulk_ess", "bulk ESS, all chains", _always("independent draws they are worth")),
+    ("sampler/tail_ess", "tail ESS, all chains", _always("for the 5 % and 95 % quantiles")),
+    ("sampler/autocorrelation_time", "autocorrelation time", _always("sampler steps")),
+    (
+        "sampler/ess_per_kilogradient",
+        "ESS per 1k gradients of a chain",
+        _always("warm-up included"),
+    ),
+    ("sampler/ess_per_second", "ESS per second", _always("warm-up included")),
+    ("sampler/ess_per_joule", "ESS per joule", _always("warm-up included")),
+    (
+        "sampler/e_bfmi",
+        "E-BFMI",
+        lambda value: "good" if value >= 0.3 else "momenta cannot follow the energy",
+    ),
+)
+_ERROR_ROWS: tuple[_Row, ...] = (
+    ("error/mean", "error of the mean", _always("target sd, worst coordinate")),
+    ("error/mean/floor", "error of as many independent draws", _always("as its ESS, the median")),
+    ("error/variance", "error of the variance", _always("ratio, worst coordinate")),
+    ("error/energy", "error of the mean energy", _always("nats")),
+    ("error/mode_weights", "error of the mode weights", _always("total variation")),
+    ("error/functions", "error of the known functions", _always("their sd, the worst")),
+    ("error/log_z", "error of log Z", _always("nats")),
+)

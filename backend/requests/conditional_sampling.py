@@ -1,4 +1,4 @@
-"""Samples as a person asks for them, for every method that has no way of its own."""
+"""Samples as a person asks for them: the way a method draws, or by chains where it has none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.energies import NO_LABEL
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.method import Method, SampleRequest
-from backend.samplers import Pass
+from backend.samplers import Pass, default_sampler
 
 DEFAULT_STEPS = 1000
 
@@ -46,9 +46,9 @@ class Sum(Energy):
 
 
 def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
-    """(field, sentence) about what the method cannot draw; None when it can."""
-    if found := given_refusal(method, request):
-        return found
+    """(field of the request, sentence) about what the method cannot draw; None when it can."""
+    if problem := given_refusal(method, request):
+        return problem
     labelled = request.labels is not None and bool((request.labels != NO_LABEL).any())
     if method.num_labels == 0:
         for field, asked in (
@@ -58,9 +58,9 @@ def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
         ):
             if asked:
                 return field, f"{method.title} was trained without classes, so it knows none."
-    if request.time is not None:
+    if request.time is not None and not method.has_time:
         return "time", f"{method.title} has no time of its own; give `num_steps`."
-    return None
+    return method.refusal(request)
 
 
 def given_refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
@@ -82,14 +82,23 @@ def given_refusal(method: Method, request: SampleRequest) -> tuple[str, str] | N
 
 
 def draw(method: Method, request: SampleRequest, generator: torch.Generator) -> Tensor:
+    """Samples (num, *event_shape), standardised: the method's own way, or by chains.
+
+    Raises BadInput for what `refusal` names.
+    """
+    if problem := refusal(method, request):
+        raise BadInput.at(*problem)
+    drawn = method.draw(request, generator)
+    return by_chains(method, request, generator) if drawn is None else drawn
+
+
+def by_chains(method: Method, request: SampleRequest, generator: torch.Generator) -> Tensor:
     """`num` chains on the method's energy, from noise unless a start is given.
 
     Of a class on its conditional energy, class after class, with guidance on
     (1 + w) E(x | label) − w E(x). Known coordinates are held: the chains then follow
     p(others | known).
     """
-    if said := method.refusal(request):
-        raise BadInput.at(*said)
     if request.mixture:
         return on_energy(method, mixed(method, request.mixture), request, generator)
     if request.labels is None:
@@ -122,8 +131,6 @@ def on_energy(
 
     Raises BadInput where an annealed sampler has too few steps for a pass.
     """
-    from backend.observe.observation import default_sampler
-
     if request.mask is not None and request.known is not None:
         energy = Pinned(energy, request.known, request.mask)
     kernel = request.sampler or method.sampler() or default_sampler(method.task.data)

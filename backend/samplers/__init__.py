@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from backend import catalogue
 from backend.config import KindConfig, tagged_union
 from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State
+from backend.system import discovery
 
 if TYPE_CHECKING:
     from backend.data import Data
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     ChainSampler = KindConfig
 
 
+DEFAULT_STEP_SIZE = 0.005
+"""Langevin step, in squared data sd, for methods that have no sampler."""
+
+
 def __getattr__(name: str) -> Any:
-    found = catalogue.samplers().values()
+    found = discovery.samplers().values()
     if name == "AnySampler":
         return tagged_union([cls.Config for cls in found])
     if name == "ChainSampler":
@@ -51,7 +55,7 @@ def build(config: KindConfig) -> Sampler:
 
 def kind_of(config: KindConfig) -> type[Sampler]:
     """The class of sampler that a Config is of."""
-    found: type[Sampler] = catalogue.samplers()[config.kind]
+    found: type[Sampler] = discovery.samplers()[config.kind]
     return found
 
 
@@ -67,6 +71,16 @@ def sampler_problems(config: KindConfig, data: Data, field: str) -> list[tuple[s
     energy = read_as(_Flat(), data.event_shape, data.num_values)
     reason = kind_of(config).fits(energy)
     return [(f"{field}.kind", reason)] if reason else []
+
+
+def default_sampler(data: Data) -> Sampler:
+    """The sampler of methods that have none: unadjusted Langevin at T = 1 with a small step, or
+    Gibbs sampling, a sweep a step, where events are discrete."""
+    known = discovery.samplers()
+    cls: type[Sampler] = known["langevin" if data.num_values is None else "gibbs"]
+    if data.num_values is not None:
+        return cls(cls.Config(sites=0))  # type: ignore[call-arg]
+    return cls(cls.Config(step_size=DEFAULT_STEP_SIZE))  # type: ignore[call-arg]
 
 
 class Walk(NamedTuple):

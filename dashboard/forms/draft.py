@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput, NotAvailable
-from backend.home import make_private
 from backend.spec import RunSpec, from_dict, parse
+from backend.system.home import make_private
 from dashboard.forms.form_fields import Values, defaults, difference
 from jobs.queueing import enqueue
 from jobs.queueing.enqueue import Check

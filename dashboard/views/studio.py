@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
+from backend.system import yaml_reader
 from dashboard.elements import empty, head, name_of
 from dashboard.forms import form_fields
 from dashboard.forms.form_fields import Form

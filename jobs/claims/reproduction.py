@@ -22,8 +22,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from backend.claims import recipe as recipes
 from backend.claims.recipe import Recipe
 from backend.errors import BadInput, NotAvailable, Problem
-from backend.home import make_private
 from backend.spec import RunSpec
+from backend.system.home import make_private
 from jobs.claims.recipe_results import ENDED, Findings, RunResult, evaluate, run_result
 from jobs.queueing import control, enqueue
 from jobs.queueing.enqueue import Origin

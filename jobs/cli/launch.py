@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from backend import yaml_reader
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
+from backend.system import yaml_reader
 from jobs.cli.common import DONE, FAILED, json_command, number, show
 from jobs.formatting import duration
 from jobs.queueing import control, enqueue, redis_store

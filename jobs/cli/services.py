@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from backend.errors import BadInput, NotAvailable
-from backend.home import make_private
+from backend.system.home import make_private
 from jobs.cli.common import json_command
 from jobs.queueing import redis_store
 from jobs.records import run_store

@@ -19,7 +19,8 @@ import numpy as np
 
 from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
-from backend.method import Method, Observer
+from backend.method import Method
+from backend.observe.observation import Observation
 from backend.spec import RunSpec
 from jobs.execution import outcome, process_team
 from jobs.execution.alarms import Alarms
@@ -42,7 +43,7 @@ from jobs.records.scalar_table import RESUMED
 from jobs.records.status import RESUMABLE, Status
 from jobs.system import atomic_files
 
-Observe = Callable[[Prepared], Observer | None]
+Observe = Callable[[Prepared], Observation | None]
 CHANGED, CHECKPOINT = "run/changed", "run/checkpoint"
 ASIDE_SECONDS = 60.0
 """Files half written that are older are of killed processes."""
@@ -53,9 +54,9 @@ _log = logging.getLogger(__name__)
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
 
 
-def observe_all(prepared: Prepared) -> Observer:
-    """The observer that a run's method has."""
-    return prepared.method.observer(prepared.data, prepared.spec.seed)
+def observe_all(prepared: Prepared) -> Observation:
+    """A run as the observers that its method names see it."""
+    return Observation(prepared.method, prepared.data, prepared.spec.seed)
 
 
 def run(

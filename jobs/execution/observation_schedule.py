@@ -12,7 +12,8 @@ from typing import Any
 
 from backend.errors import Diverged
 from backend.events import Event, Text
-from backend.method import Method, Observer
+from backend.method import Method
+from backend.observe.observation import Observation
 from jobs.execution.outcome import sentence
 
 _FIRST_REST = 5.0
@@ -56,7 +57,7 @@ class Looking:
     """
 
     def __init__(
-        self, method: Method, observer: Observer | None, tiers: list[Tier], seconds: float = 0.0
+        self, method: Method, observer: Observation | None, tiers: list[Tier], seconds: float = 0.0
     ) -> None:
         self.method, self.observer, self.tiers = method, observer, tiers
         self.seconds = seconds

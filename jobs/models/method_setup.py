@@ -14,10 +14,10 @@ from backend.config import Config
 from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput, Problem
-from backend.home import cache
 from backend.method import Method, Task
 from backend.randomness import generator_of
 from backend.spec import RunSpec
+from backend.system.home import cache
 from jobs.records.moved_files import with_moved_paths
 
 LoadEnergy = Callable[[str], Energy]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from backend.compilation.compiler import Compiler
 from backend.data import Data
 from backend.errors import NotAvailable
+from backend.former_names import ATTRIBUTES
 from backend.method import Task
 
 _INPUTS = (Task, Data, BaseModel, Compiler, torch.device, torch.dtype, type)
@@ -165,10 +166,11 @@ class _Reader:
             return old
         if kind == "object":
             for key, item in node["items"].items():
-                before = vars(old).get(key)
+                attribute = key if key in vars(old) else ATTRIBUTES.get(key, key)
+                before = vars(old).get(attribute)
                 after = self.filled(_name(name, key), before, item)
-                if after is not before or key not in vars(old):
-                    object.__setattr__(old, key, after)
+                if after is not before or attribute not in vars(old):
+                    object.__setattr__(old, attribute, after)
             return old
         return self._container(name, old, node)
 

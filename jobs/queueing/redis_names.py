@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from backend.errors import NotAvailable
-from backend.home import home, make_private
+from backend.system.home import home, make_private
 from jobs.system import atomic_files
 
 _ID = re.compile(r"[0-9a-f]{8}")

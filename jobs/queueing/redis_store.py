@@ -22,7 +22,7 @@ from redis.retry import Retry
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
-from backend.home import make_private
+from backend.system.home import make_private
 from jobs.queueing import redis_errors, redis_names
 from jobs.queueing.job_calls import Queue
 from jobs.queueing.redis_errors import without_password as without_password

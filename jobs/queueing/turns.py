@@ -19,8 +19,8 @@ from typing import Any, cast
 import redis
 import rq
 
-from backend.home import home, make_private
 from backend.spec import RunSpec
+from backend.system.home import home, make_private
 from jobs.records.status import hostname
 from jobs.system import devices
 

@@ -26,8 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.errors import BadInput, NotAvailable
-from backend.home import home, make_private
 from backend.spec import RunSpec
+from backend.system.home import home, make_private
 from jobs.records import attempts, status
 from jobs.records.checkpoint import Checkpoint
 from jobs.records.keyframes import Key

@@ -17,7 +17,7 @@ from pathlib import Path
 from itsdangerous import BadSignature, TimestampSigner
 
 from backend.errors import NotAvailable
-from backend.home import make_private
+from backend.system.home import make_private
 from jobs.records import run_store
 from jobs.system import atomic_files
 

@@ -18,7 +18,7 @@ import psutil
 import redis
 
 from backend.errors import NotAvailable
-from backend.home import make_private
+from backend.system.home import make_private
 from jobs.system.processes import die_with_parent
 
 _REFUSED = 1

@@ -20,7 +20,7 @@ from pathlib import Path
 import redis
 
 from backend.errors import BadInput, NotAvailable
-from backend.home import make_private
+from backend.system.home import make_private
 from jobs.queueing import control, redis_store
 from jobs.queueing.redis_store import CONNECTION
 from jobs.records import run_store

@@ -27,6 +27,7 @@ from backend.events import Table, encode
 from backend.method import Cost, Method, Preset, SampleRequest, Task
 from backend.metrics import prediction
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
+from backend.requests import conditional_sampling
 from backend.requests.asking import ask
 from backend.sampler import Sampler
 from backend.samplers.langevin import Langevin, LangevinConfig
@@ -66,14 +67,14 @@ class ClassGaussians(Method):
     def conditional_energy(self, label: int) -> Energy:
         return Part(self.law, label)
 
-    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
         if (
             request.labels is None
             or request.known is not None
             or request.sampler
             or request.guidance
         ):
-            return super().draw(request, generator)
+            return None
         return class_gaussian(self.task.data, request.labels, generator)
 
 
@@ -350,14 +351,15 @@ def test_what_is_known_beside_samples_is_asked_for_where_it_counts_and_nowhere_e
     with pytest.raises(BadInput, match="Ask for a prediction"):
         ask(trained("contexts"), "sample", {"num": 4}, _generator())
     method = trained("contexts").method
-    assert method.refusal(SampleRequest(3, given={"context": torch.zeros(3, 8, 8)})) is None
+    known = SampleRequest(3, given={"context": torch.zeros(3, 8, 8)})
+    assert conditional_sampling.refusal(method, known) is None
     for given, sentence in (
         ({}, "is needed"),
         ({"context": torch.zeros(3, 8)}, r"must have shape \(3, 8, 8\), got \(3, 8\)"),
         ({"context": torch.zeros(3, 8, 8), "mask": torch.zeros(3)}, "without any"),
     ):
         with pytest.raises(BadInput, match=sentence):
-            method.draw(SampleRequest(3, given=given), _generator())
+            conditional_sampling.draw(method, SampleRequest(3, given=given), _generator())
 
 
 # ---------------------------------------------------------------------- exact truths

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend import yaml_reader
 from backend.datasets import reading
 from backend.errors import BadInput, Problem
 from backend.events import Cost, Curve, Frame, Points, Text, encode, encode_block, split, unpack
 from backend.spec import RunSpec, from_dict, parse
+from backend.system import yaml_reader
 from benchmarks.hostile_files import FILES, X, npy, npz, parquet
 
 pytestmark = pytest.mark.bad_input

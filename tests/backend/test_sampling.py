@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from backend import catalogue
 from backend.data import Data
 from backend.energies.closed_form import Gaussian, GaussianMixture
 from backend.energy import Energy
@@ -16,9 +15,11 @@ from backend.errors import BadInput
 from backend.events import Cost, Curve, Event, Field, Scalar, Table
 from backend.method import Task
 from backend.methods.sampling import GRADIENTS_A_POINT, Sampling, SamplingConfig
+from backend.observe.observation import Observation
 from backend.randomness import generator_of
 from backend.sampler import Info, Sampler, State
 from backend.samplers.langevin import LangevinConfig
+from backend.system import discovery
 from backend.truth import Truth
 from jobs.models import method_state
 
@@ -86,7 +87,7 @@ def test_an_exact_sampler_comes_near_the_truth_as_fast_as_its_ess_says() -> None
     method = sampling(gaussian(), sampler={"kind": "hmc", "step_size": 0.4}, num_steps=1)
     metrics = run(method, 550)
     method.spent = Cost(550, method.gradient_evaluations, 2.0, None)
-    seen = scalars(method.observer(method.task.data, 0).measure(550))
+    seen = scalars(Observation(method, method.task.data, 0).measure(550))
     ess = seen["sampler/bulk_ess"]
     assert ess > 20_000
     assert seen["sampler/r_hat"] < 1.01
@@ -119,12 +120,12 @@ def test_a_biased_sampler_stops_short_of_the_truth_where_theory_says() -> None:
 def test_draws_of_the_warm_up_do_not_count() -> None:
     method = sampling(gaussian(), sampler={"kind": "langevin"}, num_steps=5, num_warm_up=20)
     run(method, 4)
-    assert float(method.account.moments.total) == 256, "the account is begun as the warm-up ends"
+    assert float(method.statistics.moments.total) == 256, "the account is begun as the warm-up ends"
     mean = method.state.position.double().mean(0)
-    assert torch.allclose(method.account.moments.mean(), mean)
+    assert torch.allclose(method.statistics.moments.mean(), mean)
     run(method, 3)
-    assert float(method.account.moments.total) == 4 * 256
-    assert len(method.account.draws.draws) == 4
+    assert float(method.statistics.moments.total) == 4 * 256
+    assert len(method.statistics.draws.draws) == 4
 
 
 def test_mode_weights_are_told_from_one_mode() -> None:
@@ -179,11 +180,11 @@ def test_a_tuned_step_size_may_be_turned_too() -> None:
 def test_another_temperature_begins_a_new_account() -> None:
     method = sampling(gaussian(), sampler={"kind": "hmc"}, num_warm_up=0, num_steps=1)
     run(method, 30)
-    assert float(method.account.moments.total) == 30 * 256
+    assert float(method.statistics.moments.total) == 30 * 256
     method.change({"sampler.temperature": 4.0})
     metrics = run(method, 1)
     assert math.isnan(metrics["error/mean"]), "the truth is that of T = 1"
-    assert float(method.account.moments.total) == 256
+    assert float(method.statistics.moments.total) == 256
     hot = run(method, 200)
     assert hot["energy/model"] == pytest.approx(
         float(method.truth.mean_energy or 0) + 3.0, abs=0.5
@@ -209,7 +210,7 @@ def test_it_ends_when_it_is_as_precise_as_was_asked() -> None:
     method = sampling(
         gaussian(), sampler={"kind": "hmc", "step_size": 0.4}, num_steps=1, stop_at_error=0.02
     )
-    look = method.observer(method.task.data, 0)
+    look = Observation(method, method.task.data, 0)
     for index in range(1, 400):
         method.step(0.0)
         if index % 20 == 0:
@@ -217,11 +218,11 @@ def test_it_ends_when_it_is_as_precise_as_was_asked() -> None:
         if method.done:
             break
     assert "within" in method.done and index < 300
-    assert float(method.account.errors["error/mean"]) <= 0.02
+    assert float(method.statistics.errors["error/mean"]) <= 0.02
     asked = sampling(
         gaussian(), sampler={"kind": "hmc", "step_size": 0.4}, num_steps=1, stop_at_ess=10_000
     )
-    look = asked.observer(asked.task.data, 0)
+    look = Observation(asked, asked.task.data, 0)
     run(asked, 60)
     look.measure(60)
     assert not asked.done
@@ -242,7 +243,7 @@ def test_what_has_no_truth_cannot_stop_at_an_error() -> None:
 def test_the_table_says_what_is_biased_and_what_the_truth_is_from() -> None:
     biased = sampling(gaussian(), sampler={"kind": "langevin"}, num_steps=1, num_warm_up=0)
     run(biased, 20)
-    events = biased.observer(biased.task.data, 0).measure(20)
+    events = Observation(biased, biased.task.data, 0).measure(20)
     (table,) = (event for event in events if isinstance(event, Table))
     cells = {row[0]: row for row in table.rows}
     assert str(cells["sampler"][2]).startswith("biased: ")
@@ -261,7 +262,7 @@ def test_the_true_landscape_is_that_of_the_data_whatever_is_sampled() -> None:
     trained = Sampling(SamplingConfig(energy_of="run", num_chains=8), task)
     own = sampling(data, num_chains=8)
     fields = [
-        {e.path: e for e in each.observer(data, 0).begin() if isinstance(e, Field)}
+        {e.path: e for e in Observation(each, data, 0).begin() if isinstance(e, Field)}
         for each in (trained, own)
     ]
     assert (fields[0]["landscape/truth"].values == fields[1]["landscape/truth"].values).all()
@@ -270,7 +271,7 @@ def test_the_true_landscape_is_that_of_the_data_whatever_is_sampled() -> None:
 
 def test_draws_after_the_warm_up_are_shown_as_long_run_samples() -> None:
     method = sampling(gaussian(), num_chains=16, num_steps=1, num_warm_up=10)
-    look = method.observer(method.task.data, 0)
+    look = Observation(method, method.task.data, 0)
     run(method, 9)
     assert not any(event.path == "samples/long_run" for event in look.measure(9))
     run(method, 1)
@@ -303,12 +304,12 @@ class Annealer(Sampler):
 
 def test_weighted_passes_give_moments_and_log_z(monkeypatch: pytest.MonkeyPatch) -> None:
     """Importance sampling of the standardised Gaussian from N(0, 1.5²)."""
-    found = {**catalogue.samplers(), "langevin": Annealer}
-    monkeypatch.setattr(catalogue, "samplers", lambda: found)
+    found = {**discovery.samplers(), "langevin": Annealer}
+    monkeypatch.setattr(discovery, "samplers", lambda: found)
     method = sampling(gaussian(), num_warm_up=0, num_steps=3, num_chains=2000)
     metrics = run(method, 20)
     assert metrics["error/log_z"] < 0.03
     assert metrics["error/mean"] < 0.05
-    seen = scalars(method.observer(method.task.data, 0).measure(1))
+    seen = scalars(Observation(method, method.task.data, 0).measure(1))
     assert 2000 < seen["sampler/bulk_ess"] < 40_000
     assert "sampler/r_hat" not in seen, "sets that start anew have nothing to mix"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from backend import yaml_reader
 from backend.claims import recipe
 from backend.errors import BadInput
 from backend.spec import from_dict, parse
+from backend.system import yaml_reader
 
 
 def refused(text: str) -> str:

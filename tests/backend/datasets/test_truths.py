@@ -13,11 +13,11 @@ from backend import catalogue
 from backend.catalogue import resolve_data
 from backend.data import Data
 from backend.energies.closed_form_gaussians import ConditionedGaussian
-from backend.energies.quadrature import mixture_entropy, planar_mixture_entropy
 from backend.energy import energy_and_gradient
 from backend.errors import BadInput
 from backend.metrics.density import energies
 from backend.metrics.modes import mode_weights
+from backend.metrics.quadrature import mixture_entropy, planar_mixture_entropy
 from backend.randomness import generator_of
 
 NUM = 20_000

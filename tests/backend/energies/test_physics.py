@@ -10,9 +10,9 @@ import torch
 from backend.catalogue import resolve_data
 from backend.datasets.physics import images
 from backend.energies.physics import Chain, LennardJones, Pair, Phi4, pair_potential
-from backend.energies.quadrature import LOG_2PI
 from backend.energy import energy_and_gradient
 from backend.errors import BadInput
+from backend.metrics.quadrature import LOG_2PI
 from backend.randomness import generator_of
 
 GOLDEN = (1 + math.sqrt(5)) / 2

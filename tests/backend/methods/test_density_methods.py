@@ -10,6 +10,7 @@ import torch
 from backend import catalogue
 from backend.errors import BadInput
 from backend.events import Curve
+from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.spec import RunSpec
 from jobs.models.method_setup import Prepared, prepare
@@ -47,7 +48,7 @@ def trained(
 
 
 def final(run: Prepared) -> dict[str, float]:
-    figures, _, _ = run.method.observer(run.data, 0, SMALL).evaluate(1)
+    figures, _, _ = Observation(run.method, run.data, 0, SMALL).evaluate(1)
     return figures
 
 
@@ -90,7 +91,7 @@ def test_weights_that_die_are_said() -> None:
             energy=start,
             noise={"kind": "fixed", "sd": sd},
         )
-        eyes = run.method.observer(run.data, 0, SMALL)
+        eyes = Observation(run.method, run.data, 0, SMALL)
         events = [event for step in (1, 2) for event in eyes.measure(step)]
         assert ("alarm/weights" in [event.path for event in events]) == said
 
@@ -99,7 +100,7 @@ def test_weights_that_die_are_said() -> None:
 def test_on_a_line_the_objective_is_drawn_and_everything_else_still_is(method: str) -> None:
     run = trained(method, {**LINE, "num": 500}, 2, "location")
     assert describe(run.data)["preview"]["shape"][1] == 1
-    eyes = run.method.observer(run.data, 0, SMALL)
+    eyes = Observation(run.method, run.data, 0, SMALL)
     measured = eyes.measure(1)
     paths = {event.path for event in [*eyes.begin(), *eyes.watch(1), *measured]}
     assert {

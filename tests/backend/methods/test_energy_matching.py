@@ -15,6 +15,7 @@ from backend.metrics.quality import Quality
 from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
+from backend.requests import conditional_sampling
 from backend.samplers.langevin import Langevin
 from backend.spec import RunSpec
 from jobs.models.method_setup import prepare
@@ -92,7 +93,7 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
     x = method.task.data.held_out[:20]
     generator, other = generator_of("steps"), generator_of("steps")
     request = SampleRequest(20, start=x, num_steps=3)
-    by_chains = method.draw(request, generator)
+    by_chains = conditional_sampling.draw(method, request, generator)
     flowed = method._flowed(method.potential(), x, torch.ones(20), 3, other)
     assert torch.allclose(by_chains, flowed, atol=1e-5)
 
@@ -100,9 +101,13 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
 def test_the_sampling_time_can_be_asked_for() -> None:
     method = small()
     start = method.task.data.held_out[:8]
-    own = method.draw(SampleRequest(8, start=start), generator_of("draw"))
-    named = method.draw(SampleRequest(8, start=start, time=1.0), generator_of("draw"))
-    later = method.draw(SampleRequest(8, start=start, time=4.0), generator_of("draw"))
+    own = conditional_sampling.draw(method, SampleRequest(8, start=start), generator_of("draw"))
+    named = conditional_sampling.draw(
+        method, SampleRequest(8, start=start, time=1.0), generator_of("draw")
+    )
+    later = conditional_sampling.draw(
+        method, SampleRequest(8, start=start, time=4.0), generator_of("draw")
+    )
     assert torch.equal(own, named) and not torch.equal(own, later)
 
 
@@ -117,17 +122,19 @@ def test_the_sampling_time_can_be_asked_for() -> None:
 )
 def test_what_it_cannot_draw_is_said(asked: SampleRequest, field: str) -> None:
     method = small()
-    said = method.refusal(asked)
+    said = conditional_sampling.refusal(method, asked)
     assert said is not None and said[0] == field and said[1].endswith(".")
     with pytest.raises(BadInput):
-        method.draw(asked, generator_of("draw"))
+        conditional_sampling.draw(method, asked, generator_of("draw"))
 
 
 def test_known_coordinates_are_held() -> None:
     method = small()
     known = torch.full((6, 2), 0.7)
     mask = torch.tensor([True, False])
-    x = method.draw(SampleRequest(6, known=known, mask=mask, num_steps=5), generator_of("draw"))
+    x = conditional_sampling.draw(
+        method, SampleRequest(6, known=known, mask=mask, num_steps=5), generator_of("draw")
+    )
     assert (x[:, 0] == 0.7).all() and not (x[:, 1] == 0.7).any()
 
 

@@ -19,6 +19,7 @@ from backend.randomness import generator_of
 from backend.recovery.bases import Flat, GaussianBase, Kernel
 from backend.recovery.descent import Descent, LowestLevel, Terms, terms_of, weighted_energy
 from backend.recovery.noise_schedule import linear_log_snr
+from backend.requests import conditional_sampling
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import RunSpec
 from jobs.models.method_setup import prepare
@@ -250,8 +251,8 @@ def test_inpainting_keeps_what_is_known_and_follows_it(digits: RecoveryLikelihoo
     mask = torch.zeros(8, 8, dtype=torch.bool)
     mask[::2] = True
     request = SampleRequest(num, known=known[:num], mask=mask, num_steps=20)
-    z = digits.draw(request, generator_of("paint", 0))
-    free = digits.draw(SampleRequest(num), generator_of("paint", 0))
+    z = conditional_sampling.draw(digits, request, generator_of("paint", 0))
+    free = conditional_sampling.draw(digits, SampleRequest(num), generator_of("paint", 0))
     assert torch.equal(z[:, mask], known[:num, mask])
     assert z.min() >= -1 and z.max() <= 1
     error, chance = ((s - known[:num])[:, ~mask].square().mean() for s in (z, free))
@@ -263,7 +264,7 @@ def test_gradients_are_counted_by_level_step_and_condition(digits: RecoveryLikel
 
     def cost(**asked: Any) -> int:
         before = digits.gradient_evaluations
-        digits.draw(SampleRequest(4, **asked), generator_of("cost", 0))
+        conditional_sampling.draw(digits, SampleRequest(4, **asked), generator_of("cost", 0))
         return digits.gradient_evaluations - before
 
     assert cost() == cost(labels=labels) == 5 * 2 + 1
@@ -283,13 +284,17 @@ def test_a_class_has_an_energy_of_its_own(digits: RecoveryLikelihood) -> None:
 def test_what_cannot_be_drawn_is_said(digits: RecoveryLikelihood) -> None:
     sampler = Langevin(LangevinConfig())
     labels = torch.zeros(4, dtype=torch.int64)
-    z = digits.draw(SampleRequest(4, sampler=sampler, num_steps=2), generator_of("own", 0))
+    z = conditional_sampling.draw(
+        digits, SampleRequest(4, sampler=sampler, num_steps=2), generator_of("own", 0)
+    )
     assert z.shape == (4, 8, 8)
     with pytest.raises(BadInput, match="down the ladder"):
-        digits.draw(SampleRequest(4, labels, sampler=sampler), generator_of("own", 0))
+        conditional_sampling.draw(
+            digits, SampleRequest(4, labels, sampler=sampler), generator_of("own", 0)
+        )
     plain = method("digits", DIGITS, classes="none")
     with pytest.raises(BadInput, match="without classes"):
-        plain.draw(SampleRequest(4, labels), generator_of("own", 0))
+        conditional_sampling.draw(plain, SampleRequest(4, labels), generator_of("own", 0))
 
 
 def test_classes_are_not_asked_of_data_that_have_none() -> None:
@@ -320,7 +325,9 @@ def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons
     scalars = made.step(0.0)
     assert all(value.isfinite() for value in scalars.values())
     labels = torch.tensor([3, NO_LABEL])
-    z = made.draw(SampleRequest(2, labels, guidance=0.5), generator_of("nets", 0))
+    z = conditional_sampling.draw(
+        made, SampleRequest(2, labels, guidance=0.5), generator_of("nets", 0)
+    )
     assert z.shape == (2, 8, 8) and z.isfinite().all()
     with pytest.raises(BadInput, match="must be 0, since noisy positions"):
         method("digits", DIGITS, energy={"kind": energy, "wall": 0.03})
@@ -335,7 +342,10 @@ def test_points_are_learned_and_chains_improve_on_the_initializer() -> None:
         made.step(step / 1500)
     held_out = made.task.data.held_out
     refined, alone = (
-        energy_distance(made.draw(SampleRequest(1000, num_steps=k), generator_of("d", 0)), held_out)
+        energy_distance(
+            conditional_sampling.draw(made, SampleRequest(1000, num_steps=k), generator_of("d", 0)),
+            held_out,
+        )
         for k in (None, 0)
     )
     assert refined < 0.02
@@ -359,4 +369,4 @@ def test_clusters_stand_in_for_classes_that_nobody_names() -> None:
         SampleRequest(50, known=known, mask=everything), generator_of("clusters")
     )
     assert torch.equal(found, told.clusters.of_data[:50])
-    assert told.refusal(SampleRequest(2, torch.tensor([0, 1]))) is not None
+    assert conditional_sampling.refusal(told, SampleRequest(2, torch.tensor([0, 1]))) is not None

@@ -29,6 +29,7 @@ from backend.events import (
 )
 from backend.method import Task
 from backend.metric_names import FIGURES, chart_of
+from backend.observe.context import WATCH
 from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
@@ -108,11 +109,11 @@ def test_modes_of_modules_are_put_back(ring: Data) -> None:
     everything(observation)
     assert method.net.training and method.net.net.training and not method.net.norm.training
     # in evaluation mode an energy depends on the point alone
-    with observation._look(0, 0) as look:
+    with observation.moment(0, WATCH) as context:
         x = ring.train[:10]
-        assert torch.allclose(look.energy(x)[:3], look.energy(x[:3]), atol=1e-5)
+        assert torch.allclose(context.energy(x)[:3], context.energy(x[:3]), atol=1e-5)
         assert not method.net.training
-    with pytest.raises(ZeroDivisionError), observation._look(0, 0):
+    with pytest.raises(ZeroDivisionError), observation.moment(0, WATCH):
         _ = 1 / 0
     assert method.net.training
 
@@ -175,7 +176,7 @@ def test_the_landscape_is_the_energy_in_the_users_units(ring: Data) -> None:
     x = left + (right - left) * 5.5 / 24
     y = bottom + (top - bottom) * 17.5 / 24
     energies = Ring()(torch.tensor([[x, y]]))
-    grid = Ring()(observation.grid_points).min()
+    grid = Ring()(observation.subject.grid_points).min()
     assert model.values[17, 5] == pytest.approx(min(float(energies - grid), 60), abs=1e-2)
 
 
@@ -190,9 +191,10 @@ def test_walkers_that_ran_away_start_anew(ring: Data) -> None:
     method = Small(Config(), task(ring))
     observation = Observation(method, ring, 0, SMALL)
     observation.watch(0)
-    assert observation._walkers is not None
-    kept = observation._walkers[2].clone()
-    observation._walkers[0], observation._walkers[1] = math.nan, 1e6
+    assert observation.subject.walk is not None
+    walkers = observation.subject.walk.position
+    kept = walkers[2].clone()
+    walkers[0], walkers[1] = math.nan, 1e6
     walk = of(observation.watch(1), "chains/walk")
     start = ring.standardise(torch.from_numpy(walk.positions[0]))
     assert torch.allclose(start[:2], method.chains[:2], atol=1e-5)
@@ -206,7 +208,8 @@ def test_short_runs_start_anew_and_run_their_length(ring: Data) -> None:
     # 30 steps an update, of which the last 24 are shown
     assert first.positions.shape == (24, 32, 2)
     assert not np.array_equal(first.positions[-1], second.positions[0])
-    assert observation._walk is not None and observation._walk.gradient_evaluations == 31
+    walk = observation.subject.walk
+    assert walk is not None and walk.gradient_evaluations == 31
 
 
 def test_what_an_image_run_shows(digits: Data) -> None:
@@ -260,7 +263,7 @@ def test_samples_that_are_not_finite_give_nan(ring: Data) -> None:
     observation = Observation(Small(Config(), task(ring)), ring, 0, SMALL)
     x = ring.held_out[:100].clone()
     x[3, 1] = math.inf
-    assert all(math.isnan(value) for value in observation.quality.of(x).values())
+    assert all(math.isnan(value) for value in observation.subject.quality.of(x).values())
 
 
 @pytest.mark.parametrize(

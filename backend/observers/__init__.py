@@ -1,0 +1,1 @@
+"""Things to observe about a run, one file each: see `backend/observe/observer.py`."""

@@ -1,0 +1,31 @@
+"""The events, alarms and final figures that a method has of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.events import Event
+from backend.observe.alarms import Alarms
+from backend.observe.context import Context, Subject
+from backend.observe.observer import Evaluation, Observer
+
+
+class OwnEventsObserver(Observer):
+    """Everything that `Method.findings`, `observe` and `final_figures` say."""
+
+    id = "own_events"
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._alarms = Alarms()
+
+    def measure(self, context: Context) -> Iterable[Event]:
+        method = self.subject.method
+        findings = list(method.findings(context.generator))
+        yield from self._alarms.say(findings, final=context.is_final)
+        yield from method.observe(context.generator)
+
+    def evaluate(self, context: Context) -> Evaluation:
+        events = list(self.measure(context))
+        figures = self.subject.method.final_figures(context.quality, context.generator)
+        return Evaluation(figures, events)
