@@ -18,6 +18,7 @@ from backend.events import Cost, Event, Scalar, Table, encode
 from backend.randomness import generator_of
 from backend.requests import asking
 from backend.requests.asking import Answered
+from backend.samplers import default_sampler
 from jobs.models import trained_run
 from jobs.models.method_setup import Prepared
 from jobs.records import run_store
@@ -95,8 +96,6 @@ def answer_to_run(
 
 def own_sampler(run_id: str) -> dict[str, Any]:
     """Return `kind` and fields of the sampler a run's chains use. Raises BadInput, NotAvailable."""
-    from backend.observe.observation import default_sampler
-
     method = trained_run.load_trained(run_id).method
     return (method.sampler() or default_sampler(method.task.data)).config.model_dump(mode="json")
 
