@@ -3,6 +3,7 @@
 # WHAT goes to pip as it is, after torch.
 #
 #   LOCK         the versions to use (default: constraints.txt)
+#   TORCH        another torch than the lock's, as a range: '==2.14.1' or '>=2.13'
 #   PYTHON       the interpreter to use (default: the first of python3, python3.13 ... >= 3.11)
 #   TORCH_INDEX  where to look for torch beside pip's own index.
 #
@@ -58,8 +59,14 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv "$venv" || die "could not make $venv"
 fi
 
-pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "${LOCK:-constraints.txt}")
+lock=${LOCK:-constraints.txt}
 torch=(torch)
+if [ -n "${TORCH:-}" ]; then
+    grep -v '^torch==' "$lock" >"$venv/constraints.txt"
+    echo "torch$TORCH" >>"$venv/constraints.txt"
+    lock=$venv/constraints.txt
+fi
+pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$lock")
 remark=" (ordinary build: an NVIDIA device is here)"
 if ! has_nvidia; then
     remark=" (CPU build: no NVIDIA device here)"

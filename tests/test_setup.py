@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -34,6 +35,7 @@ def read_lock(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, _, version in pairs}
 
 
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 LOCK = read_lock("constraints.txt")
 DIRECT = [
     Requirement(text)
@@ -82,6 +84,7 @@ def test_nothing_names_a_registry() -> None:
         "Dockerfile",
         "compose.yaml",
         ".ci/run",
+        ".github/workflows/test.yml",
     ]
     for path in [ROOT / name for name in files] + sorted((ROOT / "scripts").iterdir()):
         text = path.read_text()
@@ -171,6 +174,56 @@ def test_missing_chromium_is_one_clear_line(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"error: the browser tests need Chromium: .*BASIN_CHROMIUM.*\n", done.stderr
     )
+
+
+def test_one_version_stands_everywhere() -> None:
+    version = PROJECT["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    newest = re.search(r"(?m)^## (\S+) - (\d{4}-\d\d-\d\d)$", changelog)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert newest and newest[1] == version == citation["version"]
+    assert str(citation["date-released"]) == newest[2]
+    assert version in {service["image"].partition(":")[2] for service in COMPOSE.values()}
+
+
+def test_the_hosted_workflow_runs_ci_with_the_oldest_and_the_newest() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    job = workflow["jobs"]["test"]
+    script = ROOT / next(step["run"] for step in job["steps"] if "run" in step)
+    assert script == ROOT / ".ci/run" and os.access(script, os.X_OK)
+    matrix = job["strategy"]["matrix"]["include"]
+    supported = [
+        text.rpartition(" ")[2]
+        for text in PROJECT["project"]["classifiers"]
+        if re.search(r":: 3\.\d+$", text)
+    ]
+    assert [each["python"] for each in matrix] == [supported[0], supported[-1]]
+    assert PROJECT["project"]["requires-python"] == f">={supported[0]}"
+    oldest = next(requirement for requirement in DIRECT if requirement.name == "torch")
+    assert Requirement(f"torch{matrix[-1]['torch']}").specifier == oldest.specifier
+    floor = Version(str(oldest.specifier).removeprefix(">="))
+    assert Version(matrix[0]["torch"].removeprefix("==")).release[:2] == floor.release
+    assert set(job["steps"][-1]["env"]) == {"TORCH", "TORCH_INDEX"}
+
+
+def test_hooks_before_a_commit_are_tools_that_install_dev_brings() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    development = PROJECT["project"]["optional-dependencies"]["dev"]
+    tools = {f".venv/bin/{Requirement(text).name}" for text in development}
+    makefile = (ROOT / "Makefile").read_text()
+    for hook in hooks:
+        program = hook["entry"].split()[0]
+        assert program in tools
+        assert f"$(BIN)/{Path(program).name}" in makefile, "make check says the same"
+        assert hook["language"] == "system"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=str)
+def test_a_form_for_issues_has_what_the_host_asks_of_one(path: Path) -> None:
+    form = yaml.safe_load(path.read_text())
+    if path.name != "config.yml":
+        assert form["name"] and form["description"]
+        assert any(part["type"] == "textarea" for part in form["body"])
 
 
 @pytest.mark.parametrize("package", ["backend", "jobs", "dashboard", "benchmarks"])
