@@ -65,7 +65,7 @@ class ComparePage extends ManyRuns {
   /** The first run of every group; a shared scale makes colours comparable. */
   drawPictures() {
     const colours = coloursOf(this.root)
-    const shown = this.data.groups.map((group) => this.frames.get(group.runs[0])?.[this.kind])
+    const frames = this.data.groups.map((group) => this.frames.get(group.runs[0])?.[this.kind])
     const available = Object.keys(PICTURES).filter((kind) =>
       [...this.frames.values()].some((frames) => frames[kind]),
     )
@@ -77,7 +77,7 @@ class ComparePage extends ManyRuns {
       this.kinds.choose(this.kind)
       return
     }
-    const masses = shown.map((frame) => {
+    const masses = frames.map((frame) => {
       if (frame?.header.kind !== "field") return null
       const { x_range: xs, y_range: ys } = frame.header.meta
       const cell = ((xs[1] - xs[0]) * (ys[1] - ys[0])) / frame.arrays.values.data.length
@@ -90,7 +90,7 @@ class ComparePage extends ManyRuns {
       : ""
     this.data.groups.forEach((group, index) => {
       const card = this.card(group, index)
-      const frame = shown[index]
+      const frame = frames[index]
       card.none.hidden = Boolean(frame)
       card.canvas.hidden = !frame
       if (frame) this.drawCard(card, group, frame, masses[index] * highest, colours)
@@ -112,8 +112,8 @@ class ComparePage extends ManyRuns {
       const data = this.frames.get(group.runs[0])["samples/data"]
       drawPoints(card.canvas, frame, data, width, colours)
     }
-    if (!frame.told) drawn(card.canvas, frame.header)
-    frame.told = true
+    if (!frame.isDrawn) drawn(card.canvas, frame.header)
+    frame.isDrawn = true
   }
 
   paint(canvas, source, width) {
@@ -158,8 +158,8 @@ class ComparePage extends ManyRuns {
   named() {
     for (const [id, card] of this.shownCards) {
       const status = this.statuses.get(id)
-      if (status && card.said !== status.status) {
-        card.said = status.status
+      if (status && card.status !== status.status) {
+        card.status = status.status
         card.word.replaceChildren(statusWord(status.status))
       }
     }

@@ -130,8 +130,11 @@ class LabPage extends ManyRuns {
     const words = this.ids()
       .map((run) => this.statuses.get(run)?.status ?? "")
       .join()
-    if (words !== (this.told ?? this.data.statuses) && this.statuses.size === this.ids().length) {
-      this.told = words
+    if (
+      words !== (this.reported ?? this.data.statuses) &&
+      this.statuses.size === this.ids().length
+    ) {
+      this.reported = words
       this.component.setTriggerValue("statuses", words)
     }
     this.reach()
@@ -147,7 +150,7 @@ class LabPage extends ManyRuns {
   }
 
   /** A run took a change of a knob: a mark on the curves, and the knob stands there. */
-  said(run, header) {
+  hearText(run, header) {
     if (header.path !== "run/changed") return
     const index = this.data.groups.findIndex((group) => group.runs.includes(run))
     const group = this.data.groups[index]
@@ -157,11 +160,9 @@ class LabPage extends ManyRuns {
       last: header.last,
       message: header.meta.message.replace(/\.$/, ""),
     })
-    const found = CHANGED.exec(header.meta.message)
-    if (found)
-      this.lanes
-        .get(group.runs[0])
-        ?.turned(found[1].toLowerCase().replace(" ", "_"), Number(found[2]))
+    const [, name, value] = CHANGED.exec(header.meta.message) ?? []
+    const lane = this.lanes.get(group.runs[0])
+    if (name) lane?.turned(name.toLowerCase().replace(" ", "_"), Number(value))
     this.board.change()
   }
 
@@ -192,7 +193,7 @@ class LabPage extends ManyRuns {
 
   // ------------------------------------------------------------------ time
 
-  /** How far the first of them is, on the axis of the budget. */
+  /** The progress of the foremost, on the axis of the budget. */
   reach() {
     const { axis, budget } = this.data
     const far = [...this.statuses.values()].map(
@@ -244,9 +245,9 @@ class LabPage extends ManyRuns {
     }
     if (this.seeking) return
     this.seeking = true
-    const shown = this.data.groups.map((group) => group.runs[0])
-    const found = await Promise.all(
-      shown.map((run) => {
+    const runs = this.data.groups.map((group) => group.runs[0])
+    const answers = await Promise.all(
+      runs.map((run) => {
         const step = this.stepAt(run, at)
         return step === null ? null : this.live.seek(run, step, PATHS)
       }),
@@ -254,9 +255,9 @@ class LabPage extends ManyRuns {
     this.seeking = false
     if (this.wanted === null) return
     const frames = new Map(
-      shown.map((run, place) => [
+      runs.map((run, place) => [
         run,
-        Object.fromEntries((found[place] ?? []).map((frame) => [frame.header.path, frame])),
+        Object.fromEntries((answers[place] ?? []).map((frame) => [frame.header.path, frame])),
       ]),
     )
     this.past = { at, frames }
@@ -287,10 +288,10 @@ class LabPage extends ManyRuns {
     for (const group of this.data.groups) {
       const [run] = group.runs
       const present = this.frames.get(run) ?? {}
-      const kept = Object.fromEntries(
+      const fixed = Object.fromEntries(
         FIXED.filter((path) => present[path]).map((path) => [path, present[path]]),
       )
-      const frames = this.past ? { ...kept, ...this.past.frames.get(run) } : present
+      const frames = this.past ? { ...fixed, ...this.past.frames.get(run) } : present
       this.lanes.get(run)?.show(frames, fieldOf(frames) ?? target)
     }
   }

@@ -12,7 +12,7 @@ const PICTURES_EVERY = 150
 export class ManyRuns {
   /**
    * `data.groups`: [{title, runs: [ids]}]. A page has `build()` (it sets `board` and `painter`),
-   * `reset()` when its groups have changed, `named()` when a status has; and may have `said(run,
+   * `reset()` when its groups have changed, `named()` when a status has; and may have `hearText(run,
    * header)` for texts and `heard(message)`.
    */
   constructor(slot, component) {
@@ -50,7 +50,7 @@ export class ManyRuns {
     document.removeEventListener("keydown", this.pressed)
   }
 
-  /** What keys do, by key: a page adds its own. */
+  /** The actions of keys, by key: a page adds its own. */
   acts() {
     const acts = { "/": () => this.board.search() }
     COSTS.forEach((axis, index) => (acts[index + 1] = () => this.board.choose(axis)))
@@ -78,7 +78,7 @@ export class ManyRuns {
     this.live.watch(this.ids())
   }
 
-  /** What is known of runs that stay is kept. */
+  /** Begin with the present groups; keep what is known of runs that stay. */
   setUp() {
     const ids = this.ids()
     for (const known of [this.curves, this.frames, this.statuses]) {
@@ -121,7 +121,7 @@ export class ManyRuns {
     if (kind === "scalar") this.curves.get(run).add(frame)
     else if (kind === "text") {
       if (path === "run/resumed") this.curves.get(run).cutAfter(frame.header.last[0])
-      this.said?.(run, frame.header)
+      this.hearText?.(run, frame.header)
     } else {
       this.frames.get(run)[path] = frame
       // many runs speak at once: their pictures need not follow each other's every word

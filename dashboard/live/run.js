@@ -280,7 +280,7 @@ class RunPanel {
     this.showTrouble()
   }
 
-  /** What could not be read or answered, unless it stands in the place of the picture. */
+  /** Say what could not be read or answered, unless the place of the picture says it. */
   showTrouble(words = this.trouble.textContent) {
     this.trouble.textContent = words
     this.trouble.hidden = !words || this.pictures.isWaiting
@@ -322,8 +322,8 @@ class RunPanel {
       this.pictures.wait(`Queued: ${status.reason || "it starts when a worker is free."}`)
     }
     // the native head shows the word that the page script knew
-    if (status.status !== (this.told ?? this.settings.status)) {
-      this.told = status.status
+    if (status.status !== (this.reported ?? this.settings.status)) {
+      this.reported = status.status
       this.component.setTriggerValue("status", status.status)
     }
   }

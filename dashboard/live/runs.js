@@ -27,7 +27,7 @@ class RunList {
     this.selected = new Set()
     this.pictures = new Map()
     this.wanted = []
-    this.shown = PAGE
+    this.limit = PAGE
     const { root, unwatch } = rootOf(slot, () => this.repaint())
     Object.assign(this, { root, unwatch })
     this.build()
@@ -77,7 +77,7 @@ class RunList {
     this.empty = make("div.bl-empty", { hidden: true })
     this.more = make("button.bl-chip", { type: "button", hidden: true, textContent: "Show more" })
     this.more.onclick = () => {
-      this.shown += PAGE
+      this.limit += PAGE
       this.draw()
     }
     this.root.append(
@@ -175,7 +175,7 @@ class RunList {
 
   draw() {
     this.fillFilters()
-    const found = this.runs
+    const matching = this.runs
       .filter((run) => this.matches(run))
       .sort((a, b) => {
         const [p, q] = [this.order(a), this.order(b)]
@@ -183,7 +183,7 @@ class RunList {
       })
     const known = new Set(this.runs.map((run) => run.id))
     for (const id of this.selected) if (!known.has(id)) this.selected.delete(id)
-    const visible = found.slice(0, this.shown)
+    const visible = matching.slice(0, this.limit)
     const ids = visible.map((run) => run.id)
     for (const [id, row] of this.rows) {
       if (!ids.includes(id)) {
@@ -203,11 +203,11 @@ class RunList {
       }
     })
     this.visible = ids
-    this.more.hidden = found.length <= this.shown
+    this.more.hidden = matching.length <= this.limit
     const running = this.runs.filter((run) => run.status === "running").length
     const queued = this.runs.filter((run) => run.status === "queued").length
-    this.summary.textContent = `${found.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
-    this.sayEmpty(found.length)
+    this.summary.textContent = `${matching.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
+    this.sayEmpty(matching.length)
     this.drawBar()
   }
 

@@ -205,7 +205,7 @@ export class Board {
     this.toggle(this.turned, "log", path)
   }
 
-  /** Where a step lies on the axis shown. */
+  /** The place of a step on the present axis. */
   costAt(step) {
     if (this.axis === "step") return step
     const longest = this.longest()

@@ -153,7 +153,7 @@ export class Chart {
     }
     this.react(lines, references)
     for (const { columns, run, path } of members) {
-      if (columns.said) drawn(this.plot, { run, path, kind: "scalar", ...columns.said })
+      if (columns.liveFrame) drawn(this.plot, { run, path, kind: "scalar", ...columns.liveFrame })
     }
     this.board.fetchDetail(this)
   }
@@ -182,9 +182,9 @@ export class Chart {
     window.Plotly.react(this.plot, traces, layout, CONFIG)
     if (!this.made) this.listen()
     this.made = true
-    const said = words.map((word) => word.textContent).join(", ")
+    const summary = words.map((word) => word.textContent).join(", ")
     this.plot.setAttribute("role", "img")
-    this.plot.setAttribute("aria-label", `${this.about.title}: ${said || "no values yet"}.`)
+    this.plot.setAttribute("aria-label", `${this.about.title}: ${summary || "no values yet"}.`)
   }
 
   listen() {

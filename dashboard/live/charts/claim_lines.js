@@ -71,7 +71,7 @@ function drawAxes(svg, picture, x, y, right, bottom, colours) {
   svg.words(picture.x_title, right, bottom + 31, colours.muted, { "text-anchor": "end" })
 }
 
-/** Where along x the claim is judged. */
+/** Mark the place along x at which the claim is judged. */
 function drawComparison(svg, place, x, right, bottom, colours) {
   if (place === null || place === undefined) return
   const at = x.at(place)

@@ -29,11 +29,11 @@ export function scaleOf(values, log, [from, to], { zero = false, include = [] } 
 
 function decades(a, b) {
   for (const parts of [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]]) {
-    const found = []
+    const values = []
     for (let power = Math.floor(a); power <= Math.ceil(b); power++) {
-      for (const part of parts) found.push(part * 10 ** power)
+      for (const part of parts) values.push(part * 10 ** power)
     }
-    const inside = found.filter((value) => Math.log10(value) >= a && Math.log10(value) <= b)
+    const inside = values.filter((value) => Math.log10(value) >= a && Math.log10(value) <= b)
     if (inside.length >= 3) return inside.filter((_, index) => inside.length < 7 || index % 2 === 0)
   }
   return steps(10 ** a, 10 ** b).filter((value) => value > 0)
@@ -43,11 +43,11 @@ function steps(a, b) {
   const raw = (b - a) / 4 || 1
   const power = 10 ** Math.floor(Math.log10(raw))
   const step = [1, 2, 5, 10].map((part) => part * power).find((value) => value >= raw)
-  const found = []
+  const values = []
   for (let value = Math.ceil(a / step) * step; value <= b + step * 1e-6; value += step) {
-    found.push(Math.abs(value) < step * 1e-6 ? 0 : value)
+    values.push(Math.abs(value) < step * 1e-6 ? 0 : value)
   }
-  return found
+  return values
 }
 
 // ---------------------------------------------------------------------- drawing

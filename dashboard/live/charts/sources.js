@@ -7,7 +7,7 @@ const NUM_HEADLINES = 4
 const SERIES = { "": "data", "/train_time": "chains", "/long_run": "samples" }
 const REFERENCES = Object.entries(COMPANIONS).filter(([, { reference }]) => reference)
 
-/** Where the curves of some members of a chart can be had as a table. */
+/** The address of a table with the curves of some members of a chart. */
 function tableAddress(live, members) {
   const address = live.address("/live/curves.csv")
   for (const run of new Set(members.map((member) => member.run)))

@@ -75,7 +75,7 @@ function curveOf({ curves, path }, line, { axis, zoom, smoothing, log }) {
   return { columns, inside, rows, isSmooth, x, raw: drawn(value), y: drawn(means) }
 }
 
-/** Whether fewer points are drawn in sight than the run said. */
+/** True where fewer points are drawn in sight than the run has. */
 function lacksRows({ columns, inside, rows }) {
   const numDrawn = rows.filter((row) => row >= inside[0] && row < inside[1]).length
   const first = columns.step[inside[0]]

@@ -128,7 +128,7 @@ export function drawn(element, header) {
   )
 }
 
-/** Whether a key press belongs to a field rather than to the page. */
+/** True for a key press that belongs to a field rather than to the page. */
 export function inField(event) {
   const target = event.target
   return (

@@ -54,9 +54,9 @@ export function ticks([low, high], most = 5) {
   const rough = (high - low) / most
   const power = 10 ** Math.floor(Math.log10(rough))
   const size = [1, 2, 5, 10].map((step) => step * power).find((step) => step >= rough)
-  const found = []
+  const values = []
   for (let value = Math.ceil(low / size) * size; value <= high; value += size) {
-    found.push(Math.abs(value) < size * 1e-9 ? 0 : value)
+    values.push(Math.abs(value) < size * 1e-9 ? 0 : value)
   }
-  return found
+  return values
 }

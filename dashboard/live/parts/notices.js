@@ -62,7 +62,7 @@ export class Notices {
     this.counting = setInterval(say, 1000)
   }
 
-  /** Where what a run says comes from, when it is not the usual way; "" when it is again. */
+  /** Say by which way a run's frames come, when it is not the usual one; "" when it is again. */
   source({ run, message, since }) {
     const clock =
       since && new Date(1000 * since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
@@ -89,7 +89,7 @@ export class Notices {
     this.deleted.hidden = false
   }
 
-  /** What is not known at present; "" when all is. */
+  /** Say what is not known at present; "" when all is. */
   lacking(words) {
     this.trouble.textContent = words
     this.trouble.hidden = !words

@@ -1,6 +1,6 @@
 // What a racer's figures are worth; the same rule as `reading` of jobs/race.py.
 
-/** Why its rates say nothing, in a few words; "" where nothing speaks against them. */
+/** The reason, in a few words, that a racer's rates say nothing; "" where there is none. */
 export function reading(figures, errors, { mixed, floors }) {
   const rHat = figures("sampler/r_hat")
   if (rHat !== undefined && !(rHat <= mixed))
@@ -12,7 +12,7 @@ export function reading(figures, errors, { mixed, floors }) {
 
 /** Errors with their floors, the worst first: [{path, short, error, floor, times}]. */
 export function misses(figures, errors) {
-  const found = errors.flatMap(({ path, short }) => {
+  const rows = errors.flatMap(({ path, short }) => {
     const error = figures(path)
     if (error === undefined) return []
     const ess = figures("sampler/bulk_ess")
@@ -23,7 +23,7 @@ export function misses(figures, errors) {
     return [{ path, short, error, floor, times }]
   })
   const rank = ({ times }) => (Number.isNaN(times) ? -1 : times)
-  return found.sort((a, b) => rank(b) - rank(a))
+  return rows.sort((a, b) => rank(b) - rank(a))
 }
 
 function brief(value) {

@@ -41,7 +41,7 @@ export class Knob {
     return Number((low * (high / low) ** (Number(this.slider.value) / STEPS)).toPrecision(3))
   }
 
-  /** What the run uses: the thumb follows, unless it is held or a change is on its way. */
+  /** Follow the value that the run uses, unless the thumb is held or a change is on its way. */
   stand(value) {
     if (!(value > 0)) return
     this.used = value
@@ -61,7 +61,7 @@ export class Knob {
     this.stand(value)
   }
 
-  /** Whether it can be turned now. */
+  /** Allow turning it, or not. */
   let(on) {
     this.slider.disabled = !on
     this.slider.title = on

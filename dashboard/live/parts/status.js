@@ -10,7 +10,7 @@ export function statusWord(status) {
   return word
 }
 
-/** What a run is called, as dashboard/elements.py says it. */
+/** The name of a run, as dashboard/elements.py writes it. */
 export function nameOf(run) {
   const made = run.preset === "default" ? run.method : run.preset
   return run.name || `${run.data}, ${made.replaceAll("_", " ")}`

@@ -17,7 +17,7 @@ const GAP = 20
 const WIDE = 520
 const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
 
-/** What is in a card, by the kind of its event; scalars and texts have places of their own. */
+/** Makers of a card's content, by the kind of its event; scalars and texts have other places. */
 const CONTENTS = {
   images: ({ frame, canvas, width }) => {
     drawGrid(canvas, frame, { width })
@@ -90,7 +90,7 @@ function field({ frame, canvas, width, colours }) {
   return [canvas, scaleOf(frame, colours)]
 }
 
-/** What the colours of a field say. */
+/** The colours of a field, with their ends in words or figures. */
 function scaleOf(frame, colours) {
   const { quantity } = frame.header.meta
   const bar = make("i")

@@ -1,5 +1,5 @@
-// What a run draws beyond what every run draws: a method's own pictures, and the answers to what it
-// was asked when it ended.
+// Pictures beyond those of every run: a method's own, and the answers to the questions that were
+// asked when it ended.
 
 import { cardOf, columnOf } from "./cards.js"
 import { coloursOf } from "../parts/colours.js"
@@ -84,7 +84,7 @@ class Cards {
   }
 }
 
-/** Whether points are of the kind of the data: then they are drawn over it. */
+/** True for points of the same space as the data: they are drawn over it. */
 function liesAmong(frame, data) {
   const { kind, meta } = frame.header
   if (!data?.arrays.positions || kind !== "points") return false

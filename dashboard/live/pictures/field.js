@@ -9,7 +9,7 @@ const CONTOURS = [0.25, 0.5, 0.75]
 
 const isEnergy = (frame) => (frame.header.meta.quantity ?? "energy") === "energy"
 
-/** How likely, 0 to 1, each value of a Field frame of energies is. */
+/** The density, 1 at its peak, of each value of a Field frame of energies. */
 export function densities(frame) {
   const temperature = frame.header.meta.temperature || 1
   return Float32Array.from(frame.arrays.values.data, (value) => Math.exp(-value / temperature))
@@ -29,7 +29,7 @@ export function rangeOf(frame) {
   return isShare ? [0, 1] : [low, high]
 }
 
-/** Where each value lies between the ends of the colours, 0 to 1; NaN where there is none. */
+/** The place of each value between the ends of the colours, 0 to 1; NaN where it is no number. */
 export function shades(frame, view = "density", peak = 1) {
   const { data } = frame.arrays.values
   if (!isEnergy(frame)) {

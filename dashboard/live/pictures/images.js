@@ -31,44 +31,44 @@ function copy(frame, index, image, left, top) {
 }
 
 /** All images of a frame on one canvas, cell by cell, made once a frame. */
-function mosaic(frame, { perRow, shown }) {
-  if (frame.mosaic?.shown === shown) return frame.mosaic
+function mosaic(frame, { perRow, numDrawn }) {
+  if (frame.mosaic?.numDrawn === numDrawn) return frame.mosaic
   const [, height, width] = frame.arrays.pixels.shape
   const canvas = make("canvas", {
     width: perRow * width,
-    height: Math.ceil(shown / perRow) * height,
+    height: Math.ceil(numDrawn / perRow) * height,
   })
   const context = canvas.getContext("2d")
   const image = context.createImageData(canvas.width, canvas.height)
-  for (let index = 0; index < shown; index++) {
+  for (let index = 0; index < numDrawn; index++) {
     copy(frame, index, image, (index % perRow) * width, Math.floor(index / perRow) * height)
   }
   context.putImageData(image, 0, 0)
-  frame.mosaic = { canvas, shown }
+  frame.mosaic = { canvas, numDrawn }
   return frame.mosaic
 }
 
-/** How the first `count` images lie in a grid about `width` pixels wide. */
+/** The layout of the first `count` images in a grid about `width` pixels wide. */
 export function gridOf(frame, { width, count = 64 }) {
   const [num, rows, columns] = frame.arrays.pixels.shape
-  const shown = Math.min(count, num)
-  const perRow = Math.ceil(Math.sqrt(shown))
+  const numDrawn = Math.min(count, num)
+  const perRow = Math.ceil(Math.sqrt(numDrawn))
   const ratio = window.devicePixelRatio || 1
   const room = (width - GAP * (perRow - 1)) / perRow
   const scale = Math.max(Math.floor((room * ratio) / columns), 1) / ratio
   const [cellWidth, cellHeight] = [columns * scale, rows * scale]
-  const lines = Math.ceil(shown / perRow)
+  const lines = Math.ceil(numDrawn / perRow)
   const size = [perRow * cellWidth + GAP * (perRow - 1), lines * cellHeight + GAP * (lines - 1)]
-  return { perRow, cellWidth, cellHeight, gap: GAP, shown, size, ratio }
+  return { perRow, cellWidth, cellHeight, gap: GAP, numDrawn, size, ratio }
 }
 
 /** Draw a grid on a context, in CSS pixels; the pinned image framed. */
 export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b80" } = {}) {
   const [, rows, columns] = frame.arrays.pixels.shape
-  const { perRow, cellWidth, cellHeight, shown } = grid
+  const { perRow, cellWidth, cellHeight, numDrawn } = grid
   const onScreen = context instanceof CanvasRenderingContext2D
   context.imageSmoothingEnabled = false
-  for (let index = 0; index < shown; index++) {
+  for (let index = 0; index < numDrawn; index++) {
     const [column, row] = [index % perRow, Math.floor(index / perRow)]
     const [x, y] = [column * (cellWidth + GAP), row * (cellHeight + GAP)]
     if (onScreen) {
@@ -103,5 +103,5 @@ export function cellAt(canvas, grid, event) {
   const column = Math.floor((event.clientX - box.left) / (grid.cellWidth + grid.gap))
   const row = Math.floor((event.clientY - box.top) / (grid.cellHeight + grid.gap))
   const index = row * grid.perRow + column
-  return column >= 0 && column < grid.perRow && index >= 0 && index < grid.shown ? index : null
+  return column >= 0 && column < grid.perRow && index >= 0 && index < grid.numDrawn ? index : null
 }

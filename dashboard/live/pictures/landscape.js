@@ -68,7 +68,7 @@ export class Landscape {
     const before = this.frames
     const walked = frames.walk && frames.walk !== before?.walk
     if (walked && before?.walk) this.from = this.heads(now)
-    if (this.shown(frames) !== this.shown(before)) {
+    if (this.fieldOf(frames) !== this.fieldOf(before)) {
       this.faded = this.picture
       this.picture = null
       this.turned = now
@@ -102,21 +102,21 @@ export class Landscape {
     )
   }
 
-  shown(frames) {
+  fieldOf(frames) {
     return frames && this.layers.truth && frames.truth ? frames.truth : frames?.field
   }
 
-  get shownField() {
-    return this.shown(this.frames)
+  get drawnField() {
+    return this.fieldOf(this.frames)
   }
 
-  /** Where the plane lies on the canvas, in CSS pixels. */
+  /** The place of the plane on the canvas, in CSS pixels. */
   get box() {
     return { left: this.margin.left, top: this.margin.top, width: this.side, height: this.side }
   }
 
   place(x, y) {
-    const { x_range: xs, y_range: ys } = this.shownField.header.meta
+    const { x_range: xs, y_range: ys } = this.drawnField.header.meta
     return placing(this.box, [xs, ys])(x, y)
   }
 
@@ -133,8 +133,8 @@ export class Landscape {
     this.canvas.paints++
     for (const role of ["field", "walk", "samples"]) {
       const frame = this.frames?.[role]
-      if (frame && !frame.told) {
-        frame.told = true
+      if (frame && !frame.isDrawn) {
+        frame.isDrawn = true
         drawn(this.canvas, frame.header)
       }
     }
@@ -151,7 +151,7 @@ export class Landscape {
   /** Draw it as it stands at a moment; true while it moves. */
   render(context, now) {
     const colours = coloursOf(this.slot)
-    const field = this.shownField
+    const field = this.drawnField
     if (!field) {
       context.fillStyle = colours.surface
       context.fillRect(this.margin.left, this.margin.top, this.side, this.side)
@@ -197,7 +197,7 @@ export class Landscape {
       this.paintDots(context, data, colours.data, 0.55, 1.5)
       return
     }
-    const { x_range: xs, y_range: ys } = this.shownField.header.meta
+    const { x_range: xs, y_range: ys } = this.drawnField.header.meta
     const key = [data.header.seq, this.width, this.ratio, colours.data, ...xs, ...ys].join()
     if (this.cloud?.key !== key) {
       const canvas = make("canvas", { width: this.canvas.width, height: this.canvas.height })
@@ -256,7 +256,7 @@ export class Landscape {
     )
   }
 
-  /** How far the walk has got: {glide 0 to 1, row, moving}. */
+  /** The progress of the walk: {glide 0 to 1, row, moving}. */
   moment(now) {
     const rows = this.frames.walk.arrays.positions.shape[0]
     const share = Math.min((now - this.started) / this.pace, 1)
@@ -268,7 +268,7 @@ export class Landscape {
     return { glide: 1, row: ((share - gliding) / (1 - gliding)) * (rows - 1), moving }
   }
 
-  /** Where each chain is drawn at a moment. */
+  /** The place of each chain on the canvas at a moment. */
   heads(now) {
     const { glide, row } = this.moment(now)
     const chains = this.frames.walk.arrays.positions.shape[1]

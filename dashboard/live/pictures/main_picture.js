@@ -26,7 +26,7 @@ export class LandscapeHero {
     const ways = canvasWays(slot, () => `landscape-step-${this.step}`, {
       size: () => [this.landscape.width, this.landscape.height],
       draw: (context) => this.landscape.render(context, performance.now()),
-      csv: () => csvOf(this.landscape.shownField),
+      csv: () => csvOf(this.landscape.drawnField),
     })
     slot.append(make("header", {}, view, scale, ways), picture)
     this.landscape = new Landscape(picture, { onPin: (chain) => this.pin(chain) })
@@ -57,7 +57,7 @@ export class LandscapeHero {
   }
 
   get step() {
-    return this.landscape.shownField?.header.last[0] ?? 0
+    return this.landscape.drawnField?.header.last[0] ?? 0
   }
 
   show(frames) {
@@ -137,7 +137,7 @@ const GRIDS = {
   "samples/long_run": "Long-run samples",
 }
 
-/** Whether the samples of a run are images. */
+/** True where the samples of a run are images. */
 export function hasGrids(frames) {
   return Object.keys(GRIDS).some((path) => frames[path]?.header.kind === "images")
 }
@@ -210,8 +210,8 @@ export class ImagesHero {
       if (!frame) continue
       const pinned = path === "samples/data" ? null : this.pinned
       part.grid = drawGrid(part.canvas, frame, { width, pinned, accent })
-      if (!frame.told) drawn(part.canvas, frame.header)
-      frame.told = true
+      if (!frame.isDrawn) drawn(part.canvas, frame.header)
+      frame.isDrawn = true
     }
     this.showChain()
   }
@@ -220,16 +220,16 @@ export class ImagesHero {
   showChain() {
     this.chain.hidden = this.pinned === null
     if (this.pinned === null) return
-    const shown = []
+    const images = []
     for (const path of ["samples/train_time", "samples/long_run"]) {
       const frame = this.frames[path]
       if (!frame || this.pinned >= frame.arrays.pixels.shape[0]) continue
       const image = imageOf(frame, this.pinned)
       image.style.cssText = "width:96px;height:96px;image-rendering:pixelated;border-radius:4px"
       const energy = frame.arrays.energies?.data[this.pinned]
-      shown.push(image, make("span.bl-muted", {}, `${GRIDS[path]}, energy ${figure(energy)} nats`))
+      images.push(image, make("span.bl-muted", {}, `${GRIDS[path]}, energy ${figure(energy)} nats`))
     }
-    this.chain.replaceChildren(make("strong", {}, `Cell ${this.pinned + 1}`), ...shown)
+    this.chain.replaceChildren(make("strong", {}, `Cell ${this.pinned + 1}`), ...images)
   }
 
   close() {

@@ -41,7 +41,7 @@ export function sized(canvas, width, height) {
   return context
 }
 
-/** Where a point of the ranges lies in a box. */
+/** A function (x, y) → [x, y] from the ranges into a box. */
 export function placing({ left, top, width, height }, [xs, ys]) {
   return (x, y) => [
     left + ((x - xs[0]) / (xs[1] - xs[0])) * width,

@@ -109,8 +109,8 @@ export class Lane {
     this.canvas.setAttribute("aria-label", `${this.group.title}: its latest samples.`)
     if (frame.header.kind === "images") drawGrid(this.canvas, frame, { width })
     else drawPoints(this.canvas, frame, data, width, colours)
-    if (!frame.told) drawn(this.canvas, frame.header)
-    frame.told = true
+    if (!frame.isDrawn) drawn(this.canvas, frame.header)
+    frame.isDrawn = true
   }
 
   // ------------------------------------------------------------------ how far it is
@@ -123,9 +123,9 @@ export class Lane {
     const fraction =
       statuses.reduce((sum, { fraction }) => sum + (fraction ?? 0), 0) / statuses.length
     this.bar.style.width = `${100 * fraction}%`
-    const said = [now.status, statuses.length].join()
-    if (said !== this.said) {
-      this.said = said
+    const state = [now.status, statuses.length].join()
+    if (state !== this.state) {
+      this.state = state
       this.word.replaceChildren(statusWord(now.status))
     }
     const parts = []
@@ -179,7 +179,7 @@ export class Lane {
     this.knobs.find(([known]) => known === name)?.[1].taken(value)
   }
 
-  /** What the sampler uses now. */
+  /** Show the value that the sampler uses now. */
   stand(name, value) {
     this.knobs.find(([known]) => known === name)?.[1].stand(value)
   }

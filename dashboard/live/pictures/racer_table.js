@@ -99,11 +99,11 @@ function tag(name, kind) {
 /** The best rate of each column among those that count. */
 function best(racers, rates) {
   return rates.map(([, path]) => {
-    const found = racers
+    const values = racers
       .filter(({ wrong }) => !wrong)
       .map(({ figures }) => figures(path))
       .filter(Number.isFinite)
-    return found.length > 1 ? Math.max(...found) : null
+    return values.length > 1 ? Math.max(...values) : null
   })
 }
 

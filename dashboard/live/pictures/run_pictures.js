@@ -9,7 +9,7 @@ import { EnergyHistogram } from "./histogram.js"
 import { hasGrids, ImagesHero, LandscapeHero } from "./main_picture.js"
 
 const TABLES = { "quality/final": "Final figures", "chains/diagnostics": "Chains" }
-/** What is said once, at the start. */
+/** Paths of frames that come once, at the start. */
 const FIXED = ["samples/data", "landscape/truth"]
 
 export class RunPictures {
@@ -46,7 +46,7 @@ export class RunPictures {
     this.more.recolour()
   }
 
-  /** Whether the place of the picture holds words. */
+  /** True while the place of the picture holds words. */
   get isWaiting() {
     return !this.hero && !this.picture.hidden
   }
@@ -88,12 +88,12 @@ export class RunPictures {
   }
 
   showTables(frames) {
-    const found = Object.entries(TABLES).filter(([path]) => frames[path])
-    const key = found.map(([path]) => frames[path].header.seq).join()
+    const present = Object.entries(TABLES).filter(([path]) => frames[path])
+    const key = present.map(([path]) => frames[path].header.seq).join()
     if (key === this.tabled) return
     this.tabled = key
     this.tables.replaceChildren(
-      ...found.map(([path, title]) => {
+      ...present.map(([path, title]) => {
         const csv = () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv")
         const { columns, rows } = frames[path].header.meta
         const head = make("header", {}, make("h3", {}, title), exporter({ csv }))

@@ -77,7 +77,7 @@ export class TimeBar {
     this.reach(Math.max(step, this.now ?? 0))
   }
 
-  /** How far the run is. */
+  /** Take note of how far the run is. */
   reach(now) {
     this.now = now
     this.slider.max = Math.max(this.steps.length - 1, 0)
@@ -150,9 +150,9 @@ export class TimeBar {
   }
 
   write() {
-    const shown = this.step ?? this.now ?? 0
-    this.label.textContent = `${this.words(shown)}${this.step === null ? " · now" : ""}`
-    this.slider.setAttribute("aria-valuetext", this.words(shown))
+    const place = this.step ?? this.now ?? 0
+    this.label.textContent = `${this.words(place)}${this.step === null ? " · now" : ""}`
+    this.slider.setAttribute("aria-valuetext", this.words(place))
     this.present.setAttribute("aria-pressed", String(this.step === null))
   }
 

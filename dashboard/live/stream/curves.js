@@ -28,23 +28,23 @@ export class Curves {
 
   /** Add a scalar frame: a block as it was said, or a path's history. */
   add(frame) {
-    for (const [path, found] of Object.entries(rows(frame))) {
+    for (const [path, added] of Object.entries(rows(frame))) {
       if (!this.paths.has(path)) {
         this.paths.set(path, Object.fromEntries(COLUMNS.map((name) => [name, []])))
       }
       const columns = this.paths.get(path)
       columns.version = ++this.version
-      if (found.gradients.some((value) => value > 0)) this.costs.add("gradients")
-      if (found.joules.some(Number.isFinite)) this.costs.add("joules")
-      columns.said = frame.header.meta.history
+      if (added.gradients.some((value) => value > 0)) this.costs.add("gradients")
+      if (added.joules.some(Number.isFinite)) this.costs.add("joules")
+      columns.liveFrame = frame.header.meta.history
         ? null
         : { seq: frame.header.seq, time: frame.header.time }
-      for (const name of COLUMNS) for (const value of found[name]) columns[name].push(value)
+      for (const name of COLUMNS) for (const value of added[name]) columns[name].push(value)
       if (frame.header.meta.bucketed) markBucketed(columns)
       // a page may stay open for days: what it holds of a path is bounded
       if (columns.value.length > MOST_KEPT) {
-        const kept = thinned(columns.value, MOST_KEPT / 2)
-        for (const name of COLUMNS) columns[name] = kept.map((row) => columns[name][row])
+        const chosen = thinned(columns.value, MOST_KEPT / 2)
+        for (const name of COLUMNS) columns[name] = chosen.map((row) => columns[name][row])
         markBucketed(columns)
       }
     }
@@ -126,7 +126,7 @@ export function thinned(values, most = MOST_DRAWN, start = 0, end = values.lengt
   const num = end - start
   if (num <= most) return Array.from({ length: Math.max(num, 0) }, (_, index) => start + index)
   const buckets = Math.floor(most / 2)
-  const found = [start]
+  const chosen = [start]
   for (let bucket = 0; bucket < buckets; bucket++) {
     const from = start + Math.floor((bucket * num) / buckets)
     const to = start + Math.floor(((bucket + 1) * num) / buckets)
@@ -136,11 +136,11 @@ export function thinned(values, most = MOST_DRAWN, start = 0, end = values.lengt
       if (values[i] > values[high] || Number.isNaN(values[high])) high = i
     }
     for (const row of [Math.min(low, high), Math.max(low, high)]) {
-      if (row > found[found.length - 1]) found.push(row)
+      if (row > chosen[chosen.length - 1]) chosen.push(row)
     }
   }
-  if (found[found.length - 1] !== end - 1) found.push(end - 1)
-  return found
+  if (chosen[chosen.length - 1] !== end - 1) chosen.push(end - 1)
+  return chosen
 }
 
 /** Exponential moving average, on logarithms for a log axis; gaps do not spread. */

@@ -50,12 +50,12 @@ export function unpackAll(buffer) {
 /** Rows of a scalar block by path: {path: {step, gradients, seconds, joules, value}}. */
 export function rows(frame) {
   const { header, arrays } = frame
-  const found = {}
+  const byPath = {}
   if (arrays.value) {
-    found[header.meta.paths[0]] = Object.fromEntries(
+    byPath[header.meta.paths[0]] = Object.fromEntries(
       ["step", "gradients", "seconds", "joules", "value"].map((name) => [name, arrays[name].data]),
     )
-    return found
+    return byPath
   }
   const paths = header.meta.paths
   const [count] = arrays.values.shape
@@ -76,7 +76,7 @@ export function rows(frame) {
     for (let row = 0; row < count; row++) {
       value[row] = arrays.values.data[row * paths.length + column]
     }
-    found[path] = { step, gradients, seconds, joules, value }
+    byPath[path] = { step, gradients, seconds, joules, value }
   })
-  return found
+  return byPath
 }

@@ -61,7 +61,7 @@ export class Live {
     }
   }
 
-  /** Whether the server can be reached though a WebSocket cannot. */
+  /** Ask the server for a sign of life: it may be there where a WebSocket cannot be had. */
   async answers() {
     try {
       return (await fetch("/live/health", { cache: "no-store" })).ok
@@ -79,7 +79,7 @@ export class Live {
     this.handlers.connection?.({ open: true, polling })
   }
 
-  /** What was asked over another line is not answered over this one. */
+  /** Give up questions of another line: they are not answered over this one. */
   forget() {
     for (const resolve of this.asked.values()) resolve(null)
     this.asked.clear()
