@@ -37,7 +37,7 @@ def ask(
     config: the ability's own fields. Raises BadInput for an unknown ability, a field that breaks a
     rule, and what makes no sense to ask of this run; NotAvailable for a run that is not there.
     """
-    ability, checked = settle(ability_id, config)
+    ability, checked = resolve_ability(ability_id, config)
     with left_alone(asked.method):
         found = list(problems(asked, ability, checked))
         if found:
@@ -46,7 +46,7 @@ def ask(
     return replace(answer, events=tuple(_plain_table(event) for event in answer.events))
 
 
-def settle(ability_id: str, config: dict[str, Any]) -> tuple[type[Ability], Config]:
+def resolve_ability(ability_id: str, config: dict[str, Any]) -> tuple[type[Ability], Config]:
     """The ability of an id and its typed Config. Raises BadInput at `ability` or at the fields."""
     known = catalogue.abilities()
     ability = known.get(ability_id)
@@ -166,7 +166,7 @@ def question_problems(questions: Sequence[Question], asked: Asked) -> list[Probl
     for question in questions:
         at = f"questions.{question.name}"
         try:
-            ability, config = settle(question.ability, question.config)
+            ability, config = resolve_ability(question.ability, question.config)
             with left_alone(asked.method):
                 found = [Problem(*problem) for problem in problems(asked, ability, config)]
         except BadInput as error:

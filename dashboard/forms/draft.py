@@ -99,8 +99,8 @@ class Answer:
         return from_dict(json.loads(self.text))
 
 
-def ask(raw: dict[str, Any], text: str) -> Answer:
-    """The check worker's answer, or why there is none."""
+def check(raw: dict[str, Any], text: str) -> Answer:
+    """Ask the check worker about a draft; the answer says why there is none."""
     try:
         return Answer(text, enqueue.check(raw, "browser"))
     except NotAvailable as error:

@@ -65,7 +65,7 @@ def check(race: Race) -> Checked:
     missing = [text for text in texts if text not in held]
     if missing:
         with st.spinner("Checking the racers…", show_time=False):
-            fresh = {text: draft.ask(json.loads(text), text) for text in dict.fromkeys(missing)}
+            fresh = {text: draft.check(json.loads(text), text) for text in dict.fromkeys(missing)}
         held = {text: answer for text, answer in {**held, **fresh}.items() if text in texts}
     checked = Checked([held[text] for text in texts])
     before: Checked | None = st.session_state.get("lab_checked")

@@ -251,7 +251,7 @@ def _checked(raw: dict[str, Any]) -> Answer:
     before: Answer | None = st.session_state.get("launch_answer")
     if before is not None and before.text == text:
         return before
-    answer = draft.ask(raw, text)
+    answer = draft.check(raw, text)
     # In one assignment: a script may be stopped at any of them, and an answer must never
     # stand beside another draft than its own.
     st.session_state["launch_answer"] = answer

@@ -151,7 +151,7 @@ def create(
     record, run_specs = _begin(name, scale, num_seeds, first_seed)
     runs: dict[tuple[str, int], str] = {}
     for key, spec in run_specs.items():
-        directory = run_store.create_run(enqueue.with_settled_paths(spec, "cli"))
+        directory = run_store.create_run(enqueue.absolute_paths(spec, "cli"))
         directory.write_status(worker=control.INLINE, **this_process())
         runs[key] = directory.id
     record = _with_runs(record, runs)

@@ -83,7 +83,7 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
         raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
     for change in changes:
         apply(raw, change)
-    return enqueue.with_settled_paths(from_dict(raw), "cli")
+    return enqueue.absolute_paths(from_dict(raw), "cli")
 
 
 def _read(source: str) -> str:

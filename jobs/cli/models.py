@@ -45,7 +45,7 @@ def ask(
     config: dict[str, Any] = {}
     for change in changes:
         apply(config, change)
-    settled = enqueue.with_settled_config(config, "cli")
+    settled = enqueue.absolute_config(config, "cli")
     from jobs.models import answering
 
     answer = answering.answer_to_run(directory.id, ability, settled, seed=seed, out=out)

@@ -199,7 +199,7 @@ def _changed(spec: RunSpec, changes: tuple[str, ...]) -> RunSpec:
     raw = spec.model_dump(mode="json", exclude_none=True)
     for change in changes:
         launch.apply(raw, change)
-    return enqueue.with_settled_paths(from_dict(raw), "cli")
+    return enqueue.absolute_paths(from_dict(raw), "cli")
 
 
 def _run_here(entries: list[Entry], quiet: bool) -> list[str]:

@@ -61,7 +61,7 @@ def answer_to_run(
     """
     directory = run_store.open_run(run_id)
     run = trained_run.load_trained(directory.id)
-    cls, checked = asking.settle(ability, config or {})
+    cls, checked = asking.resolve_ability(ability, config or {})
     found = _answer(trained_run.asked_of(run), ability, config or {}, seed)
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))

@@ -69,13 +69,13 @@ def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
 
 def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
     """`launch` for several runs: all of them or, when one is refused, none."""
-    settled = [with_settled_paths(spec, origin) for spec in specs]
+    specs = [absolute_paths(spec, origin) for spec in specs]
     connection = redis_store.connect()
     with redis_store.reaching():
         redis_store.need_own_home(connection)
     made: list[run_store.RunDirectory] = []
     try:
-        for spec in settled:
+        for spec in specs:
             made.append(run_store.create_run(spec))
             put(made[-1].id, connection)
     except BaseException as error:
@@ -177,20 +177,20 @@ def forget(run_id: str, connection: redis.Redis) -> None:
         job.delete()
 
 
-def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
-    """The spec with every path absolute.
+def absolute_paths(spec: RunSpec, origin: Origin) -> RunSpec:
+    """Make every path of a spec absolute.
 
     From the browser a path is taken under BASIN_DATA and must stay inside it, links followed;
     the command line may name any path. A file that is run (`energy_file`) the browser may only
     name by its bare name, in the folder of trusted energies. Raises BadInput.
     """
     problems: list[Problem] = []
-    data = _settle(spec.data, "data", origin, problems)
-    config = _settle(spec.config, "config", origin, problems)
+    data = _absolute(spec.data, "data", origin, problems)
+    config = _absolute(spec.config, "config", origin, problems)
     questions = [
         question.model_copy(
             update={
-                "config": _settle(
+                "config": _absolute(
                     question.config, f"questions.{question.name}.config", origin, problems
                 )
             }
@@ -202,36 +202,36 @@ def with_settled_paths(spec: RunSpec, origin: Origin) -> RunSpec:
     return spec.model_copy(update={"data": data, "config": config, "questions": questions})
 
 
-def with_settled_config(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
-    """An ability's fields with every path settled as those of a RunSpec are. Raises BadInput."""
+def absolute_config(config: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """Make every path among an ability's fields absolute, as in a RunSpec. Raises BadInput."""
     problems: list[Problem] = []
-    settled: dict[str, Any] = _settle(config, "", origin, problems)
+    fields: dict[str, Any] = _absolute(config, "", origin, problems)
     if problems:
         raise BadInput(*problems)
-    return settled
+    return fields
 
 
-def _settle(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
+def _absolute(value: Any, where: str, origin: Origin, problems: list[Problem]) -> Any:
     if isinstance(value, list):
         return [
-            _settle(item, f"{where}.{number}", origin, problems)
+            _absolute(item, f"{where}.{number}", origin, problems)
             for number, item in enumerate(value)
         ]
     if not isinstance(value, dict):
         return value
-    settled = {}
+    parts = {}
     is_code = ENERGY_FILE in (value.get("name"), value.get("kind"))
-    settle = _settled_energy_file if is_code else _settled_path
+    absolute = _absolute_energy_file if is_code else _absolute_path
     for key, item in value.items():
         field_name = f"{where}.{key}" if where else key
         if (key == "path" or key.endswith("_path")) and isinstance(item, str) and item:
-            settled[key] = settle(item, field_name, origin, problems)
+            parts[key] = absolute(item, field_name, origin, problems)
         else:
-            settled[key] = _settle(item, field_name, origin, problems)
-    return settled
+            parts[key] = _absolute(item, field_name, origin, problems)
+    return parts
 
 
-def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Problem]) -> str:
+def _absolute_path(text: str, field_name: str, origin: Origin, problems: list[Problem]) -> str:
     if "\0" in text:
         problems.append(Problem(field_name, "a path cannot hold a NUL character."))
         return text
@@ -254,19 +254,19 @@ def _settled_path(text: str, field_name: str, origin: Origin, problems: list[Pro
     return str(path)
 
 
-def _settled_energy_file(
+def _absolute_energy_file(
     text: str, field_name: str, origin: Origin, problems: list[Problem]
 ) -> str:
-    """As `_settled_path`, of a file whose code will be run."""
+    """As `_absolute_path`, of a file whose code will be run."""
     if origin == "cli" or "\0" in text:
-        return _settled_path(text, field_name, origin, problems)
+        return _absolute_path(text, field_name, origin, problems)
     folder = run_store.energies_folder().resolve()
     try:
         path = (folder / text).resolve()
     except (RuntimeError, OSError) as error:
         problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
         return text
-    # the whole path is what a spec holds that was settled before, and is cloned
+    # the whole path is what a spec holds that was launched before, and is cloned
     if path.parent != folder or text not in (path.name, str(path)):
         said = (
             f"must be the bare name of a file in {folder} when it comes from the browser, as its "
@@ -308,15 +308,15 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
     within 5 s.
     """
     try:
-        spec = with_settled_paths(from_dict(raw), origin)
+        spec = absolute_paths(from_dict(raw), origin)
     except BadInput as error:
         return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
-    return Check(**ask("check", spec.as_dict(), timeout=CHECK_SECONDS), spec=spec)
+    return Check(**call("check", spec.as_dict(), timeout=CHECK_SECONDS), spec=spec)
 
 
 def previews(names: list[str]) -> dict[str, Any]:
     """Small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
-    return dict(ask("previews", names, timeout=QUICK_SECONDS))
+    return dict(call("previews", names, timeout=QUICK_SECONDS))
 
 
 def ask_run(
@@ -331,11 +331,11 @@ def ask_run(
     """Ask a run on the quick worker; the answer, kept in the run's folder, is as
     `jobs.models.answering.answer_to_run` gives it. Raises BadInput at the ability's own fields, or
     at `ability` or `seed`; NotAvailable."""
-    settled = with_settled_config(config, origin)
-    return dict(ask("ask", run_id, ability, settled, seed, timeout=timeout))
+    fields = absolute_config(config, origin)
+    return dict(call("ask", run_id, ability, fields, seed, timeout=timeout))
 
 
-def ask(task: str, *arguments: Any, timeout: float) -> Any:
+def call(task: str, *arguments: Any, timeout: float) -> Any:
     """Run `jobs.tasks.<task>` on the check or the quick worker and return its answer.
 
     Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time;

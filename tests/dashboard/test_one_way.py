@@ -27,7 +27,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     def worker(task: str, *arguments: Any, timeout: float) -> Any:
         return getattr(tasks, f"{task}_job")(*arguments)["value"]
 
-    monkeypatch.setattr(enqueue, "ask", worker)
+    monkeypatch.setattr(enqueue, "call", worker)
     directory = tiny.make(20)
     assert tiny.run(directory).status == "finished"
     return directory

@@ -147,14 +147,14 @@ def test_another_run_can_be_asked_for() -> None:
 
 
 def test_paths_from_the_browser_stay_in_the_data_folder() -> None:
-    settled = enqueue.with_settled_config({"mask_path": "a.npy", "path": ""}, "browser")
+    settled = enqueue.absolute_config({"mask_path": "a.npy", "path": ""}, "browser")
     assert settled == {"mask_path": str(run_store.data_folder().resolve() / "a.npy"), "path": ""}
     with pytest.raises(BadInput) as caught:
-        enqueue.with_settled_config({"path": "/etc/passwd"}, "browser")
+        enqueue.absolute_config({"path": "/etc/passwd"}, "browser")
     assert caught.value.problems[0].field == "path"
     spec = make({"name": "q", "ability": "energy", "config": {"path": "../x.npy"}}).spec()
     with pytest.raises(BadInput, match=r"questions\.q\.config\.path"):
-        enqueue.with_settled_paths(spec, "browser")
+        enqueue.absolute_paths(spec, "browser")
 
 
 def test_a_page_asks_through_the_quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_a_page_asks_through_the_quick_worker(monkeypatch: pytest.MonkeyPatch) -
             raise BadInput(*(Problem(**problem) for problem in answer["problems"]))
         return answer["value"]
 
-    monkeypatch.setattr(enqueue, "ask", worker)
+    monkeypatch.setattr(enqueue, "call", worker)
     answer = enqueue.ask_run(directory.id, "energy", {"num": 30}, seed=2)
     assert answer == directory.answers()[0] and answer["seed"] == 2
     with pytest.raises(BadInput, match="num"):

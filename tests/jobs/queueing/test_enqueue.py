@@ -82,27 +82,27 @@ def test_browser_stays_inside_the_data_folder(path: str, tmp_path: Path) -> None
     (tmp_path / "outside").mkdir()
     (folder / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(BadInput) as caught:
-        enqueue.with_settled_paths(file_spec(path), "browser")
+        enqueue.absolute_paths(file_spec(path), "browser")
     assert [problem.field for problem in caught.value.problems] == ["data.path"]
     assert str(folder) in str(caught.value)
 
 
 def test_browser_paths_are_taken_from_the_data_folder() -> None:
-    settled = enqueue.with_settled_paths(file_spec("uploads/x.npy"), "browser")
+    settled = enqueue.absolute_paths(file_spec("uploads/x.npy"), "browser")
     assert settled.data["path"] == str(run_store.data_folder().resolve() / "uploads/x.npy")
 
 
 def test_nested_paths_count_too() -> None:
     spec = SPEC.model_copy(update={"config": {"energy": {"kind": "table", "path": "/etc/hosts"}}})
     with pytest.raises(BadInput, match=r"config\.energy\.path"):
-        enqueue.with_settled_paths(spec, "browser")
+        enqueue.absolute_paths(spec, "browser")
 
 
 def test_paths_within_lists_count_too() -> None:
     parts = [{"kind": "table", "path": "/etc/hosts"}, [{"kind": "energy_file", "path": "/x.py"}]]
     spec = SPEC.model_copy(update={"config": {"parts": parts}})
     with pytest.raises(BadInput) as caught:
-        enqueue.with_settled_paths(spec, "browser")
+        enqueue.absolute_paths(spec, "browser")
     fields = [problem.field for problem in caught.value.problems]
     assert fields == ["config.parts.0.path", "config.parts.1.0.path"]
 
@@ -111,7 +111,7 @@ def test_paths_within_lists_count_too() -> None:
 @pytest.mark.parametrize("path", ["~nosuch/x.npy", "~$data.csv"])
 def test_a_tilde_of_nobody_names_no_file(path: str) -> None:
     with pytest.raises(BadInput, match="names no file"):
-        enqueue.with_settled_paths(file_spec(path), "cli")
+        enqueue.absolute_paths(file_spec(path), "cli")
 
 
 @pytest.mark.bad_input
@@ -123,16 +123,14 @@ def test_a_link_to_itself_names_no_file() -> None:
         folder.mkdir()
         (folder / "loop").symlink_to(folder / "loop")
         with pytest.raises(BadInput, match=r"names no file"):
-            enqueue.with_settled_paths(spec, "browser")
+            enqueue.absolute_paths(spec, "browser")
 
 
 def test_command_line_paths_become_absolute(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert enqueue.with_settled_paths(file_spec("x.npy"), "cli").data["path"] == str(
-        tmp_path / "x.npy"
-    )
+    assert enqueue.absolute_paths(file_spec("x.npy"), "cli").data["path"] == str(tmp_path / "x.npy")
 
 
 def energy_spec(path: str) -> RunSpec:
@@ -151,10 +149,10 @@ def trusted() -> Path:
 
 
 def test_the_browser_names_an_energy_file_by_its_bare_name(trusted: Path) -> None:
-    settled = enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+    settled = enqueue.absolute_paths(energy_spec("mine.py"), "browser")
     assert settled.data["path"] == str(trusted.resolve())
     # a run that is cloned names it whole
-    assert enqueue.with_settled_paths(settled, "browser") == settled
+    assert enqueue.absolute_paths(settled, "browser") == settled
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,7 @@ def test_the_browser_runs_no_code_from_elsewhere(path: str, trusted: Path, tmp_p
     (trusted.parent / "sub" / "evil.py").write_text("")
     (trusted.parent / "link.py").symlink_to(tmp_path / "evil.py")
     with pytest.raises(BadInput, match="bare name") as caught:
-        enqueue.with_settled_paths(energy_spec(path), "browser")
+        enqueue.absolute_paths(energy_spec(path), "browser")
     assert [problem.field for problem in caught.value.problems] == ["data.path"]
 
 
@@ -177,40 +175,40 @@ def test_an_upload_is_never_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) 
     (uploads / "evil.py").write_text("")
     for path in ("evil.py", "uploads/evil.py", str(uploads / "evil.py")):
         with pytest.raises(BadInput):
-            enqueue.with_settled_paths(energy_spec(path), "browser")
+            enqueue.absolute_paths(energy_spec(path), "browser")
     monkeypatch.setenv("BASIN_DATA", str(trusted.parent.parent))
     with pytest.raises(BadInput, match="inside the data folder"):
-        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 @pytest.mark.parametrize("shared", ["file", "folder"])
 def test_code_that_others_may_write_is_not_run(shared: str, trusted: Path) -> None:
     (trusted if shared == "file" else trusted.parent).chmod(0o777)
     with pytest.raises(BadInput, match="chmod go-w"):
-        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 def test_code_of_another_user_is_not_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enqueue.os, "getuid", lambda: trusted.stat().st_uid + 1)
     with pytest.raises(BadInput, match="another user"):
-        enqueue.with_settled_paths(energy_spec("mine.py"), "browser")
+        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 def test_an_energy_file_that_is_not_there(trusted: Path) -> None:
     with pytest.raises(BadInput, match="names no file"):
-        enqueue.with_settled_paths(energy_spec("other.py"), "browser")
+        enqueue.absolute_paths(energy_spec("other.py"), "browser")
 
 
 def test_the_command_line_may_run_any_energy_file(tmp_path: Path) -> None:
     path = str(tmp_path / "mine.py")
-    assert enqueue.with_settled_paths(energy_spec(path), "cli").data["path"] == path
+    assert enqueue.absolute_paths(energy_spec(path), "cli").data["path"] == path
 
 
 def test_a_nul_in_a_path_is_refused() -> None:
     with pytest.raises(BadInput, match="NUL"):
-        enqueue.with_settled_paths(file_spec("x\0y"), "browser")
+        enqueue.absolute_paths(file_spec("x\0y"), "browser")
     with pytest.raises(BadInput, match="NUL"):
-        enqueue.with_settled_paths(energy_spec("x\0y"), "browser")
+        enqueue.absolute_paths(energy_spec("x\0y"), "browser")
 
 
 def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:
@@ -233,7 +231,7 @@ def test_a_check_gives_back_what_was_checked(monkeypatch: pytest.MonkeyPatch) ->
         asked.extend([task, *arguments])
         return {"ok": True}
 
-    monkeypatch.setattr(enqueue, "ask", worker)
+    monkeypatch.setattr(enqueue, "call", worker)
     spec = enqueue.check(file_spec("x.npy").as_dict(), "browser").spec
     assert spec is not None
     path = str(run_store.data_folder().resolve() / "x.npy")
@@ -253,7 +251,7 @@ def test_asking_a_worker_that_does_not_answer(redis_url: str) -> None:
     redis_store.beat(connection, {"name": "deaf", "queue": "quick", "device": "cpu"})
     begin = time.monotonic()
     with pytest.raises(NotAvailable, match="No worker answered within 1 s"):
-        enqueue.ask("check", {}, timeout=1.0)
+        enqueue.call("check", {}, timeout=1.0)
     assert time.monotonic() - begin < 3
     assert redis_store.queue(redis_store.QUICK).job_ids == []
 
@@ -279,7 +277,7 @@ def test_redis_dying_while_asking_is_one_sentence(
     killer.start()
     try:
         with pytest.raises(NotAvailable):
-            enqueue.ask("check", {}, timeout=4.0)
+            enqueue.call("check", {}, timeout=4.0)
     finally:
         killer.join()
         redis_server.start()
