@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw which rooms of the code import which, from the bottom up; exit 1 for a circle or crowd.
+"""Draw which rooms of the code import which; exit 1 where one imports upward, or is crowded.
 
 A room is a folder, or a file that lies at the root of a package. Imports inside functions count.
 
@@ -35,6 +35,46 @@ PLUG_INS = {
     "backend.samplers",
 }
 """Folders where a file is one more of a kind: they may be long."""
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("dashboard.app", "dashboard.server", "dashboard.views"),
+    ("dashboard.sampler_lab", "dashboard.stream"),
+    ("dashboard.comparison", "dashboard.forms", "dashboard.gallery", "dashboard.vocabulary"),
+    ("dashboard.live_view",),
+    ("dashboard.elements", "dashboard.faults", "dashboard.security"),
+    ("dashboard.live",),
+    ("dashboard.live.pictures",),
+    ("dashboard.live.charts",),
+    ("dashboard.live.parts", "dashboard.live.stream"),
+    ("jobs.cli",),
+    ("jobs.services", "jobs.tasks"),
+    ("jobs.claims", "jobs.execution"),
+    ("jobs.queueing",),
+    ("jobs.models",),
+    ("jobs.formatting", "jobs.races", "jobs.records"),
+    ("jobs.system",),
+    ("backend.observers",),
+    ("backend.abilities", "backend.methods"),
+    ("backend.datasets", "backend.objectives", "backend.recovery", "backend.requests"),
+    ("backend.observe",),
+    ("backend.samplers",),
+    ("backend.ability", "backend.catalogue", "backend.energies", "backend.noise_laws"),
+    ("backend.method",),
+    ("backend.claims", "backend.metrics", "backend.training"),
+    ("backend.data", "backend.networks", "backend.sampler"),
+    ("backend.compilation", "backend.config"),
+    ("backend.energy", "backend.spec"),
+    ("backend.gradient_use", "backend.system"),
+    (
+        "backend.errors",
+        "backend.events",
+        "backend.former_names",
+        "backend.metric_names",
+        "backend.randomness",
+        "backend.truth",
+    ),
+)
+"""Every room, from the top of the house down: a room imports from the floors below it alone."""
 
 Graph = dict[str, set[str]]
 
@@ -132,18 +172,19 @@ def circles(arrows: Graph) -> list[set[str]]:
     return found
 
 
-def floors(arrows: Graph) -> dict[str, int]:
-    """How many rooms lie below each on its longest way down; needs a graph without circles."""
-    height: dict[str, int] = {}
-
-    def of(node: str) -> int:
-        if node not in height:
-            height[node] = 1 + max((of(other) for other in arrows.get(node, ())), default=-1)
-        return height[node]
-
-    for node in arrows:
-        of(node)
-    return height
+def violations(arrows: Graph) -> list[str]:
+    """Sentences about rooms that FLOORS does not name, or names in vain, and arrows that do not go
+    down."""
+    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+    unnamed = [f"{here} is on no floor of FLOORS" for here in sorted(arrows) if here not in floor]
+    vain = [f"{here} is in FLOORS and no room" for here in sorted(floor) if here not in arrows]
+    upward = [
+        f"{here} imports {there}, which is not below it"
+        for here, others in sorted(arrows.items())
+        for there in sorted(others)
+        if here in floor and there in floor and floor[here] >= floor[there]
+    ]
+    return unnamed + vain + upward
 
 
 def crowded() -> dict[str, int]:
@@ -177,22 +218,22 @@ def main() -> int:
                 print(f'  "{here}" -> "{there}";')
         print("}")
         return 0
-    found, crowd = circles(arrows), crowded()
-    if not found:
-        height = floors(arrows)
-        for floor in sorted(set(height.values()), reverse=True):
-            print(f"floor {floor}")
-            for here in sorted(name for name, level in height.items() if level == floor):
-                print(f"  {here}: {', '.join(sorted(arrows[here])) or '-'}")
+    for level, rooms in enumerate(FLOORS):
+        print(f"floor {len(FLOORS) - 1 - level}")
+        for here in rooms:
+            print(f"  {here}: {', '.join(sorted(arrows.get(here, ()))) or '-'}")
+    rounds, crowd, broken = circles(arrows), crowded(), violations(arrows)
     num = sum(map(len, arrows.values()))
-    print(f"{len(arrows)} rooms, {num} arrows, {len(found)} circles, {len(crowd)} crowded folders")
-    for members in found:
+    print(f"{len(arrows)} rooms, {num} arrows, {len(rounds)} circles, {len(crowd)} crowded folders")
+    for members in rounds:
         print("circle:", ", ".join(sorted(members)))
         for here in sorted(members):
             print(f"  {here} -> {', '.join(sorted(arrows[here] & members))}")
+    for sentence in broken:
+        print(f"out of order: {sentence}")
     for name, size in crowd.items():
         print(f"crowded: {name} has {size} entries")
-    return 1 if found or crowd else 0
+    return 1 if rounds or crowd or broken else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from backend import catalogue
 from backend.errors import BadInput
 from backend.spec import RunSpec
+from backend.system import discovery
 from jobs import tasks
 from jobs.cli import main
 from jobs.queueing import enqueue
@@ -43,7 +44,8 @@ def _methods(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.install(monkeypatch)
     known = {**shipped, "tiny": tiny.Tiny, "other": Other}
     monkeypatch.setattr(catalogue, "methods", lambda: known)
-    monkeypatch.setattr(catalogue, "samplers", lambda: {**samplers, "walk": tiny.Walk})
+    for module in (catalogue, discovery):
+        monkeypatch.setattr(module, "samplers", lambda: {**samplers, "walk": tiny.Walk})
 
 
 @dataclass(frozen=True)

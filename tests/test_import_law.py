@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -74,3 +76,32 @@ def test_it_opens_without_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def rooms() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("rooms", ROOT / "scripts" / "rooms.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_room_imports_from_below_alone() -> None:
+    script = rooms()
+    arrows = script.graph(script.files()) | script.live_graph()
+    assert script.violations(arrows) == [] and script.circles(arrows) == []
+
+
+def test_an_import_from_above_is_told() -> None:
+    script = rooms()
+    arrows = {room: set() for floor in script.FLOORS for room in floor}
+    assert script.violations(arrows) == []
+    arrows["backend.energy"] = {"backend.method"}
+    (sentence,) = script.violations(arrows)
+    assert sentence == "backend.energy imports backend.method, which is not below it"
+    arrows["backend.method"] = {"backend.energy"}
+    assert script.circles(arrows) == [{"backend.energy", "backend.method"}]
+
+
+def test_no_folder_holds_more_than_can_be_taken_in_at_a_glance() -> None:
+    assert rooms().crowded() == {}

@@ -21,6 +21,7 @@ from backend.events import Event, Field, Scalar, Text
 from backend.method import Method, Preset, Task
 from backend.sampler import Info, Sampler, State
 from backend.spec import Budget, RunSpec
+from backend.system import discovery
 from jobs.execution import loop
 from jobs.models.method_setup import Prepared
 from jobs.records import run_store
@@ -198,7 +199,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `tiny` the one method and `walk` the one sampler there is."""
     catalogue.abilities()  # their forms offer all the samplers there are
     monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": Tiny})
-    monkeypatch.setattr(catalogue, "samplers", lambda: {"walk": Walk})
+    for module in (catalogue, discovery):
+        monkeypatch.setattr(module, "samplers", lambda: {"walk": Walk})
     # those that come along are of methods that are not there now
     monkeypatch.setattr(recipe, "FOLDER", Path(__file__).parent / "no_recipes")
 
