@@ -177,6 +177,18 @@ class Data:
             return (uniform * self.num_values).floor()
         return self.noise_low + uniform * (self.noise_high - self.noise_low)
 
+    def noised(self, x: Tensor, noise_sd: float, generator: torch.Generator) -> Tensor:
+        """Positions x (batch, *event_shape) with Gaussian noise; pixels are reflected back into
+        their range, where the samples of models live."""
+        if not noise_sd:
+            return x
+        x = x + noise_sd * torch.randn(x.shape, generator=generator, device=x.device)
+        if self.is_image:
+            low, high = self.noise_low, self.noise_high
+            width = high - low
+            x = high - ((x - low).remainder(2 * width) - width).abs()
+        return x
+
     def to(self, device: torch.device) -> Data:
         moved: dict[str, Any] = {}
         for name, value in vars(self).items():

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 class NetworkEnergy(Energy):
     """Base of trainable energies. A file in this folder with one subclass adds one.
 
-    A subclass computes `value`; with `precision` bfloat16 that runs under autocast, and energies
+    A subclass computes `outputs`; with `precision` bfloat16 that runs under autocast, and energies
     come out in float32 either way. Conditional ones are made with `num_levels` and `num_labels`
-    (0 for none) after the generator, and their `value` takes the Condition. Those that take a
-    context are made with its `context_shape` (None for none), and their `value` takes it too.
+    (0 for none) after the generator, and their `outputs` take the Condition. Those that take a
+    context are made with its `context_shape` (None for none), and their `outputs` take it too. With
+    several outputs it is one energy for each of `num_outputs` classes, which
+    `classifier.Classifier` reads.
     """
 
     Config: ClassVar[type[KindConfig]]
@@ -41,22 +43,33 @@ class NetworkEnergy(Energy):
     precision: torch.dtype = torch.float32
 
     @abstractmethod
-    def __init__(self, config: Any, event_shape: torch.Size, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        config: Any,
+        event_shape: torch.Size,
+        generator: torch.Generator,
+        *,
+        num_outputs: int = 1,
+    ) -> None:
         """Weights are drawn from `generator` alone. Raises BadInput if the shape does not fit."""
         super().__init__()
+        self.num_outputs = num_outputs
 
     @abstractmethod
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Energies (batch,) of positions x (batch, *event_shape), in any precision."""
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        """Energies (batch, num_outputs) of positions x (batch, *event_shape), in any precision."""
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        """Energies (batch,) in float32; (batch, num_outputs) where there are several outputs."""
         if row_sharing.is_sharing():
             return row_sharing.shared(self, x, condition)
         given = (condition,) if self.conditional or self.takes_context else ()
         if self.precision is torch.float32:
-            return self.value(x, *given)
-        with torch.autocast(x.device.type, dtype=self.precision):
-            return self.value(x, *given).float()
+            energies = self.outputs(x, *given)
+        else:
+            with torch.autocast(x.device.type, dtype=self.precision):
+                energies = self.outputs(x, *given).float()
+        return energies[:, 0] if self.num_outputs == 1 else energies
 
     def readings(self) -> dict[str, Tensor]:
         """0-d numbers by path of parameters that mean something by themselves, for `step`."""
@@ -90,16 +103,25 @@ def build_network(
     num_levels: int = 0,
     num_labels: int = 0,
     context_shape: torch.Size | None = None,
+    *,
+    num_outputs: int = 1,
 ) -> NetworkEnergy:
     """The energy of a Config for a task: its data's shape, its device, its precision.
 
-    Only conditional networks take levels and labels, and only those that take a context its shape.
-    Raises BadInput if it does not fit the data.
+    Only conditional networks take levels and labels, and only those that take a context its shape;
+    all of them take several outputs. Raises BadInput if it does not fit the data.
     """
     cls = discovery.networks()[config.kind]
     told = (num_levels, num_labels) if cls.conditional else ()
     context = {"context_shape": context_shape} if cls.takes_context else {}
-    network: NetworkEnergy = cls(config, task.data.event_shape, task.generator, *told, **context)
+    network: NetworkEnergy = cls(
+        config,
+        task.data.event_shape,
+        task.generator,
+        *told,
+        num_outputs=num_outputs,
+        **context,
+    )
     network.precision = task.precision
     return network.to(task.device)
 

@@ -58,9 +58,14 @@ class ConvEnergy(NetworkEnergy):
     Config: ClassVar[type[KindConfig]] = ConvConfig
 
     def __init__(
-        self, config: ConvConfig, event_shape: torch.Size, generator: torch.Generator
+        self,
+        config: ConvConfig,
+        event_shape: torch.Size,
+        generator: torch.Generator,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
         if reason := self.fits(event_shape):
             raise BadInput.at("config.energy.kind", reason)
         height, width, channels = (*event_shape, 1)[:3]
@@ -73,11 +78,13 @@ class ConvEnergy(NetworkEnergy):
             generator,
             config.activation,
             config.spectral_norm,
+            num_outputs,
         )
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
-        return self.net(pixels)[:, 0] + wall_energy(x, self.wall)
+        energies: Tensor = self.net(pixels) + wall_energy(x, self.wall)[:, None]
+        return energies
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:

@@ -82,8 +82,10 @@ class ImageEnergy(NetworkEnergy):
         generator: torch.Generator,
         num_levels: int = 0,
         num_labels: int = 0,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
         if reason := self.fits(event_shape):
             raise BadInput.at("config.energy.kind", reason)
         self.wall = config.wall

@@ -50,13 +50,20 @@ class LocationEnergy(NetworkEnergy):
     Config: ClassVar[type[KindConfig]] = LocationConfig
 
     def __init__(
-        self, config: LocationConfig, event_shape: torch.Size, generator: torch.Generator
+        self,
+        config: LocationConfig,
+        event_shape: torch.Size,
+        generator: torch.Generator,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
-        self.mean = nn.Parameter(torch.full(event_shape, config.start))
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
+        means = event_shape if num_outputs == 1 else (num_outputs, *event_shape)
+        self.mean = nn.Parameter(torch.full(means, config.start))
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return 0.5 * (x - self.mean).flatten(1).square().sum(1)
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        means = self.mean.reshape(self.num_outputs, -1)
+        return 0.5 * (x.flatten(1)[:, None] - means).square().sum(2)
 
     def readings(self) -> dict[str, Tensor]:
         """`parameter/location`: μ, the mean over its coordinates; a copy."""
@@ -64,7 +71,7 @@ class LocationEnergy(NetworkEnergy):
 
     def errors(self, data: Data) -> dict[str, Tensor]:
         """`parameter/error`: |μ − the true mean| in the user's units, where it is known."""
-        if data.truth is None or data.truth.mean is None:
+        if self.num_outputs > 1 or data.truth is None or data.truth.mean is None:
             return {}
         mean = data.restore(self.mean.detach())
         return {"parameter/error": (mean - data.truth.mean.to(mean)).norm()}

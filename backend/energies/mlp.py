@@ -48,9 +48,14 @@ class MLPEnergy(NetworkEnergy):
     Config: ClassVar[type[KindConfig]] = MLPConfig
 
     def __init__(
-        self, config: MLPConfig, event_shape: torch.Size, generator: torch.Generator
+        self,
+        config: MLPConfig,
+        event_shape: torch.Size,
+        generator: torch.Generator,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
         self.waves = config.waves
         self.net = mlp(
             event_shape.numel() * (1 + 2 * config.waves),
@@ -59,10 +64,12 @@ class MLPEnergy(NetworkEnergy):
             generator,
             config.activation,
             config.spectral_norm,
+            num_outputs,
         )
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.net(self._inputs(x))[:, 0]
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        energies: Tensor = self.net(self._inputs(x))
+        return energies
 
     def _inputs(self, x: Tensor) -> Tensor:
         """(batch, dim × (1 + 2 waves)) of x (batch, *event_shape); x itself without waves."""

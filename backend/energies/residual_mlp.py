@@ -46,11 +46,13 @@ class ResidualMLPEnergy(NetworkEnergy):
         generator: torch.Generator,
         num_levels: int = 0,
         num_labels: int = 0,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
         self.net = ResidualMLP(
             event_shape.numel(),
-            1,
+            num_outputs,
             config.width,
             config.depth,
             generator,
@@ -59,6 +61,6 @@ class ResidualMLPEnergy(NetworkEnergy):
             config.start_scale,
         )
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        energy: Tensor = self.net(x, condition)
-        return energy[:, 0]
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        energies: Tensor = self.net(x, condition)
+        return energies

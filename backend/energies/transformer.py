@@ -61,8 +61,10 @@ class TransformerEnergy(NetworkEnergy):
         event_shape: torch.Size,
         generator: torch.Generator,
         context_shape: torch.Size | None = None,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator)
+        super().__init__(config, event_shape, generator, num_outputs=num_outputs)
         self._check(config, event_shape)
         self.patch = config.patch
         self.beside = context_shape == event_shape
@@ -79,7 +81,7 @@ class TransformerEnergy(NetworkEnergy):
         self.context: nn.Module | None = None
         if context_shape is not None and not self.beside:
             self.context = linear(context_shape.numel(), config.width, generator, False)
-        self.last = linear(config.width, 1, generator, False)
+        self.last = linear(config.width, num_outputs, generator, False)
         self.last.register_parameter("bias", None)
 
     def _check(self, config: TransformerConfig, event_shape: torch.Size) -> None:
@@ -97,7 +99,7 @@ class TransformerEnergy(NetworkEnergy):
                 "patches.",
             )
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         context = None if condition is None else condition.context
         cut, added = tokens(x, self.patch), None
         if self.beside:
@@ -107,7 +109,7 @@ class TransformerEnergy(NetworkEnergy):
             assert context is not None, "made for a context"
             added = self.context(context.flatten(1).to(x.dtype))
         values: Tensor = self.last(self.body(cut, added))
-        return values.sum((1, 2))
+        return values.sum(1)
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:

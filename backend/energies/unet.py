@@ -60,8 +60,12 @@ class UNetEnergy(ImageEnergy):
         generator: torch.Generator,
         num_levels: int = 0,
         num_labels: int = 0,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator, num_levels, num_labels)
+        super().__init__(
+            config, event_shape, generator, num_levels, num_labels, num_outputs=num_outputs
+        )
         self.body = UNet(
             (*event_shape, 1)[2],
             config.features,
@@ -72,10 +76,13 @@ class UNetEnergy(ImageEnergy):
             num_blocks=config.num_blocks,
             activation=config.activation,
             residual=False,
+            outputs=num_outputs,
         )
         if config.channels_last:
             self.body.channels_last()
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        missed = (x - self.read(x, condition)).flatten(1)
-        return 0.5 * missed.square().sum(1) + wall_energy(x, self.wall)
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        images = self.read(x, condition)
+        images = images if self.num_outputs > 1 else images[:, None]
+        missed = (x[:, None] - images).flatten(2)
+        return 0.5 * missed.square().sum(2) + wall_energy(x, self.wall)[:, None]

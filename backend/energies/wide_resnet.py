@@ -46,8 +46,12 @@ class WideResNetEnergy(ImageEnergy):
         generator: torch.Generator,
         num_levels: int = 0,
         num_labels: int = 0,
+        *,
+        num_outputs: int = 1,
     ) -> None:
-        super().__init__(config, event_shape, generator, num_levels, num_labels)
+        super().__init__(
+            config, event_shape, generator, num_levels, num_labels, num_outputs=num_outputs
+        )
         self.body = WideResNet(
             (*event_shape, 1)[2],
             config.features,
@@ -58,9 +62,10 @@ class WideResNetEnergy(ImageEnergy):
             spectral=config.spectral_norm,
             num_levels=num_levels,
             num_labels=num_labels,
+            outputs=num_outputs,
         )
         if config.channels_last:
             self.body.channels_last()
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.read(x, condition) + wall_energy(x, self.wall)
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.read(x, condition) + wall_energy(x, self.wall)[:, None]

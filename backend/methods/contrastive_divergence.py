@@ -16,8 +16,9 @@ from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.method import Method, Preset, Start, Task
 from backend.objectives.contrastive import Contrast, contrastive, whole
-from backend.sampler import Sampler, per_chain
+from backend.sampler import Sampler
 from backend.samplers import ChainSampler
+from backend.samplers.replay_buffer import drawn_places, restarted
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -241,8 +242,8 @@ class ContrastiveDivergence(Method):
         x_data = self._noised(data.batch(size, self.generator), progress)
         index, positions = None, x_data
         if self.buffer is not None:
-            index = self._indices(size, self.generator)
-            positions = self._restarted(self.buffer[index], self.generator)
+            index = drawn_places(self.buffer, size, self.generator)
+            positions = restarted(self.buffer[index], data, config.reinit_rate, self.generator)
         elif config.chains == "noise":
             positions = data.noise(size, self.generator)
         walk = samplers.run(self.kernel, positions, self._walked, self.generator, config.num_steps)
@@ -297,8 +298,9 @@ class ContrastiveDivergence(Method):
     def start(self, num: int, generator: torch.Generator) -> Start:
         data, num_steps = self.task.data, self.config.num_steps
         if self.buffer is not None:
-            kept = self.buffer[self._indices(num, generator)]
-            return Start(self._restarted(kept, generator), True, num_steps)
+            positions = self.buffer[drawn_places(self.buffer, num, generator)]
+            positions = restarted(positions, data, self.config.reinit_rate, generator)
+            return Start(positions, True, num_steps)
         if self.config.chains == "noise":
             return Start(data.noise(num, generator), False, num_steps)
         return Start(data.batch(num, generator), False, num_steps)
@@ -308,32 +310,8 @@ class ContrastiveDivergence(Method):
         walk = samplers.run(self.kernel, positions, self._walked, generator, self.config.num_steps)
         return walk.state.position
 
-    def _indices(self, num: int, generator: torch.Generator) -> Tensor:
-        """(num,) places in the buffer, each at most once where there are enough of them."""
-        assert self.buffer is not None
-        device = self.buffer.device
-        if num > len(self.buffer):
-            return torch.randint(len(self.buffer), (num,), generator=generator, device=device)
-        return torch.randperm(len(self.buffer), generator=generator, device=device)[:num]
-
-    def _restarted(self, positions: Tensor, generator: torch.Generator) -> Tensor:
-        """`reinit_rate` of the positions (num, *event_shape) replaced by noise."""
-        num = len(positions)
-        fresh = self.task.data.noise(num, generator)
-        uniform = torch.rand((num,), generator=generator, device=positions.device)
-        return torch.where(per_chain(uniform < self.config.reinit_rate, fresh), fresh, positions)
-
     def _noised(self, x_data: Tensor, progress: float) -> Tensor:
-        """Data with the noise of this moment; pixels are reflected back into their range, where
-        the model's samples live."""
-        config, data = self.config, self.task.data
+        """Data with the noise of this moment."""
+        config = self.config
         noise_sd = config.data_noise + progress * (config.data_noise_end - config.data_noise)
-        if not noise_sd:
-            return x_data
-        noise = torch.randn(x_data.shape, generator=self.generator, device=x_data.device)
-        x_data = x_data + noise_sd * noise
-        if data.is_image:
-            low, high = data.noise_low, data.noise_high
-            width = high - low
-            x_data = high - ((x_data - low).remainder(2 * width) - width).abs()
-        return x_data
+        return self.task.data.noised(x_data, noise_sd, self.generator)

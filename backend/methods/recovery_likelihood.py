@@ -314,12 +314,6 @@ class RecoveryLikelihood(Method):
         terms = self._terms(SampleRequest(0, torch.tensor(label, device=self.task.device)))
         return LowestLevel(self.fitter.fitted, self.base, self.ladder, terms)
 
-    @property
-    def _fitted(self) -> NetworkEnergy:
-        fitted = self.fitter.fitted
-        assert isinstance(fitted, NetworkEnergy)
-        return fitted
-
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
         """Fresh samples down the ladder; of classes as frequent as in the data, where known."""
         return self._way_down(self._as_in_the_data(num, generator), generator).positions[-1]

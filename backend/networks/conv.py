@@ -1,4 +1,4 @@
-"""A small convolutional network that ends in one number."""
+"""A small convolutional network that ends in one number, or in several."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def conv_net(
     generator: torch.Generator,
     activation: Activation = "silu",
     spectral: bool = False,
+    outputs: int = 1,
 ) -> nn.Sequential:
-    """(batch, channels, height, width) → (batch, 1).
+    """(batch, channels, height, width) → (batch, outputs).
 
     A 3×3 convolution to `features` channels; then 4×4 convolutions that halve the sides and double
     the channels until a side is below 8; then one hidden layer over what is left. No pooling and
@@ -40,7 +41,7 @@ def conv_net(
         now, height, width = after, height // 2, width // 2
     hidden = 4 * features
     layers += [nn.Flatten(), linear(now * height * width, hidden, generator, spectral), act()]
-    layers.append(linear(hidden, 1, generator, spectral))
+    layers.append(linear(hidden, outputs, generator, spectral))
     if spectral:
         layers.append(Gain())
     return nn.Sequential(*layers)

@@ -54,7 +54,7 @@ def _set(sharing: bool) -> Iterator[None]:
 
 
 def shared(module: nn.Module, x: Tensor, condition: Any) -> Tensor:
-    """`module(x, condition)` (batch,), this process computing its share of the rows alone.
+    """`module(x, condition)` (batch, ...), this process computing its share of the rows alone.
 
     The last row is repeated until all shares are equal; what comes of that is left out.
     """

@@ -1,4 +1,4 @@
-"""A U-Net: images in, images of the same shape out."""
+"""A U-Net: images in, images of the same shape out, one or several each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from backend.networks.residual_blocks import ImageNetwork, Stage, halved
 
 
 class UNet(ImageNetwork):
-    """(x, level, label) → an image shaped like x (batch, h, w) or (batch, h, w, channels).
+    """(x, level, label) → an image shaped like x (batch, h, w) or (batch, h, w, channels), or with
+    several `outputs` as many (batch, outputs, ...).
 
     Residual blocks down len(multipliers) resolutions and up again, each joined on the way up with
     what was there on the way down; group norm, over each image alone. The last layer starts at
@@ -34,9 +35,10 @@ class UNet(ImageNetwork):
         num_blocks: int = 1,
         activation: Activation = "silu",
         residual: bool = True,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.residual, self.num_images = residual, outputs
         size = 4 * features
         self.embedding = condition_embedding(num_levels, num_labels, size, generator)
 
@@ -64,7 +66,7 @@ class UNet(ImageNetwork):
             self.up.append(stage(now + width, width))
             now = width
         self.act = ACTIVATIONS[activation]()
-        self.last = conv(now, channels, 3, generator, False, padding=1)
+        self.last = conv(now, outputs * channels, 3, generator, False, padding=1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
 
@@ -88,5 +90,10 @@ class UNet(ImageNetwork):
             hidden = torch.cat([hidden, there], 1)
             hidden = stage(hidden, embedded)
         changed = self.last(self.act(hidden)).to(x.dtype)
-        changed = changed.squeeze(1) if x.dim() == 3 else changed.movedim(1, 3)
+        if self.num_images > 1:
+            changed = changed.unflatten(1, (self.num_images, -1))
+            x = x[:, None]
+        channels = changed.dim() - 3
+        flat = x.dim() == changed.dim() - 1
+        changed = changed.squeeze(channels) if flat else changed.movedim(channels, -1)
         return x + changed if self.residual else changed

@@ -1,4 +1,4 @@
-"""A wide residual network that ends in one number an image."""
+"""A wide residual network that ends in one number an image, or in several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from backend.networks.residual_blocks import ImageNetwork, Stage, halved
 
 
 class WideResNet(ImageNetwork):
-    """Σ over pixels of a(h), dotted with a vector that the condition chooses: x → (batch,) float32.
+    """Σ over pixels of a(h), dotted with as many vectors as there are outputs, which the condition
+    chooses: x → (batch, outputs) float32.
 
     h is what residual blocks make of the image: `num_blocks` at each of len(multipliers)
     resolutions, `features` × multiplier channels wide. No batch norm: an energy depends on its own
@@ -33,6 +34,7 @@ class WideResNet(ImageNetwork):
         spectral: bool = False,
         num_levels: int = 0,
         num_labels: int = 0,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         size = 4 * features
@@ -58,9 +60,9 @@ class WideResNet(ImageNetwork):
             now = multiplier * features
         # small, so that energies start near zero though many pixels are summed
         if self.embedding is None:
-            self.readout = linear(now, 1, generator, False)
+            self.readout = linear(now, outputs, generator, False)
         else:
-            self.readout = linear(size, now, generator, False)
+            self.readout = linear(size, outputs * now, generator, False)
         with torch.no_grad():
             for parameter in self.readout.parameters():
                 parameter.div_(now**0.5)
@@ -78,5 +80,7 @@ class WideResNet(ImageNetwork):
         summed = self.act(hidden).float().sum((2, 3))
         with torch.autocast(x.device.type, enabled=False):
             if embedded is None:
-                return self.readout(summed)[:, 0]
-            return (summed * self.readout(embedded.float())).sum(1)
+                read: Tensor = self.readout(summed)
+                return read
+            vectors = self.readout(embedded.float()).unflatten(1, (-1, summed.shape[1]))
+            return (summed[:, None] * vectors).sum(2)

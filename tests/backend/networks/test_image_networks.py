@@ -160,7 +160,7 @@ def test_the_readout_is_a_sum_over_pixels_dotted_with_the_conditions_vector() ->
     assert network.embedding is not None
     vectors = network.readout(network.embedding(3, None, labels))[:, 0]
     expected = torch.where(x > 0, x, 0.2 * x).sum((1, 2)) * vectors
-    assert torch.allclose(network(x, None, labels), expected, atol=1e-5)
+    assert torch.allclose(network(x, None, labels), expected[:, None], atol=1e-5)
 
 
 def test_spectral_norm_is_on_every_layer_but_the_readout() -> None:

@@ -32,13 +32,13 @@ class Net(NetworkEnergy):
         self.fixed = nn.Parameter(torch.ones((), dtype=torch.float64), requires_grad=False)
         self.rows = 0
 
-    def value(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+    def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         self.rows += len(x)
         heads = (x @ self.weight).tanh() @ self.heads
         assert condition is not None and condition.label is not None
         assert condition.level is not None
         label = condition.label.expand(len(x))
-        return heads.gather(1, label[:, None])[:, 0] * (1 + condition.level) * self.fixed
+        return heads.gather(1, label[:, None]) * (1 + condition.level) * self.fixed
 
 
 def losses(net: Net, log_z: Tensor, num: int) -> dict[str, Tensor]:
