@@ -108,6 +108,19 @@ def test_a_mode_is_part_of_the_state() -> None:
     assert not second.net.training
 
 
+def test_an_attribute_is_found_by_the_name_it_had() -> None:
+    first, second = Holder(), Holder()
+    first.advance()
+    first.statistics = State(*torch.arange(6.0).reshape(3, 2))  # type: ignore[attr-defined]
+    second.statistics = None  # type: ignore[attr-defined]
+    tensors, tree = through_a_file(first)
+    tree["items"]["account"] = tree["items"].pop("statistics")
+    renamed = {name.replace("statistics", "account"): value for name, value in tensors.items()}
+    method_state.restore(second, renamed, tree, CPU)
+    assert torch.equal(second.statistics.energy, torch.tensor([2.0, 3.0]))  # type: ignore[attr-defined]
+    assert not hasattr(second, "account")
+
+
 @pytest.mark.bad_input
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(NotAvailable, match="does not fit"):
