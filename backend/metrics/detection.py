@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Array = npt.NDArray[Any]
 
 
 def auroc(inliers: Tensor, outliers: Tensor) -> float:
@@ -14,13 +20,10 @@ def auroc(inliers: Tensor, outliers: Tensor) -> float:
     >>> auroc(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0]))
     0.875
     """
-    low, high = _scores(inliers, outliers)
-    if low.isnan().any() or high.isnan().any():
-        return float("nan")
-    ordered = low.sort().values
-    below = torch.searchsorted(ordered, high)
-    up_to = torch.searchsorted(ordered, high, right=True)
-    return float((below + up_to).double().mean() / (2 * len(low)))
+    from sklearn.metrics import roc_auc_score
+
+    labels, ranks, is_nan = _ranked(inliers, outliers)
+    return float("nan") if is_nan else float(roc_auc_score(labels, ranks))
 
 
 def roc(inliers: Tensor, outliers: Tensor, num_points: int = 100) -> tuple[Tensor, Tensor]:
@@ -29,23 +32,22 @@ def roc(inliers: Tensor, outliers: Tensor, num_points: int = 100) -> tuple[Tenso
     An event counts as an outlier at or above a threshold. One point for each threshold that some
     score has, thinned evenly to `num_points`; straight lines between points count ties half.
     """
-    low, high = _scores(inliers, outliers)
-    thresholds = torch.cat([low, high]).unique()
-    infinity = torch.full((1,), torch.inf, dtype=torch.float64, device=low.device)
-    thresholds = torch.cat([infinity, thresholds.flip(0)])
-    if len(thresholds) > num_points:
-        places = torch.linspace(0, len(thresholds) - 1, num_points, device=low.device)
-        thresholds = thresholds[places.round().long()]
-    return _share_from(low, thresholds), _share_from(high, thresholds)
+    from sklearn.metrics import roc_curve
+
+    labels, ranks, _ = _ranked(inliers, outliers)
+    false_rate, true_rate, _ = roc_curve(labels, ranks, drop_intermediate=False)
+    places = np.arange(len(false_rate))
+    if len(places) > num_points:
+        places = np.linspace(0, len(places) - 1, num_points).round().astype(int)
+    return torch.from_numpy(false_rate[places]), torch.from_numpy(true_rate[places])
 
 
-def _scores(inliers: Tensor, outliers: Tensor) -> tuple[Tensor, Tensor]:
+def _ranked(inliers: Tensor, outliers: Tensor) -> tuple[Array, Array, bool]:
+    """Label (1 for outliers) and rank every score, equal ones alike, for scikit-learn, which takes
+    no infinities; and say whether one is nan."""
     if not len(inliers) or not len(outliers):
         raise ValueError(f"detection compares two sets, got {len(inliers)} and {len(outliers)}")
-    return inliers.flatten().double(), outliers.flatten().double()
-
-
-def _share_from(scores: Tensor, thresholds: Tensor) -> Tensor:
-    """Share of the scores at or above each threshold."""
-    below = torch.searchsorted(scores.sort().values, thresholds)
-    return 1 - below.double() / len(scores)
+    scores = torch.cat([inliers.flatten(), outliers.flatten()]).double()
+    ranks = scores.unique(return_inverse=True)[1]
+    labels = np.arange(len(ranks)) >= inliers.numel()
+    return labels, ranks.cpu().numpy(), bool(scores.isnan().any())

@@ -32,6 +32,7 @@ def test_scores_that_say_nothing_and_everything() -> None:
     assert auroc(x, x + 10) == 1.0
     assert auroc(x + 10, x) == 0.0
     assert math.isnan(auroc(x, torch.tensor([math.nan])))
+    assert auroc(x, torch.tensor([math.inf, 10.0])) == 1.0
     with pytest.raises(ValueError, match="got 6 and 0"):
         auroc(x, x[:0])
 
