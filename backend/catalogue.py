@@ -199,6 +199,7 @@ def publish() -> dict[str, Any]:
                         "config": _full(cls.Config, preset.config),
                         "budget": preset.budget.model_dump(exclude_none=True),
                         "wants_gpu": preset.wants_gpu,
+                        "data": preset.data,
                     }
                     for key, preset in cls.presets.items()
                 },

@@ -35,6 +35,8 @@ class Preset:
     budget: Budget = field(default_factory=lambda: Budget(steps=3000))
     wants_gpu: bool = False
     """hours on a CPU: tests take its first steps alone, and forms say so"""
+    data: dict[str, Any] | None = None
+    """the data it is made for, as a RunSpec names them; None where any that fit will do"""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ FIGURES: dict[str, Figure] = {
     "energy/max": Figure("Largest |E| in the batch", "nats", log=True),
     "energy/noise": Figure("Mean energy of noise", "nats"),
     "log_z/estimate": Figure("Estimate of log Z that training keeps", "nats"),
-    "log_z/exact": Figure("log Z by quadrature", "nats"),
+    "log_z/exact": Figure("Exact log Z", "nats"),
     "log_z/error": Figure("Error of log Z", "nats", log=True, better="lower"),
     "parameter/location": Figure("Location", "data sd", help="The mean that is learned."),
     "parameter/error": Figure(

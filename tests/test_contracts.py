@@ -23,12 +23,13 @@ from backend.energies.discrete import enumerate_states, state_index
 from backend.energies.images import ImageConfig
 from backend.energies.lattices import Ising
 from backend.energy import Energy, energy_and_gradient
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Scalar, decode, encode, unpack
-from backend.method import Method, Task
+from backend.method import Method, SampleRequest, Task
 from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
+from backend.requests import conditional_sampling
 from backend.spec import RunSpec
 from jobs.models import method_state
 from jobs.models.method_setup import Prepared, prepare
@@ -70,12 +71,13 @@ QUICK = [
     (m, preset) for m, preset in PRESETS if not catalogue.methods()[m].presets[preset].wants_gpu
 ]
 """Those that learn something on a CPU; of the others the first steps are taken alone."""
+OF_ENERGIES = [(m, preset) for m, preset in QUICK if catalogue.methods()[m].has_energy]
 
 
 def fitting(method: str, preset: str = "default", **fields: Any) -> RunSpec | None:
     """A preset on data that it fits, its batches small so that a step is quick; None without."""
     config = catalogue.merge(_small(_preset(method, preset)), fields)
-    for data in (POINTS, IMAGES, SPINS):
+    for data in (*_own_data(method, preset), POINTS, IMAGES, SPINS):
         spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=1)
         resolved = catalogue.resolve(spec)
         loaded = resolved.dataset.load()
@@ -88,8 +90,18 @@ def fitting(method: str, preset: str = "default", **fields: Any) -> RunSpec | No
 def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
     """The same set up."""
     spec = fitting(method, preset, **fields)
-    assert spec is not None, f"{method}, {preset} fits neither points nor images nor spins"
+    assert spec is not None, f"{method}, {preset} fits none of the data tried"
     return prepare(spec, CPU, None)
+
+
+def _own_data(method: str, preset: str) -> list[dict[str, Any]]:
+    """The data that a preset is made for, few of them."""
+    data = catalogue.methods()[method].presets[preset].data
+    if data is None:
+        return []
+    config = catalogue.datasets()[data["name"]].Config
+    few = {"num": 400, "num_held_out": 200}
+    return [{**data, **{name: num for name, num in few.items() if name in config.model_fields}}]
 
 
 def _preset(method: str, preset: str) -> BaseModel:
@@ -258,7 +270,8 @@ def test_every_event_survives_the_wire(method: str, preset: str) -> None:
         run.method.step(progress)
     eyes = Observation(run.method, run.data, seed=1, sizes=SMALL)
     events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
-    assert {"scalar", "histogram", "table"} <= {event.kind for event in events}
+    kinds = {"scalar", "table"} | ({"histogram"} if run.method.has_energy else set())
+    assert kinds <= {event.kind for event in events}
     for event in events:
         frame = unpack(encode(event, run="r", seq=1, time=0.0, cost=Cost(1, 1, 0.1, None)))
         if isinstance(event, Scalar):  # on the wire a block of one row
@@ -270,7 +283,20 @@ def test_every_event_survives_the_wire(method: str, preset: str) -> None:
         assert again.path == event.path
 
 
-@pytest.mark.parametrize(("method", "preset"), QUICK)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_without_an_energy_says_so_and_draws_by_itself(method: str) -> None:
+    run = prepared(method)
+    if run.method.has_energy:
+        assert run.method.energy() is not None
+        return
+    with pytest.raises(NotAvailable, match=r"\.$"):
+        run.method.energy()
+    if not run.method.needs:
+        z = conditional_sampling.draw(run.method, SampleRequest(5), generator_of("draws", 0))
+        assert z.shape == (5, *run.data.event_shape)
+
+
+@pytest.mark.parametrize(("method", "preset"), OF_ENERGIES)
 def test_data_get_lower_energy_than_noise(method: str, preset: str) -> None:
     run = prepared(method, preset)
     num_steps = 200 if run.method.trains else 1
@@ -369,8 +395,12 @@ def fingerprint(run: Prepared) -> list[float]:
     for progress in PROGRESS:
         seen += [float(value) for value in run.method.step(progress).values()]
     x = run.data.held_out[:16]
-    with torch.no_grad():
-        seen += run.method.energy()(x).tolist()
+    if run.method.has_energy:
+        with torch.no_grad():
+            seen += run.method.energy()(x).tolist()
+    else:
+        own = run.method.observe(generator_of("observe", 0))
+        seen += [event.value for event in own if isinstance(event, Scalar)]
     samples = run.method.train_time_samples(16, generator_of("samples", 0))
     if samples is not None:
         seen += samples.flatten().tolist()

@@ -190,6 +190,7 @@ class ContrastiveDivergence(Method):
                 "train": {"schedule": "cosine", "ema_decay": 0.99},
             },
             Budget(steps=1000),
+            data={"name": "ising"},
         ),
         "images": Preset(
             "Persistent chains on a small convolutional energy with averaged weights, for images "

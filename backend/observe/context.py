@@ -47,7 +47,7 @@ class Subject:
         images = data.is_image
         self.num_measured = sizes.image_num_measured if images else sizes.num_measured
         view = pictures.view_of(data)
-        self.grid = None if view is None else Grid(view, sizes.field)
+        self.grid = None if view is None else Grid(view, data.num_values or sizes.field)
         """over the view of 2-D data, in the user's units"""
         self.walk: Chains | None = None
         """the walking chains as they were last watched"""

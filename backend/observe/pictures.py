@@ -27,9 +27,15 @@ MAX_COLUMNS = 8
 
 
 def view_of(data: Data) -> Box | None:
-    """The fixed view of 2-D data: its range + 40 %, square where the axes compare; else None."""
+    """The fixed view of 2-D data: its range + 40 %, square where the axes compare; else None.
+
+    Of discrete data the cells about their values, and no more.
+    """
     if data.event_shape != (2,):
         return None
+    if data.num_values is not None:
+        side = (-0.5, data.num_values - 0.5)
+        return side, side
     x = data.restore(data.train)
     low, high = x.amin(0), x.amax(0)
     centre, half = (low + high) / 2, (high - low) * (0.5 + VIEW_MARGIN)

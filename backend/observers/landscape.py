@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backend.energy import Energy, InUnits
+from backend.energy import Energy
 from backend.events import Event
 from backend.observe import pictures
 from backend.observe.context import Context, Subject
@@ -35,7 +35,7 @@ class LandscapeObserver(Observer):
         if not context.has_energy or not is_new:
             return
         self._drawn_temperature = temperature
-        energy = InUnits(context.energy, subject.data.mean, subject.data.scale)
+        energy = subject.data.in_units(context.energy)
         yield from self._landscape("landscape/model", energy, temperature)
 
     def _landscape(self, path: str, energy: Energy, temperature: float) -> Iterable[Event]:
