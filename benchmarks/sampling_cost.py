@@ -3,7 +3,7 @@
     python -m benchmarks.sampling_cost [--quick] [--json]
 
 One run of the default budget of a race, streamed to a real Redis, with a stopwatch around its
-parts: the kernel's steps; the account of the draws and the looks, which are the diagnostics; and
+parts: the kernel's steps; the statistics of the draws and the looks, which are the diagnostics; and
 what is said, by the loop's own thread and by the one that writes and sends it, the streaming. All
 are CPU time within one run: two runs of one piece of work differ by more than is looked for.
 """
@@ -81,7 +81,7 @@ def _case(report: Report, name: str, spec: RunSpec, url: str, rounds: int) -> No
     shares: dict[str, list[float]] = {}
     for _ in range(rounds):
         spent = _timed(spec, url)
-        for part in ("account", "looks", "said", "thread"):
+        for part in ("statistics", "looks", "said", "thread"):
             shares.setdefault(part, []).append(100 * spent[part] / spent["kernel"])
         shares.setdefault("kernel", []).append(spent["kernel"])
     report.add(name, "kernel", "CPU time", "s", shares["kernel"])

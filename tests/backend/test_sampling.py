@@ -1,4 +1,4 @@
-"""The method that only samples: its account of the draws, its knobs, when it ends."""
+"""The method that only samples: the statistics of its draws, its knobs, when it ends."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_biased_sampler_stops_short_of_the_truth_where_theory_says() -> None:
 def test_draws_of_the_warm_up_do_not_count() -> None:
     method = sampling(gaussian(), sampler={"kind": "langevin"}, num_steps=5, num_warm_up=20)
     run(method, 4)
-    assert float(method.statistics.moments.total) == 256, "the account is begun as the warm-up ends"
+    assert float(method.statistics.moments.total) == 256, "the statistics begin as the warm-up ends"
     mean = method.state.position.double().mean(0)
     assert torch.allclose(method.statistics.moments.mean(), mean)
     run(method, 3)
@@ -177,7 +177,7 @@ def test_a_tuned_step_size_may_be_turned_too() -> None:
     assert run(method, 1)["sampler/acceptance_rate"] > 0.95
 
 
-def test_another_temperature_begins_a_new_account() -> None:
+def test_another_temperature_counts_draws_anew() -> None:
     method = sampling(gaussian(), sampler={"kind": "hmc"}, num_warm_up=0, num_steps=1)
     run(method, 30)
     assert float(method.statistics.moments.total) == 30 * 256

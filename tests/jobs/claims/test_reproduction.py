@@ -11,8 +11,9 @@ from backend.errors import BadInput, NotAvailable
 from jobs import tasks
 from jobs.claims import reproduction
 from jobs.claims.recipe_results import curves
+from jobs.execution import loop
 from jobs.records import run_store
-from tests.jobs import claiming, tiny
+from tests.jobs import claiming
 from tests.jobs.claiming import TEXT, play
 
 GOOD = {"wide": [0.1, 0.2], "narrow": [0.4, 0.5]}
@@ -124,7 +125,7 @@ def test_it_is_judged_by_who_reads_it_after_the_last_run(
     monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
     made = reproduction.create("width", num_seeds=1)
-    monkeypatch.setattr(tiny.Tiny, "observer", lambda self, data, seed: None)
+    monkeypatch.setattr(loop, "Observation", lambda method, data, seed: None)
     for run_id in made.run_ids():
         assert not reproduction.open_reproduction(made.id).is_settled
         tasks.train(run_id)
