@@ -81,12 +81,12 @@ Graph = dict[str, set[str]]
 
 def files() -> dict[str, Path]:
     """Every module by its dotted name."""
-    found = {}
+    modules = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+            modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules
 
 
 def imports(path: Path, modules: dict[str, Path]) -> Iterator[str]:
@@ -149,7 +149,7 @@ def circles(arrows: Graph) -> list[set[str]]:
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
-    found: list[set[str]] = []
+    components: list[set[str]] = []
 
     def visit(node: str) -> None:
         index[node] = low[node] = len(index)
@@ -164,12 +164,12 @@ def circles(arrows: Graph) -> list[set[str]]:
             members = set(stack[stack.index(node) :])
             del stack[stack.index(node) :]
             if len(members) > 1:
-                found.append(members)
+                components.append(members)
 
     for node in sorted(arrows):
         if node not in index:
             visit(node)
-    return found
+    return components
 
 
 def violations(arrows: Graph) -> list[str]:
@@ -189,7 +189,7 @@ def violations(arrows: Graph) -> list[str]:
 
 def crowded() -> dict[str, int]:
     """Folders with more entries than can be taken in at a glance, plug-in folders aside."""
-    found = {}
+    sizes = {}
     for package in PACKAGES:
         for folder in [ROOT / package, *sorted((ROOT / package).rglob("*/"))]:
             name = ".".join(folder.relative_to(ROOT).parts)
@@ -202,8 +202,8 @@ def crowded() -> dict[str, int]:
                 and (folder != ROOT / package or entry.is_file())
             ]
             if len(entries) > MOST_ENTRIES:
-                found[name] = len(entries)
-    return found
+                sizes[name] = len(entries)
+    return sizes
 
 
 def main() -> int:

@@ -292,16 +292,16 @@ def _beside(answer: Answer) -> None:
         _yaml(answer)
 
 
-def _order(shown: str) -> None:
+def _order(draft: str) -> None:
     """Remember the click: what was typed last may have to be checked first, in a run of the
-    script of its own. shown: the draft whose answer was on the page."""
-    st.session_state["launch_ordered"] = shown
+    script of its own. draft: the one whose answer was on the page."""
+    st.session_state["launch_ordered"] = draft
 
 
 def _launch_if_ordered(answer: Answer, number: int) -> None:
-    shown = st.session_state.pop("launch_ordered", None)
+    ordered = st.session_state.pop("launch_ordered", None)
     # A draft that nobody could check is launched by who has read so, not by an earlier click.
-    if shown is not None and (answer.is_ok or (answer.check is None and shown == answer.text)):
+    if ordered is not None and (answer.is_ok or (answer.check is None and ordered == answer.text)):
         _launch(answer, number)
 
 
