@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
 PYTEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install install-dev up test test-slow check format peers lock clean
+.PHONY: help install install-dev up test test-slow coverage check format peers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +39,14 @@ test: install-dev ## run the tests, browser tests included
 test-slow: install-dev ## run the tests that take longer
 	@$(call pytest,slow)
 
+# Apart from `make test`, since counting lines takes time; what runs in the tests' own processes.
+coverage: install-dev ## run the tests but for pages, and see that enough of the code is run
+	@$(call pytest,not slow and not browser,--cov --cov-report=term)
+
 define pytest
 chromium=$$(scripts/chromium.sh) && nginx=$$(scripts/nginx.sh) && node=$$(scripts/node.sh) && \
 	BASIN_CHROMIUM="$$chromium" BASIN_NGINX="$$nginx" BASIN_NODE="$$node" \
-	$(BIN)/python -m pytest -m "$(1)" $(PYTEST_PROCESSES) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "$(1)" $(2) $(PYTEST_PROCESSES) $(PYTEST_ARGS)
 endef
 
 check: install-dev ## formatter, linter, types

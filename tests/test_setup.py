@@ -116,7 +116,7 @@ def test_make_alone_lists_the_targets() -> None:
 RUNNING, TESTING = "scripts/install.sh .venv -e .\n", "scripts/install.sh .venv -e '.[dev]'\n"
 
 
-@pytest.mark.parametrize("target", ["test", "test-slow", "check", "format", "lock"])
+@pytest.mark.parametrize("target", ["test", "test-slow", "coverage", "check", "format", "lock"])
 def test_targets_install_when_needed(target: str) -> None:
     # As if the lock had just changed: make says, without doing it, that it would install first.
     planned = make("--dry-run", "--what-if=constraints.txt", target)

@@ -197,7 +197,8 @@ class Eyes:
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `tiny` the one method and `walk` the one sampler there is."""
-    catalogue.abilities()  # their forms offer all the samplers there are
+    for discover in (catalogue.abilities, catalogue.methods):
+        discover()  # one that is first imported from now on would be offered `walk` alone, for good
     monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": Tiny})
     for module in (catalogue, discovery):
         monkeypatch.setattr(module, "samplers", lambda: {"walk": Walk})
