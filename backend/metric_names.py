@@ -26,6 +26,9 @@ COMPANIONS: dict[str, Companion] = {
     "goal": Companion("goal", reference=True),
     "clip": Companion("clip", reference=True),
     "class_gaussian": Companion("a Gaussian a class", reference=True),
+    "mean_event": Companion("mean of the data", reference=True),
+    "linear": Companion("least squares", reference=True),
+    "context": Companion("the context itself", reference=True),
 }
 """By the last segment of a path that is no chart of its own."""
 
@@ -234,6 +237,20 @@ FIGURES: dict[str, Figure] = {
         "sd of features",
         help="Real images have a spread too: far below it samples of a class are all alike, far "
         "above it they stray.",
+    ),
+    "prediction/psnr": Figure(
+        "PSNR of predictions",
+        "dB",
+        better="higher",
+        help="Of held-out images, by one prediction each. Least squares cost no training.",
+    ),
+    "prediction/squared_error": Figure(
+        "Squared error of predictions",
+        "standardised",
+        log=True,
+        better="lower",
+        help="Of held-out events, the mean over coordinates, by one prediction each. Least squares "
+        "cost no training.",
     ),
     "quality/out_of_range": Figure("Pixels out of range", "share", better="lower"),
 }

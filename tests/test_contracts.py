@@ -81,10 +81,15 @@ def fitting(method: str, preset: str = "default", **fields: Any) -> RunSpec | No
         spec = RunSpec(method=method, preset=preset, data=data, config=config, seed=1)
         resolved = catalogue.resolve(spec)
         loaded = resolved.dataset.load()
-        fits = not resolved.method.fits(loaded)
-        if fits and not list(resolved.method.problems(resolved.config, loaded)):
+        if not resolved.method.fits(loaded) and not problems_of(resolved, loaded):
             return spec
     return None
+
+
+def problems_of(resolved: catalogue.Resolved, data: Data) -> list[tuple[str, str]]:
+    """What a method refuses its settings for on some data."""
+    found = catalogue.given_problems(resolved.method, data)
+    return found or list(resolved.method.problems(resolved.config, data))
 
 
 def prepared(method: str, preset: str = "default", **fields: Any) -> Prepared:
@@ -270,7 +275,7 @@ def test_every_event_survives_the_wire(method: str, preset: str) -> None:
         run.method.step(progress)
     eyes = Observation(run.method, run.data, seed=1, sizes=SMALL)
     events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
-    kinds = {"scalar", "table"} | ({"histogram"} if run.method.has_energy else set())
+    kinds = {"scalar"} | ({"histogram", "table"} if run.method.has_energy else set())
     assert kinds <= {event.kind for event in events}
     for event in events:
         frame = unpack(encode(event, run="r", seq=1, time=0.0, cost=Cost(1, 1, 0.1, None)))
@@ -322,13 +327,15 @@ def test_what_does_not_fit_the_data_is_said_before_set_up(method: str) -> None:
             spec = RunSpec(method=method, data=data, config={"energy": energy})
             try:
                 resolved = catalogue.resolve(spec)
-            except BadInput as error:  # only some take what knows no levels and classes
+            except BadInput as error:  # only some take what knows no levels, classes or context
                 fields = [problem.field for problem in error.problems]
-                assert not network.conditional
-                assert fields in (["config.energy"], ["config.energy.kind"])
+                assert not (network.conditional and network.takes_context)
+                assert {field.removesuffix(".wall") for field in fields} <= {
+                    "config.energy",
+                    "config.energy.kind",
+                }
                 continue
-            problems = list(resolved.method.problems(resolved.config, dataset))
-            fields = [field for field, _ in problems]
+            fields = [field for field, _ in problems_of(resolved, dataset)]
             assert ("energy.kind" in fields) == bool(network.fits(dataset.event_shape))
             assert set(fields) <= {"energy.kind", "data.name"}
 
@@ -394,13 +401,17 @@ def fingerprint(run: Prepared) -> list[float]:
     seen = []
     for progress in PROGRESS:
         seen += [float(value) for value in run.method.step(progress).values()]
-    x = run.data.held_out[:16]
+    rows = run.data.held_out_rows(slice(0, 16))
     if run.method.has_energy:
         with torch.no_grad():
-            seen += run.method.energy()(x).tolist()
+            seen += run.method.energy()(rows.x).tolist()
     else:
         own = run.method.observe(generator_of("observe", 0))
         seen += [event.value for event in own if isinstance(event, Scalar)]
+        given = {name: rows.given[name] for name in run.method.needs}
+        request = SampleRequest(len(rows.x), given=given)
+        drawn = conditional_sampling.draw(run.method, request, generator_of("draw", 0))
+        seen += drawn.flatten().tolist()
     samples = run.method.train_time_samples(16, generator_of("samples", 0))
     if samples is not None:
         seen += samples.flatten().tolist()

@@ -42,23 +42,26 @@ class MLPEnergy(NetworkEnergy):
     """E(x) = MLP(x), x of any shape, flattened; with waves MLP(x, sin kx, cos kx), k = 1, 2, …
 
     Waves repeat, but x beside them does not, so far from the data the energy still knows where it
-    is. Tancik et al. 2020.
+    is. Tancik et al. 2020. A context, flattened, stands beside all of it.
     """
 
     Config: ClassVar[type[KindConfig]] = MLPConfig
+    takes_context: ClassVar[bool] = True
 
     def __init__(
         self,
         config: MLPConfig,
         event_shape: torch.Size,
         generator: torch.Generator,
+        context_shape: torch.Size | None = None,
         *,
         num_outputs: int = 1,
     ) -> None:
         super().__init__(config, event_shape, generator, num_outputs=num_outputs)
-        self.waves = config.waves
+        self.waves, self.has_context = config.waves, context_shape is not None
+        num_beside = 0 if context_shape is None else context_shape.numel()
         self.net = mlp(
-            event_shape.numel() * (1 + 2 * config.waves),
+            event_shape.numel() * (1 + 2 * config.waves) + num_beside,
             config.width,
             config.depth,
             generator,
@@ -68,7 +71,11 @@ class MLPEnergy(NetworkEnergy):
         )
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        energies: Tensor = self.net(self._inputs(x))
+        inputs = self._inputs(x)
+        if self.has_context:
+            assert condition is not None and condition.context is not None, "made for a context"
+            inputs = torch.cat([inputs.flatten(1), condition.context.flatten(1).to(x.dtype)], 1)
+        energies: Tensor = self.net(inputs)
         return energies
 
     def _inputs(self, x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class TransformerConfig(KindConfig):
     )
     depth: int = option(2, "Blocks of attention and two layers.", ge=1, le=48, group="Energy")
     num_heads: int = option(
-        4, "Heads of the attention; they share out `width`.", ge=1, le=64, group="Energy"
+        4, "Heads of the attention, each of `width` / heads numbers.", ge=1, le=64, group="Energy"
     )
     patch: int = option(
         2,
@@ -87,11 +87,6 @@ class TransformerEnergy(NetworkEnergy):
     def _check(self, config: TransformerConfig, event_shape: torch.Size) -> None:
         if reason := self.fits(event_shape):
             raise BadInput.at("config.energy.kind", reason)
-        if config.width % config.num_heads:
-            raise BadInput.at(
-                "config.energy.num_heads",
-                f"must divide `width`, {config.width}, got {config.num_heads}.",
-            )
         if (num := num_tokens(event_shape, config.patch)) > MOST_TOKENS:
             raise BadInput.at(
                 "config.energy.patch",

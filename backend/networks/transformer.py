@@ -53,9 +53,9 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, num_heads: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.num_heads = num_heads
-        self.inward = linear(width, 3 * width, generator, False)
-        self.outward = linear(width, width, generator, False)
+        self.num_heads, size = num_heads, max(1, width // num_heads)
+        self.inward = linear(width, 3 * num_heads * size, generator, False)
+        self.outward = linear(num_heads * size, width, generator, False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, num_tokens, width) → the same shape."""

@@ -58,6 +58,4 @@ def test_what_cannot_be_cut_is_said() -> None:
     shape = torch.Size((256, 256))
     with pytest.raises(BadInput, match="larger patches"):
         TransformerEnergy(TransformerConfig(patch=2), shape, generator_of("e"))
-    with pytest.raises(BadInput, match="must divide"):
-        TransformerEnergy(TransformerConfig(num_heads=5), torch.Size((4,)), generator_of("e"))
     assert "at most 1,024" in TransformerEnergy.fits(torch.Size((2000,)))
