@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out. Positions and images are in the user's units."""
+    """Result of an ability. Positions and images are in the user's units."""
 
     summary: str
     """one or two sentences with the figures that matter, for a person"""

@@ -39,7 +39,7 @@ def datasets() -> dict[str, type[Dataset]]:
 
 
 def abilities() -> dict[str, Any]:
-    """What trained runs can be asked: subclasses of Ability, by id."""
+    """Questions to trained runs: subclasses of Ability, by id."""
     return discover("backend.abilities", "backend.ability:Ability").classes
 
 
@@ -56,7 +56,7 @@ def recipes() -> FoundRecipes:
 
 
 def recipe_problems(recipe: Recipe) -> list[Problem]:
-    """What keeps the runs of a recipe from being resolved, by field of the recipe."""
+    """Problems that keep the runs of a recipe from being resolved, by field of the recipe."""
     problems: dict[Problem, None] = {}
     for scale in recipe.scales:
         for variant in recipe.variants:

@@ -1,4 +1,4 @@
-"""How settings are declared: one pydantic field is the form, the CLI, the docs and the check."""
+"""Declarations of settings: one pydantic field is the form, the CLI, the docs and the check."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from backend.truth import Truth
 Draw = Callable[[int, torch.Generator], Tensor]
 
 MARGIN = 0.25
-"""How far the noise box of points reaches beyond the data on each side, in ranges of the data."""
+"""Reach of the noise box of points beyond the data on each side, in ranges of the data."""
 
 
 def noise_box(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ NO_LABEL = -1
 
 
 class Condition(NamedTuple):
-    """What a conditional network is told of each position; None leaves it untold."""
+    """Condition of a network at each position; None leaves a part of it open."""
 
     level: Tensor | None = None
     """(batch,) or 0-d int64: the noise level, 0 the least"""

@@ -1,4 +1,4 @@
-"""What a run can say: a closed set of event kinds and their one binary form.
+"""Events of a run: a closed set of event kinds and their one binary form.
 
 The same bytes lie in the run log, travel in the Redis stream and over the WebSocket:
 

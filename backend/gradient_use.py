@@ -1,4 +1,4 @@
-"""What a compiled network must know of the gradient that will be taken through it.
+"""Purpose of a gradient, which a compiled network must know before it is taken through it.
 
 A compiled piece brings its own backward pass, made when the forward pass is compiled: it cannot be
 differentiated again, and it computes the gradient of every weight, asked for or not.
@@ -16,7 +16,7 @@ _purpose: ContextVar[Purpose] = ContextVar("purpose", default="any")
 
 
 def purpose() -> Purpose:
-    """What the gradient of what is computed now is for."""
+    """Purpose of the gradient of what is computed now."""
     return _purpose.get()
 
 

@@ -41,7 +41,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is given to set itself up."""
+    """Everything a method is given to set itself up."""
 
     data: Data
     """already on the device"""
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Start:
-    """How the method's training chains start: what the walking chains on the page replay."""
+    """Start of the method's training chains, which the walking chains on the page replay."""
 
     positions: Tensor
     """(num, *event_shape), standardised"""
@@ -67,7 +67,7 @@ class Start:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What is asked of the samples of a trained method. What is None is the method's own."""
+    """Request for samples of a trained method. A field that is None is the method's own."""
 
     num: int
     labels: Tensor | None = None
@@ -234,7 +234,7 @@ class Method(ABC):
         return None
 
     def start(self, num: int, generator: torch.Generator) -> Start | None:
-        """Where `num` training chains would start now, without touching them; None without any."""
+        """Start of `num` training chains as of now, without touching them; None without any."""
         return None
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
@@ -291,7 +291,7 @@ class Method(ABC):
         return ()
 
     def findings(self, generator: torch.Generator) -> Iterable[Finding]:
-        """What is wrong now, beyond what every energy can suffer from; said when it lasts."""
+        """Findings now, beyond what every energy can suffer from; said when they last."""
         return ()
 
     def modules(self) -> Iterable[nn.Module]:

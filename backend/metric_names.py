@@ -1,4 +1,4 @@
-"""What each scalar path means: its title, unit, axis and which way is better.
+"""Meaning of each scalar path: its title, unit, axis and which way is better.
 
 A chart is a path and its companions: `quality/energy_distance/long_run`, `/train_time` and the
 reference lines `/floor`, `/goal`, `/clip` and `/class_gaussian` (the figure of one Gaussian a
@@ -59,13 +59,13 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "energy/model",
     ),
 }
-"""What each page draws first, best first: of a run after its method's own, of several, and of
+"""Paths that each page draws first, best first: of a run after its method's own, of several, and of
 samplers whose target has no known truth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How a scalar is named and drawn."""
+    """Name and drawing of a scalar."""
 
     title: str
     unit: str = ""

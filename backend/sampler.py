@@ -19,7 +19,7 @@ NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class State(NamedTuple):
-    """Where a batch of chains stands; the gradient is carried so that no step pays for it twice."""
+    """State of a batch of chains; the gradient is carried so that no step pays for it twice."""
 
     position: Tensor
     """(chains, *event_shape)"""
@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What one step did."""
+    """Record of one step."""
 
     acceptance_rate: Tensor
     """(chains,) probability of acceptance; 1 for samplers that never reject"""
@@ -97,7 +97,7 @@ class Sampler(ABC):
 
     @classmethod
     def fits(cls, energy: Energy) -> str:
-        """Why this kernel cannot take this energy; "" when it can."""
+        """Reason why this kernel cannot take this energy; "" when it can."""
         of_values = getattr(energy, "num_values", None) is not None
         if cls.discrete and not of_values:
             return "takes events of whole numbers alone, and this energy is of real numbers."

@@ -19,7 +19,7 @@ _LONGEST_SHOWN = 120
 
 
 class Budget(BaseModel):
-    """When a run ends: the first limit reached. Schedules run over the fraction used."""
+    """End of a run: the first limit reached. Schedules run over the fraction used."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 

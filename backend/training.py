@@ -22,7 +22,7 @@ _COSINE_END = 0.01
 
 
 class TrainConfig(Config):
-    """How weights are fitted: the optimiser, its schedule, clipping and averaging."""
+    """Fitting of weights: the optimiser, its schedule, clipping and averaging."""
 
     optimiser: Optimiser = option(
         "adam",
@@ -183,7 +183,7 @@ class Fitter(Generic[ModuleT]):
 
     @property
     def weights(self) -> list[Tensor]:
-        """What is fitted. The optimiser's own list: one kept here would be saved a second time."""
+        """Parameters that are fitted: the optimiser's own list, lest the state holds two."""
         return [weight for group in self.optimiser.param_groups for weight in group["params"]]
 
     @property

@@ -1,4 +1,4 @@
-"""What a trained run can be asked, one file an ability, and what several of them share."""
+"""Abilities: questions to a trained run, one file each, and what several of them share."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Drawing(Config):
 
 
 def drawing_problems(asked: Asked, config: Drawing) -> Problems:
-    """Why the chosen sampler cannot take this run's energy."""
+    """Reason why the chosen sampler cannot take this run's energy."""
     if (kernel := config.kernel()) is None:
         return
     if not asked.method.has_energy:
@@ -109,13 +109,13 @@ def drawing_problems(asked: Asked, config: Drawing) -> Problems:
 
 
 def real_only(asked: Asked, field: str) -> Problems:
-    """Why nothing can be asked that moves through real numbers, where events are whole ones."""
+    """Reason why nothing that moves through real numbers can be asked of whole ones."""
     if asked.data.num_values is not None:
         yield field, "makes no sense here: these data are whole numbers, and this follows slopes."
 
 
 def refused(asked: Asked, request: SampleRequest) -> Problems:
-    """What the run's method says against a request, at the field it names."""
+    """Objection of the run's method to a request, at the field it names."""
     if problem := conditional_sampling.refusal(asked.method, request):
         yield problem
 
@@ -124,7 +124,7 @@ def refused(asked: Asked, request: SampleRequest) -> Problems:
 
 
 def label_problems(asked: Asked, label: str, field: str = "label") -> Problems:
-    """Why this is no class of the run; an empty label asks for none."""
+    """Reason why this is no class of the run; an empty label asks for none."""
     if not label:
         return
     if asked.method.num_labels == 0:
@@ -167,7 +167,7 @@ def _classes(asked: Asked) -> str:
 
 
 def positions_problems(data: Data, path: str, field: str = "path") -> Problems:
-    """Why a file holds no positions like the run's; an empty path asks for none."""
+    """Reason why a file holds no positions like the run's; an empty path asks for none."""
     if path:
         try:
             read_positions(data, path, field)

@@ -176,7 +176,7 @@ def _other(asked: Asked, run: str) -> Asked:
 
 
 def _apart(one: Data, other: Data) -> str:
-    """Why energies of two data sets are not of the same things; "" where they are."""
+    """Reason why energies of two data sets are not of the same things; "" where they are."""
     if one.event_shape != other.event_shape:
         shapes = [tuple(data.event_shape) for data in (one, other)]
         return f"its events have shape {shapes[1]}, and this run's {shapes[0]}."
@@ -258,7 +258,7 @@ def _composed(
 
 
 def _native(asked: Asked, config: ComposeConfig) -> bool:
-    """Whether the method itself draws this mixture of its classes."""
+    """True where the method itself draws this mixture of its classes."""
     return config.own_sampler and not config.runs and config.how == "and"
 
 

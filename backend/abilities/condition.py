@@ -122,7 +122,7 @@ class ConditionAbility(Ability):
 
 
 class Judge:
-    """What is said of samples of classes, and of real ones and a Gaussian a class beside them."""
+    """Figures of samples of classes, and of real ones and a Gaussian a class beside them."""
 
     def __init__(self, asked: Asked, labels: Tensor, whole: bool) -> None:
         self.data, self.labels = asked.data, labels

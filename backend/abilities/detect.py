@@ -155,7 +155,7 @@ def _curves(kind: str, inliers: dict[str, Tensor], outliers: dict[str, Tensor]) 
 
 
 def _not_made(data: Data, name: str) -> str:
-    """Why there are no outliers of this kind; "" where there are."""
+    """Reason why there are no outliers of this kind; "" where there are."""
     if name in OF_IMAGES and not data.is_image:
         return f"{name} is made of images, and these data are points."
     if name == "rot90" and data.event_shape[0] != data.event_shape[1]:
@@ -201,7 +201,7 @@ def _shuffled(data: Data, z: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _other_problems(data: Data, name: str) -> Problems:
-    """Why the events of another data set cannot be looked at by this run."""
+    """Reason why the events of another data set cannot be looked at by this run."""
     try:
         other = catalogue.resolve_data({"name": name}).load()
     except BadInput as error:

@@ -124,7 +124,7 @@ class SampleAbility(Ability):
 
 
 def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
-    """Whether samples are of the class asked for, and how varied, beside held-out data."""
+    """Agreement of samples with their class, and their variety, beside held-out data."""
     data, space = asked.data, space_of(asked.data)
     if space is None or not space.num_labels or not z.isfinite().all():
         return {}

@@ -37,7 +37,7 @@ from backend.spec import Budget, Question, RunSpec, merge, problems_of
 from backend.system import yaml_reader
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-"""Where recipes are discovered."""
+"""Folder in which recipes are discovered."""
 TAG = "recipe:"
 """Prefix of the tag that the runs of a recipe carry."""
 SCALES = ("cpu", "gpu")
@@ -84,14 +84,14 @@ class Recipe(Part):
         return list(self.picture.variants) or list(self.variants)
 
     def budget_of(self, variant: str, scale: str = "cpu") -> Budget:
-        """What one run may cost; empty where nobody says."""
+        """Budget of one run; empty where nobody says."""
         whole = self.scales.get(scale, ScaleOverride())  # type: ignore[call-overload]
         own = whole.variants.get(variant, Override()).budget
         given = own or whole.budget or self.variants[variant].spec.budget or self.budget
         return given or Budget()
 
     def questions_of(self, variant: str, scale: str = "cpu") -> list[Question]:
-        """What one run is asked when it has finished."""
+        """Questions that one run is asked when it has finished."""
         whole = self.scales.get(scale, ScaleOverride())  # type: ignore[call-overload]
         own = whole.variants.get(variant, Override()).questions
         for given in (own, whole.questions, self.variants[variant].spec.questions):
@@ -143,7 +143,7 @@ class BrokenRecipe:
 
 @dataclass(frozen=True)
 class FoundRecipes:
-    """What a folder holds, by name, and the files that are no recipes."""
+    """Recipes of a folder, by name, and the files that are no recipes."""
 
     recipes: dict[str, Recipe] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
@@ -201,7 +201,7 @@ def _of_recipes(problem: Problem) -> Problem:
 
 
 def _problems(recipe: Recipe) -> Iterator[Problem]:
-    """What no single field shows: names of what is not there, budgets, the deciding claim."""
+    """Problems that no single field shows: unknown names, budgets, the deciding claim."""
     if "cpu" not in recipe.scales:
         yield Problem("scales", "must have `cpu`, the scale of a laptop.")
     for scale, whole in recipe.scales.items():
@@ -267,7 +267,7 @@ def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _unasked(recipe: Recipe, variant: str, path: str, where: str) -> Iterator[Problem]:
-    """Where a figure is the answer to a question that the variant is not asked at some scale."""
+    """Problem of a figure whose question the variant is not asked at some scale."""
     head, _, rest = path.partition("/")
     name = rest.partition("/")[0]
     for scale in recipe.scales if head == "answers" and variant in recipe.variants else ():

@@ -42,7 +42,7 @@ class PaperFigure(Part):
 
 
 class VariantSpec(Part):
-    """What of a RunSpec is a variant's own; the rest is shared."""
+    """Fields of a RunSpec that are a variant's own; the rest is shared."""
 
     method: str
     preset: str = "default"
@@ -62,7 +62,7 @@ class Variant(Part):
 
 
 class Override(Part):
-    """What a scale changes in one variant, or in all."""
+    """Changes of a scale in one variant, or in all."""
 
     config: dict[str, Any] = Field(default_factory=dict)
     """merged over the variant's"""

@@ -1,4 +1,4 @@
-"""What benchmarks and recipes print with `--json`: results side by side and claims. No torch."""
+"""Reports that benchmarks and recipes print with `--json`: results and claims. No torch."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _NEUTRAL = {"ratio": 1.0, "difference": 0.0}
 
 
 class Reading(BaseModel):
-    """What one seed says: a finite value, or None with the reason in a note."""
+    """Reading of one seed: a finite value, or None with the reason in a note."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,7 +78,7 @@ def _pair(value: Reading, other: Reading, how: Comparison) -> Reading:
 
 
 def meets(value: float | None, relation: Relation, target: float, tolerance: float = 0.0) -> bool:
-    """Whether a value reaches a target; None never does."""
+    """True where a value reaches a target; None never does."""
     if value is None:
         return False
     return value <= target + tolerance if relation == "<=" else value >= target - tolerance

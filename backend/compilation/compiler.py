@@ -34,7 +34,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class Status(NamedTuple):
-    """How far compiling is."""
+    """Progress of compiling."""
 
     phase: Phase
     seconds: float = 0.0

@@ -55,7 +55,7 @@ _PICKLE = b"\x80"
 
 
 class Header(NamedTuple):
-    """What an array says of itself before its values."""
+    """Header of an array, before its values."""
 
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
@@ -220,7 +220,7 @@ class _Archive:
         return self.zip.open(info)
 
     def header(self, key: str) -> Header:
-        """What a member says of itself, held against the bytes it has."""
+        """Header of a member, held against the bytes it has."""
         shown = f"{self.name}: “{key[:40]}”"
         try:
             with self._opened(key) as member:

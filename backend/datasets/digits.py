@@ -14,7 +14,7 @@ from backend.randomness import generator_of
 
 
 class SplitConfig(KindConfig):
-    """Which digits are held out."""
+    """Digits that are held out."""
 
     seed: int = option(
         0,

@@ -29,7 +29,7 @@ NUM_CHAINS = 240
 
 
 class DiscreteConfig(KindConfig):
-    """What every discrete target is asked."""
+    """Fields of every discrete target."""
 
     num: int = option(4000, "Training events.", ge=100, le=100_000, main=True)
     num_held_out: int = option(
@@ -50,7 +50,7 @@ class DiscreteTarget(Dataset):
         """The energy. Raises BadInput at a `data.…` field where a person can mend it."""
 
     def truth(self, energy: DiscreteEnergy) -> Truth | None:
-        """What is known, with its own log Z, of an energy whose law cannot be had."""
+        """Truth with its own log Z, of an energy whose law cannot be had."""
         return None
 
     def load(self) -> Data:
@@ -123,8 +123,8 @@ def _raised(mean_energy: float | None, log_z: float) -> float | None:
 def long_run(
     energy: DiscreteEnergy, num_records: int, generator: torch.Generator
 ) -> tuple[str, Tensor]:
-    """What was run, and its records (num_records, NUM_CHAINS, *event_shape): of clusters where the
-    energy lets them, else of Gibbs sampling. Starts from uniform values."""
+    """Sampler that was run, in words, and its records (num_records, NUM_CHAINS, *event_shape): of
+    clusters where the energy lets them, else of Gibbs sampling. Starts from uniform values."""
     plans: tuple[tuple[Sampler, int, int], ...] = (
         (Cluster(ClusterConfig()), 50, 2),
         (BlockGibbs(BlockGibbsConfig()), 100, 4),

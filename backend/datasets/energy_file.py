@@ -234,7 +234,7 @@ class EnergyFile:
             raise self.bad("the energy of a position changes with the others in the batch.")
 
     def truth(self) -> Truth:
-        """What the file says is known."""
+        """Truth that the file states."""
         mean, variance, log_z = (self._constant(name) for name in ("mean", "variance", "log_z"))
         if log_z is not None and log_z.dim():
             raise self.bad("`log_z` must be one number.")

@@ -25,7 +25,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 MAX_IMAGES = 50_000
 GREY_MODES = ("1", "L", "LA")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-"""What is decoded, whatever a file is called: others start programs of their own."""
+"""Formats that are decoded, whatever a file is called: others start programs of their own."""
 MAX_IMAGE_BYTES = 16 * 2**20
 
 
@@ -62,7 +62,7 @@ def _images_in(folder: Path, root: Path) -> list[Path]:
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, hidden files aside. Raises BadInput for a link that leads out."""
+    """Files of a folder, hidden ones aside. Raises BadInput for a link that leads out."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

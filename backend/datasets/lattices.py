@@ -15,7 +15,7 @@ from backend.truth import Truth
 
 
 class LatticeConfig(DiscreteConfig):
-    """What every lattice is asked."""
+    """Fields of every lattice."""
 
     rows: int = option(4, "Rows of the lattice.", ge=1, le=32, main=True)
     columns: int = option(4, "Columns of the lattice.", ge=2, le=32, main=True)

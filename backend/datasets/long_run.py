@@ -31,7 +31,7 @@ STAGE = 10
 
 @dataclass(frozen=True)
 class LongRun:
-    """What a run of HMC left."""
+    """Record of a run of HMC."""
 
     positions: Tensor
     """(draws, chains, *event_shape)"""
@@ -110,7 +110,7 @@ def truth_of(
     moments: bool = True,
     symmetric: bool = False,
 ) -> tuple[Truth, float]:
-    """What a run says of its target, with standard errors, and the greatest R-hat of it all
+    """Estimates of a run about its target, with standard errors, and the greatest R-hat of it all
     (nan for chains of less than LONG draws).
 
     functions: what to average beside the coordinates (its `mean` is not looked at). moments: also

@@ -31,9 +31,9 @@ from backend.errors import BadInput
 from backend.system.home import cache, make_private
 
 SILENCE_SECONDS = 60.0
-"""How long a server may say nothing before a download is given up."""
+"""Seconds that a server may say nothing before a download is given up."""
 TOTAL_SECONDS = 3600.0
-"""How long a download may take in all, however steadily it drips."""
+"""Seconds that a download may take in all, however steadily it drips."""
 _TARGET = "class"
 
 Array = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set lies at OpenML, and what it must be."""
+    """Address of a set at OpenML, and what it must be."""
 
     data_id: int
     num_train: int
@@ -129,7 +129,7 @@ class _Images(Dataset):
         )
 
     def _kept(self) -> tuple[str, bytes]:
-        """What is wrong with the copy kept here, "" for nothing, and its bytes."""
+        """Problem with the copy kept here, "" for none, and its bytes."""
         try:
             content = self._file.read_bytes()
             said = _checksum_file(self._file).read_text().split()[:1]
@@ -171,7 +171,7 @@ class _Images(Dataset):
 
 
 def downloads(name: str) -> Path:
-    """Where a set lies while it is downloaded."""
+    """Path of a set while it is downloaded."""
     return cache() / "downloads" / name
 
 
@@ -235,7 +235,7 @@ def _download(source: Source, folder: Path) -> tuple[Array, Array]:
 
 
 def _in_time(work: Callable[[], T], seconds: float) -> T:
-    """What `work` gives within that time, raising what it raises, else TimeoutError: it is left
+    """Result of `work` within that time, raising what it raises, else TimeoutError: it is left
     alone then, in a thread that ends with the process."""
     given: Future[T] = Future()
 

@@ -49,7 +49,7 @@ _NO_DATA = {
 
 @dataclass(frozen=True)
 class Table:
-    """What a file held: values (n, d) or (n, h, w[, c]) as they were, finite and within bounds."""
+    """Content of a file: values (n, d) or (n, h, w[, c]) as they were, finite and within bounds."""
 
     values: Array
     columns: tuple[str, ...] = ()
@@ -246,7 +246,7 @@ def column_name(index: int, columns: tuple[str, ...]) -> str:
 
 
 def place(index: tuple[int, ...], columns: tuple[str, ...]) -> str:
-    """Where a value lies, in words."""
+    """Place of a value, in words."""
     if len(index) == 2:
         return f"row {index[0] + 1}, {column_name(index[1], columns)}"
     return f"image {index[0] + 1}, pixel row {index[1] + 1}, pixel column {index[2] + 1}"

@@ -32,7 +32,7 @@ _BLOCK = 2 * MAX_LINE
 
 
 class Layout(NamedTuple):
-    """What the first line of a .csv file says."""
+    """First line of a .csv file."""
 
     delimiter: str
     width: int
@@ -224,7 +224,7 @@ def _parquet_pieces(name: str, found: Any, columns: tuple[str, ...]) -> Iterator
 
 
 def _damage() -> tuple[type[Exception], ...]:
-    """What pyarrow raises at a file that is not what it should be."""
+    """Errors that pyarrow raises at a file that is not what it should be."""
     import pyarrow
 
     return (

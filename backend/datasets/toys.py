@@ -17,7 +17,7 @@ from backend.randomness import generator_of
 
 
 class ToyConfig(KindConfig):
-    """What every toy is asked."""
+    """Fields of every toy."""
 
     num: int = option(10_000, "Training points.", ge=100, le=1_000_000, main=True)
     num_held_out: int = option(

@@ -81,7 +81,7 @@ class NetworkEnergy(Energy):
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
-        """Why this energy cannot take events of this shape; "" when it can."""
+        """Reason why this energy cannot take events of this shape; "" when it can."""
         return ""
 
 

@@ -21,7 +21,7 @@ Box = tuple[tuple[float, float], tuple[float, float]]
 """((lowest x, highest x), (lowest y, highest y))"""
 
 REACH = 7.0
-"""How many standard deviations beyond its centres a box reaches: less than 1e-10 is outside."""
+"""Standard deviations that a box reaches beyond its centres: less than 1e-10 is outside."""
 
 
 class ClosedForm(Energy):

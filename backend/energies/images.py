@@ -1,4 +1,4 @@
-"""What energies of images share: which events are images, the wall, how they are computed."""
+"""Parts that energies of images share: which events are images, the wall, how they are computed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ImageEnergy(NetworkEnergy):
         self.compiled = Compiled() if config.compile else None
 
     def read(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """What the body makes of positions x (batch, *event_shape)."""
+        """Output of the body for positions x (batch, *event_shape)."""
         level, label, _ = condition or Condition()
         if self.compiled is not None:
             return self.compiled(self.body, x, level, label)
@@ -105,7 +105,7 @@ class ImageEnergy(NetworkEnergy):
 
 
 def image_misfit(event_shape: torch.Size) -> str:
-    """Why events of this shape are no images that a network takes; "" when they are."""
+    """Reason why events of this shape are no images that a network takes; "" when they are."""
     if len(event_shape) not in (2, 3):
         return (
             f"needs images of shape (h, w) or (h, w, c), got events of shape "

@@ -21,8 +21,9 @@ PLAIN_STEPS = {
     "beta1": 0.1,
     "gradient_clip": 0.0,
 }
-"""How all methods fit a location in their presets, so that they compare: plain gradient descent,
-unclipped, since clipping takes from rare heavy weights what makes them unbiased."""
+"""Settings by which all methods fit a location in their presets, so that they compare: plain
+gradient descent, unclipped, since clipping takes from rare heavy weights what makes them
+unbiased."""
 
 
 class LocationConfig(KindConfig):

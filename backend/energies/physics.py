@@ -58,7 +58,7 @@ class Phi4(Energy):
 
 
 def half_width(mass_squared: float, coupling: float) -> float:
-    """Where the potential is DEPTH above its lowest value; infinite where nothing holds φ."""
+    """|φ| where the potential is DEPTH above its lowest value; infinite where nothing holds φ."""
     lowest = -(mass_squared**2) / (4 * coupling) if mass_squared < 0 and coupling > 0 else 0.0
     if coupling == 0:
         return math.sqrt(2 * DEPTH / mass_squared) if mass_squared > 0 else math.inf

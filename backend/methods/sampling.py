@@ -203,14 +203,14 @@ class Sampling(Method):
 
     @property
     def truth(self) -> Truth | None:
-        """What is known of the law that is sampled."""
+        """Truth about the distribution that is sampled; None where nothing is known."""
         return self.statistics.truth
 
     # ------------------------------------------------------------------ a step
 
     @property
     def warming_up(self) -> bool:
-        """Whether draws do not count yet."""
+        """True while draws do not count yet."""
         return self.num_taken < self.config.num_warm_up
 
     @property
@@ -283,7 +283,7 @@ class Sampling(Method):
 
     @property
     def _is_behind(self) -> bool:
-        """Whether settings were changed that the kernel does not know yet; a resumed one is made
+        """True where settings were changed that the kernel does not know yet; a resumed one is made
         of the spec alone."""
         config = self.kernel.config
         return any(getattr(config, name) != value for name, value in self.changes.items())
@@ -329,7 +329,7 @@ class Sampling(Method):
 
 
 def _compiler(config: SamplingConfig, task: Task) -> Compiler | None:
-    """What compiles the arithmetic of a step, where that is wanted."""
+    """Compiler of the arithmetic of a step, where that is wanted."""
     on_gpu = task.device.type == "cuda"
     if config.arithmetic == "eager" or (config.arithmetic == "auto" and not on_gpu):
         return None

@@ -1,4 +1,4 @@
-"""What costs nothing to fit: samples, energies and inpaintings that a model should beat.
+"""Baselines that cost nothing to fit: samples, energies and inpaintings that a model should beat.
 
 Gaussians have the training set's mean and covariance with RIDGE added to the diagonal, since
 some pixels never change. On 8×8 digits one Gaussian a class lies at the floor of real data. All

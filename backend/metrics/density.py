@@ -46,7 +46,7 @@ def energies(energy: Energy, x: Tensor, chunk: int = CHUNK) -> Tensor:
 
 
 class GridKL(NamedTuple):
-    """What quadrature says of a model against the truth."""
+    """Figures of a model against the truth by quadrature."""
 
     kl: float
     """KL(true‖model), nats"""

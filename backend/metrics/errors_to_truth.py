@@ -1,4 +1,4 @@
-"""How far the running estimates of a sampler are from what is known of its target."""
+"""Errors of the running estimates of a sampler against what is known of its target."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def distances(
 
 
 def floor_of_mean(truth: Truth, effective: float) -> float:
-    """What `error/mean` of `effective` independent exact draws would be, the median.
+    """Median `error/mean` that `effective` independent exact draws would have.
 
     As far as the truth is itself known, where it is of a long run. Copies to the host.
     """

@@ -148,7 +148,7 @@ def _inception(path: str, device: str) -> FeatureSpace:
 
 
 def accuracy_in_words() -> str:
-    """What the file says of its accuracy on the 540 digits held out of the split of seed 0."""
+    """Accuracy that the file states on the 540 digits held out of the split of seed 0."""
     from safetensors import safe_open
 
     with safe_open(DIGITS_FILE, framework="pt") as file:

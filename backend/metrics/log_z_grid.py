@@ -11,7 +11,7 @@ from backend.energy import Energy
 ESTIMATE = "log_z/estimate"
 """Path of a method's own estimate: `step` says it, so a look at a running method does not."""
 REACH = 8.0
-"""How far a grid on a line reaches beyond the data at least, standardised."""
+"""Least reach of a grid on a line beyond the data, standardised."""
 
 
 class NormaliserGrid:

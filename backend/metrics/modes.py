@@ -1,4 +1,4 @@
-"""Which modes samples lie at, and how tightly."""
+"""Modes that samples lie at, and how tightly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How samples lie among real data, by balls that reach to the k-th nearest neighbour."""
+"""Places of samples among real data, by balls that reach to the k-th nearest neighbour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far predictions of held-out rows are from the truth, beside what costs nothing to fit."""
+"""Errors of predictions of held-out rows, beside those of what costs nothing to fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLES = {
     "context": "the context itself",
     "linear": "least squares from what is given",
 }
-"""What each baseline is called."""
+"""Title of each baseline."""
 
 
 def psnr(x: Tensor, y: Tensor, low: float, high: float) -> float:

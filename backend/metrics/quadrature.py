@@ -12,7 +12,7 @@ LOG_2PI = math.log(2 * math.pi)
 STEP = 0.25
 """Of a grid over Gaussians, in their standard deviations."""
 REACH = 8.0
-"""How many standard deviations a grid reaches beyond the centres: 1e-15 is outside."""
+"""Standard deviations that a grid reaches beyond the centres: 1e-15 is outside."""
 MAX_NODES = 2_000_000
 
 

@@ -1,4 +1,4 @@
-"""How far samples are from held-out data, and how far fresh real data are: the floor."""
+"""Distances of samples from held-out data, and of fresh real data: the floor."""
 
 from __future__ import annotations
 

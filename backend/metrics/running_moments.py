@@ -133,7 +133,7 @@ class ThinnedDraws:
         """(chains, figures) each"""
 
     def wants(self) -> bool:
-        """Whether the next draw offered is one to keep."""
+        """True where the next draw offered is one to keep."""
         return self.offered % self.every == 0
 
     def offer(self, figures: Tensor | None) -> None:

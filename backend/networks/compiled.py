@@ -74,7 +74,7 @@ def _settings() -> Iterator[None]:
 
 
 def _traced() -> bool:
-    """Whether a sampler is writing down the operations of a whole step."""
+    """True while a sampler is writing down the operations of a whole step."""
     from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
     return get_proxy_mode() is not None

@@ -1,4 +1,4 @@
-"""What a conditional network is told, as numbers that its layers can take."""
+"""Embeddings of a condition: a network's level and class as numbers that its layers can take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the networks for images are made of: residual blocks, halving, and how pixels lie."""
+"""Parts of the networks for images: residual blocks, halving, and how pixels lie."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ImageNetwork(nn.Module):
         self.memory_format = torch.channels_last
 
     def opened(self, first: nn.Module, x: Tensor) -> Tensor:
-        """What the first layer makes of images x: (batch, features, h, w), laid out as asked."""
+        """Output of the first layer for images x: (batch, features, h, w), laid out as asked."""
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)
         # after the layer: where there is one channel alone, both layouts are the same
         hidden: Tensor = first(pixels.contiguous())

@@ -55,7 +55,7 @@ class NoiseLaw(nn.Module, ABC):
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
-        """Why this law cannot be of events of this shape; "" when it can."""
+        """Reason why this law cannot be of events of this shape; "" when it can."""
         return ""
 
 
@@ -94,7 +94,7 @@ def moments(data: Data) -> tuple[Tensor, Tensor]:
 
 
 def too_wide(event_shape: torch.Size) -> str:
-    """Why no full covariance is kept for events of this shape; "" when one is."""
+    """Reason why no full covariance is kept for events of this shape; "" when one is."""
     if event_shape.numel() <= MAX_DIM:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""What objectives look like as functions of one unknown: the mean of a unit Gaussian on a line.
+"""Objectives as functions of one unknown: the mean of a unit Gaussian on a line.
 
 By quadrature, with log Z at its true value ½ log 2π. The likelihood is a parabola wherever noise
 is; classifiers of data against noise are flat wherever the two are told apart with ease. Liu et
@@ -28,11 +28,11 @@ LogDensity = Callable[[Tensor], Tensor]
 """log-densities (num,) of positions (num,)"""
 
 REACH = 12.0
-"""How far the quadrature reaches beyond every location: exp(−72) is outside."""
+"""Reach of the quadrature beyond every location: exp(−72) is outside."""
 STEP = 0.04
 NUM_LOCATIONS = 161
 MARGIN = 2.0
-"""How far the curve reaches beyond the truth, the start and the present location."""
+"""Reach of the curve beyond the truth, the start and the present location."""
 FAR = 200.0
 """Locations this far from the truth have run away, and no curve shows them."""
 

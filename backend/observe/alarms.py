@@ -1,4 +1,4 @@
-"""What is wrong with a run, in words: each alarm is said when it newly becomes true."""
+"""Alarms: sentences about what is wrong with a run; each is said when it newly becomes true."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ COUNTED = ("divergences", "round_trips")
 
 
 def figures_of(state: State) -> Tensor:
-    """What diagnostics follow of the first chains, (chains, 1 + figures): the energy, then every
+    """Figures of the first chains for diagnostics, (chains, 1 + figures): the energy, then every
     coordinate, or MAX_FIGURES fixed random projections where there are more."""
     position = state.position[:NUM_DIAGNOSED].flatten(1)
     if position.shape[1] > MAX_FIGURES:
@@ -56,7 +56,7 @@ class DrawStatistics:
 
     @property
     def truth(self) -> Truth | None:
-        """What is known of the law that is sampled."""
+        """Truth about the distribution that is sampled; None where nothing is known."""
         return self.data.truth if self.has_truth else None
 
     @property
@@ -85,7 +85,7 @@ class DrawStatistics:
 
     @property
     def follows_steps(self) -> bool:
-        """Whether `take` must see every step; for others a point of the curves is enough."""
+        """True where `take` must see every step; for others a point of the curves is enough."""
         return self.kernel.anneals or self.hamiltonians is not None
 
     def take(self, state: State, info: Info) -> None:
@@ -115,19 +115,19 @@ class DrawStatistics:
         if self.num_points >= self._next_errors:
             self._next_errors = max(self.num_points + 1.0, 1.1 * self.num_points)
             self.errors = self._distances()
-        return {**self._told(infos), **self.errors}
+        return {**self._of_kernel(infos), **self.errors}
 
-    def _told(self, infos: Sequence[Info]) -> dict[str, Tensor]:
-        """What the kernel tells of itself: counts summed, the rest averaged over the steps."""
-        found = {}
+    def _of_kernel(self, infos: Sequence[Info]) -> dict[str, Tensor]:
+        """Figures of the kernel itself: counts summed, the rest averaged over the steps."""
+        figures = {}
         for name in infos[-1].figures:
             values = torch.stack([each.figures[name].float() for each in infos])
             if name in COUNTED:
                 self.counts[name] = self.counts.get(name, 0.0) + values.sum()
-                found[f"sampler/{name}"] = self.counts[name]
+                figures[f"sampler/{name}"] = self.counts[name]
             else:
-                found[f"sampler/{name}"] = values[-1] if self.kernel.anneals else values.mean()
-        return found
+                figures[f"sampler/{name}"] = values[-1] if self.kernel.anneals else values.mean()
+        return figures
 
     def _nearest(self, position: Tensor) -> Tensor | None:
         return None if self.modes is None else nearest_mode(self.data.restore(position), self.modes)
@@ -140,9 +140,9 @@ class DrawStatistics:
     def _distances(self) -> dict[str, Tensor]:
         if self.truth is None:
             return {}
-        found = distances(self.moments, self.truth, self.data, self.num_chains)
+        figures = distances(self.moments, self.truth, self.data, self.num_chains)
         if not self.kernel.weighs:
-            found.pop("error/log_z", None)
+            figures.pop("error/log_z", None)
         if self.kernel.temperature != 1.0:  # the truth is that of T = 1
-            return {path: torch.full_like(value, torch.nan) for path, value in found.items()}
-        return found
+            return {path: torch.full_like(value, torch.nan) for path, value in figures.items()}
+        return figures

@@ -110,12 +110,12 @@ def cloud(
         low, high = data.image_range
         share = ((x[:num_cells] - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
         pixels = (share * 255).round().to(torch.uint8).cpu().numpy()
-        shown = None if energy is None else float32(energy[:num_cells])
-        return Images(path, pixels, role, low, high, shown)
+        values = None if energy is None else float32(energy[:num_cells])
+        return Images(path, pixels, role, low, high, values)
     if x.dim() != 2:
         return None
-    shown = None if energy is None else float32(energy[:num_dots])
-    return Points(path, float32(x[:num_dots, :MAX_COLUMNS]), role, shown)
+    values = None if energy is None else float32(energy[:num_dots])
+    return Points(path, float32(x[:num_dots, :MAX_COLUMNS]), role, values)
 
 
 def trajectory(

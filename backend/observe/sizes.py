@@ -1,4 +1,4 @@
-"""How much is looked at while a run trains."""
+"""Sizes of what is observed while a run trains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is looked at: on one CPU core, for an MLP of 3 layers of 64 on points, `watch`
+    """Sizes of what is observed: on one CPU core, for an MLP of 3 layers of 64 on points, `watch`
     takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
 
     field: int = 128

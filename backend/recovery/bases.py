@@ -96,14 +96,14 @@ else:
 
 
 class Base(nn.Module, ABC):
-    """What the network's f is added to, and how their sum is walked on. Its tensors are buffers."""
+    """Base that the network's f is added to, with chains on their sum. Its tensors are buffers."""
 
     scale: Tensor
     """(T,) k_t, the factor on f"""
 
     @abstractmethod
     def log_density(self, x: Tensor, level: Tensor) -> Tensor:
-        """What is added to k_t f(x), (batch,), of x (batch, *event_shape), up to a constant."""
+        """Term added to k_t f(x), (batch,), of x (batch, *event_shape), up to a constant."""
 
     @abstractmethod
     def score(self, x: Tensor, level: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Descent:
     def start(
         self, x_next: Tensor, level: Tensor, terms: Terms, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Where chains at `level` start, and the noise in it, both like x_next.
+        """Start of chains at `level`, and the noise in it, both like x_next.
 
         The initializer's guess, put together as the energies are, plus noise of the variance of
         q(x_t | x_{t+1}, x); without one the noisier position itself, over √α_t save at the last

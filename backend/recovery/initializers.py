@@ -33,12 +33,12 @@ class InitializerConfig(KindConfig):
         raise NotImplementedError
 
     def fitted_as(self, train: TrainConfig) -> TrainConfig:
-        """How its weights are fitted, where those of the energy are fitted as `train`."""
+        """Fitting of its weights, where those of the energy are fitted as `train`."""
         return train
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
-        """Why it cannot take events of this shape; "" when it can."""
+        """Reason why it cannot take events of this shape; "" when it can."""
         return ""
 
 
@@ -58,7 +58,7 @@ class NoInitializerConfig(InitializerConfig):
 
 
 class FittedInitializerConfig(InitializerConfig):
-    """What all that learn are asked; the rest of Adam is as for the energy."""
+    """Fields of all that learn; the rest of Adam is as for the energy."""
 
     learning_rate: float = option(
         1e-3,

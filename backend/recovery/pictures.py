@@ -1,4 +1,4 @@
-"""What is shown of a way down the ladder of noise, as events."""
+"""Pictures of a way down the ladder of noise, as events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GAP = 1.2
 
 
 def look(way: Way, data: Data, ladder: NoiseLadder, generator: torch.Generator) -> list[Event]:
-    """How far chains go at each level, how far samples there are from data, and the strip."""
+    """Distances that chains go at each level and of samples there from data, and the strip."""
     found: list[Event] = [_by_level("levels/displacement", way.displacement[::-1], "data sd")]
     if not data.is_image:
         found.append(_distances(way, data, ladder, generator))

@@ -32,7 +32,7 @@ Cell = str | float | int | None
 def ask(
     asked: Asked, ability_id: str, config: dict[str, Any], generator: torch.Generator
 ) -> Answer:
-    """What an ability answers about a run, from `generator` alone (on the device of the data).
+    """Answer of an ability about a run, from `generator` alone (on the device of the data).
 
     config: the ability's own fields. Raises BadInput for an unknown ability, a field that breaks a
     rule, and what makes no sense to ask of this run; NotAvailable for a run that is not there.
@@ -107,7 +107,7 @@ def _modules(method: Method) -> Iterable[nn.Module]:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of one question."""
+    """Outcome of one question."""
 
     question: Question
     answer: Answer | None = None

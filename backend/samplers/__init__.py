@@ -84,7 +84,7 @@ def default_sampler(data: Data) -> Sampler:
 
 
 class Walk(NamedTuple):
-    """What `run` did."""
+    """Record of what `run` did."""
 
     state: State
     before: State

@@ -17,7 +17,7 @@ from backend.sampler import Info, Sampler, State
 from backend.samplers.annealing import normal
 
 LARGEST = 1e12
-"""Where β stops growing; far from where float32 ends."""
+"""Bound at which β stops growing; far from where float32 ends."""
 ALIGNMENT = "Measures how far the drift points down the energy, at one gradient a step."
 
 

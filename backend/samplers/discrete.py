@@ -1,4 +1,4 @@
-"""What the kernels of discrete events share."""
+"""Parts that the kernels of discrete events share."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def discrete(energy: Energy) -> DiscreteEnergy:
 
 
 def told(before: State, outcome: Outcome, evaluations: int) -> tuple[State, Info]:
-    """What a step returns. Its figure `sites_changed` is the mean over chains."""
+    """Record of a step. Its figure `sites_changed` is the mean over chains."""
     state = outcome.state._replace(extra=before.extra)
     changed = (state.position != before.position).flatten(1).sum(1)
     figures = {"sites_changed": changed.to(outcome.rate.dtype).mean()}

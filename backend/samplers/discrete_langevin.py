@@ -29,7 +29,7 @@ from backend.samplers.discrete import (
 TARGET = 0.65
 """Acceptance rate that the step size is tuned to."""
 STEP_SIZES = (1e-3, 10.0)
-"""Where tuning may take the step size. Beyond, 1/(2a) is next to nothing beside the gradient."""
+"""Bounds of the step size in tuning. Beyond, 1/(2a) is next to nothing beside the gradient."""
 
 
 def _change_without_gradient(step_size: float) -> str:

@@ -114,6 +114,6 @@ def normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def moved_info(moved: Tensor) -> Info:
-    """What a step that never rejects did, for one gradient: it went to `moved`."""
+    """Record of a step that never rejects, for one gradient: it went to `moved`."""
     rate = moved.new_ones(()).expand(len(moved))
     return Info(rate, rate.bool(), moved, 1)

@@ -142,7 +142,7 @@ class NUTS(Sampler):
         draws: Tensor,
         generator: torch.Generator,
     ) -> tuple[tuple[Tensor, ...], int]:
-        """What the trees came to (`Tree.result`), and the leapfrog steps run."""
+        """Result of the trees (`Tree.result`), and the leapfrog steps run."""
         drift = state.extra["step_size"] * state.extra["inverse_mass"].sqrt()
         tree = seed(state, momentum, self.temperature)
         chains: Tensor | None = None  # those at work; None: all

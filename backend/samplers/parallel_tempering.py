@@ -195,7 +195,7 @@ class ParallelTempering(Sampler):
 
 
 class Swaps(NamedTuple):
-    """What neighbours did."""
+    """Record of what neighbours did."""
 
     source: Tensor
     """(R, chains) int64: the rung that what is now on this rung came from"""

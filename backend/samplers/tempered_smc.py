@@ -17,7 +17,7 @@ from backend.samplers.annealing import Path, log_mean, weight_ess
 BISECTIONS = 30
 """Halvings of [β, 1] in search of the next β: down to 1e-9, less than float32 can tell at 1."""
 GAIN = 0.5
-"""How fast log step_size follows the acceptance of each temperature."""
+"""Rate at which log step_size follows the acceptance of each temperature."""
 
 
 class TemperedSMCConfig(KindConfig):

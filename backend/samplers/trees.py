@@ -263,7 +263,7 @@ def written(
 
 
 def trailing_ones(number: int) -> int:
-    """How many binary ones a number ends in.
+    """Number of binary ones that a number ends in.
 
     >>> [trailing_ones(number) for number in (1, 3, 5, 7, 8)]
     [1, 2, 1, 3, 0]

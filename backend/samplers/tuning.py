@@ -1,4 +1,4 @@
-"""What kernels tune in warm-up: one step size for all chains, and the scale of each coordinate.
+"""Tuning of kernels in warm-up: one step size for all chains, and the scale of each coordinate.
 
 Everything is carried in `State.extra`, on the device and in the dtype of the positions, under the
 names `step_size`, `inverse_mass` and `tuning_...`. Without warm-up nothing of it changes.
@@ -17,7 +17,7 @@ from backend.sampler import State, per_chain
 ADAPT_ABOUT = (
     "No effect without a warm-up; with one, the step size above is only where tuning starts."
 )
-"""What `derived` says of a field `adapt`; forms and tests know a field as idle by its start."""
+"""Sentence of `derived` on a field `adapt`; forms and tests know a field as idle by its start."""
 
 GAMMA, DELAY, KAPPA = 0.05, 10.0, 0.75
 """Dual averaging: how hard it pulls, how many steps it is slowed by, how fast it forgets."""
@@ -29,7 +29,7 @@ Window = tuple[int, int]
 
 
 def step_extra(position: Tensor, step_size: float) -> dict[str, Tensor]:
-    """What `robbins_monro` needs carried: the step size, 0-d, and the mean of its logarithm."""
+    """State that `robbins_monro` carries: the step size, 0-d, and the mean of its logarithm."""
     number = position.new_tensor(step_size)
     return {"step_size": number, "tuning_log_step": number.log()}
 
@@ -54,7 +54,7 @@ def robbins_monro(state: State, rate: Tensor, index: int, num_warm_up: int, targ
 
 
 def mass_extra(position: Tensor, step_size: float) -> dict[str, Tensor]:
-    """What `tuned` needs carried: step size and mass, and the sums that they come from."""
+    """State that `tuned` carries: step size and mass, and the sums that they come from."""
     number, event = position.new_tensor(step_size), torch.zeros_like(position[0])
     return {
         "step_size": number,

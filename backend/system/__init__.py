@@ -1,1 +1,1 @@
-"""What every room may use and knows no science: folders, files, the discovery of plug-ins."""
+"""Rooms' common ground, which knows no science: folders, files, the discovery of plug-ins."""

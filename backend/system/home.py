@@ -1,4 +1,4 @@
-"""Where Basin keeps what is on disk."""
+"""Folders in which Basin keeps what is on disk."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def load(text: str) -> Any:
 
 
 def load_value(text: str) -> Any:
-    """What one `field=TEXT` gives: a list, a mapping or quoted text as YAML has it; of all else a
+    """Value of one `field=TEXT`: a list, a mapping or quoted text as YAML has it; of all else a
     number, true, false, null, or the words as they are, ` #` and `: ` among them. Raises BadInput.
     """
     word = text.strip()
@@ -184,7 +184,7 @@ def _check_one(item: object, where: str) -> None:
 
 
 def text_problem(text: str) -> str:
-    """What is wrong with the characters of a text; "" for nothing."""
+    """Problem with the characters of a text; "" for none."""
     if found := _CONTROL.search(text):
         return (
             f"holds the control character U+{ord(found[0]):04X} at place {found.start() + 1}. "
