@@ -3,9 +3,9 @@
 
 import { Board } from "./charts/board.js"
 import { coloursOf } from "./parts/colours.js"
-import { Diagnostics } from "./pictures/racer_table.js"
+import { RacerTable } from "./pictures/racer_table.js"
 import { fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
-import { Lane } from "./pictures/racer_lane.js"
+import { RacerLane } from "./pictures/racer_lane.js"
 import { ManyRuns } from "./many_runs.js"
 import { count, duration, figure } from "./parts/formatting.js"
 import { isOver } from "./parts/vocabulary.js"
@@ -42,7 +42,7 @@ class LabPage extends ManyRuns {
     )
     this.early = make("p.bl-muted", {}, "The first errors come some seconds after the start.")
     this.board.slot.append(this.early, this.dotted)
-    this.table = new Diagnostics()
+    this.table = new RacerTable()
     this.root.classList.add("bl-lab")
     this.root.append(this.notices.slot, this.back, this.row, this.board.slot, this.table.slot)
     this.time = new TimeBar(
@@ -75,7 +75,7 @@ class LabPage extends ManyRuns {
           value,
           at: Date.now(),
         })
-      this.lanes.set(group.runs[0], new Lane(group, this.colour(index), turn))
+      this.lanes.set(group.runs[0], new RacerLane(group, this.colour(index), turn))
     })
     this.row.style.setProperty("--lanes", Math.min(groups.length, 4))
     this.row.replaceChildren(...[...this.lanes.values()].map((lane) => lane.slot))
@@ -162,7 +162,7 @@ class LabPage extends ManyRuns {
     })
     const [, name, value] = CHANGED.exec(header.meta.message) ?? []
     const lane = this.lanes.get(group.runs[0])
-    if (name) lane?.turned(name.toLowerCase().replace(" ", "_"), Number(value))
+    if (name) lane?.settle(name.toLowerCase().replace(" ", "_"), Number(value))
     this.board.change()
   }
 
@@ -336,7 +336,7 @@ class LabPage extends ManyRuns {
       const lane = this.lanes.get(run)
       const own = shared ? misses(figures, [shared])[0] : undefined
       lane?.judge({ ...own, wrong: reading(figures, errors, limits) })
-      if (!this.past) lane?.stand("step_size", figures("sampler/step_size"))
+      if (!this.past) lane?.follow("step_size", figures("sampler/step_size"))
     }
     const hasErrors = shared !== undefined
     this.board.title.textContent =

@@ -103,15 +103,15 @@ export class ManyRuns {
   // ------------------------------------------------------------------ what comes
 
   hear(message) {
-    if (message.op === "alarms") this.notices.hear(message)
-    else if (message.op === "source") this.notices.source(message)
-    else if (message.op === "gone") this.notices.gone(message)
+    if (message.op === "alarms") this.notices.showAlarms(message)
+    else if (message.op === "source") this.notices.showSource(message)
+    else if (message.op === "gone") this.notices.showDeleted(message)
     else if (message.op === "status") {
       this.statuses.set(message.run, message)
       this.named()
     } else if (message.op === "history" && message.whole) this.curves.get(message.run)?.clear()
     else if (message.op === "keyframes" || message.op === "error") this.synced.add(message.run)
-    if (message.op === "error") this.notices.lacking(message.message)
+    if (message.op === "error") this.notices.showTrouble(message.message)
     this.heard?.(message)
   }
 

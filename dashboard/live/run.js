@@ -156,9 +156,9 @@ class RunPanel {
 
   hear(message) {
     if (message.op === "status") this.showStatus(message)
-    else if (message.op === "alarms") this.notices.hear(message)
-    else if (message.op === "source") this.notices.source(message)
-    else if (message.op === "gone") this.notices.gone(message)
+    else if (message.op === "alarms") this.notices.showAlarms(message)
+    else if (message.op === "source") this.notices.showSource(message)
+    else if (message.op === "gone") this.notices.showDeleted(message)
     else if (message.op === "history" && message.whole) {
       this.curves.clear()
       this.texts = []

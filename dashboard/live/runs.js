@@ -104,9 +104,9 @@ class RunList {
   }
 
   hear(message) {
-    if (message.op === "error") this.notices.lacking(message.message)
+    if (message.op === "error") this.notices.showTrouble(message.message)
     if (message.op !== "runs") return
-    this.notices.lacking(message.trouble)
+    this.notices.showTrouble(message.trouble)
     const known = new Map(message.whole ? [] : this.runs.map((run) => [run.id, run]))
     for (const run of message.changed) known.set(run.id, run)
     for (const id of message.gone) known.delete(id)

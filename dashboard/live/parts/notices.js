@@ -63,7 +63,7 @@ export class Notices {
   }
 
   /** Say by which way a run's frames come, when it is not the usual one; "" when it is again. */
-  source({ run, message, since }) {
+  showSource({ run, message, since }) {
     const clock =
       since && new Date(1000 * since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
     if (message) this.sources.set(run, clock ? `${message} since ${clock}.` : message)
@@ -77,7 +77,7 @@ export class Notices {
   }
 
   /** A run that was deleted while it was shown. */
-  gone({ run, message }) {
+  showDeleted({ run, message }) {
     this.sources.delete(run)
     this.showSources()
     const words = this.own.length === 1 ? message : `${run}: ${message}`
@@ -90,12 +90,13 @@ export class Notices {
   }
 
   /** Say what is not known at present; "" when all is. */
-  lacking(words) {
+  showTrouble(words) {
     this.trouble.textContent = words
     this.trouble.hidden = !words
   }
 
-  hear({ runs }) {
+  /** Name other runs that need a look. */
+  showAlarms({ runs }) {
     const others = runs.filter((run) => !this.own.includes(run.id))
     this.alarms.hidden = !others.length
     this.alarms.replaceChildren(

@@ -6,7 +6,7 @@ import { figure } from "./formatting.js"
 const STEPS = 200
 const PATIENCE = 15_000
 
-export class Knob {
+export class SettingSlider {
   /** `about`: {word, value, low, high}; `onTurn(value)` once it is let go. */
   constructor(about, onTurn) {
     Object.assign(this, { about, asked: null })
@@ -30,9 +30,9 @@ export class Knob {
       this.say(this.asked)
       onTurn(this.asked)
       clearTimeout(this.patience)
-      this.patience = setTimeout(() => this.taken(this.used), PATIENCE)
+      this.patience = setTimeout(() => this.settle(this.used), PATIENCE)
     }
-    this.stand(about.value)
+    this.follow(about.value)
   }
 
   /** The value under the thumb, to three digits. */
@@ -42,7 +42,7 @@ export class Knob {
   }
 
   /** Follow the value that the run uses, unless the thumb is held or a change is on its way. */
-  stand(value) {
+  follow(value) {
     if (!(value > 0)) return
     this.used = value
     if (this.held || this.asked !== null) return
@@ -54,15 +54,15 @@ export class Knob {
   }
 
   /** The run has taken a change, or did not within `PATIENCE`: then it stands where it stood. */
-  taken(value) {
+  settle(value) {
     clearTimeout(this.patience)
     this.asked = null
     this.standing = null
-    this.stand(value)
+    this.follow(value)
   }
 
   /** Allow turning it, or not. */
-  let(on) {
+  enable(on) {
     this.slider.disabled = !on
     this.slider.title = on
       ? `${this.about.word}, taken at the run's next step`

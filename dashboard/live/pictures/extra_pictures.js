@@ -19,7 +19,7 @@ const ELSEWHERE = new Set([
   "samples/long_run",
 ])
 
-export class More {
+export class ExtraPictures {
   constructor() {
     this.own = new Cards("The method's own pictures", true)
     this.answers = new Cards("Answers", false)

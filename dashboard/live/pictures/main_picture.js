@@ -9,7 +9,7 @@ import { Landscape } from "./landscape.js"
 import { figure } from "../parts/formatting.js"
 
 /** The landscape of a model of points in the plane. */
-export class LandscapeHero {
+export class LandscapePicture {
   constructor(slot) {
     this.slot = slot
     const colours = coloursOf(slot)
@@ -143,7 +143,7 @@ export function hasGrids(frames) {
 }
 
 /** Grids of equal size: what is given, what training sees, what the energy itself says. */
-export class ImagesHero {
+export class ImageGrids {
   constructor(slot) {
     this.slot = slot
     this.pinned = null

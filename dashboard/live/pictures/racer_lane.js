@@ -3,7 +3,7 @@
 import { coloursOf } from "../parts/colours.js"
 import { drawn, make } from "../parts/dom.js"
 import { drawGrid } from "./images.js"
-import { Knob } from "../parts/setting_slider.js"
+import { SettingSlider } from "../parts/setting_slider.js"
 import { Landscape } from "./landscape.js"
 import { count, duration, figure, timeLeft } from "../parts/formatting.js"
 import { drawPoints } from "./points.js"
@@ -17,7 +17,7 @@ const GROUNDS = {
 }
 const SAMPLES = ["samples/long_run", "samples/train_time"]
 
-export class Lane {
+export class RacerLane {
   /** `group`: {title, runs, exact, bias, knobs}; `onTurn(setting, value)`. */
   constructor(group, colour, onTurn) {
     Object.assign(this, { group })
@@ -39,9 +39,11 @@ export class Lane {
     this.named = make("span.bl-muted")
     this.note = make("div.bl-lane-note", { hidden: true })
     this.alarm = make("div.bl-lane-note.warning", { hidden: true })
-    this.knobs = Object.entries(group.knobs).map(([name, about]) => [
+    this.sliders = Object.entries(group.knobs).map(([name, about]) => [
       name,
-      new Knob({ word: KNOBS[name], ...about }, (value) => onTurn(`sampler.${name}`, value)),
+      new SettingSlider({ word: KNOBS[name], ...about }, (value) =>
+        onTurn(`sampler.${name}`, value),
+      ),
     ])
     this.slot = make(
       "article.bl-lane",
@@ -58,7 +60,7 @@ export class Lane {
       make("div.bl-bar", {}, this.bar),
       make("div.bl-row.bl-state", {}, this.word, this.far),
       this.seeds,
-      make("div.bl-knobs", {}, ...this.knobs.map(([, knob]) => knob.slot)),
+      make("div.bl-knobs", {}, ...this.sliders.map(([, slider]) => slider.slot)),
       this.note,
       this.alarm,
     )
@@ -143,7 +145,7 @@ export class Lane {
     this.seeds.hidden = statuses.length < 2
     this.seeds.textContent = `${done} of ${statuses.length} seeds done`
     this.far.textContent = parts.filter(Boolean).join(" · ")
-    for (const [, knob] of this.knobs) knob.let(running.length > 0)
+    for (const [, slider] of this.sliders) slider.enable(running.length > 0)
     if (this.waiting.isConnected) {
       this.waiting.textContent =
         now.status === "queued"
@@ -175,12 +177,12 @@ export class Lane {
   }
 
   /** A knob was turned, says the run. */
-  turned(name, value) {
-    this.knobs.find(([known]) => known === name)?.[1].taken(value)
+  settle(name, value) {
+    this.sliders.find(([known]) => known === name)?.[1].settle(value)
   }
 
   /** Show the value that the sampler uses now. */
-  stand(name, value) {
-    this.knobs.find(([known]) => known === name)?.[1].stand(value)
+  follow(name, value) {
+    this.sliders.find(([known]) => known === name)?.[1].follow(value)
   }
 }

@@ -18,7 +18,7 @@ const RATES = [
   ["ESS per joule", "sampler/ess_per_joule"],
 ]
 
-export class Diagnostics {
+export class RacerTable {
   constructor() {
     this.where = make("span.bl-muted")
     this.body = make("div.bl-scroll")

@@ -4,9 +4,9 @@ import { make } from "../parts/dom.js"
 import { canvasWays, exporter, save } from "../parts/export.js"
 import { tableOf } from "../parts/table.js"
 import { csvOf } from "../stream/frame_csv.js"
-import { More } from "./extra_pictures.js"
+import { ExtraPictures } from "./extra_pictures.js"
 import { EnergyHistogram } from "./histogram.js"
-import { hasGrids, ImagesHero, LandscapeHero } from "./main_picture.js"
+import { hasGrids, ImageGrids, LandscapePicture } from "./main_picture.js"
 
 const TABLES = { "quality/final": "Final figures", "chains/diagnostics": "Chains" }
 /** Paths of frames that come once, at the start. */
@@ -31,7 +31,7 @@ export class RunPictures {
     this.histogram = new EnergyHistogram(this.energies)
     this.side = make("div.bl-side", {}, this.energies, beside)
     this.top = make("div.bl-top", {}, this.picture, this.side)
-    this.more = new More()
+    this.more = new ExtraPictures()
     this.tables = make("div")
   }
 
@@ -72,7 +72,7 @@ export class RunPictures {
     const hasEnergies = Boolean(frames["energy/histogram"])
     if (!this.hero && hasPicture) {
       this.picture.replaceChildren()
-      this.hero = new (hasImages ? ImagesHero : LandscapeHero)(this.picture)
+      this.hero = new (hasImages ? ImageGrids : LandscapePicture)(this.picture)
     } else if (!this.hero && hasEnergies) {
       this.wait(
         "These events are neither images nor points in the plane: there is no landscape to draw. " +
