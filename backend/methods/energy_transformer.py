@@ -260,7 +260,7 @@ class EnergyTransformer(Method):
         return None
 
     def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
-        """What `num_steps` inner steps make of the start, each beside its own context."""
+        """Results of `num_steps` inner steps from the start, each beside its own context."""
         context = request.given[CONTEXT]
         x = self._start(context, generator) if request.start is None else request.start
         num_steps = self.config.num_inner_steps if request.num_steps is None else request.num_steps
