@@ -1,1 +1,1 @@
-"""What the speed and quality claims are made of."""
+"""Benchmarks that the claims of speed and quality are made of."""

@@ -1,4 +1,4 @@
-"""What is lost when something dies, hangs, fills up or is cut off in the middle of a run.
+"""Losses when something dies, hangs, fills up or is cut off in the middle of a run.
 
     python -m benchmarks.faults [--quick] [--json] [--seed S] [--trials N]
 
@@ -49,7 +49,7 @@ _LATE = 30.0
 
 @dataclass
 class Trial:
-    """What came of one fault."""
+    """Outcome of one fault."""
 
     seed: int
     cell: Cell
@@ -81,7 +81,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all trials share."""
+    """Settings that all trials share."""
 
     spec: RunSpec
     reference: RunDirectory
@@ -89,7 +89,7 @@ class Plan:
 
 
 def chosen(seed: int, quick: bool) -> tuple[Cell, float, float]:
-    """What a seed stands for: a cell, a moment (share of the run), how long the fault lasts."""
+    """Read off a seed a cell, a moment (share of the run) and how long the fault lasts."""
     cells = CELLS[:NUM_QUICK] if quick else CELLS
     cell, rng = cells[seed % len(cells)], random.Random(seed)
     return cell, rng.uniform(0.1, 0.8), rng.uniform(*cell.seconds)
@@ -155,7 +155,7 @@ def _wait_until_right(trial: Trial, run: RunDirectory, begun: float) -> None:
 
 
 def _newest(run: RunDirectory, shown: Shown) -> float:
-    """When the newest point of the record was said, unix seconds."""
+    """Time when the newest point of the record was said, unix seconds."""
     headers = [unpack(frame).header for frame in run.read_log_frames()]
     said = [header["time"] for header in headers if header["kind"] == "scalar"]
     return max([shown.said, *said])

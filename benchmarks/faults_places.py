@@ -1,4 +1,4 @@
-"""Where a campaign plays: on a small disk, under a clock that jumps, over a cable that is cut."""
+"""Places of a campaign: a small disk, a clock that jumps, a cable that is cut."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _works(*words: str) -> bool:
 
 
 def missing(kind: str) -> str:
-    """Why cells of a kind cannot be played here; "" when they can."""
+    """Say why cells of a kind cannot be played here; "" when they can."""
     if kind == "disk" and _INSIDE not in os.environ:
         return "mounting needs root"
     if kind == "network" and not _can_lay_cable():

@@ -1,4 +1,4 @@
-"""Where faults play: one Basin, the runs it trains, a viewer of each, and what must hold after."""
+"""Stage of the faults: one Basin, its runs, a viewer of each, and what must hold after."""
 
 from __future__ import annotations
 

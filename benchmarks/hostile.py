@@ -45,7 +45,7 @@ Case = tuple[str, Callable[[], str]]
 
 
 def form(raw: Any) -> str:
-    """What the form is told of a specification."""
+    """Answer of the form to a specification."""
     answer = tasks.check_job(raw)
     if "not_available" in answer:
         return f"refused {answer['not_available']}"
@@ -54,7 +54,7 @@ def form(raw: Any) -> str:
 
 
 def file(name: str, content: bytes) -> str:
-    """What the form is told of an uploaded file."""
+    """Answer of the form to an uploaded file."""
     path = draft.keep_upload(name, content)
     try:
         return form({**hostile_cases.GOOD, "data": {"name": "file", "path": str(path)}})
@@ -68,7 +68,7 @@ def yaml(text: str) -> str:
 
 
 def command(arguments: list[str], stdin: str) -> str:
-    """What a command prints, by its exit code."""
+    """Output of a command, by its exit code."""
     result = CliRunner().invoke(basin, arguments, input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return f"raised {result.exception!r}"
@@ -93,7 +93,7 @@ def cases() -> Iterator[Case]:
 
 
 def apart(do: Callable[[], str]) -> tuple[str, float]:
-    """What a case says in a process of its own, and its peak of memory in MB."""
+    """Answer of a case in a process of its own, and its peak of memory in MB."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -138,7 +138,7 @@ def http(address: str, path: str, body: bytes | None) -> str:
 
 
 def socket(address: str, message: str | bytes) -> str:
-    """Whether a page that says this is answered, closed, or at least followed by others."""
+    """Tell whether a page that says this is answered, closed, or at least followed by others."""
     url = f"{address.replace('http', 'ws')}/live/ws?token={access.issue()}"
     with connect(url, open_timeout=SECONDS, max_size=None) as page:
         try:

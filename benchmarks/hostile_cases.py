@@ -1,4 +1,4 @@
-"""What nobody should send: specifications, texts, names, commands, requests and messages."""
+"""Inputs that nobody should send: specifications, texts, names, commands, requests and messages."""
 
 from __future__ import annotations
 

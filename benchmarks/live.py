@@ -1,4 +1,4 @@
-"""How soon the page shows what a run says, and what that costs.
+"""Delay from what a run says to what the page shows, and its cost.
 
     python -m benchmarks.live [--quick] [--json] [--only PART ...] [--soak SECONDS]
 

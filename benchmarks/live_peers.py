@@ -1,4 +1,4 @@
-"""How soon Trackio and TensorBoard show a scalar that a running job logs.
+"""Delay until Trackio and TensorBoard show a scalar that a running job logs.
 
     python -m benchmarks.live_peers [--seconds 20] [--json]
 

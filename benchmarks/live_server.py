@@ -133,7 +133,7 @@ async def _cut(
 
 
 def redis(stage: Stage) -> None:
-    """What the stream of a fast run weighs, by the training job's own frames."""
+    """Weigh the stream of a fast run, by the training job's own frames."""
     found = []
     for _ in range(stage.repeats):
         spec = RunSpec(

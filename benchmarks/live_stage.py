@@ -1,4 +1,4 @@
-"""Where the parts of the live benchmark play: one Basin, browsers on it, jobs it trains."""
+"""Stage of the live benchmark: one Basin, browsers on it, jobs it trains."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def apart(work: Coroutine[Any, Any, T]) -> T:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a part is given: the report it adds to, a Basin of its own, a browser."""
+    """Equipment of a part: the report it adds to, a Basin of its own, a browser."""
 
     report: Report
     basin: Basin

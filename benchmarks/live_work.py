@@ -1,4 +1,4 @@
-"""What the live benchmark needs beside the browser: a Basin of its own, runs that speak at a given
+"""Work of the live benchmark beside the browser: a Basin of its own, runs that speak at a given
 rate, and a client that holds what a page would.
 
     python -m benchmarks.live_work RUN HZ SECONDS [all]
@@ -210,7 +210,7 @@ def speak(run: RunDirectory, hz: float, seconds: float, everything: bool = False
 
 @dataclass
 class Viewer:
-    """What a page would hold of one run, and what came to it."""
+    """Client that holds of one run what a page would, and what came to it."""
 
     address: str
     run: str

@@ -1,4 +1,4 @@
-"""Whether Basin stays as it is while many watch many runs for long.
+"""Load of many viewers and many runs: that Basin stays as it is for long.
 
     python -m benchmarks.load [--quick] [--json] [--minutes N]
 
@@ -52,7 +52,7 @@ def energy(x):
 
 @dataclass
 class Load:
-    """What is done for how long."""
+    """Sizes of the load, and its duration."""
 
     warm_up: float
     seconds: float

@@ -1,4 +1,4 @@
-"""How good what is learned is: shipped presets, unchanged, on every toy and on the digits.
+"""Quality of what is learned: shipped presets, unchanged, on every toy and on the digits.
 
     python -m benchmarks.quality [--quick] [--density] [--seeds 3] [--only ring digits] [--json]
 
@@ -66,7 +66,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run came to."""
+    """Result of one run."""
 
     case: Case
     status: str

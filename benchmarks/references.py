@@ -37,7 +37,7 @@ Runner = Callable[[Any, Tensor, torch.Generator, float], long_run.LongRun]
 
 @dataclass(frozen=True)
 class Reference:
-    """How one reference is made: a data set at given settings, starts, and a run."""
+    """Making of one reference: a data set at given settings, starts, and a run."""
 
     data: dict[str, Any]
     settings: tuple[str, ...]
@@ -128,7 +128,7 @@ REFERENCES = {
 
 
 def made(name: str, seed: int, share: float) -> tuple[dict[str, Any], Truth, Tensor]:
-    """What is written, the truth, and all draws of a reference's run."""
+    """Make what is written, the truth, and all draws of a reference's run."""
     reference = REFERENCES[name]
     dataset: Any = resolve_data(reference.data)
     target = dataset.target()
@@ -212,7 +212,7 @@ def differences(bundled: Truth, other: Truth) -> dict[str, float]:
 
 
 def check(name: str, seed: int, share: float = 0.25) -> bool:
-    """Whether a shorter run of another seed agrees with the bundled reference; prints both."""
+    """Compare a shorter run of another seed with the bundled reference; prints both."""
     about, other, _ = made(name, seed, share)
     functions = None if other.functions is None else other.functions
     bundled = long_run.bundled_truth(name, about["settings"], functions)

@@ -1,4 +1,4 @@
-"""What every benchmark prints: results side by side and the claims they decide, as JSON."""
+"""Report that every benchmark prints: results side by side and the claims they decide, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast Basin's samplers are, eager and compiled, beside torchebm, ebmkit and blackjax.
+"""Speed of Basin's samplers, eager and compiled, beside torchebm, ebmkit and blackjax.
 
     python -m benchmarks.samplers [--quick] [--only ula hmc nuts mala] [--rounds 5] [--json]
 
@@ -81,7 +81,7 @@ def cases(quick: bool = False) -> list[Case]:
 
 
 def subjects_of(case: Case) -> tuple[str, ...]:
-    """Who is asked; who cannot says so."""
+    """Subjects that are asked; who cannot says so."""
     network = case.energy in ("mlp", "conv")
     return BASIN + (IN_BFLOAT16 if network else ()) + OTHERS
 
@@ -181,7 +181,7 @@ def prepare(chosen: list[Case], folder: Path) -> None:
 
 
 def figures(case: Case, outcome: Outcome) -> dict[str, float]:
-    """What one round came to."""
+    """Figures of one round."""
     draws = torch.from_numpy(np.fromfile(outcome.file, np.float32).reshape(outcome.shape)).double()
     found = {"seconds": outcome.seconds}
     if case.sampler == "hmc":

@@ -1,4 +1,4 @@
-"""What all subjects of the sampler benchmark share: the work, and how a worker is spoken to.
+"""Work that all subjects of the sampler benchmark share, and how a worker is spoken to.
 
 Needs numpy alone, so that it runs in Basin's environment and in the peers' alike.
 """
@@ -49,7 +49,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What one subject did in one round."""
+    """Result of one subject in one round."""
 
     seconds: float
     """of CPU, all threads; of the clock on a GPU"""

@@ -1,4 +1,4 @@
-"""What judging and showing a sampler costs the sampling itself.
+"""Cost of judging and showing a sampler, to the sampling itself.
 
     python -m benchmarks.sampling_cost [--quick] [--json]
 

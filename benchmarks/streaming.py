@@ -1,4 +1,4 @@
-"""What it costs a run to be watched: Basin's emitter beside TensorBoard and Trackio.
+"""Cost to a run of being watched: Basin's emitter beside TensorBoard and Trackio.
 
     python -m benchmarks.streaming [--quick] [--json]
 

@@ -1,4 +1,4 @@
-"""What figures of 8×8 digits mean: real digits, Gaussians and noise on the measuring stick.
+"""Meaning of figures of 8×8 digits: real digits, Gaussians and noise on the measuring stick.
 
     python -m benchmarks.yardstick [--seeds 3] [--json]
 
@@ -53,7 +53,7 @@ CASES = {
 
 
 def of_labels(z: Tensor, labels: Tensor, space: FeatureSpace) -> dict[str, float]:
-    """What the classifier says of images z (num, 8, 8) with these labels (num,)."""
+    """Figures by the classifier of images z (num, 8, 8) with these labels (num,)."""
     accuracy = label_accuracy(z, labels, space)
     return {"labelled as asked": accuracy, "spread within a class": label_spread(z, labels, space)}
 
@@ -123,7 +123,7 @@ def fill(report: Report, data: Data, seeds: int) -> dict[str, dict[str, float]]:
 
 
 def judge(report: Report, medians: dict[str, dict[str, float]]) -> None:
-    """What must hold of the measuring stick for it to measure."""
+    """Claims that must hold of the measuring stick for it to measure."""
 
     def value(case: str, metric: str) -> float:
         return medians[case][metric]

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 PACKAGES = ("backend", "jobs", "dashboard", "benchmarks", "scripts")
 TO_DO = {
-    "docstrings": {"jobs", "benchmarks"},
+    "docstrings": {"jobs"},
     "variables": {"backend", "jobs", "benchmarks"},
 }
 """Packages that a rule does not hold for yet, by rule; to be emptied, never filled."""
