@@ -156,6 +156,15 @@ def resolve(spec: RunSpec) -> Resolved:
     return Resolved(spec.model_copy(update={"budget": budget}), method, config, dataset)
 
 
+def with_data(raw: dict[str, Any]) -> dict[str, Any]:
+    """A RunSpec as plain data; where it names no data, with those that its preset is made for."""
+    method = methods().get(str(raw.get("method")))
+    preset = None if method is None else method.presets.get(str(raw.get("preset", "default")))
+    if "data" in raw or preset is None or preset.data is None:
+        return raw
+    return {**raw, "data": dict(preset.data)}
+
+
 def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
     """(field, sentence) where data do not give of their rows what a method needs beside x."""
     lacking = [name for name in method.needs if name not in data.given]

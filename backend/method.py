@@ -36,7 +36,7 @@ class Preset:
     wants_gpu: bool = False
     """hours on a CPU: tests take its first steps alone, and forms say so"""
     data: dict[str, Any] | None = None
-    """the data it is made for, as a RunSpec names them; None where any that fit will do"""
+    """the data it is made for, as a RunSpec's `data`: taken where none are named; None suits all"""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,8 @@ class Method(ABC):
     def problems(cls, config: Any, data: Data) -> Iterable[tuple[str, str]]:
         """(field, sentence) for everything about this config that does not fit this data.
 
-        For example an energy for images on points. Cheap: no training, no network built.
+        Only what is special: `requests.fitting` asks `fits` of the method and of every part of the
+        Config by itself. Cheap: no training, no network built.
         """
         return ()
 

@@ -126,12 +126,6 @@ def build_network(
     return network.to(task.device)
 
 
-def network_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
-    """(field, sentence) when an energy's Config does not fit the data, else nothing."""
-    reason = discovery.networks()[config.kind].fits(data.event_shape)
-    return [(f"{field}.kind", reason)] if reason else []
-
-
 __all__ = [
     "NO_LABEL",
     "AnyConditionalNetwork",
@@ -140,5 +134,4 @@ __all__ = [
     "Condition",
     "NetworkEnergy",
     "build_network",
-    "network_problems",
 ]

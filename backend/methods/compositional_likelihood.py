@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from backend.config import Config, option
-from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event, Finding
 from backend.method import Method, Preset, Task
-from backend.noise_laws import AnyNoiseLaw, build_noise_law, noise_problems
+from backend.noise_laws import AnyNoiseLaw, build_noise_law
 from backend.objectives.compositional import (
     compositional_likelihood,
     effective_share,
@@ -87,7 +86,7 @@ class CompositionalLikelihood(Method):
             Budget(steps=3000),
         ),
         "location": Preset(
-            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "Finds the mean of a Gaussian far away, from 0, by plain "
             "gradient descent, with noise N(0, 1).",
             {
                 "energy": {"kind": "location"},
@@ -95,6 +94,7 @@ class CompositionalLikelihood(Method):
                 "train": PLAIN_STEPS,
             },
             Budget(steps=3000),
+            data={"name": "shifted_gaussian"},
         ),
     }
     config: CompositionalLikelihoodConfig
@@ -105,13 +105,6 @@ class CompositionalLikelihood(Method):
         self.noise = build_noise_law(config.noise, task)
         self.fitter = Fitter(config.train, self.network)
         self.log_u = log_mean_exp(self._log_weights(config.train.batch_size, self.generator))
-
-    @classmethod
-    def problems(
-        cls, config: CompositionalLikelihoodConfig, data: Data
-    ) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
-        return found + noise_problems(config.noise, data, "noise")
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, size = self.config, self.config.train.batch_size

@@ -11,7 +11,7 @@ from torch import Tensor
 from backend import samplers
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.method import Method, Preset, Start, Task
@@ -208,12 +208,14 @@ class ContrastiveDivergence(Method):
                 "train": {"learning_rate": 1e-3, "batch_size": 64, "ema_decay": 0.995},
             },
             Budget(steps=1600),
+            data={"name": "digits"},
         ),
         "images_32": Preset(
             "Persistent chains far below T = 1 on a wide ResNet with spectral norm, as Du & "
             "Mordatch 2019 fit CIFAR-10, for 32×32 images or so on a GPU.",
             IMAGES_32,
             Budget(steps=100_000),
+            data={"name": "cifar_10"},
             wants_gpu=True,
         ),
     }
@@ -231,8 +233,6 @@ class ContrastiveDivergence(Method):
 
     @classmethod
     def problems(cls, config: ContrastiveDivergenceConfig, data: Data) -> Iterable[tuple[str, str]]:
-        yield from network_problems(config.energy, data, "energy")
-        yield from samplers.sampler_problems(config.sampler, data, "sampler")
         if data.num_values is not None and (config.data_noise or config.data_noise_end):
             field = "data_noise" if config.data_noise else "data_noise_end"
             yield field, f"must be 0 for whole numbers, got {getattr(config, field):g}."

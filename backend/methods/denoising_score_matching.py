@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from backend.config import Config, option
-from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.method import Method, Preset, Task
 from backend.objectives.score_matching import denoising_error
 from backend.spec import Budget
@@ -60,12 +59,6 @@ class DenoisingScoreMatching(Method):
         super().__init__(config, task)
         self.network: NetworkEnergy = build_network(config.energy, task)
         self.fitter = Fitter(config.train, self.network)
-
-    @classmethod
-    def problems(
-        cls, config: DenoisingScoreMatchingConfig, data: Data
-    ) -> Iterable[tuple[str, str]]:
-        return network_problems(config.energy, data, "energy")
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config = self.config

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energy import Energy
 from backend.events import Curve, Event, Finding
 from backend.method import Method, Preset, SampleRequest, Start, Task
@@ -226,7 +226,7 @@ class EnergyMatching(Method):
 
     @classmethod
     def problems(cls, config: EnergyMatchingConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
+        found: list[tuple[str, str]] = []
         if getattr(config.energy, "activation", "") == "relu":
             found.append(
                 (

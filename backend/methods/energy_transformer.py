@@ -15,7 +15,6 @@ from backend.energies import (
     Condition,
     NetworkEnergy,
     build_network,
-    network_problems,
 )
 from backend.energy import energy_and_gradient
 from backend.events import Curve, Event
@@ -201,7 +200,6 @@ class EnergyTransformer(Method):
 
     @classmethod
     def problems(cls, config: EnergyTransformerConfig, data: Data) -> Iterable[tuple[str, str]]:
-        yield from network_problems(config.energy, data, "energy")
         if config.start == CONTEXT and not data.is_event(data.given[CONTEXT]):
             yield "start", "must be `noise`: the context of these data is no event to start from."
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.method import Method, Preset, Task
@@ -67,13 +67,13 @@ class ExactLikelihood(Method):
             Budget(steps=3000),
         ),
         "location": Preset(
-            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
-            "gradient descent.",
+            "Finds the mean of a Gaussian far away, from 0, by plain gradient descent.",
             {
                 "energy": {"kind": "location"},
                 "train": PLAIN_STEPS,
             },
             Budget(steps=3000),
+            data={"name": "shifted_gaussian"},
         ),
     }
     config: ExactLikelihoodConfig
@@ -86,17 +86,13 @@ class ExactLikelihood(Method):
 
     @classmethod
     def problems(cls, config: ExactLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
         if data.event_shape not in ((1,), (2,)):
-            found.append(
-                (
-                    "data.name",
-                    "must have one or two coordinates here, since log Z is summed over "
-                    f"a grid; got events of shape {tuple(data.event_shape)}. Choose other data, or "
-                    "`noise_contrastive`.",
-                )
+            yield (
+                "data.name",
+                "must have one or two coordinates here, since log Z is summed over "
+                f"a grid; got events of shape {tuple(data.event_shape)}. Choose other data, or "
+                "`noise_contrastive`.",
             )
-        return found
 
     def step(self, progress: float) -> dict[str, Tensor]:
         x_data = self.task.data.batch(self.config.train.batch_size, self.generator)

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from backend.config import Config, option
-from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
-from backend.noise_laws import AnyNoiseLaw, build_noise_law, noise_problems
+from backend.noise_laws import AnyNoiseLaw, build_noise_law
 from backend.objectives import noise_contrastive as objective
 from backend.objectives.landscapes import Kind, landscape_of
 from backend.spec import Budget
@@ -95,7 +94,7 @@ class NoiseContrastive(Method):
             Budget(steps=3000),
         ),
         "location": Preset(
-            "Finds the mean of a Gaussian far away (choose `shifted_gaussian`), from 0, by plain "
+            "Finds the mean of a Gaussian far away, from 0, by plain "
             "gradient descent against noise N(0, 1).",
             {
                 "energy": {"kind": "location"},
@@ -103,6 +102,7 @@ class NoiseContrastive(Method):
                 "train": PLAIN_STEPS,
             },
             Budget(steps=3000),
+            data={"name": "shifted_gaussian"},
         ),
     }
     figures: ClassVar[dict[str, Figure]] = {
@@ -120,11 +120,6 @@ class NoiseContrastive(Method):
         self.model = Normalised(network, config.start_log_z).to(task.device)
         self.noise = build_noise_law(config.noise, task)
         self.fitter = Fitter(config.train, self.model)
-
-    @classmethod
-    def problems(cls, config: NoiseContrastiveConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
-        return found + noise_problems(config.noise, data, "noise")
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, size = self.config, self.config.train.batch_size

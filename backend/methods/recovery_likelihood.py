@@ -15,7 +15,6 @@ from backend.energies import (
     Condition,
     NetworkEnergy,
     build_network,
-    network_problems,
 )
 from backend.energy import Energy
 from backend.errors import BadInput
@@ -81,19 +80,25 @@ class RecoveryLikelihood(Method):
             "Gaussian and steps are exact for it, which is not the papers' recipe.",
             COOPERATIVE_DIGITS,
             Budget(steps=1500),
+            data={"name": "digits"},
         ),
         "digits_without_initializer": Preset(
-            "The same, with chains from the noisier image.", DIGITS, Budget(steps=1500)
+            "The same, with chains from the noisier image.",
+            DIGITS,
+            Budget(steps=1500),
+            data={"name": "digits"},
         ),
         "digits_without_labels": Preset(
             "With an initializer and, in place of the labels, twenty clusters found without them.",
             {**COOPERATIVE_DIGITS, "classes": "clusters"},
             Budget(steps=1500),
+            data={"name": "digits"},
         ),
         "images_28": Preset(
             "Grey images of 28×28 on a GPU: half the width of the published network.",
             {**image_settings(64, "1,2,2", 4), "classes": "labels"},
             Budget(steps=100_000),
+            data={"name": "mnist"},
             wants_gpu=True,
         ),
         "images_32": Preset(
@@ -101,6 +106,7 @@ class RecoveryLikelihood(Method):
             "each of four resolutions. Not trained here.",
             image_settings(128, "1,2,2,2", 8),
             Budget(steps=500_000),
+            data={"name": "cifar_10"},
             wants_gpu=True,
         ),
     }
@@ -153,7 +159,7 @@ class RecoveryLikelihood(Method):
 
     @classmethod
     def problems(cls, config: RecoveryLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
+        found: list[tuple[str, str]] = []
         if wall := getattr(config.energy, "wall", 0.0):
             found.append(
                 (
@@ -161,8 +167,6 @@ class RecoveryLikelihood(Method):
                     f"must be 0, since noisy positions lie beyond black and white, got {wall:g}.",
                 )
             )
-        if reason := config.initializer.fits(data.event_shape):
-            found.append(("initializer.kind", reason))
         dim = data.event_shape.numel()
         if isinstance(config.base, GaussianBaseConfig) and dim > LARGEST_GAUSSIAN:
             found.append(

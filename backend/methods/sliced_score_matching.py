@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import AnyNetwork, NetworkEnergy, build_network, network_problems
+from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.method import Method, Preset, Task
 from backend.objectives.score_matching import sliced_score_matching
 from backend.spec import Budget
@@ -60,16 +60,12 @@ class SlicedScoreMatching(Method):
 
     @classmethod
     def problems(cls, config: SlicedScoreMatchingConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found = network_problems(config.energy, data, "energy")
         if getattr(config.energy, "activation", "") == "relu":
-            found.append(
-                (
-                    "energy.activation",
-                    "must be smooth here, got `relu`: its second derivative is "
-                    "0, and the curvature is what is fitted. Use `silu` or `softplus`.",
-                )
+            yield (
+                "energy.activation",
+                "must be smooth here, got `relu`: its second derivative is "
+                "0, and the curvature is what is fitted. Use `silu` or `softplus`.",
             )
-        return found
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config = self.config

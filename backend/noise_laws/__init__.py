@@ -115,12 +115,6 @@ def build_noise_law(config: KindConfig, task: Task) -> NoiseLaw:
     return law.to(task.device).requires_grad_(False)
 
 
-def noise_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
-    """(field, sentence) when a law does not fit the data, else nothing."""
-    reason = discovery.noise_laws()[config.kind].fits(data.event_shape)
-    return [(f"{field}.kind", reason)] if reason else []
-
-
 __all__ = [
     "AnyNoiseLaw",
     "LinearGaussian",
@@ -128,6 +122,5 @@ __all__ = [
     "build_noise_law",
     "gaussian_log_prob",
     "moments",
-    "noise_problems",
     "too_wide",
 ]

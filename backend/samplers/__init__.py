@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, tagged_union
-from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State
 from backend.system import discovery
@@ -57,20 +56,6 @@ def kind_of(config: KindConfig) -> type[Sampler]:
     """The class of sampler that a Config is of."""
     found: type[Sampler] = discovery.samplers()[config.kind]
     return found
-
-
-class _Flat(Energy):
-    """E(x) = 0: stands for a network that is not built yet."""
-
-    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        return torch.zeros_like(x.flatten(1)[:, 0])
-
-
-def sampler_problems(config: KindConfig, data: Data, field: str) -> list[tuple[str, str]]:
-    """(field, sentence) when a sampler cannot walk a trained energy of these data, else nothing."""
-    energy = read_as(_Flat(), data.event_shape, data.num_values)
-    reason = kind_of(config).fits(energy)
-    return [(f"{field}.kind", reason)] if reason else []
 
 
 def default_sampler(data: Data) -> Sampler:
@@ -168,5 +153,4 @@ __all__ = [
     "build",
     "kind_of",
     "run",
-    "sampler_problems",
 ]

@@ -59,9 +59,32 @@ def from_query(query: dict[str, str], catalogue: dict[str, Any]) -> Source:
         values = {**values, "method": query["method"], "preset": "default"}
     if query.get("preset") in catalogue["methods"][values["method"]]["presets"]:
         values["preset"] = query["preset"]
+    made_for = catalogue["methods"][values["method"]]["presets"][values["preset"]].get("data")
     if query.get("data") in catalogue["datasets"]:
         values["data"] = {"name": query["data"]}
+    elif made_for is not None:
+        values["data"] = dict(made_for)
     return Source(values)
+
+
+def suits(catalogue: dict[str, Any], preset: dict[str, Any], images: bool) -> bool:
+    """Return False for a preset that is made for images where the data are none."""
+    return images or not _of_images(catalogue, preset)
+
+
+def preset_for(
+    catalogue: dict[str, Any], presets: dict[str, Any], data: str, images: bool
+) -> str | None:
+    """The preset made for a data set or, where it holds images, for images; None without one."""
+    known = {name: item for name, item in presets.items() if not item.get("wants_gpu")}
+    own = [name for name, item in known.items() if (item.get("data") or {}).get("name") == data]
+    alike = [name for name, item in known.items() if images and _of_images(catalogue, item)]
+    return next(iter([*own, *alike]), None)
+
+
+def _of_images(catalogue: dict[str, Any], preset: dict[str, Any]) -> bool:
+    name = (preset.get("data") or {}).get("name")
+    return bool(catalogue["datasets"].get(name, {}).get("images", False))
 
 
 def from_text(text: str) -> Source:

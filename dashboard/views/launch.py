@@ -127,15 +127,12 @@ def _method(
     wanted = initial.get("preset", "default") if method_id == initial["method"] else "default"
     item, preview = catalogue["datasets"][data["name"]], data_chooser.preview_of(data["name"])
     images = item.get("images", False) or (preview or {}).get("kind") == "images"
-    # images bring their own preset, unless a preset was asked for
+    # data bring their own preset, unless a preset was asked for
     is_chosen = bool(source.title) or "preset" in st.query_params
-    if (
-        images
-        and "images" in presets
-        and (data["name"] != initial["data"].get("name") or not is_chosen)
-    ):
-        wanted = "images"
-    if wanted == "images" and not images and data["name"] != FILE:
+    if data["name"] != initial["data"].get("name") or not is_chosen:
+        wanted = draft.preset_for(catalogue, method["presets"], data["name"], images) or wanted
+    preset_entry = method["presets"].get(wanted, {})
+    if not draft.suits(catalogue, preset_entry, images) and data["name"] != FILE:
         wanted = "default"
     with right:
         preset = st.segmented_control(
@@ -143,7 +140,7 @@ def _method(
             presets,
             default=wanted if wanted in presets else presets[0],
             required=True,
-            key=f"launch{version}:preset:{method_id}:{images}",
+            key=f"launch{version}:preset:{method_id}:{wanted}",
         )
         preset_entry = method["presets"][preset]
         st.caption(

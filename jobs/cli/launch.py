@@ -83,7 +83,16 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
         raise BadInput.at("", "a run specification is a mapping with `method` and `data`.")
     for change in changes:
         apply(raw, change)
+    if "data" not in raw:
+        raw = _with_data(raw)
     return enqueue.absolute_paths(from_dict(raw), "cli")
+
+
+def _with_data(raw: dict[str, Any]) -> dict[str, Any]:
+    """The same with the data that its preset is made for. Imports torch."""
+    from backend import catalogue
+
+    return catalogue.with_data(raw)
 
 
 def _read(source: str) -> str:

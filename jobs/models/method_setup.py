@@ -16,6 +16,7 @@ from backend.energy import Energy
 from backend.errors import BadInput, Problem
 from backend.method import Method, Task
 from backend.randomness import generator_of
+from backend.requests import fitting
 from backend.spec import RunSpec
 from backend.system.home import cache
 from jobs.records.moved_files import with_moved_paths
@@ -59,10 +60,7 @@ def prepare(
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     if standardised:
         data = data.rescaled(standardised)
-    found = catalogue.given_problems(resolved.method, data)
-    found = found or list(resolved.method.problems(resolved.config, data))
-    if reason := resolved.method.fits(data):
-        found.append(("data.name", reason))
+    found = fitting.problems(resolved.method, resolved.config, data)
     if spec.processes > 1 and not resolved.method.trains:
         found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
     if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:

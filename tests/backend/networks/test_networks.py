@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from backend import samplers
-from backend.energies import NetworkEnergy, build_network, network_problems
+from backend.energies import NetworkEnergy, build_network
 from backend.energies.conv import ConvConfig, ConvEnergy
 from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import energy_and_gradient
@@ -190,15 +190,6 @@ def test_a_shape_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(BadInput, match=r"needs images .* Use `mlp`"):
         ConvEnergy(ConvConfig(), torch.Size(shape), generator_of("conv", 6))
     assert MLPEnergy.fits(torch.Size(shape)) == ""
-
-
-def test_what_does_not_fit_is_said_in_a_sentence() -> None:
-    points, images = _task(torch.Size([2])).data, _task(torch.Size([8, 8])).data
-    ((field, sentence),) = network_problems(ConvConfig(), points, "energy")
-    assert field == "energy.kind" and sentence.endswith(".")
-    assert network_problems(ConvConfig(), images, "energy") == []
-    assert network_problems(MLPConfig(), points, "energy") == []
-    assert network_problems(MLPConfig(), images, "energy") == []
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])

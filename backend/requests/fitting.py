@@ -1,0 +1,69 @@
+"""Checks of a method and its Config against the data, before anything is set up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from backend.catalogue import given_problems
+from backend.config import Config
+from backend.data import Data
+from backend.energies.discrete import read_as
+from backend.energy import Energy
+from backend.method import Method
+from backend.system import discovery
+
+Problems = list[tuple[str, str]]
+
+
+class _Flat(Energy):
+    """E(x) = 0: stands for a network that is not built yet."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return torch.zeros_like(x.flatten(1)[:, 0])
+
+
+def problems(method: type[Method], config: Config, data: Data) -> Problems:
+    """(field, sentence) for everything about a method and its Config that does not fit the data.
+
+    Where the method cannot take such data at all, that alone is said.
+    """
+    if lacking := given_problems(method, data):
+        return lacking
+    if reason := method.fits(data):
+        return [("data.name", reason)]
+    # where nothing is trained the parts move on what the data say, which the method alone knows
+    parts = misfits(config, data) if method.trains else []
+    return parts + list(method.problems(config, data))
+
+
+def misfits(config: BaseModel, data: Data) -> Problems:
+    """(field, sentence) for every part of a Config, however deep, that does not fit the data.
+
+    Networks, noise distributions and initializers are asked about the shape of the events, samplers
+    about an energy of such events.
+    """
+    of_shape = {
+        cls.Config: cls
+        for classes in (discovery.networks(), discovery.noise_laws())
+        for cls in classes.values()
+    }
+    samplers = {cls.Config: cls for cls in discovery.samplers().values()}
+    found: Problems = []
+    for name in type(config).model_fields:
+        part = getattr(config, name)
+        if not isinstance(part, BaseModel):
+            continue
+        if type(part) in samplers:
+            energy = read_as(_Flat(), data.event_shape, data.num_values)
+            reason = samplers[type(part)].fits(energy)
+        else:
+            fits = getattr(of_shape.get(type(part), part), "fits", None)
+            reason = fits(data.event_shape) if fits is not None else ""
+        if reason:
+            found.append((f"{name}.kind", reason))
+        found += [(f"{name}.{field}", sentence) for field, sentence in misfits(part, data)]
+    return found
