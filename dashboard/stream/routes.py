@@ -36,6 +36,7 @@ from streamlit import get_option
 
 from backend.errors import BadInput, NotAvailable
 from dashboard.security import access
+from dashboard.settings import REPORTED
 from dashboard.stream.history import History
 from dashboard.stream.hub import Hub
 from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
@@ -50,28 +51,6 @@ _PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _COLUMNS = ("step", "gradients", "seconds", "joules", "value")
 _CSV_ROWS = 5000
 _REFUSED = 4403
-FIXED = (
-    "server.maxMessageSize",
-    "server.address",
-    "server.headless",
-    "server.maxUploadSize",
-    "server.fileWatcherType",
-    "browser.gatherUsageStats",
-    "runner.postScriptGC",
-    "runner.magicEnabled",
-    "client.toolbarMode",
-    "server.enableCORS",
-    "server.enableXsrfProtection",
-    "server.trustedUserHeaders",
-    "server.allowedHosts",
-    "server.baseUrlPath",
-    "server.corsAllowedOrigins",
-    "server.enableAgentApi",
-    "server.enableStaticServing",
-    "client.showErrorDetails",
-    "global.developmentMode",
-)
-"""Settings that `basin dashboard` fixes; a test reads them back from the running server."""
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -136,7 +115,7 @@ def _parse_poll(body: bytes) -> tuple[str, list[str]]:
 
 async def health(request: Request) -> Response:
     """Answer with the settings in force that keep the server safe and quick."""
-    return JSONResponse({"status": "ok", "settings": {name: get_option(name) for name in FIXED}})
+    return JSONResponse({"status": "ok", "settings": {name: get_option(name) for name in REPORTED}})
 
 
 async def static(request: Request) -> Response:

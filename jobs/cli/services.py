@@ -6,31 +6,16 @@ import ipaddress
 import json
 import os
 import sys
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
 
 import click
 
 from backend.errors import BadInput, NotAvailable
-from backend.system.home import make_private
 from jobs.cli.common import json_command
 from jobs.queueing import redis_store
-from jobs.records import run_store
 from jobs.services import entry_link, login
 
 DEFAULT_PORT = 8501
-UPLOAD_MEGABYTES = 200
-MESSAGE_MEGABYTES = 20
-"""Size of a WebSocket message, either way: beyond it the line is closed while it comes in."""
-SERVER_ENVIRONMENT = {
-    "STREAMLIT_RUNNER_POST_SCRIPT_GC": "false",  # else every script run ends with a full collection
-    # What was read from a long history goes back to the system: 194 MB instead of 226 with one of
-    # a million points. The server computes nothing that would miss a thread's own arena.
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TRIM_THRESHOLD_": "100000",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 
 
 @click.command()
@@ -72,9 +57,8 @@ def worker(queue: str, device: str, as_json: bool) -> None:
 @json_command
 def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
     """Serve the pages."""
-    server = Path(__file__).resolve().parents[2] / "dashboard" / "server.py"
-    if not server.exists():
-        raise NotAvailable(f"The dashboard is not installed: {server} is missing.")
+    if find_spec("dashboard") is None:
+        raise NotAvailable("The dashboard is not installed: there is no package `dashboard`.")
     login.check()
     if not login.required():
         entry_link.key()
@@ -86,11 +70,10 @@ def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
                 "which lets in whoever has the link of `basin link`.",
             )
         click.echo("Another user's browser, or one beyond a proxy, comes in by: basin link")
-    command = dashboard_command(server, host, port)
-    environment = server_environment()
     sys.stdout.flush()
-    os.chdir(environment["HOME"])
-    os.execvpe(command[0], command, environment)
+    # -P: a folder that it is started in may hold another `dashboard`
+    command = [sys.executable, "-P", "-m", "dashboard", "--host", host, "--port", str(port)]
+    os.execv(command[0], command)
 
 
 def _is_loopback(host: str) -> bool:
@@ -98,19 +81,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def server_environment() -> dict[str, str]:
-    """Return the server's environment, without Streamlit settings that could open what is shut.
-
-    It looks for them in the environment, in HOME and in the working folder; BASIN_HOME is both.
-    """
-    home = str(make_private(run_store.home()))
-    others = {
-        name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")
-    }
-    folders = {"HOME": home, "BASIN_HOME": home, "BASIN_DATA": str(run_store.data_folder())}
-    return {**others, **SERVER_ENVIRONMENT, **folders}
 
 
 @click.command()
@@ -126,37 +96,3 @@ def link(address: str, as_json: bool) -> None:
     address = address.rstrip("/")
     address = address if login.required() else entry_link.link(address)
     click.echo(json.dumps({"link": address}) if as_json else address)
-
-
-def dashboard_command(server: Path, host: str, port: int) -> list[str]:
-    """Build `streamlit run` with everything fixed that must not depend on a user's settings."""
-    options: dict[str, Any] = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.maxUploadSize": UPLOAD_MEGABYTES,
-        "server.maxMessageSize": MESSAGE_MEGABYTES,
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-        "runner.magicEnabled": "false",
-        "secrets.files": login.secrets_file(),
-        "server.enableCORS": "true",
-        "server.enableXsrfProtection": "true",
-        "server.trustedUserHeaders": "{}",  # who somebody is comes from the provider alone
-        "server.enableAgentApi": "false",
-        "server.enableStaticServing": "false",
-        "server.baseUrlPath": "",
-        "server.allowedHosts": sorted(login.hosts()),
-        "client.showErrorDetails": "type",  # the rest is in the log
-        "global.developmentMode": "false",
-    }
-    theme = server.parent / "theme.toml"
-    if theme.exists():
-        options["theme.base"] = theme
-    arguments = [
-        f"--{name}={each}"
-        for name, value in options.items()
-        for each in (value if isinstance(value, list) else [value])
-    ]
-    return [sys.executable, "-m", "streamlit", "run", str(server), *arguments]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dashboard.security import access
-from jobs.cli.services import UPLOAD_MEGABYTES
+from dashboard.settings import UPLOAD_MEGABYTES
 from jobs.services import entry_link
 from tests.conftest import ROOT, free_port
 from tests.dashboard.conftest import Basin, live_frames, wait_for

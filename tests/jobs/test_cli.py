@@ -21,7 +21,7 @@ from backend import catalogue
 from backend.samplers.langevin import Langevin
 from backend.spec import Budget
 from jobs import tasks
-from jobs.cli import common, launch, main, services
+from jobs.cli import common, launch, main
 from jobs.cli.data import data
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
@@ -365,19 +365,6 @@ def test_doctor_names_a_broken_plug_in(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "backend.methods.broken_one: RuntimeError: half written" in done.stdout
     assert "backend/methods/broken_one.py" in done.stdout
-
-
-def test_dashboard_is_started_with_fixed_settings(basin_home: Path) -> None:
-    command = services.dashboard_command(ROOT / "dashboard" / "server.py", "127.0.0.1", 9000)
-    assert command[1:4] == ["-m", "streamlit", "run"]
-    for setting in (
-        "--server.address=127.0.0.1",
-        "--server.port=9000",
-        "--server.headless=true",
-        "--browser.gatherUsageStats=false",
-        f"--secrets.files={basin_home / 'secrets.toml'}",
-    ):
-        assert setting in command
 
 
 def test_the_link_is_that_of_the_basin_that_runs_here(basin_home: Path) -> None:
