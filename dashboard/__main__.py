@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -16,7 +17,7 @@ def main(host: str, port: int) -> None:
     """Become Streamlit's server on Basin's pages, its settings fixed."""
     command, environment = settings.command(host, port), settings.environment()
     os.chdir(environment["HOME"])
-    os.execvpe(command[0], command, environment)
+    os.execvpe(sys.executable, command, environment)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
 import {
@@ -126,4 +127,16 @@ test("bands are medians and ranges, of many 10 to 90 %", () => {
   )
   assert.deepEqual(slope.x, [2, 4, 6, 8])
   slope.middle.forEach((value, i) => assert.ok(Math.abs(value - slope.x[i]) < 1e-9))
+})
+
+test("a column that is thinned keeps its ends and its spikes, as Python's does", () => {
+  const { thinned: cases } = JSON.parse(readFileSync(process.env.GOLDEN))
+  for (const { values: written, most, num, ends, range } of cases) {
+    const values = Float32Array.from(written, (value) => value ?? NaN)
+    const kept = thinned(values, most).map((row) => values[row])
+    assert.deepEqual([kept[0], kept.at(-1)], ends)
+    const finite = kept.filter(Number.isFinite)
+    assert.deepEqual([Math.min(...finite), Math.max(...finite)], range)
+    assert.ok(Math.max(kept.length, num) <= most + 2)
+  }
 })

@@ -19,6 +19,7 @@ import pytest
 from backend import events
 from backend.events import Cost, encode, encode_block, pack, unpack
 from dashboard import elements
+from dashboard.stream.history import bucketed_rows
 from jobs.formatting import duration
 from tests.dashboard.event_examples import EXAMPLES
 
@@ -94,6 +95,29 @@ def block() -> str:
     return base64.b64encode(data).decode()
 
 
+def thinned() -> list[dict[str, Any]]:
+    """Columns with spikes and gaps (null), and what stays of each when Python thins it."""
+    rng = np.random.default_rng(0)
+    spike = rng.normal(size=1000).astype(np.float32)
+    spike[[123, 777]] = -40, 50
+    gaps = rng.normal(size=1000).astype(np.float32)
+    gaps[300:700] = np.nan
+    cases = []
+    for values in (spike, gaps, np.arange(997, dtype=np.float32)):
+        rows = bucketed_rows(values, 50)
+        assert rows is not None
+        cases.append(
+            {
+                "values": [None if np.isnan(value) else float(value) for value in values],
+                "most": 50,
+                "num": len(rows),
+                "ends": [float(values[rows[0]]), float(values[rows[-1]])],
+                "range": [float(np.nanmin(values[rows])), float(np.nanmax(values[rows]))],
+            }
+        )
+    return cases
+
+
 def golden() -> dict[str, Any]:
     return {
         "kinds": list(events.KINDS),
@@ -103,6 +127,7 @@ def golden() -> dict[str, Any]:
         "figures": [[value, elements.figure(value)] for value in NUMBERS],
         "counts": [[value, elements.count(value)] for value in COUNTS],
         "durations": [[value, duration(value)] for value in SECONDS],
+        "thinned": thinned(),
     }
 
 
