@@ -37,11 +37,11 @@ PLUG_INS = {
 """Folders where a file is one more of a kind: they may be long."""
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("dashboard.app", "dashboard.server", "dashboard.views"),
+    ("dashboard.__main__", "dashboard.app", "dashboard.server", "dashboard.views"),
     ("dashboard.sampler_lab", "dashboard.stream"),
     ("dashboard.comparison", "dashboard.forms", "dashboard.gallery", "dashboard.vocabulary"),
     ("dashboard.live_view",),
-    ("dashboard.elements", "dashboard.faults", "dashboard.security"),
+    ("dashboard.elements", "dashboard.faults", "dashboard.security", "dashboard.settings"),
     ("dashboard.live",),
     ("dashboard.live.pictures",),
     ("dashboard.live.charts",),
