@@ -17,9 +17,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from backend import catalogue
 from backend.samplers.langevin import Langevin
 from backend.spec import Budget
+from backend.system import discovery
 from jobs import tasks
 from jobs.cli import common, launch, main
 from jobs.cli.data import data
@@ -290,7 +290,7 @@ def test_energy_of_points_and_back(trained: RunDirectory, tmp_path: Path) -> Non
 def test_sample_is_repeatable_and_says_its_settings(
     trained: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "samplers", lambda: {"langevin": Langevin})
+    monkeypatch.setattr(discovery, "samplers", lambda: {"langevin": Langevin})
     drawn = []
     for name in ("a.npz", "b.npz"):
         asked = ["--n", "50", "--sampler", "langevin", "--set", "step_size=0.02", "--steps", "7"]
@@ -305,7 +305,7 @@ def test_sample_is_repeatable_and_says_its_settings(
     other = basin_json("sample", trained.id, "--n", "50", "--steps", "7", "--seed", "2")
     assert not np.array_equal(np.load(other["file"])["x"], drawn[0]["x"])
     assert Path(other["file"]).parent == trained.path / "answers"
-    assert other["sampler"] is None and trained.answers()[0]["seed"] == 2
+    assert other["sampler"] is None and 2 in [answer["seed"] for answer in trained.answers()]
 
 
 # ---------------------------------------------------------------- what is here
