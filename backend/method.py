@@ -190,7 +190,9 @@ class Method(ABC):
                 "or `sampling`."
             )
         if data.num_values is None and not cls.takes_real:
-            return "holds real numbers, and this method takes whole ones. Choose other data."
+            own = cls.presets["default"].data
+            choice = f"`{own['name']}`" if own else "other data"
+            return f"holds real numbers, and this method takes whole ones. Choose {choice}."
         return ""
 
     @classmethod

@@ -343,7 +343,7 @@ class GFlowNet(Method):
         side = self.policies.num_values
         values = probabilities.reshape(side, side).T.float().numpy()
         box = (-0.5, side - 0.5)
-        return Field(path, values, box, box, quantity="probability")
+        return Field(path, values, box, box, quantity="probability_mass")
 
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
         if (truth := self.truth) is None:

@@ -143,8 +143,11 @@ def _method(
             key=f"launch{version}:preset:{method_id}:{wanted}",
         )
         preset_entry = method["presets"][preset]
+        made_for = preset_entry.get("data")
         st.caption(
-            preset_entry["summary"] + (" Hours on a CPU." if preset_entry.get("wants_gpu") else "")
+            preset_entry["summary"]
+            + (f" Made for `{made_for['name']}`." if made_for else "")
+            + (" Hours on a CPU." if preset_entry.get("wants_gpu") else "")
         )
     return str(method_id), str(preset)
 

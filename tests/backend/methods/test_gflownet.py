@@ -127,12 +127,12 @@ def test_the_reward_has_a_peak_in_each_corner() -> None:
     assert float(reward.sum()) == pytest.approx(1, rel=1e-5)
 
 
-def test_both_maps_are_said_as_probabilities() -> None:
+def test_both_maps_are_said_as_probability_mass() -> None:
     run = prepared(4)
     maps = [event for event in run.method.observe(generator_of("look", 0)) if event.kind == "field"]
     assert [event.path for event in maps] == ["distribution/truth", "distribution/model"]
     for event in maps:
-        assert event.quantity == "probability"  # type: ignore[attr-defined]
+        assert event.quantity == "probability_mass"  # type: ignore[attr-defined]
         assert float(event.values.sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
 
 
