@@ -128,8 +128,8 @@ class Data:
         new = {name: torch.tensor(value, dtype=torch.float32) for name, value in kept.items()}
         if any(value.dim() and value.shape != self.event_shape for value in new.values()):
             now, then = tuple(self.event_shape), tuple(new["mean"].shape)
-            said = f"has events of shape {now} now; the run was trained on such of {then}."
-            raise BadInput.at("data", said)
+            sentence = f"has events of shape {now} now; the run was trained on such of {then}."
+            raise BadInput.at("data", sentence)
         if all(torch.equal(value, getattr(self, name).to(value)) for name, value in new.items()):
             return self
         mean, scale = new["mean"], new["scale"]
@@ -138,13 +138,13 @@ class Data:
             return (self.restore(z) - mean) / scale
 
         events = ("train", "held_out", "noise_low", "noise_high")
-        found: dict[str, Any] = {name: again(getattr(self, name)) for name in events}
+        fields: dict[str, Any] = {name: again(getattr(self, name)) for name in events}
         for name in ("given", "held_out_given"):
-            found[name] = {
+            fields[name] = {
                 key: again(value) if self.is_event(value) else value
                 for key, value in getattr(self, name).items()
             }
-        return replace(self, **{**found, **new})
+        return replace(self, **{**fields, **new})
 
     def is_event(self, value: Tensor) -> bool:
         """True for rows (num, ...) of `given` that are events themselves, such as noisy images."""

@@ -145,9 +145,9 @@ def _written_path(entry: Any) -> list[str]:
 
 def _sentence(entry: Any, field: str) -> str:
     kind, value, context = entry["type"], entry.get("input"), entry.get("ctx", {})
-    shown = repr(value) if not isinstance(value, dict) else "a mapping"
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[:_LONGEST_SHOWN]}…"
+    written = repr(value) if not isinstance(value, dict) else "a mapping"
+    if len(written) > _LONGEST_SHOWN:
+        written = f"{written[:_LONGEST_SHOWN]}…"
     bounds = {
         "greater_than": ("gt", ">"),
         "greater_than_equal": ("ge", "≥"),
@@ -156,7 +156,7 @@ def _sentence(entry: Any, field: str) -> str:
     }
     if kind in bounds:
         key, sign = bounds[kind]
-        return f"must be {sign} {context[key]:g}, got {shown}."
+        return f"must be {sign} {context[key]:g}, got {written}."
     if kind == "extra_forbidden":
         name = field.rpartition(".")[2]
         return f"there is no field `{name}` here. Remove it, or see `basin methods` for the fields."
@@ -164,15 +164,15 @@ def _sentence(entry: Any, field: str) -> str:
         return "is required and was not given."
     message = entry["msg"]
     if kind == "string_type":
-        return f"must be text, got {shown}. Put quotes around it."
+        return f"must be text, got {written}. Put quotes around it."
     if kind == "union_tag_invalid":
         known = context["expected_tags"].replace(TAG, "").replace("'", "`")
         return f"must be one of {known}, got `{context['tag'].removeprefix(TAG)[:60]}`."
     if kind == "union_tag_not_found":
-        return f"must be a mapping with a `kind`, got {shown}."
+        return f"must be a mapping with a `kind`, got {written}."
     if kind == "value_error":
         return str(context.get("error", message))
-    return f"{message[0].lower()}{message[1:]}, got {shown}."
+    return f"{message[0].lower()}{message[1:]}, got {written}."
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

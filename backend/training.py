@@ -110,22 +110,22 @@ class TrainConfig(Config):
     )
 
     def derived(self) -> dict[str, str]:
-        found = {}
+        notes = {}
         if self.ema_decay:
             num = 1 / (1 - self.ema_decay)
-            found["ema_decay"] = f"Averages about the last {num:,.0f} updates."
+            notes["ema_decay"] = f"Averages about the last {num:,.0f} updates."
         if self.micro_batches > 1:
             most = math.ceil(self.batch_size / self.micro_batches)
-            found["micro_batches"] = f"Fits {most:,} data points at a time."
+            notes["micro_batches"] = f"Fits {most:,} data points at a time."
         if self.optimiser in ("adam", "adamw"):
-            found["momentum"] = "No effect: Adam's is `beta1`."
+            notes["momentum"] = "No effect: Adam's is `beta1`."
         else:
-            found["beta2"] = "No effect: only Adam remembers the squared gradient."
+            notes["beta2"] = "No effect: only Adam remembers the squared gradient."
             if self.momentum:
-                found["beta1"] = "No effect beside `momentum`."
+                notes["beta1"] = "No effect beside `momentum`."
         if self.optimiser == "normalised":
-            found["gradient_clip"] = "No effect: every gradient is made to have norm 1."
-        return found
+            notes["gradient_clip"] = "No effect: every gradient is made to have norm 1."
+        return notes
 
 
 def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -> float:

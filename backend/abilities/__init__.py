@@ -200,8 +200,8 @@ def read_array(path: str, field: str) -> np.ndarray[Any, Any]:
     try:
         return _read_array(path, Path(path).stat().st_mtime_ns, field)
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput.at(field, f"{path[:200]} cannot be read: {said}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput.at(field, f"{path[:200]} cannot be read: {reason}.") from error
 
 
 @lru_cache(maxsize=2)
@@ -216,19 +216,19 @@ def judged(data: Data, z: Tensor, generator: torch.Generator) -> dict[str, float
     """`Quality` of samples; beside each figure the floor of as many real ones and, for images,
     what one Gaussian fitted to all the data would have."""
     quality = Quality(data, len(z))
-    found = quality.of(z)
+    figures = quality.of(z)
     beside = {"floor": quality.floors(generator)}
     if data.is_image:
         beside[ONE_GAUSSIAN] = quality.of(single_gaussian(data, len(z), generator))
-    return found | {
+    return figures | {
         f"{name}/{what}": value for what, row in beside.items() for name, value in row.items()
     }
 
 
 def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = None) -> list[Event]:
     """Points or images to look at; nothing for events of other shapes."""
-    found = pictures.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
-    return [] if found is None else [found]
+    event = pictures.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
+    return [] if event is None else [event]
 
 
 def nats(value: float) -> str:

@@ -108,25 +108,25 @@ class ComposeAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: ComposeConfig) -> Problems:
-        found = [*drawing_problems(asked, config)]
+        objections = [*drawing_problems(asked, config)]
         for label in config.labels:
-            found += label_problems(asked, label, "labels")
+            objections += label_problems(asked, label, "labels")
             if label == "each":
-                found.append(("labels", "names classes one by one; `each` is none."))
+                objections.append(("labels", "names classes one by one; `each` is none."))
         num = max(1, len(config.labels)) + len(config.runs)
         if num < 2:
-            found.append(("runs", "at least one other run, or two classes in `labels`."))
+            objections.append(("runs", "at least one other run, or two classes in `labels`."))
         if config.weights and len(config.weights) != num:
             sentence = f"must be {num} numbers, one a part, got {len(config.weights)}."
-            found.append(("weights", sentence))
+            objections.append(("weights", sentence))
         if config.how == "or" and any(weight <= 0 for weight in config.weights):
-            found.append(("weights", "must be > 0 for `or`; `and` takes negative ones."))
-        found += _run_problems(asked, config)
-        if not found and _native(asked, config):
+            objections.append(("weights", "must be > 0 for `or`; `and` takes negative ones."))
+        objections += _run_problems(asked, config)
+        if not objections and _native(asked, config):
             names = {"mixture": "labels", "label": "labels"}
             for field, sentence in refused(asked, _request(asked, config)):
-                found.append((names.get(field, field), sentence))
-        yield from found
+                objections.append((names.get(field, field), sentence))
+        yield from objections
 
     @classmethod
     def answer(cls, asked: Asked, config: ComposeConfig, generator: torch.Generator) -> Answer:
@@ -157,16 +157,16 @@ class ComposeAbility(Ability):
 
 def _run_problems(asked: Asked, config: ComposeConfig) -> list[tuple[str, str]]:
     """Runs that are not there, or whose events are not of this run's kind."""
-    found = []
+    objections = []
     for run in config.runs:
         try:
             other = _other(asked, run)
         except (BadInput, NotAvailable) as error:
-            found.append(("runs", str(error)))
+            objections.append(("runs", str(error)))
             continue
         if reason := _apart(asked.data, other.data):
-            found.append(("runs", f"`{run}` cannot be composed with this run: {reason}"))
-    return found
+            objections.append(("runs", f"`{run}` cannot be composed with this run: {reason}"))
+    return objections
 
 
 def _other(asked: Asked, run: str) -> Asked:
@@ -237,9 +237,9 @@ def _log_zs(
             logs.append(exact.log_z)
             continue
         proposal = Proposal(part.data, 10, generator)
-        found = proposal.estimate(part.energy, 5000, generator)
-        logs.append(found.log_z)
-        trusted = trusted and found.share >= TRUSTED_SHARE
+        estimate = proposal.estimate(part.energy, 5000, generator)
+        logs.append(estimate.log_z)
+        trusted = trusted and estimate.share >= TRUSTED_SHARE
     return logs, trusted
 
 
@@ -274,10 +274,12 @@ def _request(asked: Asked, config: ComposeConfig) -> SampleRequest:
 
 
 def _in_words(config: ComposeConfig, figures: dict[str, float], num: int, trusted: bool) -> str:
-    said = f"{config.num:,} samples of {num} parts by `{config.how}`, mean energy "
-    said += f"{nats(figures['energy'])}."
+    sentence = f"{config.num:,} samples of {num} parts by `{config.how}`, mean energy "
+    sentence += f"{nats(figures['energy'])}."
     if figures["outside"] > 0.01:
-        said += f" {figures['outside']:.0%} of them lie far outside the data."
+        sentence += f" {figures['outside']:.0%} of them lie far outside the data."
     if not trusted:
-        said += " The normalisers of the parts are not to be trusted, so neither are their shares."
-    return said
+        sentence += (
+            " The normalisers of the parts are not to be trusted, so neither are their shares."
+        )
+    return sentence

@@ -79,23 +79,23 @@ class ConditionAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: ConditionConfig) -> Problems:
-        found = list(drawing_problems(asked, config))
+        objections = list(drawing_problems(asked, config))
         if any(strength < 0 or strength > 100 for strength in config.strengths):
-            found.append(("strengths", "must each be from 0 to 100."))
+            objections.append(("strengths", "must each be from 0 to 100."))
         for label in config.labels or ["each"]:
-            found += label_problems(asked, label, "labels")
+            objections += label_problems(asked, label, "labels")
         names = {"guidance": "strengths", "label": "labels"}
-        for strength in [] if found else config.strengths:
-            said = refused(asked, _request(asked, config, strength))
-            found += [(names.get(field, field), sentence) for field, sentence in said]
-        yield from dict.fromkeys(found)
+        for strength in [] if objections else config.strengths:
+            refusals = refused(asked, _request(asked, config, strength))
+            objections += [(names.get(field, field), sentence) for field, sentence in refusals]
+        yield from dict.fromkeys(objections)
 
     @classmethod
     def answer(cls, asked: Asked, config: ConditionConfig, generator: torch.Generator) -> Answer:
         data = asked.data
         labels = _labels(asked, config)
         judge = Judge(asked, labels, whole=not config.labels)
-        found: dict[str, Figures] = {}
+        by_name: dict[str, Figures] = {}
         arrays: dict[str, Array] = {"label": labels.cpu().numpy()}
         events: list[Event] = []
         order = labels.argsort(stable=True)
@@ -104,21 +104,21 @@ class ConditionAbility(Ability):
             z = conditional_sampling.draw(
                 asked.method, _request(asked, config, strength), generator
             )
-            found[name] = judge.of(z, labels)
+            by_name[name] = judge.of(z, labels)
             arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
-            shown = torch.cat(
+            first = torch.cat(
                 [order[labels[order] == label][:per_class] for label in labels.unique()]
             )
-            events += cloud(f"samples/{name}", data, z[shown], "long_run")
-        found |= judge.beside(generator)
+            events += cloud(f"samples/{name}", data, z[first], "long_run")
+        by_name |= judge.beside(generator)
         figures = {
             f"{figure}/{name}": value
-            for name, row in found.items()
+            for name, row in by_name.items()
             for figure, value in row.items()
         }
-        events += _pictures(config, found)
-        return Answer(_in_words(config, found), figures, arrays, tuple(events))
+        events += _pictures(config, by_name)
+        return Answer(_in_words(config, by_name), figures, arrays, tuple(events))
 
 
 class Judge:
@@ -132,19 +132,19 @@ class Judge:
         self.quality = Quality(asked.data, len(labels)) if whole else None
 
     def of(self, z: Tensor, labels: Tensor) -> Figures:
-        found: Figures = {}
+        figures: Figures = {}
         if self.space is not None and bool(z.isfinite().all()):
-            found["label_accuracy"] = label_accuracy(z, labels, self.space)
-            found["label_spread"] = label_spread(z, labels, self.space)
+            figures["label_accuracy"] = label_accuracy(z, labels, self.space)
+            figures["label_spread"] = label_spread(z, labels, self.space)
         if self.quality is not None:
             judged = self.quality.of(z)
-            found |= {name: judged[name] for name in SHOWN if name in judged}
-        return found
+            figures |= {name: judged[name] for name in SHOWN if name in judged}
+        return figures
 
     def beside(self, generator: torch.Generator) -> dict[str, Figures]:
         """`floor`: held-out data, and training data where they are compared with those;
         `class_gaussian`."""
-        data, found = self.data, {}
+        data, rows = self.data, {}
         real: Figures = (
             {}
             if self.quality is None
@@ -164,11 +164,11 @@ class Judge:
                     data.held_out[of], data.held_out_labels[of], self.space
                 ),
             }
-        found["floor"] = real
+        rows["floor"] = real
         if data.labels is not None:
             drawn = class_gaussian(data, self.labels, generator)
-            found["class_gaussian"] = self.of(drawn, self.labels)
-        return found
+            rows["class_gaussian"] = self.of(drawn, self.labels)
+        return rows
 
 
 def _labels(asked: Asked, config: ConditionConfig) -> Tensor:
@@ -193,19 +193,19 @@ def _request(asked: Asked, config: ConditionConfig, strength: float) -> SampleRe
     )
 
 
-def _pictures(config: ConditionConfig, found: dict[str, Figures]) -> list[Event]:
-    columns = [name for name in SHOWN if any(name in row for row in found.values())]
+def _pictures(config: ConditionConfig, by_name: dict[str, Figures]) -> list[Event]:
+    columns = [name for name in SHOWN if any(name in row for row in by_name.values())]
     titles = {"floor": "real ones", "class_gaussian": "one Gaussian a class"}
     rows: list[Cells] = [
         [titles.get(name, name.replace("_", " ")), *(row.get(c) for c in columns)]
-        for name, row in found.items()
+        for name, row in by_name.items()
     ]
     events: list[Event] = [Table("table", ["samples", *columns], rows)]
     pair: list[str] = [name for name in ("label_accuracy", "label_spread") if name in columns]
     if pair and len(config.strengths) > 1:
         order = sorted(config.strengths)
         values = [
-            [found[f"guidance_{strength:g}"].get(name, np.nan) for strength in order]
+            [by_name[f"guidance_{strength:g}"].get(name, np.nan) for strength in order]
             for name in pair
         ]
         x = np.array(order, np.float32)
@@ -213,18 +213,20 @@ def _pictures(config: ConditionConfig, found: dict[str, Figures]) -> list[Event]
     return events
 
 
-def _in_words(config: ConditionConfig, found: dict[str, Figures]) -> str:
-    rows = {s: found[f"guidance_{s:g}"] for s in config.strengths}
+def _in_words(config: ConditionConfig, by_name: dict[str, Figures]) -> str:
+    rows = {s: by_name[f"guidance_{s:g}"] for s in config.strengths}
     name = next((name for name in SHOWN if all(name in row for row in rows.values())), None)
     if name is None:
         return f"{config.num:,} samples at each strength; not all of them are finite."
-    said = ", ".join(f"{nats(row[name])} at {s:g}" for s, row in rows.items())
-    said = f"{name.replace('_', ' ')}: {said}"
-    beside = found.get("class_gaussian", {}).get(name)
-    said += "" if beside is None else f"; one Gaussian a class has {nats(beside)}"
+    sentence = ", ".join(f"{nats(row[name])} at {s:g}" for s, row in rows.items())
+    sentence = f"{name.replace('_', ' ')}: {sentence}"
+    beside = by_name.get("class_gaussian", {}).get(name)
+    sentence += "" if beside is None else f"; one Gaussian a class has {nats(beside)}"
     if name == "label_accuracy":
-        real = found["floor"].get("label_spread", 0.0)
+        real = by_name["floor"].get("label_spread", 0.0)
         alike = [f"{s:g}" for s, row in rows.items() if row["label_spread"] < 0.5 * real]
         if alike:
-            said += f". At {', '.join(alike)} a class varies less than half as much as real ones"
-    return said[0].upper() + said[1:] + "."
+            sentence += (
+                f". At {', '.join(alike)} a class varies less than half as much as real ones"
+            )
+    return sentence[0].upper() + sentence[1:] + "."

@@ -120,25 +120,25 @@ class DetectAbility(Ability):
         outliers = _outliers(data, config, generator)
         scores = _scores(asked, config)
         of_inliers = {name: score(inliers) for name, score in scores.items()}
-        found: dict[str, dict[str, float]] = {}
+        by_kind: dict[str, dict[str, float]] = {}
         events: list[Event] = []
         arrays: dict[str, Array] = {
             f"held_out_{name}": pictures.float32(values) for name, values in of_inliers.items()
         }
         for kind, z in outliers.items():
             of_set = {name: score(z) for name, score in scores.items()}
-            found[kind] = {name: auroc(of_inliers[name], of_set[name]) for name in scores}
+            by_kind[kind] = {name: auroc(of_inliers[name], of_set[name]) for name in scores}
             arrays |= {f"{kind}_{name}": pictures.float32(v) for name, v in of_set.items()}
             events += [
                 _curves(kind, of_inliers, of_set),
                 *cloud(f"outliers/{kind}", data, z, "noise"),
             ]
         figures = {
-            f"{kind}/{name}": value for kind, row in found.items() for name, value in row.items()
+            f"{kind}/{name}": value for kind, row in by_kind.items() for name, value in row.items()
         }
-        rows: list[Cells] = [[kind, *row.values()] for kind, row in found.items()]
+        rows: list[Cells] = [[kind, *row.values()] for kind, row in by_kind.items()]
         events.insert(0, Table("table", ["outliers", *scores], rows))
-        return Answer(_in_words(found), figures, arrays, tuple(events))
+        return Answer(_in_words(by_kind), figures, arrays, tuple(events))
 
 
 def _curves(kind: str, inliers: dict[str, Tensor], outliers: dict[str, Tensor]) -> Curve:
@@ -243,16 +243,16 @@ def _scores(asked: Asked, config: DetectConfig) -> dict[str, Score]:
     return chosen
 
 
-def _in_words(found: dict[str, dict[str, float]]) -> str:
-    said, easy = [], []
-    for kind, row in found.items():
+def _in_words(by_kind: dict[str, dict[str, float]]) -> str:
+    sentences, easy = [], []
+    for kind, row in by_kind.items():
         own = {name: value for name, value in row.items() if name not in BASELINES}
         free = max((row[name], name) for name in BASELINES if name in row)
         best = max(own, key=lambda name: own[name])
-        said.append(f"{kind} {own[best]:.3f} by {best}")
+        sentences.append(f"{kind} {own[best]:.3f} by {best}")
         if free[0] >= own[best] - AS_GOOD:
             easy.append(f"{kind} ({free[0]:.3f})")
-    text = f"AUROC: {', '.join(said)}."
+    text = f"AUROC: {', '.join(sentences)}."
     if easy:
         text += f" A Gaussian fitted to the data does as well on {', '.join(easy)}."
     return text

@@ -56,10 +56,10 @@ class EnergyAbility(Ability):
             "data": data.train[: config.num],
             "noise": data.noise(config.num, generator),
         }
-        found = {name: energies(energy, positions) for name, positions in sets.items()}
-        values, above = found["asked"], found["asked"].mean() - found["data"].mean()
+        by_set = {name: energies(energy, positions) for name, positions in sets.items()}
+        values, above = by_set["asked"], by_set["asked"].mean() - by_set["data"].mean()
         figures = {name: float(value) for name, value in _summary(values).items()}
-        figures |= {"data": float(found["data"].mean()), "noise": float(found["noise"].mean())}
+        figures |= {"data": float(by_set["data"].mean()), "noise": float(by_set["noise"].mean())}
         figures["above_data"] = float(above)
         what = "of the file" if config.path else "held out"
         summary = (
@@ -68,7 +68,7 @@ class EnergyAbility(Ability):
             f"{'above' if above >= 0 else 'below'} the training data; uniform noise has "
             f"{nats(figures['noise'])}."
         )
-        rows = [[name, *map(float, _summary(item).values())] for name, item in found.items()]
+        rows = [[name, *map(float, _summary(item).values())] for name, item in by_set.items()]
         return Answer(
             summary,
             figures,
@@ -77,7 +77,7 @@ class EnergyAbility(Ability):
                 "energy": pictures.float32(values),
             },
             (
-                pictures.histogram("histogram", found, NUM_BINS),
+                pictures.histogram("histogram", by_set, NUM_BINS),
                 Table("table", ["positions", *_summary(values)], rows),  # type: ignore[arg-type]
             ),
         )

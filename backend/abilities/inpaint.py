@@ -113,20 +113,22 @@ class InpaintAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
-        found = [*real_only(asked, "hidden"), *drawing_problems(asked, config)]
-        found += _mask_problems(asked.data, config)
+        objections = [*real_only(asked, "hidden"), *drawing_problems(asked, config)]
+        objections += _mask_problems(asked.data, config)
         if config.label == EACH:
-            found.append(("label", "is one class, or `true` for each event's own; not `each`."))
+            objections.append(
+                ("label", "is one class, or `true` for each event's own; not `each`.")
+            )
         elif config.label != TRUE:
-            found += label_problems(asked, config.label)
+            objections += label_problems(asked, config.label)
         elif asked.method.num_labels == 0 or asked.data.held_out_labels is None:
-            found += label_problems(asked, "0") or [("label", "is not known of these data.")]
-        if not found:
+            objections += label_problems(asked, "0") or [("label", "is not known of these data.")]
+        if not objections:
             generator = torch.Generator(asked.data.train.device).manual_seed(0)
-            said = refused(asked, _request(asked, config, _mask(asked.data, config, generator)))
+            refusals = refused(asked, _request(asked, config, _mask(asked.data, config, generator)))
             names = {"mask": "hidden", "known": "hidden"}
-            found += [(names.get(field, field), sentence) for field, sentence in said]
-        yield from found
+            objections += [(names.get(field, field), sentence) for field, sentence in refusals]
+        yield from objections
 
     @classmethod
     def answer(cls, asked: Asked, config: InpaintConfig, generator: torch.Generator) -> Answer:
@@ -219,8 +221,8 @@ def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tens
     shape, device = data.event_shape, data.train.device
     hidden = torch.zeros(shape, dtype=torch.bool, device=device)
     if config.hidden == "file":
-        found = torch.from_numpy(read_array(config.mask_path, "mask_path").astype("float32"))
-        return found.to(device) == 0
+        mask = torch.from_numpy(read_array(config.mask_path, "mask_path").astype("float32"))
+        return mask.to(device) == 0
     if config.hidden == "coordinates":
         hidden[
             [index for c in config.coordinates if (index := _coordinate(data, c)) is not None]
@@ -266,18 +268,18 @@ class Compared:
 
     def of(self, one: Tensor, mean: Tensor | None = None) -> dict[str, float]:
         """One draw (num, *event_shape) and the mean of several."""
-        found = {"mse": self._error(one)}
+        figures = {"mse": self._error(one)}
         if mean is not None:
-            found["mse_mean"] = self._error(mean)
+            figures["mse_mean"] = self._error(mean)
         if not bool(one.isfinite().all()):
-            return found
+            return figures
         if self.space is not None and self.labels is not None:
-            found["label_accuracy"] = label_accuracy(one, self.labels, self.space)
+            figures["label_accuracy"] = label_accuracy(one, self.labels, self.space)
         if self.quality is not None:
             judged = self.quality.of(one)
             names = ("frechet_features", "frechet_pca")
-            found |= {name: judged[name] for name in names if name in judged}
-        return found
+            figures |= {name: judged[name] for name in names if name in judged}
+        return figures
 
     def _error(self, filled: Tensor) -> float:
         hidden = ~self.mask
@@ -304,9 +306,9 @@ class Compared:
 
 def _pictures(data: Data, known: Tensor, mask: Tensor, filled: Tensor) -> list[Event]:
     dark = data.noise_low.expand(data.event_shape)
-    shown = torch.where(mask, known, dark) if data.is_image else known
+    given = torch.where(mask, known, dark) if data.is_image else known
     return [
-        *cloud("known", data, shown, "data"),
+        *cloud("known", data, given, "data"),
         *cloud("filled", data, filled, "long_run"),
         *(cloud("whole", data, known, "data") if data.is_image else []),
     ]
@@ -322,16 +324,16 @@ def _table(rows: dict[str, dict[str, float]]) -> Table:
 
 def _in_words(config: InpaintConfig, rows: dict[str, dict[str, float]]) -> str:
     own = rows[""]
-    said = (
+    sentence = (
         f"Squared error {nats(own['mse'])} for one draw, {nats(own['mse_mean'])} for the mean of "
     )
-    said += f"{NUM_DRAWS}"
+    sentence += f"{NUM_DRAWS}"
     if "label_accuracy" in own:
-        said += f"; {own['label_accuracy']:.0%} of the events keep their class"
+        sentence += f"; {own['label_accuracy']:.0%} of the events keep their class"
     # one that is told the class is no match for a run that was not
     fair = [name for name in rows if name and (name != "class_gaussian" or config.label == TRUE)]
     better = [name for name in fair if not rows[name]["mse"] > own["mse"]]
     if not better:
-        return said + ". Nothing that costs no training does as well."
+        return sentence + ". Nothing that costs no training does as well."
     listed = ", ".join(f"{TITLES[name]} ({nats(rows[name]['mse'])})" for name in better)
-    return f"{said}. No gain over what costs no training: {listed}."
+    return f"{sentence}. No gain over what costs no training: {listed}."

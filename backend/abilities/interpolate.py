@@ -83,14 +83,14 @@ class InterpolateAbility(Ability):
         straight = ends[0] + share * (ends[1] - ends[0])
         relaxed = relax(energy, straight, config.num_steps, config.step_size, config.free_ends)
         paths = {"straight": straight, "relaxed": relaxed}
-        found = {name: energies(energy, path) for name, path in paths.items()}
+        by_path = {name: energies(energy, path) for name, path in paths.items()}
         figures = {
-            "barrier": _barrier(found["relaxed"]),
-            "barrier/straight": _barrier(found["straight"]),
+            "barrier": _barrier(by_path["relaxed"]),
+            "barrier/straight": _barrier(by_path["straight"]),
             "length": _length(relaxed),
             "length/straight": _length(straight),
-            "energy_first": float(found["straight"][0]),
-            "energy_second": float(found["straight"][-1]),
+            "energy_first": float(by_path["straight"][0]),
+            "energy_second": float(by_path["straight"][-1]),
         }
         summary = (
             f"From row {config.first} to row {config.second} the energy rises "
@@ -98,8 +98,8 @@ class InterpolateAbility(Ability):
             f"{nats(figures['barrier/straight'])} on the straight line."
         )
         arrays = {name: pictures.float32(data.restore(path)) for name, path in paths.items()}
-        arrays |= {f"{name}_energy": pictures.float32(value) for name, value in found.items()}
-        return Answer(summary, figures, arrays, tuple(_events(asked, paths, found, figures)))
+        arrays |= {f"{name}_energy": pictures.float32(value) for name, value in by_path.items()}
+        return Answer(summary, figures, arrays, tuple(_events(asked, paths, by_path, figures)))
 
 
 def relax(
@@ -144,19 +144,21 @@ def _length(path: Tensor) -> float:
 
 
 def _events(
-    asked: Asked, paths: dict[str, Tensor], found: dict[str, Tensor], figures: dict[str, float]
+    asked: Asked, paths: dict[str, Tensor], by_path: dict[str, Tensor], figures: dict[str, float]
 ) -> list[Event]:
     data, num = asked.data, len(paths["straight"])
-    values = np.stack([pictures.float32(found[name]) for name in paths])
+    values = np.stack([pictures.float32(by_path[name]) for name in paths])
     share = np.linspace(0, 1, num, dtype=np.float32)
     events: list[Event] = [
         Curve("energy", share, values, list(paths), "share of the way", "nats"),
         Table("table", ["figure", ""], [[name, value] for name, value in figures.items()]),
     ]
-    shown = torch.linspace(0, num - 1, min(num, 12)).round().long() if data.is_image else slice(num)
+    places = (
+        torch.linspace(0, num - 1, min(num, 12)).round().long() if data.is_image else slice(num)
+    )
     for name, role in (("straight", "data"), ("relaxed", "long_run")):
         picture = pictures.cloud(
-            name, data, paths[name][shown], role, found[name][shown], num_dots=num, num_cells=12
+            name, data, paths[name][places], role, by_path[name][places], num_dots=num, num_cells=12
         )
         events += [] if picture is None else [picture]
     return events

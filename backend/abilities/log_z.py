@@ -95,16 +95,16 @@ class LogZAbility(Ability):
         data, energy = asked.data, asked.method.energy()
         proposal = Proposal(data.train, config.num_components, generator)
         repeats = range(config.repeats)
-        found = {"importance": [proposal.estimate(energy, config.num, generator) for _ in repeats]}
+        by_way = {"importance": [proposal.estimate(energy, config.num, generator) for _ in repeats]}
         if config.annealing:
             settled = _tuned(energy, data.train[:256], config.ais, generator)
-            found["ais"] = [
+            by_way["ais"] = [
                 _forward(energy, data.train, config.num, settled, generator) for _ in repeats
             ]
             draws = conditional_sampling.draw(asked.method, _request(config), generator)
-            found["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
+            by_way["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
         figures: dict[str, float] = {}
-        for name, estimates in found.items():
+        for name, estimates in by_way.items():
             logs = torch.tensor([each.log_z for each in estimates], dtype=torch.float64)
             figures |= {name: float(logs.mean()), f"{name}/spread": float(logs.std())}
             figures[f"{name}/ess"] = sum(each.share for each in estimates) / len(estimates)

@@ -57,8 +57,10 @@ class PredictAbility(Ability):
     def problems(cls, asked: Asked, config: PredictConfig) -> Problems:
         method = asked.method
         if not method.needs:
-            said = f"{method.title} learned what events are like, not what follows from a context."
-            yield "", f"{said} It can be asked for samples."
+            reason = (
+                f"{method.title} learned what events are like, not what follows from a context."
+            )
+            yield "", f"{reason} It can be asked for samples."
             return
         yield from refused(asked, _request(asked, config))
 
@@ -127,12 +129,12 @@ def _table(rows: dict[str, dict[str, float]], of_mean: dict[str, float]) -> Tabl
 def _in_words(rows: dict[str, dict[str, float]], of_mean: dict[str, float], num: int) -> str:
     figure, unit = ("psnr", " dB") if "psnr" in of_mean else ("squared_error", "")
     own = rows[""]
-    said = "PSNR" if figure == "psnr" else "Squared error"
-    said += f" {nats(own[figure])}{unit} over {num:,} held-out events"
+    sentence = "PSNR" if figure == "psnr" else "Squared error"
+    sentence += f" {nats(own[figure])}{unit} over {num:,} held-out events"
     beside = ", ".join(
         f"{prediction.TITLES[name]} {nats(row[figure])}" for name, row in rows.items() if name
     )
-    said += f"; {beside}."
+    sentence += f"; {beside}."
     better = [
         name
         for name, row in rows.items()
@@ -140,5 +142,5 @@ def _in_words(rows: dict[str, dict[str, float]], of_mean: dict[str, float], num:
     ]
     if better:
         listed = ", ".join(prediction.TITLES[name] for name in better)
-        said += f" No gain over what costs no training: {listed}."
-    return said
+        sentence += f" No gain over what costs no training: {listed}."
+    return sentence

@@ -82,10 +82,10 @@ class SampleAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: SampleConfig) -> Problems:
-        found = [*drawing_problems(asked, config), *label_problems(asked, config.label)]
+        objections = [*drawing_problems(asked, config), *label_problems(asked, config.label)]
         if config.guidance and not config.label:
-            found.append(("guidance", "pushes towards a class. Give `label`, or 0."))
-        yield from found or refused(asked, request_of(asked, config))
+            objections.append(("guidance", "pushes towards a class. Give `label`, or 0."))
+        yield from objections or refused(asked, request_of(asked, config))
 
     @classmethod
     def answer(cls, asked: Asked, config: SampleConfig, generator: torch.Generator) -> Answer:
@@ -142,18 +142,18 @@ def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
 
 def _in_words(config: SampleConfig, figures: dict[str, float]) -> str:
     of_energy = f" of mean energy {nats(figures['energy'])}" if "energy" in figures else ""
-    said = f"{config.num:,} samples{of_energy}."
+    sentence = f"{config.num:,} samples{of_energy}."
     if figures["not_finite"]:
-        return f"{said} {figures['not_finite']:.0%} of them are not finite."
+        return f"{sentence} {figures['not_finite']:.0%} of them are not finite."
     name = "frechet_features" if "frechet_features" in figures else "energy_distance"
     if name in figures:
         title = "Fréchet distance in features" if name != "energy_distance" else "Energy distance"
         floor = nats(figures[f"{name}/floor"])
-        said += f" {title} to held-out data {nats(figures[name])}; real data have {floor}"
+        sentence += f" {title} to held-out data {nats(figures[name])}; real data have {floor}"
         gaussian = figures.get(f"{name}/{ONE_GAUSSIAN}")
-        said += "." if gaussian is None else f", one Gaussian {nats(gaussian)}."
+        sentence += "." if gaussian is None else f", one Gaussian {nats(gaussian)}."
         if gaussian is not None and gaussian <= figures[name]:
-            said += " No gain over one Gaussian fitted to the data."
+            sentence += " No gain over one Gaussian fitted to the data."
     if "label_accuracy" in figures:
-        said += f" {figures['label_accuracy']:.0%} are of the class that was asked for."
-    return said
+        sentence += f" {figures['label_accuracy']:.0%} are of the class that was asked for."
+    return sentence

@@ -153,29 +153,31 @@ class FoundRecipes:
 
 def discover(folder: Path | None = None) -> FoundRecipes:
     """Every recipe of a folder; a broken one hides no other."""
-    found = FoundRecipes()
+    contents = FoundRecipes()
     for path in sorted((folder or FOLDER).glob("*.yaml")):
         try:
             text = path.read_text(encoding="utf-8")
-            found.recipes[path.stem] = parse(text, path.stem)
-            found.texts[path.stem] = text
+            contents.recipes[path.stem] = parse(text, path.stem)
+            contents.texts[path.stem] = text
         except BadInput as error:
-            found.broken.append(BrokenRecipe(path.stem, error.problems))
+            contents.broken.append(BrokenRecipe(path.stem, error.problems))
         except (OSError, ValueError) as error:
-            found.broken.append(BrokenRecipe(path.stem, [Problem("", f"cannot be read: {error}")]))
-    return found
+            contents.broken.append(
+                BrokenRecipe(path.stem, [Problem("", f"cannot be read: {error}")])
+            )
+    return contents
 
 
 def text_of(name: str, folder: Path | None = None) -> str:
     """The file of a recipe. Raises BadInput for a broken one, NotAvailable when there is none."""
-    found = discover(folder)
-    for item in found.broken:
+    contents = discover(folder)
+    for item in contents.broken:
         if item.name == name:
             raise BadInput(*item.problems)
-    if name not in found.texts:
-        known = ", ".join(found.texts) or "none"
+    if name not in contents.texts:
+        known = ", ".join(contents.texts) or "none"
         raise NotAvailable(f"There is no recipe `{name}`. Known: {known}.")
-    return found.texts[name]
+    return contents.texts[name]
 
 
 @lru_cache(maxsize=128)

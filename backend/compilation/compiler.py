@@ -92,7 +92,9 @@ class Compiler:
     @property
     def status(self) -> Status:
         """Of all pieces together: the first failure, else whether any compiles still."""
-        pieces = [piece for kept in list(self._pieces.values()) for piece in list(kept.values())]
+        pieces = [
+            piece for by_name in list(self._pieces.values()) for piece in list(by_name.values())
+        ]
         seconds = sum(piece.seconds for piece in pieces)
         reasons = [piece.reason for piece in pieces if piece.phase == "failed"]
         if reasons:
@@ -105,8 +107,8 @@ class Compiler:
 
     def wait(self) -> Status:
         """Wait for what is being compiled in the background."""
-        for kept in list(self._pieces.values()):
-            for piece in list(kept.values()):
+        for by_name in list(self._pieces.values()):
+            for piece in list(by_name.values()):
                 if piece.thread is not None:
                     piece.thread.join()
         return self.status
@@ -123,17 +125,17 @@ class Compiler:
                 kinds += (value.shape, value.dtype, value.device)
             else:
                 kinds += (float,) if isinstance(value, float) else (type(value), value)
-        kept = self._pieces.get(energy)
-        if kept is None:
-            kept = self._pieces[energy] = {}
+        by_name = self._pieces.get(energy)
+        if by_name is None:
+            by_name = self._pieces[energy] = {}
         key = tuple(kinds)
-        piece = kept.get(key)
+        piece = by_name.get(key)
         if piece is None:
             if self._num_pieces >= MOST_KEPT:
                 self._overflow = f"only the first {MOST_KEPT} functions, energies and shapes."
                 return None
             self._num_pieces += 1
-            piece = kept[key] = _Piece()
+            piece = by_name[key] = _Piece()
         return piece
 
     def _begin(

@@ -119,8 +119,8 @@ def _thin_products() -> dict[Any, Callable[..., Any]]:
         return NotImplemented
 
     def with_bias(bias: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Any:
-        found = product(a, b) if beta == alpha == 1 else NotImplemented
-        return found if found is NotImplemented else bias + found
+        result = product(a, b) if beta == alpha == 1 else NotImplemented
+        return result if result is NotImplemented else bias + result
 
     return {aten.mm.default: product, aten.addmm.default: with_bias}
 

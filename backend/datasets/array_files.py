@@ -86,8 +86,8 @@ def read_header(name: str, file: IO[bytes]) -> Header:
     """The header at the start of an array, the file left behind it. Raises BadInput."""
     beginning = file.read(8)
     if beginning[:6] != b"\x93NUMPY" or len(beginning) < 8:
-        said = "cannot be read: it is damaged or no NumPy file."
-        raise bad(f"{name} {_PICKLED if beginning[:1] == _PICKLE else said}")
+        reason = "cannot be read: it is damaged or no NumPy file."
+        raise bad(f"{name} {_PICKLED if beginning[:1] == _PICKLE else reason}")
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -162,9 +162,9 @@ def npz(name: str, file: FileIO, key: str) -> Source:
     def labels(num: int) -> tuple[npt.NDArray[np.int64], tuple[str, ...]] | None:
         for each in LABELS:
             if each in keys and each != chosen:
-                found = _labels(archive, each, num)
-                if found is not None:
-                    return found
+                values = _labels(archive, each, num)
+                if values is not None:
+                    return values
         return None
 
     return Source(header.dtype, header.shape, lambda: archive.pieces(chosen), labels=labels)
@@ -208,33 +208,33 @@ class _Archive:
 
     def _opened(self, key: str) -> IO[bytes]:
         info = self.members[key]
-        shown = f"{self.name}: “{key[:40]}”"
+        title = f"{self.name}: “{key[:40]}”"
         if info.file_size > reading.MAX_BYTES:
-            raise bad(f"{shown} unpacks to more than {reading.MAX_BYTES // 2**20} MB.")
+            raise bad(f"{title} unpacks to more than {reading.MAX_BYTES // 2**20} MB.")
         if info.flag_bits & 1:
-            raise bad(f"{shown} is encrypted. Save it without a password.")
+            raise bad(f"{title} is encrypted. Save it without a password.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise bad(
-                f"{shown} is packed in a way that NumPy does not use. Save it by numpy.savez."
+                f"{title} is packed in a way that NumPy does not use. Save it by numpy.savez."
             )
         return self.zip.open(info)
 
     def header(self, key: str) -> Header:
         """Header of a member, held against the bytes it has."""
-        shown = f"{self.name}: “{key[:40]}”"
+        title = f"{self.name}: “{key[:40]}”"
         try:
             with self._opened(key) as member:
-                header = read_header(shown, member)
-                _check_length(shown, header, self.members[key].file_size - member.tell())
+                header = read_header(title, member)
+                _check_length(title, header, self.members[key].file_size - member.tell())
         except _TROUBLE as error:
             raise self._damaged() from error
         return header
 
     def pieces(self, key: str) -> Iterator[Piece]:
-        shown = f"{self.name}: “{key[:40]}”"
+        title = f"{self.name}: “{key[:40]}”"
         try:
             with self._opened(key) as member:
-                yield from _pieces(shown, member, read_header(shown, member))
+                yield from _pieces(title, member, read_header(title, member))
                 member.read(1)  # at the end the checksum is looked at
         except _TROUBLE as error:
             raise self._damaged() from error
@@ -261,20 +261,20 @@ def _labels(
     """
     header = archive.header(key)
     if header.shape != (num_rows,) or header.dtype.kind not in "iubU":
-        said = f"has shape {header.shape} and holds {header.dtype}"
+        reason = f"has shape {header.shape} and holds {header.dtype}"
     elif header.num_bytes > MAX_LABEL_BYTES:
-        said = f"has more than {MAX_LABEL_BYTES // 2**20} MB"
+        reason = f"has more than {MAX_LABEL_BYTES // 2**20} MB"
     else:
         values, labels = np.unique(archive.whole(key), return_inverse=True)
         rarest = int(np.bincount(labels).min())
         if len(values) <= MAX_LABELS and rarest >= MIN_OF_LABEL:
             return labels.astype(np.int64), tuple(str(value) for value in values)
-        said = f"has {len(values):,} classes, the rarest of {rarest} rows"
+        reason = f"has {len(values):,} classes, the rarest of {rarest} rows"
     if key != LABELS[0]:
         return None
     raise bad(
-        f"{archive.name}: “{key}” {said}; it must be one whole number or word a row ({num_rows},), "
-        f"of at most {MAX_LABELS:,} classes with at least {MIN_OF_LABEL} rows each."
+        f"{archive.name}: “{key}” {reason}; it must be one whole number or word a row "
+        f"({num_rows},), of at most {MAX_LABELS:,} classes with at least {MIN_OF_LABEL} rows each."
     )
 
 

@@ -165,16 +165,16 @@ class EnergyFile:
             if isinstance(error, SyntaxError) and error.filename == str(self.path):
                 lines.append(error.lineno)
             where = f" in line {lines[-1]}" if lines else ""
-            said = str(error).splitlines()[0] if str(error) else "no reason given"
-            raise self.bad(f"failed {when}{where}: {type(error).__name__}: {said}") from error
+            first_line = str(error).splitlines()[0] if str(error) else "no reason given"
+            raise self.bad(f"failed {when}{where}: {type(error).__name__}: {first_line}") from error
 
     def _function(self, name: str, needed: bool) -> Any:
-        found = getattr(self.module, name, None)
-        if found is None and not needed:
+        member = getattr(self.module, name, None)
+        if member is None and not needed:
             return None
-        if not callable(found):
+        if not callable(member):
             raise self.bad(f"defines no function `{name}`. Add `def {name}(x): ...`.")
-        return found
+        return member
 
     def _event_shape(self) -> torch.Size:
         shape = getattr(self.module, "event_shape", None)
@@ -253,12 +253,12 @@ class EnergyFile:
         value = getattr(self.module, name, None)
         if value is None:
             return None
-        found = self._trying(
+        constant = self._trying(
             f"to give `{name}` as numbers", lambda: torch.as_tensor(value, dtype=torch.float64)
         )
-        if not found.isfinite().all():
+        if not constant.isfinite().all():
             raise self.bad(f"`{name}` must be finite, got {value!r}.")
-        return found
+        return constant
 
     def _event(self, value: Tensor, name: str) -> Tensor:
         try:

@@ -117,8 +117,8 @@ def _read(path: Path, key: str) -> Table:
     except PermissionError as error:
         raise bad(f"{path} may not be read by this user.") from error
     except (OSError, RuntimeError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise bad(f"{str(path)[:200]} cannot be read: {said}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise bad(f"{str(path)[:200]} cannot be read: {reason}.") from error
 
 
 def _image_data(table: Table, chosen: tuple[Rows, Rows], shared: dict[str, Any]) -> Data:
@@ -141,12 +141,12 @@ def _image_data(table: Table, chosen: tuple[Rows, Rows], shared: dict[str, Any])
 
 def _scaled(values: np.ndarray, rows: Rows, mean: Any, scale: Any) -> Tensor:
     """(values - mean) / scale of some rows, float32, worked out in pieces of float64."""
-    found = np.empty((len(rows), *values.shape[1:]), np.float32)
+    scaled = np.empty((len(rows), *values.shape[1:]), np.float32)
     step = max(1, PIECE // math.prod(values.shape[1:]))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        found[start : start + len(part)] = (values[part].astype(np.float64) - mean) / scale
-    return torch.from_numpy(found)
+        scaled[start : start + len(part)] = (values[part].astype(np.float64) - mean) / scale
+    return torch.from_numpy(scaled)
 
 
 def _float32(values: np.ndarray) -> Tensor:

@@ -52,13 +52,13 @@ def read_folder(folder: Path) -> Table:
 
 def _images_in(folder: Path, root: Path) -> list[Path]:
     """The images directly in a folder, sorted. Raises BadInput for one that lies outside `root`."""
-    found = []
+    paths = []
     for entry in _entries(folder, root):
         if Path(entry.name).suffix.lower() in SUFFIXES:
-            found.append(Path(entry.path))
-            if len(found) > MAX_IMAGES:
+            paths.append(Path(entry.path))
+            if len(paths) > MAX_IMAGES:
                 raise bad(f"{folder.name} holds more images; at most {MAX_IMAGES:,} are read.")
-    return sorted(found)
+    return sorted(paths)
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
@@ -101,14 +101,14 @@ def _by_class(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64], tuple[st
     paths: list[Path] = []
     counts = []
     for path in classes:
-        found = _images_in(path, folder)
-        if len(found) < MIN_OF_LABEL:
+        of_class = _images_in(path, folder)
+        if len(of_class) < MIN_OF_LABEL:
             raise bad(
-                f"{folder.name}/{path.name} holds {len(found)} images ({', '.join(SUFFIXES)}); "
+                f"{folder.name}/{path.name} holds {len(of_class)} images ({', '.join(SUFFIXES)}); "
                 f"every class needs at least {MIN_OF_LABEL}, as some are held out."
             )
-        paths += found
-        counts.append(len(found))
+        paths += of_class
+        counts.append(len(of_class))
     labels = np.repeat(np.arange(len(classes)), counts)
     return paths, labels, tuple(path.name for path in classes)
 
@@ -148,8 +148,8 @@ def _size(path: Path, name: str) -> tuple[int, int, str]:
     except Image.DecompressionBombError as error:
         raise bad(f"{name} has far too many pixels; sides are 1 to {MAX_SIDE}.") from error
     except Exception as error:  # decoders raise what they please at a damaged file
-        said = f"cannot be read as an image ({', '.join(FORMATS)})."
-        raise bad(f"{name} {said}") from error
+        reason = f"cannot be read as an image ({', '.join(FORMATS)})."
+        raise bad(f"{name} {reason}") from error
     if max(width, height) > MAX_SIDE:
         raise bad(f"{name} is {width} × {height}; sides are 1 to {MAX_SIDE} pixels.")
     if mode not in (*GREY_MODES, "P", "RGB", "RGBA", "CMYK", "YCbCr"):

@@ -143,10 +143,10 @@ def truth_of(
     seen = torch.cat([part.double() for part in watched], 2).transpose(0, 1)
     # of chains shorter than this it is above 1 even when they have mixed
     worst = float(r_hat(seen).max()) if shape[0] >= LONG else math.nan
-    said = f"R-hat {worst:.3f}" if shape[0] >= LONG else "too short to be sure of"
+    convergence = f"R-hat {worst:.3f}" if shape[0] >= LONG else "too short to be sure of"
     truth = Truth(
         f"a run of HMC: {shape[1]:,} chains of {shape[0] * run.spacing:,} trajectories after "
-        f"{run.num_warm_up:,} of warm-up, {said}",
+        f"{run.num_warm_up:,} of warm-up, {convergence}",
         mean_energy=float(mean_energy),
         mean_energy_error=float(energy_error),
         draws="draws of a run of HMC",
@@ -160,7 +160,7 @@ TENSORS = ("mean", "variance", "mean_error", "variance_error")
 
 def as_json(truth: Truth) -> dict[str, Any]:
     """The figures of a long run's truth as plain numbers."""
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "source": truth.source,
         "draws": truth.draws,
         "mean_energy": truth.mean_energy,
@@ -168,16 +168,16 @@ def as_json(truth: Truth) -> dict[str, Any]:
     }
     for name in TENSORS:
         value = getattr(truth, name)
-        found[name] = None if value is None else value.tolist()
+        fields[name] = None if value is None else value.tolist()
     if (functions := truth.functions) is not None:
         assert functions.variance is not None and functions.error is not None
-        found["functions"] = {
+        fields["functions"] = {
             "names": list(functions.names),
             "mean": functions.mean.tolist(),
             "variance": functions.variance.tolist(),
             "error": functions.error.tolist(),
         }
-    return found
+    return fields
 
 
 @cache
@@ -190,10 +190,10 @@ def bundled_truth(
     name: str, settings: dict[str, Any], functions: Expectations | None = None
 ) -> Truth | None:
     """The truth that comes with Basin for these very settings; None where there is none."""
-    found = _file(name)
-    if found is None or found["settings"] != settings:
+    document = _file(name)
+    if document is None or document["settings"] != settings:
         return None
-    truth = found["truth"]
+    truth = document["truth"]
     known: dict[str, Any] = {
         key: None if truth[key] is None else torch.tensor(truth[key], dtype=torch.float64)
         for key in TENSORS

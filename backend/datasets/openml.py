@@ -132,10 +132,10 @@ class _Images(Dataset):
         """Problem with the copy kept here, "" for none, and its bytes."""
         try:
             content = self._file.read_bytes()
-            said = _checksum_file(self._file).read_text().split()[:1]
+            checksum = _checksum_file(self._file).read_text().split()[:1]
         except OSError:
             return "is not here yet", b""
-        if said != [hashlib.sha256(content).hexdigest()]:
+        if checksum != [hashlib.sha256(content).hexdigest()]:
             return f"is damaged in {self._file}", b""
         return "", content
 
@@ -208,7 +208,7 @@ def _download(source: Source, folder: Path) -> tuple[Array, Array]:
     types = {**dict.fromkeys(range(num_pixels), "float32"), num_pixels: "str"}
     with _patience(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = fetch_openml(
+        bunch = fetch_openml(
             data_id=source.data_id,
             data_home=folder,
             target_column=_TARGET,
@@ -217,8 +217,8 @@ def _download(source: Source, folder: Path) -> tuple[Array, Array]:
             n_retries=2,
             read_csv_kwargs={"dtype": types},
         )
-    pixels = np.asarray(found.data)
-    labels = np.asarray([int(str(label).strip("'")) for label in found.target])
+    pixels = np.asarray(bunch.data)
+    labels = np.asarray([int(str(label).strip("'")) for label in bunch.target])
     if (
         pixels.shape != (source.num_train + source.num_test, num_pixels)
         or pixels.min() < 0

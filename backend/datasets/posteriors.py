@@ -138,9 +138,9 @@ def read_table(name: str) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     # a second to import, which workers and forms that only list the data sets do not pay
     from sklearn import datasets
 
-    found = getattr(datasets, f"load_{name}")()
-    features, classes = torch.from_numpy(found.data), torch.from_numpy(found.target)
-    names = [str(item) for item in found.feature_names]
+    bunch = getattr(datasets, f"load_{name}")()
+    features, classes = torch.from_numpy(bunch.data), torch.from_numpy(bunch.target)
+    names = [str(item) for item in bunch.feature_names]
     if name == "iris":
         # the first kind is told apart by one petal: there is nothing to learn
         features, classes = features[classes > 0], classes[classes > 0] - 1

@@ -138,9 +138,9 @@ def _source(name: str, suffix: str, file: FileIO, key: str) -> Source:
         raise bad(f"{name} is none of {', '.join(SUFFIXES)} and no folder of images.")
     beginning = file.read(64).lstrip(b"\xef\xbb\xbf \r\n").lower()
     file.seek(0)
-    for start, said in _NO_DATA.items():
+    for start, sentence in _NO_DATA.items():
         if beginning.startswith(start):
-            raise bad(f"{name} {said}")
+            raise bad(f"{name} {sentence}")
     for start, kind in _BEGINNINGS.items():
         if beginning.startswith(start.lower()) and kind != suffix:
             raise bad(f"{name} is {kind} by its content. Rename it to end in {kind}.")

@@ -182,13 +182,13 @@ def parquet(name: str, file: FileIO) -> Source:
     from pyarrow import parquet as arrow
 
     try:
-        found = arrow.ParquetFile(file, memory_map=False, pre_buffer=False)
-        shape = (found.metadata.num_rows, len(found.schema_arrow.names))
-        columns = tuple(str(each) for each in found.schema_arrow.names)
-        kinds = [field.type for field in found.schema_arrow]
+        table = arrow.ParquetFile(file, memory_map=False, pre_buffer=False)
+        shape = (table.metadata.num_rows, len(table.schema_arrow.names))
+        columns = tuple(str(each) for each in table.schema_arrow.names)
+        kinds = [field.type for field in table.schema_arrow]
         num_bytes = sum(
-            found.metadata.row_group(index).total_byte_size
-            for index in range(found.metadata.num_row_groups)
+            table.metadata.row_group(index).total_byte_size
+            for index in range(table.metadata.num_row_groups)
         )
     except _damage() as error:
         raise bad(f"{name} cannot be read: it is damaged or no Parquet file.") from error
@@ -199,14 +199,14 @@ def parquet(name: str, file: FileIO) -> Source:
     if num_bytes > 2 * reading.MAX_BYTES:
         raise bad(f"{name} unpacks to more than {2 * reading.MAX_BYTES // 2**20} MB.")
     return Source(
-        np.dtype(np.float64), shape, lambda: _parquet_pieces(name, found, columns), columns
+        np.dtype(np.float64), shape, lambda: _parquet_pieces(name, table, columns), columns
     )
 
 
-def _parquet_pieces(name: str, found: Any, columns: tuple[str, ...]) -> Iterator[Piece]:
+def _parquet_pieces(name: str, table: Any, columns: tuple[str, ...]) -> Iterator[Piece]:
     num, step = 0, max(1, PIECE // len(columns))
     try:
-        for batch in found.iter_batches(batch_size=step, use_threads=False):
+        for batch in table.iter_batches(batch_size=step, use_threads=False):
             parts = []
             for column, values in zip(columns, batch.columns, strict=True):
                 if values.null_count:

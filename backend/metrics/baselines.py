@@ -106,9 +106,9 @@ def nearest_inpaint(data: Data, known: Tensor, mask: Tensor) -> Tensor:
     known (num, *event_shape); mask True where it is known, (*event_shape) or (num, *event_shape).
     """
     train, flat = data.train.flatten(1), known.flatten(1)
-    kept = _mask(mask, known).to(flat.dtype)
+    observed = _mask(mask, known).to(flat.dtype)
     # |k - t|² over what is known, less what does not depend on t
-    gaps = kept @ train.square().T - 2 * (kept * flat) @ train.T
+    gaps = observed @ train.square().T - 2 * (observed * flat) @ train.T
     nearest = data.train[gaps.argmin(1)]
     return torch.where(mask, known, nearest)
 

@@ -26,7 +26,7 @@ def distances(
     device = moments.sum.device
     shape = moments.sum.shape
     scale = data.scale.double().to(device).expand(shape)
-    found: dict[str, Tensor] = {}
+    errors: dict[str, Tensor] = {}
     mean, variance = moments.mean(), moments.variance()
     if truth.mean is not None and truth.variance is not None:
         true_mean = (truth.mean.to(device) - data.mean.double().to(device)) / scale
@@ -34,22 +34,22 @@ def distances(
         moves = true_variance > 0
         sd = torch.where(moves, true_variance, 1.0).sqrt()
         off = torch.where(moves, (mean - true_mean).abs() / sd, 0.0)
-        found["error/mean"] = off.amax()
+        errors["error/mean"] = off.amax()
         ratio = torch.where(moves, variance / torch.where(moves, true_variance, 1.0), 1.0)
-        found["error/variance"] = (ratio - 1).abs().amax()
+        errors["error/variance"] = (ratio - 1).abs().amax()
     if truth.mean_energy is not None:
-        found["error/energy"] = (moments.mean_energy() - truth.mean_energy).abs()
+        errors["error/energy"] = (moments.mean_energy() - truth.mean_energy).abs()
     if truth.mode_weights is not None and len(moments.modes):
         gaps = moments.mode_weights() - truth.mode_weights.to(device)
-        found["error/mode_weights"] = 0.5 * gaps.abs().sum()
+        errors["error/mode_weights"] = 0.5 * gaps.abs().sum()
     if (known := truth.functions) is not None and len(moments.functions):
         spread = torch.ones_like(known.mean) if known.variance is None else known.variance.sqrt()
         gap = moments.functions / moments.total - known.mean.to(device)
-        found["error/functions"] = (gap.abs() / spread.to(device)).amax()
+        errors["error/functions"] = (gap.abs() / spread.to(device)).amax()
     if truth.log_z is not None:
         log_z = truth.log_z if data.num_values is not None else truth.log_z - scale.log().sum()
-        found["error/log_z"] = (moments.log_z(num_chains) - log_z).abs()
-    return {path: value.float() for path, value in found.items()}
+        errors["error/log_z"] = (moments.log_z(num_chains) - log_z).abs()
+    return {path: value.float() for path, value in errors.items()}
 
 
 def floor_of_mean(truth: Truth, effective: float) -> float:

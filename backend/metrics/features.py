@@ -152,8 +152,8 @@ def accuracy_in_words() -> str:
     from safetensors import safe_open
 
     with safe_open(DIGITS_FILE, framework="pt") as file:
-        found = cast(dict[str, str], file.metadata())
-    return f"test accuracy {found['held_out_accuracy']}"
+        metadata = cast(dict[str, str], file.metadata())
+    return f"test accuracy {metadata['held_out_accuracy']}"
 
 
 def as_rgb(z: Tensor) -> Tensor:

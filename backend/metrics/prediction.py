@@ -34,22 +34,24 @@ def figures_of(data: Data, predicted: Tensor, true: Tensor) -> dict[str, float]:
     squared_error: the mean over coordinates and rows, in standardised units; psnr: dB, of images.
     """
     error = (predicted.double() - true.double()).square().mean()
-    found = {"squared_error": float(error)}
+    figures = {"squared_error": float(error)}
     if data.image_range is not None:
-        found["psnr"] = psnr(data.restore(predicted), data.restore(true), *data.image_range)
-    return found
+        figures["psnr"] = psnr(data.restore(predicted), data.restore(true), *data.image_range)
+    return figures
 
 
 def baselines(data: Data, rows: Rows) -> dict[str, dict[str, float]]:
     """The figures of predictions that cost nothing to fit, by the names in TITLES."""
-    found = {
+    by_baseline = {
         "mean_event": data.train.mean(0).expand_as(rows.x),
         "linear": linear(data, rows.given),
     }
     context = rows.given.get("context")
     if context is not None and data.is_event(context):
-        found["context"] = context
-    return {name: figures_of(data, found[name], rows.x) for name in TITLES if name in found}
+        by_baseline["context"] = context
+    return {
+        name: figures_of(data, by_baseline[name], rows.x) for name in TITLES if name in by_baseline
+    }
 
 
 def linear(data: Data, given: Mapping[str, Tensor]) -> Tensor:

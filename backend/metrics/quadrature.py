@@ -22,8 +22,8 @@ def normal_grid(dim: int, step: float = STEP) -> tuple[Tensor, Tensor]:
     axis = step * torch.arange(-half, half + 1, dtype=torch.float64)
     nodes = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
     weights = (-0.5 * nodes.square().sum(1)).exp()
-    kept = weights > 1e-15
-    return nodes[kept], weights[kept] / weights.sum()
+    inside = weights > 1e-15
+    return nodes[inside], weights[inside] / weights.sum()
 
 
 def planar_mixture_entropy(means: Tensor, sd: float, weights: Tensor) -> float:

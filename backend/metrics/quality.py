@@ -134,10 +134,10 @@ def label_accuracy(z: Tensor, labels: Tensor, space: FeatureSpace) -> float:
     Samples asked for without a class (NO_LABEL) are left out; nan where none is left. A classifier
     that samples were made to please is fooled by them: read it beside distances of pixels.
     """
-    kept = labels != NO_LABEL
-    if not kept.any():
+    labelled = labels != NO_LABEL
+    if not labelled.any():
         return float("nan")
-    return float((space.logits(z[kept]).argmax(1) == labels[kept]).double().mean())
+    return float((space.logits(z[labelled]).argmax(1) == labels[labelled]).double().mean())
 
 
 def label_spread(z: Tensor, labels: Tensor, space: FeatureSpace) -> float:

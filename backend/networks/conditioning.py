@@ -29,18 +29,18 @@ class ConditionEmbedding(nn.Module):
         device = next(self.parameters()).device
         rows: list[Tensor] = []
         if self.levels is not None:
-            told = _or(level, 0, device)
-            rows.append(self.levels(told.expand(batch)))
+            index = _or(level, 0, device)
+            rows.append(self.levels(index.expand(batch)))
         if self.labels is not None:
-            told = _or(label, NO_LABEL, device)
-            rows.append(self.labels(told.expand(batch) - NO_LABEL))
+            index = _or(label, NO_LABEL, device)
+            rows.append(self.labels(index.expand(batch) - NO_LABEL))
         added = torch.stack(rows).sum(0)
         hidden: Tensor = self.last(nn.functional.silu(self.first(added)))
         return nn.functional.silu(hidden)
 
 
-def _or(told: Tensor | None, untold: int, device: torch.device) -> Tensor:
-    return torch.full((), untold, dtype=torch.int64, device=device) if told is None else told
+def _or(index: Tensor | None, untold: int, device: torch.device) -> Tensor:
+    return torch.full((), untold, dtype=torch.int64, device=device) if index is None else index
 
 
 def _rows(num: int, size: int, generator: torch.Generator) -> nn.Embedding | None:

@@ -31,18 +31,18 @@ class ConditionEmbedding(nn.Module):
 
     def forward(self, condition: Condition | None) -> Tensor | None:
         """(batch, width), or (width,) where level and class are one for all."""
-        told = condition or Condition()
-        found = None
+        parts = condition or Condition()
+        embedding = None
         if self.levels is not None:
             level = torch.zeros((), dtype=torch.int64, device=self.levels.device)
-            found = F.embedding(level if told.level is None else told.level, self.levels)
+            embedding = F.embedding(level if parts.level is None else parts.level, self.levels)
         if self.labels is not None:
             none = torch.full((), NO_LABEL, dtype=torch.int64, device=self.labels.device)
-            label = none if told.label is None else told.label
+            label = none if parts.label is None else parts.label
             # the first row is that of no class
             row = F.embedding(label - NO_LABEL, self.labels)
-            found = row if found is None else found + row
-        return found
+            embedding = row if embedding is None else embedding + row
+        return embedding
 
 
 class ResidualMLP(nn.Module):
@@ -75,12 +75,12 @@ class ResidualMLP(nn.Module):
                 parameter.mul_(start_scale)
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        told = self.embedding(condition)
+        embedded = self.embedding(condition)
         hidden = self.first(x.flatten(1))
-        if told is not None:
-            hidden = hidden + told
+        if embedded is not None:
+            hidden = hidden + embedded
         for block in self.blocks:
-            hidden = hidden + block(F.silu(hidden if told is None else hidden + told))
+            hidden = hidden + block(F.silu(hidden if embedded is None else hidden + embedded))
         result: Tensor = self.last(F.silu(hidden))
         return result
 

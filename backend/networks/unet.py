@@ -77,14 +77,14 @@ class UNet(ImageNetwork):
         if self.embedding is not None:
             embedded = self.embedding(len(x), level, label)
         hidden = self.opened(self.first, x)
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for index, stage in enumerate(self.down):
             hidden = halved(hidden) if index else hidden
             hidden = stage(hidden, embedded)
-            kept.append(hidden)
+            skips.append(hidden)
         hidden = self.middle(hidden, embedded)
         for stage in self.up:
-            there = kept.pop()
+            there = skips.pop()
             if hidden.shape[2:] != there.shape[2:]:
                 hidden = F.interpolate(hidden, size=there.shape[2:], mode="nearest")
             hidden = torch.cat([hidden, there], 1)

@@ -31,8 +31,8 @@ def compositional_likelihood(
     energy_noise and log_q (num_noise,) of z ~ q. Jiang et al. 2023.
     """
     log_weights = (-energy_noise - log_q).detach()
-    kept = log_u + math.log1p(-gamma) if gamma < 1 else torch.full_like(log_u, -torch.inf)
-    log_u = torch.logaddexp(kept, log_mean_exp(log_weights) + math.log(gamma))
+    rest = log_u + math.log1p(-gamma) if gamma < 1 else torch.full_like(log_u, -torch.inf)
+    log_u = torch.logaddexp(rest, log_mean_exp(log_weights) + math.log(gamma))
     shares = (log_weights - log_u).exp()
     data = energy_data.mean()
     surrogate = data - (shares * energy_noise).mean()

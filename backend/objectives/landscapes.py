@@ -111,7 +111,7 @@ def landscape_of(
     place = int((axis - now).abs().argmin())
     axis[place] = now
     log_scale = float(data.scale.log().sum())
-    found = landscape(
+    curve = landscape(
         kind,
         axis,
         mean,
@@ -122,8 +122,8 @@ def landscape_of(
     x = data.restore(axis[:, None])[:, 0].cpu().numpy().astype(np.float32)
     smallest = torch.finfo(torch.float64).tiny
     rows = {
-        "objective/landscape": ("objective", found.value),
-        "objective/gradient": ("log10 |gradient|", found.gradient.abs().clamp(smallest).log10()),
+        "objective/landscape": ("objective", curve.value),
+        "objective/gradient": ("log10 |gradient|", curve.gradient.abs().clamp(smallest).log10()),
     }
     return [_curve(path, x, name, values, place) for path, (name, values) in rows.items()]
 

@@ -71,10 +71,10 @@ def run_chains(
     """
     state = sampler.init(position, energy, generator)
     chains = Chains(state, [], [], [], gradient_evaluations=1)
-    kept = slice(keep_chains)
+    followed = slice(keep_chains)
     if keep_last >= num_steps:
-        chains.path.append(state.position[kept])
-        chains.energies.append(state.energy[kept])
+        chains.path.append(state.position[followed])
+        chains.energies.append(state.energy[followed])
     for index in range(num_steps):
         before = state
         state, info = sampler.step(state, energy, generator)
@@ -82,9 +82,9 @@ def run_chains(
         chains.acceptance.append(info.acceptance_rate.mean())
         remaining = num_steps - 1 - index
         if remaining < keep_last and remaining % keep_every == 0:
-            chains.path.append(state.position[kept])
-            chains.energies.append(state.energy[kept])
-            chains.accepted.append(info.accepted[kept])
+            chains.path.append(state.position[followed])
+            chains.energies.append(state.energy[followed])
+            chains.accepted.append(info.accepted[followed])
             chains.pull.append(_pull(before, info))
     chains.state = state
     return chains

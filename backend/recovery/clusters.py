@@ -15,10 +15,10 @@ class Clusters:
         from sklearn.cluster import KMeans
 
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-        found = KMeans(num, n_init=4, random_state=seed).fit(train.flatten(1).cpu().numpy())
-        self.of_data = torch.from_numpy(found.labels_).long().to(train.device)
+        fitted = KMeans(num, n_init=4, random_state=seed).fit(train.flatten(1).cpu().numpy())
+        self.of_data = torch.from_numpy(fitted.labels_).long().to(train.device)
         """(num,) of each training position"""
-        centres = torch.from_numpy(found.cluster_centers_).float().to(train.device)
+        centres = torch.from_numpy(fitted.cluster_centers_).float().to(train.device)
         self.centres = centres.reshape(-1, *train.shape[1:])
         """(clusters, *event_shape)"""
 

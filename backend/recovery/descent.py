@@ -42,9 +42,9 @@ def terms_of(
         parts = [(labels, 1.0)]
     weighed = [((1 + guidance) * weight, label) for label, weight in parts]
     none = torch.tensor(NO_LABEL, device=device)
-    found = [(1 - sum(weight for weight, _ in weighed), none), *weighed]
-    kept = [(weight, label) for weight, label in found if weight]
-    return Terms(tuple(weight for weight, _ in kept), tuple(label for _, label in kept))
+    candidates = [(1 - sum(weight for weight, _ in weighed), none), *weighed]
+    terms = [(weight, label) for weight, label in candidates if weight]
+    return Terms(tuple(weight for weight, _ in terms), tuple(label for _, label in terms))
 
 
 class Way(NamedTuple):
@@ -168,10 +168,12 @@ class Descent:
             return []
         known = request.known
         level = torch.zeros((), dtype=torch.int64, device=known.device)
-        found = [noised(self.ladder, known, level, normal(known, generator))]
+        versions = [noised(self.ladder, known, level, normal(known, generator))]
         for number in range(self.ladder.num_levels):
-            found.append(climbed(self.ladder, found[-1], level + number, normal(known, generator)))
-        return found
+            versions.append(
+                climbed(self.ladder, versions[-1], level + number, normal(known, generator))
+            )
+        return versions
 
 
 class LowestLevel(Energy):

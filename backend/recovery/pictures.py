@@ -20,21 +20,21 @@ GAP = 1.2
 
 def look(way: Way, data: Data, ladder: NoiseLadder, generator: torch.Generator) -> list[Event]:
     """Distances that chains go at each level and of samples there from data, and the strip."""
-    found: list[Event] = [_by_level("levels/displacement", way.displacement[::-1], "data sd")]
+    events: list[Event] = [_by_level("levels/displacement", way.displacement[::-1], "data sd")]
     if not data.is_image:
-        found.append(_distances(way, data, ladder, generator))
-    return [*found, *_strip(way, data)]
+        events.append(_distances(way, data, ladder, generator))
+    return [*events, *_strip(way, data)]
 
 
 def _distances(way: Way, data: Data, ladder: NoiseLadder, generator: torch.Generator) -> Event:
     """Energy distance of x_t to held-out data with as much noise, for each level."""
     held_out = data.held_out[: len(way.positions[0])]
-    found = []
+    values = []
     for number, x in enumerate(reversed(way.positions[1:-1])):
         level = torch.tensor(number, device=x.device)
         truth = noised(ladder, held_out, level, normal(held_out, generator))
-        found.append(torch.tensor(energy_distance(x.flatten(1), truth.flatten(1))))
-    return _by_level("levels/energy_distance", found, "squared, data sd")
+        values.append(torch.tensor(energy_distance(x.flatten(1), truth.flatten(1))))
+    return _by_level("levels/energy_distance", values, "squared, data sd")
 
 
 def _by_level(path: str, values: list[Tensor], unit: str) -> Curve:
@@ -48,8 +48,8 @@ def _strip(way: Way, data: Data) -> list[Event]:
     """x_T … x_0 and the denoised sample side by side: of a few images, or as clouds of points."""
     if data.image_range is not None:
         low, high = data.image_range
-        shown = torch.cat([data.restore(x[:NUM_STRIP]) for x in way.positions], dim=2)
-        share = ((shown - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
+        joined = torch.cat([data.restore(x[:NUM_STRIP]) for x in way.positions], dim=2)
+        share = ((joined - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
         pixels = (share * 255).round().to(torch.uint8).cpu().numpy()
         return [Images("levels/strip", pixels, "train_time", low, high)]
     if data.event_shape != (2,):

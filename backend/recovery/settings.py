@@ -98,15 +98,15 @@ class RecoveryLikelihoodConfig(Config):
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 
     def derived(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        notes: dict[str, str] = {}
         if self.schedule == "linear_beta":
             idle = "No effect: a linear β has ends of its own."
-            found |= {"highest_log_snr": idle, "lowest_log_snr": idle}
+            notes |= {"highest_log_snr": idle, "lowest_log_snr": idle}
         if self.classes == "none":
-            found["null_share"] = "No effect: classes are not learned."
+            notes["null_share"] = "No effect: classes are not learned."
         if self.classes != "clusters":
-            found["num_clusters"] = "No effect: clusters are not looked for."
-        return found
+            notes["num_clusters"] = "No effect: clusters are not looked for."
+        return notes
 
 
 POINTS: dict[str, Any] = {

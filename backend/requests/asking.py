@@ -39,9 +39,9 @@ def ask(
     """
     ability, checked = resolve_ability(ability_id, config)
     with left_alone(asked.method):
-        found = list(problems(asked, ability, checked))
-        if found:
-            raise BadInput(*(Problem(*problem) for problem in found))
+        objections = list(problems(asked, ability, checked))
+        if objections:
+            raise BadInput(*(Problem(*problem) for problem in objections))
         answer = ability.answer(asked, checked, generator)
     return replace(answer, events=tuple(_plain_table(event) for event in answer.events))
 
@@ -121,8 +121,8 @@ class Answered:
     @property
     def figures(self) -> dict[str, float]:
         """By the path they have among the run's metrics."""
-        found = {} if self.answer is None else self.answer.figures
-        return {f"{self.path}/{name}": value for name, value in found.items()}
+        values = {} if self.answer is None else self.answer.figures
+        return {f"{self.path}/{name}": value for name, value in values.items()}
 
     @property
     def events(self) -> list[Event]:
@@ -130,8 +130,8 @@ class Answered:
         if self.answer is None:
             message = f"`{self.question.name}` was not answered. {self.failure}"
             return [Text(f"{self.path}/summary", message, "warning")]
-        shown = [replace(event, path=f"{self.path}/{event.path}") for event in self.answer.events]
-        return [Text(f"{self.path}/summary", self.answer.summary), *shown]
+        renamed = [replace(event, path=f"{self.path}/{event.path}") for event in self.answer.events]
+        return [Text(f"{self.path}/summary", self.answer.summary), *renamed]
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -168,12 +168,12 @@ def question_problems(questions: Sequence[Question], asked: Asked) -> list[Probl
         try:
             ability, config = resolve_ability(question.ability, question.config)
             with left_alone(asked.method):
-                found = [Problem(*problem) for problem in problems(asked, ability, config)]
+                objections = [Problem(*problem) for problem in problems(asked, ability, config)]
         except BadInput as error:
-            found = error.problems
+            objections = error.problems
         except NotAvailable as error:
-            found = [Problem("", str(error))]
-        for problem in found:
+            objections = [Problem("", str(error))]
+        for problem in objections:
             field = problem.field if problem.field == "ability" else f"config.{problem.field}"
             all_found.append(Problem(f"{at}.{field}".rstrip("."), problem.message))
     return all_found

@@ -60,9 +60,9 @@ class ConsensusSamplingConfig(KindConfig):
         return 1 / (1 + self.inverse_temperature) if self.goal == "sampling" else 1.0
 
     def derived(self) -> dict[str, str]:
-        kept = math.exp(-self.pace)
+        share = math.exp(-self.pace)
         return _no_effect() | {
-            "pace": f"A step keeps {kept:.3g} of each particle and renews the rest.",
+            "pace": f"A step keeps {share:.3g} of each particle and renews the rest.",
             "goal": f"The weighted covariance is widened {1 / self.spread_kept:.3g} times.",
         }
 
@@ -93,8 +93,8 @@ class ConsensusSampling(Sampler):
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         config, b = self.config, state.extra["inverse_temperature"]
-        kept = math.exp(-config.pace)
-        noise_sd = math.sqrt((1 - kept**2) / config.spread_kept)
+        share = math.exp(-config.pace)
+        noise_sd = math.sqrt((1 - share**2) / config.spread_kept)
         x, value = self.fused(
             _resettled,
             energy,
@@ -102,7 +102,7 @@ class ConsensusSampling(Sampler):
             state.energy,
             normal(state.position, generator),
             b,
-            kept,
+            share,
             noise_sd,
         )
         after = State(x, value, torch.zeros_like(x), state.extra)
@@ -250,13 +250,19 @@ def _consensus(x: Tensor, value: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _resettled(
-    energy: Energy, x: Tensor, value: Tensor, noise: Tensor, b: Tensor, kept: float, noise_sd: float
+    energy: Energy,
+    x: Tensor,
+    value: Tensor,
+    noise: Tensor,
+    b: Tensor,
+    share: float,
+    noise_sd: float,
 ) -> tuple[Tensor, Tensor]:
     weights, mean = _consensus(x, value, b)
     factor = _root(weights, (x - mean).flatten(1))
     # rows of ξR have covariance RᵀR = C, however few particles there are
     coloured = (noise.flatten(1)[:, : len(factor)] @ factor).reshape(x.shape)
-    moved = mean + kept * (x - mean) + noise_sd * coloured
+    moved = mean + share * (x - mean) + noise_sd * coloured
     return moved, _energies(energy, moved)
 
 

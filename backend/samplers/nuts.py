@@ -156,9 +156,9 @@ class NUTS(Sampler):
                 # to a power of two, so that few shapes are ever compiled
                 size = 1 << (num - 1).bit_length()
                 order = tree.growing.to(torch.int8).argsort(descending=True, stable=True)
-                kept = order[:size]
-                chains = kept if chains is None else chains[kept]
-                tree = picked(tree, kept)
+                indices = order[:size]
+                chains = indices if chains is None else chains[indices]
+                tree = picked(tree, indices)
             noise = gumbel((2**depth, len(momentum)), momentum, generator)
             if chains is not None:
                 noise = noise[:, chains]

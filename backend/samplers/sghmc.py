@@ -83,8 +83,8 @@ class SGHMCConfig(KindConfig):
         return math.sqrt(2 * friction * self.step_size * self.temperature)
 
     def derived(self) -> dict[str, str]:
-        kept = 1 - self.friction * self.step_size
-        sentences = {"friction": f"One step keeps {100 * kept:.3g} % of the momentum."}
+        share = 1 - self.friction * self.step_size
+        sentences = {"friction": f"One step keeps {100 * share:.3g} % of the momentum."}
         if not self.batch_size:
             sentences["batch_size"] = BATCH_ABOUT
         return sentences

@@ -104,7 +104,7 @@ class SVGD(Sampler):
         config = self.config
         count = state.extra["count"] + 1
         weight = (count / (config.anneal_steps + 1)).clamp(max=1) ** 4
-        kept = torch.where(count > 1, config.decay, 0.0)
+        share = torch.where(count > 1, config.decay, 0.0)
         after, squares, spread = self.fused(
             _moved,
             energy,
@@ -112,7 +112,7 @@ class SVGD(Sampler):
             state.gradient,
             state.extra["squares"],
             weight / config.temperature,
-            kept,
+            share,
             config.step_size,
             float(config.adagrad),
         )
@@ -133,12 +133,12 @@ def _moved(
     gradient: Tensor,
     squares: Tensor,
     weight: Tensor,
-    kept: Tensor,
+    share: Tensor,
     step_size: float,
     adagrad: float,
 ) -> tuple[State, Tensor, Tensor]:
     direction, bandwidth = stein_direction(x, -weight * gradient)
-    squares = kept * squares + (1 - kept) * direction.square()
+    squares = share * squares + (1 - share) * direction.square()
     if adagrad:
         direction = direction / (squares.sqrt() + 1e-6)
     moved = x + step_size * direction

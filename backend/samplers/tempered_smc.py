@@ -254,8 +254,8 @@ def ancestors_of(log_weights: Tensor, resampling: str, generator: torch.Generato
         places = (torch.arange(num, device=device) + places) / num
     cumulated = log_weights.softmax(0).cumsum(0)
     # rounding can leave the last sum below 1
-    found = torch.searchsorted(cumulated / cumulated[-1], places, right=True)
-    return found.clamp(max=num - 1)
+    indices = torch.searchsorted(cumulated / cumulated[-1], places, right=True)
+    return indices.clamp(max=num - 1)
 
 
 def distinct_share(index: Tensor) -> Tensor:

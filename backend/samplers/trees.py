@@ -244,11 +244,13 @@ def _either(there: Tensor, one: Point, other: Point) -> Point:
     return Point(x, momentum, gradient)
 
 
-def picked(tree: Tree, kept: Tensor) -> Tree:
+def picked(tree: Tree, index: Tensor) -> Tree:
     """The trees of some chains."""
-    left, right = (Point(end.x[kept], end.momentum[kept], end.gradient[kept]) for end in tree[:2])
-    total, log_weight, hamiltonian, growing = (part[kept] for part in tree[2:6])
-    result = tuple(part[kept] for part in tree.result)
+    left, right = (
+        Point(end.x[index], end.momentum[index], end.gradient[index]) for end in tree[:2]
+    )
+    total, log_weight, hamiltonian, growing = (part[index] for part in tree[2:6])
+    result = tuple(part[index] for part in tree.result)
     return Tree(left, right, total, log_weight, hamiltonian, growing, result)
 
 

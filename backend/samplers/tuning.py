@@ -100,12 +100,12 @@ def windows(num_warm_up: int) -> tuple[Window, ...]:
     if num_warm_up < FIRST + BASE + LAST:
         start, end = int(0.15 * num_warm_up), num_warm_up - int(0.1 * num_warm_up)
         size = end - start
-    found = []
+    ends = []
     while start < end:
         stop = end if start + 3 * size > end else start + size
-        found.append((start, stop))
+        ends.append((start, stop))
         start, size = stop, 2 * size
-    return tuple(found)
+    return tuple(ends)
 
 
 def dual_averaged(state: State, rate: Tensor, count: int, target: float) -> State:

@@ -101,14 +101,14 @@ def _baoab(
     momentum: Tensor,
     noise: Tensor,
     step_size: float,
-    kept: float,
+    share: float,
     noise_sd: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Position, energy, gradient and momentum after one step."""
     half = 0.5 * step_size
     momentum = momentum - half * gradient
     x = x + half * momentum
-    momentum = kept * momentum + noise_sd * noise
+    momentum = share * momentum + noise_sd * noise
     x = x + half * momentum
     value, gradient = energy_and_gradient(energy, x)
     return x, value, gradient, momentum - half * gradient

@@ -48,8 +48,8 @@ class _Loader(_Loads):
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise _bad(f"gives `{key.value[:60]}` twice. Keep one.", key.start_mark)
             seen.add(str(key.value))
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
     def construct_whole(self, node: yaml.ScalarNode) -> int:
         text = str(node.value)
@@ -155,8 +155,8 @@ def check(value: object, field: str = "") -> None:
             characters += sum(len(key) for key in item if isinstance(key, str))
             for key in item:
                 if not isinstance(key, str):
-                    said = f"the name {key!r:.60} is no text. Put quotes around it."
-                    raise BadInput.at(where, said)
+                    reason = f"the name {key!r:.60} is no text. Put quotes around it."
+                    raise BadInput.at(where, reason)
                 _check_one(key, where)
             below = [(part, f"{where}.{key}" if where else key) for key, part in item.items()]
         elif isinstance(item, (list, tuple)):
@@ -171,8 +171,8 @@ def check(value: object, field: str = "") -> None:
 
 def _check_one(item: object, where: str) -> None:
     if isinstance(item, str):
-        if found := text_problem(item):
-            raise BadInput.at(where, found)
+        if problem := text_problem(item):
+            raise BadInput.at(where, problem)
     elif isinstance(item, float):
         if not math.isfinite(item):
             raise BadInput.at(where, f"must be a finite number, got {item}.")
@@ -185,9 +185,9 @@ def _check_one(item: object, where: str) -> None:
 
 def text_problem(text: str) -> str:
     """Problem with the characters of a text; "" for none."""
-    if found := _CONTROL.search(text):
+    if match := _CONTROL.search(text):
         return (
-            f"holds the control character U+{ord(found[0]):04X} at place {found.start() + 1}. "
+            f"holds the control character U+{ord(match[0]):04X} at place {match.start() + 1}. "
             "Remove it."
         )
     return ""
