@@ -30,7 +30,7 @@ from backend.spec import Budget, RunSpec
 from benchmarks.report import Report
 from jobs.execution import loop
 from jobs.execution.emitter import Emitter
-from jobs.execution.observation_schedule import Looking
+from jobs.execution.observation_schedule import ObservationSchedule
 from jobs.queueing import redis_store
 from jobs.records import run_store
 from jobs.services.redis_server import RedisServer
@@ -109,7 +109,7 @@ def _timed(spec: RunSpec, url: str) -> dict[str, float]:
             (kernel, "tune", "kernel"),
             (DrawStatistics, "take", "statistics"),
             (DrawStatistics, "point", "statistics"),
-            (Looking, "once", "looks"),
+            (ObservationSchedule, "once", "looks"),
             (Emitter, "scalars", "said"),
             (Emitter, "event", "said"),
             (Emitter, "_work", "thread"),

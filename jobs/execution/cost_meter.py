@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from backend.events import Cost
+
 RAPL = Path("/sys/class/powercap")
 
 Counter = Callable[[], float]
@@ -122,3 +124,24 @@ class Stopwatch:
     def source(self) -> str | None:
         """Source of the joules, as a status names it; None where they are unknown."""
         return None if self._counter is None or self._joules is None else "counter"
+
+
+def cost_of_row(row: int, num_rows: int, before: Cost, first_gradients: int, end: Cost) -> Cost:
+    """Interpolate the cost after row 1, 2, ... of a block, the rows evenly spread in time.
+
+    before: at the end of the last block. first_gradients: ∇E evaluations after the first row.
+    end: after the last row.
+    """
+    if row == num_rows:
+        return end
+    share = row / num_rows
+    joules = None
+    if before.joules is not None and end.joules is not None:
+        joules = before.joules + share * (end.joules - before.joules)
+    along = (row - 1) / (num_rows - 1)
+    return Cost(
+        before.step + row,
+        first_gradients + round(along * (end.gradients - first_gradients)),
+        before.seconds + share * (end.seconds - before.seconds),
+        joules,
+    )

@@ -1,4 +1,4 @@
-"""Looking: when a run is observed, what that costs, and that it changes nothing."""
+"""Observation schedule: when a run is observed, within a share of its time, without changing it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from backend.errors import Diverged
 from backend.events import Event, Text
 from backend.method import Method
 from backend.observe.observation import Observation
+from jobs.execution.cadence import Cadence
 from jobs.execution.outcome import sentence
 
 _FIRST_REST = 5.0
-"""Most that follows a first look, in times of its cadence."""
+"""Longest rest after a first observation, in times of its cadence."""
 
 
 @dataclass
 class Tier:
-    """One way of looking and when it is next due."""
+    """Cadence tier of an observer, and when it is next due."""
 
     name: str
     look: Callable[[int], list[Event]]
@@ -35,10 +36,11 @@ class Tier:
     num_looks: int = 0
 
     def is_due(self, step: int, now: float) -> bool:
+        """Return True once it is time, by the clock or by steps; `now` is monotonic."""
         return now >= self.next_time or (self.every_steps is not None and step >= self.next_step)
 
-    def looked(self, step: int, cost: float) -> None:
-        """Stretch the cadence so that looks as dear as this one stay within the share.
+    def observed(self, step: int, cost: float) -> None:
+        """Stretch the cadence so that observations as dear as this one stay within the share.
 
         The first pays for much that later ones do not, so the second follows it soon.
         """
@@ -50,10 +52,10 @@ class Tier:
         self.next_step = step + (self.every_steps or 0)
 
 
-class Looking:
-    """Runs the tiers of an observer when they are due; `seconds` is what they took so far.
+class ObservationSchedule:
+    """Schedule of an observer's tiers; `seconds` is the time they took so far.
 
-    A look that fails is said once, as an alarm, and not tried again: training goes on.
+    An observation that fails is reported once, as an alarm, and not tried again: training goes on.
     """
 
     def __init__(
@@ -62,27 +64,49 @@ class Looking:
         self.method, self.observer, self.tiers = method, observer, tiers
         self.seconds = seconds
         self.trace = ""
-        """of the last look that failed"""
+        """traceback of the last observation that failed"""
+
+    @classmethod
+    def of(
+        cls, method: Method, observer: Observation | None, cadence: Cadence, seconds: float
+    ) -> ObservationSchedule:
+        """Schedule an observer by a cadence; `seconds` were spent on observing before."""
+        if observer is None:
+            return cls(method, None, [], seconds)
+        watch_share, measure_share = cadence.shares(method.trains)
+        watch = Tier(
+            "watch", observer.watch, cadence.watch_seconds, cadence.watch_steps, watch_share
+        )
+        measure = Tier(
+            "measure",
+            observer.measure,
+            cadence.measure_seconds,
+            cadence.measure_steps,
+            measure_share,
+            next_time=time.monotonic() + cadence.measure_seconds,
+        )
+        return cls(method, observer, [watch, measure], seconds)
 
     def is_due(self, step: int, now: float) -> bool:
+        """Return True when any tier is due; `now` is monotonic."""
         return any(tier.is_due(step, now) for tier in self.tiers)
 
     def begin(self) -> list[Event]:
-        """What is said once, before the first step."""
+        """Return the events that come once, before the first step."""
         return [] if self.observer is None else self.once("begin", self.observer.begin)
 
-    def look(self, step: int) -> Iterator[Event]:
-        """Events of the tiers that are due, one tier after the other."""
+    def observe(self, step: int) -> Iterator[Event]:
+        """Observe with the tiers that are due, one after the other; yields their events."""
         for tier in list(self.tiers):
             if tier.is_due(step, time.monotonic()):
                 before, failed = self.seconds, self.trace
                 yield from self.once(tier.name, functools.partial(tier.look, step))
-                tier.looked(step, self.seconds - before)
+                tier.observed(step, self.seconds - before)
                 if self.trace is not failed:
                     self.tiers.remove(tier)
 
     def once(self, name: str, look: Callable[[], list[Event]]) -> list[Event]:
-        """One look, or the alarm that says how it failed."""
+        """Observe once; returns the events, or the alarm of a failure."""
         try:
             return self.timed(look)
         except Diverged:
@@ -93,7 +117,7 @@ class Looking:
             return [Text(f"alarm/observation/{name}", message, "alarm")]
 
     def timed(self, look: Callable[[], Any]) -> Any:
-        """What one look returns; its time is counted and training is left as it was."""
+        """Call `look` and return its result; its time is counted and training is left as it was."""
         start = time.perf_counter()
         try:
             with undisturbed(self.method):
@@ -104,7 +128,8 @@ class Looking:
 
 @contextmanager
 def undisturbed(method: Method) -> Iterator[None]:
-    """Modules in evaluation mode, and everything that a look could move put back after it."""
+    """Set modules to evaluation mode, and put back afterwards everything that observing could
+    move."""
     modules = [part for module in method.modules() for part in module.modules()]
     modes = [module.training for module in modules]
     gradients = method.gradient_evaluations

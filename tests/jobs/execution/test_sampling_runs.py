@@ -14,7 +14,7 @@ import torch
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
 from jobs import tasks
-from jobs.execution import loop
+from jobs.execution import loop, training
 from jobs.models import answering, method_setup
 from jobs.queueing import control
 from jobs.records import run_store
@@ -36,7 +36,7 @@ def messages(directory: RunDirectory) -> list[tuple[str, str]]:
     return [
         (frame.header["meta"]["level"], frame.header["meta"]["message"])
         for frame in directory.texts()
-        if frame.header["path"] == loop.CHANGED
+        if frame.header["path"] == training.CHANGED
     ]
 
 

@@ -1,0 +1,60 @@
+"""Finishing: the last observation, the final metrics and the answers, once training is done."""
+
+from __future__ import annotations
+
+import contextlib
+
+from jobs.execution.interruption import LeftOff
+from jobs.execution.training import Training
+from jobs.models import answering
+from jobs.records.progress import FIGURES, QUESTIONS
+
+
+def finish(training: Training) -> list[str]:
+    """End the training, take the final metrics and answer the questions of the spec.
+
+    Training is done: who asks for an end now is told what of it was left off. Returns that, as
+    names for people. Raises Diverged, CannotWrite.
+    """
+    training.end()
+    training.method.spent = training.cost
+    heartbeat, progress = training.heartbeat, training.progress
+    left = ["the final figures", *(f"`{q.name}`" for q in training.spec.questions)]
+    with contextlib.suppress(LeftOff), heartbeat.interruption:
+        with progress.during(FIGURES):
+            metrics = {} if heartbeat.request else _final_metrics(training)
+        if not heartbeat.request:
+            left.pop(0)
+            with progress.during(QUESTIONS):
+                _answer(training, metrics, left)
+    return left
+
+
+def _final_metrics(training: Training) -> dict[str, float]:
+    """Observe for the last time and evaluate the method. Raises CannotWrite."""
+    metrics: dict[str, float] = {}
+    schedule, reporter, cost = training.observation, training.reporter, training.cost
+    if (observer := schedule.observer) is not None:
+        reporter.emit(schedule.once("watch", lambda: observer.watch(training.step)), cost)
+        metrics, events, samples = schedule.timed(lambda: observer.evaluate(training.step))
+        reporter.emit(events, cost)
+        reporter.record(metrics, metrics.values())
+        training.directory.write_metrics(metrics)
+        training.directory.save_samples("final", samples)
+    return metrics
+
+
+def _answer(training: Training, metrics: dict[str, float], left: list[str]) -> None:
+    """Answer the questions of the spec, each taken off `left` once it is. Raises CannotWrite."""
+    answers = answering.answer_questions(training.prepared)
+    while not training.heartbeat.request:
+        answer = training.observation.timed(lambda: next(answers, None))
+        if answer is None:
+            return
+        training.reporter.emit(answer.events, training.cost)
+        metrics |= answer.figures
+        training.directory.write_metrics(metrics)
+        if answer.arrays:
+            training.directory.save_samples(f"answers-{answer.question.name}", answer.arrays)
+        left.remove(f"`{answer.question.name}`")
+        training.progress.num_answers += 1

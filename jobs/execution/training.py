@@ -1,0 +1,183 @@
+"""Training: steps a method until its budget is used, and flushes, observes and saves between.
+
+Only steps count on the stopwatch; observing and checkpoints do not. Scalars stay on the device
+until a flush copies a block of them to the host, where the guard reads it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput
+from backend.events import Cost
+from jobs.execution.cadence import Cadence, fraction_used
+from jobs.execution.checkpointer import Checkpointer
+from jobs.execution.cost_meter import Stopwatch, cost_of_row
+from jobs.execution.device_scalars import ScalarBlock
+from jobs.execution.divergence_guard import breach
+from jobs.execution.heartbeat import Heartbeat
+from jobs.execution.observation_schedule import ObservationSchedule
+from jobs.execution.outcome import EndRequested
+from jobs.execution.process_team import Team
+from jobs.execution.reporter import Reporter
+from jobs.models.method_setup import Prepared
+from jobs.records.progress import LOOKING, TRAINING
+from jobs.records.run_directory import RunDirectory
+
+CHANGED = "run/changed"
+_NEARLY_ONE = float(np.nextafter(1.0, 0.0))
+
+
+class Training:
+    """Training of one method within one attempt, from the step of `cost` on."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        prepared: Prepared,
+        cost: Cost,
+        *,
+        cadence: Cadence,
+        team: Team,
+        stopwatch: Stopwatch,
+        checkpointer: Checkpointer,
+        observation: ObservationSchedule,
+        reporter: Reporter,
+        heartbeat: Heartbeat,
+    ) -> None:
+        self.directory, self.prepared, self.cadence = directory, prepared, cadence
+        self.spec, self.method = prepared.spec, prepared.method
+        self.team, self.stopwatch, self.checkpointer = team, stopwatch, checkpointer
+        self.observation, self.reporter, self.heartbeat = observation, reporter, heartbeat
+        self.emitter, self.progress = reporter.emitter, heartbeat.progress
+        self.cost = cost
+        """at the end of the last flush"""
+        self.step = cost.step
+        self._block = ScalarBlock(cadence.flush_rows, prepared.device)
+        self._first_gradients = 0
+        """∇E evaluations at the first row of the block"""
+        self._next_flush = 0.0
+
+    def run(self) -> None:
+        """Step until the budget is used or the method is done.
+
+        Raises EndRequested, Diverged, CannotWrite.
+        """
+        first_events = self.observation.begin()
+        if self.step == 0:  # the log of a resumed run has them
+            self.reporter.emit(first_events, self.cost)
+        self._observe()
+        started = time.monotonic()
+        self._next_flush = started + self.cadence.flush_every(self.method.trains)
+        self.checkpointer.start()
+        self.stopwatch.start()
+        self.progress.doing = TRAINING
+        while (fraction := self._fraction()) < 1.0 and not self.method.done:
+            if self.heartbeat.request:
+                raise EndRequested(self.heartbeat.request)
+            if self.heartbeat.changes:
+                self._change()
+            self._step(min(fraction, _NEARLY_ONE))
+            now = time.monotonic()
+            observes = self.observation.is_due(self.step, now)
+            saves = self.checkpointer.is_due(now)
+            if observes or saves or now >= self._next_flush or self._block.is_full:
+                self.flush()
+            if observes or saves:
+                self.stopwatch.stop()
+                if observes:
+                    self._observe()
+                if saves:
+                    self.save(time.monotonic() - started)
+                self.stopwatch.start()
+
+    def end(self) -> None:
+        """Flush, stop the stopwatch and save a checkpoint. Raises Diverged, CannotWrite."""
+        self.flush()
+        self.stopwatch.stop()
+        self.save()
+
+    def flush(self) -> None:
+        """Copy the block to the host, check it and hand it to the emitter.
+
+        Raises Diverged, CannotWrite.
+        """
+        self._next_flush = time.monotonic() + self.cadence.flush_every(self.method.trains)
+        if self._block.count:
+            self._emit_block()
+        self.emitter.check()
+        self.heartbeat.check()
+        self.heartbeat.set_fields(**self.facts())
+
+    def save(self, elapsed: float = math.inf) -> None:
+        """Save a checkpoint of the present step, after a flush. Raises CannotWrite."""
+        self.checkpointer.save(self.cost, self.observation.seconds, elapsed)
+        self.heartbeat.set_fields(**self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of the status that follow the training."""
+        return {
+            "step": self.step,
+            "fraction": min(fraction_used(self.spec.budget, self.cost), 1.0),
+            "gradients": self.cost.gradients,
+            "seconds": self.cost.seconds,
+            "joules": self.cost.joules,
+            "joules_source": self.stopwatch.source,
+            "observe_seconds": self.observation.seconds,
+            "checkpoint_step": self.checkpointer.step,
+            "headline": self.reporter.headline(),
+            "alarms": self.emitter.alarms.listed(),
+            "budget": self.spec.budget.model_dump(exclude_none=True),
+            "device": str(self.prepared.device),
+        }
+
+    def _step(self, progress: float) -> None:
+        self._block.add(self.team.step(self.method, progress))
+        self.step += 1
+        self.progress.step = self.step
+        if self._block.count == 1:
+            self._first_gradients = self.method.gradient_evaluations
+
+    def _fraction(self) -> float:
+        return fraction_used(self.spec.budget, self._cost_now())
+
+    def _cost_now(self) -> Cost:
+        """Cost of the present moment; joules are those of the last flush."""
+        gradients = self.method.gradient_evaluations
+        return Cost(self.step, gradients, self.stopwatch.seconds, self.cost.joules)
+
+    def _change(self) -> None:
+        """Hand the settings requested to the method, and report its answer. Raises CannotWrite."""
+        self.flush()  # the change stands behind all that was done without it
+        for settings in self.heartbeat.take_changes():
+            try:
+                message, level = self.team.change(self.method, settings), "info"
+            except BadInput as error:
+                message, level = f"Not changed. {error}", "warning"
+            self.emitter.text(CHANGED, message, self.cost, level)
+
+    def _observe(self) -> None:
+        self.method.spent = self.cost
+        with self.progress.during(LOOKING):
+            self.reporter.emit(self.observation.observe(self.step), self.cost)
+        if self.observation.trace:
+            self.directory.write_trace(self.observation.trace)
+            self.observation.trace = ""
+
+    def _emit_block(self) -> None:
+        values = self._block.take()
+        end = self._cost_now()._replace(joules=self.stopwatch.joules)
+        breached = breach(self._block.paths, values, self.method.trains)
+        rows = len(values) if breached is None else breached.row + 1
+        first, last = (
+            cost_of_row(row, len(values), self.cost, self._first_gradients, end)
+            for row in (1, rows)
+        )
+        self.reporter.emit_rows(self._block.paths, values[:rows], first, last)
+        self.cost, self.step = last, last.step
+        if breached is not None:
+            raise breached.error(last.step)
