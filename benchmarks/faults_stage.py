@@ -26,9 +26,9 @@ from backend.events import split, unpack
 from backend.spec import Budget, RunSpec
 from benchmarks.live_work import ROOT, Viewer
 from jobs.queueing import enqueue, redis_store
+from jobs.record_files.scalar_table import Series
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.scalar_table import Series
 from jobs.services.redis_server import free_port
 from jobs.system.processes import descendants, end_all, is_alive
 

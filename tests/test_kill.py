@@ -27,9 +27,9 @@ import torch
 
 from backend.spec import Budget, RunSpec
 from jobs.queueing import control, enqueue, redis_store
+from jobs.record_files.scalar_table import Series
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.scalar_table import Series
 from jobs.records.status import Status
 from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port

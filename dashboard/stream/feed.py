@@ -24,9 +24,9 @@ from dashboard.stream.history import History
 from dashboard.stream.questions import Position
 from dashboard.stream.streams import Entry, Streams
 from jobs.queueing.control import INLINE
-from jobs.records.keyframes import Key
+from jobs.record_files.keyframes import Key
+from jobs.record_files.run_log import START
 from jobs.records.run_directory import RunDirectory
-from jobs.records.run_log import START
 from jobs.records.status import Status
 
 _TAIL_SECONDS = 0.2

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from backend.events import pack
 from dashboard.stream.history import History, bucketed_rows
-from jobs.records.scalar_table import Series, select_rows
+from jobs.record_files.scalar_table import Series, select_rows
 
 MOST_POINTS = 4000
 """Points of a path that a page is sent at once; more are bucketed."""

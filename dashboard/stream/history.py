@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from backend.errors import BasinError
 from backend.events import Frame, pack, unpack
-from jobs.records import scalar_blocks, scalar_table
+from jobs.record_files import scalar_blocks, scalar_table
+from jobs.record_files.run_log import START, Stretch
+from jobs.record_files.scalar_blocks import LogContent, Rows, Series
+from jobs.record_files.scalar_table import RESUMED, joined, select_rows
 from jobs.records.run_directory import RunDirectory
-from jobs.records.run_log import START, Stretch
-from jobs.records.scalar_blocks import LogContent, Rows, Series
-from jobs.records.scalar_table import RESUMED, joined, select_rows
 
 T = TypeVar("T")
 _FIRST_ROWS = 256

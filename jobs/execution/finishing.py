@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from jobs.execution.interruption import LeftOff
 from jobs.execution.training import Training
 from jobs.models import answering
 from jobs.records.progress import FIGURES, QUESTIONS
+from jobs.system.interruption import LeftOff
 
 
 def finish(training: Training) -> list[str]:

@@ -19,11 +19,11 @@ from typing import Any
 from backend.events import Cost
 from jobs.execution.alarms import Alarms
 from jobs.execution.emitter import CannotWrite, Emitter
-from jobs.execution.interruption import Interruption
 from jobs.formatting import duration
 from jobs.records.attempts import Superseded
 from jobs.records.progress import AFTER_TRAINING, TRAINING, Progress
 from jobs.records.run_directory import RunDirectory
+from jobs.system.interruption import Interruption
 from jobs.system.processes import PARENT
 from jobs.system.threads import guarded
 

@@ -29,10 +29,10 @@ from jobs.execution.reporter import Reporter
 from jobs.execution.training import Training
 from jobs.models import answering, fingerprints
 from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare
+from jobs.record_files.scalar_table import RESUMED
 from jobs.records import attempts
 from jobs.records.progress import CLOSING
 from jobs.records.run_directory import RunDirectory
-from jobs.records.scalar_table import RESUMED
 from jobs.records.status import RESUMABLE, Status
 from jobs.system import atomic_files
 

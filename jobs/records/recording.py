@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from backend.events import Frame
-from jobs.records import scalar_blocks, scalar_table
-from jobs.records.keyframes import Key, Keyframes
+from jobs.record_files import scalar_blocks, scalar_table
+from jobs.record_files.keyframes import Key, Keyframes
+from jobs.record_files.run_log import START, Log, Place
+from jobs.record_files.scalar_blocks import LogContent, Series
+from jobs.record_files.scalar_record import ScalarRecord
 from jobs.records.run_files import RunFiles
-from jobs.records.run_log import START, Log, Place
-from jobs.records.scalar_blocks import LogContent, Series
-from jobs.records.scalar_record import ScalarRecord
 
 
 class Recording(RunFiles):

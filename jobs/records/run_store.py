@@ -28,11 +28,11 @@ from pathlib import Path
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
 from backend.system.home import home, make_private
+from jobs.record_files.keyframes import Key
+from jobs.record_files.scalar_table import Series
 from jobs.records import attempts, status
 from jobs.records.checkpoint import Checkpoint
-from jobs.records.keyframes import Key
 from jobs.records.run_directory import RunDirectory
-from jobs.records.scalar_table import Series
 from jobs.records.status import Status
 from jobs.system import atomic_files
 from jobs.system.atomic_files import write

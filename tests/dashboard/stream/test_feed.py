@@ -15,7 +15,7 @@ from dashboard.stream.frames import MOST_POINTS
 from dashboard.stream.history import History, bucketed_rows
 from dashboard.stream.questions import Position
 from jobs.queueing import redis_store
-from jobs.records import scalar_table
+from jobs.record_files import scalar_table
 from tests.conftest import RedisServer
 from tests.dashboard.feeding import PATH, Viewer, Writer, assert_whole, feeding, until
 

@@ -15,10 +15,11 @@ import pytest
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import Budget, RunSpec
-from jobs.records import keyframes, run_store, scalar_table
+from jobs.record_files import keyframes, scalar_table
+from jobs.record_files.run_log import START
+from jobs.record_files.scalar_blocks import Series
+from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.run_log import START
-from jobs.records.scalar_blocks import Series
 from jobs.records.silence import Watch
 from jobs.system import atomic_files
 

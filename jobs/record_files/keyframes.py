@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from backend.errors import NotAvailable
-from jobs.records.frame_files import extents, walk
+from jobs.record_files.frame_files import extents, walk
 from jobs.system.atomic_files import append, damage_of, open_for_append, written_aside
 
 LIMIT = 300

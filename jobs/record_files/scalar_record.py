@@ -13,9 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from jobs.records.merged_scalars import MergedRows, Part
-from jobs.records.scalar_blocks import Series, series_of
-from jobs.records.scalar_table import Damaged, ScalarTable, joined, marks_of, select_rows, unvoided
+from jobs.record_files.merged_scalars import MergedRows, Part
+from jobs.record_files.scalar_blocks import Series, series_of
+from jobs.record_files.scalar_table import (
+    Damaged,
+    ScalarTable,
+    joined,
+    marks_of,
+    select_rows,
+    unvoided,
+)
 
 
 class ScalarRecord:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.errors import BasinError
-from jobs.records.scalar_blocks import Series
+from jobs.record_files.scalar_blocks import Series
 
 RESUMED = "run/resumed"
 """Path of the text that says from which step a run went on."""

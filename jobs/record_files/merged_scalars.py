@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.events import pack
-from jobs.records.frame_files import walk
-from jobs.records.scalar_blocks import Blocks, spread
+from jobs.record_files.frame_files import walk
+from jobs.record_files.scalar_blocks import Blocks, spread
 
 _ENDS = ("first", "last")
 _TYPES = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8"}

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from backend.events import split
-from jobs.records import frame_files, merged_scalars, scalar_blocks, scalar_table
-from jobs.records.merged_scalars import MergedRows
-from jobs.records.scalar_blocks import Blocks, LogContent
-from jobs.records.scalar_record import ScalarRecord
+from jobs.record_files import frame_files, merged_scalars, scalar_blocks, scalar_table
+from jobs.record_files.merged_scalars import MergedRows
+from jobs.record_files.scalar_blocks import Blocks, LogContent
+from jobs.record_files.scalar_record import ScalarRecord
 from jobs.system import atomic_files
 
 MERGE_BYTES = 1_000_000

@@ -17,9 +17,10 @@ from backend.events import Cost, Field, Text, encode, encode_block, unpack
 from backend.spec import RunSpec
 from dashboard.stream.history import History
 from jobs.execution.emitter import DAMAGED, Emitter
-from jobs.records import run_log, run_store, scalar_blocks, scalar_table
+from jobs.record_files import run_log, scalar_blocks, scalar_table
+from jobs.record_files.run_log import START
+from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.run_log import START
 from jobs.system import atomic_files
 
 WEEK = 7 * 24 * 3600

@@ -1,0 +1,1 @@
+"""Files of a run's record: log, merged scalars, table of scalars, keyframes. All hold frames."""
