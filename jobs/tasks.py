@@ -1,4 +1,4 @@
-"""The worker's side: what the queues call, plain functions with JSON arguments and answers."""
+"""Tasks: the functions that the queues call, with JSON arguments and answers."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ TOO_LARGE = (
     "for less, or use a smaller file."
 )
 TIMING_SECONDS = 0.3
-"""How long a check may train to learn what a step costs."""
+"""Seconds a check may train to learn what a step costs."""
 _PREVIEW_POINTS, _PREVIEW_IMAGES = 500, 64
 _LIKE_RUNS = 10
 _SEARCHED_RUNS = 500
-"""How many of the newest runs are looked at for those: a form waits for it."""
+"""Number of the newest runs searched for those: a form waits for it."""
 
 
 def train(run_id: str) -> None:
@@ -71,7 +71,7 @@ def _train(directory: run_store.RunDirectory) -> None:
 
 
 def _answered(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """The JSON answer of a task: its value, or what a person can mend, or what is missing."""
+    """Wrap a task to answer in JSON: its value, or what a person can mend, or what is missing."""
 
     @functools.wraps(function)
     def job(*arguments: Any) -> dict[str, Any]:
@@ -94,10 +94,10 @@ def _plain(problems: list[Problem]) -> list[dict[str, str]]:
 
 
 def examine(spec: RunSpec) -> Prepared:
-    """The method set up on the CPU with its data: everything that can be known to be wrong before
-    a run starts. Downloads nothing: data that are not here have a stand-in.
+    """Set a method up on the CPU with its data, to find all that is wrong before a run starts.
 
-    Raises BadInput with all of it, NotAvailable for a run that is not there.
+    Downloads nothing: data that are not here have a stand-in. Raises BadInput with all of it,
+    NotAvailable for a run that is not there.
     """
     from jobs.models import answering, trained_run
 
@@ -107,7 +107,7 @@ def examine(spec: RunSpec) -> Prepared:
 
 
 def check(raw: dict[str, Any]) -> dict[str, Any]:
-    """The fields of `enqueue.Check` for a RunSpec as plain data, its paths absolute."""
+    """Check a RunSpec as plain data, its paths absolute; returns the fields of `enqueue.Check`."""
     try:
         prepared = examine(from_dict(raw))
     except BadInput as error:
@@ -124,7 +124,7 @@ def check(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def derived(config: Config, prefix: str = "config") -> dict[str, str]:
-    """What the settings amount to, by dotted field, those of nested parts included."""
+    """Describe what the settings amount to, by dotted field, those of nested parts included."""
     sentences = {f"{prefix}.{name}": text for name, text in config.derived().items()}
     for name in type(config).model_fields:
         value = getattr(config, name)
@@ -134,8 +134,10 @@ def derived(config: Config, prefix: str = "config") -> dict[str, str]:
 
 
 def expected_cost(prepared: Prepared) -> dict[str, Any]:
-    """What the budget will cost: gradients from a few real steps, seconds from earlier runs of
-    the same work or, without any, from those steps. Uses the method up."""
+    """Estimate the cost of the budget: gradients from a few real steps, seconds from earlier runs.
+
+    Runs of the same work or, without any, those steps. Uses the method up.
+    """
     first, each, measured = _time_steps(prepared.method)
     like = _seconds_of_like_runs(prepared.spec)
     rates = like or measured
@@ -156,8 +158,10 @@ def expected_cost(prepared: Prepared) -> dict[str, Any]:
 
 
 def _time_steps(method: Method) -> tuple[int, float, list[float]]:
-    """∇E evaluations up to the end of the first step and in each later one, and the seconds of
-    single steps; the first, a warm-up, counts only when there was no time for another."""
+    """Time steps: ∇E evaluations of the first and of each later one, and seconds of single steps.
+
+    The first, a warm-up, counts only when there was no time for another.
+    """
     seconds: list[float] = []
     evaluations: list[int] = []
     deadline = time.perf_counter() + TIMING_SECONDS
@@ -174,18 +178,18 @@ def _time_steps(method: Method) -> tuple[int, float, list[float]]:
 
 
 def _expected_steps(budget: Budget, first: int, each: float, seconds_a_step: float) -> int | None:
-    """Steps until the first limit is reached; None when only joules limit the run."""
+    """Estimate the steps until the first limit is reached; None when only joules limit the run."""
     limits = [budget.steps]
     if budget.gradients is not None and each:
         limits.append(1 + max(0, math.ceil((budget.gradients - first) / each)))
     if budget.seconds is not None:
         limits.append(max(1, round(budget.seconds / seconds_a_step)))
-    known = [limit for limit in limits if limit is not None]
-    return min(known) if known else None
+    definite = [limit for limit in limits if limit is not None]
+    return min(definite) if definite else None
 
 
 def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
-    """Seconds a step of the newest runs of the same method, settings and data, newest first."""
+    """Find the seconds a step of the newest runs of the same work, newest first."""
     same = spec.step_hash()
     rates = (
         status.seconds / status.step
@@ -196,7 +200,7 @@ def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
 
 
 def describe(data: Data) -> dict[str, Any]:
-    """What a form shows of a data set: its size, shape and a small preview, in user's units."""
+    """Describe a data set for a form: its size, shape and a small preview, in user's units."""
     return {
         "title": data.title,
         "num_train": len(data.train),
@@ -209,7 +213,7 @@ def describe(data: Data) -> dict[str, Any]:
 
 
 def preview(data: Data) -> dict[str, Any]:
-    """Some of the training data, base64: float32 points (num, dim), or uint8 images."""
+    """Encode some of the training data, base64: float32 points (num, dim), or uint8 images."""
     if data.image_range is not None:
         low, high = data.image_range
         images = data.restore(data.train[:_PREVIEW_IMAGES]).numpy()
@@ -231,17 +235,19 @@ def preview(data: Data) -> dict[str, Any]:
 
 
 def previews(names: list[str]) -> dict[str, Any]:
-    """A small picture of each data set as it is by default, by name; none of one that needs more
-    than its name, or a download."""
-    found = {}
+    """Encode a small picture of each data set as it is by default, by name.
+
+    None of one that needs more than its name, or a download.
+    """
+    by_name = {}
     for name in names:
         try:
             dataset = catalogue.resolve_data({"name": name})
             if not dataset.missing():
-                found[name] = preview(dataset.load())
+                by_name[name] = preview(dataset.load())
         except BadInput:
             continue
-    return found
+    return by_name
 
 
 def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jobs.queueing",),
     ("jobs.models",),
     ("jobs.formatting", "jobs.races", "jobs.records"),
+    ("jobs.record_files",),
     ("jobs.system",),
     ("backend.observers",),
     ("backend.abilities", "backend.methods"),

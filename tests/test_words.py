@@ -14,11 +14,11 @@ from tests.conftest import ROOT
 
 PACKAGES = ("backend", "jobs", "dashboard", "benchmarks", "scripts")
 TO_DO = {
-    "docstrings": {"jobs"},
-    "variables": {"backend", "jobs", "benchmarks"},
+    "docstrings": set[str](),
+    "variables": {"backend", "benchmarks"},
 }
 """Packages that a rule does not hold for yet, by rule; to be emptied, never filled."""
-LONG = {"jobs/execution/loop.py"}
+LONG: set[str] = set()
 """Files over MOST_LINES, to be split."""
 MOST_LINES = 420
 QUESTION = re.compile(r"(What|Whether|Why|How|Where|Who|Which|When|Until)\b")

@@ -105,7 +105,7 @@ def doctor(as_json: bool) -> None:
     def text() -> str:
         lines = []
         for finding in findings:
-            lines.append(f"{'ok  ' if finding.ok else 'WRONG'}  {finding.name}: {finding.found}")
+            lines.append(f"{'ok  ' if finding.ok else 'WRONG'}  {finding.name}: {finding.result}")
             if finding.mend:
                 lines.append(f"       {finding.mend}")
         end = f"{len(sick)} thing(s) to mend." if sick else "Nothing is wrong."

@@ -61,9 +61,9 @@ def _warn(sentences: Iterable[str]) -> None:
 
 def _answer_in_words(answer: dict[str, Any]) -> str:
     parts = [answer["summary"]]
-    for shown in answer["tables"]:
-        cells = [[number(c) if isinstance(c, float) else c for c in row] for row in shown["rows"]]
-        parts.append(table(shown["columns"], cells))
+    for rows_of in answer["tables"]:
+        cells = [[number(c) if isinstance(c, float) else c for c in row] for row in rows_of["rows"]]
+        parts.append(table(rows_of["columns"], cells))
     if not answer["tables"] and answer["figures"]:
         parts.append(table(("figure", ""), [(k, number(v)) for k, v in answer["figures"].items()]))
     if answer["file"]:
@@ -78,18 +78,18 @@ def abilities(ability: str | None, as_json: bool) -> None:
     """List what a run can be asked, or the fields of one ability with bounds and help."""
     from backend import catalogue
 
-    found = catalogue.publish()["abilities"]
+    by_id = catalogue.publish()["abilities"]
     if ability is None:
-        rows = [(item["id"], item["summary"]) for item in found.values()]
-        show(list(found.values()), as_json, table(("ability", "what is asked"), rows))
+        rows = [(item["id"], item["summary"]) for item in by_id.values()]
+        show(list(by_id.values()), as_json, table(("ability", "what is asked"), rows))
         return
-    if ability not in found:
-        known = ", ".join(found)
-        raise BadInput.at("ability", f"there is no ability {ability!r}. Known: {known}.")
-    chosen = found[ability]
-    lines = [f"{chosen['title']} ({chosen['id']})", chosen["summary"]]
-    lines += [*filter(None, [chosen["references"]]), "", *fields_in_words(chosen["schema"])]
-    show(chosen, as_json, "\n".join(lines))
+    if ability not in by_id:
+        names = ", ".join(by_id)
+        raise BadInput.at("ability", f"there is no ability {ability!r}. Known: {names}.")
+    entry = by_id[ability]
+    lines = [f"{entry['title']} ({entry['id']})", entry["summary"]]
+    lines += [*filter(None, [entry["references"]]), "", *fields_in_words(entry["schema"])]
+    show(entry, as_json, "\n".join(lines))
 
 
 @click.command()
@@ -145,7 +145,7 @@ def sample(
 
 
 def _sampler_fields(run_id: str, kind: str | None, changes: tuple[str, ...]) -> dict[str, Any]:
-    """The sampler asked for; what is not said of the run's own kind is as the run has it."""
+    """Build the sampler asked for; what is not said of the run's own kind is as the run has it."""
     fields: dict[str, Any] = {}
     for change in changes:
         name, equals, text = change.partition("=")

@@ -29,7 +29,7 @@ from jobs.system import atomic_files
 def answer(
     run_id: str, ability: str, config: dict[str, Any] | None = None, *, seed: int = 0
 ) -> Answer:
-    """What a trained run answers; the same arguments give the same answer.
+    """Ask a trained run; the same arguments give the same answer.
 
     config: the ability's own fields. Raises BadInput, NotAvailable.
     """
@@ -51,7 +51,7 @@ def answer_to_run(
     seed: int = 0,
     out: Path | None = None,
 ) -> dict[str, Any]:
-    """`answer`, kept in the run's folder `answers`; returns what the kept JSON holds.
+    """Ask a trained run and keep the answer in its folder `answers`; returns the JSON kept there.
 
     id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
     figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
@@ -62,7 +62,7 @@ def answer_to_run(
     directory = run_store.open_run(run_id)
     run = trained_run.load_trained(directory.id)
     cls, checked = asking.resolve_ability(ability, config or {})
-    found = _answer(trained_run.asked_of(run), ability, config or {}, seed)
+    result = _answer(trained_run.asked_of(run), ability, config or {}, seed)
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     name = f"{stamp}-{os.urandom(2).hex()}-{ability}"
@@ -78,17 +78,17 @@ def answer_to_run(
         "id": name,
         "title": cls.title,
         "time": now,
-        "summary": found.summary,
+        "summary": result.summary,
         "warnings": list(run.warnings),
-        "figures": asking.plain(found.figures),
-        "file": _save_arrays(directory, name, found.arrays, settings, out),
-        "arrays": {key: list(array.shape) for key, array in found.arrays.items()},
+        "figures": asking.plain(result.figures),
+        "file": _save_arrays(directory, name, result.arrays, settings, out),
+        "arrays": {key: list(array.shape) for key, array in result.arrays.items()},
         "tables": [
             {"path": event.path, "columns": event.columns, "rows": event.rows}
-            for event in found.events
+            for event in result.events
             if isinstance(event, Table)
         ],
-        "frames": _frames(directory.id, found.events, now, Cost(run.step)),
+        "frames": _frames(directory.id, result.events, now, Cost(run.step)),
     }
     directory.save_answer(name, value)
     return value
@@ -126,11 +126,11 @@ def _save_arrays(
 
 
 def _frames(run_id: str, events: tuple[Event, ...], now: float, cost: Cost) -> list[str]:
-    """Every event but single numbers, which are among the figures."""
-    shown = (event for event in events if not isinstance(event, Scalar))
+    """Pack every event but single numbers, which are among the figures."""
+    packed = (event for event in events if not isinstance(event, Scalar))
     return [
         base64.b64encode(encode(event, run=run_id, seq=seq, time=now, cost=cost)).decode()
-        for seq, event in enumerate(shown)
+        for seq, event in enumerate(packed)
     ]
 
 
@@ -138,14 +138,14 @@ def _frames(run_id: str, events: tuple[Event, ...], now: float, cost: Cost) -> l
 
 
 def check_questions(prepared: Prepared) -> None:
-    """Raises BadInput with all that is known to be wrong with a RunSpec's questions."""
+    """Raise BadInput with all that is known to be wrong with a RunSpec's questions."""
     questions = prepared.spec.questions
-    if questions and (found := asking.question_problems(questions, _asked(prepared))):
-        raise BadInput(*found)
+    if questions and (problems := asking.question_problems(questions, _asked(prepared))):
+        raise BadInput(*problems)
 
 
 def answer_questions(prepared: Prepared) -> Iterator[Answered]:
-    """The answers to a RunSpec's questions, one after the other, from the method as it stands."""
+    """Answer a RunSpec's questions, one after the other, from the method as it stands."""
     return asking.answer_questions(_asked(prepared), prepared.spec.questions)
 
 

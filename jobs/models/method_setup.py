@@ -60,10 +60,12 @@ def prepare(
     data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     if standardised:
         data = data.rescaled(standardised)
-    found = fitting.problems(resolved.method, resolved.config, data)
+    field_problems = fitting.problems(resolved.method, resolved.config, data)
     if spec.processes > 1 and not resolved.method.trains:
-        found.append(("processes", f"must be 1 where nothing is trained, got {spec.processes}."))
-    if problems := [Problem(spec_field(name), sentence) for name, sentence in found]:
+        field_problems.append(
+            ("processes", f"must be 1 where nothing is trained, got {spec.processes}.")
+        )
+    if problems := [Problem(spec_field(name), sentence) for name, sentence in field_problems]:
         raise BadInput(*problems)
     data = data.to(device)
     runs: list[str] = []

@@ -24,7 +24,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Trained:
-    """A run as its newest checkpoint left it, ready to be asked."""
+    """Run as its newest checkpoint left it, ready to be asked."""
 
     id: str
     spec: RunSpec
@@ -36,47 +36,51 @@ class Trained:
     """sentences on what is not as it was when the run was trained"""
 
     def energy(self) -> Energy:
-        """The energy of standardised positions; its weights are fixed."""
+        """Return the energy of standardised positions; its weights are fixed."""
         energy = self.method.energy().eval()
         return energy.requires_grad_(False)
 
     def energy_in_units(self) -> Energy:
-        """The energy of positions in the user's units."""
+        """Return the energy of positions in the user's units."""
         return self.data.in_units(self.energy())
 
 
 def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
-    """A run with the weights of its newest checkpoint, on a device.
+    """Load a run with the weights of its newest checkpoint, on a device.
 
     Raises BadInput for an unknown run or another method's checkpoint, NotAvailable when there is
     no checkpoint.
     """
     directory = run_store.open_run(run_id)
     spec = directory.spec()
-    made = fingerprints.read(directory)
-    warnings = tuple(fingerprints.changes_in_words(made))
-    prepared = prepare(spec, device, load_energy, standardised=made.get("standardised"))
+    made_of = fingerprints.read(directory)
+    warnings = tuple(fingerprints.changes_in_words(made_of))
+    prepared = prepare(spec, device, load_energy, standardised=made_of.get("standardised"))
     if not prepared.method.trains:
         return Trained(directory.id, spec, prepared.method, prepared.data, 0, device, warnings)
     try:
-        found = directory.load_checkpoint()
+        checkpoint = directory.load_checkpoint()
     except NotAvailable as error:
         raise NotAvailable(f"`{directory.id}` has no trained weights. {error}") from error
-    check_checkpoint(found.meta, spec.method)
-    method_state.restore(prepared.method, found.tensors, found.meta["state"], device)
-    return Trained(directory.id, spec, prepared.method, prepared.data, found.step, device, warnings)
+    check_checkpoint(checkpoint.meta, spec.method)
+    method_state.restore(prepared.method, checkpoint.tensors, checkpoint.meta["state"], device)
+    return Trained(
+        directory.id, spec, prepared.method, prepared.data, checkpoint.step, device, warnings
+    )
 
 
 def asked(run_id: str, device: torch.device = _CPU) -> Asked:
-    """A run as abilities are asked about it. Raises BadInput, NotAvailable."""
+    """Load a run as abilities are asked about it. Raises BadInput, NotAvailable."""
     return asked_of(load_trained(run_id, device))
 
 
 def asked_of(run: Trained) -> Asked:
-    """The same of a run that is loaded; other runs that it asks for come to its device."""
+    """Wrap a loaded run as abilities are asked about it; other runs it asks for come to its
+    device."""
     return Asked(run.method, run.data, run.spec.seed, functools.partial(asked, device=run.device))
 
 
 def load_energy(run_id: str) -> Energy:
-    """A run's energy, of positions in the user's units: other data are standardised otherwise."""
+    """Load a run's energy, of positions in the user's units: other data are standardised
+    otherwise."""
     return load_trained(run_id).energy_in_units()

@@ -1,4 +1,4 @@
-"""Handing work to the workers: launch runs, and ask the others.
+"""Enqueueing of work for the workers: launch runs, and ask the others.
 
 Imports no torch, so that pages and the command line may use it; the worker's side is
 `jobs/tasks.py`.
@@ -30,11 +30,11 @@ Origin = Literal["cli", "browser"]
 ENERGY_FILE = "energy_file"
 """The data set whose `path` is code."""
 CHECK_SECONDS = 5.0
-"""How long a form waits for an answer."""
+"""Seconds a form waits for an answer."""
 QUICK_SECONDS = 120
-"""How long an answer that is not a form's is waited for."""
+"""Seconds an answer that is not a form's is waited for."""
 ASK_SECONDS = 300
-"""How long a person waits for a run's answer."""
+"""Seconds a person waits for a run's answer."""
 _RESULT_SECONDS = 60
 _OF_FORMS = ("check", "previews")
 """Tasks that a form waits for."""
@@ -42,7 +42,7 @@ _OF_FORMS = ("check", "previews")
 
 @dataclass(frozen=True)
 class Check:
-    """What the science says about a RunSpec before it is launched."""
+    """Answer of the check worker about a RunSpec before it is launched."""
 
     ok: bool
     problems: list[dict[str, str]] = field(default_factory=list)
@@ -68,25 +68,25 @@ def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
 
 
 def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
-    """`launch` for several runs: all of them or, when one is refused, none."""
+    """Launch several runs: all of them or, when one is refused, none."""
     specs = [absolute_paths(spec, origin) for spec in specs]
     connection = redis_store.connect()
     with redis_store.reaching():
         redis_store.need_own_home(connection)
-    made: list[run_store.RunDirectory] = []
+    created: list[run_store.RunDirectory] = []
     try:
         for spec in specs:
-            made.append(run_store.create_run(spec))
-            put(made[-1].id, connection)
+            created.append(run_store.create_run(spec))
+            put(created[-1].id, connection)
     except BaseException as error:
-        for directory in made:
+        for directory in created:
             with contextlib.suppress(redis.RedisError):
                 forget(directory.id, connection)
             directory.delete()
         if isinstance(error, redis.RedisError):
             raise NotAvailable(f"Nothing was launched. {redis_store.unreachable(error)}") from error
         raise
-    return [directory.id for directory in made]
+    return [directory.id for directory in created]
 
 
 def put(run_id: str, connection: redis.Redis, *, at_front: bool = False) -> None:
@@ -121,16 +121,16 @@ def put_if(run_id: str, connection: redis.Redis, is_wanted: Callable[[], bool]) 
 
 
 def waiting(connection: redis.Redis) -> set[str]:
-    """Ids of the runs that wait in the queue with a job, in two calls however many there are."""
+    """List the ids of the runs that wait in the queue with a job, in two calls however many."""
     names = redis_store.queue(redis_store.TRAIN, connection).job_ids
     with connection.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.exists(Job.key_for(name))
-        return {name for name, there in zip(names, pipeline.execute(), strict=True) if there}
+        return {name for name, exists in zip(names, pipeline.execute(), strict=True) if exists}
 
 
 def job_of(run_id: str, connection: redis.Redis) -> Job | None:
-    """RQ's job of a run; None where there is none."""
+    """Fetch RQ's job of a run; None where there is none."""
     try:
         return cast(Job, Job.fetch(run_id, connection=connection, serializer=JSONSerializer))
     except NoSuchJobError:
@@ -257,7 +257,7 @@ def _absolute_path(text: str, field_name: str, origin: Origin, problems: list[Pr
 def _absolute_energy_file(
     text: str, field_name: str, origin: Origin, problems: list[Problem]
 ) -> str:
-    """As `_absolute_path`, of a file whose code will be run."""
+    """Make a path absolute, as `_absolute_path`, of a file whose code will be run."""
     if origin == "cli" or "\0" in text:
         return _absolute_path(text, field_name, origin, problems)
     folder = run_store.energies_folder().resolve()
@@ -268,19 +268,19 @@ def _absolute_energy_file(
         return text
     # the whole path is what a spec holds that was launched before, and is cloned
     if path.parent != folder or text not in (path.name, str(path)):
-        said = (
+        problem = (
             f"must be the bare name of a file in {folder} when it comes from the browser, as its "
             f"code is run; got {text!r}. Put the file there, or use `basin run`."
         )
     else:
-        said = _why_untrusted(path)
-    if said:
-        problems.append(Problem(field_name, said))
+        problem = _why_untrusted(path)
+    if problem:
+        problems.append(Problem(field_name, problem))
     return str(path)
 
 
 def _why_untrusted(path: Path) -> str:
-    """Why the code of a file in the folder of energies is not run for the browser; "" if it is."""
+    """Explain why the code of an energy file is not run for the browser; "" if it is."""
     if path.is_relative_to(run_store.data_folder().resolve()):
         return (
             f"cannot be used from the browser: {path.parent} lies inside the data folder, where "
@@ -288,12 +288,12 @@ def _why_untrusted(path: Path) -> str:
         )
     for item in (path.parent, path):
         try:
-            found = item.stat()
+            entry = item.stat()
         except OSError:
             return f"names no file: there is no {item}."
-        if found.st_uid != os.getuid():
+        if entry.st_uid != os.getuid():
             return f"cannot be used from the browser: {item} belongs to another user."
-        if found.st_mode & 0o022:
+        if entry.st_mode & 0o022:
             return (
                 f"cannot be used from the browser: others may write to {item}. Run "
                 f"`chmod go-w {item}`."
@@ -315,7 +315,7 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
 
 
 def previews(names: list[str]) -> dict[str, Any]:
-    """Small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
+    """Ask for small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
     return dict(call("previews", names, timeout=QUICK_SECONDS))
 
 
@@ -328,9 +328,11 @@ def ask_run(
     origin: Origin = "browser",
     timeout: float = ASK_SECONDS,
 ) -> dict[str, Any]:
-    """Ask a run on the quick worker; the answer, kept in the run's folder, is as
-    `jobs.models.answering.answer_to_run` gives it. Raises BadInput at the ability's own fields, or
-    at `ability` or `seed`; NotAvailable."""
+    """Ask a run on the quick worker, and keep the answer in the run's folder.
+
+    Returns what `jobs.models.answering.answer_to_run` does. Raises BadInput at the ability's own
+    fields, or at `ability` or `seed`; NotAvailable.
+    """
     fields = absolute_config(config, origin)
     return dict(call("ask", run_id, ability, fields, seed, timeout=timeout))
 
@@ -368,22 +370,22 @@ def call(task: str, *arguments: Any, timeout: float) -> Any:
 
 
 def _queue_of(task: str, connection: redis.Redis) -> str:
-    """Where a task is asked: what forms wait for has a worker of its own, if one is there."""
-    there = {worker["queue"] for worker in redis_store.workers(connection) if worker["alive"]}
-    if task in _OF_FORMS and redis_store.CHECK in there:
+    """Choose the queue of a task: what forms wait for has a worker of its own, if one is there."""
+    kinds = {worker["queue"] for worker in redis_store.workers(connection) if worker["alive"]}
+    if task in _OF_FORMS and redis_store.CHECK in kinds:
         return redis_store.CHECK
-    if redis_store.QUICK in there:
+    if redis_store.QUICK in kinds:
         return redis_store.QUICK
     kind = redis_store.CHECK if task in _OF_FORMS else redis_store.QUICK
     raise NotAvailable(f"No {kind} worker is running. Start one with `basin up`.")
 
 
 def _wait(job_id: str, timeout: float) -> dict[str, Any]:
-    waiting = Job.fetch(job_id, connection=redis_store.waiting(), serializer=JSONSerializer)
+    job = Job.fetch(job_id, connection=redis_store.waiting(), serializer=JSONSerializer)
     deadline = time.monotonic() + timeout
-    while (left := deadline - time.monotonic()) > 0:
+    while (seconds_left := deadline - time.monotonic()) > 0:
         # Blocks in Redis; under 5 s at a time, the client's own socket timeout.
-        result = waiting.latest_result(timeout=max(1, min(2, int(left))))
+        result = job.latest_result(timeout=max(1, min(2, int(seconds_left))))
         if result is None:
             continue
         if result.type.name == "SUCCESSFUL":

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,13 @@ class Finding:
 
     name: str
     ok: bool
-    found: str
+    result: str
     mend: str = ""
     """what to do; "" where nothing is wrong"""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
+        """Return the fields by name, the result as `found`."""
+        return {"name": self.name, "ok": self.ok, "found": self.result, "mend": self.mend}
 
 
 def examine() -> list[Finding]:

@@ -141,7 +141,7 @@ def test_nothing_starts_with_secrets_that_others_can_read(command: str) -> None:
 
 
 def test_doctor_says_whether_people_log_in_and_what_is_wrong_with_it() -> None:
-    assert doctor._login().found == "none"
+    assert doctor._login().result == "none"
     path = write(GOOD, 0o644)
     finding = doctor._login()
-    assert not finding.ok and f"chmod 600 {path}" in finding.found
+    assert not finding.ok and f"chmod 600 {path}" in finding.result
