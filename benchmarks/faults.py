@@ -73,9 +73,9 @@ class Trial:
     def look(self, run: RunDirectory) -> Status:
         """The run's status, noted where it is another one."""
         status = run.status()
-        said = f"{status.status} ({status.attempt}) {status.reason}".strip()
-        if self.story[-1:] != [said]:
-            self.story.append(said)
+        state = f"{status.status} ({status.attempt}) {status.reason}".strip()
+        if self.story[-1:] != [state]:
+            self.story.append(state)
         return status
 
 
@@ -105,7 +105,7 @@ def play(plan: Plan, stage: Stage, trial: Trial, seconds: float) -> None:
         if cell.process == "inline run"
         else (stage.launch(plan.spec), None)
     )
-    with Shown(stage.address, run.id) as shown:
+    with Shown(stage.address, run.id) as viewer:
         goal = trial.moment * (plan.spec.budget.steps or 0)
         wait_for(lambda: run.status().step >= goal, "the moment of the fault", 180)
         begun, wall = time.monotonic(), time.time()
@@ -115,9 +115,9 @@ def play(plan: Plan, stage: Stage, trial: Trial, seconds: float) -> None:
             begun = time.monotonic()
         _wait_until_right(trial, run, begun)
         if run.status().is_over and run.status().status != "finished":
-            trial.missing_steps = len(shown.missing(run.scalars()))
+            trial.missing_steps = len(viewer.missing(run.scalars()))
             if cell.fault == "SIGKILL":
-                trial.unwritten_seconds = max(0.0, wall - _newest(run, shown))
+                trial.unwritten_seconds = max(0.0, wall - _newest(run, viewer))
         if not stage.roots():
             with contextlib.suppress(TimeoutError):
                 wait_for(lambda: not stage.strays(), "its processes ending", RIGHT_SECONDS)
@@ -125,9 +125,9 @@ def play(plan: Plan, stage: Stage, trial: Trial, seconds: float) -> None:
         stage.make_whole()
         trial.whole_seconds = time.monotonic() - begun
         _finish(trial, run)
-        if not shown.points[PATHS[0]]:
+        if not viewer.points[PATHS[0]]:
             trial.wrong.append("the viewer was shown nothing")
-        trial.missing_steps = max(trial.missing_steps, len(shown.missing(run.scalars())))
+        trial.missing_steps = max(trial.missing_steps, len(viewer.missing(run.scalars())))
     if inline is not None:
         inline.communicate(timeout=30)
     _look_over(trial, plan, run, stage, before)
@@ -154,11 +154,11 @@ def _wait_until_right(trial: Trial, run: RunDirectory, begun: float) -> None:
     trial.right_seconds = time.monotonic() - begun
 
 
-def _newest(run: RunDirectory, shown: Shown) -> float:
+def _newest(run: RunDirectory, viewer: Shown) -> float:
     """Time when the newest point of the record was said, unix seconds."""
     headers = [unpack(frame).header for frame in run.read_log_frames()]
-    said = [header["time"] for header in headers if header["kind"] == "scalar"]
-    return max([shown.said, *said])
+    times = [header["time"] for header in headers if header["kind"] == "scalar"]
+    return max([viewer.said, *times])
 
 
 def _finish(trial: Trial, run: RunDirectory) -> None:
@@ -190,9 +190,9 @@ def _look_over(trial: Trial, plan: Plan, run: RunDirectory, stage: Stage, before
     """Compare with the undisturbed run; count ends, and processes beyond those there were."""
     finished = run.status().status == "finished"
     if finished:
-        found = differences(run, plan.reference)
-        trial.unequal = len(found)
-        trial.wrong += [f"differs in {', '.join(found[:4])}"] if found else []
+        differing = differences(run, plan.reference)
+        trial.unequal = len(differing)
+        trial.wrong += [f"differs in {', '.join(differing[:4])}"] if differing else []
     texts = [frame.header for frame in run.texts()]
     ends = sum(
         text["path"] == "run/ended" and text["meta"]["message"] == "Finished." for text in texts

@@ -28,8 +28,8 @@ def measure(report: Report, seed: int, repeats: int) -> None:
         if subject != "basin" and (why := _missing(subject)):
             report.notes.append(f"{subject} is left out: {why}")
             continue
-        found = [_lost(python, subject, random.Random(seed + n)) for n in range(repeats)]
-        result = report.add(CASE, subject, "logged and lost", "s", found)
+        losses = [_lost(python, subject, random.Random(seed + n)) for n in range(repeats)]
+        result = report.add(CASE, subject, "logged and lost", "s", losses)
         if subject == "basin":
             report.claim_at_most("logged and lost at SIGKILL", result.max, 0.2, "s")
 
@@ -44,16 +44,16 @@ def _missing(subject: str) -> str:
 def _lost(python: str, subject: str, rng: random.Random) -> float:
     """Seconds of points that a process had logged when it was killed, and that are not there."""
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "said.txt"
+        stamps = Path(folder) / "said.txt"
         (Path(folder) / "log").mkdir()
-        with said.open("w") as file:
+        with stamps.open("w") as file:
             process = subprocess.Popen(
                 [python, str(_WRITER), "write", subject, f"{folder}/log"],
                 stdout=file,
                 stderr=subprocess.DEVNULL,
             )
         try:
-            while not (logged := _last(r"^step (\d+)$", said.read_text())):
+            while not (logged := _last(r"^step (\d+)$", stamps.read_text())):
                 if process.poll() is not None:
                     raise RuntimeError(f"{subject} ended by itself with {process.returncode}")
                 time.sleep(0.01)
@@ -63,7 +63,7 @@ def _lost(python: str, subject: str, rng: random.Random) -> float:
             process.kill()
             process.wait()
         seconds = time.monotonic() - began
-        logged = _last(r"^step (\d+)$", said.read_text())
+        logged = _last(r"^step (\d+)$", stamps.read_text())
         read = [python, str(_WRITER), "read", subject, f"{folder}/log"]
         done = subprocess.run(read, capture_output=True, text=True, timeout=120)
         if done.returncode:

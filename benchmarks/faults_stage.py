@@ -44,8 +44,8 @@ def wait_for(condition: Callable[[], T | None], what: str, seconds: float) -> T:
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(BasinError, RedisError, OSError, psutil.Error):
-            if found := condition():
-                return found
+            if value := condition():
+                return value
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         time.sleep(0.05)
@@ -115,12 +115,12 @@ class Shown(Viewer):
         gone: set[int] = set()
         for path, points in list(self.points.items()):
             held = record.get(path)
-            kept = (
+            in_record = (
                 {}
                 if held is None
                 else dict(zip(held.step.tolist(), held.value.tolist(), strict=True))
             )
-            gone |= {step for step, value in list(points.items()) if kept.get(step) != value}
+            gone |= {step for step, value in list(points.items()) if in_record.get(step) != value}
         return gone
 
 
@@ -192,13 +192,13 @@ class Stage:
     def strays(self) -> list[psutil.Process]:
         """Processes of this home that nobody here started or keeps."""
         known = {each.pid for each in (*self.processes(), *descendants([os.getpid()]))}
-        found = []
+        strangers = []
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 home = each.environ().get("BASIN_HOME")
                 if home == str(self.home) and each.pid not in known and is_alive(each.pid):
-                    found.append(each)
-        return found
+                    strangers.append(each)
+        return strangers
 
     def last_words(self) -> str:
         """The end of what it has said."""
@@ -252,28 +252,28 @@ def undisturbed(spec: RunSpec, home: Path) -> RunDirectory:
     """A run alone and without interruption; raises RuntimeError when it does not finish."""
     with environment_of(home):
         process = run_inline(spec, dict(os.environ))
-        said, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=600)
     if process.returncode:
-        raise RuntimeError(f"the undisturbed run ended so: {said.decode()[-500:]}")
-    return RunDirectory(Path(json.loads(said)["directory"]))
+        raise RuntimeError(f"the undisturbed run ended so: {output.decode()[-500:]}")
+    return RunDirectory(Path(json.loads(output)["directory"]))
 
 
 def differences(run: RunDirectory, reference: RunDirectory) -> list[str]:
     """In words, where a run's curves and final tensors are not bit for bit those of another."""
     import torch
 
-    found = []
+    differing = []
     mine, other = run.scalars(), reference.scalars()
     for path in PATHS:
         if path not in mine or not all(
             np.array_equal(getattr(mine[path], name), getattr(other[path], name))
             for name in ("step", "value")
         ):
-            found.append(path)
+            differing.append(path)
     tensors, expected = run.load_checkpoint().tensors, reference.load_checkpoint().tensors
     if tensors.keys() != expected.keys():
-        return [*found, "names of tensors"]
-    return found + [name for name in tensors if not torch.equal(tensors[name], expected[name])]
+        return [*differing, "names of tensors"]
+    return differing + [name for name in tensors if not torch.equal(tensors[name], expected[name])]
 
 
 @contextlib.contextmanager

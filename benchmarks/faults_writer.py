@@ -61,10 +61,10 @@ def open_tensorboard(folder: Path) -> Log:
 def read_tensorboard(folder: Path) -> int:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    found.Reload()
-    known = found.Tags()["scalars"]
-    return max((event.step for event in found.Scalars(NAMES[0])), default=0) if known else 0
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    known = accumulator.Tags()["scalars"]
+    return max((event.step for event in accumulator.Scalars(NAMES[0])), default=0) if known else 0
 
 
 def open_trackio(folder: Path) -> Log:

@@ -49,8 +49,8 @@ def form(raw: Any) -> str:
     answer = tasks.check_job(raw)
     if "not_available" in answer:
         return f"refused {answer['not_available']}"
-    found = answer.get("value", {}).get("problems") or answer.get("problems") or []
-    return "refused " + "; ".join(item["message"] for item in found) if found else "served"
+    problems = answer.get("value", {}).get("problems") or answer.get("problems") or []
+    return "refused " + "; ".join(item["message"] for item in problems) if problems else "served"
 
 
 def file(name: str, content: bytes) -> str:
@@ -99,25 +99,25 @@ def apart(do: Callable[[], str]) -> tuple[str, float]:
     if not child:
         signal.alarm(SECONDS)
         try:
-            said = do()
+            answer = do()
         except (BadInput, NotAvailable) as error:
-            said = f"refused {error}"
+            answer = f"refused {error}"
         except BaseException as error:
-            said = f"raised {error!r}"
-        os.write(writing, said.encode(errors="replace")[:LONGEST])
+            answer = f"raised {error!r}"
+        os.write(writing, answer.encode(errors="replace")[:LONGEST])
         os._exit(0)
     os.close(writing)
     with open(reading, "rb") as pipe:
-        said = pipe.read().decode(errors="replace")
+        answer = pipe.read().decode(errors="replace")
     _, status, used = os.wait4(child, 0)
-    return said or f"died with {status}", used.ru_maxrss / 1024
+    return answer or f"died with {status}", used.ru_maxrss / 1024
 
 
-def is_clear(said: str) -> bool:
+def is_clear(answer: str) -> bool:
     """Served, or refused in words."""
-    if "Traceback" in said:
+    if "Traceback" in answer:
         return False
-    return said.startswith("served") or bool(re.match(r"refused .{5,}", said, re.DOTALL))
+    return answer.startswith("served") or bool(re.match(r"refused .{5,}", answer, re.DOTALL))
 
 
 def left(home: Path) -> set[str]:
@@ -154,11 +154,11 @@ def tree(process: int) -> dict[int, str]:
     return {item.pid: item.name() for item in psutil.Process(process).children()}
 
 
-def tried(report: Report, name: str, said: str, counts: Counter[str]) -> None:
-    kind = "clear" if is_clear(said) else "unclear"
+def tried(report: Report, name: str, answer: str, counts: Counter[str]) -> None:
+    kind = "clear" if is_clear(answer) else "unclear"
     counts[kind] += 1
     if kind == "unclear":
-        report.notes.append(f"{name}: {said[:200]}")
+        report.notes.append(f"{name}: {answer[:200]}")
 
 
 def measure(quick: bool) -> Report:
@@ -172,13 +172,13 @@ def measure(quick: bool) -> Report:
             run_store.runs_folder()
             for name, do in list(cases())[::step]:
                 known = left(home)
-                said, peak = apart(do)
+                answer, peak = apart(do)
                 peaks.append(peak)
                 if peak > MEGABYTES:
                     report.notes.append(f"{name}: {peak:.0f} MB")
                 if made := left(home) - known:
-                    report.notes.append(f"{name}: left {', '.join(sorted(made))}; {said[:200]}")
-                tried(report, name, said, counts)
+                    report.notes.append(f"{name}: left {', '.join(sorted(made))}; {answer[:200]}")
+                tried(report, name, answer, counts)
             for path, body in hostile_cases.REQUESTS[::step]:
                 tried(report, path[:60], http(server.address, path, body), counts)
             for message in hostile_cases.MESSAGES[::step]:

@@ -53,9 +53,9 @@ def latency(stage: Stage) -> None:
         others.append(percentile(second["picture"], 0.95))
         rate = len(first["picture"]) / seconds
         stage.report.add("training", "basin", "pictures shown", "a second", [rate])
-        for kind, found in first.items():
+        for kind, delays in first.items():
             stage.report.add(
-                "training", "basin", f"{kind} visible, p50", "s", [percentile(found, 0.5)]
+                "training", "basin", f"{kind} visible, p50", "s", [percentile(delays, 0.5)]
             )
     stage.report.add("training", "basin", "scalar visible, p95", "s", alone)
     stage.report.add("training", "basin", "picture visible, p95", "s", samples)
@@ -74,10 +74,10 @@ def _painted(page: Page, seconds: float) -> dict[str, list[float]]:
     page.evaluate("() => { window.seen = [] }")
     page.wait_for_timeout(seconds * 1000)
     first: dict[tuple[str, int], float] = {}
-    for kind, _, seq, stamp, shown in page.evaluate("() => window.seen"):
+    for kind, _, seq, stamp, painted in page.evaluate("() => window.seen"):
         if kind in ("scalar", "points", "images", "field", "trajectory") and stamp:
             what = "scalar" if kind == "scalar" else "picture"
-            first[what, seq] = min(first.get((what, seq), np.inf), shown - stamp)
+            first[what, seq] = min(first.get((what, seq), np.inf), painted - stamp)
     return {
         kind: [value for (what, _), value in first.items() if what == kind]
         for kind in ("scalar", "picture")
@@ -87,7 +87,7 @@ def _painted(page: Page, seconds: float) -> dict[str, list[float]]:
 def _steady(stage: Stage) -> list[float]:
     """Five scalars, samples and a landscape, five times a second, from a process of its own."""
     seconds = 10.0 if stage.quick else 20.0
-    found: dict[str, list[float]] = {"scalar": [], "picture": []}
+    delays: dict[str, list[float]] = {"scalar": [], "picture": []}
     missed, ours = [], []
     for _ in range(stage.repeats):
         run = make_run(100)
@@ -103,17 +103,17 @@ def _steady(stage: Stage) -> list[float]:
             wanted = len(run.scalars()[NAMES[0]].step)
             missed.append(max(wanted - held - 2 * HZ, 0))
         for kind, values in seen.items():
-            found[kind].append(percentile(values, 0.95))
+            delays[kind].append(percentile(values, 0.95))
         ours.append(percentile(seen["scalar"], 0.5))
     stage.report.add("5 Hz", "basin", "scalar visible, p50", "s", ours)
-    stage.report.add("5 Hz", "basin", "scalar visible, p95", "s", found["scalar"])
-    stage.report.add("5 Hz", "basin", "picture visible, p95", "s", found["picture"])
+    stage.report.add("5 Hz", "basin", "scalar visible, p95", "s", delays["scalar"])
+    stage.report.add("5 Hz", "basin", "picture visible, p95", "s", delays["picture"])
     stage.report.add("5 Hz", "basin", "points dropped", "points", missed)
     stage.report.claim_at_most(
-        "scalars visible at 5 Hz, p95", statistics.median(found["scalar"]), 0.3, "s"
+        "scalars visible at 5 Hz, p95", statistics.median(delays["scalar"]), 0.3, "s"
     )
     stage.report.claim_at_most(
-        "pictures visible at 5 Hz, p95", statistics.median(found["picture"]), 0.3, "s"
+        "pictures visible at 5 Hz, p95", statistics.median(delays["picture"]), 0.3, "s"
     )
     return ours
 
@@ -130,18 +130,18 @@ def _peers(stage: Stage, ours: list[float]) -> None:
     medians: dict[str, float] = {}
     for name, measure in measures.items():
         try:
-            found = [measure() for _ in range(1 if name == "tensorboard" else stage.repeats)]
+            measured = [measure() for _ in range(1 if name == "tensorboard" else stage.repeats)]
         except RuntimeError as error:
             stage.report.notes.append(f"{name} was left out: {error}")
             continue
-        medians[name] = statistics.median(percentile(values, 0.5) for values in found)
+        medians[name] = statistics.median(percentile(values, 0.5) for values in measured)
         for share in (0.5, 0.95):
             stage.report.add(
                 "5 Hz",
                 name,
                 f"scalar in the browser, p{round(100 * share)}",
                 "s",
-                [percentile(values, share) for values in found],
+                [percentile(values, share) for values in measured],
             )
     if "trackio" in medians:
         ratio = medians["trackio"] / statistics.median(ours)
@@ -155,7 +155,7 @@ def opening(stage: Stage) -> None:
     """Five series of 200,000 steps, finished and running, by a client and by a browser."""
     paint: list[float] = []
     peaks: list[float] = []
-    kept = True
+    complete = True
     for state in ("finished", "running"):
         first, painted = [], []
         for _ in range(max(stage.repeats, 2)):
@@ -168,7 +168,7 @@ def opening(stage: Stage) -> None:
                 with _watching_memory(stage, peak):
                     viewer = _until_history(stage, run)
                     seconds, has_spike = _opened(stage, run)
-                kept &= has_spike and viewer.spike and viewer.bucketed
+                complete &= has_spike and viewer.spike and viewer.bucketed
                 assert viewer.seconds_to_history is not None
                 first.append(viewer.seconds_to_history)
                 painted.append(seconds)
@@ -180,7 +180,7 @@ def opening(stage: Stage) -> None:
     stage.report.claim_at_most("1M points drawn", max(paint), 2, "s")
     most = statistics.median(peaks)
     stage.report.claim_at_most("memory of the server with 1M points", most, 200, "MB")
-    stage.report.claim_at_least("the spike of one point is kept", float(kept), 1)
+    stage.report.claim_at_least("the spike of one point is kept", float(complete), 1)
 
 
 def _restart(stage: Stage) -> None:
@@ -274,7 +274,7 @@ def keeping(stage: Stage) -> None:
 
 
 def _frames(stage: Stage) -> None:
-    found = []
+    frames = []
     run = stage.train()
     with stage.page(f"run?id={run.id}") as page:
         page.wait_for_selector(".bl-hero canvas")
@@ -283,8 +283,8 @@ def _frames(stage: Stage) -> None:
             paints = "() => document.querySelector('.bl-hero canvas').paints"
             before, began = page.evaluate(paints), time.perf_counter()
             page.wait_for_timeout(4000)
-            found.append((page.evaluate(paints) - before) / (time.perf_counter() - began))
+            frames.append((page.evaluate(paints) - before) / (time.perf_counter() - began))
     control.stop(run.id)
     stage.wait_over(run)
-    stage.report.add("page", "basin", "landscape and chains", "frames a second", found)
-    stage.report.claim_at_least("frames a second", statistics.median(found), 20)
+    stage.report.add("page", "basin", "landscape and chains", "frames a second", frames)
+    stage.report.claim_at_least("frames a second", statistics.median(frames), 20)

@@ -80,11 +80,11 @@ def trackio(browser: Browser, seconds: float, hz: float = HZ) -> list[float]:
         ):
             url = f"http://127.0.0.1:{port}/"
             _wait_for(url, page, folder)
-            found: list[float] = []
+            delays: list[float] = []
             for _ in range(rounds):
                 with _page(browser, f"{url}?project={PROJECT}", "/get_logs") as receive:
-                    found += _latencies(stamps, receive, seconds / rounds, patience=20)
-            return found
+                    delays += _latencies(stamps, receive, seconds / rounds, patience=20)
+            return delays
 
 
 def tensorboard(browser: Browser, seconds: float, hz: float = HZ) -> list[float]:
@@ -254,8 +254,8 @@ def _logging(
     def read(process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            told = json.loads(line)
-            stamps[told["step"]] = told["stamp"]
+            message = json.loads(line)
+            stamps[message["step"]] = message["stamp"]
 
     command = [str(WORK), peer, str(folder), str(hz)]
     with _process(command, folder, environment) as process:
@@ -332,8 +332,8 @@ def _wait_for(url: str, process: subprocess.Popen[str], folder: Path) -> None:
 def _check(process: subprocess.Popen[str], folder: Path, deadline: float) -> None:
     """Raises RuntimeError, with the last that was said, when a process ended or took too long."""
     if process.poll() is not None or time.monotonic() > deadline:
-        said = (folder / "errors.txt").read_text().strip().splitlines()
-        raise RuntimeError(f"A peer did not start: {said[-1] if said else 'it said nothing'}")
+        errors = (folder / "errors.txt").read_text().strip().splitlines()
+        raise RuntimeError(f"A peer did not start: {errors[-1] if errors else 'it said nothing'}")
 
 
 def _need_peers() -> None:
@@ -365,7 +365,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of steps a peer")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    rows = {peer: summary(found) for peer, found in measure(arguments.seconds).items()}
+    rows = {peer: summary(delays) for peer, delays in measure(arguments.seconds).items()}
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return

@@ -134,7 +134,7 @@ async def _cut(
 
 def redis(stage: Stage) -> None:
     """Weigh the stream of a fast run, by the training job's own frames."""
-    found = []
+    sizes = []
     for _ in range(stage.repeats):
         spec = RunSpec(
             method="contrastive_divergence",
@@ -155,11 +155,11 @@ def redis(stage: Stage) -> None:
         frames = [unpack(entry[b"f"]) for _, entry in entries]
         blocks = [frame.arrays["values"] for frame in frames if "values" in frame.arrays]
         size: Any = client.memory_usage(key, samples=0)
-        found.append(size / sum(block.size for block in blocks))
+        sizes.append(size / sum(block.size for block in blocks))
         rows = statistics.fmean(len(block) for block in blocks if block.shape[1] > 1)
         stage.report.add("redis", "basin", "steps a block", "steps", [rows])
-    stage.report.add("redis", "basin", "a million scalars", "MB", found)
-    stage.report.claim_at_most("Redis a million scalars", statistics.median(found), 7, "MB")
+    stage.report.add("redis", "basin", "a million scalars", "MB", sizes)
+    stage.report.claim_at_most("Redis a million scalars", statistics.median(sizes), 7, "MB")
 
 
 def soak(stage: Stage) -> None:

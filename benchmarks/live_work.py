@@ -88,14 +88,14 @@ def running(home: Path) -> Iterator[Basin]:
     os.environ |= {"BASIN_HOME": str(home), "BASIN_DEVICES": "cpu"}
     os.environ.pop("BASIN_REDIS_URL", None)
     command = [sys.executable, "-m", "jobs.cli", "up", "--port", str(port)]
-    said = home / "said.txt"
-    with said.open("wb") as file:
+    output = home / "said.txt"
+    with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 90
-        while "is ready" not in said.read_text():
+        while "is ready" not in output.read_text():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Basin did not start: {said.read_text()[-500:]}")
+                raise RuntimeError(f"Basin did not start: {output.read_text()[-500:]}")
             time.sleep(0.1)
         yield Basin(home, port, process)
     finally:

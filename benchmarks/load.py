@@ -195,8 +195,8 @@ def _fill_home(num: int) -> None:
         path.mkdir(mode=0o700)
         (path / "spec.yaml").write_text(text)
         first = status.from_spec(path.name, spec)
-        kept = replace(first, status="finished", created=when, updated=when, ended=when)
-        (path / "status.json").write_text(json.dumps(kept.as_dict()))
+        old = replace(first, status="finished", created=when, updated=when, ended=when)
+        (path / "status.json").write_text(json.dumps(old.as_dict()))
 
 
 def _fill_queue(folder: Path, num: int) -> None:
@@ -253,12 +253,12 @@ def _with_past() -> RunDirectory:
 def _looks() -> list[float]:
     """CPU of a look at the list when little of it has changed."""
     run_store.list_runs()
-    found = []
+    looks = []
     for _ in range(5):
         before = time.process_time()
         run_store.list_runs()
-        found.append(1000 * (time.process_time() - before))
-    return found
+        looks.append(1000 * (time.process_time() - before))
+    return looks
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ class Outcome:
 def cases(names: set[str] | None = None) -> list[Case]:
     """Every case, or those of the named data sets."""
     sliced = {toy: 0.15 if toy == "moons" else 0.30 for toy in TOYS}
-    found = []
+    chosen = []
     for method, preset in (
         ("contrastive_divergence", "persistent"),
         ("denoising_score_matching", "default"),
@@ -91,8 +91,8 @@ def cases(names: set[str] | None = None) -> list[Case]:
             }
             if toy == "ring":
                 bounds["quality/grid_kl"] = 0.05
-            found.append(Case(method, preset, toy, bounds))
-    found.append(
+            chosen.append(Case(method, preset, toy, bounds))
+    chosen.append(
         Case(
             "contrastive_divergence",
             "short_run",
@@ -101,7 +101,7 @@ def cases(names: set[str] | None = None) -> list[Case]:
             {"quality/grid_kl": SHORT_RUN_KL},
         )
     )
-    found.append(
+    chosen.append(
         Case(
             "contrastive_divergence",
             "images",
@@ -114,7 +114,7 @@ def cases(names: set[str] | None = None) -> list[Case]:
             },
         )
     )
-    return [case for case in found if names is None or case.data in names]
+    return [case for case in chosen if names is None or case.data in names]
 
 
 def density_cases(names: set[str] | None = None) -> list[Case]:
@@ -139,9 +139,9 @@ def train(case: Case, seed: int, home: str) -> Outcome:
     spec = RunSpec(method=case.method, preset=case.preset, data={"name": case.data}, seed=seed)
     directory = run_store.create_run(spec)
     status = loop.run(directory, load_energy=trained_run.load_energy)
-    kept = directory.metrics() if status.status == "finished" else {}
+    final = directory.metrics() if status.status == "finished" else {}
     # a figure that is no number breaks every bound
-    metrics = {path: math.inf if value is None else value for path, value in kept.items()}
+    metrics = {path: math.inf if value is None else value for path, value in final.items()}
     return Outcome(case, status.status, status.reason, status.seconds, metrics)
 
 

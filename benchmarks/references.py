@@ -198,7 +198,7 @@ def differences(bundled: Truth, other: Truth) -> dict[str, float]:
     if bundled.functions is not None and other.functions is not None:
         mine, its = bundled.functions, other.functions
         pairs.append(("functions", mine.mean, mine.error, its.mean, its.error))
-    found = {}
+    differing = {}
     for name, value, error, second, second_error in pairs:
         if value is None:
             continue
@@ -207,8 +207,8 @@ def differences(bundled: Truth, other: Truth) -> dict[str, float]:
             for item in (value, second, error, second_error)
         )
         combined = (error.square() + second_error.square()).sqrt().clamp(min=1e-12)
-        found[name] = float(((first - second).abs() / combined).max())
-    return found
+        differing[name] = float(((first - second).abs() / combined).max())
+    return differing
 
 
 def check(name: str, seed: int, share: float = 0.25) -> bool:
@@ -219,9 +219,9 @@ def check(name: str, seed: int, share: float = 0.25) -> bool:
     if bundled is None:
         print(f"{name}: no reference comes with Basin for {about['settings']}")
         return False
-    found = differences(bundled, other)
-    agrees = max(found.values()) <= LARGEST_Z
-    figures = ", ".join(f"{key} {value:.2f}" for key, value in found.items())
+    differing = differences(bundled, other)
+    agrees = max(differing.values()) <= LARGEST_Z
+    figures = ", ".join(f"{key} {value:.2f}" for key, value in differing.items())
     print(f"{name}: {'agrees' if agrees else 'DIFFERS'}; largest z: {figures}")
     return agrees
 

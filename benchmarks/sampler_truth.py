@@ -99,13 +99,13 @@ def worst_moment(method: Any, num_warm_up: int, num: int) -> tuple[float, float]
 
 def _reference_errors(truth: Any, num: int, size: int, scale: Tensor) -> Tensor:
     """Standard errors of the truth itself, where it is of a long run."""
-    found = torch.zeros(size, dtype=torch.float64)
+    errors = torch.zeros(size, dtype=torch.float64)
     moves = (truth.variance > 0).flatten()
     if truth.mean_error is not None:
-        found[:num] = (truth.mean_error / scale).flatten()[moves]
+        errors[:num] = (truth.mean_error / scale).flatten()[moves]
     if truth.variance_error is not None:
-        found[num : 2 * num] = (truth.variance_error / scale.square()).flatten()[moves]
-    return found
+        errors[num : 2 * num] = (truth.variance_error / scale.square()).flatten()[moves]
+    return errors
 
 
 def exact_kernels(discrete: bool) -> list[str]:

@@ -120,12 +120,12 @@ class Worker:
             print(json.dumps(question), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            said = self.errors.read_text().strip().splitlines()
-            raise RuntimeError(f"its process ended: {said[-1] if said else 'without a word'}")
-        told = json.loads(answer)
-        if "error" in told:
-            raise RuntimeError(told["error"])
-        return Outcome(**told)
+            errors = self.errors.read_text().strip().splitlines()
+            raise RuntimeError(f"its process ended: {errors[-1] if errors else 'without a word'}")
+        reply = json.loads(answer)
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return Outcome(**reply)
 
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -183,22 +183,22 @@ def prepare(chosen: list[Case], folder: Path) -> None:
 def figures(case: Case, outcome: Outcome) -> dict[str, float]:
     """Figures of one round."""
     draws = torch.from_numpy(np.fromfile(outcome.file, np.float32).reshape(outcome.shape)).double()
-    found = {"seconds": outcome.seconds}
+    values = {"seconds": outcome.seconds}
     if case.sampler == "hmc":
         # Basin draws its lengths anew: what is compared is the time of ten leapfrog steps
-        found["seconds"] *= case.num_steps * work.NUM_LEAPFROG / outcome.gradients
+        values["seconds"] *= case.num_steps * work.NUM_LEAPFROG / outcome.gradients
     if case.energy == "gaussian":
         along = draws @ torch.from_numpy(work.axes())
         ess = float(bulk_ess(along.transpose(0, 1)).min())
         both = outcome.seconds + outcome.warm_up_seconds
-        found |= {
+        values |= {
             "ess": ess,
             "rate": ess / outcome.seconds,
             "rate_with_warm_up": ess / both,
             "per_gradient": 1000 * ess / (outcome.gradients * case.num_chains),
         }
-    found["variance"] = _variance_ratio(case, draws)
-    return found
+    values["variance"] = _variance_ratio(case, draws)
+    return values
 
 
 def _variance_ratio(case: Case, draws: Tensor) -> float:
@@ -240,7 +240,7 @@ def measure(
     if subjects is None:
         report.notes += [f"{peer}: {reason}." for peer, reason in without.items()]
     core = None if on_gpu else _last_core()
-    kept: Rounds = defaultdict(list)
+    measured: Rounds = defaultdict(list)
     with tempfile.TemporaryDirectory() as name, _workers(Path(name), core) as workers:
         prepare(chosen, Path(name))
         for case in chosen:
@@ -255,10 +255,10 @@ def measure(
                         asked.remove(subject)
                         report.notes.append(f"{case.name}: {subject} left out, {error}")
                         continue
-                    kept[case, subject].append(figures(case, outcome))
+                    measured[case, subject].append(figures(case, outcome))
                     Path(outcome.file).unlink()
             print(f"{case.name}: done", file=sys.stderr)
-    return kept
+    return measured
 
 
 def _last_core() -> int | None:
@@ -273,9 +273,9 @@ METRICS = {
 }
 
 
-def show(report: Report, kept: Rounds) -> None:
+def show(report: Report, measured: Rounds) -> None:
     """Add all figures."""
-    for (case, subject), rounds in kept.items():
+    for (case, subject), rounds in measured.items():
         title = "CPU time" if not torch.cuda.is_available() else "time"
         if case.sampler == "hmc":
             title += f", {work.NUM_LEAPFROG} leapfrogs a step"
@@ -283,16 +283,16 @@ def show(report: Report, kept: Rounds) -> None:
         for key, (words, unit) in METRICS.items():
             if key in rounds[0]:
                 report.add(case.name, subject, words, unit, [r[key] for r in rounds])
-        eager = kept.get((case, EAGER))
+        eager = measured.get((case, EAGER))
         known = case.energy not in ("mlp", "conv")
         words = "variance over the true one" if known else "variance over eager Basin's"
         scale = 1.0 if known or not eager else median(r["variance"] for r in eager)
         report.add(case.name, subject, words, "", [r["variance"] / scale for r in rounds])
 
 
-def claim(report: Report, kept: Rounds) -> None:
+def claim(report: Report, measured: Rounds) -> None:
     """Add the claims that the cases measured can decide."""
-    by_name = {(c.sampler, c.energy, c.num_chains): c for c, _ in kept}
+    by_name = {(c.sampler, c.energy, c.num_chains): c for c, _ in measured}
     table = {
         ("ula", "mixture", 10_000): {"blackjax": 1.0, "torchebm": 2.5},
         ("ula", "double_well", 10_000): {"blackjax": 1.0, "torchebm": 2.5},
@@ -303,14 +303,14 @@ def claim(report: Report, kept: Rounds) -> None:
     }
     for key, targets in table.items():
         for peer, target in targets.items():
-            _claim(report, kept, by_name.get(key), peer, "seconds", target, "as fast as")
+            _claim(report, measured, by_name.get(key), peer, "seconds", target, "as fast as")
     for num_chains in (4, 64):
         case = by_name.get(("nuts", "gaussian", num_chains))
-        _claim(report, kept, case, "ebmkit", "rate", 50, "ESS a core-second of")
-        _claim(report, kept, case, "blackjax", "per_gradient", 0.9, "ESS a gradient of")
+        _claim(report, measured, case, "ebmkit", "rate", 50, "ESS a core-second of")
+        _claim(report, measured, case, "blackjax", "per_gradient", 0.9, "ESS a gradient of")
         if num_chains == 64:
-            _claim(report, kept, case, "blackjax", "rate", 0.5, "ESS a core-second of")
-    for (case, subject), rounds in kept.items():
+            _claim(report, measured, case, "blackjax", "rate", 0.5, "ESS a core-second of")
+    for (case, subject), rounds in measured.items():
         if subject in BASIN and case.energy not in ("mlp", "conv"):
             off = abs(math.log(median(r["variance"] for r in rounds)))
             text = f"{case.name}: variance of {subject} away from the true one, factor"
@@ -318,13 +318,19 @@ def claim(report: Report, kept: Rounds) -> None:
 
 
 def _claim(
-    report: Report, kept: Rounds, case: Case | None, peer: str, key: str, target: float, words: str
+    report: Report,
+    measured: Rounds,
+    case: Case | None,
+    peer: str,
+    key: str,
+    target: float,
+    words: str,
 ) -> None:
     """Claim that compiled Basin (eager where it is better) is so many times a peer, in a case."""
-    ours = [kept[case, name] for name in BASIN if case is not None and (case, name) in kept]
-    if case is None or not ours or (case, peer) not in kept:
+    ours = [measured[case, name] for name in BASIN if case is not None and (case, name) in measured]
+    if case is None or not ours or (case, peer) not in measured:
         return
-    theirs = median(r[key] for r in kept[case, peer])
+    theirs = median(r[key] for r in measured[case, peer])
     own = [median(r[key] for r in rounds) for rounds in ours]
     value = theirs / min(own) if key == "seconds" else max(own) / theirs
     report.claim_at_least(f"{case.name}: Basin against {peer}, times {words} it", value, target)
@@ -345,9 +351,9 @@ def run(
             replace(c, num_chains=min(c.num_chains, at_most), num_steps=min(c.num_steps, at_most))
             for c in chosen
         ]
-    kept = measure(chosen, rounds, report, subjects)
-    show(report, kept)
-    claim(report, kept)
+    measured = measure(chosen, rounds, report, subjects)
+    show(report, measured)
+    claim(report, measured)
     return report
 
 
@@ -363,7 +369,7 @@ def main() -> int:
     rounds = options.rounds or (3 if options.quick else 5)
     report = run(options.quick, set(options.only) if options.only else None, rounds)
     report.show(options.json)
-    return 0 if all(found.holds == "holds" for found in report.claims) else 1
+    return 0 if all(each.holds == "holds" for each in report.claims) else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend import samplers
+from backend import catalogue, samplers
 from backend.compilation.compiler import Compiler
 from backend.energies.closed_form import Ring
 from backend.energies.closed_form_shapes import DoubleWell
@@ -77,7 +77,7 @@ class Basin:
         fields: dict[str, Any] = {"kind": kind, "step_size": case.step_size}
         if case.sampler == "hmc":
             fields["num_leapfrog"] = work.NUM_LEAPFROG
-        cls = samplers.catalogue.samplers().get(kind)
+        cls = catalogue.samplers().get(kind)
         if cls is None:
             raise NotImplementedError(f"Basin has no sampler `{kind}` here.")
         self.sampler = samplers.build(cls.Config(**fields))
@@ -112,8 +112,8 @@ class Basin:
             record_every=self.case.keep_every,
         )
         self._check()
-        kept = walk.state.position[None] if walk.positions is None else walk.positions
-        return kept, walk.gradient_evaluations
+        positions = walk.state.position[None] if walk.positions is None else walk.positions
+        return positions, walk.gradient_evaluations
 
     def _check(self) -> None:
         """A subject that says compiled and is not would be measured as something else."""

@@ -100,10 +100,10 @@ def serve(
                 subjects[key] = set_up(asked["subject"], case, folder)
                 _measure(subjects[key], case, folder, asked["seed"], clock, as_array)
             outcome = _measure(subjects[key], case, folder, asked["seed"], clock, as_array)
-            told = asdict(outcome)
+            reply = asdict(outcome)
         except Exception as error:
-            told = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(told), file=answers, flush=True)
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=answers, flush=True)
 
 
 def _measure(

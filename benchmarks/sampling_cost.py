@@ -90,9 +90,9 @@ def _case(report: Report, name: str, spec: RunSpec, url: str, rounds: int) -> No
     report.add(name, "what is said", "of the kernel's time", "%", shares["said"])
     report.add(name, "thread that streams", "of the kernel's time", "%", shares["thread"])
     judged = statistics.median(map(sum, zip(shares["statistics"], shares["looks"], strict=True)))
-    shown = statistics.median(map(sum, zip(shares["said"], shares["thread"], strict=True)))
+    share = statistics.median(map(sum, zip(shares["said"], shares["thread"], strict=True)))
     report.claim_at_most(f"{name}: diagnostics", judged, DIAGNOSTICS_SHARE, "%")
-    report.claim_at_most(f"{name}: streaming", shown, STREAMING_SHARE, "%")
+    report.claim_at_most(f"{name}: streaming", share, STREAMING_SHARE, "%")
 
 
 def _timed(spec: RunSpec, url: str) -> dict[str, float]:

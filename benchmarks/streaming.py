@@ -123,10 +123,10 @@ def run(quick: bool, url: str) -> Report:
                 rows[peer] = measure_peer(peer, steps[inner], repeats, inner)
             except (subprocess.SubprocessError, ValueError) as error:
                 report.notes.append(f"{peer} was left out: {_last_line(error)}")
-        for subject, found in rows.items():
+        for subject, figures in rows.items():
             for key, (metric, unit) in METRICS.items():
-                if key in found[0]:
-                    report.add(case, subject, metric, unit, [row[key] for row in found])
+                if key in figures[0]:
+                    report.add(case, subject, metric, unit, [row[key] for row in figures])
     if not PEERS.exists():
         report.notes.append("TensorBoard and Trackio were left out: run `make peers` first.")
     _claim(report)

@@ -67,8 +67,8 @@ def measure(
     among = overlap(features[:num], known[:num])
     values = [frechet(features, known), pca.distance(z, reference)]
     values += [kernel_distance(features, known), kernel_distance(z, reference), *among]
-    found = dict(zip(METRICS, values, strict=False))
-    return found if labels is None else found | of_labels(z, labels, space)
+    figures = dict(zip(METRICS, values, strict=False))
+    return figures if labels is None else figures | of_labels(z, labels, space)
 
 
 def sets(data: Data, seed: int) -> dict[str, tuple[Tensor, Tensor | None]]:
@@ -101,7 +101,7 @@ def fill(report: Report, data: Data, seeds: int) -> dict[str, dict[str, float]]:
     space = feature_space("digits")
     assert space is not None and data.labels is not None and data.held_out_labels is not None
     pca, reference = FrechetPCA(data.train), data.held_out
-    found: dict[str, list[dict[str, float]]] = {
+    figures: dict[str, list[dict[str, float]]] = {
         "test": [of_labels(reference, data.held_out_labels, space)],
         "train": [measure(data.train, reference, data.labels, space, pca)],
         "floor": [measure(data.train[:NUM], reference, data.labels[:NUM], space, pca)],
@@ -109,11 +109,11 @@ def fill(report: Report, data: Data, seeds: int) -> dict[str, dict[str, float]]:
     }
     for seed in range(seeds):
         one, other, labels = halves(data, seed)
-        found["halves"].append(measure(one, other, labels, space, pca))
+        figures["halves"].append(measure(one, other, labels, space, pca))
         for case, (z, asked) in sets(data, seed).items():
-            found.setdefault(case, []).append(measure(z, reference, asked, space, pca))
+            figures.setdefault(case, []).append(measure(z, reference, asked, space, pca))
     medians: dict[str, dict[str, float]] = {}
-    for case, rows in found.items():
+    for case, rows in figures.items():
         for metric in rows[0]:
             row = report.add(
                 CASES[case], "data", metric, METRICS[metric], [each[metric] for each in rows]

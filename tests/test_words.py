@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PACKAGES = ("backend", "jobs", "dashboard", "benchmarks", "scripts")
 TO_DO = {
     "docstrings": set[str](),
-    "variables": {"backend", "benchmarks"},
+    "variables": {"backend"},
 }
 """Packages that a rule does not hold for yet, by rule; to be emptied, never filled."""
 LONG: set[str] = set()
