@@ -10,9 +10,10 @@ import streamlit as st
 from backend.errors import BasinError
 from backend.spec import Budget
 from dashboard import comparison
-from dashboard.elements import figure, head, name_of
+from dashboard.elements import figure, head
 from dashboard.forms import data_chooser, draft, form_fields
 from dashboard.forms.form_fields import Form
+from dashboard.forms.trained_runs import trained_runs
 from dashboard.sampler_lab import race_check, race_options
 from dashboard.sampler_lab.race_check import SAMPLER, Checked
 from dashboard.sampler_lab.race_options import Entry
@@ -85,7 +86,7 @@ def _target(
     initial: Race, catalogue: dict[str, Any], problems: dict[str, str], version: int
 ) -> tuple[dict[str, Any], str]:
     """Draw the target; returns `data` and `energy_of` of the race."""
-    trained = _trained_runs(catalogue)
+    trained = trained_runs(catalogue)
     kind: str | None = DENSITY
     if trained or initial.energy_of:
         kind = st.segmented_control(
@@ -123,16 +124,6 @@ def _target(
     own = {key: value for key, value in values.items() if key != "name"}
     own = form_fields.difference(own, form_fields.defaults(schema, schema))
     return {"name": values["name"], **own}, ""
-
-
-def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
-    """List runs with an energy of their own, newest first: name by id."""
-    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
-    return {
-        item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
-        for item in run_store.list_runs()
-        if item.method in trains and item.checkpoint_step is not None
-    }
 
 
 def _racers(

@@ -11,9 +11,10 @@ import streamlit as st
 
 from backend.errors import BadInput, NotAvailable
 from backend.system import yaml_reader
-from dashboard.elements import empty, head, name_of
+from dashboard.elements import empty, head
 from dashboard.forms import form_fields
 from dashboard.forms.form_fields import Form
+from dashboard.forms.trained_runs import trained_runs
 from dashboard.gallery import when
 from dashboard.live_view import live_element
 from jobs.formatting import duration
@@ -37,7 +38,7 @@ def main() -> None:
         head("Studio")
         empty(f"{error} This page shows what the workers can answer; it looks again when reloaded.")
         return
-    runs = _trained_runs(catalogue)
+    runs = trained_runs(catalogue)
     if not runs:
         head("Studio", facts=["Ask a trained run."])
         empty(
@@ -68,16 +69,6 @@ def main() -> None:
         if pressed:
             _ask(directory, ability, config, seed)
         _show(directory, ability, about)
-
-
-def _trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
-    """List runs with weights of their own, newest first: name by id."""
-    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
-    return {
-        item.id: f"{name_of(item)} · {item.data} · seed {item.seed} · {item.id}"
-        for item in run_store.list_runs()
-        if item.method in trains and item.checkpoint_step is not None
-    }
 
 
 # ---------------------------------------------------------------------- what is asked

@@ -23,7 +23,6 @@ from backend.claims import recipe as recipes
 from backend.claims.recipe import Recipe
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import RunSpec
-from backend.system.home import make_private
 from jobs.claims.recipe_results import ENDED, Findings, RunResult, evaluate, run_result
 from jobs.queueing import control, enqueue
 from jobs.queueing.enqueue import Origin
@@ -190,12 +189,7 @@ def _with_runs(record: Reproduction, ids: Mapping[tuple[str, int], str]) -> Repr
 
 def folder() -> Path:
     """Return the folder of the records; created when missing. Raises NotAvailable."""
-    path = run_store.home() / "reproductions"
-    try:
-        make_private(path)
-    except OSError as error:
-        raise NotAvailable(f"The folder {path} cannot be made: {error.strerror}.") from error
-    return path
+    return run_store.private_folder("reproductions")
 
 
 def _store(record: Reproduction) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from backend.errors import BadInput, Problem
 from jobs.cli.about import fields_in_words
 from jobs.cli.common import json_command, number, show, table
-from jobs.cli.launch import apply, value_of
+from jobs.cli.launch import apply
 from jobs.models import fingerprints
 from jobs.queueing import enqueue
 from jobs.records import run_store
@@ -145,19 +145,14 @@ def sample(
 
 
 def _sampler_fields(run_id: str, kind: str | None, changes: tuple[str, ...]) -> dict[str, Any]:
-    """Build the sampler asked for; what is not said of the run's own kind is as the run has it."""
-    fields: dict[str, Any] = {}
-    for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals or not name:
-            raise BadInput.at(
-                "", f"--set takes field=value, such as step_size=0.01, got {change!r}."
-            )
-        fields[name] = value_of(name, text)
+    """Build the sampler asked for; the run's own fields fill up those of its own kind."""
     from jobs.models import answering
 
     own = answering.own_sampler(run_id)
-    return {**own, **fields} if kind in (None, own["kind"]) else {"kind": kind, **fields}
+    fields = own if kind in (None, own["kind"]) else {"kind": kind}
+    for change in changes:
+        apply(fields, change)
+    return fields
 
 
 @click.command()

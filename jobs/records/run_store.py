@@ -59,7 +59,12 @@ def energies_folder() -> Path:
 
 def runs_folder() -> Path:
     """Return the folder of all run directories; created when missing. Raises NotAvailable."""
-    folder = home() / "runs"
+    return private_folder("runs")
+
+
+def private_folder(name: str) -> Path:
+    """Return a folder of the home, made for its owner alone when missing. Raises NotAvailable."""
+    folder = home() / name
     try:
         make_private(folder)
     except OSError as error:
