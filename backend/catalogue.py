@@ -173,8 +173,8 @@ def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
     fitting = [name for name, cls in datasets().items() if set(method.needs) <= set(cls.gives)]
     choice = f" Choose {' or '.join(f'`{name}`' for name in fitting)}." if fitting else ""
     wanted = " and ".join(f"`{name}`" for name in lacking)
-    said = f"gives no {wanted} of its rows, and {method.title} predicts from it.{choice}"
-    return [("data.name", said)]
+    sentence = f"gives no {wanted} of its rows, and {method.title} predicts from it.{choice}"
+    return [("data.name", sentence)]
 
 
 def resolve_data(data: dict[str, Any]) -> Dataset:

@@ -274,10 +274,10 @@ class EnergyTransformer(Method):
         start = self._start(context, generator)
         num_steps = 2 * self.config.num_inner_steps + 2
         positions = [start, *descent.positions(start, context, num_steps)]
-        found = [prediction.figures_of(data, x, rows.x) for x in positions]
-        name, unit = ("psnr", "dB") if "psnr" in found[0] else ("squared_error", "")
-        numbers = torch.arange(len(found), dtype=torch.float32)
-        values = torch.tensor([[figures[name] for figures in found]])
+        figures = [prediction.figures_of(data, x, rows.x) for x in positions]
+        name, unit = ("psnr", "dB") if "psnr" in figures[0] else ("squared_error", "")
+        numbers = torch.arange(len(figures), dtype=torch.float32)
+        values = torch.tensor([[each[name] for each in figures]])
         yield Curve(
             f"inner/{name}",
             pictures.float32(numbers),

@@ -39,7 +39,8 @@ class PredictionsObserver(Observer):
         rows = subject.data.held_out_rows(slice(None)) if context.is_final else self._rows
         given = {name: rows.given[name] for name in subject.method.needs}
         request = SampleRequest(len(rows.x), given=given)
-        predicted = conditional_sampling.draw(subject.method, request, context.generator)
+        generator = context.own_generator(self.id)
+        predicted = conditional_sampling.draw(subject.method, request, generator)
         yield from subject.cloud("prediction/predicted", predicted, "long_run")
         for figure, value in prediction.figures_of(subject.data, predicted, rows.x).items():
             yield Scalar(f"prediction/{figure}", value)

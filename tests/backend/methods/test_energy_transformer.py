@@ -72,7 +72,7 @@ def test_predictions_beat_the_mean_and_stay_where_they_are_with_more_steps() -> 
         made.step(step / 250)
     data = made.task.data
     with left_alone(made):
-        found = {
+        psnr_after = {
             num_steps: prediction.figures_of(
                 data,
                 made.draw(request_of(made, 540, num_steps=num_steps), generator_of("d")),
@@ -80,8 +80,8 @@ def test_predictions_beat_the_mean_and_stay_where_they_are_with_more_steps() -> 
             )["psnr"]
             for num_steps in (1, 3, 8)
         }
-    assert found[3] > 13.5  # the mean training image has 11.3
-    assert found[3] > found[1] and found[8] > found[3] - 0.3
+    assert psnr_after[3] > 13.5  # the mean training image has 11.3
+    assert psnr_after[3] > psnr_after[1] and psnr_after[8] > psnr_after[3] - 0.3
 
 
 def test_what_is_given_predicted_and_true_is_drawn_with_the_way_of_the_inner_steps() -> None:

@@ -24,7 +24,7 @@ def test_least_squares_find_the_expectation_of_gaussians() -> None:
 
     (train, given), (held_out, held_out_given) = pair(4000), pair(2000)
     data = replace(data, train=train, held_out=held_out, given=given, held_out_given=held_out_given)
-    found = prediction.baselines(data, data.held_out_rows(slice(None)))
-    assert list(found) == ["mean_event", "linear"], "the context is no event"
-    assert found["linear"]["squared_error"] == pytest.approx(0.25, rel=0.1)
-    assert found["mean_event"]["squared_error"] == pytest.approx(5.25, rel=0.1)
+    figures = prediction.baselines(data, data.held_out_rows(slice(None)))
+    assert list(figures) == ["mean_event", "linear"], "the context is no event"
+    assert figures["linear"]["squared_error"] == pytest.approx(0.25, rel=0.1)
+    assert figures["mean_event"]["squared_error"] == pytest.approx(5.25, rel=0.1)

@@ -24,8 +24,8 @@ def test_tokens_hold_every_number_of_an_event_once(shape: tuple[int, ...]) -> No
     cut = tokens(x, 3)
     size = torch.Size(shape)
     assert cut.shape == (2, num_tokens(size, 3), token_size(size, 3))
-    kept = cut[cut > 0].sort().values
-    assert torch.equal(kept, x.flatten().sort().values)
+    present = cut[cut > 0].sort().values
+    assert torch.equal(present, x.flatten().sort().values)
 
 
 def test_attention_is_that_of_torch() -> None:
