@@ -108,9 +108,13 @@ class Context:
     def __init__(self, subject: Subject, energy: Energy | None, step: int, tier: int) -> None:
         self.subject, self.step, self.tier = subject, step, tier
         self._energy = energy
-        self.generator = self.own_generator()
         self.figures: dict[str, float] = {}
         """by path: the Scalars of this moment that observers have said so far"""
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """The generator of what is shared; draws from it follow one another."""
+        return self.own_generator()
 
     def own_generator(self, *key: str | int) -> torch.Generator:
         """A generator of seed, step, tier and a key that no other observer takes: what is drawn
