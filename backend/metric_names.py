@@ -153,6 +153,22 @@ FIGURES: dict[str, Figure] = {
     ),
     "error/functions": Figure("Error of the known functions", "their sd", log=True, better="lower"),
     "error/log_z": Figure("Error of log Z", "nats", log=True, better="lower"),
+    "classification/accuracy": Figure(
+        "Accuracy on held-out data",
+        "share",
+        better="higher",
+        help="The floor is what the most frequent class alone would have.",
+    ),
+    "classification/log_loss": Figure(
+        "−log p of the true class, held out", "nats", log=True, better="lower"
+    ),
+    "classification/calibration_error": Figure(
+        "Expected calibration error",
+        "share",
+        better="lower",
+        help="How far the confidence in the most likely class is from how often it is right, over "
+        "15 bins of it. Of few data it is above 0 for a calibrated classifier too.",
+    ),
     "quality/grid_kl": Figure("KL to the true density", "nats", log=True, better="lower"),
     "quality/energy_distance": Figure(
         "Energy distance to held-out data", "squared, data sd", log=True, better="lower"

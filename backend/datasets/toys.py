@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -96,8 +97,21 @@ class MoonsData(Toy):
     title: ClassVar[str] = "Two moons"
     summary: ClassVar[str] = "Two thin interleaving half circles: steep walls, flat valleys."
 
-    def target(self) -> ClosedForm:
+    def target(self) -> Moons:
         return Moons(self.config.noise)
+
+    def load(self) -> Data:
+        config, target = self.config, self.target()
+        labels, held_out_labels = (
+            target.draw_labelled(num, generator_of("data", config.seed, part))[1]
+            for part, num in enumerate((config.num, config.num_held_out))
+        )
+        return replace(
+            super().load(),
+            labels=labels,
+            held_out_labels=held_out_labels,
+            label_names=("upper", "lower"),
+        )
 
 
 class CheckerboardConfig(ToyConfig):

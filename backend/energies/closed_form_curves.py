@@ -38,8 +38,13 @@ class Moons(GaussianMixture):
         return torch.stack([sign * cos + lower, sign * sin + 0.5 * lower], 1)
 
     def draw(self, num: int, generator: torch.Generator) -> Tensor:
+        return self.draw_labelled(num, generator)[0]
+
+    def draw_labelled(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same draws and of each the moon it is of, (num,) int64: 0 the upper, 1 the lower."""
         t, coin = torch.rand((2, num), generator=generator, device=generator.device)
-        return self._curve(t, (coin < 0.5).float()) + self._noise(num, generator)
+        lower = coin < 0.5
+        return self._curve(t, lower.float()) + self._noise(num, generator), lower.long()
 
 
 class Spirals(GaussianMixture):

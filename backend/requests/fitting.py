@@ -52,7 +52,7 @@ def misfits(config: BaseModel, data: Data) -> Problems:
         for cls in classes.values()
     }
     samplers = {cls.Config: cls for cls in discovery.samplers().values()}
-    found: Problems = []
+    reasons: Problems = []
     for name in type(config).model_fields:
         part = getattr(config, name)
         if not isinstance(part, BaseModel):
@@ -64,6 +64,6 @@ def misfits(config: BaseModel, data: Data) -> Problems:
             fits = getattr(of_shape.get(type(part), part), "fits", None)
             reason = fits(data.event_shape) if fits is not None else ""
         if reason:
-            found.append((f"{name}.kind", reason))
-        found += [(f"{name}.{field}", sentence) for field, sentence in misfits(part, data)]
-    return found
+            reasons.append((f"{name}.kind", reason))
+        reasons += [(f"{name}.{field}", sentence) for field, sentence in misfits(part, data)]
+    return reasons

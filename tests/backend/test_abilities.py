@@ -67,6 +67,9 @@ class ClassGaussians(Method):
     def conditional_energy(self, label: int) -> Energy:
         return Part(self.law, label)
 
+    def class_log_probs(self, x: Tensor) -> Tensor | None:
+        return self.law.log_terms(x).log_softmax(1) if self.num_labels else None
+
     def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
         if (
             request.labels is None
@@ -186,8 +189,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "inpaint": {"num": 12, "num_steps": 2},
     "detect": {"num": 30},
     "predict": {"num": 30, "num_steps": 2},
+    "classify": {"num": 30},
+    "attack": {"num": 30, "num_steps": 2},
 }
-ONLY = {"condition": ("classes",), "predict": ("contexts",)}
+ONLY = {
+    "classify": ("classes",),
+    "attack": ("classes",),
+    "condition": ("classes",),
+    "predict": ("contexts",),
+}
 """Runs that an ability makes sense of, where the others are refused."""
 
 

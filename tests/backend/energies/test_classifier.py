@@ -104,5 +104,15 @@ def test_a_wall_raises_every_class_alike_and_tells_none_apart() -> None:
     assert torch.allclose(walled(x), free(x) + wall_energy(x, 0.5), rtol=1e-5)
 
 
+def test_a_wall_of_its_own_stands_around_a_box_for_points_too() -> None:
+    """(how far out)² / (2 wall²), summed over coordinates: (0.5² + 1²) / (2 · 0.5²) = 2.5."""
+    low, high = torch.tensor([-1.0, -1.0]), torch.tensor([1.0, 2.0])
+    free = means()
+    walled = Classifier(free.network, low, high, 0.5)
+    x = torch.tensor([[0.5, 1.5], [1.5, -2.0]])
+    assert torch.allclose(walled(x) - free(x), torch.tensor([0.0, 2.5]))
+    assert torch.allclose(walled.log_probs(x), free.log_probs(x), atol=1e-6)
+
+
 def test_it_is_no_network_that_a_form_offers() -> None:
     assert "classifier" not in catalogue.networks() and not catalogue.broken()
