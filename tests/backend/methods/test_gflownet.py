@@ -10,6 +10,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energies.discrete import enumerate_states, state_index
+from backend.energies.hypergrid import Hypergrid
 from backend.errors import BadInput
 from backend.method import SampleRequest
 from backend.methods.gflownet import (
@@ -125,6 +126,13 @@ def test_the_reward_has_a_peak_in_each_corner() -> None:
     assert (reward >= 0.999 * reward.max()).nonzero().tolist() == [[1, 1], [1, 6], [6, 1], [6, 6]]
     assert float(reward.max() / reward.min()) == pytest.approx(2.6 / 0.1, rel=1e-4)
     assert float(reward.sum()) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 11, 16, 21, 41])
+def test_the_corners_are_alike(side: int) -> None:
+    grid = Hypergrid(side, 2, 0.1, 0.5, 2.0)
+    energy = grid(enumerate_states((2,), side)).reshape(side, side)
+    assert torch.equal(energy, energy.flip(0)) and torch.equal(energy, energy.flip(1))
 
 
 def test_both_maps_are_said_as_probability_mass() -> None:
