@@ -116,7 +116,7 @@ DIGITS: dict[str, Any] = {
     "sampler": {"kind": "langevin", "step_size": 0.5, "noise_scale": 0.05},
 }
 """Long cold steps: at a tenth of the length 20 of them do not keep up with the energy. The wall
-must be wider than half the square root of the step, or chains overshoot it."""
+must be wider than √(step / 2), or chains overshoot it."""
 
 
 class JointEnergy(Method):
