@@ -47,12 +47,12 @@ def recipes() -> FoundRecipes:
     """Published claims by name; one whose runs this catalogue cannot resolve is broken too."""
     from backend.claims import recipe
 
-    found = recipe.discover()
-    for name, item in list(found.recipes.items()):
+    discovered = recipe.discover()
+    for name, item in list(discovered.recipes.items()):
         if problems := recipe_problems(item):
-            del found.recipes[name], found.texts[name]
-            found.broken.append(recipe.BrokenRecipe(name, problems))
-    return found
+            del discovered.recipes[name], discovered.texts[name]
+            discovered.broken.append(recipe.BrokenRecipe(name, problems))
+    return discovered
 
 
 def recipe_problems(recipe: Recipe) -> list[Problem]:
@@ -79,8 +79,8 @@ def _spec_problems(recipe: Recipe, variant: str, scale: str) -> list[Problem]:
         where, ability = f"questions.{index}", abilities().get(question.ability)
         if ability is None:
             known = ", ".join(abilities()) or "none"
-            said = f"there is no ability `{question.ability}`. Known: {known}."
-            problems.append(Problem(f"{where}.ability", said))
+            sentence = f"there is no ability `{question.ability}`. Known: {known}."
+            problems.append(Problem(f"{where}.ability", sentence))
             continue
         try:
             ability.Config.model_validate(question.config)
@@ -91,7 +91,7 @@ def _spec_problems(recipe: Recipe, variant: str, scale: str) -> list[Problem]:
 
 def broken() -> list[Broken]:
     """Every file of the plug-in folders that failed to import, and every recipe that is none."""
-    found = [
+    folders = [
         discover("backend.methods", "backend.method:Method"),
         discover("backend.datasets", "backend.data:Dataset"),
         discover("backend.samplers", "backend.sampler:Sampler"),
@@ -100,7 +100,7 @@ def broken() -> list[Broken]:
         discover("backend.abilities", "backend.ability:Ability"),
         discover("backend.observers", "backend.observe.observer:Observer"),
     ]
-    files = [item for part in found for item in part.broken]
+    files = [item for part in folders for item in part.broken]
     return files + [
         Broken(f"backend/recipes/{item.name}.yaml", item.error, "") for item in recipes().broken
     ]

@@ -119,13 +119,13 @@ class Data:
             return energy
         return InUnits(energy, self.mean, self.scale)
 
-    def rescaled(self, kept: Mapping[str, Any]) -> Data:
+    def rescaled(self, standards: Mapping[str, Any]) -> Data:
         """The same positions standardised as they were before: by `mean` and `scale`, and with
         `noise_low` and `noise_high` where they are given, as plain numbers.
 
         Raises BadInput where those were of another shape.
         """
-        new = {name: torch.tensor(value, dtype=torch.float32) for name, value in kept.items()}
+        new = {name: torch.tensor(value, dtype=torch.float32) for name, value in standards.items()}
         if any(value.dim() and value.shape != self.event_shape for value in new.values()):
             now, then = tuple(self.event_shape), tuple(new["mean"].shape)
             sentence = f"has events of shape {now} now; the run was trained on such of {then}."

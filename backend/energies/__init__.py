@@ -89,11 +89,11 @@ def __getattr__(name: str) -> Any:
     if name == "AnyNetwork":
         return tagged_union([cls.Config for cls in discovery.networks().values()])
     if name == "AnyConditionalNetwork":
-        found = [cls.Config for cls in discovery.networks().values() if cls.conditional]
-        return tagged_union(found)
+        configs = [cls.Config for cls in discovery.networks().values() if cls.conditional]
+        return tagged_union(configs)
     if name == "AnyContextNetwork":
-        found = [cls.Config for cls in discovery.networks().values() if cls.takes_context]
-        return tagged_union(found)
+        configs = [cls.Config for cls in discovery.networks().values() if cls.takes_context]
+        return tagged_union(configs)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -112,13 +112,13 @@ def build_network(
     all of them take several outputs. Raises BadInput if it does not fit the data.
     """
     cls = discovery.networks()[config.kind]
-    told = (num_levels, num_labels) if cls.conditional else ()
+    condition_sizes = (num_levels, num_labels) if cls.conditional else ()
     context = {"context_shape": context_shape} if cls.takes_context else {}
     network: NetworkEnergy = cls(
         config,
         task.data.event_shape,
         task.generator,
-        *told,
+        *condition_sizes,
         num_outputs=num_outputs,
         **context,
     )

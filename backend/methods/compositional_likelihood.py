@@ -113,18 +113,18 @@ class CompositionalLikelihood(Method):
         energy = self.network(torch.cat([x_data, x_noise]))
         on_data, on_noise = energy.split(size)
         log_q = self.noise.log_prob(x_noise)
-        found = compositional_likelihood(on_data, on_noise, log_q, self.log_u, config.gamma)
-        self.log_u = found.log_u
+        objective = compositional_likelihood(on_data, on_noise, log_q, self.log_u, config.gamma)
+        self.log_u = objective.log_u
         self.gradient_evaluations += 1
         return {
-            "loss/total": found.likelihood,
+            "loss/total": objective.likelihood,
             "energy/data": on_data.detach().mean(),
             "energy/noise": on_noise.detach().mean(),
             "energy/max": energy.detach().abs().amax(),
             "sampler/weight_ess": effective_share(-on_noise.detach() - log_q),
-            "log_z/estimate": found.log_u,
+            "log_z/estimate": objective.log_u,
             **self.network.readings(),
-            **self.fitter.update(found.surrogate, progress),
+            **self.fitter.update(objective.surrogate, progress),
         }
 
     def energy(self) -> NetworkEnergy:

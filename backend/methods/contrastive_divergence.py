@@ -92,8 +92,8 @@ class ContrastiveDivergenceConfig(Config):
         if self.chains != "persistent":
             idle = "No effect: chains are not kept between updates."
             return {"buffer_size": idle, "reinit_rate": idle}
-        kept = self.buffer_size / self.train.batch_size
-        age = f"A chain is moved once in {kept:,.0f} updates" if kept > 1 else ""
+        period = self.buffer_size / self.train.batch_size
+        age = f"A chain is moved once in {period:,.0f} updates" if period > 1 else ""
         if self.reinit_rate and age:
             steps = self.num_steps / self.reinit_rate
             age += f" and lives for {steps:,.0f} steps on average"
@@ -270,16 +270,16 @@ class ContrastiveDivergence(Method):
         self, x_data: Tensor, x_model: Tensor, progress: float
     ) -> tuple[Contrast, Mapping[str, Tensor]]:
         """One update of the weights: the contrast that it was made of, and what the fitter says."""
-        found: list[tuple[float, Contrast]] = []
+        parts: list[tuple[float, Contrast]] = []
 
         def losses() -> Iterator[Tensor]:
             for share, (data, model) in self.fitter.split(x_data, x_model):
                 part = contrastive(self.network, data, model, self.config.energy_l2)
-                found.append((share, part._replace(loss=part.loss.detach())))
+                parts.append((share, part._replace(loss=part.loss.detach())))
                 yield share * part.loss
 
-        said = self.fitter.update(losses(), progress)
-        return whole(found), said
+        updates = self.fitter.update(losses(), progress)
+        return whole(parts), updates
 
     @property
     def _walked(self) -> Energy:

@@ -64,17 +64,17 @@ class DenoisingScoreMatching(Method):
         config = self.config
         x_data = self.task.data.batch(config.train.batch_size, self.generator)
         noise = torch.randn(x_data.shape, generator=self.generator, device=x_data.device)
-        found: list[Tensor] = []
+        losses_so_far: list[Tensor] = []
 
         def losses() -> Iterator[Tensor]:
             for share, (x, z) in self.fitter.split(x_data, noise):
                 loss = share * denoising_error(self.network, x, z, config.noise_sd)
-                found.append(loss.detach())
+                losses_so_far.append(loss.detach())
                 yield loss
 
-        said = self.fitter.update(losses(), progress)
+        fitted = self.fitter.update(losses(), progress)
         self.gradient_evaluations += 1
-        return {"loss/total": torch.stack(found).sum(0), **said}
+        return {"loss/total": torch.stack(losses_so_far).sum(0), **fitted}
 
     def energy(self) -> NetworkEnergy:
         return self.fitter.fitted

@@ -132,9 +132,9 @@ class EnergyMatchingConfig(Config):
     )
 
     def derived(self) -> dict[str, str]:
-        said = {"num_steps": f"Chains from noise reach time {self.num_steps * self.step_size:g}."}
+        texts = {"num_steps": f"Chains from noise reach time {self.num_steps * self.step_size:g}."}
         if self.contrastive_weight:
-            return said
+            return texts
         idle = "No effect: there is no contrast with samples."
         return dict.fromkeys(("contrastive_share", "num_steps", "contrastive_clamp"), idle)
 
@@ -226,16 +226,16 @@ class EnergyMatching(Method):
 
     @classmethod
     def problems(cls, config: EnergyMatchingConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        problems: list[tuple[str, str]] = []
         if getattr(config.energy, "activation", "") == "relu":
-            found.append(
+            problems.append(
                 (
                     "energy.activation",
                     "must be smooth, since the loss holds the potential's "
                     "gradient; got `relu`. Choose `silu`.",
                 )
             )
-        return found
+        return problems
 
     # ------------------------------------------------------------------ training
 
@@ -375,8 +375,8 @@ class EnergyMatching(Method):
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         held_out = self.task.data.held_out[:512]
-        found = dict(self._by_time(len(held_out), generator))
-        distances = [[_distance(x, held_out) for x in found.values()]]
+        by_time = dict(self._by_time(len(held_out), generator))
+        distances = [[_distance(x, held_out) for x in by_time.values()]]
         return [
             Curve(
                 "quality/by_time",

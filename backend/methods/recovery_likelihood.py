@@ -159,9 +159,9 @@ class RecoveryLikelihood(Method):
 
     @classmethod
     def problems(cls, config: RecoveryLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        problems: list[tuple[str, str]] = []
         if wall := getattr(config.energy, "wall", 0.0):
-            found.append(
+            problems.append(
                 (
                     "energy.wall",
                     f"must be 0, since noisy positions lie beyond black and white, got {wall:g}.",
@@ -169,7 +169,7 @@ class RecoveryLikelihood(Method):
             )
         dim = data.event_shape.numel()
         if isinstance(config.base, GaussianBaseConfig) and dim > LARGEST_GAUSSIAN:
-            found.append(
+            problems.append(
                 (
                     "base.kind",
                     "`gaussian` takes events of at most "
@@ -177,7 +177,7 @@ class RecoveryLikelihood(Method):
                 )
             )
         if config.classes == "labels" and not data.num_labels:
-            found.append(
+            problems.append(
                 (
                     "classes",
                     f"cannot be `labels`: {data.title!r} has none. Choose `clusters`, "
@@ -185,13 +185,13 @@ class RecoveryLikelihood(Method):
                 )
             )
         if config.classes == "clusters" and config.num_clusters > len(data.train):
-            found.append(
+            problems.append(
                 (
                     "num_clusters",
                     f"must be at most {len(data.train)}, the data, got {config.num_clusters}.",
                 )
             )
-        return found
+        return problems
 
     # ------------------------------------------------------------------ training
 
@@ -212,12 +212,12 @@ class RecoveryLikelihood(Method):
         start, jitter = descent.start(x_next, level, terms, generator)
         x_model = descent.refined(start, x_next, level, terms, config.num_steps, generator)
         self.gradient_evaluations += descent.gradient_evaluations
-        gaps, said = self._fit(x, x_model, level, labels, progress)
+        gaps, updates = self._fit(x, x_model, level, labels, progress)
         metrics = {
             **gaps,
             "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
             "sampler/displacement": (x_model - start).flatten(1).norm(dim=1).mean(),
-            **said,
+            **updates,
         }
         if self.initializer_fitter is not None:
             metrics["initializer/loss"] = self._fit_initializer(
@@ -230,7 +230,7 @@ class RecoveryLikelihood(Method):
     ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
         """One update of the energy: its loss and energies, in nats, and what the fitter says."""
         weights = self.loss_weights[level] / len(x)
-        found: list[Tensor] = []
+        both_energies: list[Tensor] = []
 
         def losses() -> Iterator[Tensor]:
             batch = (x, x_model, level, weights, *_given(labels))
@@ -238,11 +238,11 @@ class RecoveryLikelihood(Method):
                 # one pass over both is quicker than two
                 both = Condition(at.repeat(2), label[0].repeat(2) if label else None)
                 energies = self.network(torch.cat([data, model]), both).unflatten(0, (2, -1))
-                found.append(energies.detach())
+                both_energies.append(energies.detach())
                 yield (weight * (energies[0] - energies[1])).sum()
 
-        said = self.fitter.update(losses(), progress)
-        energies = torch.cat(found, 1)
+        updates = self.fitter.update(losses(), progress)
+        energies = torch.cat(both_energies, 1)
         loss = (weights * (energies[0] - energies[1])).sum()
         on_data, on_model = nats = energies * self.base.scale[level]
         return {
@@ -252,7 +252,7 @@ class RecoveryLikelihood(Method):
             "energy/gap": (on_data - on_model).mean(),
             "energy/max": nats.abs().amax(),
             **self._gaps(on_data - on_model, level),
-        }, said
+        }, updates
 
     def _fit_initializer(
         self, x_next: Tensor, goal: Tensor, level: Tensor, labels: Tensor | None, progress: float
@@ -260,17 +260,17 @@ class RecoveryLikelihood(Method):
         """One update toward what chains came to, less the noise they started with; its loss."""
         fitter, initializer = self.initializer_fitter, self.initializer
         assert fitter is not None and initializer is not None
-        found: list[Tensor] = []
+        losses_so_far: list[Tensor] = []
 
         def losses() -> Iterator[Tensor]:
             for share, (x, end, at, *label) in fitter.split(x_next, goal, level, *_given(labels)):
                 guess = initializer(x, Condition(at, label[0] if label else None))
                 loss = share * (end - guess).square().flatten(1).sum(1).mean()
-                found.append(loss.detach())
+                losses_so_far.append(loss.detach())
                 yield loss
 
         fitter.update(losses(), progress)
-        return torch.stack(found).sum()
+        return torch.stack(losses_so_far).sum()
 
     def _shown_labels(self, index: Tensor) -> Tensor | None:
         """(batch,) classes of these data, some of them hidden; None without classes."""

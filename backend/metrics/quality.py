@@ -76,8 +76,8 @@ class Quality:
         in_features = FEATURE_FIGURES if self.in_features is not None else ()
         if not x.isfinite().all():
             return dict.fromkeys([*figures, *in_features], float("nan"))
-        found = {name: figure() for name, figure in figures.items()}
-        return found if self.in_features is None else found | self.in_features.of(x)
+        values = {name: figure() for name, figure in figures.items()}
+        return values if self.in_features is None else values | self.in_features.of(x)
 
     def floors(self, generator: torch.Generator) -> dict[str, float]:
         """The figures of fresh real data of the same number, the mean of NUM_FLOORS sets."""

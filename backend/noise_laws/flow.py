@@ -53,14 +53,12 @@ class FlowLawConfig(KindConfig):
 
 
 class Coupling(nn.Module):
-    """y = x where kept, else x exp(s) + t, with s and t of what is kept."""
+    """y = x where fixed, else x exp(s) + t, with s and t of what is fixed."""
 
-    kept: Tensor
-
-    def __init__(self, kept: Tensor, width: int, generator: torch.Generator) -> None:
+    def __init__(self, fixed: Tensor, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        dim = len(kept)
-        self.register_buffer("kept", kept)
+        dim = len(fixed)
+        self.register_buffer("kept", fixed)
         self.net = nn.Sequential(
             linear(dim, width, generator, False),
             nn.SiLU(),
@@ -70,10 +68,11 @@ class Coupling(nn.Module):
         )
 
     def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log-scale and shift (num, dim), both 0 where kept."""
-        log_scale, shift = self.net(torch.where(self.kept, x, 0.0)).chunk(2, 1)
+        """log-scale and shift (num, dim), both 0 where fixed."""
+        fixed = self.get_buffer("kept")
+        log_scale, shift = self.net(torch.where(fixed, x, 0.0)).chunk(2, 1)
         log_scale = STRETCH * (log_scale / STRETCH).tanh()
-        return torch.where(self.kept, 0.0, log_scale), torch.where(self.kept, 0.0, shift)
+        return torch.where(fixed, 0.0, log_scale), torch.where(fixed, 0.0, shift)
 
     def forward(self, x: Tensor) -> Tensor:
         """From the base to the data (num, dim)."""

@@ -240,15 +240,15 @@ class GaussianBase(Base):
     def kernel(self, level: Tensor, mask: Tensor | None = None) -> Kernel:
         if mask is not None:
             return self._held(level, mask)
-        kept, posterior = self.kept, self.posterior[level]
-        spread = ((1 - kept**2) * posterior).sqrt()
+        correlation, posterior = self.kept, self.posterior[level]
+        spread = ((1 - correlation**2) * posterior).sqrt()
 
         def step(x: Tensor, x_next: Tensor, gradient: Tensor, noise: Tensor) -> Tensor:
             mean = self._mean(x_next, level)
             moved = (
                 mean
-                + kept * (x.flatten(1) @ self.basis - mean)
-                + (1 - kept) * posterior * (gradient.flatten(1) @ self.basis)
+                + correlation * (x.flatten(1) @ self.basis - mean)
+                + (1 - correlation) * posterior * (gradient.flatten(1) @ self.basis)
                 + spread * noise.flatten(1)
             )
             return (moved @ self.basis.T).view_as(x)
@@ -261,7 +261,7 @@ class GaussianBase(Base):
 
     def _held(self, level: Tensor, mask: Tensor) -> Kernel:
         """The same step on what is not held, of the posterior given what is."""
-        kept, hidden = self.kept, ~mask.flatten()
+        correlation, hidden = self.kept, ~mask.flatten()
         precision = (self.basis / self.posterior[level]) @ self.basis.T
         factor = torch.linalg.cholesky(precision[hidden][:, hidden])
         across = precision[hidden][:, ~hidden]
@@ -279,9 +279,9 @@ class GaussianBase(Base):
             moved = flat.clone()
             moved[:, hidden] = (
                 centre
-                + kept * (flat[:, hidden] - centre)
-                + (1 - kept) * drift
-                + (1 - kept**2) ** 0.5 * jitter
+                + correlation * (flat[:, hidden] - centre)
+                + (1 - correlation) * drift
+                + (1 - correlation**2) ** 0.5 * jitter
             )
             return moved.view_as(x)
 

@@ -30,11 +30,11 @@ DEFAULT_STEP_SIZE = 0.005
 
 
 def __getattr__(name: str) -> Any:
-    found = discovery.samplers().values()
+    classes = discovery.samplers().values()
     if name == "AnySampler":
-        return tagged_union([cls.Config for cls in found])
+        return tagged_union([cls.Config for cls in classes])
     if name == "ChainSampler":
-        return tagged_union([cls.Config for cls in found if _serves(cls)])
+        return tagged_union([cls.Config for cls in classes if _serves(cls)])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -54,8 +54,8 @@ def build(config: KindConfig) -> Sampler:
 
 def kind_of(config: KindConfig) -> type[Sampler]:
     """The class of sampler that a Config is of."""
-    found: type[Sampler] = discovery.samplers()[config.kind]
-    return found
+    sampler_class: type[Sampler] = discovery.samplers()[config.kind]
+    return sampler_class
 
 
 def default_sampler(data: Data) -> Sampler:
@@ -131,7 +131,7 @@ def run(
     state = before = start
     info: Info | None = None
     rates: list[Tensor] = []
-    kept: list[Tensor] = []
+    positions_so_far: list[Tensor] = []
     for index in range(num_steps):
         before = state
         state, info = sampler.step(state, energy, generator)
@@ -139,9 +139,9 @@ def run(
         if sampler.exact:
             rates.append(info.acceptance_rate.mean())
         if record_every and (index + 1) % record_every == 0:
-            kept.append(state.position)
+            positions_so_far.append(state.position)
     rate = torch.stack(rates).mean() if rates else state.energy.new_ones(())
-    positions = torch.stack(kept) if kept else None
+    positions = torch.stack(positions_so_far) if positions_so_far else None
     return Walk(state, before, info, rate, positions, evaluations)
 
 
