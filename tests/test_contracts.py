@@ -71,6 +71,11 @@ QUICK = [
     (m, preset) for m, preset in PRESETS if not catalogue.methods()[m].presets[preset].wants_gpu
 ]
 """Those that learn something on a CPU; of the others the first steps are taken alone."""
+ONE_EACH = [
+    pytest.param(m, preset, marks=[] if preset == "default" else [pytest.mark.slow])
+    for m, preset in QUICK
+]
+"""The same; what is a method's own holds of every preset where it holds of one: the rest is slow."""
 OF_ENERGIES = [(m, preset) for m, preset in QUICK if catalogue.methods()[m].has_energy]
 
 
@@ -218,7 +223,7 @@ def test_steps_return_the_same_finite_scalars_on_the_device(method: str, preset:
     assert torch.equal(before, torch.random.get_rng_state()), "global randomness was drawn"
 
 
-@pytest.mark.parametrize(("method", "preset"), QUICK)
+@pytest.mark.parametrize(("method", "preset"), ONE_EACH)
 def test_the_same_seed_gives_the_same_numbers(method: str, preset: str) -> None:
     runs = [prepared(method, preset) for _ in range(2)]
     for run in runs:
@@ -248,7 +253,7 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
     assert same(weights(resumed.method), weights(whole.method))
 
 
-@pytest.mark.parametrize(("method", "preset"), QUICK)
+@pytest.mark.parametrize(("method", "preset"), ONE_EACH)
 def test_watching_changes_nothing(method: str, preset: str) -> None:
     watched, alone = prepared(method, preset), prepared(method, preset)
     eyes = Observation(watched.method, watched.data, seed=1, sizes=SMALL)
@@ -263,7 +268,7 @@ def test_watching_changes_nothing(method: str, preset: str) -> None:
     assert watched.method.gradient_evaluations == alone.method.gradient_evaluations
 
 
-@pytest.mark.parametrize(("method", "preset"), QUICK)
+@pytest.mark.parametrize(("method", "preset"), ONE_EACH)
 def test_every_event_survives_the_wire(method: str, preset: str) -> None:
     run = prepared(method, preset)
     for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed

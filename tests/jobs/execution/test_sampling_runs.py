@@ -118,8 +118,11 @@ def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.set_float32_matmul_precision("highest")
 
 
-def test_what_learns_a_real_law_is_refused_whole_numbers() -> None:
+def test_what_moves_through_real_numbers_is_refused_whole_ones() -> None:
     spec = {"method": "contrastive_divergence", "data": {"name": "ising"}}
     problems = tasks.check_job(spec)["value"]["problems"]
-    assert [problem["field"] for problem in problems] == ["data.name"]
-    assert "whole numbers" in problems[0]["message"]
+    assert {problem["field"] for problem in problems} == {
+        "config.sampler.kind",
+        "config.data_noise",
+    }
+    assert all("whole numbers" in problem["message"] for problem in problems)

@@ -27,7 +27,7 @@ def test_what_killed_workers_left_does_not_pile_up(worker: BasinWorker) -> None:
         connection.sadd(key, dead)
     connection.lpush(queue.intermediate_queue_key, "its-job")
     connection.zadd(queue.started_job_registry.key, {"its-job:its-execution": time.time() - 1})
-    waiting = queue.enqueue("jobs.tasks.check_job", {}, "cli")
+    waiting = queue.enqueue("jobs.tasks.check_job", {})
     connection.lpush(queue.intermediate_queue_key, waiting.id)
     worker._tidy()
     assert connection.smembers("rq:workers") == {worker.key.encode()}
@@ -47,7 +47,7 @@ def test_a_redis_that_lost_everything_hears_of_it_again(worker: BasinWorker) -> 
 def test_being_told_to_stop_is_heard_while_a_job_is_read(
     worker: BasinWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker.queues[0].enqueue("jobs.tasks.check_job", {}, "cli")
+    worker.queues[0].enqueue("jobs.tasks.check_job", {})
 
     def told(*arguments: object, **named: object) -> None:
         raise StopRequested
@@ -59,7 +59,7 @@ def test_being_told_to_stop_is_heard_while_a_job_is_read(
 
 def test_a_suspension_of_somebody_elses_workers_is_not_heard(worker: BasinWorker) -> None:
     worker.connection.set("rq:suspended", 1)
-    job = worker.queues[0].enqueue("jobs.tasks.check_job", {}, "cli")
+    job = worker.queues[0].enqueue("jobs.tasks.check_job", {})
     worker.check_for_suspension(burst=False)
     assert worker.dequeue_job_and_maintain_ttl(1)[0].id == job.id
 
@@ -68,7 +68,7 @@ def test_it_waits_for_redis_however_long(
     worker: BasinWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rq_worker, "_PAUSE_SECONDS", 0.01)
-    job = worker.queues[0].enqueue("jobs.tasks.check_job", {}, "cli")
+    job = worker.queues[0].enqueue("jobs.tasks.check_job", {})
     take, refusals = (
         worker._take,
         iter([redis_store.redis.TimeoutError(), redis_store.redis.ReadOnlyError()]),

@@ -263,7 +263,7 @@ def test_only_tasks_are_run(quick: Started, tmp_path: Path) -> None:
     refused = [
         quick.queue.enqueue("os.system", f"touch {ran}"),
         quick.queue.enqueue("jobs.tasks.np.savetxt", *here, fmt="%s"),
-        quick.queue.enqueue("jobs.tasks.check_job", {}, "cli", "more"),
+        quick.queue.enqueue("jobs.tasks.check_job", {}, "more"),
         quick.queue.enqueue("jobs.tasks.no_such_function"),
     ]
     called = quick.queue.enqueue(
@@ -289,12 +289,12 @@ def test_a_job_of_somebody_else_is_refused(quick: Started, tmp_path: Path) -> No
     raw = {"method": "sampling", "data": {"name": "energy_file", "path": str(energy)}}
     plain = rq.Queue(quick.queue.name, connection=quick.queue.connection, serializer=JSONSerializer)
     forged = [
-        plain.enqueue("jobs.tasks.check_job", raw, "cli"),
-        quick.queue.enqueue("jobs.tasks.check_job", {}, "cli", at_front=False, job_id="changed"),
+        plain.enqueue("jobs.tasks.check_job", raw),
+        quick.queue.enqueue("jobs.tasks.check_job", {}, at_front=False, job_id="changed"),
     ]
     connection = quick.queue.connection
     connection.hset("rq:job:changed", "data", connection.hget(forged[0].key, "data"))
-    odd = plain.enqueue("jobs.tasks.check_job", raw, "cli", job_id="odd")
+    odd = plain.enqueue("jobs.tasks.check_job", raw, job_id="odd")
     connection.hset(odd.key, mapping={"timeout": "soon", "status": "strange", "data": b"\xff"})
     assert quick.ask("torch_ready", time.time())["loaded"]
     assert forged[0].get_status() == "failed"

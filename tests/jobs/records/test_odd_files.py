@@ -266,7 +266,7 @@ def test_a_file_in_place_of_a_run_is_no_run() -> None:
     assert [run.id for run in run_store.list_runs()] == [directory.id]
     with pytest.raises(NotAvailable):
         run_store.open_run(odd.name)
-    assert odd.name in doctor._records().found
+    assert odd.name in doctor._records().result
 
 
 @pytest.mark.bad_input
@@ -277,9 +277,9 @@ def test_the_doctor_names_what_is_damaged() -> None:
     put(damaged, "spec.yaml", folder)
     (reproduction.folder() / "20260101-000000-abcd.json").write_text('{"id": 7}')
     found = doctor._records()
-    assert not found.ok and whole.id not in found.found
+    assert not found.ok and whole.id not in found.result
     for words in (damaged.id, "`tags` in labels.json", "spec.yaml", "20260101-000000-abcd"):
-        assert words in found.found
+        assert words in found.result
     assert "Mend or remove" in found.mend
 
 
