@@ -75,7 +75,7 @@ ONE_EACH = [
     pytest.param(m, preset, marks=[] if preset == "default" else [pytest.mark.slow])
     for m, preset in QUICK
 ]
-"""The same; what is a method's own holds of every preset where it holds of one: the rest is slow."""
+"""The same: the code is the method's own, so one preset tells of it; the others are slow."""
 OF_ENERGIES = [(m, preset) for m, preset in QUICK if catalogue.methods()[m].has_energy]
 
 
