@@ -287,6 +287,7 @@ class EnergyTransformer(Method):
             unit,
         )
         energy = descent.network.given(Condition(context=context))
-        sets = {"data": rows.x, "long_run": positions[self.config.num_inner_steps], "noise": start}
-        energies = {role: energy(x).detach() for role, x in sets.items()}
+        predicted = positions[self.config.num_inner_steps]
+        sets = {"true": rows.x, "predicted": predicted, "noise": start}
+        energies = {name: energy(x).detach() for name, x in sets.items()}
         yield pictures.histogram("inner/energies", energies, NUM_BINS)

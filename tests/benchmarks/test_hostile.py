@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks import hostile
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,10 @@ def test_what_a_case_says_and_takes_is_of_a_process_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_its_quick_form_holds() -> None:
-    report = hostile.measure(quick=True)
-    assert [claim.text for claim in report.claims if claim.holds != "holds"] == [], report.notes
-    assert len(report.claims) == 4
+    command = [sys.executable, "-m", "benchmarks.hostile", "--quick", "--json"]
+    # in a process of its own: a case's memory is counted with that of who forked it
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    unmet = [claim["text"] for claim in report["claims"] if claim["holds"] != "holds"]
+    assert unmet == [], report["notes"]
+    assert len(report["claims"]) == 4 and done.returncode == 0

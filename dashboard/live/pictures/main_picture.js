@@ -203,11 +203,10 @@ export class ImageGrids {
     const accent = coloursOf(this.slot).accent
     for (const [path, part] of Object.entries(this.parts)) {
       const frame = frames[path]
-      part.about.textContent = frame
-        ? `step ${frame.header.last[0]}, ${frame.arrays.pixels.shape[0]} images`
-        : "not drawn yet"
-      part.ways.hidden = !frame
+      // Its place is kept: not every method draws all three, and what comes late moves nothing.
+      part.box.style.visibility = frame ? "visible" : "hidden"
       if (!frame) continue
+      part.about.textContent = `step ${frame.header.last[0]}, ${frame.arrays.pixels.shape[0]} images`
       const pinned = path === "samples/data" ? null : this.pinned
       part.grid = drawGrid(part.canvas, frame, { width, pinned, accent })
       if (!frame.isDrawn) drawn(part.canvas, frame.header)
