@@ -145,8 +145,8 @@ def train(case: Case, seed: int, home: str) -> Outcome:
     return Outcome(case, status.status, status.reason, status.seconds, metrics)
 
 
-def judge(report: Report, case: Case, outcomes: list[Outcome]) -> None:
-    """Add a case's figures and claims."""
+def judge(report: Report, case: Case, outcomes: list[Outcome], *, timed: bool) -> None:
+    """Add a case's figures and claims; of seconds none where they are not `timed`."""
     lost = [outcome for outcome in outcomes if outcome.status != "finished"]
     report.claim_at_most(f"{case.name}: runs that did not finish", len(lost), 0)
     report.notes += [f"{case.name}: {outcome.status}, {outcome.reason}" for outcome in lost]
@@ -166,7 +166,7 @@ def judge(report: Report, case: Case, outcomes: list[Outcome]) -> None:
     for path, bound in case.at_least.items():
         worst = min(outcome.metrics.get(path, -math.inf) for outcome in whole)
         report.claim_at_least(f"{case.name}: {_words(path)}, worst seed", worst, bound)
-    if case.data == "digits":
+    if timed and case.data == "digits":
         longest = max(outcome.seconds for outcome in whole)
         report.claim_at_most(f"{case.name}: training", longest, DIGITS_SECONDS, "s")
 
@@ -209,7 +209,9 @@ def main() -> int:
             futures = [pool.submit(train, case, seed, home) for case, seed in work]
             outcomes = [future.result() for future in futures]
     for case in chosen:
-        judge(report, case, [outcome for outcome in outcomes if outcome.case == case])
+        of_case = [outcome for outcome in outcomes if outcome.case == case]
+        # whoever checks in passing shares the machine with others: its seconds decide nothing
+        judge(report, case, of_case, timed=not options.quick)
     report.show(options.json)
     return 0 if all(claim.holds == "holds" for claim in report.claims) else 1
 
