@@ -17,8 +17,8 @@ from backend.spec import Budget, RunSpec, merge, problems_of
 from backend.system.discovery import (
     Broken,
     discover,
+    distributions,
     networks,
-    noise_laws,
     observers,
     samplers,
 )
@@ -96,7 +96,7 @@ def broken() -> list[Broken]:
         discover("backend.datasets", "backend.data:Dataset"),
         discover("backend.samplers", "backend.sampler:Sampler"),
         discover("backend.energies", "backend.energies:NetworkEnergy"),
-        discover("backend.noise_laws", "backend.noise_laws:NoiseLaw"),
+        discover("backend.distributions", "backend.distributions:Distribution"),
         discover("backend.abilities", "backend.ability:Ability"),
         discover("backend.observers", "backend.observe.observer:Observer"),
     ]
@@ -247,7 +247,7 @@ def publish() -> dict[str, Any]:
             }
             for name, cls in abilities().items()
         },
-        "noise_laws": {name: _part(cls) for name, cls in noise_laws().items()},
+        "distributions": {name: _part(cls) for name, cls in distributions().items()},
         "observers": {
             name: {"id": name, "summary": cls.__doc__} for name, cls in observers().items()
         },
@@ -293,9 +293,9 @@ __all__ = [
     "Resolved",
     "broken",
     "discover",
+    "distributions",
     "merge",
     "networks",
-    "noise_laws",
     "observers",
     "publish",
     "resolve",

@@ -31,6 +31,11 @@ MODULES = {
     "backend.metrics.normaliser": "backend.metrics.log_z_importance",
     "backend.metrics.running": "backend.metrics.running_moments",
     "backend.noise_ladder": "backend.recovery.noise_schedule",
+    "backend.noise_laws": "backend.distributions",
+    "backend.noise_laws.fixed": "backend.distributions.fixed",
+    "backend.noise_laws.flow": "backend.distributions.flow",
+    "backend.noise_laws.gaussian": "backend.distributions.gaussian",
+    "backend.noise_laws.mixture": "backend.distributions.mixture",
     "backend.observation": "backend.observe.observation",
     "backend.panels": "backend.observe.pictures",
     "backend.parallel": "backend.networks.row_sharing",
@@ -150,6 +155,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install() -> None:
-    """Find modules by their former names from now on, after every other way has failed."""
+    """Find modules by their former names from now on: before every other way, since a file of a
+    moved folder would else be imported a second time."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.append(Finder())
+        sys.meta_path.insert(0, Finder())

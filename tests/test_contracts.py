@@ -153,7 +153,7 @@ def configs() -> Iterator[tuple[str, type[BaseModel]]]:
     parts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("sampler", catalogue.samplers()),
         ("network", catalogue.networks()),
-        ("noise law", catalogue.noise_laws()),
+        ("distribution", catalogue.distributions()),
         ("data", dict(catalogue.datasets())),
     )
     for kind, found in parts:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from backend.config import Config, option
+from backend.distributions import AnyDistribution, build_distribution
 from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event, Finding
 from backend.method import Method, Preset, Task
-from backend.noise_laws import AnyNoiseLaw, build_noise_law
 from backend.objectives.compositional import (
     compositional_likelihood,
     effective_share,
@@ -31,7 +31,7 @@ NUM_BATCHES = 16
 
 class CompositionalLikelihoodConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
-    noise: AnyNoiseLaw = option(
+    noise: AnyDistribution = option(
         {"kind": "gaussian"},
         "What the normaliser is estimated from; it must cover the data.",
         group="Noise",
@@ -102,7 +102,7 @@ class CompositionalLikelihood(Method):
     def __init__(self, config: CompositionalLikelihoodConfig, task: Task) -> None:
         super().__init__(config, task)
         self.network: NetworkEnergy = build_network(config.energy, task)
-        self.noise = build_noise_law(config.noise, task)
+        self.noise = build_distribution(config.noise, task.data, self.generator)
         self.fitter = Fitter(config.train, self.network)
         self.log_u = log_mean_exp(self._log_weights(config.train.batch_size, self.generator))
 
@@ -146,8 +146,8 @@ class CompositionalLikelihood(Method):
                 "alarm",
                 f"The noise does not cover the model. {share * size:.1f} of {size} weights carry "
                 f"the estimate of log Z; below {LOW_SHARE:.0%} it is rough, tends to come out too "
-                "small, and the energy may run off. A wider noise law, or one closer to the "
-                "data, usually mends this; so does a larger batch.",
+                "small, and the energy may run off. Wider noise, or noise closer to the data, "
+                "usually mends this; so does a larger batch.",
             )
         ]
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from backend.config import Config, option
+from backend.distributions import AnyDistribution, build_distribution
 from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
 from backend.events import Event
 from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
-from backend.noise_laws import AnyNoiseLaw, build_noise_law
 from backend.objectives import noise_contrastive as objective
 from backend.objectives.landscapes import Kind, landscape_of
 from backend.spec import Budget
@@ -25,7 +25,7 @@ Loss = Literal["logistic", "exponential"]
 
 class NoiseContrastiveConfig(Config):
     energy: AnyNetwork = option({"kind": "mlp"}, "The network that is fitted.", group="Energy")
-    noise: AnyNoiseLaw = option(
+    noise: AnyDistribution = option(
         {"kind": "gaussian"}, "What data are told apart from.", group="Noise"
     )
     noise_ratio: float = option(
@@ -67,7 +67,7 @@ class NoiseContrastive(Method):
 
     Gutmann & Hyvärinen 2010; the exponential loss is that of Liu et al. 2021. At its optimum the
     model is normalised by itself. It learns little where noise and data are easily told apart: a
-    noise law far from the data leaves the loss flat.
+    noise distribution far from the data leaves the loss flat.
     """
 
     id = "noise_contrastive"
@@ -118,7 +118,7 @@ class NoiseContrastive(Method):
         super().__init__(config, task)
         network = build_network(config.energy, task)
         self.model = Normalised(network, config.start_log_z).to(task.device)
-        self.noise = build_noise_law(config.noise, task)
+        self.noise = build_distribution(config.noise, task.data, self.generator)
         self.fitter = Fitter(config.train, self.model)
 
     def step(self, progress: float) -> dict[str, Tensor]:

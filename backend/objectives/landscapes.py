@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.data import Data
+from backend.distributions import Distribution
 from backend.energies.location import LocationEnergy
 from backend.energy import Energy
 from backend.events import Curve, Event
 from backend.metrics.quadrature import LOG_2PI
-from backend.noise_laws import NoiseLaw
 
 Kind = Literal["likelihood", "noise_contrastive", "exponential"]
 LogDensity = Callable[[Tensor], Tensor]
@@ -90,7 +90,7 @@ def landscape_of(
     kind: Kind,
     energy: Energy,
     data: Data,
-    noise: NoiseLaw | None = None,
+    noise: Distribution | None = None,
     noise_ratio: float = 1.0,
 ) -> list[Event]:
     """`objective/landscape` and `objective/gradient` (log10 of its size) over the location, in the

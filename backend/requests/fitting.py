@@ -48,7 +48,7 @@ def misfits(config: BaseModel, data: Data) -> Problems:
     """
     of_shape = {
         cls.Config: cls
-        for classes in (discovery.networks(), discovery.noise_laws())
+        for classes in (discovery.networks(), discovery.distributions())
         for cls in classes.values()
     }
     samplers = {cls.Config: cls for cls in discovery.samplers().values()}

@@ -71,9 +71,9 @@ def networks() -> dict[str, Any]:
     return discover("backend.energies", "backend.energies:NetworkEnergy").classes
 
 
-def noise_laws() -> dict[str, Any]:
-    """Laws a model is told apart from: subclasses of NoiseLaw, by the `kind` of their Config."""
-    return discover("backend.noise_laws", "backend.noise_laws:NoiseLaw").classes
+def distributions() -> dict[str, Any]:
+    """Distributions fitted to data: subclasses of Distribution, by the `kind` of their Config."""
+    return discover("backend.distributions", "backend.distributions:Distribution").classes
 
 
 def observers() -> dict[str, Any]:

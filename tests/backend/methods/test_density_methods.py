@@ -173,5 +173,5 @@ def test_the_ring_is_learned(method: str, seed: int) -> None:
 
 def test_the_networks_of_these_methods_are_in_the_catalogue() -> None:
     found = catalogue.publish()
-    assert set(found["noise_laws"]) == {"fixed", "flow", "gaussian", "mixture"}
+    assert set(found["distributions"]) == {"fixed", "flow", "gaussian", "mixture"}
     assert "location" in found["networks"]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from backend import catalogue
+from backend.distributions import build_distribution
 from backend.energies.closed_form import Gaussian
 from backend.energies.location import LocationConfig, LocationEnergy
 from backend.method import Task
-from backend.noise_laws import build_noise_law
 from backend.objectives.compositional import (
     compositional_likelihood,
     effective_share,
@@ -177,9 +177,11 @@ def test_the_exponential_landscape_is_its_closed_form() -> None:
 def test_the_landscape_of_a_run_is_in_the_users_units_and_marks_where_it_is() -> None:
     data = catalogue.resolve_data({"name": "shifted_gaussian", "mean": 5.0, "num": 200}).load()
     task = Task(data, torch.device("cpu"), generator_of(0))
-    config = catalogue.noise_laws()["fixed"].Config(sd=3.0)
+    config = catalogue.distributions()["fixed"].Config(sd=3.0)
     energy = LocationEnergy(LocationConfig(start=1.5), data.event_shape, generator_of(0))
-    curves = landscape_of("noise_contrastive", energy, data, build_noise_law(config, task))
+    curves = landscape_of(
+        "noise_contrastive", energy, data, build_distribution(config, data, task.generator)
+    )
     assert [curve.path for curve in curves] == ["objective/landscape", "objective/gradient"]
     values, gradients = curves
     assert values.names[1] == "now"  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.data import Data
+from backend.distributions import Distribution, gaussian_log_prob, moments, too_wide
 from backend.networks.layers import linear
-from backend.noise_laws import NoiseLaw, gaussian_log_prob, moments, too_wide
 
 STRETCH = 2.0
 """A layer scales a coordinate by at most e^STRETCH, or its inverse."""
@@ -19,7 +19,7 @@ LEARNING_RATE = 3e-3
 GRADIENT_CLIP = 1.0
 
 
-class FlowLawConfig(KindConfig):
+class FlowConfig(KindConfig):
     kind: Literal["flow"] = "flow"
     title: ClassVar[str] = "Normalising flow"
     summary: ClassVar[str] = "Affine coupling layers fitted by maximum likelihood before training."
@@ -44,7 +44,7 @@ class FlowLawConfig(KindConfig):
     )
     widening: float = option(
         1.2,
-        "Standard deviation of the law that the flow starts from; 1 is the fitted flow, more "
+        "Standard deviation of the Gaussian that the flow starts from; 1 is the fitted flow, more "
         "reaches further into the tails.",
         gt=0,
         le=10,
@@ -85,18 +85,18 @@ class Coupling(nn.Module):
         return (y - shift) * (-log_scale).exp(), -log_scale.sum(1)
 
 
-class FlowLaw(NoiseLaw):
+class Flow(Distribution):
     """A Gaussian of the data's covariance pushed through affine couplings (Dinh et al. 2017).
 
     Fitted in set-up by maximum likelihood with Adam; then frozen. `widening` is put on the base
     after the fit.
     """
 
-    Config: ClassVar[type[KindConfig]] = FlowLawConfig
+    Config: ClassVar[type[KindConfig]] = FlowConfig
     mean: Tensor
     factor: Tensor
 
-    def __init__(self, config: FlowLawConfig, data: Data, generator: torch.Generator) -> None:
+    def __init__(self, config: FlowConfig, data: Data, generator: torch.Generator) -> None:
         super().__init__(config, data, generator)
         dim = data.event_shape.numel()
         mean, covariance = moments(data)

@@ -1,12 +1,13 @@
-"""Noise laws: densities with exact values and exact draws that a model is told apart from, or
-weighed against.
+"""Distributions fitted to data, with exact log-densities and exact draws: noise that a model is
+told apart from, the base that an energy tilts, and the baselines that a density should beat.
 
-`AnyNoiseLaw` is the type of a Config field that holds any law found in this folder. It is made
-when it is first asked for, so that a law's file can import this package.
+`AnyDistribution` is the type of a Config field that holds any distribution found in this folder. It
+is made when it is first asked for, so that a distribution's file can import this package.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,23 +16,21 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, tagged_union
 from backend.data import Data
-from backend.metrics.quadrature import LOG_2PI
 from backend.system import discovery
 
 if TYPE_CHECKING:
-    from backend.method import Task
+    AnyDistribution = KindConfig
 
-    AnyNoiseLaw = KindConfig
-
+LOG_2PI = math.log(2 * math.pi)
 MAX_DIM = 4096
 """Coordinates up to which a full covariance is kept."""
 RIDGE = 1e-4
-"""Added to the variances of fitted laws, in squared data sd: coordinates that never vary would
-otherwise have no density."""
+"""Added to the variances of fitted distributions, in squared data sd: coordinates that
+never vary would otherwise have no density."""
 
 
-class NoiseLaw(nn.Module, ABC):
-    """A law over standardised positions. A file in this folder with one subclass adds one.
+class Distribution(nn.Module, ABC):
+    """A distribution over standardised positions. A file in this folder with one subclass adds one.
 
     Fitted to the training data when it is made; everything fitted is a parameter or a buffer, so
     that a resumed run has it back. Nothing of it is trained afterwards.
@@ -41,7 +40,7 @@ class NoiseLaw(nn.Module, ABC):
 
     @abstractmethod
     def __init__(self, config: Any, data: Data, generator: torch.Generator) -> None:
-        """Fits the law to `data.train`; randomness is the generator's alone."""
+        """Fits the distribution to `data.train`; randomness is the generator's alone."""
         super().__init__()
         self.event_shape = data.event_shape
 
@@ -55,11 +54,11 @@ class NoiseLaw(nn.Module, ABC):
 
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
-        """Reason why this law cannot be of events of this shape; "" when it can."""
+        """Reason why this distribution cannot be of events of this shape; "" when it can."""
         return ""
 
 
-class LinearGaussian(NoiseLaw):
+class FullGaussian(Distribution):
     """N(mean, factor factorᵀ) of flattened positions, the factor lower triangular."""
 
     mean: Tensor
@@ -104,22 +103,23 @@ def too_wide(event_shape: torch.Size) -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "AnyNoiseLaw":
-        return tagged_union([cls.Config for cls in discovery.noise_laws().values()])
+    if name == "AnyDistribution":
+        return tagged_union([cls.Config for cls in discovery.distributions().values()])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def build_noise_law(config: KindConfig, task: Task) -> NoiseLaw:
-    """The law of a Config, fitted to a task's data, on its device."""
-    law: NoiseLaw = discovery.noise_laws()[config.kind](config, task.data, task.generator)
-    return law.to(task.device).requires_grad_(False)
+def build_distribution(config: KindConfig, data: Data, generator: torch.Generator) -> Distribution:
+    """The distribution of a Config, fitted to data, on their device."""
+    cls = discovery.distributions()[config.kind]
+    distribution: Distribution = cls(config, data, generator)
+    return distribution.to(data.train.device).requires_grad_(False)
 
 
 __all__ = [
-    "AnyNoiseLaw",
-    "LinearGaussian",
-    "NoiseLaw",
-    "build_noise_law",
+    "AnyDistribution",
+    "Distribution",
+    "FullGaussian",
+    "build_distribution",
     "gaussian_log_prob",
     "moments",
     "too_wide",

@@ -1,4 +1,4 @@
-"""Noise laws: normalised, drawn from exactly, and restored as they were fitted."""
+"""Distributions: normalised, drawn from exactly, and restored as they were fitted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from torch import Tensor
 from backend import catalogue
 from backend.config import KindConfig
 from backend.data import Data
-from backend.method import Task
-from backend.noise_laws import NoiseLaw, build_noise_law
+from backend.distributions import Distribution, build_distribution
 from backend.randomness import generator_of
 from jobs.models import method_state
 
 CPU = torch.device("cpu")
-LAWS: dict[str, dict[str, Any]] = {
+CONFIGS: dict[str, dict[str, Any]] = {
     "gaussian": {"scale": 1.5},
     "fixed": {"mean": 0.4, "sd": 1.7},
     "mixture": {"num_components": 6},
@@ -32,13 +31,13 @@ def data_of(name: str = "ring") -> Data:
 
 
 def config_of(kind: str) -> KindConfig:
-    config: KindConfig = catalogue.noise_laws()[kind].Config(**LAWS[kind])
+    config: KindConfig = catalogue.distributions()[kind].Config(**CONFIGS[kind])
     return config
 
 
 @cache
-def law_of(kind: str, seed: int = 0) -> NoiseLaw:
-    return build_noise_law(config_of(kind), Task(data_of(), CPU, generator_of("law", seed)))
+def distribution_of(kind: str, seed: int = 0) -> Distribution:
+    return build_distribution(config_of(kind), data_of(), generator_of("law", seed))
 
 
 @cache
@@ -49,12 +48,12 @@ def grid() -> tuple[Tensor, float]:
 
 
 def test_every_law_is_tested_here() -> None:
-    assert set(LAWS) == set(catalogue.noise_laws())
+    assert set(CONFIGS) == set(catalogue.distributions())
 
 
-@pytest.mark.parametrize("kind", LAWS)
+@pytest.mark.parametrize("kind", CONFIGS)
 def test_a_law_is_normalised_and_its_draws_are_of_it(kind: str) -> None:
-    law, (points, cell) = law_of(kind), grid()
+    law, (points, cell) = distribution_of(kind), grid()
     log_q = law.log_prob(points).double()
     mass = log_q.exp() * cell
     assert float(mass.sum()) == pytest.approx(1, abs=2e-3)
@@ -76,7 +75,7 @@ def test_a_law_is_normalised_and_its_draws_are_of_it(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gaussian", "fixed"])
 def test_gaussians_have_the_moments_they_say(kind: str) -> None:
-    data, law = data_of(), law_of(kind)
+    data, law = data_of(), distribution_of(kind)
     if kind == "gaussian":
         mean, covariance = data.train.mean(0), 1.5 * data.train.T.cov()
     else:
@@ -90,13 +89,13 @@ def test_gaussians_have_the_moments_they_say(kind: str) -> None:
 def test_a_fitted_law_is_closer_to_the_data_than_a_gaussian() -> None:
     """Mean log q of held-out data on the ring, nats: structure is worth several tenths."""
     z = data_of().held_out
-    scores = {kind: float(law_of(kind).log_prob(z).mean()) for kind in LAWS}
+    scores = {kind: float(distribution_of(kind).log_prob(z).mean()) for kind in CONFIGS}
     assert scores["mixture"] > scores["gaussian"] + 0.3
     assert scores["flow"] > scores["gaussian"] + 0.1
 
 
 def test_a_flows_determinant_is_that_of_its_jacobian() -> None:
-    law = law_of("flow")
+    law = distribution_of("flow")
     for z in data_of().held_out[:5]:
         through = z[None]
         log_det = 0.0
@@ -117,8 +116,8 @@ def test_a_flows_determinant_is_that_of_its_jacobian() -> None:
 def test_a_fitted_law_is_restored_as_it_was(kind: str) -> None:
     z = data_of().held_out[:20]
     law, other = (
-        law_of(kind),
-        build_noise_law(config_of(kind), Task(data_of("moons"), CPU, generator_of("law", 5))),
+        distribution_of(kind),
+        build_distribution(config_of(kind), data_of("moons"), generator_of("law", 5)),
     )
     assert not torch.allclose(law.log_prob(z), other.log_prob(z))
     method_state.restore(other, *method_state.collect(law), CPU)
@@ -127,8 +126,8 @@ def test_a_fitted_law_is_restored_as_it_was(kind: str) -> None:
 
 def test_its_draws_are_the_generators_and_nothing_of_it_is_trained() -> None:
     before = torch.random.get_rng_state()
-    for kind in LAWS:
-        law = law_of(kind)
+    for kind in CONFIGS:
+        law = distribution_of(kind)
         draws = [law.sample(5, generator_of("d", seed)) for seed in (0, 0, 1)]
         assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
         assert not any(weight.requires_grad for weight in law.parameters())
@@ -137,7 +136,7 @@ def test_its_draws_are_the_generators_and_nothing_of_it_is_trained() -> None:
 
 def test_laws_that_do_not_fit_say_so() -> None:
     line = catalogue.resolve_data({"name": "shifted_gaussian", "num": 200}).load()
-    laws, huge = catalogue.noise_laws(), torch.Size([100, 100])
+    laws, huge = catalogue.distributions(), torch.Size([100, 100])
     assert "2" in laws["flow"].fits(line.event_shape)
     assert not laws["mixture"].fits(line.event_shape)
     assert laws["gaussian"].fits(huge) and not laws["fixed"].fits(huge)
@@ -147,7 +146,7 @@ def test_a_law_takes_images_and_lines() -> None:
     for name in ("digits", "shifted_gaussian"):
         data = catalogue.resolve_data({"name": name}).load()
         for kind in ("gaussian", "fixed"):
-            law = build_noise_law(config_of(kind), Task(data, CPU, generator_of("law", 0)))
+            law = build_distribution(config_of(kind), data, generator_of("law", 0))
             z = law.sample(3, generator_of("d", 0))
             assert z.shape == (3, *data.event_shape)
             assert law.log_prob(z).shape == (3,) and law.log_prob(z).isfinite().all()

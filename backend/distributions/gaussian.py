@@ -8,10 +8,10 @@ import torch
 
 from backend.config import KindConfig, option
 from backend.data import Data
-from backend.noise_laws import LinearGaussian, moments, too_wide
+from backend.distributions import FullGaussian, moments, too_wide
 
 
-class GaussianLawConfig(KindConfig):
+class FittedGaussianConfig(KindConfig):
     kind: Literal["gaussian"] = "gaussian"
     title: ClassVar[str] = "Gaussian of the data"
     summary: ClassVar[str] = "The data's mean and covariance, widened to reach their tails."
@@ -27,12 +27,14 @@ class GaussianLawConfig(KindConfig):
     )
 
 
-class GaussianLaw(LinearGaussian):
+class FittedGaussian(FullGaussian):
     """N(mean of the data, scale × covariance of the data), full covariance."""
 
-    Config: ClassVar[type[KindConfig]] = GaussianLawConfig
+    Config: ClassVar[type[KindConfig]] = FittedGaussianConfig
 
-    def __init__(self, config: GaussianLawConfig, data: Data, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: FittedGaussianConfig, data: Data, generator: torch.Generator
+    ) -> None:
         super().__init__(config, data, generator)
         mean, covariance = moments(data)
         self.hold(mean, config.scale * covariance)

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data
-from backend.metrics.quadrature import LOG_2PI
-from backend.noise_laws import NoiseLaw
+from backend.distributions import LOG_2PI, Distribution
 
 
-class FixedLawConfig(KindConfig):
+class FixedGaussianConfig(KindConfig):
     kind: Literal["fixed"] = "fixed"
     title: ClassVar[str] = "Given Gaussian"
     summary: ClassVar[str] = "The same mean and width in every coordinate, as you say them."
@@ -38,14 +37,14 @@ class FixedLawConfig(KindConfig):
     )
 
 
-class FixedLaw(NoiseLaw):
+class FixedGaussian(Distribution):
     """N(mean, sd²) of every coordinate, in the user's units."""
 
-    Config: ClassVar[type[KindConfig]] = FixedLawConfig
+    Config: ClassVar[type[KindConfig]] = FixedGaussianConfig
     mean: Tensor
     sd: Tensor
 
-    def __init__(self, config: FixedLawConfig, data: Data, generator: torch.Generator) -> None:
+    def __init__(self, config: FixedGaussianConfig, data: Data, generator: torch.Generator) -> None:
         super().__init__(config, data, generator)
         given = torch.full(data.event_shape, config.mean).to(data.train)
         self.register_buffer("mean", data.standardise(given))

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data
-from backend.noise_laws import RIDGE, NoiseLaw, gaussian_log_prob, too_wide
+from backend.distributions import RIDGE, Distribution, gaussian_log_prob, too_wide
 
 MAX_FITTED = 20_000
 """Training points that the fit looks at."""
 
 
-class MixtureLawConfig(KindConfig):
+class MixtureConfig(KindConfig):
     kind: Literal["mixture"] = "mixture"
     title: ClassVar[str] = "Mixture of Gaussians"
     summary: ClassVar[str] = "Full-covariance Gaussians fitted to the data: close, and still exact."
@@ -32,16 +32,16 @@ class MixtureLawConfig(KindConfig):
     )
 
 
-class MixtureLaw(NoiseLaw):
+class Mixture(Distribution):
     """Σ weight_k N(mean_k, scale × covariance_k), fitted by expectation maximisation from
     k-means (Dempster et al. 1977), with `scale` put on afterwards."""
 
-    Config: ClassVar[type[KindConfig]] = MixtureLawConfig
+    Config: ClassVar[type[KindConfig]] = MixtureConfig
     log_weights: Tensor
     means: Tensor
     factors: Tensor
 
-    def __init__(self, config: MixtureLawConfig, data: Data, generator: torch.Generator) -> None:
+    def __init__(self, config: MixtureConfig, data: Data, generator: torch.Generator) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
