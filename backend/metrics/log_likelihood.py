@@ -1,0 +1,202 @@
+"""Held-out log-likelihood of an energy: the mean of log p(x) = −E(x)/T − log Z over data that were
+never trained on, nats a point, x in the user's units. log Z by quadrature in one and two
+dimensions, beyond by importance sampling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backend.data import Data
+from backend.energy import Energy
+from backend.metrics import cubature
+from backend.metrics.density import energies
+from backend.metrics.log_z_importance import Proposal
+from backend.metrics.weighted_points import WeightedPoints, weighed
+
+MAX_HELD_OUT = 10_000
+"""Held-out points that are looked at."""
+MAX_DIM = 256
+"""Coordinates up to which a mixture is fitted to draw from."""
+LEAST_ESS = 100.0
+"""Effective number of draws below which importance sampling is not believed."""
+EDGE = 1e-3
+"""Share of the mass at the edge of the box beyond which an energy does not fall off."""
+NUM_BATCHES = 4
+NUM_COMPONENTS = 20
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """Mean log p of held-out points under an energy, nats a point, in the user's units."""
+
+    value: float
+    """nan where log Z is not known"""
+    error: float
+    """standard error: of the mean over points and of log Z together"""
+    at_most: float
+    """what it is at most, as far as mass was found: estimates of log Z fall short of it"""
+    log_z: float
+    """log ∫ exp(−E(z)/T) dz over standardised positions, as it was estimated"""
+    log_z_error: float
+    ess: float
+    """effective number of the weighted points"""
+    mass_outside: float
+    """share of the mass outside the training data's range, widened by a quarter on each side"""
+    way: str
+    """`quadrature`, `importance sampling` or `annealing`"""
+    doubt: str
+    """a sentence on why log Z is not known; "" where it is"""
+    log_probs: Tensor
+    """(num,) float64 of each held-out point, by the estimate of log Z"""
+    points: WeightedPoints | None
+    """stand for the model; None where nothing could be drawn"""
+
+
+def held_out(data: Data) -> Tensor:
+    """The held-out points (num, *event_shape), standardised, that log-likelihoods are means of."""
+    return data.held_out[:MAX_HELD_OUT]
+
+
+def log_scale(data: Data) -> float:
+    """log |dx/dz|: a log-density over x is that over z less this."""
+    return float(data.scale.to(data.train).expand(data.event_shape).double().log().sum())
+
+
+def refusal(data: Data) -> str:
+    """Reason why no log-likelihood is measured on these data; "" when one is."""
+    if data.num_values is not None:
+        return "Events are whole numbers: they have no density."
+    if data.is_image:
+        return "Pixels take few values: a density of them says how wide their noise is."
+    if data.event_shape.numel() > MAX_DIM:
+        return f"Events have more than {MAX_DIM} coordinates."
+    return ""
+
+
+def log_likelihood(
+    energy: Energy,
+    data: Data,
+    generator: torch.Generator,
+    *,
+    temperature: float = 1.0,
+    num: int = 200_000,
+    draws: Tensor | None = None,
+) -> LogLikelihood:
+    """Of `energy`, of standardised positions, on the held-out part of `data`.
+
+    num: about how many energies are evaluated. draws (any number, *event_shape): the model's own
+    samples, such as ends of long chains. They may lie where the data do not: quadrature then looks
+    there too, and importance sampling draws there too and is asked by them in reverse; log Z is
+    not known where the two disagree. Raises ValueError where `refusal(data)` says why.
+    """
+    if reason := refusal(data):
+        raise ValueError(reason)
+    if draws is not None:
+        draws = sane(draws, data)
+    if cubature.fits(data):
+        points = cubature.integrated(
+            energy, data, temperature=temperature, num_nodes=num, also=draws
+        )
+        doubt = ""
+        if not points.edge < EDGE:
+            doubt = (
+                f"{points.edge:.1%} of the mass lies at the edge of a box 16 times as wide as the "
+                "data: the energy does not fall off."
+            )
+        return likelihood_of(energy, data, temperature, points, "quadrature", doubt)
+    proposal = proposal_for(data, generator, draws)
+    points = importance(energy, proposal, num, generator, temperature)
+    doubt = _doubt(energy, proposal, points, draws, temperature)
+    return likelihood_of(energy, data, temperature, points, "importance sampling", doubt)
+
+
+def likelihood_of(
+    energy: Energy,
+    data: Data,
+    temperature: float,
+    points: WeightedPoints,
+    way: str,
+    doubt: str,
+) -> LogLikelihood:
+    """The log-likelihood that follows from weighted points that stand for the model."""
+    log_z = points.log_z
+    values = energies(energy, held_out(data)).double() / temperature
+    log_probs = -values - log_z - log_scale(data)
+    mean, error = float(log_probs.mean()), float(log_probs.std()) / math.sqrt(len(log_probs))
+    if not math.isfinite(mean):
+        doubt = doubt or "Energies or their normaliser are not finite."
+    return LogLikelihood(
+        value=math.nan if doubt else mean,
+        error=math.hypot(error, points.error),
+        at_most=mean,
+        log_z=log_z,
+        log_z_error=points.error,
+        ess=points.ess,
+        mass_outside=points.mass_outside(data),
+        way=way,
+        doubt=doubt,
+        log_probs=log_probs,
+        points=points,
+    )
+
+
+def sane(draws: Tensor, data: Data) -> Tensor:
+    """Those of the draws that are finite and within 16 ranges of the data."""
+    centre = data.train.mean(0)
+    reach = 16 * (data.train - centre).abs().amax(0).clamp(min=1e-3)
+    return draws[((draws - centre).abs() <= reach).flatten(1).all(1)]
+
+
+def proposal_for(data: Data, generator: torch.Generator, draws: Tensor | None = None) -> Proposal:
+    """A mixture fitted to the training data and, in equal parts, to the model's own draws."""
+    train = data.train[:MAX_HELD_OUT]
+    if draws is not None and len(draws):
+        repeats = -(-len(train) // len(draws))
+        train = torch.cat([train, draws.repeat(repeats, *[1] * (draws.dim() - 1))[: len(train)]])
+    return Proposal(train, NUM_COMPONENTS, generator)
+
+
+def importance(
+    energy: Energy,
+    proposal: Proposal,
+    num: int,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+) -> WeightedPoints:
+    """`num` draws of a proposal q with weights exp(−E/T)/q (Hesterberg 1995)."""
+    z = proposal.draw(num, generator)
+    logs = -energies(energy, z).double() / temperature - proposal.log_density(z)
+    logs = logs.nan_to_num(nan=-torch.inf)
+    _, error = weighed(logs)
+    return WeightedPoints(z, logs - math.log(num), error)
+
+
+def _doubt(
+    energy: Energy,
+    proposal: Proposal,
+    points: WeightedPoints,
+    draws: Tensor | None,
+    temperature: float,
+) -> str:
+    """A sentence where importance sampling is not to be believed."""
+    if not points.ess >= LEAST_ESS:
+        return (
+            f"Importance sampling is worth {points.ess:.0f} draws, fewer than {LEAST_ESS:.0f}: the "
+            "model has its mass where the data do not lead."
+        )
+    if draws is None or len(draws) < LEAST_ESS:
+        return ""
+    # E[q exp(E/T)] over draws of the model is 1/Z, whatever q is
+    logs = proposal.log_density(draws) + energies(energy, draws).double() / temperature
+    log_mean, error = weighed(logs)
+    gap = -log_mean - points.log_z
+    if not abs(gap) <= 0.2 + 3 * math.hypot(error, points.error):
+        return (
+            f"Two estimates of log Z disagree: {points.log_z:.2f} by importance sampling, "
+            f"{-log_mean:.2f} in reverse from the model's own draws."
+        )
+    return ""
