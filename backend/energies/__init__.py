@@ -10,9 +10,10 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, tagged_union
+from backend.energies.tilt import Tilt, build_tilt
 from backend.energy import NO_LABEL, Condition, Energy
 from backend.networks import row_sharing
 from backend.system import discovery
@@ -34,13 +35,16 @@ class NetworkEnergy(Energy):
     (0 for none) after the generator, and their `outputs` take the Condition. Those that take a
     context are made with its `context_shape` (None for none), and their `outputs` take it too. With
     several outputs it is one energy for each of `num_outputs` classes, which
-    `classifier.Classifier` reads.
+    `classifier.Classifier` reads. One whose Config is a `tilt.TiltConfig` and that names its
+    `last_layer` can correct a fitted distribution.
     """
 
     Config: ClassVar[type[KindConfig]]
     conditional: ClassVar[bool] = False
     takes_context: ClassVar[bool] = False
     precision: torch.dtype = torch.float32
+    tilt: Tilt | None
+    """what makes the outputs a correction of a fitted distribution, where there is one"""
 
     @abstractmethod
     def __init__(
@@ -54,6 +58,7 @@ class NetworkEnergy(Energy):
         """Weights are drawn from `generator` alone. Raises BadInput if the shape does not fit."""
         super().__init__()
         self.num_outputs = num_outputs
+        self.tilt = None
 
     @abstractmethod
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
@@ -69,7 +74,14 @@ class NetworkEnergy(Energy):
         else:
             with torch.autocast(x.device.type, dtype=self.precision):
                 energies = self.outputs(x, *given).float()
+        if self.tilt is not None:
+            energies = self.tilt(x, energies)
         return energies[:, 0] if self.num_outputs == 1 else energies
+
+    @property
+    def last_layer(self) -> nn.Module:
+        """The layer whose weights at zero make `outputs` zero."""
+        raise NotImplementedError(f"{type(self).__name__} takes no base")
 
     def readings(self) -> dict[str, Tensor]:
         """0-d numbers by path of parameters that mean something by themselves, for `step`."""
@@ -123,6 +135,10 @@ def build_network(
         **context,
     )
     network.precision = task.precision
+    network.tilt = build_tilt(config, task.data, task.generator)
+    if network.tilt is not None:
+        for parameter in network.last_layer.parameters():
+            nn.init.zeros_(parameter)
     return network.to(task.device)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
 from backend.energies.images import image_misfit, wall_energy
+from backend.energies.tilt import TiltConfig
 from backend.errors import BadInput
 from backend.networks.conv import conv_net
 from backend.networks.layers import Activation
 
 
-class ConvConfig(KindConfig):
+class ConvConfig(TiltConfig):
     kind: Literal["conv"] = "conv"
     title: ClassVar[str] = "Convolutional network"
     summary: ClassVar[str] = "A small one for images, grey or colour, from 4×4 upward."
@@ -47,9 +48,11 @@ class ConvConfig(KindConfig):
     )
 
     def derived(self) -> dict[str, str]:
-        if not self.wall:
-            return {}
-        return {"wall": f"Langevin steps must stay below {2 * self.wall**2:.2g} to be stable."}
+        notes = super().derived()
+        if self.wall:
+            limit = 2 * self.wall**2
+            notes["wall"] = f"Langevin steps must stay below {limit:.2g} to be stable."
+        return notes
 
 
 class ConvEnergy(NetworkEnergy):
@@ -80,6 +83,10 @@ class ConvEnergy(NetworkEnergy):
             config.spectral_norm,
             num_outputs,
         )
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.net[-1]
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         pixels = x.unsqueeze(1) if x.dim() == 3 else x.movedim(3, 1)

@@ -64,9 +64,11 @@ class ImageConfig(KindConfig):
         return [int(word) for word in self.multipliers.split(",")]
 
     def derived(self) -> dict[str, str]:
-        if not self.wall:
-            return {}
-        return {"wall": f"Langevin steps must stay below {2 * self.wall**2:.2g} to be stable."}
+        notes = super().derived()
+        if self.wall:
+            limit = 2 * self.wall**2
+            notes["wall"] = f"Langevin steps must stay below {limit:.2g} to be stable."
+        return notes
 
 
 class ImageEnergy(NetworkEnergy):

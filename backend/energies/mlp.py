@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
+from backend.energies.tilt import TiltConfig
 from backend.networks.layers import Activation
 from backend.networks.mlp import mlp
 
 
-class MLPConfig(KindConfig):
+class MLPConfig(TiltConfig):
     kind: Literal["mlp"] = "mlp"
     title: ClassVar[str] = "Multilayer perceptron"
     summary: ClassVar[str] = "Fully connected layers; for points, and for anything flattened."
@@ -69,6 +70,10 @@ class MLPEnergy(NetworkEnergy):
             config.spectral_norm,
             num_outputs,
         )
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.net[-1]
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         inputs = self._inputs(x)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
+from backend.energies.tilt import TiltConfig
 from backend.networks.residual_mlp import ResidualMLP
 
 
-class ResidualMLPConfig(KindConfig):
+class ResidualMLPConfig(TiltConfig):
     kind: Literal["residual_mlp"] = "residual_mlp"
     title: ClassVar[str] = "Residual perceptron"
     summary: ClassVar[str] = (
@@ -60,6 +61,10 @@ class ResidualMLPEnergy(NetworkEnergy):
             num_labels,
             config.start_scale,
         )
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.net.last
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         energies: Tensor = self.net(x, condition)

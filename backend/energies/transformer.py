@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
+from backend.energies.tilt import TiltConfig
 from backend.errors import BadInput
 from backend.networks.layers import Activation, linear
 from backend.networks.transformer import Transformer, num_tokens, token_size, tokens
@@ -17,7 +18,7 @@ MOST_TOKENS = 1024
 """Attention compares all pairs of them."""
 
 
-class TransformerConfig(KindConfig):
+class TransformerConfig(TiltConfig):
     kind: Literal["transformer"] = "transformer"
     title: ClassVar[str] = "Transformer"
     summary: ClassVar[str] = (
@@ -93,6 +94,10 @@ class TransformerEnergy(NetworkEnergy):
                 f"cuts these images into {num:,} tokens, more than {MOST_TOKENS:,}. Give larger "
                 "patches.",
             )
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.last
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         context = None if condition is None else condition.context

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition
 from backend.energies.images import ImageConfig, ImageEnergy, wall_energy
+from backend.energies.tilt import TiltConfig
 from backend.networks.layers import Activation
 from backend.networks.wide_resnet import WideResNet
 
 
-class WideResNetConfig(ImageConfig):
+class WideResNetConfig(ImageConfig, TiltConfig):
     kind: Literal["wide_resnet"] = "wide_resnet"
     title: ClassVar[str] = "Wide residual network"
     summary: ClassVar[str] = "For images at their real size, of a class or a noise level too."
@@ -38,6 +39,7 @@ class WideResNetEnergy(ImageEnergy):
     """
 
     Config: ClassVar[type[KindConfig]] = WideResNetConfig
+    body: WideResNet
 
     def __init__(
         self,
@@ -66,6 +68,10 @@ class WideResNetEnergy(ImageEnergy):
         )
         if config.channels_last:
             self.body.channels_last()
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.body.readout
 
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return self.read(x, condition) + wall_energy(x, self.wall)[:, None]

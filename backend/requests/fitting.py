@@ -43,7 +43,7 @@ def problems(method: type[Method], config: Config, data: Data) -> Problems:
 def misfits(config: BaseModel, data: Data) -> Problems:
     """(field, sentence) for every part of a Config, however deep, that does not fit the data.
 
-    Networks, noise distributions and initializers are asked about the shape of the events, samplers
+    Networks, distributions and initializers are asked about the shape of the events, samplers
     about an energy of such events.
     """
     of_shape = {
@@ -51,6 +51,7 @@ def misfits(config: BaseModel, data: Data) -> Problems:
         for classes in (discovery.networks(), discovery.distributions())
         for cls in classes.values()
     }
+    distributions = {cls.Config for cls in discovery.distributions().values()}
     samplers = {cls.Config: cls for cls in discovery.samplers().values()}
     reasons: Problems = []
     for name in type(config).model_fields:
@@ -60,6 +61,8 @@ def misfits(config: BaseModel, data: Data) -> Problems:
         if type(part) in samplers:
             energy = read_as(_Flat(), data.event_shape, data.num_values)
             reason = samplers[type(part)].fits(energy)
+        elif type(part) in distributions and data.num_values is not None:
+            reason = "is a density of real numbers, and these data hold whole ones."
         else:
             fits = getattr(of_shape.get(type(part), part), "fits", None)
             reason = fits(data.event_shape) if fits is not None else ""
