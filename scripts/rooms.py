@@ -48,7 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.parts", "dashboard.live.stream"),
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),
-    ("jobs.claims", "jobs.execution"),
+    ("jobs.bakeoffs", "jobs.claims", "jobs.execution"),
     ("jobs.queueing",),
     ("jobs.models",),
     ("jobs.formatting", "jobs.races", "jobs.records"),
