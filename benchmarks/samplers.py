@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
@@ -56,6 +56,12 @@ SINGLE = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
 }
+ON_A_GPU = {
+    "JAX_PLATFORMS": "cuda",
+    "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # else it rounds float32 to 10 bits, unlike torch
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+"""Settings of workers there, where a peer runs in this environment."""
 PATIENCE = 1.1
 """The variance of Basin's draws may be this many times the true one, or that many times less."""
 
@@ -91,7 +97,8 @@ class Worker:
 
     def __init__(self, subject: str, folder: Path, core: int | None) -> None:
         basin = subject.startswith("basin")
-        python = sys.executable if basin else str(PEERS)
+        on_gpu = torch.cuda.is_available()
+        python = sys.executable if basin or on_gpu else str(PEERS)
         module = "benchmarks.samplers_basin" if basin else "benchmarks.samplers_peers"
         words = [] if basin else [subject]
         words += [] if core is None else [str(core)]
@@ -100,7 +107,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [python, "-m", module, *words],
                 cwd=ROOT,
-                env=os.environ | SINGLE,
+                env=os.environ | (ON_A_GPU if on_gpu else SINGLE),
                 text=True,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -229,13 +236,17 @@ def measure(
     rounds: int,
     report: Report,
     subjects: tuple[str, ...] | None = None,
+    after: Callable[[Case, Rounds], None] = lambda case, measured: None,
 ) -> Rounds:
-    """Every subject's figures of every case, interleaved; who cannot is noted and left out."""
+    """Every subject's figures of every case, interleaved; who cannot is noted and left out.
+
+    `after` is called when a case is done, with all that was measured so far.
+    """
     on_gpu = torch.cuda.is_available()
     without: dict[str, str] = {}
-    if on_gpu:
-        without = dict.fromkeys(OTHERS, "not measured on a GPU")
-    elif not PEERS.exists():
+    if on_gpu and subjects is None:
+        without = dict.fromkeys(OTHERS, "measured on a GPU by benchmarks.gpu alone")
+    elif not on_gpu and not PEERS.exists():
         without = dict.fromkeys(OTHERS, "not installed; run `make peers`")
     if subjects is None:
         report.notes += [f"{peer}: {reason}." for peer, reason in without.items()]
@@ -258,6 +269,7 @@ def measure(
                     measured[case, subject].append(figures(case, outcome))
                     Path(outcome.file).unlink()
             print(f"{case.name}: done", file=sys.stderr)
+            after(case, measured)
     return measured
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from backend import catalogue, samplers
-from backend.compilation.compiler import Compiler
+from backend.compilation.compiler import Compiler, OnGPU
 from backend.energies.closed_form import Ring
 from backend.energies.closed_form_shapes import DoubleWell
 from backend.energies.conv import ConvConfig, ConvEnergy
@@ -81,8 +81,11 @@ class Basin:
         if cls is None:
             raise NotImplementedError(f"Basin has no sampler `{kind}` here.")
         self.sampler = samplers.build(cls.Config(**fields))
-        if "compiled" in name:
-            self.sampler.compiler = Compiler(background=False)
+        if "compiled" in name or "graph" in name:
+            on_gpu: OnGPU = "inductor" if "compiled" in name else "graph"
+            if name.endswith("compiled graph"):
+                on_gpu = "inductor graph"
+            self.sampler.compiler = Compiler(background=False, on_gpu=on_gpu)
         start = np.load(folder / f"{case.energy}-{case.num_chains}.npy")
         self.start = torch.from_numpy(start).to(DEVICE)
         self.state: State | None = None
@@ -136,6 +139,7 @@ def clock() -> float:
 def main() -> None:
     work.pin(int(sys.argv[1]) if len(sys.argv) > 1 else None)
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # all 24 bits, as on the CPU and as the peers are asked
     work.serve(Basin, clock, lambda draws: draws.cpu().numpy())
 
 

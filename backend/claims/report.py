@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backend.claims.verdict import Holds
+from backend.system.about import version
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def as_dict(
     return {
         "name": name,
         "machine": machine(),
-        "version": metadata.version("basin"),
+        "version": version(),
         "results": list(results),
         "claims": list(claims),
     }

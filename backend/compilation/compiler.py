@@ -24,6 +24,8 @@ T = TypeVar("T")
 Run = Callable[[list[Tensor]], Sequence[Tensor]]
 """compiled: tensors in, tensors out; it may empty the list it is given"""
 Phase = Literal["eager", "compiling", "compiled", "failed"]
+OnGPU = Literal["graph", "inductor", "inductor graph"]
+"""on an NVIDIA device: the eager kernels as a CUDA graph; inductor's, one by one; those as one"""
 
 MOST_KEPT = 32
 """Compiled pieces of one Compiler; what comes beyond (a new energy at every step) stays eager."""
@@ -65,8 +67,8 @@ class Compiler:
     taken as they were at the first call.
     """
 
-    def __init__(self, background: bool = True) -> None:
-        self.background = background
+    def __init__(self, background: bool = True, on_gpu: OnGPU = "graph") -> None:
+        self.background, self.on_gpu = background, on_gpu
         self._pieces: WeakKeyDictionary[Energy, dict[Any, _Piece]] = WeakKeyDictionary()
         self._num_pieces = 0
         self._overflow = ""
@@ -154,7 +156,7 @@ class Compiler:
             return
         piece.traced, piece.slots = traced, traced.slots
         if traced.device.type == "cuda":
-            piece.finish(lambda: capture(function, energy, traced, given), began)
+            piece.finish(lambda: self._on_gpu(function, energy, traced, given), began)
         elif self.background:
             work = (lambda: compile_graph(traced), began)
             piece.thread = threading.Thread(
@@ -163,6 +165,14 @@ class Compiler:
             piece.thread.start()
         else:
             piece.finish(lambda: compile_graph(traced), began)
+
+    def _on_gpu(
+        self, function: Callable[..., Any], energy: Energy, traced: Traced, given: Sequence[Any]
+    ) -> Run:
+        if self.on_gpu == "graph":
+            return capture(eager(function, energy, given), traced, given)
+        compiled = compile_graph(traced)
+        return compiled if self.on_gpu == "inductor" else capture(compiled, traced, given)
 
 
 class _Piece:
@@ -225,32 +235,38 @@ def compile_graph(traced: Traced) -> Run:
         return cast(Run, compile_fx_inner(traced.graph, traced.inputs))
 
 
-def capture(
-    function: Callable[..., Any], energy: Energy, traced: Traced, given: Sequence[Any]
-) -> Run:
-    """The eager kernels of one call as a CUDA graph: given tensors are copied in, results out.
+def eager(function: Callable[..., Any], energy: Energy, given: Sequence[Any]) -> Run:
+    """The function as one of tensors: the energy's own, which are read where they lie, and those
+    given."""
+
+    def run(inputs: list[Tensor]) -> list[Tensor]:
+        num = sum(isinstance(value, Tensor | float) for value in given)
+        rest = iter(inputs[len(inputs) - num :])
+        values = [next(rest) if isinstance(v, Tensor | float) else v for v in given]
+        return list(leaves(function(energy, *values)))
+
+    return run
+
+
+def capture(kernels: Run, traced: Traced, given: Sequence[Any]) -> Run:
+    """The kernels of one call as a CUDA graph: given tensors are copied in, results out.
 
     The energy's own tensors are read where they lie: one that is exchanged raises RuntimeError.
     """
     own = [owner[name] for owner, name in traced.slots]
     static = [tensor.clone() for tensor in tensors_of(given, traced.dtype, traced.device)]
 
-    def call() -> list[Tensor]:
-        rest = iter(static)
-        values = [next(rest) if isinstance(v, Tensor | float) else v for v in given]
-        return list(leaves(function(energy, *values)))
-
-    with torch.cuda.device(traced.device):
+    with torch.cuda.device(traced.device), torch.no_grad():
         # what kernels and libraries set up at their first calls must not be recorded
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                call()
+                kernels([*own, *static])
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            results = call()
+            results = list(kernels([*own, *static]))
 
     def run(inputs: list[Tensor]) -> list[Tensor]:
         if any(now is not then for now, then in zip(inputs, own, strict=False)):

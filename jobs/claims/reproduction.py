@@ -13,7 +13,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +22,7 @@ from backend.claims import recipe as recipes
 from backend.claims.recipe import Recipe
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import RunSpec
+from backend.system.about import version
 from jobs.claims.recipe_results import ENDED, Findings, RunResult, evaluate, run_result
 from jobs.queueing import control, enqueue
 from jobs.queueing.enqueue import Origin
@@ -171,7 +171,7 @@ def _begin(
         seeds=[],
         runs={},
         created=time.time(),
-        version=metadata.version("basin"),
+        version=version(),
     )
     return record, specs(recipes.parse(text, name), scale, num_seeds, first_seed, record.id)
 

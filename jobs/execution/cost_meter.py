@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,14 +31,24 @@ def joule_counter(*devices: torch.device) -> Counter | None:
     return lambda: sum(counter() for counter in counters)
 
 
+def nvml_handle(device: torch.device) -> Any:
+    """Find NVML's handle of an NVIDIA device by its UUID, which no environment variable renumbers.
+
+    Raises whatever NVML does. A slice of a device (MIG) has no counter of its own: NVMLError.
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    identity = str(torch.cuda.get_device_properties(device).uuid)
+    identity = identity if identity.startswith(("GPU-", "MIG-")) else f"GPU-{identity}"
+    return pynvml.nvmlDeviceGetHandleByUUID(identity)
+
+
 def _nvml(device: torch.device) -> Counter | None:
     try:
         import pynvml
 
-        pynvml.nvmlInit()
-        identity = str(torch.cuda.get_device_properties(device).uuid)
-        identity = identity if identity.startswith("GPU-") else f"GPU-{identity}"
-        handle = pynvml.nvmlDeviceGetHandleByUUID(identity)
+        handle = nvml_handle(device)
 
         def read() -> float:
             return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3

@@ -154,8 +154,8 @@ class Leader:
         while len(list(self.folder.glob("*.ready"))) < self.num - 1:
             self._check()
             time.sleep(_POLL_SECONDS)
-        self._guarded(lambda: _join(self.folder, 0, self.num, prepared.device))
-        self._guarded(lambda: _send(BEGIN, step))
+        self._guarded(lambda: join(self.folder, 0, self.num, prepared.device))
+        self._guarded(lambda: send(BEGIN, step))
 
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]:
         """Take a step with all followers. Raises FollowerLost."""
@@ -163,7 +163,7 @@ class Leader:
 
     @staticmethod
     def _step(method: Method, progress: float) -> dict[str, torch.Tensor]:
-        _send(STEP, progress)
+        send(STEP, progress)
         with row_sharing.together():
             return method.step(progress)
 
@@ -171,7 +171,7 @@ class Leader:
         """Change settings in all processes; returns a sentence for people. Raises FollowerLost,
         BadInput."""
         content = json.dumps(settings).encode()
-        self._guarded(lambda: _send(CHANGE, len(content), content))
+        self._guarded(lambda: send(CHANGE, len(content), content))
         return method.change(settings)
 
     def watch(self) -> None:
@@ -197,7 +197,7 @@ class Leader:
         if dist.is_initialized():
             if self._ended_early() is None:
                 with contextlib.suppress(RuntimeError):
-                    _send(END)
+                    send(END)
             else:
                 self._terminate()
             self._wait()
@@ -268,7 +268,7 @@ def _is_communication_error(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in text or "nccl" in text
 
 
-def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
+def join(folder: Path, rank: int, num: int, device: torch.device) -> None:
     """Join the process group: tensors of the CPU go by gloo, those of NVIDIA devices by NCCL."""
     for library in ("GLOO", "NCCL"):  # else they listen on every address of the machine
         name = "lo" if sys.platform == "linux" else "lo0"
@@ -286,7 +286,7 @@ def _join(folder: Path, rank: int, num: int, device: torch.device) -> None:
     )
 
 
-def _send(command: int, number: float = 0.0, content: bytes = b"") -> None:
+def send(command: int, number: float = 0.0, content: bytes = b"") -> None:
     dist.broadcast(torch.tensor([command, number], dtype=torch.float64), 0)
     if content:
         dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
@@ -320,7 +320,7 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
     )
     prepared = prepare(spec, device, trained_run.load_energy, standardised=standardised)
     (folder / f"{rank}.ready").touch()
-    _join(folder, rank, num, device)
+    join(folder, rank, num, device)
     method = prepared.method
     while True:
         command, number = _receive()

@@ -18,12 +18,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import BadInput, Problem
 from backend.spec import RunSpec
+from backend.system.about import version
 from jobs.records import checkpoint, run_store
 from jobs.records.moved_files import path_now
 from jobs.records.run_directory import RunDirectory
@@ -225,7 +225,7 @@ def _code(method: type) -> dict[str, str]:
         source, digest = Path(method.__module__), ""
     name = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
     return {
-        "basin": metadata.version("basin"),
+        "basin": version(),
         "commit": _commit(),
         "method": name,
         "sha256": digest,

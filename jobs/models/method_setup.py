@@ -126,7 +126,7 @@ def find_device(name: str) -> torch.device:
 
 
 def _set_matmul_precision(name: str) -> None:
-    """Set the precision of float32 products: `highest` keeps all 24 bits, others are faster.
+    """Set the precision of float32 products and convolutions: `highest` keeps all 24 bits.
 
     `high` and `medium` round factors to 10 and to 7 bits on recent GPUs; on CPUs they may pick
     other kernels. Raises BadInput.
@@ -136,3 +136,4 @@ def _set_matmul_precision(name: str) -> None:
             "BASIN_MATMUL_PRECISION", f"must be highest, high or medium, got {name!r}."
         )
     torch.set_float32_matmul_precision(name)
+    torch.backends.cudnn.allow_tf32 = name != "highest"  # by itself cuDNN rounds to 10 bits

@@ -242,6 +242,6 @@ def test_the_processes_of_a_run_listen_on_loopback_alone(
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         monkeypatch.setenv(name, "")  # put back afterwards
         monkeypatch.delenv(name)
-    process_team._join(tmp_path, 0, 2, torch.device("cpu"))
+    process_team.join(tmp_path, 0, 2, torch.device("cpu"))
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         assert os.environ[name].startswith("lo")
