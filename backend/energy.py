@@ -6,6 +6,7 @@ One sign, once: p(x) ∝ exp(-E(x)/T), low energy is likely, T = 1 unless a fiel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -110,10 +111,57 @@ def check_minibatch(energy: Energy, size: int, field: str = "config.sampler.batc
 def energy_and_gradient(energy: Energy, x: Tensor) -> tuple[Tensor, Tensor]:
     """E(x) (batch,) and ∇E(x), shaped like x; neither carries a graph.
 
-    The gradient of the batch sum in x alone: parameters get no gradient and pay for none.
+    The gradient of the batch sum in x alone: parameters get no gradient and pay for none. Positions
+    that are not finite are as `where_finite` says.
     """
     with torch.enable_grad(), differentiated("positions"):
         x = x.detach().requires_grad_(True)
-        value = energy(x)
+        value = where_finite(energy, x)
         (gradient,) = torch.autograd.grad(value.sum(), x)
     return value.detach(), gradient
+
+
+def where_finite(energy: Energy, x: Tensor) -> Tensor:
+    """E(x) (batch,) of an energy that may raise at positions that are not finite.
+
+    Where it does it is asked at the finite ones alone, and the others have infinite energy and no
+    gradient, so that kernels with a Metropolis test reject what ran away. Costs nothing, and copies
+    nothing to the host, as long as nothing is raised. What it raises at finite positions goes on.
+    """
+    try:
+        return energy(x)
+    except Exception:
+        finite = x.detach().flatten(1).isfinite().all(1)
+        if finite.all():
+            raise
+    # a zero that hangs on x, so that there is a gradient to take
+    zero = 0.0 * x.nan_to_num(0.0, 0.0, 0.0).flatten(1).sum(1)
+    value = torch.where(finite, zero, torch.inf)
+    if not finite.any():
+        return value
+    return value.index_put((finite,), energy(x[finite]).to(value.dtype))
+
+
+def drawn_inside(
+    energy: Energy,
+    draw: Callable[[int, torch.Generator], Tensor],
+    num: int,
+    generator: torch.Generator,
+    tries: int = 1000,
+) -> tuple[Tensor, int]:
+    """`num` draws (num, *event_shape) inside the support, and the number that still are not.
+
+    `draw(num, generator)` is asked anew for those whose energy is not finite, `tries` times at most
+    in all; where all are inside, once. Copies to the host.
+    """
+    x = draw(num, generator)
+    outside = torch.arange(num, device=x.device)
+    fresh = x
+    for _ in range(tries):
+        with torch.no_grad():
+            outside = outside[~where_finite(energy, fresh).isfinite()]
+        if not len(outside):
+            break
+        fresh = draw(len(outside), generator)
+        x = x.index_copy(0, outside, fresh)
+    return x, len(outside)

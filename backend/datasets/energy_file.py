@@ -27,7 +27,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
-from backend.energy import Energy
+from backend.energy import Energy, drawn_inside
 from backend.errors import BadInput
 from backend.randomness import generator_of
 from backend.truth import Truth
@@ -91,7 +91,7 @@ class EnergyFileData(Dataset):
         mean, scale = torch.zeros(()), torch.tensor(float(config.scale))
         if file.draws is None:
             z, held_out = (
-                torch.randn((num, *file.event_shape), generator=seed)
+                file.starts(num, scale, seed)
                 for num, seed in zip((config.num, config.num_held_out), seeds, strict=True)
             )
         else:
@@ -204,6 +204,32 @@ class EnergyFile:
         if not x.isfinite().all():
             raise self.bad("`draw` gives positions that are not finite.")
         return x.detach().float()
+
+    def starts(self, num: int, scale: Tensor, generator: torch.Generator) -> Tensor:
+        """`num` standard normal positions (num, *event_shape) inside the support of the energy.
+
+        scale: 0-d, by which they are in the file's units.
+        """
+
+        def draw(count: int, generator: torch.Generator) -> Tensor:
+            return torch.randn((count, *self.event_shape), generator=generator)
+
+        def scaled(z: Tensor) -> Tensor:
+            return self._trying("in `energy`", lambda: self.energy(scale * z))
+
+        if not self._has_shape(scaled(draw(NUM_TRIED, generator_of("data", "tried")))):
+            return draw(num, generator)  # what is wrong with it, `check_energy` says
+        z, missing = drawn_inside(FileEnergy(scaled), draw, num, generator)
+        if missing:
+            raise self.bad(
+                f"the energy is not finite at {missing:,} of {num:,} positions of standard "
+                f"deviation {float(scale):.3g}, however often they are drawn. Change `scale`, or "
+                "give the file a `draw`."
+            )
+        return z
+
+    def _has_shape(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and tuple(value.shape) == (NUM_TRIED,)
 
     def check_energy(self, energy: Energy, x: Tensor) -> None:
         """Raises BadInput unless it gives finite energies (batch,) and gradients at x, row by row

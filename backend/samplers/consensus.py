@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.energy import Energy, energy_and_gradient
+from backend.energy import Energy, energy_and_gradient, where_finite
 from backend.sampler import Info, Sampler, State
 from backend.samplers.annealing import normal
 
@@ -240,7 +240,7 @@ def _told(before: State, after: State, energy: Energy, measure_alignment: bool) 
 
 def _energies(energy: Energy, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return energy(x).detach()
+        return where_finite(energy, x).detach()
 
 
 def _consensus(x: Tensor, value: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
