@@ -169,6 +169,12 @@ class Method(ABC):
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
     spent: Cost = Cost()
     """what the run has cost when it was last looked at; the loop sets it"""
+    gradient_limit: int | None = None
+    """`gradient_evaluations` at which the budget ends; the loop sets it. A step of several parts
+    starts none that does not fit, where it can know."""
+    is_over: Callable[[], bool] | None = None
+    """asks whether the budget is used by now; the loop sets it, and a step of several parts ends
+    after the part that used it"""
     done: str = ""
     """set, to a sentence, when the run has what it was started for; the loop then ends it"""
 

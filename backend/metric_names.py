@@ -19,6 +19,8 @@ class Companion:
     """a line to compare with, not a figure of the run"""
 
 
+ERRORS = ("error/mode_weights", "error/mean", "error/variance", "error/log_z", "error/energy")
+"""Errors of a run's draws against what is known of its target, the most telling first."""
 COMPANIONS: dict[str, Companion] = {
     "long_run": Companion("long-run"),
     "train_time": Companion("train-time"),

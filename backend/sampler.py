@@ -79,6 +79,8 @@ class Sampler(ABC):
     weighs: ClassVar[bool] = False
     """True where the mean weight of a pass's draws is an estimate of ∫ exp(-E)"""
 
+    most_gradients: int | None = None
+    """gradients that the next step may cost at most, where a kernel can choose; set on a sampler"""
     compiler: Compiler | None = None
     """what `fused` hands its work to; set on a sampler, None runs everything eager"""
 

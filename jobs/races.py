@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BadInput
+from backend.events import unpack
+from backend.observe.draw_reading import OPEN, Reading, of_table
 from backend.spec import Budget, RunSpec, from_dict
+from jobs.records.run_directory import RunDirectory
 
 METHOD = "sampling"
 TAG = "race"
+TABLE = "chains/diagnostics"
+"""Table of a run that holds the reading of its draws."""
 COSTS = ("gradients", "seconds", "joules", "steps")
 """Costs a budget may limit, the fairest first: gradient evaluations need no clock."""
-ERRORS = ("error/mode_weights", "error/mean", "error/variance", "error/log_z", "error/energy")
-"""Errors of a run's draws against what is known of its target, the most telling first."""
-MIXED = 1.05
-"""Largest R-hat of chains that agree."""
-FLOORS = 4.0
-"""An error of more floors than this is the draws' own: independent draws miss by about one."""
 _SHARED = ("chains", "num_chains", "num_steps", "num_warm_up", "stop_at_error", "stop_at_ess")
 
 
@@ -114,22 +113,15 @@ def kind_in_words(racer: Mapping[str, Any]) -> str:
     return str(racer.get("kind", "")).replace("_", " ")
 
 
-def reading(figures: Mapping[str, float]) -> str:
-    """Explain in a few words why a run's rates say nothing; "" where nothing speaks against them.
+def reading_of(directory: RunDirectory) -> Reading:
+    """Judge a racer by what its record says: the run's own reading of its draws.
 
-    figures: the last value of each path. An error counts against the floor that independent draws
-    would have; without one, the error of the mean against 1/√ESS.
+    One that did not come to its end is not judged, and says why.
     """
-    r_hat = figures.get("sampler/r_hat")
-    if r_hat is not None and not r_hat <= MIXED:
-        return f"chains disagree: R-hat {r_hat:.3g} is above {MIXED:g}"
-    for path in ERRORS:
-        error, floor = figures.get(path), figures.get(f"{path}/floor")
-        if floor is None and path == "error/mean" and figures.get("sampler/bulk_ess", 0) > 0:
-            floor = figures["sampler/bulk_ess"] ** -0.5
-        if error is None or floor is None or not floor > 0:
-            continue
-        if not error <= FLOORS * floor:
-            what = path.rpartition("/")[2].replace("_", " ")
-            return f"wrong draws: {what} {error / floor:.2g} times what independent draws miss by"
-    return ""
+    status = directory.status()
+    if status.status in ("failed", "diverged", "lost", "queued"):
+        reason = f"{status.status}: {status.reason}" if status.reason else status.status
+        return Reading(OPEN, f"not judged: {reason}")
+    tables = [unpack(data) for data in directory.keyframes_at(status.step, [TABLE])]
+    verdict = of_table(tables[0].header["meta"]["rows"]) if tables else None
+    return verdict or Reading(OPEN, f"not judged: {status.reason or 'nothing was measured'}")

@@ -14,7 +14,7 @@ from backend import samplers
 from backend.compilation.compiler import Compiler
 from backend.config import Config, option
 from backend.data import Data
-from backend.energy import Energy, InUnits
+from backend.energy import Energy, InUnits, drawn_inside
 from backend.errors import BadInput, NotAvailable
 from backend.method import Method, Preset, Start, Task
 from backend.observe.draw_statistics import DrawStatistics
@@ -154,8 +154,7 @@ class Sampling(Method):
         self.target = _target(config, task)
         if reason := type(self.kernel).fits(self.target):
             raise BadInput.at("config.sampler.kind", reason)
-        start = self.start(config.num_chains, self.generator).positions
-        self.state = self.kernel.init(start, self.target, self.generator)
+        self.state = self.kernel.init(self._first_positions(), self.target, self.generator)
         self.gradient_evaluations = 1
         self.num_taken = 0
         """sampler steps of every chain so far"""
@@ -214,6 +213,11 @@ class Sampling(Method):
         return self.num_taken < self.config.num_warm_up
 
     @property
+    def warm_up(self) -> tuple[int, int] | None:
+        """Steps of the warm-up made and in all, while draws do not count yet; None after it."""
+        return (self.num_taken, self.config.num_warm_up) if self.warming_up else None
+
+    @property
     def num_steps(self) -> int:
         """Sampler steps between two points."""
         if self.config.num_steps:
@@ -223,14 +227,14 @@ class Sampling(Method):
     def step(self, progress: float) -> dict[str, Tensor]:
         if self._is_behind:
             self._apply()
-        infos = []
-        for _ in range(self.num_steps):
+        infos = [self._sampler_step()]
+        while len(infos) < self.num_steps and not (self.is_over and self.is_over()):
             infos.append(self._sampler_step())
         position = self.state.position
         metrics = {
             "energy/model": self.state.energy.mean(),
             "sampler/radius": position.flatten(1).norm(dim=1).amax(),
-            **self.statistics.point(self.state, infos),
+            **self.statistics.point(self.state, infos, counts=not self.warming_up),
         }
         if self.kernel.exact:
             rates = [each.acceptance_rate.mean() for each in infos]
@@ -241,10 +245,14 @@ class Sampling(Method):
 
     def _sampler_step(self) -> Info:
         """One step of every chain, counted, tuned in the warm-up, kept for the page's trails."""
-        self.state, info = self.kernel.step(self.state, self.target, self.generator)
+        kernel = self.kernel
+        if self.gradient_limit is not None:
+            kernel.most_gradients = max(self.gradient_limit - self.gradient_evaluations, 1)
+        self.state, info = kernel.step(self.state, self.target, self.generator)
+        kernel.most_gradients = None  # others who borrow it have no budget
         self.gradient_evaluations += info.gradient_evaluations
         if self.statistics.follows_steps:
-            self.statistics.take(self.state, info)
+            self.statistics.take(self.state, info, counts=not self.warming_up)
         if self.warming_up:
             index, num = self.num_taken, self.config.num_warm_up
             self.state = self.kernel.tune(self.state, info, index, num)
@@ -306,6 +314,28 @@ class Sampling(Method):
 
     def sampler(self) -> Sampler:
         return self.kernel
+
+    def _first_positions(self) -> Tensor:
+        """Positions (chains, *event_shape) that chains start at, inside the target's support.
+
+        Raises BadInput where too few are.
+        """
+        num, chains = self.config.num_chains, self.config.chains
+
+        def draw(count: int, generator: torch.Generator) -> Tensor:
+            return self.start(count, generator).positions
+
+        if self.kernel.anneals:  # it starts from a law of its own
+            return draw(num, self.generator)
+        positions, missing = drawn_inside(self.target, draw, num, self.generator)
+        if missing:
+            raise BadInput.at(
+                "config.chains",
+                f"`{chains}` draws {missing:,} of {num:,} starts where the energy is infinite or "
+                "not a number, however often they are drawn. Start the chains "
+                f"{'from `noise`' if chains != 'noise' else 'at `data`'}, or check the energy.",
+            )
+        return positions
 
     def start(self, num: int, generator: torch.Generator) -> Start:
         data, steps = self.task.data, max(self.config.num_steps, 1)

@@ -88,21 +88,29 @@ class DrawStatistics:
         """True where `take` must see every step; for others a point of the curves is enough."""
         return self.kernel.anneals or self.hamiltonians is not None
 
-    def take(self, state: State, info: Info) -> None:
-        """Look at one step of the sampler."""
-        if self.hamiltonians is not None:
+    def take(self, state: State, info: Info, counts: bool = True) -> None:
+        """Look at one step of the sampler; of a warm-up, only where its chains stand `counts`."""
+        if counts and self.hamiltonians is not None:
             self._starts.append(state.extra["hamiltonian"])
         if self.kernel.anneals:
             assert info.complete is not None
             x = state.position
-            self.moments.add_weighted(
-                x, state.energy, self._nearest(x), info.log_weights, info.complete, self._values(x)
-            )
+            if counts:
+                self.moments.add_weighted(
+                    x,
+                    state.energy,
+                    self._nearest(x),
+                    info.log_weights,
+                    info.complete,
+                    self._values(x),
+                )
             self.passed.take(x, info)
 
-    def point(self, state: State, infos: Sequence[Info]) -> dict[str, Tensor]:
+    def point(self, state: State, infos: Sequence[Info], counts: bool = True) -> dict[str, Tensor]:
         """Count the draws of this moment; what the steps since the last one told, and the
-        distances from the truth, 0-d by path."""
+        distances from the truth, 0-d by path: not a number while draws do not `count`."""
+        if not counts:
+            return {**self._of_kernel(infos), **self.errors}
         if not self.kernel.anneals:
             x = state.position
             self.moments.add(x, state.energy, self._nearest(x), self._values(x))

@@ -9,6 +9,7 @@ from backend.events import Table
 from backend.metric_names import FIGURES
 from backend.observe.alarms import MIXED
 from backend.observe.chains import Chains, Diagnostics, diagnose
+from backend.observe.draw_reading import ROW, Reading
 from backend.sampler import Sampler
 from backend.truth import Truth
 
@@ -117,15 +118,17 @@ def final(
     return Table("quality/final", columns, [_plain(row) for row in rows])
 
 
-def sampler_diagnostics(kernel: Sampler, figures: dict[str, float], truth: Truth | None) -> Table:
+def sampler_diagnostics(
+    kernel: Sampler, figures: dict[str, float], truth: Truth | None, verdict: Reading
+) -> Table:
     """`chains/diagnostics` of a run that only samples: what there is to know of its sampler, and
     how to read it. Figures by path."""
     kind = "exact: leaves the law in place" if kernel.exact else f"biased: {kernel.bias}"
-    rows: list[list[Cell]] = [["sampler", type(kernel.config).title, kind]]
+    rows: list[list[Cell]] = [["sampler", type(kernel.config).title, kind], [ROW, *verdict]]
     if kernel.compiler is not None:
         rows.append(["arithmetic", None, str(kernel.compiler.status)])
     rows += [
-        [title, figures[path], reading(figures[path])]
+        [title, figures[path], _read(reading, figures[path])]
         for path, title, reading in (*_SAMPLER_ROWS, *_ERROR_ROWS)
         if path in figures
     ]
@@ -138,7 +141,7 @@ def sampler_diagnostics(kernel: Sampler, figures: dict[str, float], truth: Truth
 
 def _mixing(r_hat: float) -> str:
     if not math.isfinite(r_hat):
-        return "not defined"
+        return "not finite"
     if r_hat <= R_HAT_IDEAL:
         return "long-run chains mix"
     return "nearly mixed" if r_hat <= MIXED else "long-run chains differ: not mixed"
@@ -159,6 +162,10 @@ def _share(share: float, floor: float) -> str:
 def _plain(row: list[Cell]) -> list[Cell]:
     """A row as JSON can hold it: numbers that are not finite become None."""
     return [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+
+
+def _read(reading: Callable[[float], str], value: float) -> str:
+    return reading(value) if math.isfinite(value) else "not finite"
 
 
 def _always(words: str) -> Callable[[float], str]:

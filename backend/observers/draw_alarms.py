@@ -26,6 +26,8 @@ class DrawAlarmsObserver(Observer):
         findings = []
         if data.num_values is None:
             findings += alarms.runaway(position, self.subject.data_radius)
+        if method.warming_up:
+            return self._alarms.say(findings, final=context.is_final)
         if modes is not None and bool(position.isfinite().all()):
             shares = method.truth.mode_weights if method.truth is not None else None
             findings += alarms.missed_modes(data.restore(position), modes, shares)

@@ -34,7 +34,7 @@ class DrawQualityObserver(Observer):
                 yield Scalar(f"quality/{name}/floor", value)
 
     def measure(self, context: Context) -> Iterable[Event]:
-        if (quality := self._quality) is None:
+        if (quality := self._quality) is None or Sampling.of(self.subject.method).warming_up:
             return
         subject = self.subject
         # the final draws are those of `measure`: the chains stand where they stood

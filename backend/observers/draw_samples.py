@@ -34,7 +34,10 @@ class DrawSamplesObserver(Observer):
             yield from subject.cloud("samples/long_run", z, "long_run")
 
     def evaluate(self, context: Context) -> Evaluation:
-        state = Sampling.of(self.subject.method).state
+        method = Sampling.of(self.subject.method)
+        if method.warming_up:  # no draws
+            return super().evaluate(context)
+        state = method.state
         arrays = {
             "train_time": pictures.float32(self.subject.data.restore(state.position)),
             "train_time_energy": pictures.float32(state.energy),

@@ -8,10 +8,8 @@ from backend.events import Event, Scalar
 from backend.methods.sampling import Sampling
 from backend.metrics.convergence import bulk_ess, r_hat, tail_ess
 from backend.observe.context import Context
+from backend.observe.draw_reading import FEWEST_DRAWS
 from backend.observe.observer import Observer
-
-FEWEST_DRAWS = 8
-"""Draws of a chain below which nothing is known of how they hang together."""
 
 
 class DrawStatisticsObserver(Observer):
@@ -31,10 +29,13 @@ class DrawStatisticsObserver(Observer):
 def health(method: Sampling) -> dict[str, float]:
     """R-hat, effective sample sizes of all chains together, E-BFMI, by name.
 
-    Left out is what cannot be known yet, or has no meaning for this sampler.
+    Left out is what cannot be known yet, or has no meaning for this sampler; not a number where
+    draws are none, or where no chain moves.
     """
     statistics = method.statistics
     figures: dict[str, float] = {}
+    if method.warming_up:
+        return figures
     if statistics.hamiltonians is not None:
         figures["e_bfmi"] = float(statistics.hamiltonians.figure())
     if method.kernel.anneals:
@@ -43,10 +44,8 @@ def health(method: Sampling) -> dict[str, float]:
     if method.kernel.population or len(statistics.draws.draws) < FEWEST_DRAWS:
         return {}
     draws = statistics.draws.stacked().double().cpu()
-    moving = draws.flatten(0, 1).std(0) > 0
-    if not draws.isfinite().all() or not moving.any():
-        return figures
-    draws = draws[:, :, moving]
+    still = draws.flatten(0, 1).std(0) == 0
+    draws = draws if still.all() else draws[:, :, ~still]
     share = method.config.num_chains / draws.shape[0]
     bulk = float(bulk_ess(draws).min())
     figures["r_hat"] = float(r_hat(draws).max())

@@ -21,11 +21,15 @@ class TruthErrorsObserver(Observer):
 
     def measure(self, context: Context) -> Iterable[Event]:
         method, figures = Sampling.of(self.subject.method), context.figures
+        if method.warming_up:
+            return ()
         method.done = _reason_to_end(method, figures) or method.done
         return [Scalar(path, value) for path, value in _floors(method, figures).items()]
 
     def evaluate(self, context: Context) -> Evaluation:
         method = Sampling.of(self.subject.method)
+        if method.warming_up:
+            return Evaluation()
         errors = {path: float(value) for path, value in method.statistics.errors.items()}
         return Evaluation(_floors(method, context.figures) | errors)
 

@@ -133,7 +133,8 @@ class HMC(Sampler):
         nothing waits for the device. The draws that follow move the state on.
         """
         low, high = self.config.length_range
-        return low + zlib.crc32(generator.get_state().numpy().tobytes()) % (high - low + 1)
+        length = low + zlib.crc32(generator.get_state().numpy().tobytes()) % (high - low + 1)
+        return length if self.most_gradients is None else min(length, self.most_gradients)
 
 
 def leapfrog(

@@ -147,7 +147,7 @@ class NUTS(Sampler):
         tree = seed(state, momentum, self.temperature)
         chains: Tensor | None = None  # those at work; None: all
         result, num_leapfrog = tree.result, 0
-        for depth in range(self.config.max_depth):
+        for depth in range(self._max_depth):
             num = int(tree.growing.sum())
             if num == 0:
                 break
@@ -168,6 +168,12 @@ class NUTS(Sampler):
             tree = joined(tree, first, end, subtree, forward, swap)
             num_leapfrog += count
         return written(result, chains, tree.result), num_leapfrog
+
+    @property
+    def _max_depth(self) -> int:
+        """Most doublings of the next step: 2^depth − 1 leaves must fit into `most_gradients`."""
+        most, depth = self.most_gradients, self.config.max_depth
+        return depth if most is None else min(depth, (most + 1).bit_length() - 1)
 
     def _subtree(
         self, tree: Tree, energy: Energy, forward: Tensor, drift: Tensor, noise: Tensor

@@ -15,7 +15,13 @@ import { TimeBar } from "./pictures/timebar.js"
 import { misses, reading } from "./parts/racer_check.js"
 
 const MOMENTS = 100
-const PATHS = ["landscape/model", "chains/walk", "samples/long_run", "samples/train_time"]
+const PATHS = [
+  "landscape/model",
+  "chains/walk",
+  "samples/long_run",
+  "samples/train_time",
+  "chains/diagnostics",
+]
 const FIXED = ["landscape/truth", "samples/data"]
 const CHANGED = /^(step size|temperature)\b.*?→\s*(\d*\.?\d+(?:e[+-]?\d+)?)/i
 const LEAST_GAP = 250
@@ -316,13 +322,20 @@ class LabPage extends ManyRuns {
     }
   }
 
+  /** The frames of a group's runs; in the past, where only its first is looked at, of that one. */
+  framesOf(group) {
+    if (this.past) return [this.past.frames.get(group.runs[0])]
+    return group.runs.map((run) => this.frames.get(run))
+  }
+
   judge() {
-    const { groups, errors, limits } = this.data
+    const { groups, errors } = this.data
     const { runs } = coloursOf(this.root)
     const racers = groups.map((group, index) => ({
       ...group,
       colour: runs[index % runs.length],
       figures: this.figuresOf(group),
+      reading: reading(this.framesOf(group)),
       ended: this.lanes.get(group.runs[0])?.ended,
     }))
     // one error for all lanes, so that they compare
@@ -332,10 +345,11 @@ class LabPage extends ManyRuns {
     for (const {
       runs: [run],
       figures,
+      reading: { verdict, words },
     } of racers) {
       const lane = this.lanes.get(run)
       const own = shared ? misses(figures, [shared])[0] : undefined
-      lane?.judge({ ...own, wrong: reading(figures, errors, limits) })
+      lane?.judge({ ...own, wrong: verdict === "wrong" ? words : "" })
       if (!this.past) lane?.follow("step_size", figures("sampler/step_size"))
     }
     const hasErrors = shared !== undefined
@@ -348,7 +362,7 @@ class LabPage extends ManyRuns {
     this.table.show(
       racers,
       this.past ? `after ${this.words(this.past.at)}` : "of the latest draws",
-      { errors, limits },
+      errors,
     )
   }
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from backend.metric_names import FIGURES
+from backend.metric_names import ERRORS, FIGURES
 from dashboard.comparison import Group, Member
 from dashboard.elements import figure
 from dashboard.forms.data_chooser import FILE
@@ -190,7 +190,7 @@ def budget_of(members: list[Member]) -> tuple[str, float | None]:
 
 def errors() -> list[dict[str, str]]:
     """List the errors a race may show, the most telling first."""
-    return [{"path": path, "short": ERROR_WORDS[path]} for path in races.ERRORS]
+    return [{"path": path, "short": ERROR_WORDS[path]} for path in ERRORS]
 
 
 def figures(catalogue: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -64,7 +64,6 @@ def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
         trained=bool(members[0].spec.get("config.energy_of")),
         figures=race_options.figures(catalogue),
         errors=race_options.errors(),
-        limits={"mixed": races.MIXED, "floors": races.FLOORS},
         statuses=",".join(member.status.status for group in groups for member in group.members),
         on_statuses_change=lambda: None,
         on_turned_change=lambda: None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from backend.errors import BadInput, Problem
+from backend.metric_names import ERRORS
 from backend.spec import Budget, RunSpec, from_dict
 from jobs import races
 from jobs.cli import launch
@@ -215,12 +217,14 @@ def _run_here(entries: list[Entry], quiet: bool) -> list[str]:
 def _result(entry: Entry, run_id: str) -> dict[str, Any]:
     directory = run_store.open_run(run_id)
     status = directory.status()
-    figures = directory.latest(("error/", "sampler/"))
+    latest = directory.latest(("error/", "sampler/"))
+    figures = {path: value for path, value in latest.items() if math.isfinite(value)}
     figures |= {
         path: value
         for path, value in directory.metrics().items()
         if value is not None and path.startswith(("error/", "sampler/"))
     }
+    verdict = races.reading_of(directory)
     return {
         "id": run_id,
         "sampler": entry.text,
@@ -233,13 +237,14 @@ def _result(entry: Entry, run_id: str) -> dict[str, Any]:
         "seconds": status.seconds,
         "joules": status.joules,
         "figures": figures,
-        "reading": races.reading(figures),
+        "verdict": verdict.verdict,
+        "reading": verdict.words,
     }
 
 
 def _in_words(value: dict[str, Any]) -> str:
     runs = value["runs"]
-    errors = [path for path in races.ERRORS if any(path in run["figures"] for run in runs)]
+    errors = [path for path in ERRORS if any(path in run["figures"] for run in runs)]
     measured = [path for path in _COLUMNS if any(path in run["figures"] for run in runs)]
     head = ["sampler", "seed", "draws", "status", "gradients", "seconds"]
     head += [f"{path.rpartition('/')[2].replace('_', ' ')} (floor)" for path in errors]

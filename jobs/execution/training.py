@@ -61,6 +61,9 @@ class Training:
         self._first_gradients = 0
         """∇E evaluations at the first row of the block"""
         self._next_flush = 0.0
+        if self.spec.processes == 1:  # a team steps in common, and has no clock in common
+            self.method.gradient_limit = self.spec.budget.gradients
+            self.method.is_over = self._is_over
 
     def run(self) -> None:
         """Step until the budget is used or the method is done.
@@ -144,6 +147,9 @@ class Training:
 
     def _fraction(self) -> float:
         return fraction_used(self.spec.budget, self._cost_now())
+
+    def _is_over(self) -> bool:
+        return self._fraction() >= 1.0
 
     def _cost_now(self) -> Cost:
         """Cost of the present moment; joules are those of the last flush."""

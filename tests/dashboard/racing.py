@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.events import Event, Field, Points, Text, Trajectory, encode, encode_block
+from backend.events import Event, Field, Points, Table, Text, Trajectory, encode, encode_block
+from backend.observe.draw_reading import ROW, reading
 from backend.spec import Budget
 from jobs.races import Race
 from jobs.records import run_store
@@ -115,6 +116,9 @@ def _fill(run: RunDirectory, kind: str, dim: int) -> None:
             said.append((Trajectory("chains/walk", walk.astype(np.float32), "long_run"), step))
         points = rng.normal(size=(200, min(dim, 8))).astype(np.float32)
         said.append((Points("samples/long_run", points, "long_run"), step))
+    floors = {f"{path}/floor": FLOOR for path in last if path.startswith("error/")}
+    verdict = [ROW, *reading(last | floors)]
+    said.append((Table("chains/diagnostics", ["figure", "value", "reading"], [verdict]), 1))
     for seq, (event, step) in enumerate(said, 1):
         run.append(encode(event, run=run.id, seq=seq, time=0.0, cost=cost(step)), keyframe=True)
     if kind == "langevin":

@@ -14,7 +14,7 @@ from jobs import races
 from jobs.cli import main
 from jobs.cli.race import racer
 from jobs.queueing import control
-from jobs.races import Race, race_of, reading
+from jobs.races import Race, race_of
 from jobs.records import run_store
 
 RING = {"name": "ring", "num": 300, "num_held_out": 100}
@@ -75,29 +75,6 @@ def test_runs_of_other_methods_are_no_race() -> None:
         race_of([RunSpec(method="contrastive_divergence", data=RING)])
 
 
-# ---------------------------------------------------------------- what figures are worth
-
-
-@pytest.mark.parametrize(
-    ("figures", "words"),
-    [
-        ({"sampler/r_hat": 1.01, "error/mean": 0.03, "error/mean/floor": 0.02}, ""),
-        ({"sampler/r_hat": 1.2, "error/mean": 0.0}, "chains disagree: R-hat 1.2"),
-        ({"sampler/r_hat": float("nan")}, "chains disagree"),
-        ({"error/variance": 0.5, "error/variance/floor": 0.1}, "wrong draws: variance 5 times"),
-        ({"error/mode_weights": float("nan"), "error/mode_weights/floor": 0.1}, "mode weights"),
-        ({"error/mean": 0.5, "sampler/bulk_ess": 100.0}, "mean 5 times"),
-        ({"error/mean": 0.1, "sampler/bulk_ess": 100.0}, ""),
-        ({"error/mean": 0.5}, ""),
-        ({}, ""),
-    ],
-)
-def test_a_rate_counts_only_where_chains_agree_and_draws_are_right(
-    figures: dict[str, float], words: str
-) -> None:
-    assert (words in reading(figures)) if words else reading(figures) == ""
-
-
 # ---------------------------------------------------------------- basin race
 
 
@@ -127,12 +104,14 @@ def test_racing_inline_runs_one_after_the_other(monkeypatch: pytest.MonkeyPatch)
     first, second = value["runs"]
     assert [first["status"], second["status"]] == ["finished", "finished"]
     assert [first["exact"], second["exact"]] == [False, True]
-    assert first["gradients"] == second["gradients"] >= 40
+    assert first["gradients"] == second["gradients"] == 40
     assert value["address"] == f"/lab?runs={first['id']},{second['id']}"
     spec = run_store.open_run(first["id"]).spec()
     assert spec.config["sampler"] == {"kind": "langevin", "step_size": 0.01}
     assert spec.config["num_chains"] == 16 and spec.tags == ["race"]
     assert second["figures"]["sampler/acceptance_rate"] > 0
+    assert {first["verdict"], second["verdict"]} == {"not judged"}
+    assert "the budget ended in the warm-up (39 of 500 steps)" in second["reading"]
 
 
 def test_a_race_in_words_names_each_sampler_once() -> None:

@@ -3,7 +3,7 @@
 
 import { make } from "../parts/dom.js"
 import { figure } from "../parts/formatting.js"
-import { misses, reading } from "../parts/racer_check.js"
+import { misses } from "../parts/racer_check.js"
 
 const COLUMNS = [
   ["acceptance", "sampler/acceptance_rate"],
@@ -33,16 +33,19 @@ export class RacerTable {
   }
 
   /**
-   * `racers`: [{title, colour, exact, bias, figures(path), ended: how, if badly}]; `where`: of which moment, in words;
-   * `settings`: {errors, limits}.
+   * `racers`: [{title, colour, exact, bias, figures(path), reading: {verdict, words}, ended: how, if
+   * badly}]; `where`: of which moment, in words; `errors`: [{path, short}].
    */
-  show(racers, where, { errors, limits }) {
+  show(racers, where, errors) {
     const known = (path) => racers.some(({ figures }) => figures(path) !== undefined)
     const columns = COLUMNS.filter(([, path]) => known(path))
     const rates = RATES.filter(([, path]) => known(path))
     const judged = racers.map((racer) => {
-      const wrong = racer.ended || reading(racer.figures, errors, limits)
-      return { ...racer, wrong, worst: misses(racer.figures, errors)[0] }
+      const { verdict, words } = racer.reading
+      const bad = racer.ended || (verdict === "wrong" ? words : "")
+      // a rate counts where nothing is known against it and something is known for it
+      const doubt = racer.ended || (verdict === "sound" ? "" : words)
+      return { ...racer, bad, doubt, words, worst: misses(racer.figures, errors)[0] }
     })
     const hasTruth = judged.some(({ worst }) => worst)
     const rows = judged.map((racer) => row(racer, columns, rates, hasTruth, best(judged, rates)))
@@ -85,8 +88,7 @@ export class RacerTable {
     this.note.textContent = !known("sampler/r_hat")
       ? ""
       : hasTruth
-        ? `A struck rate is not to be read: R-hat above ${limits.mixed}, or an error of more than ` +
-          `${limits.floors} times what as many independent exact draws would miss by.`
+        ? "A struck rate is not to be read: the reading says why."
         : "The truth of this target is not known: only whether the chains agree can be checked, and " +
           "chains that agree may all have missed the same modes."
   }
@@ -100,7 +102,7 @@ function tag(name, kind) {
 function best(racers, rates) {
   return rates.map(([, path]) => {
     const values = racers
-      .filter(({ wrong }) => !wrong)
+      .filter(({ doubt }) => !doubt)
       .map(({ figures }) => figures(path))
       .filter(Number.isFinite)
     return values.length > 1 ? Math.max(...values) : null
@@ -108,7 +110,7 @@ function best(racers, rates) {
 }
 
 function row(racer, columns, rates, hasTruth, highest) {
-  const { title, colour, exact, bias, figures, wrong, worst } = racer
+  const { title, colour, exact, bias, figures, bad, doubt, words, worst } = racer
   const draws = exact === null ? "–" : exact ? "exact" : "biased"
   const cells = [
     { text: title, kind: "name", colour },
@@ -119,18 +121,14 @@ function row(racer, columns, rates, hasTruth, highest) {
   }
   rates.forEach(([, path], at) => {
     const value = figures(path)
-    const kind = wrong ? "void" : value !== undefined && value === highest[at] ? "best" : ""
-    cells.push({ text: figure(value), title: wrong || value, kind })
+    const kind = doubt ? "void" : value !== undefined && value === highest[at] ? "best" : ""
+    cells.push({ text: figure(value), title: doubt || value, kind })
   })
   if (hasTruth) {
     cells.push({ text: worst ? `${figure(worst.error)} ${worst.short}` : "–", title: worst?.error })
     cells.push({ text: worst && !Number.isNaN(worst.times) ? `${figure(worst.times)} ×` : "–" })
   }
-  cells.push({
-    text:
-      wrong || (figures("sampler/r_hat") === undefined ? "not judged yet" : "nothing against it"),
-    kind: wrong ? "words.bl-wrong" : "words",
-  })
+  cells.push({ text: bad || words, kind: bad ? "words.bl-wrong" : "words" })
   return cells
 }
 
