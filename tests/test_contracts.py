@@ -299,7 +299,9 @@ def test_a_method_without_an_energy_says_so_and_draws_by_itself(method: str) -> 
     with pytest.raises(NotAvailable, match=r"\.$"):
         run.method.energy()
     if not run.method.needs:
-        z = conditional_sampling.draw(run.method, SampleRequest(5), generator_of("draws", 0))
+        z = conditional_sampling.draw(
+            run.method, SampleRequest(5), generator_of("draws", 0)
+        ).position
         assert z.shape == (5, *run.data.event_shape)
 
 
@@ -413,7 +415,7 @@ def fingerprint(run: Prepared) -> list[float]:
         seen += [event.value for event in own if isinstance(event, Scalar)]
         given = {name: rows.given[name] for name in run.method.needs}
         request = SampleRequest(len(rows.x), given=given)
-        drawn = conditional_sampling.draw(run.method, request, generator_of("draw", 0))
+        drawn = conditional_sampling.draw(run.method, request, generator_of("draw", 0)).position
         seen += drawn.flatten().tolist()
     samples = run.method.train_time_samples(16, generator_of("samples", 0))
     if samples is not None:

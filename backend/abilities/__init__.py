@@ -67,8 +67,9 @@ class Drawing(Config):
 
     num_steps: int | None = option(
         None,
-        "Sampler steps, or steps at each level of methods that go down a ladder of noise; "
-        "empty leaves it to the run.",
+        "Sampler steps of chains, or steps at each level of methods that go down a ladder of "
+        "noise; empty leaves it to the run, and points of an energy are then drawn without chains: "
+        "exactly up to two coordinates, by importance sampling beyond.",
         ge=0,
         le=100_000,
         main=True,
@@ -77,7 +78,8 @@ class Drawing(Config):
     )
     own_sampler: bool = option(
         True,
-        "On: the way the run draws by itself. Off: chains of the sampler below.",
+        "On: the way the run draws by itself, or exp(−E) as exactly as can be. Off: chains of the "
+        "sampler below, from noise.",
         main=True,
         group="Sampler",
     )

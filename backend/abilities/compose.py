@@ -93,9 +93,9 @@ class ComposeAbility(Ability):
     log Z. Energies of other runs are read in the user's units, so runs on data of other means and
     scales compose.
 
-    Chains from noise mix badly between parts that lie apart: the shares of an `or` are then those
-    of the basins, not the weights. A part pushed away may leave no law to sample: `outside` is the
-    share of samples beyond twice the box of the data.
+    Chains from noise, where they are asked for, mix badly between parts that lie apart: the shares
+    of an `or` are then those of the basins, not the weights. A part pushed away may leave no law
+    to sample: `outside` is the share of samples beyond twice the box of the data.
     Hinton 2002; Du, Li & Mordatch 2020.
     """
 
@@ -136,9 +136,10 @@ class ComposeAbility(Ability):
         composite = _composed(asked, config, parts, weights, logs)
         request = _request(asked, config)
         if _native(asked, config):
-            z = conditional_sampling.draw(asked.method, request, generator)
+            drawn = conditional_sampling.draw(asked.method, request, generator)
         else:
-            z = conditional_sampling.on_energy(asked.method, composite, request, generator)
+            drawn = conditional_sampling.on_energy(asked.method, composite, request, generator)
+        z = drawn.position
         energy = energies(composite, z)
         centre, reach = (data.noise_low + data.noise_high) / 2, data.noise_high - data.noise_low
         inside = ((z - centre).abs() <= reach).flatten(1).all(1)
@@ -152,7 +153,8 @@ class ComposeAbility(Ability):
         columns = ["part", "weight", "its energy of the samples", "of its own held-out data"]
         events = (*cloud("samples", data, z, "long_run", energy), Table("table", columns, rows))
         arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
-        return Answer(_in_words(config, figures, len(parts), trusted), figures, arrays, events)
+        summary = f"{_in_words(config, figures, len(parts), trusted)} {drawn.sentence}"
+        return Answer(summary, {**figures, **drawn.figures}, arrays, events)
 
 
 def _run_problems(asked: Asked, config: ComposeConfig) -> list[tuple[str, str]]:

@@ -98,12 +98,16 @@ class ConditionAbility(Ability):
         by_name: dict[str, Figures] = {}
         arrays: dict[str, Array] = {"label": labels.cpu().numpy()}
         events: list[Event] = []
+        drawn: list[conditional_sampling.Drawn] = []
         order = labels.argsort(stable=True)
         for strength in config.strengths:
             name = f"guidance_{strength:g}"
-            z = conditional_sampling.draw(
-                asked.method, _request(asked, config, strength), generator
+            drawn.append(
+                conditional_sampling.draw(
+                    asked.method, _request(asked, config, strength), generator
+                )
             )
+            z = drawn[-1].position
             by_name[name] = judge.of(z, labels)
             arrays[name] = pictures.float32(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
@@ -118,7 +122,9 @@ class ConditionAbility(Ability):
             for figure, value in row.items()
         }
         events += _pictures(config, by_name)
-        return Answer(_in_words(config, by_name), figures, arrays, tuple(events))
+        together = conditional_sampling.joined(drawn[-1].position, drawn)
+        summary = f"{_in_words(config, by_name)} {together.sentence}"
+        return Answer(summary, {**figures, **together.figures}, arrays, tuple(events))
 
 
 class Judge:

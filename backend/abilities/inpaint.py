@@ -137,9 +137,11 @@ class InpaintAbility(Ability):
         request = _request(asked, config, mask)
         known = request.known
         assert known is not None
-        draws = torch.stack(
-            [conditional_sampling.draw(asked.method, request, generator) for _ in range(NUM_DRAWS)]
-        )
+        drawn = [
+            conditional_sampling.draw(asked.method, request, generator) for _ in range(NUM_DRAWS)
+        ]
+        draws = torch.stack([each.position for each in drawn])
+        together = conditional_sampling.joined(draws, drawn)
         compared = Compared(data, known, mask)
         rows = {"": compared.of(draws[0], draws.mean(0))}
         rows |= compared.beside(generator)
@@ -154,7 +156,8 @@ class InpaintAbility(Ability):
             "hidden": (~mask).cpu().numpy(),
         }
         events = [*_pictures(data, known, mask, draws[0]), _table(rows)]
-        return Answer(_in_words(config, rows), figures, arrays, tuple(events))
+        summary = f"{_in_words(config, rows)} {together.sentence}"
+        return Answer(summary, {**figures, **together.figures}, arrays, tuple(events))
 
 
 def _request(asked: Asked, config: InpaintConfig, mask: Tensor) -> SampleRequest:

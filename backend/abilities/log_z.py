@@ -101,7 +101,7 @@ class LogZAbility(Ability):
             by_way["ais"] = [
                 _forward(energy, data.train, config.num, settled, generator) for _ in repeats
             ]
-            draws = conditional_sampling.draw(asked.method, _request(config), generator)
+            draws = conditional_sampling.draw(asked.method, _request(config), generator).position
             by_way["reverse_ais"] = [_reverse(energy, draws, settled, generator) for _ in repeats]
         figures: dict[str, float] = {}
         for name, estimates in by_way.items():

@@ -70,7 +70,7 @@ class PredictAbility(Ability):
         request = _request(asked, config)
         draws = torch.stack(
             [
-                conditional_sampling.draw(asked.method, request, generator)
+                conditional_sampling.draw(asked.method, request, generator).position
                 for _ in range(config.num_draws)
             ]
         )

@@ -72,7 +72,11 @@ def request_of(asked: Asked, config: SampleConfig) -> SampleRequest:
 class SampleAbility(Ability):
     """x ~ exp(−E(x)), or of one class, the way the method draws or by chains of a sampler.
 
-    Chains of finite length are biased towards where they start, noise; so are figures of them.
+    Where neither a sampler nor steps are asked for, an energy of one or two coordinates, or of few
+    states, is drawn from exactly, and one of more by importance sampling; `weight_ess` is the
+    effective share of the weights, `edge_mass` what lies at the edge of the box. Chains of finite
+    length are biased towards where they start, noise; so are figures of them, and `r_hat` says
+    whether they agree. The answer says where its samples are none of the model.
     """
 
     id = "sample"
@@ -91,7 +95,8 @@ class SampleAbility(Ability):
     def answer(cls, asked: Asked, config: SampleConfig, generator: torch.Generator) -> Answer:
         data = asked.data
         request = request_of(asked, config)
-        z = conditional_sampling.draw(asked.method, request, generator)
+        drawn = conditional_sampling.draw(asked.method, request, generator)
+        z = drawn.position
         energy = energies(asked.method.energy(), z) if asked.method.has_energy else None
         # of one class there is no reference: all of the data are not it
         whole = request.labels is None or config.label == "each"
@@ -100,6 +105,7 @@ class SampleAbility(Ability):
             figures |= _of_labels(asked, z, request.labels)
         if energy is not None:
             figures["energy"] = float(energy.mean())
+        figures |= drawn.figures
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
         beside = [
             (tail, title)
@@ -120,7 +126,8 @@ class SampleAbility(Ability):
         if rows:
             titles = [title for _, title in beside]
             events.append(Table("quality", ["figure", "samples", *titles], rows))
-        return Answer(_in_words(config, figures), figures, arrays, tuple(events))
+        summary = f"{_in_words(config, figures)} {drawn.sentence}"
+        return Answer(summary, figures, arrays, tuple(events))
 
 
 def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:

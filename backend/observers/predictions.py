@@ -40,7 +40,7 @@ class PredictionsObserver(Observer):
         given = {name: rows.given[name] for name in subject.method.needs}
         request = SampleRequest(len(rows.x), given=given)
         generator = context.own_generator(self.id)
-        predicted = conditional_sampling.draw(subject.method, request, generator)
+        predicted = conditional_sampling.draw(subject.method, request, generator).position
         yield from subject.cloud("prediction/predicted", predicted, "long_run")
         for figure, value in prediction.figures_of(subject.data, predicted, rows.x).items():
             yield Scalar(f"prediction/{figure}", value)

@@ -93,7 +93,7 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
     x = method.task.data.held_out[:20]
     generator, other = generator_of("steps"), generator_of("steps")
     request = SampleRequest(20, start=x, num_steps=3)
-    by_chains = conditional_sampling.draw(method, request, generator)
+    by_chains = conditional_sampling.draw(method, request, generator).position
     flowed = method._flowed(method.potential(), x, torch.ones(20), 3, other)
     assert torch.allclose(by_chains, flowed, atol=1e-5)
 
@@ -101,13 +101,15 @@ def test_its_sampler_takes_the_very_steps_that_samples_take_after_time_one() -> 
 def test_the_sampling_time_can_be_asked_for() -> None:
     method = small()
     start = method.task.data.held_out[:8]
-    own = conditional_sampling.draw(method, SampleRequest(8, start=start), generator_of("draw"))
+    own = conditional_sampling.draw(
+        method, SampleRequest(8, start=start), generator_of("draw")
+    ).position
     named = conditional_sampling.draw(
         method, SampleRequest(8, start=start, time=1.0), generator_of("draw")
-    )
+    ).position
     later = conditional_sampling.draw(
         method, SampleRequest(8, start=start, time=4.0), generator_of("draw")
-    )
+    ).position
     assert torch.equal(own, named) and not torch.equal(own, later)
 
 
@@ -134,7 +136,7 @@ def test_known_coordinates_are_held() -> None:
     mask = torch.tensor([True, False])
     x = conditional_sampling.draw(
         method, SampleRequest(6, known=known, mask=mask, num_steps=5), generator_of("draw")
-    )
+    ).position
     assert (x[:, 0] == 0.7).all() and not (x[:, 1] == 0.7).any()
 
 

@@ -251,8 +251,8 @@ def test_inpainting_keeps_what_is_known_and_follows_it(digits: RecoveryLikelihoo
     mask = torch.zeros(8, 8, dtype=torch.bool)
     mask[::2] = True
     request = SampleRequest(num, known=known[:num], mask=mask, num_steps=20)
-    z = conditional_sampling.draw(digits, request, generator_of("paint", 0))
-    free = conditional_sampling.draw(digits, SampleRequest(num), generator_of("paint", 0))
+    z = conditional_sampling.draw(digits, request, generator_of("paint", 0)).position
+    free = conditional_sampling.draw(digits, SampleRequest(num), generator_of("paint", 0)).position
     assert torch.equal(z[:, mask], known[:num, mask])
     assert z.min() >= -1 and z.max() <= 1
     error, chance = ((s - known[:num])[:, ~mask].square().mean() for s in (z, free))
@@ -286,7 +286,7 @@ def test_what_cannot_be_drawn_is_said(digits: RecoveryLikelihood) -> None:
     labels = torch.zeros(4, dtype=torch.int64)
     z = conditional_sampling.draw(
         digits, SampleRequest(4, sampler=sampler, num_steps=2), generator_of("own", 0)
-    )
+    ).position
     assert z.shape == (4, 8, 8)
     with pytest.raises(BadInput, match="down the ladder"):
         conditional_sampling.draw(
@@ -327,7 +327,7 @@ def test_networks_of_images_and_their_initializers_take_the_place_of_perceptrons
     labels = torch.tensor([3, NO_LABEL])
     z = conditional_sampling.draw(
         made, SampleRequest(2, labels, guidance=0.5), generator_of("nets", 0)
-    )
+    ).position
     assert z.shape == (2, 8, 8) and z.isfinite().all()
     with pytest.raises(BadInput, match="must be 0, since noisy positions"):
         method("digits", DIGITS, energy={"kind": energy, "wall": 0.03})
@@ -343,7 +343,9 @@ def test_points_are_learned_and_chains_improve_on_the_initializer() -> None:
     held_out = made.task.data.held_out
     refined, alone = (
         energy_distance(
-            conditional_sampling.draw(made, SampleRequest(1000, num_steps=k), generator_of("d", 0)),
+            conditional_sampling.draw(
+                made, SampleRequest(1000, num_steps=k), generator_of("d", 0)
+            ).position,
             held_out,
         )
         for k in (None, 0)
