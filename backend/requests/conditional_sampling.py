@@ -301,15 +301,15 @@ def _by_chains(
     how = f"by {num_steps:,} steps of {type(kernel.config).title} from {begun}"
     if kernel.anneals:
         return Drawn(_passed(kernel, energy, position, num_steps, request, generator), how)
-    kept = num_steps // 2
+    half = num_steps // 2
     chains = run_chains(
         kernel,
         energy,
         position,
         num_steps,
         generator,
-        keep_last=kept,
-        keep_every=max(1, kept // DIAGNOSED),
+        keep_last=half,
+        keep_every=max(1, half // DIAGNOSED),
         keep_chains=DIAGNOSED,
     )
     z = chains.position.detach()

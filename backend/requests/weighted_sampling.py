@@ -26,9 +26,8 @@ from backend.samplers.tempered_smc import ancestors_of, next_beta
 MAX_COORDINATES = 64
 """Coordinates up to which a mixture of full covariances is fitted."""
 COMPONENTS, WIDEN, WIDE_SHARE = 20, 1.2, 0.1
-"""Gaussians of the proposal, their covariances over the fitted ones, and the share of its draws
-that come from one Gaussian of WIDE times the data's covariance, so that no weight is huge."""
-WIDE = 4.0
+"""Gaussians of the proposal, their covariances over the fitted ones, and the share of a wide
+Student's t, so that no weight is huge (Hesterberg 1995)."""
 FAR = 9.0
 """Covariance over that of the data of the Gaussian that the second population starts from."""
 MAX_FITTED = 5000
@@ -56,28 +55,12 @@ DRIFT = 5.0
 """Standard errors by which the last moves may change the mean energy."""
 
 
-class Defensive(Distribution):
-    """A mixture fitted to positions, and one wide Gaussian beside it (Hesterberg 1995)."""
-
-    def __init__(self, config: None, data: Data, generator: torch.Generator) -> None:
-        super().__init__(config, data, generator)
-        z = data.train
-        order = torch.randperm(len(z), generator=generator, device=z.device)[:MAX_FITTED]
-        data = replace(data, train=z[order])
-        dim = data.event_shape.numel()
-        num = max(1, min(COMPONENTS, len(order) // (5 * dim)))
-        mixture = MixtureConfig(num_components=num, scale=WIDEN)
-        self.mixture = build_distribution(mixture, data, generator)
-        self.wide = build_distribution(FittedGaussianConfig(scale=WIDE), data, generator)
-
-    def sample(self, num: int, generator: torch.Generator) -> Tensor:
-        wide = math.ceil(WIDE_SHARE * num)
-        parts = self.mixture.sample(num - wide, generator), self.wide.sample(wide, generator)
-        return torch.cat(parts)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        of_mixture = self.mixture.log_prob(z) + math.log(1 - WIDE_SHARE)
-        return torch.logaddexp(of_mixture, self.wide.log_prob(z) + math.log(WIDE_SHARE))
+def proposal_of(z: Tensor, data: Data, generator: torch.Generator) -> Distribution:
+    """A mixture fitted to positions (num, *event_shape), with fewer parts where they are few."""
+    z = z[torch.randperm(len(z), generator=generator, device=z.device)[:MAX_FITTED]]
+    num = max(1, min(COMPONENTS, len(z) // (5 * data.event_shape.numel())))
+    config = MixtureConfig(num_components=num, scale=WIDEN, wide_share=WIDE_SHARE)
+    return build_distribution(config, replace(data, train=z), generator)
 
 
 class Bridge(Energy):
@@ -128,7 +111,7 @@ def drawn(energy: Energy, data: Data, num: int, generator: torch.Generator) -> W
     tempered population itself is drawn from. Moves that leave the law in place end it.
     """
     far = build_distribution(FittedGaussianConfig(scale=FAR), data, generator)
-    proposal: Distribution = Defensive(None, data, generator).requires_grad_(False)
+    proposal = proposal_of(data.train, data, generator)
     elsewhere = _searched(far, energy, data, generator)
     falls_off = _falls_off(energy, data, elsewhere)
     best = _attempt(proposal, energy, num, elsewhere, generator)
@@ -138,8 +121,8 @@ def drawn(energy: Energy, data: Data, num: int, generator: torch.Generator) -> W
             break
         population = tempered(proposal, energy, POPULATION, generator)
         here = _resampled(population.position, population.log_weights, POPULATION, generator)
-        around = replace(data, train=torch.cat([here, elsewhere]) if best.missed else here)
-        proposal = Defensive(None, around, generator).requires_grad_(False)
+        around = torch.cat([here, elsewhere]) if best.missed else here
+        proposal = proposal_of(around, data, generator)
         attempt = _attempt(proposal, energy, num, elsewhere, generator)
         best = max(best, attempt, key=lambda each: (not each.missed, each.share))
     position, logs, hat = best.position, best.log_weights, None
