@@ -124,6 +124,7 @@ class Method(ABC):
     """must hold `default`"""
     headline: ClassVar[tuple[str, ...]] = (
         "quality/grid_kl",
+        "density/log_likelihood",
         "quality/energy_distance",
         "energy/gap",
         "optimiser/gradient_norm",
@@ -138,6 +139,9 @@ class Method(ABC):
     """False for methods that only sample"""
     has_energy: ClassVar[bool] = False
     """True where `energy` is defined; follows from that"""
+    not_a_density: str = ""
+    """sentence on why `energy` is not that of the data's density however well it is trained, said
+    wherever it is asked as if it were; "" where training makes it one. Of a class or an object"""
     follows_gradient: ClassVar[bool] = True
     """True where every step evaluates ∇E in x, which `gradient_evaluations` counts"""
     takes_real: ClassVar[bool] = True
@@ -150,6 +154,7 @@ class Method(ABC):
         "data",
         "quality",
         "ground_truth",
+        "log_likelihood",
         "landscape",
         "walking_chains",
         "energy_histogram",

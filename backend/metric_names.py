@@ -31,12 +31,17 @@ COMPANIONS: dict[str, Companion] = {
     "mean_event": Companion("mean of the data", reference=True),
     "linear": Companion("least squares", reference=True),
     "context": Companion("the context itself", reference=True),
+    "gaussian": Companion("one Gaussian", reference=True),
+    "mixture": Companion("20 Gaussians", reference=True),
+    "kernel": Companion("kernel estimate", reference=True),
+    "truth": Companion("truth", reference=True),
 }
 """By the last segment of a path that is no chart of its own."""
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "run": (
         "quality/grid_kl",
+        "density/log_likelihood",
         "quality/frechet_features",
         "quality/frechet_pca",
         "quality/energy_distance",
@@ -48,6 +53,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     ),
     "compare": (
         "quality/grid_kl",
+        "density/log_likelihood",
         "quality/frechet_pca/long_run",
         "quality/energy_distance/long_run",
         "energy/gap",
@@ -170,6 +176,38 @@ FIGURES: dict[str, Figure] = {
         better="lower",
         help="How far the confidence in the most likely class is from how often it is right, over "
         "15 bins of it. Of few data it is above 0 for a calibrated classifier too.",
+    ),
+    "density/log_likelihood": Figure(
+        "Held-out log-likelihood",
+        "nats a point",
+        better="higher",
+        help="Mean log p of held-out points in the data's units, exp(−E) normalised by quadrature "
+        "or weighted draws. Below one Gaussian it is no density.",
+    ),
+    "density/log_likelihood_error": Figure(
+        "Standard error of the held-out log-likelihood",
+        "nats a point",
+        log=True,
+        better="lower",
+        help="Of the mean over points and of log Z together.",
+    ),
+    "density/log_z_error": Figure(
+        "Error of log Z", "nats", log=True, better="lower", help="Standard error, or a bound."
+    ),
+    "density/ess": Figure("Effective number of the points log Z comes from", better="higher"),
+    "density/mass_outside": Figure(
+        "Mass outside the data's range",
+        "share",
+        better="lower",
+        help="Of exp(−E), outside the range of the training data and a quarter of it more on each "
+        "side.",
+    ),
+    "density/cluster_error": Figure(
+        "Error of the masses of clusters",
+        "total variation",
+        better="lower",
+        help="Shares of exp(−E) nearest to each of eight clusters of the data, or to each known "
+        "mode, against the data's.",
     ),
     "quality/grid_kl": Figure("KL to the true density", "nats", log=True, better="lower"),
     "quality/energy_distance": Figure(

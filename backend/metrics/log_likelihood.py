@@ -52,8 +52,8 @@ class LogLikelihood:
     """a sentence on why log Z is not known; "" where it is"""
     log_probs: Tensor
     """(num,) float64 of each held-out point, by the estimate of log Z"""
-    points: WeightedPoints | None
-    """stand for the model; None where nothing could be drawn"""
+    points: WeightedPoints
+    """stand for the model"""
 
 
 def held_out(data: Data) -> Tensor:

@@ -21,9 +21,11 @@ from backend.errors import NotAvailable
 from backend.events import Event
 from backend.method import Method
 from backend.metrics.density import Grid, energies
+from backend.metrics.log_likelihood import LogLikelihood, log_likelihood
 from backend.metrics.quality import Quality
 from backend.observe import alarms, pictures
 from backend.observe.chains import Chains, Diagnostics, diagnose, run_chains
+from backend.observe.held_out import Beside
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.sampler import Sampler
@@ -49,6 +51,8 @@ class Subject:
         view = pictures.view_of(data)
         self.grid = None if view is None else Grid(view, data.num_values or sizes.field)
         """over the view of 2-D data, in the user's units"""
+        self.beside = Beside(data, seed)
+        """what the held-out log-likelihood is compared with"""
         self.walk: Chains | None = None
         """the walking chains as they were last watched"""
         self.long_run: Tensor | None = None
@@ -141,6 +145,23 @@ class Context:
     def energies(self, z: Tensor) -> Tensor | None:
         """Energies (num,) of standardised z (num, *event_shape); None without an energy."""
         return None if self._energy is None else energies(self._energy, z)
+
+    # ------------------------------------------------------------------ the density
+
+    @cached_property
+    def log_likelihood(self) -> LogLikelihood:
+        """Of held-out data under exp(−E/T); the final one looks where the long-run chains ended,
+        too. Raises ValueError where `log_likelihood.refusal` says why there is none."""
+        subject, sizes = self.subject, self.subject.sizes
+        return log_likelihood(
+            self.energy,
+            subject.data,
+            # the same draws at every step: a curve moves by what is learned alone
+            generator_of("log_likelihood", subject.seed, device=subject.device),
+            temperature=subject.temperature,
+            num=sizes.num_nodes_evaluated if self.is_final else sizes.num_nodes,
+            draws=self.long_run.position if self.is_final else None,
+        )
 
     # ------------------------------------------------------------------ samples
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from backend.events import Event, Finding
 from backend.metrics.density import energies
-from backend.observe import alarms
+from backend.metrics.log_likelihood import refusal
+from backend.observe import alarms, density_alarms
 from backend.observe.context import Context, Subject
 from backend.observe.observer import Observer
+from backend.observers.ground_truth import GRID_KL_GOAL
 
 
 class EnergyAlarmsObserver(Observer):
@@ -27,7 +30,14 @@ class EnergyAlarmsObserver(Observer):
             *self._of_samples(context),
             *self._of_chains(context),
         ]
+        if self._density_is_good(context):  # then none of this is the energy's fault
+            findings = [replace(item, level="info") for item in findings]
         return self._alarms.say(findings, final=context.is_final)
+
+    def _density_is_good(self, context: Context) -> bool:
+        if refusal(self.subject.data):
+            return False
+        return density_alarms.is_good(context.log_likelihood, self.subject.beside.baselines)
 
     def _of_energies(self, context: Context) -> list[Finding]:
         data, num = self.subject.data, self.subject.sizes.num_energies
@@ -45,15 +55,29 @@ class EnergyAlarmsObserver(Observer):
             if path + "train_time" in context.figures:
                 floor = self.subject.floors.get("energy_distance", 0.0)
                 findings += alarms.flattery(context.figures[path + "train_time"], long_run, floor)
+            final_floor = context.figures.get("quality/energy_distance/floor")
+            if context.is_final and final_floor is not None:
+                findings += density_alarms.off_floor(long_run, final_floor)
+        kl = context.figures.get("quality/grid_kl")
+        if context.is_final and kl is not None:
+            findings += density_alarms.off_goal(kl, GRID_KL_GOAL)
         if data.modes is not None and bool(position.isfinite().all()):
             findings += alarms.missed_modes(data.restore(position), data.modes)
         return findings
 
     def _of_chains(self, context: Context) -> list[Finding]:
         chains, health = context.long_run, context.health
-        # Chains of a trained energy need not cross between modes; their energies must settle.
-        what, value = "their energy", health.r_hat_energy
-        if not self.subject.method.trains:
-            what, value = "their worst coordinate", health.r_hat
         moved = (chains.path[-1] - chains.path[0]).flatten(1).norm(dim=1).mean()
-        return alarms.unmixed(value, what) + alarms.stuck(chains.acceptance_rate, float(moved))
+        stuck = alarms.stuck(chains.acceptance_rate, float(moved))
+        # Chains of a trained energy need not cross between modes; their energies must settle.
+        findings = alarms.unmixed(health.r_hat_energy, "their energy")
+        if findings and not refusal(self.subject.data):
+            return stuck + self._off_the_model(context)
+        return stuck + findings
+
+    def _off_the_model(self, context: Context) -> list[Finding]:
+        """R-hat alone cannot tell modes that are not crossed from samples that are wrong."""
+        beside, points = self.subject.beside, context.log_likelihood.points
+        position = context.long_run.position
+        masses = beside.masses(points.positions, points.shares)
+        return density_alarms.off_the_model(masses, beside.masses(position.nan_to_num()))

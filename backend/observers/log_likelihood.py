@@ -1,0 +1,56 @@
+"""The held-out log-likelihood of an energy, beside that of baselines that cost next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.events import Event, Scalar, Text
+from backend.metrics import log_likelihood
+from backend.observe import density_alarms, held_out
+from backend.observe.alarms import Alarms
+from backend.observe.context import Context, Subject
+from backend.observe.observer import Observer
+
+
+class LogLikelihoodObserver(Observer):
+    """`density/*`, and the alarms that rest on them, of energies of real numbers.
+
+    While training, a density that was once better than one Gaussian is said to be none when it no
+    longer is; at the end, every one that is worse.
+    """
+
+    id = "log_likelihood"
+    needs_energy = True
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._alarms = Alarms()
+        self._was_better = False
+
+    def measure(self, context: Context) -> Iterable[Event]:
+        subject = self.subject
+        if log_likelihood.refusal(subject.data):
+            return
+        likelihood, beside = context.log_likelihood, subject.beside
+        baselines, parts = beside.baselines, beside.parts
+        figures = held_out.figures_of(likelihood, baselines)
+        masses = beside.masses(likelihood.points.positions, likelihood.points.shares)
+        if not likelihood.doubt:
+            figures["density/cluster_error"] = held_out.total_variation(masses, parts.shares)
+        yield from (Scalar(path, value) for path, value in figures.items())
+        centres = subject.data.restore(parts.centres.reshape(-1, *subject.data.event_shape))
+        findings = [
+            *density_alarms.no_density(likelihood, baselines, subject.method.not_a_density),
+            *density_alarms.leaked(likelihood),
+            *density_alarms.wrong_masses(masses, parts.shares, centres),
+        ]
+        better = not density_alarms.is_worse_than_gaussian(likelihood, baselines)
+        self._was_better = self._was_better or better
+        if density_alarms.is_good(likelihood, baselines) or not (
+            context.is_final or self._was_better
+        ):
+            findings = []
+        yield from self._alarms.say(findings, final=context.is_final)
+        if context.is_final and likelihood.doubt:
+            message = f"The held-out log-likelihood is not known. {likelihood.doubt}"
+            yield Text("density/not_known", message)
