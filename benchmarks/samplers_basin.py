@@ -21,6 +21,7 @@ from backend.energies.closed_form_shapes import DoubleWell
 from backend.energies.conv import ConvConfig, ConvEnergy
 from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import Energy
+from backend.networks import products
 from backend.randomness import generator_of
 from backend.sampler import State
 from benchmarks import samplers_work as work
@@ -140,6 +141,7 @@ def main() -> None:
     work.pin(int(sys.argv[1]) if len(sys.argv) > 1 else None)
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False  # all 24 bits, as on the CPU and as the peers are asked
+    products.use(products.chosen())
     work.serve(Basin, clock, lambda draws: draws.cpu().numpy())
 
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.networks.products import Linear
+
 Activation = Literal["silu", "gelu", "softplus", "tanh", "relu", "leaky_relu"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -27,7 +29,7 @@ _WARM_UP = 20
 
 def linear(inputs: int, outputs: int, generator: torch.Generator, spectral: bool) -> nn.Module:
     """A fully connected layer; weights and biases uniform on ±1/√inputs."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer = nn.utils.skip_init(Linear, inputs, outputs)
     return _drawn(layer, inputs, generator, spectral)
 
 

@@ -68,6 +68,8 @@ def _facts(status: Status, method: dict[str, Any]) -> list[str]:
         when.lstrip("0"),
         status.id,
     ]
+    if status.products == "onednn":
+        facts.append("linear layers by oneDNN")
     if status.attempt > 1:
         facts.append(f"attempt {status.attempt}")
     return facts + [f"#{tag}" for tag in status.tags]

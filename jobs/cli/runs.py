@@ -109,6 +109,8 @@ def _in_words(
     directory: RunDirectory, status: Status, spec: str, figures: list[dict[str, Any]]
 ) -> str:
     facts = f"{status.method}/{status.preset} on {status.data}, seed {status.seed}, {status.device}"
+    if status.products:
+        facts += f", linear layers by {status.products}"
     progress = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
     costs = f"{duration(status.seconds)} of training"
     if status.gradients:

@@ -28,7 +28,7 @@ from jobs.execution.outcome import EndRequested, Outcome
 from jobs.execution.reporter import Reporter
 from jobs.execution.training import Training
 from jobs.models import answering, fingerprints
-from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare
+from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare, use_products
 from jobs.record_files.scalar_table import RESUMED
 from jobs.records import attempts
 from jobs.records.progress import CLOSING
@@ -220,6 +220,7 @@ class _Attempt:
         """Set up the method and its data, and write down what they are."""
         spec = self.directory.spec()
         device = find_device(spec.device)
+        self.directory.write_status(products=use_products(self.directory))
         self.team = process_team.team_of(self.directory, spec, device)
         before = fingerprints.read(self.directory) if self.directory.checkpoints() else {}
         fingerprints.check(before)

@@ -32,7 +32,7 @@ from backend.networks import row_sharing
 from backend.spec import RunSpec
 from jobs.execution import outcome
 from jobs.models import fingerprints, method_state
-from jobs.models.method_setup import Prepared, check_checkpoint, find_device, prepare
+from jobs.models.method_setup import Prepared, check_checkpoint, find_device, prepare, use_products
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import processes
@@ -315,6 +315,7 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
     directory = run_store.open_run(run_id)
     spec = directory.spec()
     device = device_of(find_device(spec.device), rank)
+    use_products(directory)
     standardised = (
         fingerprints.read(directory).get("standardised") if directory.checkpoints() else None
     )

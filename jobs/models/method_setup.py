@@ -15,11 +15,13 @@ from backend.data import Data
 from backend.energy import Energy
 from backend.errors import BadInput, Problem
 from backend.method import Method, Task
+from backend.networks import products
 from backend.randomness import generator_of
 from backend.requests import fitting
 from backend.spec import RunSpec
 from backend.system.home import cache
 from jobs.records.moved_files import with_moved_paths
+from jobs.records.run_directory import RunDirectory
 
 LoadEnergy = Callable[[str], Energy]
 """A trained run's energy by run id, on the CPU."""
@@ -123,6 +125,20 @@ def find_device(name: str) -> torch.device:
         here = ", ".join(f"cuda:{number}" for number in range(visible)) or "no NVIDIA device"
         raise BadInput.at("device", f"`{name}` is not here; found {here}. Use `auto` or `cpu`.")
     return torch.device("cuda", index)
+
+
+def use_products(directory: RunDirectory) -> str:
+    """Take a run's products of matrices for its linear layers, and return their name.
+
+    A run goes on with those it began with, and one of before they were chosen with torch's own; a
+    new one takes what BASIN_PRODUCTS says, by default the quicker ones on this processor. Raises
+    BadInput.
+    """
+    earlier = directory.written_status().products
+    if not earlier:
+        earlier = "torch" if directory.checkpoints() else products.chosen()
+    products.use(earlier)
+    return products.in_use()
 
 
 def _set_matmul_precision(name: str) -> None:

@@ -66,6 +66,8 @@ class Status:
     seed: int = 0
     device: str = ""
     """as asked for until the run starts, then as found"""
+    products: str = ""
+    """of matrices in linear layers on a CPU, torch or onednn: float32 results differ by rounding"""
     created: Time = 0.0
     started: Time | None = None
     """of the first attempt"""

@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         _python(),
         *_packages(),
         _torch(),
+        _products(),
         _devices(),
         _folder("BASIN_HOME", run_store.home()),
         _folder("BASIN_DATA", run_store.data_folder()),
@@ -92,6 +93,17 @@ def _torch() -> Finding:
         mend = "An NVIDIA device is here but this torch is the CPU build: remove .venv, then "
         return Finding("torch works", False, "CPU build", mend + "`make install`.")
     return Finding("torch works", True, f"CUDA {torch.version.cuda}" if built else "CPU build")
+
+
+def _products() -> Finding:
+    try:
+        from backend.networks import products
+
+        return Finding("linear layers", True, f"by {products.chosen()}")
+    except BadInput as error:
+        return Finding("linear layers", False, str(error), "Correct BASIN_PRODUCTS.")
+    except Exception as error:  # what torch itself is about was said above
+        return Finding("linear layers", False, f"{type(error).__name__}: {error}", "`make install`")
 
 
 def _devices() -> Finding:

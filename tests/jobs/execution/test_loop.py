@@ -18,10 +18,11 @@ import torch
 from backend import catalogue
 from backend.errors import BadInput, NotAvailable
 from backend.events import Cost
+from backend.networks import products
 from backend.spec import Budget
 from jobs.execution import heartbeat, loop
 from jobs.execution.cadence import Cadence, fraction_used
-from jobs.models import trained_run
+from jobs.models import method_setup, trained_run
 from jobs.queueing import control
 from jobs.records import progress, run_store
 from jobs.records.run_directory import RunDirectory
@@ -242,6 +243,24 @@ def test_a_run_ended_anywhere_resumes_to_the_numbers_of_an_uninterrupted_one(
     assert_same(whole, parts)
     assert (np.diff(parts.scalars()["loss/total"].seconds) > 0).all()
     assert any("0 steps recomputed" in t.header["meta"]["message"] for t in parts.texts())
+
+
+def test_a_run_keeps_its_products_of_matrices_and_one_of_before_gets_torchs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    try:
+        monkeypatch.setenv("BASIN_PRODUCTS", "onednn")
+        directory, old = tiny.make(60, sleep=0.01), tiny.make(60, sleep=0.01)
+        for each in (directory, old):
+            assert stopped_at(each, 5).products == "onednn" == products.in_use()
+        monkeypatch.setenv("BASIN_PRODUCTS", "torch")
+        assert method_setup.use_products(tiny.make(5)) == "torch"
+        assert tiny.run(directory).products == "onednn" == products.in_use()
+        monkeypatch.setenv("BASIN_PRODUCTS", "onednn")
+        old.write_status(products="")
+        assert method_setup.use_products(old) == "torch" == products.in_use()
+    finally:
+        products.use("torch")
 
 
 def test_a_killed_run_resumes_from_its_checkpoint_and_recomputes_the_rest() -> None:
