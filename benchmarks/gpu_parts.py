@@ -108,7 +108,7 @@ def facts(bench: Bench) -> None:
     if bench.on_gpu:
         properties = torch.cuda.get_device_properties(bench.device)
         report.note(
-            f"{properties.name}, {properties.multi_processor_count} multiprocessors, compute capability "
+            f"{properties.name}, {properties.multi_processor_count} multiprocessors, capability "
             f"{properties.major}.{properties.minor}, CUDA {torch.version.cuda}, "
             f"cuDNN {torch.backends.cudnn.version()}, {torch.cuda.device_count()} device(s)."
         )

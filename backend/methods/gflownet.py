@@ -128,8 +128,12 @@ class Trajectories(NamedTuple):
 def roll_out(
     policies: Policies, num: int, generator: torch.Generator, exploration: float = 0.0
 ) -> Trajectories:
-    """`num` trajectories of the forward policy, a share of whose steps is drawn uniformly."""
-    sites, device = policies.sites, generator.device
+    """`num` trajectories of the forward policy, a share of whose steps is drawn uniformly.
+
+    Steps are drawn by a race of exponentials, as `torch.multinomial` draws them on its way, which
+    waits for the device to check its weights.
+    """
+    sites, device = policies.sites, policies.log_z.device
     state = torch.zeros((num, sites), device=device)
     going = torch.ones(num, dtype=torch.bool, device=device)
     steps = []
@@ -140,7 +144,8 @@ def roll_out(
                 possible = (probabilities > 0).to(state)
                 uniform = possible / possible.sum(1, keepdim=True)
                 probabilities = torch.lerp(probabilities, uniform, exploration)
-            action = torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+            race = torch.empty_like(probabilities).exponential_(generator=generator)
+            action = (probabilities / race).argmax(1)
             steps.append((state, action, going))
             going = going & (action < sites)
             raised = nn.functional.one_hot(action, sites + 1)[:, :sites].to(state)

@@ -54,7 +54,9 @@ class RunningMoments:
         self.energy = self.energy + energy.sum(dtype=torch.float64)
         self.total = self.total + len(x)
         if nearest is not None:
-            self.modes = self.modes + torch.bincount(nearest, minlength=len(self.modes))
+            # not `bincount`, which asks the device for the largest
+            ones = torch.ones_like(nearest, dtype=self.modes.dtype)
+            self.modes = self.modes.index_add(0, nearest, ones)
         if values is not None:
             self.functions = self.functions + values.sum(0, dtype=torch.float64)
 

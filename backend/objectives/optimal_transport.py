@@ -22,7 +22,7 @@ def sinkhorn(cost: Tensor, entropy: float) -> Tensor:
     """
     num = len(cost)
     cost = cost / cost.mean().clamp(min=1e-30)
-    log_share = -torch.tensor(float(num), device=cost.device, dtype=cost.dtype).log()
+    log_share = -torch.full((), float(num), device=cost.device, dtype=cost.dtype).log()
     rows, columns = torch.zeros_like(cost[:, :1]), torch.zeros_like(cost[:1])
     plan = cost
     for index in reversed(range(NUM_ROUNDS)):

@@ -33,7 +33,7 @@ def nvidia_devices() -> tuple[Device, ...]:
     listed = _listed()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        selectors = [index for index, _, _ in listed]
+        selectors = [index for index, _, _ in listed if index]
     else:
         selectors = [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
     devices = []
@@ -46,7 +46,10 @@ def nvidia_devices() -> tuple[Device, ...]:
 
 
 def _listed() -> list[tuple[str, str, str]]:
-    """List (index, model, UUID) of every device; [] without a driver."""
+    """List (index, model, UUID) of every device; [] without a driver.
+
+    A slice of a device (MIG) comes after it, without an index: CUDA takes its UUID alone.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -54,7 +57,15 @@ def _listed() -> list[tuple[str, str, str]]:
         output = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return re.findall(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", output.stdout, flags=re.MULTILINE)
+    listed: list[tuple[str, str, str]] = []
+    model = ""
+    for line in output.stdout.splitlines():
+        if match := re.match(r"GPU (\d+): (.+?) \(UUID: ([^)]+)\)", line):
+            model = match[2]
+            listed.append((match[1], model, match[3]))
+        elif match := re.match(r"\s+MIG (\S+)\s.*\(UUID: (MIG-[^)]+)\)", line):
+            listed.append(("", f"{model}, MIG {match[1]}", match[2]))
+    return listed
 
 
 def training_devices() -> list[str]:

@@ -113,6 +113,11 @@ def test_matrix_precision_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         method_setup.find_device("cpu")
         assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cudnn.allow_tf32
+        monkeypatch.delenv("BASIN_MATMUL_PRECISION")
+        method_setup.find_device("cpu")
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cudnn.allow_tf32, "convolutions round where products do not"
         monkeypatch.setenv("BASIN_MATMUL_PRECISION", "sloppy")
         with pytest.raises(BadInput, match="highest, high or medium, got 'sloppy'"):
             method_setup.find_device("cpu")

@@ -47,6 +47,7 @@ def test_every_device_gets_a_worker() -> None:
         ("1", ["NVIDIA A100-SXM4-80GB"]),
         ("1,0", ["NVIDIA A100-SXM4-80GB", "NVIDIA H200"]),
         ("GPU-2222", ["NVIDIA A100-SXM4-80GB"]),
+        ("MIG-33333333-aaaa-bbbb-cccc-000000000000", ["NVIDIA A100-SXM4-80GB, MIG 1g.10gb"]),
         ("", []),
         ("-1", []),
         ("0,7,1", ["NVIDIA H200"]),  # CUDA, too, stops at the first it does not know
