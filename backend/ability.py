@@ -59,6 +59,9 @@ class Ability(ABC):
     references: ClassVar[str] = ""
     needs_energy: ClassVar[bool] = False
     """True where nothing can be said of a method that has no energy of positions"""
+    needs_density: ClassVar[bool] = False
+    """True where the answer means what it says of an energy alone that is a density's; of others it
+    ends with `Method.not_a_density`"""
     Config: ClassVar[type[Config]]
 
     @classmethod

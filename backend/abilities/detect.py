@@ -96,6 +96,7 @@ class DetectAbility(Ability):
     summary = "How well the run's scores tell held-out data from what is unlike them."
     references = "Nalisnick et al. 2019; Grathwohl et al. 2020"
     needs_energy: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = DetectConfig
 
     @classmethod

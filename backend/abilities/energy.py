@@ -41,6 +41,7 @@ class EnergyAbility(Ability):
     title = "Energy of positions"
     summary = "The energy of every position, beside that of training data and of uniform noise."
     needs_energy: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = EnergyConfig
 
     @classmethod

@@ -81,6 +81,7 @@ class LogZAbility(Ability):
     summary = "Estimates log Z in several ways, with their spread, and the likelihood that follows."
     references = "Neal 2001; Grosse et al. 2015; Burda et al. 2015"
     needs_energy: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = LogZConfig
 
     @classmethod

@@ -40,6 +40,7 @@ class ScoreAbility(Ability):
     summary = "The gradient of the log-density, −∇E, at every position, and how long it is."
     references = "Stein 1972; Hyvärinen 2005"
     needs_energy: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = ScoreConfig
 
     @classmethod

@@ -143,6 +143,12 @@ gradients clamped at 0.01. With wall² near the step size, the wall brings a pix
 to the edge in one step, as their clamp does."""
 
 
+SHORT_RUN = (
+    "Chains that start from noise at every update make a generator of this energy, not a density: "
+    "where they do not arrive it was never judged."
+)
+
+
 class ContrastiveDivergence(Method):
     """E[E(x_data)] − E[E(x_model)] by chains of the model as it stands.
 
@@ -227,6 +233,8 @@ class ContrastiveDivergence(Method):
         self.network: NetworkEnergy = build_network(config.energy, task)
         self.fitter = Fitter(config.train, self.network)
         self.kernel = samplers.build(config.sampler)
+        if config.chains == "noise":
+            self.not_a_density = SHORT_RUN
         self.buffer: Tensor | None = None
         if config.chains == "persistent":
             self.buffer = task.data.noise(config.buffer_size, self.generator)

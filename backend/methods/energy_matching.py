@@ -172,6 +172,7 @@ class EnergyMatching(Method):
     references = "Balcerak et al. 2025"
     url = "https://arxiv.org/abs/2504.10612"
     Config = EnergyMatchingConfig
+    not_a_density = "This potential carries noise to data: it is a generator's, not a density's."
     has_time = True
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(

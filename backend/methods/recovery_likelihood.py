@@ -131,6 +131,10 @@ class RecoveryLikelihood(Method):
             for level in range(MAX_LEVELS)
         },
     }
+    not_a_density = (
+        "This energy makes a generator, not a density: each level is right about data given a "
+        "noisier neighbour alone, so the masses of separate parts are nobody's concern."
+    )
     config: RecoveryLikelihoodConfig
 
     def __init__(self, config: RecoveryLikelihoodConfig, task: Task) -> None:

@@ -27,6 +27,10 @@ class LogLikelihoodObserver(Observer):
         self._alarms = Alarms()
         self._was_better = False
 
+    def begin(self, context: Context) -> Iterable[Event]:
+        if self.subject.method.not_a_density:
+            yield Text("density/generator", self.subject.method.not_a_density)
+
     def measure(self, context: Context) -> Iterable[Event]:
         subject = self.subject
         if log_likelihood.refusal(subject.data):

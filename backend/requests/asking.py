@@ -43,7 +43,11 @@ def ask(
         if objections:
             raise BadInput(*(Problem(*problem) for problem in objections))
         answer = ability.answer(asked, checked, generator)
-    return replace(answer, events=tuple(_plain_table(event) for event in answer.events))
+    summary = answer.summary
+    if ability.needs_density and asked.method.not_a_density:
+        summary = f"{summary} {asked.method.not_a_density}"
+    events = tuple(_plain_table(event) for event in answer.events)
+    return replace(answer, summary=summary, events=events)
 
 
 def resolve_ability(ability_id: str, config: dict[str, Any]) -> tuple[type[Ability], Config]:
