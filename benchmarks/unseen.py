@@ -48,10 +48,10 @@ ELSEWHERE = (
 
 def proposed(data: str) -> tuple[str, str]:
     """Method and preset that Basin proposes for a set before any bakeoff."""
-    from jobs import bakeoffs
+    from jobs import proposals
 
     dim = 2 if data in TOYS else sets()[data].dim
-    contestant = bakeoffs.proposal(bakeoffs.Kind((dim,), num_train=6400)).contestant
+    contestant = proposals.proposal(proposals.Kind((dim,), num_train=6400)).contestant
     return contestant.method, contestant.preset
 
 

@@ -1,130 +1,253 @@
-"""A bakeoff: several methods on the same data for equal seconds, judged by held-out nats.
+"""Bakeoffs: several methods on the same data for equal seconds, judged by held-out nats.
 
-A bakeoff is nothing but its runs, which share a tag, and `verdict`, a function of their metrics.
-Before there is one, `proposal` names a method by a rule. Plain data in, RunSpecs out; imports no
-torch.
+A bakeoff is nothing but its runs, which share a tag, and `verdict`, a function of how they ended.
+Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import secrets
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from backend.errors import BadInput
+from backend.spec import Budget, RunSpec
+from jobs import proposals
+from jobs.claims.recipe_results import RunResult, run_result
+from jobs.proposals import Contestant, Kind
+from jobs.queueing import enqueue
+from jobs.records import run_store
+
+TAG = "bakeoff:"
+"""Prefix of the tag that names a run's bakeoff."""
 DENSITY = "density/log_likelihood"
-SMALL_IMAGE = 16
-"""Pixels a side up to which a small convolutional energy is proposed."""
+BASELINES = {
+    "gaussian": "one Gaussian",
+    "mixture": "20 Gaussians",
+    "kernel": "a kernel estimate",
+}
+SECONDS = 60.0
+"""Seconds of training of every run, unless others are asked for."""
+LEAST_GAP = 0.02
+"""nats a point below which two methods are not told apart, however alike their seeds are"""
+_SEARCHED_RUNS = 500
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Kind of data, as far as the choice of a method depends on it."""
+class Bakeoff:
+    """Methods to be tried on some data, each for the same seconds."""
 
-    event_shape: tuple[int, ...]
-    num_train: int = 0
-    is_image: bool = False
-    is_discrete: bool = False
-    gives: tuple[str, ...] = ()
-    """names of what is known of each row beside x, which some methods need"""
+    data: dict[str, Any]
+    """`name` of the data set and its own fields"""
+    contestants: tuple[Contestant, ...]
+    seconds: float = SECONDS
+    num_seeds: int = 1
+    seed: int = 0
+    device: str = "auto"
 
-    @property
-    def dim(self) -> int:
-        """Count the coordinates of an event."""
-        size = 1
-        for length in self.event_shape:
-            size *= length
-        return size
+    def specs(self) -> list[RunSpec]:
+        """Build a run for each method and seed: each method has run once before any runs again."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        tag = f"{TAG}{stamp}-{secrets.token_hex(2)}"
+        return [
+            RunSpec(
+                name=f"{self.data['name']}, {each.method.replace('_', ' ')}"[:120],
+                method=each.method,
+                preset=each.preset,
+                data=dict(self.data),
+                budget=Budget(seconds=self.seconds),
+                seed=seed,
+                device=self.device,
+                tags=[tag],
+            )
+            for seed in range(self.seed, self.seed + self.num_seeds)
+            for each in self.contestants
+        ]
+
+
+def bakeoff_of(
+    data: dict[str, Any], kind: Kind, seconds: float = SECONDS, num_seeds: int = 1, **fields: Any
+) -> Bakeoff:
+    """Build the bakeoff of the methods that are sensible for data of a kind.
+
+    Raises BadInput for data whose methods cannot be told apart by held-out nats.
+    """
+    contestants = proposals.contestants(kind)
+    if len(contestants) < 2:
+        proposed = proposals.proposal(kind)
+        raise BadInput.at(
+            "data",
+            "held-out nats are measured of points of real numbers alone. Launch "
+            f"`{proposed.contestant.method}` with the preset `{proposed.contestant.preset}`: "
+            f"{proposed.reason}",
+        )
+    return Bakeoff(data, contestants, seconds, num_seeds, **fields)
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A method with the preset that is taken of it."""
-
-    method: str
-    preset: str = "default"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A method for some data, and the reason in a sentence."""
+class Standing:
+    """Standing of one method over its seeds, in nats a point of held-out data: more is better."""
 
     contestant: Contestant
-    reason: str
+    runs: tuple[str, ...]
+    mean: float | None
+    """None where no run knows it"""
+    low: float | None
+    """mean less two standard errors: of the held-out points, log Z and the seeds together"""
+    high: float | None
+    spread: float
+    """between the seeds' largest and smallest"""
+    seconds: float
+    note: str
+    """what speaks against it; "" for nothing"""
 
 
-EXACT = Contestant("exact_likelihood")
-CONTRASTIVE = Contestant("noise_contrastive")
-COMPOSITIONAL = Contestant("compositional_likelihood")
-PERSISTENT = Contestant("contrastive_divergence", "persistent")
-DENOISING = Contestant("denoising_score_matching")
-SLICED = Contestant("sliced_score_matching")
+@dataclass(frozen=True)
+class Verdict:
+    """Standings, the best first, and what follows from them."""
+
+    standings: tuple[Standing, ...]
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """nats of those of BASELINES, and `truth` where it is known"""
+    proposed: Contestant | None = None
+    reason: str = ""
 
 
-def contestants(kind: Kind) -> tuple[Contestant, ...]:
-    """List the methods that are sensible for such data, the proposed one first; one where held-out
-    nats judge nothing."""
-    first = proposal(kind).contestant
-    if kind.is_image or kind.is_discrete or kind.gives:
-        return (first,)
-    beyond = (CONTRASTIVE, PERSISTENT, COMPOSITIONAL, DENOISING, SLICED)
-    others = (EXACT, *beyond) if kind.dim <= 2 else beyond
-    return (first, *(other for other in others if other != first))
+def verdict(runs: Sequence[RunResult]) -> Verdict:
+    """Judge the runs of one bakeoff that have ended so far."""
+    groups: dict[Contestant, list[RunResult]] = {}
+    for run in runs:
+        if run.status is not None:
+            contestant = Contestant(run.status.method, run.status.preset)
+            groups.setdefault(contestant, []).append(run)
+    standings = [_standing(contestant, group) for contestant, group in groups.items()]
+    order = sorted(
+        standings, key=lambda item: -math.inf if item.mean is None else item.mean, reverse=True
+    )
+    baselines = _baselines(runs)
+    proposed, reason = _choice(order, baselines)
+    return Verdict(tuple(order), baselines, proposed, reason)
 
 
-def proposal(kind: Kind) -> Proposal:
-    """Propose a method by the data's kind, dimension and size alone."""
-    if "context" in kind.gives:
-        return Proposal(
-            Contestant("energy_transformer"), "Each row has a context: predict the next from it."
-        )
-    if kind.is_discrete:
-        return Proposal(
-            Contestant("contrastive_divergence", "discrete"),
-            "Whole numbers: chains that change one site at a time.",
-        )
-    if kind.is_image:
-        return _for_images(kind)
-    if kind.dim <= 2:
-        return Proposal(
-            EXACT,
-            f"{_coordinates(kind)}: the normaliser is a sum over a grid, so no chains are needed "
-            "and the likelihood is exact.",
-        )
-    return Proposal(
-        CONTRASTIVE,
-        f"{_coordinates(kind)} are too many for a grid; told apart from noise fitted to the data, "
-        "the energy comes with its normaliser.",
+def _standing(contestant: Contestant, group: Sequence[RunResult]) -> Standing:
+    values = [value for run in group if (value := _finite(run, DENSITY)) is not None]
+    errors = [_finite(run, f"{DENSITY}_error") or 0.0 for run in group]
+    mean = statistics.fmean(values) if values else None
+    of_seeds = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    error = math.hypot(max(errors, default=0.0), of_seeds)
+    return Standing(
+        contestant,
+        tuple(run.id for run in group),
+        mean,
+        None if mean is None else mean - 2 * error,
+        None if mean is None else mean + 2 * error,
+        max(values) - min(values) if values else 0.0,
+        sum(run.seconds for run in group),
+        _note(group),
     )
 
 
-def _for_images(kind: Kind) -> Proposal:
-    side = max(kind.event_shape[-2:]) if len(kind.event_shape) < 3 else max(kind.event_shape[:2])
-    if side <= SMALL_IMAGE:
-        return Proposal(
-            Contestant("contrastive_divergence", "images"),
-            "Small images: persistent chains on a convolutional energy, minutes on a CPU.",
+def _note(group: Sequence[RunResult]) -> str:
+    lost = [run.state for run in group if run.state != "finished"]
+    unknown = sum(run.state == "finished" and _finite(run, DENSITY) is None for run in group)
+    parts = [f"{len(lost)} {' or '.join(sorted(set(lost)))}"] if lost else []
+    if unknown:
+        parts.append(f"log-likelihood of {unknown} not known")
+    alarmed = sum(bool(run.status and run.status.alarms) for run in group)
+    if alarmed:
+        parts.append(f"alarms in {alarmed} of {len(group)}")
+    return ", ".join(parts)
+
+
+def _baselines(runs: Sequence[RunResult]) -> dict[str, float]:
+    """Read the baselines off the first run that has them: all runs have the same data."""
+    for run in runs:
+        values = {
+            name: value
+            for name in (*BASELINES, "truth")
+            if (value := _finite(run, f"{DENSITY}/{name}")) is not None
+        }
+        if values:
+            return values
+    return {}
+
+
+def _choice(
+    standings: Sequence[Standing], baselines: Mapping[str, float]
+) -> tuple[Contestant | None, str]:
+    """Choose the best method, and say how sure that is."""
+    judged = [item for item in standings if item.mean is not None]
+    if not judged or judged[0].mean is None:
+        return None, "No method has a log-likelihood that is known: nothing is proposed."
+    best = judged[0]
+    sentence = f"{_title(best).capitalize()} has {best.mean:.3f} nats a held-out point"
+    alike = [
+        _title(item)
+        for item in judged[1:]
+        if judged[0].mean - (item.mean or 0.0) <= max(LEAST_GAP, best.spread, item.spread)
+    ]
+    if alike:
+        sentence += f"; {' and '.join(alike)} cannot be told from it"
+    names = [name for name in BASELINES if name in baselines]
+    if not names:
+        return best.contestant, f"{sentence}."
+    strongest = max(names, key=lambda name: baselines[name])
+    gain = judged[0].mean - baselines[strongest]
+    if judged[0].mean < baselines.get("gaussian", -math.inf):
+        return (
+            None,
+            f"{sentence}, less than one Gaussian ({baselines['gaussian']:.3f}). Try longer.",
         )
-    if side <= 28 and len(kind.event_shape) < 3:
-        return Proposal(
-            Contestant("recovery_likelihood", "images_28"),
-            "Grey images of this size: recovery from several levels of noise, on a GPU.",
+    compared = f"{BASELINES[strongest]} {baselines[strongest]:.3f}"
+    if gain < -LEAST_GAP:
+        return best.contestant, (
+            f"{sentence}. Nothing here beats {compared}: take that, or train longer."
         )
-    return Proposal(
-        Contestant("contrastive_divergence", "images_32"),
-        "Images of this size: persistent chains on a wide ResNet, on a GPU.",
-    )
+    return best.contestant, f"{sentence}; the best baseline is {compared}."
 
 
-def _coordinates(kind: Kind) -> str:
-    return "One coordinate" if kind.dim == 1 else f"{kind.dim} coordinates"
+def _title(item: Standing) -> str:
+    words = item.contestant.method.replace("_", " ")
+    preset = item.contestant.preset
+    return words if preset == "default" else f"{words} ({preset.replace('_', ' ')})"
 
 
-def kind_of(described: Mapping[str, Any], dataset: Mapping[str, Any]) -> Kind:
-    """Read the kind off a check's `data` and the catalogue's entry of the data set."""
-    return Kind(
-        event_shape=tuple(described.get("event_shape", ())),
-        num_train=int(described.get("num_train", 0)),
-        is_image=bool(described.get("is_image", False)),
-        is_discrete=bool(dataset.get("discrete", False)),
-        gives=tuple(dataset.get("gives", ())),
-    )
+def _finite(run: RunResult, path: str) -> float | None:
+    value = run.metrics.get(path) if run.state == "finished" else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+# -------------------------------------------------------------------------- its runs
+
+
+def launch(bakeoff: Bakeoff, origin: enqueue.Origin = "cli") -> list[str]:
+    """Queue its runs; returns their ids. Raises BadInput, NotAvailable."""
+    return enqueue.launch_many(bakeoff.specs(), origin=origin)
+
+
+def results(run_ids: Sequence[str]) -> list[RunResult]:
+    """Read how its runs are now."""
+    return [run_result(run_id) for run_id in run_ids]
+
+
+def newest_of(data: Mapping[str, Any]) -> list[str]:
+    """Find the runs of the newest bakeoff of some data, in their order; none without one.
+
+    data: `name` and its own fields, paths absolute, as a RunSpec holds them.
+    """
+    tagged: dict[str, list[str]] = {}
+    for status in run_store.list_runs()[:_SEARCHED_RUNS]:
+        tag = next((tag for tag in status.tags if tag.startswith(TAG)), None)
+        if tag is not None and status.data == data.get("name"):
+            tagged.setdefault(tag, []).append(status.id)
+    for ids in tagged.values():
+        try:
+            if run_store.open_run(ids[0]).spec().data == dict(data):
+                return sorted(ids)
+        except BadInput:
+            continue
+    return []

@@ -9,7 +9,7 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from dashboard.elements import count, empty, head
-from dashboard.forms import data_chooser, draft, form_fields
+from dashboard.forms import data_chooser, draft, form_fields, method_choice
 from dashboard.forms.data_chooser import FILE
 from dashboard.forms.draft import Answer, Source
 from dashboard.forms.form_fields import Form, Values
@@ -34,7 +34,7 @@ def main() -> None:
         raw = _form(source, catalogue)
     answer = _checked(raw)
     with right:
-        _beside(answer)
+        _beside(answer, catalogue)
 
 
 # ---------------------------------------------------------------------- where it begins
@@ -260,7 +260,7 @@ def _checked(raw: dict[str, Any]) -> Answer:
     return answer
 
 
-def _beside(answer: Answer) -> None:
+def _beside(answer: Answer, catalogue: dict[str, Any]) -> None:
     check = answer.check
     with st.container(key="beside"):
         if check is None:
@@ -289,6 +289,7 @@ def _beside(answer: Answer) -> None:
             args=(answer.text,),
         )
         _launch_if_ordered(answer, number)
+        method_choice.show(answer, catalogue, _begin)
         _yaml(answer)
 
 

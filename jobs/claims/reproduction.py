@@ -268,7 +268,11 @@ def runs_of(record: Reproduction) -> dict[tuple[str, int], RunResult]:
 
 def progress(record: Reproduction) -> Progress:
     """Sum up the progress of its runs, and estimate the seconds left from what they took so far."""
-    runs = list(runs_of(record).values())
+    return progress_of(list(runs_of(record).values()))
+
+
+def progress_of(runs: Sequence[RunResult]) -> Progress:
+    """Sum up the progress of runs of about the same budget."""
     states: dict[str, int] = {}
     for run in runs:
         states[run.state] = states.get(run.state, 0) + 1

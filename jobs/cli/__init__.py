@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, data, launch, models, race, reproduce, runs, services
+from jobs.cli import about, bakeoff, data, launch, models, race, reproduce, runs, services
 from jobs.cli.common import BasinGroup
 
 
@@ -24,6 +24,7 @@ for command in (
     services.link,
     launch.run,
     race.race_command,
+    bakeoff.bakeoff_command,
     reproduce.reproduce,
     runs.ls,
     runs.show_run,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -19,12 +18,10 @@ from jobs.claims import reproduction
 from jobs.claims.recipe_results import Findings
 from jobs.claims.reproduction import Reproduction
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.progress_line import ProgressLine
 from jobs.execution import local_pool
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
-
-_PRINT_SECONDS = 30.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 @click.command("reproduce")
@@ -63,7 +60,7 @@ def reproduce(
     whole = True
     if ids:
         side = processes or (local_pool.cores() if record.scale == "cpu" else 1)
-        line = _Line(record, quiet=as_json)
+        line = ProgressLine(lambda: reproduction.progress(record), quiet=as_json)
         whole = local_pool.run_all(ids, min(side, len(ids)), line.tell)
         line.end()
     record = reproduction.open_reproduction(record.id)
@@ -119,32 +116,6 @@ def _queued(name: str, scale: str, seeds: int | None, seed: int, again: str | No
         with contextlib.suppress(BadInput, NotAvailable):
             control.resume(run_id)
     return record
-
-
-class _Line:
-    """Progress line on standard error: in place on a terminal, else a line now and then."""
-
-    def __init__(self, record: Reproduction, quiet: bool) -> None:
-        self.record, self.quiet = record, quiet
-        self.terminal = sys.stderr.isatty()
-        self.next_time = time.monotonic() + (0.0 if self.terminal else _PRINT_SECONDS)
-        self.printed = ""
-
-    def tell(self) -> None:
-        if time.monotonic() < self.next_time or (self.quiet and not self.terminal):
-            return
-        self.next_time = time.monotonic() + (0.5 if self.terminal else _PRINT_SECONDS)
-        progress = reproduction.progress(self.record)
-        line = f"{progress.done} of {progress.total} runs, {100 * progress.fraction:.0f} %"
-        if progress.seconds_left:
-            line += f", about {duration(progress.seconds_left)} left"
-        if line != self.printed:
-            click.echo(f"\r\x1b[K{line}" if self.terminal else line, err=True, nl=not self.terminal)
-            self.printed = line
-
-    def end(self) -> None:
-        if self.terminal and self.printed:
-            click.echo("", err=True)
 
 
 def as_report(record: Reproduction, findings: Findings) -> dict[str, Any]:

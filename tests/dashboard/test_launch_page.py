@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs import bakeoffs
+from jobs.proposals import Kind
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
@@ -68,3 +71,37 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     page.wait_for_timeout(1000)
     assert "/run" not in page.url
     assert len(run_store.list_runs()) == before
+
+
+# ---------------------------------------------------------------------- which method
+
+
+def test_one_click_tries_the_sensible_methods_on_these_data(basin: Basin, page: Page) -> None:
+    open_launch(basin, page, "?data=pinwheel")
+    page.get_by_text("Proposed: Exact likelihood").wait_for()
+    page.get_by_role("button", name=re.compile("Try 6 methods")).click()
+    page.get_by_text(re.compile("of 6 methods tried")).wait_for()
+    ids = bakeoffs.newest_of({"name": "pinwheel"})
+    runs = [run_store.open_run(run_id) for run_id in ids]
+    for run in reversed(runs):
+        control.stop(run.id)
+    specs = [run.spec() for run in runs]
+    assert len({(spec.method, spec.preset) for spec in specs}) == 6
+    assert {spec.budget.seconds for spec in specs} == {bakeoffs.SECONDS}
+
+
+def test_what_a_bakeoff_proposes_is_taken_by_a_click(basin: Basin, page: Page) -> None:
+    data = {"name": "spirals"}
+    for spec in bakeoffs.bakeoff_of(data, Kind((2,), 10_000)).specs():
+        run = run_store.create_run(spec)
+        nats = -2.0 if spec.method == "noise_contrastive" else -2.5
+        run.write_metrics({bakeoffs.DENSITY: nats, f"{bakeoffs.DENSITY}/mixture": -2.3})
+        run.write_status(status="finished", ended=time.time())
+    open_launch(basin, page, "?data=spirals")
+    page.get_by_text("Proposed: Noise-contrastive estimation").wait_for()
+    page.get_by_role("button", name=re.compile("Take Noise-contrastive")).click()
+    page.get_by_text("with the settings of the proposal").wait_for()
+    page.get_by_text(re.compile("of training")).first.wait_for()
+    launch_button(page).click()
+    spec = launched(page).spec()
+    assert (spec.method, spec.preset, spec.data) == ("noise_contrastive", "default", data)
