@@ -142,6 +142,7 @@ FIGURES: dict[str, Figure] = {
     "sampler/log_z": Figure("Estimate of log Z", "nats"),
     "sampler/log_weight_sd": Figure("Spread of the log-weights", "nats, sd", better="lower"),
     "sampler/weight_ess": Figure("Effective share of the weights", better="higher"),
+    "sampler/resamplings": Figure("Resamplings so far"),
     "sampler/ancestors": Figure("Share of distinct ancestors", better="higher"),
     "sampler/sites_changed": Figure("Share of sites changed in a step"),
     "sampler/largest_cluster": Figure("Largest cluster", "share of sites"),

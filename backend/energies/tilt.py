@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
 from torch import Tensor, nn
 
 from backend.config import KindConfig, option, tagged_union
@@ -57,14 +56,14 @@ class TiltConfig(KindConfig):
     def derived(self) -> dict[str, str]:
         return {} if self.has_base else {"tilt_bound": "No effect without a base."}
 
-    @model_validator(mode="after")
-    def _starts_at_zero(self) -> TiltConfig:
-        if self.has_base and getattr(self, "spectral_norm", False):
-            raise ValueError(
-                "base must be `none` beside spectral_norm, which keeps the last layer from "
-                f"starting at 0, got `{self.base.kind}`. Turn spectral_norm off."
-            )
-        return self
+    def misfit(self) -> str:
+        """Reason why the network cannot correct this base; "" when it can."""
+        if not (self.has_base and getattr(self, "spectral_norm", False)):
+            return ""
+        return (
+            "must be `none` beside `spectral_norm`, which keeps the last layer from starting at 0, "
+            f"got `{self.base.kind}`. Turn `spectral_norm` off."
+        )
 
 
 class Tilt(nn.Module):

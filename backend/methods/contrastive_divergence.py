@@ -11,18 +11,21 @@ from torch import Tensor
 from backend import samplers
 from backend.config import Config, option
 from backend.data import Data
+from backend.distributions import Distribution
 from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.discrete import read_as
 from backend.energy import Energy
 from backend.method import Method, Preset, Start, Task
+from backend.metrics.log_z_grid import ESTIMATE
 from backend.objectives.contrastive import Contrast, contrastive, whole
 from backend.sampler import Sampler
-from backend.samplers import ChainSampler
+from backend.samplers import ChainSampler, Walk
 from backend.samplers.replay_buffer import drawn_places, restarted
+from backend.samplers.weighted_walkers import WeightedWalkers
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
-Origin = Literal["data", "persistent", "noise"]
+Origin = Literal["data", "persistent", "weighted", "noise"]
 
 
 class ContrastiveDivergenceConfig(Config):
@@ -33,7 +36,7 @@ class ContrastiveDivergenceConfig(Config):
     chains: Origin = option(
         "data",
         "Where the chains of an update start: at its data (contrastive divergence), where "
-        "earlier updates left them (persistent), or from noise (short-run).",
+        "earlier updates left them (persistent, or weighted besides), or from noise (short-run).",
         main=True,
         group="Chains",
     )
@@ -47,18 +50,18 @@ class ContrastiveDivergenceConfig(Config):
     )
     buffer_size: int = option(
         10_000,
-        "Chains kept between updates; each update moves a batch of them. Only persistent "
-        "chains use it.",
+        "Chains kept between updates; each update moves a batch of them, or all where they are "
+        "weighted.",
         ge=1,
         le=1_000_000,
         group="Chains",
     )
     reinit_rate: float = option(
         0.05,
-        "Share of an update's persistent chains restarted from noise; 0.05 is usual.",
+        "Share of an update's kept chains restarted: from noise, or where they are weighted from "
+        "the base with the weight that corrects for it. 0.05 is usual.",
         ge=0,
         le=1,
-        main=True,
         group="Chains",
     )
     data_noise: float = option(
@@ -89,6 +92,8 @@ class ContrastiveDivergenceConfig(Config):
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 
     def derived(self) -> dict[str, str]:
+        if self.chains == "weighted":
+            return {"buffer_size": f"Every update moves all {self.buffer_size:,} chains."}
         if self.chains != "persistent":
             idle = "No effect: chains are not kept between updates."
             return {"buffer_size": idle, "reinit_rate": idle}
@@ -108,6 +113,30 @@ STEADY: dict[str, Any] = {
 """Settings that keep chains on hard edges: on moons and checkerboards the energy otherwise grows
 sharper than the sampler's step can follow, and runs away. Averaging the weights takes out the
 noise of the last updates."""
+
+
+WEIGHTED: dict[str, Any] = {
+    "chains": "weighted",
+    "energy": {
+        "kind": "mlp",
+        "waves": 4,
+        "base": {"kind": "mixture", "num_components": 20, "scale": 1.0, "wide_share": 0.02},
+    },
+    "sampler": {"kind": "mala", "step_size": 0.003},
+    "num_steps": 2,
+    "buffer_size": 512,
+    "data_noise": 0.0,
+    "energy_l2": 0.0,
+    "train": {
+        "schedule": "cosine",
+        "batch_size": 512,
+        "beta1": 0.5,
+        "ema_decay": 0.98,
+        "warm_up_share": 0.05,
+    },
+}
+"""Settings of weighted chains on a mixture of Gaussians: what the walkers are seldom at, the base
+has right, and what the base has wrong, the network's waves are quick to mend."""
 
 
 IMAGES_32: dict[str, Any] = {
@@ -171,8 +200,14 @@ class ContrastiveDivergence(Method):
             "Chains of 20 Langevin steps from the data of each update.", STEADY, Budget(steps=3000)
         ),
         "persistent": Preset(
-            "Chains that live on in a buffer of 10,000; the energy is a density that can be "
-            "sampled for as long as you like.",
+            "512 chains that live on and carry weights, from a mixture of Gaussians that the "
+            "network corrects: the energy is a density, with its log Z at every step.",
+            WEIGHTED,
+            Budget(steps=2000),
+        ),
+        "plain_persistent": Preset(
+            "Chains that live on in a buffer of 10,000, all alike: modes that they do not "
+            "cross get masses that nothing checks.",
             {"chains": "persistent", **STEADY},
             Budget(steps=3000),
         ),
@@ -236,31 +271,43 @@ class ContrastiveDivergence(Method):
         if config.chains == "noise":
             self.not_a_density = SHORT_RUN
         self.buffer: Tensor | None = None
+        self.walkers: WeightedWalkers | None = None
         if config.chains == "persistent":
             self.buffer = task.data.noise(config.buffer_size, self.generator)
+        if config.chains == "weighted":
+            self.walkers = WeightedWalkers(self._base, config.buffer_size, self.generator)
 
     @classmethod
     def problems(cls, config: ContrastiveDivergenceConfig, data: Data) -> Iterable[tuple[str, str]]:
         if data.num_values is not None and (config.data_noise or config.data_noise_end):
             field = "data_noise" if config.data_noise else "data_noise_end"
             yield field, f"must be 0 for whole numbers, got {getattr(config, field):g}."
+        if config.chains != "weighted":
+            return
+        if not getattr(config.energy, "has_base", False):
+            yield (
+                "chains",
+                "must not be `weighted` without a base, whose draws the weights start from. Give "
+                "the energy a base, or choose `persistent`.",
+            )
+        if not samplers.kind_of(config.sampler).exact:
+            yield (
+                "sampler.kind",
+                f"must be exact for weighted chains, got `{config.sampler.kind}`. Choose `mala`.",
+            )
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        config, data = self.config, self.task.data
-        size = config.train.batch_size
-        x_data = self._noised(data.batch(size, self.generator), progress)
-        index, positions = None, x_data
-        if self.buffer is not None:
-            index = drawn_places(self.buffer, size, self.generator)
-            positions = restarted(self.buffer[index], data, config.reinit_rate, self.generator)
-        elif config.chains == "noise":
-            positions = data.noise(size, self.generator)
-        walk = samplers.run(self.kernel, positions, self._walked, self.generator, config.num_steps)
+        data = self.task.data
+        x_data = self._noised(data.batch(self.config.train.batch_size, self.generator), progress)
+        weights: Tensor | None = None
+        figures: dict[str, Tensor] = {}
+        if self.walkers is None:
+            walk = self._walk(x_data)
+        else:
+            walk, weights, figures = self._move(self.walkers)
         self.gradient_evaluations += walk.gradient_evaluations
         x_model = walk.state.position
-        if self.buffer is not None and index is not None:
-            self.buffer[index] = x_model
-        contrast, fitted = self._fit(x_data, x_model, progress)
+        contrast, fitted = self._fit(x_data, x_model, weights, progress)
         metrics = {
             "loss/total": contrast.loss,
             "energy/data": contrast.data,
@@ -269,25 +316,72 @@ class ContrastiveDivergence(Method):
             "energy/max": contrast.largest,
             "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
             **fitted,
+            **figures,
         }
         if self.kernel.exact:
             metrics["sampler/acceptance_rate"] = walk.acceptance_rate
+        if self.walkers is not None:
+            metrics[ESTIMATE] = self.walkers.log_z(self.fitter.fitted)
         return metrics
 
+    def _walk(self, x_data: Tensor) -> Walk:
+        """The chains of this update, which leave kept ones where they end."""
+        config, data = self.config, self.task.data
+        index, positions = None, x_data
+        if self.buffer is not None:
+            index = drawn_places(self.buffer, len(x_data), self.generator)
+            positions = restarted(self.buffer[index], data, config.reinit_rate, self.generator)
+        elif config.chains == "noise":
+            positions = data.noise(len(x_data), self.generator)
+        walk = samplers.run(self.kernel, positions, self._walked, self.generator, config.num_steps)
+        if self.buffer is not None and index is not None:
+            self.buffer[index] = walk.state.position
+        return walk
+
+    def _move(self, walkers: WeightedWalkers) -> tuple[Walk, Tensor, dict[str, Tensor]]:
+        """A move of all weighted chains: the walk, their weights, and what is said of them."""
+        config = self.config
+        moved = walkers.move(
+            self.kernel,
+            self._walked,
+            self._base,
+            config.reinit_rate,
+            config.num_steps,
+            self.generator,
+        )
+        figures = {
+            "sampler/weight_ess": moved.effective,
+            "sampler/resamplings": walkers.num_resampled,
+            "sampler/step_size": walkers.step_size,
+        }
+        return moved.walk, moved.weights, figures
+
     def _fit(
-        self, x_data: Tensor, x_model: Tensor, progress: float
+        self, x_data: Tensor, x_model: Tensor, weights: Tensor | None, progress: float
     ) -> tuple[Contrast, Mapping[str, Tensor]]:
         """One update of the weights: the contrast that it was made of, and what the fitter says."""
         parts: list[tuple[float, Contrast]] = []
+        l2 = self.config.energy_l2
+        batch = (x_data, x_model) if weights is None else (x_data, x_model, weights)
 
         def losses() -> Iterator[Tensor]:
-            for share, (data, model) in self.fitter.split(x_data, x_model):
-                part = contrastive(self.network, data, model, self.config.energy_l2)
+            for share, (data, model, *rest) in self.fitter.split(*batch):
+                # the weights of a part of the chains are those among all of them
+                of_part = rest[0] / share if rest else None
+                part = contrastive(self.network, data, model, l2, of_part)
                 parts.append((share, part._replace(loss=part.loss.detach())))
                 yield share * part.loss
 
         updates = self.fitter.update(losses(), progress)
         return whole(parts), updates
+
+    @property
+    def _base(self) -> Distribution:
+        assert self.network.tilt is not None, "weighted chains start from a base"
+        return self.network.tilt.base
+
+    def log_z(self) -> Tensor | None:
+        return None if self.walkers is None else self.walkers.log_z(self.fitter.fitted)
 
     @property
     def _walked(self) -> Energy:
@@ -306,6 +400,8 @@ class ContrastiveDivergence(Method):
 
     def start(self, num: int, generator: torch.Generator) -> Start:
         data, num_steps = self.task.data, self.config.num_steps
+        if self.walkers is not None:
+            return Start(self.walkers.drawn(num, generator), True, num_steps)
         if self.buffer is not None:
             positions = self.buffer[drawn_places(self.buffer, num, generator)]
             positions = restarted(positions, data, self.config.reinit_rate, generator)

@@ -23,18 +23,25 @@ class Contrast(NamedTuple):
     """largest |E|"""
 
 
-def contrastive(energy: Energy, x_data: Tensor, x_model: Tensor, energy_l2: float) -> Contrast:
+def contrastive(
+    energy: Energy,
+    x_data: Tensor,
+    x_model: Tensor,
+    energy_l2: float,
+    weights: Tensor | None = None,
+) -> Contrast:
     """mean E(x_data) − mean E(x_model) + energy_l2 (mean E(x_data)² + mean E(x_model)²).
 
-    With samples x_model of exp(−E), shape (batch, *event_shape) like x_data, the gradient of the
-    first two terms is that of the mean negative log-likelihood. Their value is no measure of
-    quality: it hovers about 0. The L2 term keeps energies of order one. Hinton 2002; Du & Mordatch
-    2019.
+    With samples x_model of exp(−E), shape (num, *event_shape), each as often as `weights` (num,)
+    that sum to 1 say, or all alike, the gradient of the first two terms is that of the mean
+    negative log-likelihood. Their value is no measure of quality: it hovers about 0. The L2 term
+    keeps energies of order one. Hinton 2002; Du & Mordatch 2019.
     """
     # one pass over both is quicker than two
     values = energy(torch.cat([x_data, x_model.detach()]))
     on_data, on_model = values.split([len(x_data), len(x_model)])
-    data, model = on_data.mean(), on_model.mean()
+    data = on_data.mean()
+    model = on_model.mean() if weights is None else (weights * on_model).sum()
     loss = data - model
     if energy_l2:
         loss = loss + energy_l2 * (on_data.square().mean() + on_model.square().mean())

@@ -12,6 +12,7 @@ from backend.catalogue import given_problems
 from backend.config import Config
 from backend.data import Data
 from backend.energies.discrete import read_as
+from backend.energies.tilt import TiltConfig
 from backend.energy import Energy
 from backend.method import Method
 from backend.system import discovery
@@ -68,5 +69,7 @@ def misfits(config: BaseModel, data: Data) -> Problems:
             reason = fits(data.event_shape) if fits is not None else ""
         if reason:
             reasons.append((f"{name}.kind", reason))
+        if isinstance(part, TiltConfig) and (reason := part.misfit()):
+            reasons.append((f"{name}.base.kind", reason))
         reasons += [(f"{name}.{field}", sentence) for field, sentence in misfits(part, data)]
     return reasons

@@ -27,7 +27,7 @@ def test_a_first_visitor_finds_the_ring_and_persistent_chains(published: dict[st
     source = draft.from_query({}, published)
     resolved = catalogue.resolve(from_dict(source.values))
     assert (resolved.method.id, source.values["data"]["name"]) == ("contrastive_divergence", "ring")
-    assert resolved.config.chains == "persistent"  # type: ignore[attr-defined]
+    assert resolved.config.chains == "weighted"  # type: ignore[attr-defined]
 
 
 def test_a_link_names_data_method_and_preset(published: dict[str, Any]) -> None:
