@@ -132,7 +132,6 @@ WEIGHTED: dict[str, Any] = {
         "batch_size": 512,
         "beta1": 0.5,
         "ema_decay": 0.98,
-        "warm_up_share": 0.05,
     },
 }
 """Settings of weighted chains on a mixture of Gaussians: what the walkers are seldom at, the base
