@@ -5,16 +5,18 @@ dimensions, beyond by importance sampling."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from backend.data import Data
+from backend.distributions import Distribution, build_distribution
+from backend.distributions.mixture import MixtureConfig
 from backend.energy import Energy
 from backend.metrics import cubature
-from backend.metrics.density import energies
-from backend.metrics.log_z_importance import Proposal
+from backend.metrics.annealing import Annealing
+from backend.metrics.density import CHUNK, energies
 from backend.metrics.weighted_points import WeightedPoints, weighed
 
 MAX_HELD_OUT = 10_000
@@ -25,8 +27,10 @@ LEAST_ESS = 100.0
 """Effective number of draws below which importance sampling is not believed."""
 EDGE = 1e-3
 """Share of the mass at the edge of the box beyond which an energy does not fall off."""
-NUM_BATCHES = 4
 NUM_COMPONENTS = 20
+WIDE_SHARE = 0.1
+MAX_REVERSED = 1000
+"""Draws of the model that are annealed back."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def log_likelihood(
 
     num: about how many energies are evaluated. draws (any number, *event_shape): the model's own
     samples, such as ends of long chains. They may lie where the data do not: quadrature then looks
-    there too, and importance sampling draws there too and is asked by them in reverse; log Z is
-    not known where the two disagree. Raises ValueError where `refusal(data)` says why.
+    there too, and importance sampling draws there too and is asked by them in reverse. Where the
+    two disagree, chains are annealed from the proposal to the model and from the draws back; log Z
+    is not known where these disagree as well. Raises ValueError where `refusal(data)` says why.
     """
     if reason := refusal(data):
         raise ValueError(reason)
@@ -111,7 +116,14 @@ def log_likelihood(
     proposal = proposal_for(data, generator, draws)
     points = importance(energy, proposal, num, generator, temperature)
     doubt = _doubt(energy, proposal, points, draws, temperature)
-    return likelihood_of(energy, data, temperature, points, "importance sampling", doubt)
+    if not doubt or draws is None:
+        return likelihood_of(energy, data, temperature, points, "importance sampling", doubt)
+    annealing = Annealing(proposal, energy, temperature)
+    annealed = annealing.forward(generator)
+    doubt = few(annealed, "Annealed importance sampling") or disagreement(
+        annealed, *annealing.reverse(draws[:MAX_REVERSED], generator)
+    )
+    return likelihood_of(energy, data, temperature, annealed, "annealing", doubt)
 
 
 def likelihood_of(
@@ -151,52 +163,75 @@ def sane(draws: Tensor, data: Data) -> Tensor:
     return draws[((draws - centre).abs() <= reach).flatten(1).all(1)]
 
 
-def proposal_for(data: Data, generator: torch.Generator, draws: Tensor | None = None) -> Proposal:
-    """A mixture fitted to the training data and, in equal parts, to the model's own draws."""
+def proposal_for(
+    data: Data, generator: torch.Generator, draws: Tensor | None = None
+) -> Distribution:
+    """A mixture fitted to the training data and, in equal parts, to the model's own draws; a wide
+    Student's t in it keeps weights bounded (Hesterberg 1995)."""
     train = data.train[:MAX_HELD_OUT]
     if draws is not None and len(draws):
         repeats = -(-len(train) // len(draws))
         train = torch.cat([train, draws.repeat(repeats, *[1] * (draws.dim() - 1))[: len(train)]])
-    return Proposal(train, NUM_COMPONENTS, generator)
+    most = max(1, len(train) // (10 * data.event_shape.numel()))
+    config = MixtureConfig(
+        num_components=min(NUM_COMPONENTS, most), scale=1.0, wide_share=WIDE_SHARE
+    )
+    return build_distribution(config, replace(data, train=train), generator)
 
 
 def importance(
     energy: Energy,
-    proposal: Proposal,
+    proposal: Distribution,
     num: int,
     generator: torch.Generator,
     temperature: float = 1.0,
 ) -> WeightedPoints:
-    """`num` draws of a proposal q with weights exp(−E/T)/q (Hesterberg 1995)."""
-    z = proposal.draw(num, generator)
-    logs = -energies(energy, z).double() / temperature - proposal.log_density(z)
+    """`num` draws of a proposal q with weights exp(−E/T)/q."""
+    z = proposal.sample(num, generator)
+    logs = -energies(energy, z).double() / temperature - _log_density(proposal, z)
     logs = logs.nan_to_num(nan=-torch.inf)
     _, error = weighed(logs)
     return WeightedPoints(z, logs - math.log(num), error)
 
 
+def few(points: WeightedPoints, way: str) -> str:
+    """A sentence where an estimate rests on too few draws to be believed."""
+    if points.ess >= LEAST_ESS:
+        return ""
+    return (
+        f"{way} is worth {points.ess:.0f} draws, fewer than {LEAST_ESS:.0f}: the model has its "
+        "mass where the data do not lead."
+    )
+
+
+def disagreement(points: WeightedPoints, log_z: float, error: float) -> str:
+    """A sentence where log Z in reverse, from the model's own draws, is another."""
+    if abs(log_z - points.log_z) <= 0.2 + 3 * math.hypot(error, points.error):
+        return ""
+    return (
+        f"Two estimates of log Z disagree: {points.log_z:.2f} from the data's side, {log_z:.2f} in "
+        "reverse from the model's own draws."
+    )
+
+
 def _doubt(
     energy: Energy,
-    proposal: Proposal,
+    proposal: Distribution,
     points: WeightedPoints,
     draws: Tensor | None,
     temperature: float,
 ) -> str:
     """A sentence where importance sampling is not to be believed."""
-    if not points.ess >= LEAST_ESS:
-        return (
-            f"Importance sampling is worth {points.ess:.0f} draws, fewer than {LEAST_ESS:.0f}: the "
-            "model has its mass where the data do not lead."
-        )
-    if draws is None or len(draws) < LEAST_ESS:
-        return ""
+    doubt = few(points, "Importance sampling")
+    if doubt or draws is None or len(draws) < LEAST_ESS:
+        return doubt
     # E[q exp(E/T)] over draws of the model is 1/Z, whatever q is
-    logs = proposal.log_density(draws) + energies(energy, draws).double() / temperature
-    log_mean, error = weighed(logs)
-    gap = -log_mean - points.log_z
-    if not abs(gap) <= 0.2 + 3 * math.hypot(error, points.error):
-        return (
-            f"Two estimates of log Z disagree: {points.log_z:.2f} by importance sampling, "
-            f"{-log_mean:.2f} in reverse from the model's own draws."
-        )
-    return ""
+    log_mean, error = weighed(
+        _log_density(proposal, draws) + energies(energy, draws).double() / temperature
+    )
+    return disagreement(points, -log_mean, error)
+
+
+def _log_density(proposal: Distribution, z: Tensor) -> Tensor:
+    """log q (num,) float64, a chunk at a time."""
+    return torch.cat([proposal.log_prob(part.double()).double() for part in z.split(CHUNK)])
