@@ -1,8 +1,8 @@
 """Convergence of chains: rank-normalised split R-hat, bulk and tail effective sample size.
 
 As in Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021. Chains are (chains, draws) or
-(chains, draws, figures); what is returned is 0-d or (figures,). R-hat cannot see a mode that no
-chain has visited.
+(chains, draws, figures); what is returned is 0-d or (figures,), nan where a draw is not finite.
+R-hat cannot see a mode that no chain has visited.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def _per_figure(draws: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
     if draws.shape[1] < 4:
         raise ValueError(f"diagnostics need at least 4 draws a chain, got {draws.shape[1]}")
     draws = draws.double()
-    if draws.dim() == 2:
-        return of(draws)
-    return torch.stack([of(figure) for figure in draws.unbind(2)])
+    if draws.dim() == 3:
+        return torch.stack([_per_figure(figure, of) for figure in draws.unbind(2)])
+    if not draws.isfinite().all():  # ranks would take it for one more number
+        return draws.new_full((), torch.nan)
+    return of(draws)
 
 
 def _split(x: Tensor) -> Tensor:

@@ -51,14 +51,14 @@ def diagnostics(
             None,
             health.bulk_ess * per_gradients,
             None,
-            f"of {num} chains",
+            _of_chains(health.bulk_ess, num),
         ],
         [
             "tail ESS per 1k gradients",
             None,
             health.tail_ess * per_gradients,
             None,
-            f"of {num} chains",
+            _of_chains(health.tail_ess, num),
         ],
         [
             "acceptance rate",
@@ -145,6 +145,10 @@ def _mixing(r_hat: float) -> str:
     if r_hat <= R_HAT_IDEAL:
         return "long-run chains mix"
     return "nearly mixed" if r_hat <= MIXED else "long-run chains differ: not mixed"
+
+
+def _of_chains(ess: float, num: int) -> str:
+    return f"of {num} chains" if math.isfinite(ess) else "not finite"
 
 
 def _pull(ratio: float) -> str:

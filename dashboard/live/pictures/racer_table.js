@@ -117,7 +117,9 @@ function row(racer, columns, rates, hasTruth, highest) {
     { text: draws, title: bias },
   ]
   for (const [, path, width] of columns) {
-    cells.push({ text: figure(figures(path)), title: figures(path), kind: width })
+    const value = figures(path)
+    const text = Number.isNaN(value) ? "not finite" : figure(value)
+    cells.push({ text, title: value, kind: width })
   }
   rates.forEach(([, path], at) => {
     const value = figures(path)

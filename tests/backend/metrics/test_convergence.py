@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -69,3 +70,17 @@ def test_figures_are_judged_one_by_one() -> None:
 def test_too_few_draws() -> None:
     with pytest.raises(ValueError, match="at least 4 draws"):
         r_hat(torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("diagnostic", [r_hat, bulk_ess, tail_ess])
+def test_a_draw_that_is_not_finite_leaves_no_diagnostic(
+    bad: float, diagnostic: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    draws = torch.from_numpy(autoregression(0.5, 4, 100, seed=1))
+    sound = float(diagnostic(draws))
+    spoilt = draws.clone()
+    spoilt[2, 7] = bad
+    assert diagnostic(spoilt).isnan()
+    beside = diagnostic(torch.stack([draws, spoilt], 2))
+    assert float(beside[0]) == sound and beside[1].isnan()
