@@ -132,12 +132,18 @@ def value_of(field: str, text: str) -> Any:
 
 
 def run_here(spec: RunSpec, quiet: bool) -> str:
-    """Train in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
+    """Train a new run in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
+    directory = run_store.create_run(spec)
+    directory.write_status(worker=control.INLINE, **this_process())
+    train_here(directory, quiet)
+    return directory.id
+
+
+def train_here(directory: RunDirectory, quiet: bool) -> None:
+    """Train a run that waits for nobody else in this process, from its last checkpoint if any."""
     from jobs.execution import loop
     from jobs.models import trained_run
 
-    directory = run_store.create_run(spec)
-    directory.write_status(worker=control.INLINE, **this_process())
     publisher = None
     with contextlib.suppress(NotAvailable):  # with a dashboard about, it shows live there
         redis_store.connect()
@@ -151,7 +157,6 @@ def run_here(spec: RunSpec, quiet: bool) -> str:
     finally:
         ended.set()
         follower.join()
-    return directory.id
 
 
 def wait_for(run_id: str, quiet: bool) -> None:

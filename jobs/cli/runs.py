@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from backend.metric_names import COMPANIONS
-from jobs.cli.common import json_command, number, show, table
+from jobs.cli import launch
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.formatting import duration
 from jobs.queueing import control
 from jobs.records import run_store
@@ -128,11 +130,21 @@ def _in_words(
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
     if figures:
         rows = [
-            (f["chart"], f["series"], number(f["value"]), number(f["floor"]), number(f["goal"]))
+            (
+                f["chart"],
+                f["series"],
+                _in_figures(f["value"]),
+                number(f["floor"]),
+                number(f["goal"]),
+            )
             for f in figures
         ]
         lines += ["", table(("figure", "series", "last", "floor", "goal"), rows)]
     return "\n".join([*lines, "", spec.rstrip()])
+
+
+def _in_figures(value: float | None) -> str:
+    return "not finite" if value is None else number(value)
 
 
 def _act(name: str, act: Callable[[str], None], about: str, after: str) -> click.Command:
@@ -168,17 +180,35 @@ pause = _act(
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--anyway", is_flag=True, help="Also where its data are not what they were.")
+@click.option("--inline", is_flag=True, help="Go on in this process, without Redis.")
 @json_command
-def resume(runs: tuple[str, ...], anyway: bool, as_json: bool) -> None:
+def resume(runs: tuple[str, ...], anyway: bool, inline: bool, as_json: bool) -> None:
     """Go on with runs that were paused, stopped, lost or failed, from their last checkpoint.
 
-    RUN is an id, the start of one, or `latest`.
+    RUN is an id, the start of one, or `latest`. Inline they go on one after the other; one that
+    is stopped by hand is the last.
     """
     directories = [run_store.open_run(run) for run in runs]
+    if inline:
+        _resume_here(directories, anyway, as_json)
     for directory in directories:
         control.resume(directory.id, anyway=anyway)
     value = [{"id": d.id, "status": d.status().status} for d in directories]
     show(value, as_json, "\n".join(f"{d.id}: first in the queue" for d in directories))
+
+
+def _resume_here(directories: list[RunDirectory], anyway: bool, as_json: bool) -> NoReturn:
+    """Go on with runs in this process, and end it as `basin run --inline` does."""
+    ended: list[Status] = []
+    for directory in directories:
+        launch.train_here(control.take_up(directory.id, anyway=anyway), quiet=as_json)
+        ended.append(directory.status())
+        if ended[-1].status == "stopped":
+            break
+    value = [{"id": s.id, "status": s.status, "reason": s.reason} for s in ended]
+    show(value, as_json, "\n".join(f"{s.id}: {s.status} {s.reason}".rstrip() for s in ended))
+    good = len(ended) == len(directories) and all(s.status == "finished" for s in ended)
+    sys.exit(DONE if good else FAILED)
 
 
 @click.command()

@@ -22,7 +22,7 @@ from jobs.queueing import enqueue, redis_store
 from jobs.records import attempts, run_store
 from jobs.records.progress import AFTER_TRAINING
 from jobs.records.run_store import RunDirectory
-from jobs.records.status import RESUMABLE, SILENCE, Status, hostname, process_is_there
+from jobs.records.status import RESUMABLE, SILENCE, Status, hostname, process_is_there, this_process
 from jobs.system.processes import kill_group
 
 GRACE = 10.0
@@ -113,6 +113,31 @@ def resume(run_id: str, *, anyway: bool = False) -> None:
     """
     directory = run_store.open_run(run_id)
     connection = redis_store.connect()
+    with _resumable(directory, anyway):
+        directory.write_status(
+            status="queued", reason="", problem=None, ended=None, pid=None, process=""
+        )
+        enqueue.put(directory.id, connection, at_front=True)
+
+
+def take_up(run_id: str, *, anyway: bool = False) -> RunDirectory:
+    """Make a run ready to go on in this process, without Redis. Raises BadInput as `resume`."""
+    directory = run_store.open_run(run_id)
+    with _resumable(directory, anyway):
+        directory.write_status(
+            status="queued",
+            reason="",
+            problem=None,
+            ended=None,
+            worker=INLINE,
+            **this_process(),
+        )
+    return directory
+
+
+@contextlib.contextmanager
+def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[None]:
+    """Keep a run that can go on from being trained in the block. Raises BadInput."""
     status = _watched_status(directory)
     if status.status not in RESUMABLE:
         advice = {
@@ -132,10 +157,7 @@ def resume(run_id: str, *, anyway: bool = False) -> None:
         elif directory.checkpoints():
             fingerprints.check(fingerprints.read(directory))
         directory.clear_request()
-        directory.write_status(
-            status="queued", reason="", problem=None, ended=None, pid=None, process=""
-        )
-        enqueue.put(directory.id, connection, at_front=True)
+        yield
 
 
 @contextlib.contextmanager

@@ -17,8 +17,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from backend.errors import NotAvailable
 from backend.samplers.langevin import Langevin
-from backend.spec import Budget
+from backend.spec import Budget, from_dict
 from backend.system import discovery
 from jobs import tasks
 from jobs.cli import common, launch, main
@@ -257,6 +258,30 @@ def test_stop_pause_and_resume(redis_url: str) -> None:
     assert basin_json("resume", run_id) == [{"id": run_id, "status": "queued"}]
     assert basin_json("stop", run_id) == [{"id": run_id, "status": "stopped"}]
     basin_json("stop", run_id, code=2)
+
+
+def test_resume_inline_goes_on_from_the_last_checkpoint_without_redis(
+    trained: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "connect", _no_redis)
+    (refused,) = basin_json("resume", trained.id, "--inline", code=2)["error"]["problems"]
+    assert "is finished and cannot resume" in refused["message"]
+    trained.write_status(status="paused")
+    (value,) = basin_json("resume", trained.id, "--inline")
+    assert value == {"id": trained.id, "status": "finished", "reason": ""}
+    resumed = [f.header["meta"]["message"] for f in trained.texts() if "resumed" in str(f.header)]
+    assert resumed == ["Resumed from step 40; 0 steps recomputed."]
+
+
+def test_resume_inline_without_a_checkpoint_starts_over() -> None:
+    directory = run_store.create_run(from_dict(SPEC))
+    directory.write_status(status="stopped")
+    (value,) = basin_json("resume", directory.id, "--inline")
+    assert value["status"] == "finished" and directory.status().step > 0
+
+
+def _no_redis() -> None:
+    raise NotAvailable("no Redis here")
 
 
 def test_reindex_makes_the_tables_again(trained: RunDirectory) -> None:
