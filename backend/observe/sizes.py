@@ -13,8 +13,6 @@ class Sizes:
     field: int = 128
     normaliser: int = 256
     """cells a side of the grid that log Z is summed over"""
-    coarse: int = 96
-    """cells a side of the grid whose KL every `watch` takes; `measure` takes the full one"""
     num_nodes: int = 30_000
     """energies that a held-out log-likelihood takes while training, about"""
     num_nodes_evaluated: int = 200_000

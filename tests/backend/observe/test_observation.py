@@ -165,6 +165,22 @@ def test_what_a_2d_run_shows(ring: Data) -> None:
             assert chart_of(event.path) in FIGURES, event.path
 
 
+def test_every_point_of_the_curve_and_the_final_figure_are_of_one_grid(ring: Data) -> None:
+    """To the last digit, in which any other grid would differ."""
+    observation = Observation(Small(Config(), task(ring)), ring, 0, SMALL)
+    observation.begin()
+    watches = [
+        event.value
+        for step in range(1, 10)
+        for event in observation.watch(step)
+        if event.path == "quality/grid_kl"
+    ]
+    measured = of(observation.measure(10), "quality/grid_kl").value
+    figures, *_ = observation.evaluate(10)
+    assert len(watches) == 3
+    assert {*watches, measured, figures["quality/grid_kl"]} == {measured}
+
+
 def test_the_landscape_is_the_energy_in_the_users_units(ring: Data) -> None:
     method = Exact(Config(), task(ring))
     observation = Observation(method, ring, 0, SMALL)
