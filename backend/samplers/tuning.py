@@ -71,16 +71,20 @@ def tuned(state: State, rate: Tensor, index: int, num_warm_up: int, target: floa
 
     The step size goes by dual averaging towards a mean of rate (chains,) of `target`. At the end of
     each window the inverse mass becomes the variances of that window's positions, and the dual
-    averaging starts anew. After the last step the averaged step size stays. Hoffman & Gelman 2014.
+    averaging starts anew. Hoffman & Gelman 2014. The last steps go by `robbins_monro`: dual
+    averaging comes near from afar, but swings, and the mean of its swings is a step too small.
     """
     slow = windows(num_warm_up)
+    settling = settled_from(num_warm_up)
+    if index >= settling:
+        return robbins_monro(state, rate, index - settling, num_warm_up - settling, target)
     begun = max((end for _, end in slow if end <= index), default=0)
     state = dual_averaged(state, rate, index - begun + 1, target)
     if any(start <= index < end for start, end in slow):
         state = gathered(state)
     if any(index == end - 1 for _, end in slow):
         return _restarted(state)
-    if index == num_warm_up - 1:
+    if index + 1 in (settling, num_warm_up):
         return state.carrying(step_size=state.extra["tuning_log_step"].exp())
     return state
 
@@ -92,13 +96,13 @@ def windows(num_warm_up: int) -> tuple[Window, ...]:
     >>> windows(1000)
     ((75, 100), (100, 150), (150, 250), (250, 450), (450, 950))
     >>> windows(100), windows(10)
-    (((15, 90),), ())
+    (((15, 75),), ())
     """
     if num_warm_up < 20:
         return ()
     start, size, end = FIRST, BASE, num_warm_up - LAST
     if num_warm_up < FIRST + BASE + LAST:
-        start, end = int(0.15 * num_warm_up), num_warm_up - int(0.1 * num_warm_up)
+        start, end = int(0.15 * num_warm_up), num_warm_up - int(0.25 * num_warm_up)
         size = end - start
     ends = []
     while start < end:
@@ -106,6 +110,16 @@ def windows(num_warm_up: int) -> tuple[Window, ...]:
         ends.append((start, stop))
         start, size = stop, 2 * size
     return tuple(ends)
+
+
+def settled_from(num_warm_up: int) -> int:
+    """The warm-up step from which `tuned` goes by `robbins_monro`; the end where there is no mass.
+
+    >>> settled_from(500), settled_from(100), settled_from(10)
+    (470, 85, 10)
+    """
+    slow = windows(num_warm_up)
+    return num_warm_up if not slow else slow[-1][1] + 2 * (num_warm_up - slow[-1][1]) // 5
 
 
 def dual_averaged(state: State, rate: Tensor, count: int, target: float) -> State:

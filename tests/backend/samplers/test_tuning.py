@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from backend import samplers
 from backend.energies.closed_form import Gaussian
+from backend.energy import Energy
 from backend.randomness import generator_of
 from backend.sampler import Sampler, State
 from backend.samplers import tuning
@@ -102,6 +104,27 @@ def test_the_step_size_carried_is_the_one_that_is_used(kind: str) -> None:
     after, info = sampler.step(state, law.energy, generator)
     assert info.acceptance_rate.min() > 0.99
     assert 0 < (after.position - state.position).abs().max() < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num", [2, 10, 100])
+@pytest.mark.parametrize("kind", ["mala", "preconditioned", "hmc", "nuts"])
+def test_the_acceptance_after_a_warm_up_is_the_target_in_any_dimension(kind: str, num: int) -> None:
+    """Of a Gaussian whose scales are ten apart, and of a heavy-tailed law."""
+    sampler, target = TUNED[kind]
+    variances = torch.logspace(-1, 1, num)
+    for energy in (Gaussian(torch.zeros(num), torch.diag(variances)), _Heavy()):
+        generator = generator_of("meets", kind, num)
+        state = warmed(sampler, torch.randn(32, num, generator=generator), energy, generator, 400)
+        rate = samplers.run(sampler, state, energy, generator, 40).acceptance_rate
+        assert abs(float(rate) - target) < 0.05
+
+
+class _Heavy(Energy):
+    """Student's t with 3 degrees of freedom in each coordinate."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return 2 * torch.log1p(x.square() / 3).sum(1)
 
 
 # ------------------------------------------------------------------ the parts
