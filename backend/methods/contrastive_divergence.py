@@ -130,12 +130,13 @@ WEIGHTED: dict[str, Any] = {
     "train": {
         "schedule": "cosine",
         "batch_size": 512,
+        "learning_rate": 4e-3,
         "beta1": 0.5,
-        "ema_decay": 0.98,
+        "ema_decay": 0.99,
     },
 }
-"""Settings of weighted chains on a mixture of Gaussians: what the walkers are seldom at, the base
-has right, and what the base has wrong, the network's waves are quick to mend."""
+"""Weighted chains on a mixture of Gaussians: where walkers seldom come the base is right, and what
+it has wrong the network's waves mend. Faster learning jolts the weights: heavy tails at KL .09."""
 
 
 IMAGES_32: dict[str, Any] = {
@@ -196,17 +197,20 @@ class ContrastiveDivergence(Method):
     Config = ContrastiveDivergenceConfig
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Chains of 20 Langevin steps from the data of each update.", STEADY, Budget(steps=3000)
+            "Chains of 20 Langevin steps from the data of each update. Where nothing pulls chains "
+            "back the energy is no density: KL 10 on heavy tails, 0.1 on other shapes.",
+            STEADY,
+            Budget(steps=3000),
         ),
         "persistent": Preset(
             "512 chains that live on and carry weights, from a mixture of Gaussians that the "
-            "network corrects: the energy is a density, with its log Z at every step.",
+            "network corrects: a density, with its log Z at every step.",
             WEIGHTED,
             Budget(steps=2000),
         ),
         "plain_persistent": Preset(
-            "Chains that live on in a buffer of 10,000, all alike: modes that they do not "
-            "cross get masses that nothing checks.",
+            "Chains that live on in a buffer of 10,000, all alike. Modes that they do not cross "
+            "get masses that nothing checks: KL 8 on two shells, 3 on a banana with a satellite.",
             {"chains": "persistent", **STEADY},
             Budget(steps=3000),
         ),
@@ -286,8 +290,7 @@ class ContrastiveDivergence(Method):
         if not getattr(config.energy, "has_base", False):
             yield (
                 "chains",
-                "must not be `weighted` without a base, whose draws the weights start from. Give "
-                "the energy a base, or choose `persistent`.",
+                "must not be `weighted` without a base of the energy. Choose `persistent`.",
             )
         if not samplers.kind_of(config.sampler).exact:
             yield (
@@ -340,14 +343,8 @@ class ContrastiveDivergence(Method):
     def _move(self, walkers: WeightedWalkers) -> tuple[Walk, Tensor, dict[str, Tensor]]:
         """A move of all weighted chains: the walk, their weights, and what is said of them."""
         config = self.config
-        moved = walkers.move(
-            self.kernel,
-            self._walked,
-            self._base,
-            config.reinit_rate,
-            config.num_steps,
-            self.generator,
-        )
+        base, renewed, steps = self._base, config.reinit_rate, config.num_steps
+        moved = walkers.move(self.kernel, self._walked, base, renewed, steps, self.generator)
         figures = {
             "sampler/weight_ess": moved.effective,
             "sampler/resamplings": walkers.num_resampled,
