@@ -79,6 +79,8 @@ def run(chosen: list[Case], processes: int, file: Path) -> list[Row]:
     rows = read(file)
     done = {row.key for row in rows}
     waiting = [case for case in chosen if case.key not in done]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # of the children, baselines included
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="basin-unseen-") as home,

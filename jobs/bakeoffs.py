@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.spec import Budget, RunSpec
 from jobs import proposals
 from jobs.claims.recipe_results import RunResult, run_result
@@ -248,6 +248,6 @@ def newest_of(data: Mapping[str, Any]) -> list[str]:
         try:
             if run_store.open_run(ids[0]).spec().data == dict(data):
                 return sorted(ids)
-        except BadInput:
+        except (BadInput, NotAvailable, OSError):
             continue
     return []
