@@ -180,11 +180,14 @@ def _resampled(z: Tensor, logs: Tensor, num: int, generator: torch.Generator) ->
 
 
 def _falls_off(energy: Energy, data: Data, elsewhere: Tensor) -> bool:
-    """False where positions that went far away lie lower than the data."""
-    centre = data.train.mean(0)
-    reach = 3 * (data.train - centre).flatten(1).norm(dim=1).max()
-    beyond = (elsewhere - centre).flatten(1).norm(dim=1) > reach
-    return not bool(beyond.double().mean() > 0.01)
+    """False where positions that went far away lie lower than all of the data."""
+    train = data.train[:MAX_FITTED]
+    centre = train.mean(0)
+    reach = 3 * (train - centre).flatten(1).norm(dim=1).max()
+    beyond = elsewhere[(elsewhere - centre).flatten(1).norm(dim=1) > reach]
+    if len(beyond) <= 0.01 * len(elsewhere):
+        return True
+    return bool(energies(energy, beyond).median() > energies(energy, train).min())
 
 
 # ---------------------------------------------------------------------- tempered populations

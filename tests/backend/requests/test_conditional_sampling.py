@@ -101,6 +101,13 @@ class Falling(Energy):
         return 0.5 * x[:, 1:].square().sum(1) - x[:, 0]
 
 
+class Heavy(Energy):
+    """Student's t of 3 degrees of freedom, up to its constant."""
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return 0.5 * (3 + x.shape[1]) * (x.square().sum(1) / 3).log1p()
+
+
 class Sites(Energy):
     """Random energies of all states of three sites of three values."""
 
@@ -277,6 +284,16 @@ def test_an_energy_without_a_normaliser_has_no_samples_and_the_answer_says_so(di
     z = torch.randn((2000, dim), generator=generator_of("falling"))
     answer = drawn(Falling(), data_of(z), 200)
     assert "no normaliser" in answer.caveat and "no sample of the model" in answer.sentence
+
+
+def test_tails_of_a_power_law_are_no_want_of_a_normaliser() -> None:
+    """t of 3 degrees of freedom in five dimensions: the radius is √5 times an F(5, 3) root."""
+    normal = torch.randn((8000, 8), generator=generator_of("student"))
+    x = normal[:, :5] / normal[:, 5:].square().mean(1, keepdim=True).sqrt()
+    answer = drawn(Heavy(), data_of(x[:4000]), 4000)
+    assert answer.caveat == ""
+    ranks = torch.searchsorted(x[4000:].norm(dim=1).sort().values, answer.position.norm(dim=1))
+    assert float((ranks / 4000).mean()) == pytest.approx(0.5, abs=0.03)
 
 
 def test_chains_between_modes_fifty_deviations_apart_are_said_not_to_mix() -> None:
