@@ -6,9 +6,9 @@
 Each run is trained as `basin run --inline` does, by a preset as it ships, and judged by a
 normaliser of the benchmark's own: KL to the known density, nats of held-out points beside one
 Gaussian, 20 Gaussians and a kernel estimate, the alarms it raised, and the samples that are drawn
-by default. The proposed method and persistent chains see every set; the others five kinds; the
-methods whose energy is none of a density are judged by samples, on one set. Each finished run is a line of the
-file of `--resume`, whose runs are not run again. `--quick` is one seed of four sets.
+by default. The proposed method and persistent chains see every set; the others five kinds; methods
+whose energy is that of no density are judged by samples, on one set. Each finished run is a line of
+the file of `--resume`, whose runs are not run again. `--quick` is one seed of four sets.
 """
 
 from __future__ import annotations
