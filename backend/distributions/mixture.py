@@ -144,7 +144,7 @@ def _whitened(x: Tensor, means: Tensor, factors: Tensor) -> Tensor:
         centred = (x - means[:, None]).mT
         return torch.linalg.solve_triangular(factors, centred, upper=False).permute(2, 0, 1)
     # one product for all components: chains on an energy with a base pay for it at every step
-    eye = torch.eye(dim).to(factors).expand_as(factors)
+    eye = torch.eye(dim, dtype=factors.dtype, device=factors.device).expand_as(factors)
     inverses = torch.linalg.solve_triangular(factors, eye, upper=False)
     centres = (inverses @ means[:, :, None])[:, :, 0]
     return (x @ inverses.flatten(0, 1).T).unflatten(1, means.shape) - centres

@@ -181,11 +181,11 @@ def as_dict(data: dict[str, Any], ids: list[str], verdict: Verdict) -> dict[str,
         "baselines": dict(verdict.baselines),
         "proposed": None if verdict.proposed is None else asdict(verdict.proposed),
         "reason": verdict.reason,
-        "command": "" if verdict.proposed is None else command(verdict.proposed, data),
+        "command": "" if verdict.proposed is None else command_line(verdict.proposed, data),
     }
 
 
-def command(proposed: Contestant, data: dict[str, Any]) -> str:
+def command_line(proposed: Contestant, data: dict[str, Any]) -> str:
     """Return the command line that launches the proposed method at its own budget."""
     spec = {"method": proposed.method, "preset": proposed.preset, "data": data}
     return f"echo {shlex.quote(json.dumps(spec, ensure_ascii=False))} | basin run -"
