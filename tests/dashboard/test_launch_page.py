@@ -60,11 +60,11 @@ def test_what_was_typed_last_is_launched_though_nobody_waited(
 def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Page) -> None:
     before = len(run_store.list_runs())
     open_launch(basin, page)
-    page.get_by_label("Reinit rate", exact=True).fill("1.4")
+    page.get_by_label("Data noise (data sd)", exact=True).fill("14")
     launch_button(page).click()
     page.get_by_text("This cannot be launched yet").wait_for()
     # Mended, it waits for a click of its own.
-    box = page.get_by_label("Reinit rate", exact=True)
+    box = page.get_by_label("Data noise (data sd)", exact=True)
     box.fill("0.2")
     box.press("Tab")
     page.get_by_text("This cannot be launched yet").wait_for(state="hidden")

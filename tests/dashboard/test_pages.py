@@ -61,11 +61,11 @@ def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
     before = len(run_store.list_runs())
     page.goto(basin.address)
     checked(page)
-    fill(page, "Reinit rate", "1.4")
-    page.get_by_text("must be ≤ 1, got 1.4.").first.wait_for()
-    assert page.get_by_text("must be ≤ 1, got 1.4.").count() == 2  # at the field and the button
+    fill(page, "Data noise (data sd)", "14")
+    page.get_by_text("must be ≤ 10, got 14.").first.wait_for()
+    assert page.get_by_text("must be ≤ 10, got 14.").count() == 2  # at the field and the button
     assert page.get_by_role("button", name=re.compile("^.*Launch")).is_disabled()
-    fill(page, "Reinit rate", "0.04")
+    fill(page, "Data noise (data sd)", "0.04")
     page.locator("[data-testid=stAlertContainer]").wait_for(state="hidden")
     assert page.get_by_role("button", name=re.compile("^.*Launch")).is_enabled()
     assert len(run_store.list_runs()) == before
