@@ -119,7 +119,7 @@ class Started(ast.NodeVisitor):
             self.found.update(self.names(first, whole=method == "which"))
         elif not name and method in PASSING_ON and node.args:
             self.found.update(self.names(node.args[0], whole=False))
-        elif ast.unparse(node).startswith("map(shutil.which"):
+        elif (name, method) == ("", "map") and ast.unparse(node.args[0]) == "shutil.which":
             self.found.update(self.names(node.args[1], whole=True))
         self.generic_visit(node)
 

@@ -45,7 +45,13 @@ def truth_of(data: Data) -> float:
     return density_baselines.means(density_baselines.baselines(data, generator_of("test")))["truth"]
 
 
-@pytest.mark.parametrize("name", ["ring", "moons", "spirals", "pinwheel", "banana", "mixture"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("moons", "pinwheel", "mixture"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ring", "spirals", "banana")),
+    ],
+)
 def test_quadrature_normalises_whatever_constant_an_energy_has(name: str) -> None:
     data = data_of(name)
     result = log_likelihood(Known(data), data, generator_of("test"), num=60_000)
