@@ -21,6 +21,10 @@ _STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
 _COSINE_END = 0.01
 
 
+STEADY: dict[str, Any] = {"schedule": "cosine", "ema_decay": 0.998}
+"""Fields of a TrainConfig for objectives of a known normaliser, whose noise the average takes."""
+
+
 class TrainConfig(Config):
     """Fitting of weights: the optimiser, its schedule, clipping and averaging."""
 

@@ -7,18 +7,15 @@ import warnings
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data
-from backend.distributions import LOG_2PI, RIDGE, Distribution, moments, too_wide
+from backend.distributions import LOG_2PI, RIDGE, Distribution, too_wide
+from backend.distributions.wide import WideStudent, whitened
 
 MAX_FITTED = 20_000
 """Training points that the fit looks at."""
-MOST_INVERTED = 128
-"""Coordinates up to which factors are inverted."""
-FREEDOM = 3
-"""Degrees of freedom of the wide part."""
 
 
 class MixtureConfig(KindConfig):
@@ -92,7 +89,7 @@ class Mixture(Distribution):
     def log_prob(self, z: Tensor) -> Tensor:
         x = z.flatten(1)
         means, factors = self.means.to(z.dtype), self.factors.to(z.dtype)
-        square = _whitened(x, means, factors).square().sum(2)
+        square = whitened(x, means, factors).square().sum(2)
         log_scale = factors.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * x.shape[1] * LOG_2PI
         log_prob = (self.log_weights.to(z.dtype) - log_scale - 0.5 * square).logsumexp(1)
         if self.wide is None:
@@ -103,48 +100,3 @@ class Mixture(Distribution):
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
         return too_wide(event_shape)
-
-
-class WideStudent(nn.Module):
-    """Student's t of FREEDOM degrees of freedom, with the data's mean and its covariance for a
-    shape: √3 times as wide as they are, and with a power law for tails."""
-
-    mean: Tensor
-    factor: Tensor
-
-    def __init__(self, data: Data) -> None:
-        super().__init__()
-        mean, covariance = moments(data)
-        self.register_buffer("mean", mean.float())
-        self.register_buffer("factor", torch.linalg.cholesky(covariance).float())
-
-    def sample(self, num: int, generator: torch.Generator) -> Tensor:
-        """Draws (num, dim)."""
-        shape, device = (num, len(self.mean) + FREEDOM), self.mean.device
-        white = torch.randn(shape, generator=generator, device=device)
-        chi, white = white[:, :FREEDOM], white[:, FREEDOM:]
-        stretch = (chi.square().mean(1, keepdim=True)).rsqrt()
-        return self.mean + stretch * white @ self.factor.T
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log t(x) (num,) of x (num, dim)."""
-        mean, factor = self.mean.to(x.dtype)[None], self.factor.to(x.dtype)[None]
-        square = _whitened(x, mean, factor)[:, 0].square().sum(1)
-        half = 0.5 * (FREEDOM + x.shape[1])
-        constant = math.lgamma(half) - math.lgamma(0.5 * FREEDOM)
-        constant -= 0.5 * x.shape[1] * math.log(FREEDOM * math.pi)
-        log_scale = self.factor.diagonal().to(x.dtype).log().sum()
-        return constant - log_scale - half * (square / FREEDOM).log1p()
-
-
-def _whitened(x: Tensor, means: Tensor, factors: Tensor) -> Tensor:
-    """factor_k⁻¹ (x − mean_k), (num, k, dim), of x (num, dim)."""
-    dim = x.shape[1]
-    if dim > MOST_INVERTED:
-        centred = (x - means[:, None]).mT
-        return torch.linalg.solve_triangular(factors, centred, upper=False).permute(2, 0, 1)
-    # one product for all components: chains on an energy with a base pay for it at every step
-    eye = torch.eye(dim, dtype=factors.dtype, device=factors.device).expand_as(factors)
-    inverses = torch.linalg.solve_triangular(factors, eye, upper=False)
-    centres = (inverses @ means[:, :, None])[:, :, 0]
-    return (x @ inverses.flatten(0, 1).T).unflatten(1, means.shape) - centres

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,18 @@ from torch import Tensor, nn
 from backend.config import KindConfig, option, tagged_union
 from backend.data import Data
 from backend.distributions import Distribution, build_distribution
+from backend.distributions.wide import WideStudent
 from backend.system import discovery
+
+CLOSE_BASE: dict[str, Any] = {
+    "kind": "mixture",
+    "num_components": 20,
+    "scale": 1.0,
+    "wide_share": 0.05,
+}
+"""A Config of a base for points: near the data, and over nothing does their density grow large."""
+TILTED: dict[str, Any] = {"kind": "mlp", "base": CLOSE_BASE, "base_power": 0.5}
+"""A Config of an energy of points that corrects it."""
 
 
 class NoBaseConfig(KindConfig):
@@ -48,13 +59,25 @@ class TiltConfig(KindConfig):
         group="Base",
     )
 
+    base_power: float = option(
+        1.0,
+        "Power β of the base in the energy, the rest given to a wide Student's t of the data: "
+        "−β log q − (1 − β) log t + f. Below 1, what fits badly in the base, such as Gaussians "
+        "strung along a ring, is easier to correct.",
+        gt=0,
+        le=1,
+        group="Base",
+    )
+
     @property
     def has_base(self) -> bool:
         """True where there is a distribution to correct."""
         return not isinstance(self.base, NoBaseConfig)
 
     def derived(self) -> dict[str, str]:
-        return {} if self.has_base else {"tilt_bound": "No effect without a base."}
+        if self.has_base:
+            return {}
+        return dict.fromkeys(("tilt_bound", "base_power"), "No effect without a base.")
 
     def misfit(self) -> str:
         """Reason why the network cannot correct this base; "" when it can."""
@@ -67,19 +90,25 @@ class TiltConfig(KindConfig):
 
 
 class Tilt(nn.Module):
-    """−log q(x) + f(x), f = softplus(g + B) − softplus(B) of a network's output g, B the bound.
+    """−β log q(x) − (1 − β) log t(x) + f(x), f = softplus(g + B) − softplus(B) of an output g.
 
-    f is g where g is well above −B, and never below −B: log ∫ q e^{−f} is at most B, e^{−f} is a
-    bounded weight of draws from q, and no tail is heavier than e^B times that of q.
+    f is g where g is well above −B, B the bound, and never below −B. By Hölder's inequality
+    ∫ q^β t^(1−β) is at most 1, so log Z is at most B; no tail is heavier than e^B times those of q
+    and t, a Student's t about all data.
     """
 
-    def __init__(self, base: Distribution, bound: float) -> None:
+    def __init__(self, base: Distribution, bound: float, power: float, data: Data) -> None:
         super().__init__()
-        self.base, self.bound = base, bound
+        self.base, self.bound, self.power = base, bound, power
+        self.wide = WideStudent(data) if power < 1 else None
 
     def forward(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Energies (batch, num_outputs) of positions x (batch, *event_shape) and outputs g."""
-        return self.correction(outputs) - self.base.log_prob(x)[:, None]
+        log_base = self.base.log_prob(x)
+        if self.wide is not None:
+            log_wide = self.wide.log_prob(x.flatten(1))
+            log_base = log_wide + self.power * (log_base - log_wide)
+        return self.correction(outputs) - log_base[:, None]
 
     def correction(self, outputs: Tensor) -> Tensor:
         """f of g, like it."""
@@ -91,4 +120,19 @@ def build_tilt(config: KindConfig, data: Data, generator: torch.Generator) -> Ti
     """The tilt that a network's Config asks for, its base fitted to the data; None without one."""
     if not isinstance(config, TiltConfig) or not config.has_base:
         return None
-    return Tilt(build_distribution(config.base, data, generator), config.tilt_bound)
+    base = build_distribution(config.base, data, generator)
+    return Tilt(base, config.tilt_bound, config.base_power, data)
+
+
+def base_or_fitted(
+    tilt: Tilt | None,
+    energy: KindConfig,
+    config: KindConfig,
+    data: Data,
+    generator: torch.Generator,
+) -> Distribution:
+    """The distribution of a Config: the base of an energy's tilt where that is the same, else
+    fitted to the data."""
+    if tilt is not None and getattr(energy, "base", None) == config:
+        return tilt.base
+    return build_distribution(config, data, generator)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from backend.config import Config, option
-from backend.distributions import AnyDistribution, build_distribution
+from backend.distributions import AnyDistribution
 from backend.energies import AnyNetwork, NetworkEnergy, build_network
 from backend.energies.location import PLAIN_STEPS
+from backend.energies.tilt import CLOSE_BASE, TILTED, base_or_fitted
 from backend.events import Event, Finding
 from backend.method import Method, Preset, Task
 from backend.objectives.compositional import (
@@ -21,7 +22,7 @@ from backend.objectives.compositional import (
 )
 from backend.objectives.landscapes import landscape_of
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import STEADY, Fitter, TrainConfig
 
 LOW_SHARE = 0.05
 """Effective share of the weights below which the estimate of log Z is not to be trusted."""
@@ -81,6 +82,12 @@ class CompositionalLikelihood(Method):
     )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
+            "Noise of 20 Gaussians fitted to the data, which the energy corrects, so that weights "
+            "stay bounded; for points. 20 Gaussians need thousands of them in ten dimensions.",
+            {"energy": TILTED, "noise": CLOSE_BASE, "train": {**STEADY, "beta1": 0.9}},
+            Budget(steps=3000),
+        ),
+        "gaussian_noise": Preset(
             "Noise of 1.5 times the data's covariance, for points.",
             {"energy": {"kind": "mlp", "waves": 2}},
             Budget(steps=3000),
@@ -102,7 +109,9 @@ class CompositionalLikelihood(Method):
     def __init__(self, config: CompositionalLikelihoodConfig, task: Task) -> None:
         super().__init__(config, task)
         self.network: NetworkEnergy = build_network(config.energy, task)
-        self.noise = build_distribution(config.noise, task.data, self.generator)
+        self.noise = base_or_fitted(
+            self.network.tilt, config.energy, config.noise, task.data, self.generator
+        )
         self.fitter = Fitter(config.train, self.network)
         self.log_u = log_mean_exp(self._log_weights(config.train.batch_size, self.generator))
 

@@ -102,12 +102,12 @@ def test_a_wide_part_bounds_the_weights_of_tails_that_gaussians_miss() -> None:
 
 
 def test_many_coordinates_are_solved_for_as_few_are() -> None:
-    from backend.distributions import mixture
+    from backend.distributions import wide
 
     law, z = distribution_of("mixture"), data_of().held_out[:20]
     expected = law.log_prob(z)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mixture, "MOST_INVERTED", 1)
+        patch.setattr(wide, "MOST_INVERTED", 1)
         assert torch.allclose(law.log_prob(z), expected, atol=1e-4)
 
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from backend import catalogue
+from backend.config import KindConfig
 from backend.data import Data
 from backend.distributions import build_distribution
 from backend.energies import NetworkEnergy, build_network
 from backend.energies.mlp import MLPConfig
-from backend.energies.tilt import TiltConfig
+from backend.energies.tilt import TiltConfig, base_or_fitted
 from backend.energy import energy_and_gradient
 from backend.method import Task
 from backend.methods.contrastive_divergence import ContrastiveDivergenceConfig
@@ -106,3 +107,30 @@ def test_what_has_no_base_is_refused_one(moons: Data) -> None:
     bits = catalogue.resolve_data({"name": "ising"}).load()
     (problem,) = misfits(MLPConfig(base={"kind": "gaussian"}), bits)
     assert problem[0] == "base.kind" and "whole" in problem[1]
+
+
+def test_a_power_gives_the_rest_of_the_base_to_a_wide_students_t(moons: Data) -> None:
+    """−½ log q − ½ log t, of which log Z is below 0 (Cauchy-Schwarz), and far out falls as both."""
+    network = made(MLPConfig(base={"kind": "gaussian"}, base_power=0.5), moons)
+    assert network.tilt is not None and network.tilt.wide is not None
+    x = moons.noise(50, generator_of("x", 0))
+    log_wide = network.tilt.wide.log_prob(x)
+    expected = -0.5 * (network.tilt.base.log_prob(x) + log_wide)
+    assert torch.allclose(network(x), expected, atol=1e-5)
+    grid = NormaliserGrid.of(moons, 300)
+    assert grid is not None
+    assert -3 < float(grid.log_z(network).detach()) < 0
+
+
+def test_noise_that_is_the_base_is_fitted_once(moons: Data) -> None:
+    energy = MLPConfig(base={"kind": "mixture", "num_components": 3})
+    network = made(energy, moons)
+    same = base_or_fitted(network.tilt, energy, energy.base, moons, generator_of("noise", 0))
+    assert network.tilt is not None and same is network.tilt.base
+    other = build_config({"kind": "gaussian"})
+    assert base_or_fitted(network.tilt, energy, other, moons, generator_of("n", 0)) is not same
+
+
+def build_config(fields: dict[str, Any]) -> KindConfig:
+    base: KindConfig = MLPConfig(base=fields).base
+    return base
