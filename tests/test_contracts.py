@@ -41,7 +41,6 @@ IMAGES = {"name": "digits"}
 SPINS = {"name": "ising", "rows": 3, "columns": 3, "num": 400, "num_held_out": 200}
 SMALL = Sizes(
     field=16,
-    normaliser=16,
     num_walkers=8,
     num_trails=4,
     trail=3,

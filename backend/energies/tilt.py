@@ -21,7 +21,7 @@ CLOSE_BASE: dict[str, Any] = {
     "wide_share": 0.05,
 }
 """A Config of a base for points: near the data, and over nothing does their density grow large."""
-TILTED: dict[str, Any] = {"kind": "mlp", "base": CLOSE_BASE, "base_power": 0.5}
+TILTED: dict[str, Any] = {"kind": "mlp", "base": CLOSE_BASE, "base_power": 0.8}
 """A Config of an energy of points that corrects it."""
 
 

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.energies import AnyNetwork, NetworkEnergy, build_network
+from backend.energies.tilt import CLOSE_BASE
 from backend.method import Method, Preset, Task
 from backend.objectives.score_matching import denoising_error
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import STEADY, Fitter, TrainConfig
 
 
 class DenoisingScoreMatchingConfig(Config):
@@ -51,7 +52,23 @@ class DenoisingScoreMatching(Method):
     url = "https://doi.org/10.1162/NECO_a_00142"
     Config = DenoisingScoreMatchingConfig
     presets: ClassVar[dict[str, Preset]] = {
-        "default": Preset("One noise level, a tenth of the data's spread.", {}, Budget(steps=3000)),
+        "default": Preset(
+            "Corrects 20 Gaussians fitted to the data by one small noise, for points. Masses of "
+            "modes apart stay those of the Gaussians; KL was theirs, .01 to .1 in the plane.",
+            {
+                "energy": {"kind": "mlp", "base": CLOSE_BASE},
+                "noise_sd": 0.02,
+                "train": {**STEADY, "beta1": 0.9},
+            },
+            Budget(steps=3000),
+        ),
+        "plain": Preset(
+            "One noise of a tenth of the data's spread, no base: modes narrower than it are "
+            "blurred, and masses of modes apart are left to chance (KL .4 and .3 on unequal modes "
+            "and shells).",
+            {},
+            Budget(steps=3000),
+        ),
     }
     config: DenoisingScoreMatchingConfig
 

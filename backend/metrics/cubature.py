@@ -38,9 +38,8 @@ def fits(data: Data) -> bool:
 class Cells:
     """Cells of a box (2^dim a split), each with Gauss-Legendre nodes."""
 
-    def __init__(self, low: Tensor, high: Tensor, energy: Energy, temperature: float) -> None:
+    def __init__(self, low: Tensor, high: Tensor) -> None:
         self.low, self.side = low.double(), (high - low).double()
-        self.energy, self.temperature = energy, temperature
         self.dim = len(low)
         nodes, weights = np.polynomial.legendre.leggauss(NODES[self.dim])
         axis = torch.from_numpy((nodes + 1) / 2).to(self.low)
@@ -56,12 +55,14 @@ class Cells:
         width = self.side * 0.5 ** level[:, None].double()
         return self.low + width[:, None] * (place[:, None] + self.nodes)
 
-    def log_masses(self, place: Tensor, level: Tensor, shape: torch.Size) -> Tensor:
+    def log_masses(
+        self, energy: Energy, temperature: float, place: Tensor, level: Tensor, shape: torch.Size
+    ) -> Tensor:
         """log of the mass at each node (num, nodes a cell); energies that are no numbers have
         none."""
         points = self.positions(place, level).flatten(0, 1).float().reshape(-1, *shape)
-        values = energies(self.energy, points).double().reshape(len(place), -1)
-        logs = (-values / self.temperature).nan_to_num(nan=-torch.inf, posinf=torch.inf)
+        values = energies(energy, points).double().reshape(len(place), -1)
+        logs = (-values / temperature).nan_to_num(nan=-torch.inf, posinf=torch.inf)
         log_cell = self.side.log().sum() - self.dim * math.log(2) * level.double()
         return logs + self.log_node + log_cell[:, None]
 
@@ -70,8 +71,8 @@ class Cells:
         parts = (2 * place[:, None] + self.corners).flatten(0, 1)
         return parts, (level + 1).repeat_interleave(len(self.corners))
 
-    def divided(self, *clouds: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells (place, level) of which none holds more than a CELLS_OF_DATA-th of a cloud of
+    def divided(self, *clouds: Tensor, num_parts: int = CELLS_OF_DATA) -> tuple[Tensor, Tensor]:
+        """Cells (place, level) of which none holds more than a num_parts-th of a cloud of
         positions (num, dim), nor is more than twice as wide as a neighbour that would."""
         units = [(cloud.double() - self.low) / self.side for cloud in clouds]
         units = [unit[((unit >= 0) & (unit < 1)).all(1)] for unit in units]
@@ -79,7 +80,7 @@ class Cells:
         place = _offsets(torch.arange(2**FIRST_LEVEL, device=device), self.dim)
         done: list[tuple[Tensor, Tensor]] = []
         for level in range(FIRST_LEVEL, LAST_LEVEL + 1):
-            near = torch.cat([self._crowded(unit, level) for unit in units])
+            near = torch.cat([self._crowded(unit, level, num_parts) for unit in units])
             split = torch.isin(_key(place), _key(near))
             if level == LAST_LEVEL:
                 split[:] = False
@@ -90,9 +91,9 @@ class Cells:
             place, _ = self.children(place[split], levels[split])
         return torch.cat([part for part, _ in done]), torch.cat([part for _, part in done])
 
-    def _crowded(self, unit: Tensor, level: int) -> Tensor:
+    def _crowded(self, unit: Tensor, level: int, num_parts: int) -> Tensor:
         """Cells of a level (num, dim) that hold too many of the positions, and those around."""
-        most = max(len(unit) // CELLS_OF_DATA, FEWEST)
+        most = max(len(unit) // num_parts, FEWEST)
         at, counts = (unit * 2**level).long().unique(dim=0, return_counts=True)
         return (at[counts > most][:, None] + self.around).flatten(0, 1)
 
@@ -122,11 +123,11 @@ def integrated(
     """
     low, high = data_box(data)
     centre, half = (low + high) / 2, (high - low) / 2 * 2 ** (LEVELS_OUTSIDE - 1)
-    cells = Cells(centre - half, centre + half, energy, temperature)
+    cells = Cells(centre - half, centre + half)
     shape = data.event_shape
     clouds = [data.train] if also is None else [data.train, also.to(data.train)]
     place, level = cells.divided(*[cloud.flatten(1) for cloud in clouds])
-    logs = cells.log_masses(place, level, shape)
+    logs = cells.log_masses(energy, temperature, place, level, shape)
     error = logs.new_full((len(logs),), torch.inf)
     num = logs.numel()
     while True:
@@ -139,7 +140,7 @@ def integrated(
         if remaining < TOLERANCE or num >= num_nodes or not len(chosen):
             break
         new_place, new_level = cells.children(place[chosen], level[chosen])
-        new_logs = cells.log_masses(new_place, new_level, shape)
+        new_logs = cells.log_masses(energy, temperature, new_place, new_level, shape)
         num += new_logs.numel()
         parts = new_logs.logsumexp(1).reshape(len(chosen), -1).logsumexp(1)
         pair = torch.stack([mass[chosen], parts])

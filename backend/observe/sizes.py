@@ -11,8 +11,6 @@ class Sizes:
     takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
 
     field: int = 128
-    normaliser: int = 256
-    """cells a side of the grid that log Z is summed over"""
     num_nodes: int = 30_000
     """energies that a held-out log-likelihood takes while training, about"""
     num_nodes_evaluated: int = 200_000

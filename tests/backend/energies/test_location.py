@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from backend import catalogue
 from backend.energies.location import LocationConfig, LocationEnergy
-from backend.metrics.log_z_grid import NormaliserGrid
 from backend.randomness import generator_of
 
 
@@ -34,24 +31,3 @@ def test_it_reads_where_it_is_and_how_far_off_in_the_users_units() -> None:
     assert float(located(0.0, (2,)).errors(ring)["parameter/error"]) == pytest.approx(float(shift))
     spirals = catalogue.resolve_data({"name": "digits"}).load()
     assert located(0.0, (8, 8)).errors(spirals) == {}
-
-
-@pytest.mark.parametrize(("name", "dim"), [("shifted_gaussian", 1), ("ring", 2)])
-@pytest.mark.parametrize("start", [0.0, 0.7])
-def test_a_grid_has_its_log_z(name: str, dim: int, start: float) -> None:
-    data = catalogue.resolve_data({"name": name}).load()
-    grid = NormaliserGrid.of(data, 128)
-    assert grid is not None
-    with torch.no_grad():
-        log_z = float(grid.log_z(located(start, (dim,))))
-    # the box in the plane cuts the Gaussian at 4 data sd or so
-    assert log_z == pytest.approx(0.5 * dim * math.log(2 * math.pi), abs=1e-5 if dim == 1 else 0.01)
-
-
-def test_the_grid_holds_the_origin_and_the_data() -> None:
-    data = catalogue.resolve_data({"name": "shifted_gaussian", "mean": 100.0}).load()
-    grid = NormaliserGrid.of(data, 64)
-    assert grid is not None and grid.points.shape == (64**2, 1)
-    assert float(grid.points.min()) < -8 and float(grid.points.max()) > 108
-    for name in ("digits", "ising"):
-        assert NormaliserGrid.of(catalogue.resolve_data({"name": name}).load(), 8) is None

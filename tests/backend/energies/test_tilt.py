@@ -51,7 +51,7 @@ def test_a_fresh_energy_is_minus_the_log_density_of_its_base_and_log_z_is_0(
     assert network.tilt is not None
     x = moons.noise(50, generator_of("x", 0))
     assert torch.equal(network(x), -network.tilt.base.log_prob(x))
-    grid = NormaliserGrid.of(moons, 300)
+    grid = NormaliserGrid(moons, 300)
     assert grid is not None
     assert float(grid.log_z(network).detach()) == pytest.approx(0, abs=0.01)
 

@@ -163,9 +163,12 @@ def test_a_method_takes_every_noise_law(method: str, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("method", ["sliced_score_matching", *LOCATED[:2]])
-def test_the_ring_is_learned(method: str, seed: int) -> None:
-    run = trained(method, {"name": "ring"}, 3000, seed=seed)
+@pytest.mark.parametrize(
+    ("method", "preset"),
+    [("sliced_score_matching", "plain"), *((method, "default") for method in LOCATED)],
+)
+def test_the_ring_is_learned(method: str, preset: str, seed: int) -> None:
+    run = trained(method, {"name": "ring"}, 3000, preset, seed=seed)
     figures = final(run)
     assert figures["quality/grid_kl"] <= 0.05
     assert figures.get("log_z/error", 0.0) <= 0.1

@@ -124,7 +124,7 @@ def test_a_trained_energy_has_the_log_z_that_its_walkers_say() -> None:
     method = resolved.method(resolved.config, task)
     for step in range(80):
         said = method.step(step / 80)
-    grid = NormaliserGrid.of(data, 300)
+    grid = NormaliserGrid(data, 300)
     estimate = method.log_z()
     assert grid is not None and estimate is not None
     with torch.no_grad():
