@@ -32,11 +32,23 @@ class MLPConfig(TiltConfig):
         le=32,
         group="Energy",
     )
+    waves_up_to: int = option(
+        1_000_000,
+        "Most coordinates of an event that waves stand beside; events of more have none. In ten "
+        "dimensions a few thousand points are learned by heart through them.",
+        ge=1,
+        le=1_000_000,
+        group="Energy",
+    )
     spectral_norm: bool = option(
         False,
         "Divide every layer by its largest singular value; a learned gain follows the last.",
         group="Energy",
     )
+
+    def derived(self) -> dict[str, str]:
+        notes = super().derived()
+        return notes if self.waves else {**notes, "waves_up_to": "No effect without waves."}
 
 
 class MLPEnergy(NetworkEnergy):
@@ -59,10 +71,11 @@ class MLPEnergy(NetworkEnergy):
         num_outputs: int = 1,
     ) -> None:
         super().__init__(config, event_shape, generator, num_outputs=num_outputs)
-        self.waves, self.has_context = config.waves, context_shape is not None
+        self.waves = config.waves if event_shape.numel() <= config.waves_up_to else 0
+        self.has_context = context_shape is not None
         num_beside = 0 if context_shape is None else context_shape.numel()
         self.net = mlp(
-            event_shape.numel() * (1 + 2 * config.waves) + num_beside,
+            event_shape.numel() * (1 + 2 * self.waves) + num_beside,
             config.width,
             config.depth,
             generator,

@@ -21,8 +21,15 @@ CLOSE_BASE: dict[str, Any] = {
     "wide_share": 0.05,
 }
 """A Config of a base for points: near the data, and over nothing does their density grow large."""
-TILTED: dict[str, Any] = {"kind": "mlp", "base": CLOSE_BASE, "base_power": 0.8}
-"""A Config of an energy of points that corrects it."""
+TILTED: dict[str, Any] = {
+    "kind": "mlp",
+    "waves": 4,
+    "waves_up_to": 3,
+    "base": CLOSE_BASE,
+    "base_power": 0.8,
+}
+"""A Config of an energy of points that corrects it: with waves in the plane, for edges and detail
+that Gaussians miss, and without them in ten dimensions, where they fit single points."""
 
 
 class NoBaseConfig(KindConfig):

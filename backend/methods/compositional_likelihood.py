@@ -84,7 +84,11 @@ class CompositionalLikelihood(Method):
         "default": Preset(
             "Noise of 20 Gaussians fitted to the data, which the energy corrects, so that weights "
             "stay bounded; for points. 20 Gaussians need thousands of them in ten dimensions.",
-            {"energy": TILTED, "noise": CLOSE_BASE, "train": {**STEADY, "beta1": 0.9}},
+            {
+                "energy": TILTED,
+                "noise": CLOSE_BASE,
+                "train": {**STEADY, "beta1": 0.9, "learning_rate": 3e-3},
+            },
             Budget(steps=3000),
         ),
         "gaussian_noise": Preset(

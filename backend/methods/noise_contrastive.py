@@ -92,7 +92,11 @@ class NoiseContrastive(Method):
         "default": Preset(
             "Against 20 Gaussians fitted to the data, which the energy corrects; for points, in "
             "ten dimensions too. 20 Gaussians need thousands of points there.",
-            {"energy": TILTED, "noise": CLOSE_BASE, "train": {**STEADY, "beta1": 0.9}},
+            {
+                "energy": TILTED,
+                "noise": CLOSE_BASE,
+                "train": {**STEADY, "beta1": 0.9, "learning_rate": 3e-3},
+            },
             Budget(steps=3000),
         ),
         "gaussian_noise": Preset(

@@ -27,3 +27,11 @@ def test_without_waves_nothing_is_added() -> None:
     energy = MLPEnergy(MLPConfig(width=8), torch.Size([3]), generator_of("w", 0))
     x = torch.randn(6, 3, generator=generator_of("x", 0))
     assert torch.equal(energy(x), energy.net(x)[:, 0])
+
+
+def test_events_of_many_coordinates_have_no_waves() -> None:
+    config = MLPConfig(width=8, depth=1, waves=2, waves_up_to=3)
+    for dim, num_inputs in ((3, 15), (4, 4)):
+        energy = MLPEnergy(config, torch.Size([dim]), generator_of("w", 0))
+        assert energy.net[1].weight.shape == (8, num_inputs)
+        assert energy(torch.zeros(2, dim)).shape == (2,)
