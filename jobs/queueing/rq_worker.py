@@ -137,6 +137,12 @@ class BasinWorker(rq.Worker):
             self._away = False
             self.log.info("Redis does as it is told again")
 
+    def _install_signal_handlers(self) -> None:
+        """Take signals, and only then report: who reads of a worker may at once tell it to stop."""
+        super()._install_signal_handlers()
+        if self.beat is not None:
+            self.beat.start()
+
     # ------------------------------------------------------------------ taking a job
 
     def dequeue_job_and_maintain_ttl(

@@ -55,7 +55,6 @@ def serve(queue: str, device: str) -> None:
     logging.getLogger("rq.worker").setLevel(logging.INFO)
     worker = BasinWorker(queue, device, connection)
     worker.beat = threading.Thread(target=_beat, args=(worker,), name="beat", daemon=True)
-    worker.beat.start()
     worker.work(logging_level="INFO")
 
 
