@@ -28,8 +28,9 @@ from backend.energy import Energy, InUnits
 from backend.errors import BadInput, NotAvailable
 from backend.events import Table
 from backend.method import SampleRequest
+from backend.metrics import cubature
 from backend.metrics.density import energies
-from backend.metrics.log_z_importance import TRUSTED_SHARE, Proposal, quadrature
+from backend.metrics.log_z_importance import TRUSTED_SHARE, Proposal
 from backend.observe import pictures
 from backend.requests import conditional_sampling
 
@@ -234,9 +235,8 @@ def _log_zs(
         return [0.0] * len(parts), True
     logs, trusted = [], True
     for part in parts:
-        exact = quadrature(part.energy, asked.data.noise_low, asked.data.noise_high)
-        if exact is not None:
-            logs.append(exact.log_z)
+        if cubature.fits(asked.data):
+            logs.append(cubature.integrated(part.energy, asked.data).log_z)
             continue
         proposal = Proposal(part.data, 10, generator)
         estimate = proposal.estimate(part.energy, 5000, generator)

@@ -15,8 +15,9 @@ from backend.config import Config, option
 from backend.energy import Energy
 from backend.events import Table
 from backend.method import SampleRequest
+from backend.metrics import cubature
 from backend.metrics.density import energies
-from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, quadrature, weighed
+from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, weighed
 from backend.requests import conditional_sampling
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 
@@ -109,10 +110,10 @@ class LogZAbility(Ability):
             logs = torch.tensor([each.log_z for each in estimates], dtype=torch.float64)
             figures |= {name: float(logs.mean()), f"{name}/spread": float(logs.std())}
             figures[f"{name}/ess"] = sum(each.share for each in estimates) / len(estimates)
-        exact = quadrature(energy, data.noise_low, data.noise_high)
-        if exact is not None:
-            figures |= {"quadrature": exact.log_z, "quadrature/outside": exact.outside}
-            figures["quadrature/edge"] = exact.edge
+        if cubature.fits(data):
+            exact = cubature.integrated(energy, data)
+            figures |= {"quadrature": exact.log_z, "quadrature/edge": exact.edge}
+            figures["quadrature/outside"] = exact.mass_outside(data)
         own = asked.method.log_z()
         if own is not None:
             figures["own"] = float(own)

@@ -198,8 +198,8 @@ class ContrastiveDivergence(Method):
     Config = ContrastiveDivergenceConfig
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Chains of 20 Langevin steps from the data of each update. Where nothing pulls chains "
-            "back the energy is no density: KL 10 on heavy tails, 0.1 on other shapes.",
+            "Chains of 20 Langevin steps from the data of each update. Masses of modes apart and "
+            "tails are left to chance: KL .3 on unequal modes, .2 on two shells.",
             STEADY,
             Budget(steps=3000),
         ),
@@ -211,7 +211,7 @@ class ContrastiveDivergence(Method):
         ),
         "plain_persistent": Preset(
             "Chains that live on in a buffer of 10,000, all alike. Modes that they do not cross "
-            "get masses that nothing checks: KL 8 on two shells, 3 on a banana with a satellite.",
+            "get masses that nothing checks: KL 3 on two shells and on unequal modes.",
             {"chains": "persistent", **STEADY},
             Budget(steps=3000),
         ),

@@ -64,8 +64,8 @@ class DenoisingScoreMatching(Method):
         ),
         "plain": Preset(
             "One noise of a tenth of the data's spread, no base: modes narrower than it are "
-            "blurred, and masses of modes apart are left to chance (KL .4 and .3 on unequal modes "
-            "and shells).",
+            "blurred, and masses of modes apart are left to chance (KL .1 to .3 on moons, a "
+            "checkerboard and a pinwheel).",
             {},
             Budget(steps=3000),
         ),

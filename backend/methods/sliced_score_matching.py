@@ -61,7 +61,7 @@ class SlicedScoreMatching(Method):
         ),
         "plain": Preset(
             "One direction a point, no base: masses of modes apart are left to chance, and the "
-            "energy may fall where no data are (KL .05 to 20 on shells, bananas and tails).",
+            "energy may fall where no data are (KL .04 to 1.8 on moons, spirals and the like).",
             {},
             Budget(steps=3000),
         ),

@@ -1,4 +1,4 @@
-"""log ∫ exp(−E(z)) dz of an energy that is not normalised: importance sampling and quadrature."""
+"""log ∫ exp(−E(z)) dz of an energy that is not normalised, by importance sampling."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ FLOOR_VARIANCE = 1e-3
 """Added to every variance of the proposal, in data sd²: some pixels are constant."""
 WIDE_SHARE = 0.2
 """Share of the proposal's draws that come from one Gaussian of twice the spread of the data."""
-WIDEN = 3.0
-"""The box of quadrature reaches this many times as far from its centre as the noise box."""
 
 
 class Estimate(NamedTuple):
@@ -92,35 +90,3 @@ class Proposal:
         z = self.draw(num, generator)
         logs = -energies(energy, z).double() - self.log_density(z)
         return weighed(logs.nan_to_num(nan=-torch.inf))
-
-
-class Quadrature(NamedTuple):
-    """log Z by midpoints of equal cells over a box."""
-
-    log_z: float
-    outside: float
-    """share of the mass outside the noise box, the inner third of the box along each axis"""
-    edge: float
-    """share of the mass in the outermost cells: not near 0 where the energy does not fall off"""
-
-
-def quadrature(energy: Energy, low: Tensor, high: Tensor) -> Quadrature | None:
-    """Over the noise box (dim,) widened about its centre; None beyond two dimensions.
-
-    Right to many digits where the density is wide against a cell, 1/3000 of the box along a line
-    and 1/600 in the plane. Mass beyond the box is not seen.
-    """
-    if low.dim() != 1 or len(low) > 2:
-        return None
-    num = 3000 if len(low) == 1 else 600
-    share = (torch.arange(num, dtype=torch.float64, device=low.device) + 0.5) / num
-    centre, half = (low + high).double() / 2, WIDEN * (high - low).double() / 2
-    axes = [c - h + 2 * h * share for c, h in zip(centre, half, strict=True)]
-    points = torch.cartesian_prod(*axes).reshape(-1, len(low))
-    logs = -energies(energy, points.float()).double()
-    cell = float((2 * half / num).log().sum())
-    total = logs.logsumexp(0)
-    mass = (logs - total).exp()
-    inside = ((points >= low) & (points <= high)).all(1)
-    edge = ((points - centre).abs() > half * (1 - 2.5 / num)).any(1)
-    return Quadrature(float(total) + cell, float(mass[~inside].sum()), float(mass[edge].sum()))
