@@ -205,7 +205,8 @@ class ContrastiveDivergence(Method):
         ),
         "persistent": Preset(
             "512 chains that live on and carry weights, from a mixture of Gaussians that the "
-            "network corrects: a density, with its log Z at every step.",
+            "network corrects: a density, with its log Z at every step. Long chains from noise "
+            "stay in the mode they fall into: take the default draws for samples.",
             WEIGHTED,
             Budget(steps=2000),
         ),
