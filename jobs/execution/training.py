@@ -117,7 +117,11 @@ class Training:
         self.heartbeat.set_fields(**self.facts())
 
     def save(self, elapsed: float = math.inf) -> None:
-        """Save a checkpoint of the present step, after a flush. Raises CannotWrite."""
+        """Save a checkpoint of the present step, after a flush. Raises CannotWrite.
+
+        The record is written first: a resumed run does not go through the steps before it again.
+        """
+        self.emitter.flush()
         self.checkpointer.save(self.cost, self.observation.seconds, elapsed)
         self.heartbeat.set_fields(**self.facts())
 

@@ -298,6 +298,21 @@ def test_a_killed_run_resumes_from_its_checkpoint_and_recomputes_the_rest() -> N
     )
 
 
+def test_a_checkpoint_never_reaches_beyond_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps up to a checkpoint are not run again, so a kill right after it must not lose them."""
+    saved: list[tuple[int, int]] = []
+    save = RunDirectory.save_checkpoint
+
+    def save_and_compare(run: RunDirectory, step: int, *rest: Any) -> Any:
+        saved.append((step, int(run_store.open_run(run.id).scalars()["loss/total"].step[-1])))
+        return save(run, step, *rest)
+
+    monkeypatch.setattr(RunDirectory, "save_checkpoint", save_and_compare)
+    cadence = Cadence(first_checkpoint=0.02, checkpoint_seconds=0.02, checkpoint_share=1.0)
+    tiny.run(tiny.make(60, sleep=0.005), observe=tiny.Eyes, cadence=cadence)
+    assert len(saved) > 3 and all(step == recorded for step, recorded in saved), saved
+
+
 def test_a_checkpoint_that_cannot_be_read_is_said_and_the_one_before_taken() -> None:
     run = tiny.make(2000, sleep=0.002)
     cadence = Cadence(flush_seconds=0.01, first_checkpoint=0.05, checkpoint_seconds=0.05)
