@@ -42,6 +42,7 @@ export default function (given) {
   if (!panels.has(slot)) {
     // it takes a second to get ready: beside the rest on pages of curves, in idle time on others
     const here = (name) => new URL(`/live/static/${name}.js`, window.location.href).href
+    import(here("parts/field_keys"))
     const ready = () => import(here("charts/plotly")).then(({ plotly }) => plotly())
     if (["run", "compare", "lab"].includes(data.module)) ready()
     else setTimeout(ready, 1500)

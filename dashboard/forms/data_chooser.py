@@ -47,18 +47,14 @@ def choose(
         }
         for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
     ]
-    picked = live_element(
-        "tiles",
-        key="data_tiles" if page == "launch" else f"{page}_tiles",
-        height=250,
-        tiles=tiles,
-        chosen=name,
-        on_chosen_change=lambda: None,
-    )
-    if picked.chosen and picked.chosen != name:
-        st.session_state[f"{page}_data"] = picked.chosen
-        st.session_state.pop(f"{page}_preset", None)
-        st.rerun()
+    key = "data_tiles" if page == "launch" else f"{page}_tiles"
+
+    def take() -> None:
+        # before the script runs: one that is cut short by the next click forgets nothing
+        if chosen := st.session_state[key].get("chosen"):
+            st.session_state[f"{page}_data"] = chosen
+
+    live_element("tiles", key=key, height=250, tiles=tiles, chosen=name, on_chosen_change=take)
     item = datasets[name]
     st.caption(item["summary"])
     values = form_fields.defaults(item["schema"], item["schema"])

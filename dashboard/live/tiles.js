@@ -4,6 +4,7 @@ import { drawCloud } from "./pictures/thumbnail.js"
 import { make, rootOf } from "./parts/dom.js"
 
 const SIDE = 84
+const LONGEST = 10_000 // ms that the page may take to show another choice
 
 export function mount(slot, component) {
   let settings = component
@@ -33,6 +34,7 @@ export function mount(slot, component) {
           for (const other of row.children) other.setAttribute("aria-checked", "false")
           button.setAttribute("aria-checked", "true")
           settings.setTriggerValue("chosen", tile.name)
+          holdLaunch()
         }
         if (tile.preview) requestAnimationFrame(() => drawCloud(canvas, tile.preview, SIDE))
         return button
@@ -48,4 +50,24 @@ export function mount(slot, component) {
     },
     unmount: unwatch,
   }
+}
+
+/** Switch buttons that launch off until the page shows what belongs to the new choice. */
+function holdLaunch() {
+  const app = document.querySelector("[data-test-script-state]")
+  if (!app) return
+  app.classList.add("bl-choosing")
+  let hasRun = false
+  const watch = new MutationObserver(() => {
+    const isRunning = app.dataset.testScriptState === "running"
+    hasRun ||= isRunning
+    if (hasRun && !isRunning) release()
+  })
+  const release = () => {
+    watch.disconnect()
+    clearTimeout(latest)
+    app.classList.remove("bl-choosing")
+  }
+  const latest = setTimeout(release, LONGEST)
+  watch.observe(app, { attributes: true, attributeFilter: ["data-test-script-state"] })
 }

@@ -10,13 +10,15 @@ import streamlit as st
 
 from backend.errors import BasinError
 from dashboard import comparison
-from dashboard.forms import draft
+from dashboard.forms import draft, orders
 from dashboard.forms.draft import Answer
+from dashboard.forms.orders import Shown
 from dashboard.live_view import live_element
 from dashboard.sampler_lab import race_options
 from jobs import races
 from jobs.formatting import duration
 from jobs.queueing import enqueue
+from jobs.queueing.enqueue import Check
 from jobs.races import COSTS, Race
 
 SAMPLER = "config.sampler"
@@ -110,6 +112,12 @@ def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
         data = with_preview.data
         sets = [{"preview": data["preview"], "about": data["title"]}]
         live_element("previews", key="lab_preview", height=300, sets=sets)
+    with st.container(key="launch_bar"):
+        _bar(race, checks, catalogue)
+
+
+def _bar(race: Race, checks: list[Check | None], catalogue: dict[str, Any]) -> None:
+    """Draw what is wrong, what it costs, the button and the command."""
     names = race_options.titles([dict(racer) for racer in race.racers], catalogue)
     bad = [
         f"- {name}: {'; '.join(item['message'] for item in check.problems)}"
@@ -126,17 +134,20 @@ def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
     else:
         _cost(race, names, checks)
     ready = not bad and not trouble
+    subject = orders.subject_of(race.data, *filter(None, [race.energy_of]))
     number = len(race.racers) * race.num_seeds
     st.button(
         f"Launch {number} runs" if number != 1 else "Launch",
+        key=f"lab:{':'.join(subject)}",
         type="primary",
         icon=":material/play_arrow:",
         disabled=not ready,
         shortcut="Ctrl+Enter",
         width="stretch",
-        on_click=_order,
+        on_click=orders.give,
+        args=("lab", Shown(subject)),
     )
-    if st.session_state.pop("lab_ordered", False) and ready:
+    if orders.take("lab", subject) is not None and ready:
         _launch(race)
     if ready:
         with st.expander("Command"):
@@ -154,7 +165,7 @@ def _trouble(race: Race) -> str:
     return ""
 
 
-def _cost(race: Race, names: list[str], checks: list[Any]) -> None:
+def _cost(race: Race, names: list[str], checks: list[Check | None]) -> None:
     """Draw the time of each racer, and of all of them."""
     rows = []
     total = 0.0
@@ -169,11 +180,6 @@ def _cost(race: Race, names: list[str], checks: list[Any]) -> None:
             f"About {duration(total)} of sampling in all, one after the other on one worker; "
             "looking comes on top."
         )
-
-
-def _order() -> None:
-    """Remember the click: what was typed last may have to be checked first."""
-    st.session_state["lab_ordered"] = True
 
 
 def _launch(race: Race) -> None:

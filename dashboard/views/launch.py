@@ -9,10 +9,11 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from dashboard.elements import count, empty, head
-from dashboard.forms import data_chooser, draft, form_fields, method_choice
+from dashboard.forms import data_chooser, draft, form_fields, method_choice, orders
 from dashboard.forms.data_chooser import FILE
 from dashboard.forms.draft import Answer, Source
 from dashboard.forms.form_fields import Form, Values
+from dashboard.forms.orders import Shown
 from dashboard.live_view import live_element
 from jobs.formatting import duration
 from jobs.queueing import enqueue, redis_store
@@ -272,37 +273,49 @@ def _beside(answer: Answer, catalogue: dict[str, Any]) -> None:
             _preview(check.data)
         if check is not None and check.data.get("missing"):
             st.info(check.data["missing"])
-        if check is not None and not check.ok:
-            lines = [f"- `{item['field'] or 'run'}` {item['message']}" for item in check.problems]
-            st.error("\n".join(["**This cannot be launched yet.**", *lines]))
-        if check is not None and check.cost:
-            st.markdown(_cost(check.cost))
-        number = st.session_state.get("launch_seeds", 1)
-        st.button(
-            "Launch" if number == 1 else f"Launch {number} runs",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=check is not None and not check.ok,
-            shortcut="Ctrl+Enter",
-            width="stretch",
-            on_click=_order,
-            args=(answer.text,),
-        )
-        _launch_if_ordered(answer, number)
+        with st.container(key="launch_bar"):
+            _bar(answer)
         method_choice.show(answer, catalogue, _begin)
         _yaml(answer)
 
 
-def _order(draft: str) -> None:
-    """Remember the click: what was typed last may have to be checked first, in a run of the
-    script of its own. draft: the one whose answer was on the page."""
-    st.session_state["launch_ordered"] = draft
+def _bar(answer: Answer) -> None:
+    """Draw what is wrong, what it costs and the button."""
+    check = answer.check
+    if check is not None and not check.ok:
+        lines = [f"- `{item['field'] or 'run'}` {item['message']}" for item in check.problems]
+        st.error("\n".join(["**This cannot be launched yet.**", *lines]))
+    if check is not None and check.cost:
+        st.markdown(_cost(check.cost))
+    number = st.session_state.get("launch_seeds", 1)
+    subject = _subject(answer)
+    st.button(
+        "Launch" if number == 1 else f"Launch {number} runs",
+        # of this subject alone: a click on its way from an older page is for no button here
+        key=f"launch:{':'.join(subject)}",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=check is not None and not check.ok,
+        shortcut="Ctrl+Enter",
+        width="stretch",
+        on_click=orders.give,
+        args=("launch", Shown(subject, answer.text)),
+    )
+    _launch_if_ordered(answer, number)
+
+
+def _subject(answer: Answer) -> tuple[str, ...]:
+    """Name what the answer is about."""
+    raw = json.loads(answer.text)
+    return orders.subject_of(raw["data"], raw["method"], raw["preset"])
 
 
 def _launch_if_ordered(answer: Answer, number: int) -> None:
-    ordered = st.session_state.pop("launch_ordered", None)
+    ordered = orders.take("launch", _subject(answer))
+    if ordered is None:
+        return
     # A draft that nobody could check is launched by who has read so, not by an earlier click.
-    if ordered is not None and (answer.is_ok or (answer.check is None and ordered == answer.text)):
+    if answer.is_ok or (answer.check is None and ordered.text == answer.text):
         _launch(answer, number)
 
 

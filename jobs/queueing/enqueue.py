@@ -29,7 +29,7 @@ Origin = Literal["cli", "browser"]
 
 ENERGY_FILE = "energy_file"
 """The data set whose `path` is code."""
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 20.0
 """Seconds a form waits for an answer."""
 QUICK_SECONDS = 120
 """Seconds an answer that is not a form's is waited for."""
@@ -305,7 +305,7 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
     """Ask the check worker what it makes of a RunSpec given as plain data.
 
     Everything wrong with the spec is in the answer. Raises NotAvailable when nobody answers
-    within 5 s.
+    within `CHECK_SECONDS`.
     """
     try:
         spec = absolute_paths(from_dict(raw), origin)

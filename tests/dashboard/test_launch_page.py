@@ -73,6 +73,30 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     assert len(run_store.list_runs()) == before
 
 
+def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
+    basin: Basin, page: Page
+) -> None:
+    before = len(run_store.list_runs())
+    open_launch(basin, page)
+    page.get_by_text("YAML and command").click()
+    area = page.get_by_label("Paste a spec")
+    area.fill("method: contrastive_divergence\ndata: {name: moons}\nbudget: {steps: 77}\n")
+    area.press("Control+Enter")  # takes the text, as the area says
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_text("with the settings of your file").wait_for()
+    page.get_by_role("radio", name=re.compile("^Ring")).click()
+    page.wait_for_timeout(120)
+    launch_button(page).evaluate("button => button.click()")
+    page.get_by_text(re.compile("^Ring of Gaussians: ")).wait_for()
+    page.wait_for_timeout(500)
+    assert "/run" not in page.url and len(run_store.list_runs()) == before
+    bar = page.locator(".st-key-launch_bar")
+    page.get_by_label("Seed", exact=True).first.scroll_into_view_if_needed()
+    assert bar.get_by_role("button").bounding_box()["y"] < 860  # type: ignore[index]
+    page.set_viewport_size({"width": 800, "height": 900})
+    assert bar.get_by_role("button").bounding_box()["y"] < 860  # type: ignore[index]
+
+
 # ---------------------------------------------------------------------- which method
 
 

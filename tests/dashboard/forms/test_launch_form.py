@@ -92,3 +92,15 @@ def test_what_was_checked_is_what_is_launched(bench: Bench) -> None:
     button.click().run()
     assert bench.launched == [bench.checked[-1]]
     assert bench.launched[0].notes == "as it was checked"
+
+
+def test_a_button_that_stood_beside_other_data_launches_nothing(bench: Bench) -> None:
+    app = opened()
+    (button,) = (item for item in app.button if item.label == "Launch")
+    app.session_state["launch_data"] = "moons"  # as a tile that was clicked just before
+    button.click().run()
+    assert not bench.launched
+    assert any("stood beside ring" in item.value for item in app.warning)
+    (button,) = (item for item in app.button if item.label == "Launch")
+    button.click().run()
+    assert [spec.data["name"] for spec in bench.launched] == ["moons"]
