@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
+from backend.datasets.column_choice import choose
 from backend.datasets.image_folder import read_folder
 from backend.datasets.reading import PIECE, Table, bad, column_name, read_file
 
@@ -33,6 +34,17 @@ class FileConfig(KindConfig):
         "",
         "Which array of an .npz file; may be left out when it holds one. An array `labels` or `y` "
         "beside it gives the class of every row.",
+    )
+    columns: list[str] = option(
+        [],
+        "Columns of a table that are learned, by name, or by place from 1; none named: all of "
+        "them.",
+        max_length=4096,
+    )
+    label: str = option(
+        "",
+        "Column of a table that names the class of every row, by name, or by place from 1.",
+        max_length=1000,
     )
     standardise: bool = option(
         True,
@@ -58,7 +70,7 @@ class FileData(Dataset):
 
     def load(self) -> Data:
         path = Path(self.config.path)
-        table = _read(path, self.config.key)
+        table = choose(_read(path, self.config.key), self.config.columns, self.config.label)
         chosen = self._split(len(table.values), table.labels)
         shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
         if table.labels is not None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page showed beside its button."""
+    """Subject and draft that a page showed beside its button."""
 
     subject: tuple[str, ...]
     """in words: the data, the method and whatever else decides which fields there are"""
