@@ -24,10 +24,10 @@ def subject_of(data: dict[str, Any], *others: str) -> tuple[str, ...]:
     return (path or str(data.get("name", "")), *others)
 
 
-def give(page: str, shown: Shown) -> None:
+def give(page: str, order: Shown) -> None:
     """Remember a click: what was typed last may have to be checked first, in a run of the script
     of its own."""
-    st.session_state[f"{page}_ordered"] = shown
+    st.session_state[f"{page}_ordered"] = order
 
 
 def take(page: str, subject: tuple[str, ...]) -> Shown | None:
@@ -36,10 +36,10 @@ def take(page: str, subject: tuple[str, ...]) -> Shown | None:
     One that was given beside another subject is void, and the page says so: nobody has seen the
     fields of this one.
     """
-    shown: Shown | None = st.session_state.pop(f"{page}_ordered", None)
-    if shown is None or shown.subject == subject:
-        return shown
-    before, now = (", ".join(each) for each in (shown.subject, subject))
+    order: Shown | None = st.session_state.pop(f"{page}_ordered", None)
+    if order is None or order.subject == subject:
+        return order
+    before, now = (", ".join(each) for each in (order.subject, subject))
     st.warning(
         f"Nothing was launched: the button stood beside {before}, and now the page shows {now}. "
         "Look at it, then launch."
