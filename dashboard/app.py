@@ -93,7 +93,7 @@ def _say_what_needs_a_look() -> None:
         runs = [run for run in run_store.list_runs() if run.needs_a_look]
         if runs:
             verb = "needs" if len(runs) == 1 else "need"
-            link = f"/run?id={runs[0].id}" if len(runs) == 1 else "/runs"
+            link = f"run?id={runs[0].id}" if len(runs) == 1 else "runs"
             st.markdown(f":orange[⚠] [{plural(len(runs), 'run')} {verb} a look]({link})")
 
 

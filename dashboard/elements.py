@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import json
 import math
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
@@ -71,6 +73,20 @@ def empty(message: str, page: str = "", label: str = "") -> None:
         st.markdown(message)
         if page:
             st.page_link(page, label=label, icon=":material/arrow_forward:")
+
+
+def moment(seconds: float) -> str:
+    """Format a time in the viewer's own zone: 18 Nov 2026, 14:02."""
+    at = datetime.fromtimestamp(seconds, _zone())
+    return f"{at.day} {at:%b %Y, %H:%M}"
+
+
+def _zone() -> tzinfo:
+    """Return the browser's zone; UTC where it has none that is known here."""
+    try:
+        return ZoneInfo(st.context.timezone or "")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def figure(value: float | None) -> str:

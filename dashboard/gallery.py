@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from backend.claims.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
@@ -16,12 +15,6 @@ SIGNS = {"holds": ("✓", "good"), "fails": ("✕", "alarm"), "undecided": ("◌
 """Sign and colour token of every verdict; the word always stands beside them."""
 MOST_POINTS = 120
 """Points of one seed's curve that travel to the page."""
-
-
-def when(seconds: float) -> str:
-    """Format a time: 18 Nov 2026, 14:02 in the server's time zone."""
-    at = time.localtime(seconds)
-    return f"{at.tm_mday} {time.strftime('%b %Y, %H:%M', at)}"
 
 
 def picture(recipe: Recipe, findings: Findings, runs: Runs) -> dict[str, Any]:

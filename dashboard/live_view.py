@@ -23,7 +23,7 @@ function styled() {
     let link = document.getElementById("basin-live-css")
     if (link?.sheet) return resolve()
     if (!link) {
-      const href = new URL("/live/static/live.css", window.location.href).href
+      const href = new URL("live/static/live.css", window.location.href).href
       link = document.createElement("link")
       Object.assign(link, { id: "basin-live-css", rel: "stylesheet", href })
       document.head.append(link)
@@ -41,7 +41,7 @@ export default function (given) {
   slot.style.minHeight = `${data.height}px`
   if (!panels.has(slot)) {
     // it takes a second to get ready: beside the rest on pages of curves, in idle time on others
-    const here = (name) => new URL(`/live/static/${name}.js`, window.location.href).href
+    const here = (name) => new URL(`live/static/${name}.js`, window.location.href).href
     import(here("parts/field_keys"))
     const ready = () => import(here("charts/plotly")).then(({ plotly }) => plotly())
     if (["run", "compare", "lab"].includes(data.module)) ready()

@@ -12,6 +12,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
+from dashboard import shell
 from dashboard.security.gate import Gate
 from dashboard.stream.hub import Hub
 from dashboard.stream.routes import routes
@@ -28,7 +29,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=routes(hub),
+    routes=[*shell.routes(), *routes(hub)],
     middleware=[Middleware(Gate)],
     lifespan=lifespan,
 )

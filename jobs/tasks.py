@@ -26,6 +26,7 @@ from backend.spec import Budget, RunSpec, from_dict
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
 from jobs.records import attempts, run_store
+from jobs.records.requests import INTERRUPT
 from jobs.system.processes import on_signals
 
 TOO_LARGE = (
@@ -43,8 +44,8 @@ _SEARCHED_RUNS = 500
 def train(run_id: str) -> None:
     """Train a run from its directory, in the process the worker forked for it.
 
-    SIGTERM, which the worker passes on when it is told to end, stops the run with a checkpoint.
-    A run that another process trains, or that does not wait to be trained, is left alone.
+    SIGTERM, which the worker passes on when it is told to end, interrupts it with a checkpoint. A
+    run that another process trains, or that does not wait to be trained, is left alone.
     """
     directory = run_store.open_run(run_id)
     try:
@@ -60,7 +61,7 @@ def _train(directory: run_store.RunDirectory) -> None:
 
     publisher = redis_store.Publisher(directory.id)
     try:
-        with on_signals(lambda: directory.request("stop"), signal.SIGTERM):
+        with on_signals(lambda: directory.request(INTERRUPT), signal.SIGTERM):
             loop.run(directory, load_energy=trained_run.load_energy, publisher=publisher)
     except Exception as error:  # the loop records what goes wrong in a run; this is beyond it
         directory.write_trace(traceback.format_exc())

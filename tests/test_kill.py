@@ -230,10 +230,18 @@ def resumed_to_the_end(directory: RunDirectory, reference: RunDirectory) -> None
     checkpoint = directory.status().checkpoint_step
     assert checkpoint is not None and checkpoint > 50
     control.resume(directory.id)
+    goes_on_to_the_end(directory, reference, "Resumed from step")
+
+
+def goes_on_to_the_end(directory: RunDirectory, reference: RunDirectory, words: str) -> None:
+    wait_for(lambda: directory.status().attempt == 2, "the second attempt", 40)
     assert finished(directory).attempt == 2
     texts = [frame.header["meta"]["message"] for frame in directory.texts()]
-    assert any(text.startswith("Resumed from step") for text in texts)
+    assert any(text.startswith(words) for text in texts), texts
     assert_same_numbers(directory, reference)
+
+
+BY_ITSELF = "Went on by itself, Basin having been stopped, from step"
 
 
 def test_the_worker(basin: Basin, undisturbed: RunDirectory) -> None:
@@ -355,11 +363,13 @@ def test_the_whole_tree(basin: Basin, undisturbed: RunDirectory) -> None:
         lambda: run_store.open_run(waiting).status().status == "running", "the next in the queue"
     )
     control.stop(waiting)
-    resumed_to_the_end(directory, undisturbed)
+    goes_on_to_the_end(directory, undisturbed, BY_ITSELF)
+    assert f"{directory.id} goes on from step" in basin.said.read_text()
 
 
 def test_ctrl_c(basin: Basin, undisturbed: RunDirectory) -> None:
-    """The gentle end: the running run stops with a checkpoint, and no process is left."""
+    """The gentle end: the running run stops with a checkpoint, no process is left, and at the next
+    start it goes on."""
     directory = launch_and_wait(basin)
     assert basin.process is not None
     everything = descendants([basin.process.pid])
@@ -369,6 +379,11 @@ def test_ctrl_c(basin: Basin, undisturbed: RunDirectory) -> None:
 
     status = directory.written_status()
     assert status.status == "stopped" and status.checkpoint_step == status.step > 100
+    assert status.reason == (
+        f"Basin was stopped when it was at step {status.step:,}. It goes on by itself once Basin "
+        "runs again."
+    )
     assert [each for each in everything if is_alive(each.pid)] == []
     basin.start()
-    resumed_to_the_end(directory, undisturbed)
+    goes_on_to_the_end(directory, undisturbed, BY_ITSELF)
+    assert directory.status().went_on == [status.step]

@@ -35,7 +35,7 @@ class Answer {
       token: data.token,
     })
     try {
-      const response = await fetch(`/live/file?${query}`)
+      const response = await fetch(`live/file?${query}`)
       if (!response.ok) throw new Error(await response.text())
       this.value = await response.json()
     } catch (error) {

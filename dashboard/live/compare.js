@@ -130,7 +130,7 @@ class ComparePage extends ManyRuns {
     const canvas = make("canvas", { role: "img", "aria-label": group.title })
     const step = make("span.bl-muted")
     const word = make("span")
-    const link = make("a.bl-name", { href: `/run?id=${group.runs[0]}` }, group.title)
+    const link = make("a.bl-name", { href: `run?id=${group.runs[0]}` }, group.title)
     const none = make("div.bl-empty", {}, "Nothing drawn yet.")
     const mark = make("i.bl-mark")
     mark.style.background = this.colour(index)

@@ -100,7 +100,7 @@ class RunList {
   }
 
   compare() {
-    window.location.assign(`/compare?runs=${[...this.selected].join(",")}`)
+    window.location.assign(`compare?runs=${[...this.selected].join(",")}`)
   }
 
   hear(message) {
@@ -214,7 +214,7 @@ class RunList {
   sayEmpty(number) {
     this.empty.hidden = number > 0
     if (number) return
-    const link = make("a", { href: "/launch", textContent: "Launch a first run" })
+    const link = make("a", { href: "launch", textContent: "Launch a first run" })
     this.empty.replaceChildren(
       ...(this.runs.length
         ? ["No run fits the search and the filters."]
@@ -308,7 +308,7 @@ class RunList {
       add("Later", waiting, () => this.act("later", waiting))
     }
     add("Clone", runs.length === 1 ? ids : [], () =>
-      window.location.assign(`/launch?from=${ids[0]}`),
+      window.location.assign(`launch?from=${ids[0]}`),
     )
     add("Name, tags, note", ids, () => this.act("edit"))
     const over = runs.filter((run) => run.status !== "running").map((run) => run.id)

@@ -113,8 +113,9 @@ def _again(scope: Scope) -> Response:
     query = [
         pair for pair in parse_qsl(scope["query_string"].decode("latin-1")) if pair[0] != "token"
     ]
-    # more than one slash would begin the name of another host
-    address = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{urlencode(query)}" if query else "")
+    # from where it stands, whatever path a proxy puts before; ./ begins neither host nor scheme
+    name = quote(scope["path"].rpartition("/")[2])
+    address = f"./{name}" + (f"?{urlencode(query)}" if query else "")
     head = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
     return HTMLResponse(_PAGE.format(head=head, reason="One moment."))
 

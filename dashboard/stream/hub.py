@@ -56,7 +56,8 @@ from dashboard.stream.client import MOST_WAITING_BYTES, Client, Watch
 from dashboard.stream.feed import Feed, Message
 from dashboard.stream.frames import say
 from dashboard.stream.questions import Position
-from jobs.queueing import control
+from jobs.notifications import watching
+from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.status import Status
 
@@ -95,6 +96,7 @@ class Hub:
         self._lock = threading.Lock()
         self._clients: set[Client] = set()
         self._polled: dict[str, Client] = {}
+        self._watcher = watching.Watcher()
         self._runs: dict[str, Status] = {}
         self._queue: Queue = Queue([], "")
         self._alarms: list[dict[str, Any]] = []
@@ -136,6 +138,12 @@ class Hub:
             await asyncio.sleep(RECONCILE_SECONDS)
             with passed_over("Settling what became of runs"):
                 await run_in_threadpool(control.settle)
+            with passed_over("Notifications"):
+                await run_in_threadpool(self._notify)
+
+    def _notify(self) -> None:
+        address = str(redis_store.connection_info().get("dashboard", ""))
+        self._watcher.look(run_store.list_runs(), address)
 
     async def _list(self) -> None:
         """Read the list of runs, unless that was done within the last second."""

@@ -10,7 +10,7 @@ from backend.claims import recipe as recipes
 from backend.claims.recipe import FoundRecipes, Recipe
 from backend.errors import BasinError
 from dashboard import gallery
-from dashboard.elements import colours, count, empty, head, plural, theme
+from dashboard.elements import colours, count, empty, head, moment, plural, theme
 from dashboard.live_view import live_element
 from jobs.claims import reproduction as reproductions
 from jobs.claims.recipe_results import Findings
@@ -191,7 +191,7 @@ def _facts(record: Reproduction, findings: Findings) -> list[str]:
     if findings.joules is not None:
         joules = f"{count(findings.joules)} joules {findings.joules_source or ''}".strip()
     return [
-        gallery.when(findings.ended or record.created),
+        moment(findings.ended or record.created),
         ", ".join(findings.devices),
         f"version {record.version}",
         f"{len(record.seeds)} seeds" if len(record.seeds) > 1 else "1 seed",
@@ -359,10 +359,10 @@ def _earlier(past: list[Reproduction], current: Reproduction | None) -> None:
                 ", ".join(findings.devices),
             )
         here = current is not None and item.id == current.id
-        link = f"[show](/gallery?recipe={item.recipe}&reproduction={item.id})"
+        link = f"[show](gallery?recipe={item.recipe}&reproduction={item.id})"
         where = "shown above" if here else link
         lines.append(
-            f"| {gallery.when(item.created)} | {verdict} | {median} | {len(item.seeds)} | "
+            f"| {moment(item.created)} | {verdict} | {median} | {len(item.seeds)} | "
             f"{devices} | {item.version} | {where} |"
         )
     st.markdown("\n".join(lines))

@@ -118,8 +118,8 @@ def _acts(members: list[Member]) -> None:
         ):
             _stop(going)
             st.rerun()
-        st.link_button("Compare", f"/compare?runs={ids}", icon=":material/compare:")
-        st.link_button("New race", f"/lab?from={ids}", icon=":material/add:")
+        st.link_button("Compare", f"compare?runs={ids}", icon=":material/compare:")
+        st.link_button("New race", f"lab?from={ids}", icon=":material/add:")
 
 
 def _stop(going: list[Member]) -> None:

@@ -10,14 +10,14 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
-from dashboard.elements import empty, head, name_of, size, status_word
+from dashboard.elements import empty, head, moment, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from jobs.records.status import RESUMABLE, Status
+from jobs.records.status import RESUMABLE, Status, went_on_in_words
 
 
 def main() -> None:
@@ -59,19 +59,19 @@ def main() -> None:
 
 
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:
-    when = time.strftime("%d %b %Y, %H:%M", time.localtime(status.created))
     facts = [
         f"{method.get('title', status.method)}, {status.preset}",
         status.data,
         f"seed {status.seed}",
         status.device,
-        when.lstrip("0"),
+        moment(status.created),
         status.id,
     ]
     if status.products == "onednn":
         facts.append("linear layers by oneDNN")
     if status.attempt > 1:
         facts.append(f"attempt {status.attempt}")
+    facts.append(went_on_in_words(status))
     return facts + [f"#{tag}" for tag in status.tags]
 
 
@@ -113,10 +113,10 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             if st.button(label, icon=":material/play_arrow:", type="primary"):
                 _do(control.resume, run_id)
         if status.checkpoint_step is not None:
-            st.link_button("Ask it", f"/studio?run={run_id}", icon=":material/question_answer:")
-        st.link_button("Clone with edits", f"/launch?from={run_id}", icon=":material/content_copy:")
+            st.link_button("Ask it", f"studio?run={run_id}", icon=":material/question_answer:")
+        st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
-            st.link_button("Compare", f"/compare?runs={run_id}", icon=":material/compare:")
+            st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
             if st.button("Name, tags, note", icon=":material/edit:"):
                 _edit(directory, status)
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):
@@ -192,7 +192,7 @@ def _about(directory: RunDirectory, status: Status) -> None:
         token = access.issue()
         rows = []
         for name, num_bytes in directory.files():
-            address = f"/live/file?run={directory.id}&name={quote(name)}&token={token}"
+            address = f"live/file?run={directory.id}&name={quote(name)}&token={token}"
             rows.append(f"| [{name}]({address}) | {size(num_bytes)} |")
         st.markdown("\n".join(["| file | size |", "|---|---:|", *rows]))
         st.caption(f"In `{directory.path}`.")

@@ -11,11 +11,10 @@ import streamlit as st
 
 from backend.errors import BadInput, NotAvailable
 from backend.system import yaml_reader
-from dashboard.elements import empty, head
+from dashboard.elements import empty, head, moment
 from dashboard.forms import form_fields
 from dashboard.forms.form_fields import Form
 from dashboard.forms.trained_runs import trained_runs
-from dashboard.gallery import when
 from dashboard.live_view import live_element
 from jobs.formatting import duration
 from jobs.models import fingerprints
@@ -190,7 +189,7 @@ def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
     facts = [
         f"seed {answer['seed']}",
         f"step {answer['step']:,}".replace(",", "\u2009"),
-        when(answer["time"]),
+        moment(answer["time"]),
         f"took {duration(took[1])}" if took[0] == answer["id"] else "",
     ]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -230,8 +229,8 @@ def _earlier(
         return
     with st.expander(f"Earlier answers of this run ({len(others)})"):
         for item in others[:MOST_SHOWN]:
-            label = f"{item['title']} · seed {item['seed']} · {when(item['time'])}"
-            link = f"/studio?run={directory.id}&ability={item['ability']}&answer={item['id']}"
+            label = f"{item['title']} · seed {item['seed']} · {moment(item['time'])}"
+            link = f"studio?run={directory.id}&ability={item['ability']}&answer={item['id']}"
             st.markdown(f"[{label}]({link})  \n:gray[{_escaped(item['summary'])}]")
 
 

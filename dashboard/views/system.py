@@ -82,7 +82,7 @@ def _present() -> None:
     for place, run_id in enumerate(order, 1):
         known = statuses.get(run_id)
         name = name_of(known) if known else run_id
-        rows.append((str(place), f"[{_cell(name)}](/run?id={run_id})", run_id))
+        rows.append((str(place), f"[{_cell(name)}](run?id={run_id})", run_id))
     if rows:
         _table(("next", "run", "id"), rows)
     memory, clients = info["used_memory"], info["connected_clients"]
@@ -103,7 +103,7 @@ def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
         str(worker["queue"]),
         str(worker.get("device", "")),
         f":green[✓ {state}]" if worker["alive"] else ":red[⚯ silent]",
-        f"[{run}](/run?id={run})" if run else "",
+        f"[{run}](run?id={run})" if run else "",
         f"{duration(worker['silent'])} ago",
     )
 

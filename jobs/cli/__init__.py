@@ -22,6 +22,7 @@ for command in (
     services.worker,
     services.dashboard,
     services.link,
+    services.notify,
     launch.run,
     race.race_command,
     bakeoff.bakeoff_command,

@@ -16,7 +16,7 @@ from jobs.formatting import duration
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_store import RunDirectory
-from jobs.records.status import Status
+from jobs.records.status import Status, went_on_in_words
 
 FLOOR, GOAL = "floor", "goal"
 
@@ -125,6 +125,8 @@ def _in_words(
     ]
     if status.reason:
         lines.insert(2, f"  {status.reason}")
+    if status.went_on:
+        lines.append(f"  {went_on_in_words(status)}")
     if status.damage:
         lines.append(f"  damaged: {status.damage} See `basin doctor`.")
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import click
 
 from backend.errors import BadInput, NotAvailable
-from jobs.cli.common import json_command
+from jobs.cli.common import DONE, FAILED, json_command, show
 from jobs.queueing import redis_store
 from jobs.services import entry_link, login
 
@@ -81,6 +81,25 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@click.command()
+@json_command
+def notify(as_json: bool) -> None:
+    """Send a word to those who are told when runs end, to see that it arrives."""
+    from jobs.notifications import sending
+    from jobs.notifications.settings import settings
+
+    to = settings()
+    if not to.is_wanted:
+        raise NotAvailable(
+            "Nobody is told: set BASIN_NOTIFY_WEBHOOK, or BASIN_NOTIFY_EMAIL and BASIN_SMTP_URL."
+        )
+    troubles = sending.send("A word from Basin", "Basin tells here when runs end.", to)
+    value = {"to": to.in_words(), "troubles": troubles}
+    text = "\n".join(troubles) or f"Sent to {to.in_words()}."
+    show(value, as_json, text)
+    sys.exit(FAILED if troubles else DONE)
 
 
 @click.command()

@@ -32,6 +32,7 @@ from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare,
 from jobs.record_files.scalar_table import RESUMED
 from jobs.records import attempts
 from jobs.records.progress import CLOSING
+from jobs.records.requests import INTERRUPT
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
 from jobs.system import atomic_files
@@ -100,10 +101,10 @@ class _Attempt:
     # ------------------------------------------------------------------ from start to end
 
     def run(self) -> Status:
-        earlier = self._announce()
+        before = self._announce()
         self.beat.start()
         try:
-            ended = self._attempt(earlier)
+            ended = self._attempt(before)
         finally:
             self.team.end()
             self.beat.stop()
@@ -112,8 +113,8 @@ class _Attempt:
             self._compact()  # after the last word: nothing that goes wrong here takes it back
         return status
 
-    def _announce(self) -> int:
-        """Write that the run is on; returns the number of earlier attempts."""
+    def _announce(self) -> Status:
+        """Write that the run is on; returns what it was before."""
         before = self.directory.written_status()
         atomic_files.sweep_asides(self.directory.path, ASIDE_SECONDS)
         assert self.directory.attempt is not None, "a run is trained within its attempt"
@@ -123,19 +124,20 @@ class _Attempt:
             started=before.started or time.time(),
             ended=None,
             reason="",
+            interrupted=False,
             problem=None,
             alarms=[],
         )
-        return before.attempt
+        return before
 
-    def _attempt(self, earlier: int) -> Outcome:
+    def _attempt(self, before: Status) -> Outcome:
         try:
             if self.beat.request:
                 return outcome.ended_before(self.beat.request)
             prepared = self._prepare()
-            if not earlier:
+            if not before.attempt:
                 answering.check_questions(prepared)
-            training = self.training = self._resume(prepared, earlier)
+            training = self.training = self._resume(prepared, before)
         except Exception as error:
             self._close_publisher()
             if not isinstance(error, BasinError):
@@ -179,6 +181,8 @@ class _Attempt:
             training.end()
             return outcome.ended_by(end.request, training.step, self.beat.redis_was_away)
         left = finishing.finish(training)
+        if left and self.beat.request == INTERRUPT:  # its last checkpoint is of the last step
+            return outcome.ended_by(INTERRUPT, training.step, self.beat.redis_was_away)
         return outcome.finished(training.method.done, left)
 
     def _write_end(self, ended: Outcome) -> Status:
@@ -191,6 +195,7 @@ class _Attempt:
                     status=ended.status,
                     reason=ended.reason,
                     problem=ended.problem,
+                    interrupted=ended.interrupted,
                     ended=time.time(),
                     seconds_left=None,
                     doing="",
@@ -236,14 +241,14 @@ class _Attempt:
         fingerprints.write(self.directory, self.fingerprints)
         return prepared
 
-    def _resume(self, prepared: Prepared, earlier: int) -> Training:
+    def _resume(self, prepared: Prepared, before: Status) -> Training:
         """Restore the newest checkpoint, if any, and open the log."""
         checkpointer = Checkpointer(
             self.directory, prepared, self.fingerprints, self.cadence, self.beat.progress
         )
         cost, observe_seconds = Cost(joules=None if self.counter is None else 0.0), 0.0
         reached = 0
-        if earlier:
+        if before.attempt:
             reached = self._last_logged_step()
             if self.directory.checkpoints():
                 cost, observe_seconds = checkpointer.restore()
@@ -253,9 +258,12 @@ class _Attempt:
         checkpointer.step = cost.step or None
         self.emitter = Emitter(self.directory, self.publisher, alarms=self.alarms)
         self.beat.emitter = self.emitter
-        if earlier:
+        if before.attempt:
             again = max(reached - cost.step, 0)
-            message = f"Resumed from step {cost.step:,}; {again:,} steps recomputed."
+            how = (
+                "Went on by itself, Basin having been stopped," if before.interrupted else "Resumed"
+            )
+            message = f"{how} from step {cost.step:,}; {again:,} steps recomputed."
             self.emitter.text(RESUMED, message, cost)
         if checkpointer.passed_over:
             self.emitter.remark(CHECKPOINT, checkpointer.passed_over, cost)

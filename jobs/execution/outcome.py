@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BadInput, BasinError, Diverged
+from jobs.records.requests import INTERRUPT
+from jobs.records.status import BY_ITSELF
 
 BEFORE = "Failed before the first step: "
 
@@ -26,6 +28,8 @@ class Outcome:
     status: str
     reason: str = ""
     problem: dict[str, Any] | None = None
+    interrupted: bool = False
+    """nobody wanted the end: Basin was stopped, and the run goes on once it is back"""
 
     @property
     def level(self) -> str:
@@ -35,6 +39,9 @@ class Outcome:
 
 def ended_before(request: str) -> Outcome:
     """Describe a run that was asked to end before its first step."""
+    if request == INTERRUPT:
+        reason = f"Basin was stopped before its first step. {BY_ITSELF}"
+        return Outcome("stopped", reason, interrupted=True)
     return Outcome("paused" if request == "pause" else "stopped", "Ended before the first step.")
 
 
@@ -57,6 +64,9 @@ def ended_by(request: str, step: int, redis_was_away: bool) -> Outcome:
         return Outcome("stopped", f"Stopped on request at step {step:,}.")
     if request == "pause":
         return Outcome("paused", f"Paused on request at step {step:,}.")
+    if request == INTERRUPT:
+        reason = f"Basin was stopped when it was at step {step:,}. {BY_ITSELF}"
+        return Outcome("stopped", reason, interrupted=True)
     resumable = f"It can resume from step {step:,}."
     if redis_was_away:
         return Outcome("stopped", f"Its worker ended when Redis went away. {resumable}")

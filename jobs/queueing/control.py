@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import redis
 from rq.command import send_stop_job_command
@@ -21,8 +22,17 @@ from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
 from jobs.records import attempts, run_store
 from jobs.records.progress import AFTER_TRAINING
+from jobs.records.requests import INTERRUPT
 from jobs.records.run_store import RunDirectory
-from jobs.records.status import RESUMABLE, SILENCE, Status, hostname, process_is_there, this_process
+from jobs.records.status import (
+    BY_ITSELF,
+    RESUMABLE,
+    SILENCE,
+    Status,
+    hostname,
+    process_is_there,
+    this_process,
+)
 from jobs.system.processes import kill_group
 
 GRACE = 10.0
@@ -57,6 +67,9 @@ def _request(directory: RunDirectory, end_as: str) -> None:
         return
     if status.status == "paused" and end_as == "stop":
         end(directory, "stopped", status.reason)
+        return
+    if status.interrupted and end_as == "stop":
+        end(directory, status.status, f"{status.reason.partition(BY_ITSELF)[0]}Left so on request.")
         return
     raise BadInput.at(
         "run", f"`{directory.id}` is {status.status}; only a queued or running run can {end_as}."
@@ -105,17 +118,23 @@ def change(run_id: str, settings: dict[str, float]) -> None:
 
 
 @redis_store.reaching()
-def resume(run_id: str, *, anyway: bool = False) -> None:
+def resume(run_id: str, *, anyway: bool = False, by_itself: bool = False) -> None:
     """Queue a run again, before all others, to go on from its last checkpoint.
 
-    One without any starts over. anyway: also where its data are not what they were. Raises BadInput
-    for one that cannot go on, NotAvailable without Redis.
+    One without any starts over. anyway: also where its data are not what they were. by_itself: it
+    was interrupted, and nobody asks. Raises BadInput for one that cannot go on, NotAvailable
+    without Redis.
     """
     directory = run_store.open_run(run_id)
     connection = redis_store.connect()
-    with _resumable(directory, anyway):
+    with _resumable(directory, anyway) as before:
+        step = before.checkpoint_step or 0
+        how: dict[str, Any] = {"reason": "", "interrupted": False}
+        if by_itself:
+            reason = f"It goes on by itself from step {step:,}, where Basin was stopped."
+            how = {"reason": reason, "went_on": [*before.went_on, step]}
         directory.write_status(
-            status="queued", reason="", problem=None, ended=None, pid=None, process=""
+            status="queued", problem=None, ended=None, pid=None, process="", **how
         )
         enqueue.put(directory.id, connection, at_front=True)
 
@@ -127,6 +146,7 @@ def take_up(run_id: str, *, anyway: bool = False) -> RunDirectory:
         directory.write_status(
             status="queued",
             reason="",
+            interrupted=False,
             problem=None,
             ended=None,
             worker=INLINE,
@@ -136,8 +156,8 @@ def take_up(run_id: str, *, anyway: bool = False) -> RunDirectory:
 
 
 @contextlib.contextmanager
-def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[None]:
-    """Keep a run that can go on from being trained in the block. Raises BadInput."""
+def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[Status]:
+    """Keep a run that can go on from being trained in the block: its status. Raises BadInput."""
     status = _watched_status(directory)
     if status.status not in RESUMABLE:
         advice = {
@@ -157,7 +177,7 @@ def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[None]:
         elif directory.checkpoints():
             fingerprints.check(fingerprints.read(directory))
         directory.clear_request()
-        yield
+        yield status
 
 
 @contextlib.contextmanager
@@ -241,9 +261,12 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
         return
     if status.status == "queued" and attempts.pid_of(directory, status.attempt) == pid:
         return  # its attempt said how it ended, and the run was resumed since
-    if directory.requested() == "stop":
+    requested = directory.requested()
+    if requested in ("stop", INTERRUPT):
         state, after = _forced_end(status)
-        end(directory, state, f"{how} It had not stopped by itself within {GRACE:g} s. {after}")
+        is_cut_off = requested == INTERRUPT and state != "finished"
+        reason = f"{how} It had not stopped by itself within {GRACE:g} s. {after}"
+        end(directory, state, f"{reason} {BY_ITSELF}" if is_cut_off else reason, is_cut_off)
     else:
         end(directory, "lost", f"{how} {resumable_in_words(status)}")
 
@@ -286,10 +309,12 @@ def any_at_work() -> bool:
     )
 
 
-def end(directory: RunDirectory, state: str, reason: str) -> None:
+def end(directory: RunDirectory, state: str, reason: str, interrupted: bool = False) -> None:
     """Write down the end of a run, for a process that did not. Raises OSError."""
     directory.clear_request()
-    directory.write_status(status=state, reason=reason.strip(), ended=time.time())
+    directory.write_status(
+        status=state, reason=reason.strip(), interrupted=interrupted, ended=time.time()
+    )
 
 
 def resumable_in_words(status: Status) -> str:

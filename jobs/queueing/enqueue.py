@@ -241,7 +241,7 @@ def _absolute_path(text: str, field_name: str, origin: Origin, problems: list[Pr
             return str(Path(text).expanduser().absolute())
         path = (folder / text).resolve()
     except (RuntimeError, OSError) as error:  # a user that there is not, a link to itself
-        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        problems.append(Problem(field_name, f"{text!r} names no file: {str(error).rstrip('.')}."))
         return text
     if not path.is_relative_to(folder):
         problems.append(
@@ -264,7 +264,7 @@ def _absolute_energy_file(
     try:
         path = (folder / text).resolve()
     except (RuntimeError, OSError) as error:
-        problems.append(Problem(field_name, f"{text!r} names no file: {error}."))
+        problems.append(Problem(field_name, f"{text!r} names no file: {str(error).rstrip('.')}."))
         return text
     # the whole path is what a spec holds that was launched before, and is cloned
     if path.parent != folder or text not in (path.name, str(path)):

@@ -17,11 +17,12 @@ import redis
 from rq.job import Job, JobStatus
 
 from backend.errors import BasinError, NotAvailable
-from jobs.queueing import control, enqueue, redis_store, turns
+from jobs.formatting import duration
+from jobs.queueing import control, enqueue, going_on, redis_store, turns
 from jobs.records import attempts, run_store
 from jobs.records.run_store import RunDirectory
 from jobs.records.silence import Watch
-from jobs.records.status import Status, process_is_there
+from jobs.records.status import BY_ITSELF, Status, process_is_there
 from jobs.system import atomic_files
 
 REQUEUE_SECONDS = 5.0
@@ -37,7 +38,8 @@ def reconcile_runs() -> list[str]:
     """Reconcile all runs; called about once a second. Returns what it did, in sentences.
 
     Runs asked to stop more than `control.GRACE` ago are killed; lost ones are written down as such
-    and cleared from RQ's books; queued ones whose job vanished are queued again. An error
+    and cleared from RQ's books; queued ones whose job vanished are queued again; interrupted ones
+    go on. An error
     with one run is reported once and keeps nothing from the others.
     """
     with _turn() as is_ours:
@@ -61,7 +63,11 @@ def _turn() -> Iterator[bool]:
 
 def _reconcile_all() -> list[str]:
     sentences: list[str] = []
-    statuses = [s for s in run_store.list_runs() if s.status in ("queued", "running", "lost")]
+    statuses = [
+        status
+        for status in run_store.list_runs()
+        if status.status in ("queued", "running", "lost") or status.interrupted
+    ]
     connection: redis.Redis | None = None
     alive: set[str] = set()
     waiting: set[str] = set()
@@ -120,6 +126,9 @@ def _reconcile(status: Status, connection: redis.Redis | None, alive: set[str]) 
             return f"{status.id} did not stop by itself and was ended"
     elif status.status == "lost" and status.ended is None:
         return _reconcile_lost(directory, status, connection, alive)
+    elif status.interrupted and status.status != "queued":
+        if connection is not None and any(name.startswith("train-") for name in alive):
+            return going_on.go_on(directory, status)
     elif status.status == "queued" and connection is not None:
         return _reconcile_queued(directory, status, connection, alive)
     return None
@@ -135,12 +144,17 @@ def _reconcile_lost(
         return None  # slow rather than gone: it may speak again
     if is_process_there is None and status.worker in alive:
         return None  # who ran it will say what became of it, and knows better
-    since = time.strftime("%H:%M:%S", time.localtime(status.updated))
-    reason = f"{status.worker or 'Its process'} has been silent since {since}."
-    control.end(directory, "lost", f"{reason} {control.resumable_in_words(status)}")
+    silent = duration(max(time.time() - status.updated, 0.0))
+    reason = f"{status.worker or 'Its process'} has been silent for {silent}."
+    after = control.resumable_in_words(status)
+    is_cut_off = going_on.was_cut_off(status)
+    if is_cut_off:
+        reason = "It was cut off: Basin ended, or its machine, without a word."
+        after = f"{after} {BY_ITSELF}"
+    control.end(directory, "lost", f"{reason} {after}", is_cut_off)
     if connection is not None:
         enqueue.forget(status.id, connection)
-    return f"{status.id} is lost: {status.worker or 'its process'} silent since {since}"
+    return f"{status.id} is lost: {status.worker or 'its process'} silent for {silent}"
 
 
 def _reconcile_queued(

@@ -12,21 +12,23 @@ from jobs.records.run_files import RunFiles
 from jobs.system import atomic_files
 from jobs.system.atomic_files import write
 
-ENDS = ("stop", "pause")
-"""Ends that can be requested of a run."""
+INTERRUPT = "interrupt"
+ENDS = ("stop", "pause", INTERRUPT)
+"""Ends that can be requested of a run; the last by a worker that ends, not by a person."""
 
 
 class Requests(RunFiles):
     """Requests to one run, from any process."""
 
     def request(self, end: str) -> None:
-        """Request an end, `stop` or `pause`; a stop is not weakened into a pause.
+        """Request an end; a stop is not weakened into a pause, nor either into an interruption.
 
         Raises BadInput for another word, OSError.
         """
         if end not in ENDS:
             raise BadInput.at("control", f"must be one of {', '.join(ENDS)}, got {end!r}.")
-        if self.requested() != "stop":
+        before = self.requested()
+        if before is None or ENDS.index(end) < ENDS.index(before):
             write(self.path / "control", end)
 
     def requested(self) -> str | None:

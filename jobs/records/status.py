@@ -22,6 +22,8 @@ RESUMABLE = frozenset({"paused", "stopped", "lost", "failed"})
 """States of runs that may go on from where they are."""
 FAILURE = frozenset({"failed", "diverged", "lost"})
 """States of runs that ended otherwise than anybody wanted."""
+BY_ITSELF = "It goes on by itself once Basin runs again."
+"""Last words of the reason of a run that is `interrupted`."""
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""
@@ -95,6 +97,10 @@ class Status:
     """of looking, not in `seconds`"""
     reason: str = ""
     """one sentence about how it ended"""
+    interrupted: bool = False
+    """cut off by the end of Basin or of its machine: `jobs.queueing.going_on` resumes it"""
+    went_on: list[Count] = field(default_factory=list)
+    """steps from which it went on by itself"""
     problem: dict[str, Any] | None = None
     """what, value, bound and step of a divergence; field and message of a failure"""
     attempt: Count = 0
@@ -191,6 +197,14 @@ def from_spec(run_id: str, spec: RunSpec) -> Status:
         tags=list(spec.tags),
         note=spec.notes,
     )
+
+
+def went_on_in_words(status: Status) -> str:
+    """Describe how often Basin was stopped over a run; "" for never."""
+    if not status.went_on:
+        return ""
+    steps = ", ".join(f"{step:,}" for step in status.went_on)
+    return f"went on by itself from step {steps}, where Basin was stopped"
 
 
 _watch = Watch()

@@ -16,6 +16,7 @@ import redis
 
 from backend.errors import BadInput, NotAvailable
 from jobs.claims import reproduction
+from jobs.notifications.settings import settings
 from jobs.queueing import redis_store, turns
 from jobs.records import run_store
 from jobs.services import login
@@ -53,6 +54,7 @@ def examine() -> list[Finding]:
         _folder("BASIN_HOME", run_store.home()),
         _folder("BASIN_DATA", run_store.data_folder()),
         _login(),
+        _notifications(),
         _disk(),
         _server_binary(),
         _redis(),
@@ -130,6 +132,13 @@ def _login() -> Finding:
     except BadInput as error:
         return Finding("login", False, "; ".join(map(str, error.problems)), "See docs/proxy.md.")
     return Finding("login", True, "OpenID Connect" if login.required() else "none")
+
+
+def _notifications() -> Finding:
+    try:
+        return Finding("notifications", True, f"to {settings().in_words()}")
+    except BadInput as error:
+        return Finding("notifications", False, str(error), "Correct it; `basin notify` tries it.")
 
 
 def _disk() -> Finding:

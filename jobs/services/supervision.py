@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ import redis
 
 from backend.errors import BadInput, NotAvailable
 from backend.system.home import make_private
-from jobs.queueing import control, redis_store
+from jobs.notifications import watching
+from jobs.notifications.settings import settings as notifications
+from jobs.queueing import control, going_on, redis_store
 from jobs.queueing.redis_store import CONNECTION
 from jobs.records import run_store
 from jobs.records.status import this_process
@@ -189,12 +192,18 @@ class Supervisor:
             time.sleep(0.1)
 
     def _reconcile(self) -> None:
+        watcher = watching.Watcher()
+
         def act() -> None:
             for sentence in control.settle():
                 self._tell(sentence)
 
+        def notify() -> None:
+            watcher.look(run_store.list_runs(), self.address)
+
         while not self.stopping:
             self._survivor.do("Looking after runs", act)
+            self._survivor.do("Notifications", notify)
             time.sleep(RECONCILE_SECONDS)
 
     def _look(self) -> None:
@@ -218,7 +227,8 @@ class Supervisor:
         everything = descendants(child.pid for child in self.children if child.pid)
         others = [child for child in self.children if child.name != "Redis"]
         if any(child.pid for child in others):
-            self._tell("Stopping: running runs write a checkpoint first.")
+            then = ", and go on at the next start" if going_on.is_wanted() else ""
+            self._tell(f"Stopping: running runs write a checkpoint first{then}.")
         for child in others:
             if child.process is not None and child.pid:
                 child.process.terminate()
@@ -247,7 +257,9 @@ def _answers(address: str) -> bool:
 
 def up(port: int | None, say: Say) -> None:
     """Run Basin here until a signal comes. Raises BadInput or NotAvailable, one line each."""
-    home = _writable_home()
+    home = _writable_home(say)
+    going_on.is_wanted()
+    notifications()
     try:
         with home_lock.held(home, say):
             run_store.sweep()
@@ -258,19 +270,27 @@ def up(port: int | None, say: Say) -> None:
         raise NotAvailable(f"Basin cannot run in {home}: {error}.") from error
 
 
-def _writable_home() -> Path:
+def _writable_home(say: Say) -> Path:
+    """Return the home, closed to others where that can be done. Raises BadInput."""
     home = run_store.home()
     try:
         make_private(home)
         probe = home / f".probe.{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
-        home.chmod(0o700)
     except OSError as error:
         raise BadInput.at(
             "BASIN_HOME",
             f"{home} cannot be written ({error.strerror}). Set BASIN_HOME to a folder that can.",
         ) from error
+    try:
+        home.chmod(0o700)
+    except OSError as error:  # it is another user's, who shares it
+        if mode := home.stat().st_mode & 0o077:
+            say(
+                f"{home} stays open to others (0{mode:o}): it belongs to another user "
+                f"({error.strerror}). Who may write there can read and change runs."
+            )
     return home
 
 
@@ -282,14 +302,24 @@ def _port_from_environment() -> int:
 
 
 def _need_free(port: int) -> None:
+    """Raise BadInput for a port that this user cannot have now, with one that is free."""
+    if (error := _refusal(port)) is None:
+        return
+    why = {
+        errno.EADDRINUSE: "is in use by another program",
+        errno.EACCES: "is reserved for the system's administrator",
+    }.get(error.errno or 0, f"cannot be had ({error.strerror})")
+    others = (*range(port + 1, port + 100), *range(DEFAULT_PORT, DEFAULT_PORT + 100))
+    free = next((p for p in others if 1024 <= p < 65536 and _refusal(p) is None), DEFAULT_PORT)
+    raise BadInput.at("PORT", f"port {port} {why}. Choose another one: PORT={free} make up")
+
+
+def _refusal(port: int) -> OSError | None:
     with socket.socket() as probe:
         # As the server will: a port that only waits out its last connections counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise BadInput.at(
-                "PORT",
-                f"port {port} is in use by another program ({error.strerror}). "
-                f"Choose another one: PORT={port + 1} make up",
-            ) from error
+            return error
+    return None

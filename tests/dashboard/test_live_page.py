@@ -306,7 +306,7 @@ def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> 
     note = page.get_by_text("A run needs a look")
     note.wait_for()
     page.get_by_text("The gap runs away.").wait_for()
-    assert note.locator("..").get_by_role("link").get_attribute("href") == f"/run?id={troubled.id}"
+    assert note.locator("..").get_by_role("link").get_attribute("href") == f"run?id={troubled.id}"
     troubled.write_status(status="finished")
     note.wait_for(state="hidden")
 

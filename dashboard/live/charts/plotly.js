@@ -6,7 +6,7 @@ let loading = null
 export function plotly() {
   loading ??= new Promise((resolve, reject) => {
     const script = document.createElement("script")
-    script.src = new URL("/live/plotly.js", window.location.href).href
+    script.src = new URL("live/plotly.js", window.location.href).href
     script.onload = () => resolve(window.Plotly)
     script.onerror = () => reject(new Error("Plotly could not be loaded"))
     document.head.append(script)

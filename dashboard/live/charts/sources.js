@@ -9,7 +9,7 @@ const REFERENCES = Object.entries(COMPANIONS).filter(([, { reference }]) => refe
 
 /** The address of a table with the curves of some members of a chart. */
 function tableAddress(live, members) {
-  const address = live.address("/live/curves.csv")
+  const address = live.address("live/curves.csv")
   for (const run of new Set(members.map((member) => member.run)))
     address.searchParams.append("run", run)
   for (const path of new Set(members.map((member) => member.path)))

@@ -6,7 +6,7 @@ export class Notices {
   /** `own`: the runs this page shows, whose alarms it shows itself. */
   constructor(own = []) {
     this.own = own
-    this.line = make("div.bl-note", { hidden: true })
+    this.line = make("div.bl-note.connection", { hidden: true })
     this.polling = make("div.bl-note.info", {
       hidden: true,
       textContent:
@@ -54,7 +54,7 @@ export class Notices {
       const again = make("a", { href: "", textContent: "Load the page again" })
       this.line.replaceChildren(
         make("b", {}, `Live updates stopped ${silent}s ago.`),
-        ` ${reason || "The page shows what it had; runs go on."} `,
+        ` ${reason || "Runs go on, or will by themselves once Basin is back."} `,
         isRefused ? again : `Trying again in ${wait}s.`,
       )
       this.line.hidden = false
@@ -84,7 +84,7 @@ export class Notices {
     this.deleted.append(
       ...(this.deleted.hidden ? [] : [make("br")]),
       `${words} `,
-      make("a", { href: "/runs", textContent: "See the runs that are there" }),
+      make("a", { href: "runs", textContent: "See the runs that are there" }),
     )
     this.deleted.hidden = false
   }
@@ -109,7 +109,7 @@ export class Notices {
         .slice(0, 5)
         .flatMap((run, place) => [
           place ? " · " : "",
-          make("a", { href: `/run?id=${run.id}`, title: run.alarms.join("\n") }, run.name),
+          make("a", { href: `run?id=${run.id}`, title: run.alarms.join("\n") }, run.name),
           others.length === 1 ? ` · ${run.alarms[run.alarms.length - 1]}` : "",
         ]),
     )

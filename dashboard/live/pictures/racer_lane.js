@@ -52,7 +52,7 @@ export class RacerLane {
         "header",
         {},
         mark,
-        make("a.bl-name", { href: `/run?id=${group.runs[0]}`, title: group.title }, group.title),
+        make("a.bl-name", { href: `run?id=${group.runs[0]}`, title: group.title }, group.title),
         badge,
       ),
       this.picture,

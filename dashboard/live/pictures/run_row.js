@@ -17,7 +17,7 @@ export class RunRow {
     this.box.setAttribute("aria-label", `Select ${nameOf(run)}`)
     this.box.onclick = (event) => onSelect(run.id, this.box.checked, event.shiftKey)
     this.canvas = make("canvas", { width: SIDE, height: SIDE })
-    const address = { href: `/run?id=${run.id}` }
+    const address = { href: `run?id=${run.id}` }
     const picture = make("a.bl-thumb", { ...address, "aria-hidden": "true" }, this.canvas)
     picture.tabIndex = -1
     this.name = make("a.bl-name", address)

@@ -37,7 +37,7 @@ export class Live {
   // ------------------------------------------------------------------ the line
 
   connect() {
-    const address = this.address("/live/ws")
+    const address = this.address("live/ws")
     address.protocol = address.protocol.replace("http", "ws")
     const socket = new WebSocket(address)
     socket.binaryType = "arraybuffer"
@@ -64,7 +64,7 @@ export class Live {
   /** Ask the server for a sign of life: it may be there where a WebSocket cannot be had. */
   async answers() {
     try {
-      return (await fetch("/live/health", { cache: "no-store" })).ok
+      return (await fetch("live/health", { cache: "no-store" })).ok
     } catch {
       return false
     }
@@ -112,7 +112,7 @@ export class Live {
     let reason = ""
     let isRefused = false
     try {
-      const answer = await fetch(this.address("/live/poll"), { method: "POST", body })
+      const answer = await fetch(this.address("live/poll"), { method: "POST", body })
       if (answer.ok) data = await answer.arrayBuffer()
       else {
         reason = await answer.text()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from backend.errors import NotAvailable
+from backend.errors import BadInput, NotAvailable
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.services import children, home_lock, supervision
@@ -90,7 +92,45 @@ def test_port_in_use_is_one_line() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         said = fail_at_once(port)
-    assert f"port {port} is in use" in said and f"PORT={port + 1}" in said
+    assert f"port {port} is in use by another program. " in said
+    assert re.search(r"PORT=\d+ make up", said)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.EACCES, "port 80 is reserved for the system's administrator. Choose another one: "),
+        (errno.EADDRNOTAVAIL, "port 80 cannot be had (Cannot assign requested address). Choose "),
+    ],
+)
+def test_a_port_that_cannot_be_had_says_why(
+    code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {80: OSError(code, os.strerror(code))}
+    monkeypatch.setattr(supervision, "_refusal", errors.get)
+    with pytest.raises(BadInput) as caught:
+        supervision._need_free(80)
+    assert words in str(caught.value) and str(caught.value).endswith("PORT=8501 make up")
+
+
+def test_a_port_that_is_proposed_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = {65535: OSError(errno.EADDRINUSE, ""), 8501: OSError(errno.EADDRINUSE, "")}
+    monkeypatch.setattr(supervision, "_refusal", taken.get)
+    with pytest.raises(BadInput, match="PORT=8502 make up"):
+        supervision._need_free(65535)
+
+
+def test_a_home_of_another_user_is_used_with_a_word_of_warning(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    basin_home.chmod(0o770)
+    monkeypatch.setattr(Path, "chmod", refused)
+    said: list[str] = []
+    assert supervision._writable_home(said.append) == basin_home
+    assert len(said) == 1 and "stays open to others (070): it belongs to another user" in said[0]
 
 
 @pytest.mark.parametrize("port", ["http", "0", "70000"])

@@ -1,0 +1,62 @@
+// Runs before Streamlit, on every page. A plain script, not a module: it must come first.
+
+;(function () {
+  // the pages lie side by side, below whatever path a proxy puts before them
+  const base = new URL(".", window.location.href).href
+  window.__streamlit = { ...window.__streamlit, BACKEND_BASE_URL: base }
+
+  const APP = '[data-testid="stApp"]'
+  const STATE = "data-test-connection-state"
+  // of Streamlit's own: those of the pages hold a block of elements
+  const MODAL = '[data-testid="stDialog"]:not(:has([data-testid="stVerticalBlock"]))'
+  const OWN = ".bl-note.connection:not([hidden])"
+  const WORDS =
+    "Basin does not answer: it was stopped, or cannot be reached from here. " +
+    "The page shows what it had, and goes on by itself once Basin is back."
+  const PATIENCE = 1500
+  let note = null
+  let wasThere = false
+  let since = null
+
+  /** True once the server, which was there, has been away for longer than a moment. */
+  function isAwayNow() {
+    const state = document.querySelector(APP)?.getAttribute(STATE)
+    wasThere ||= state === "CONNECTED"
+    if (!wasThere || state === undefined || state === "CONNECTED") {
+      since = null
+      return false
+    }
+    since ??= performance.now()
+    if (performance.now() - since >= PATIENCE) return true
+    setTimeout(look, PATIENCE)
+    return false
+  }
+
+  /** Streamlit's dialog asks whether there is internet and covers what is said here instead. */
+  function look() {
+    const isAway = isAwayNow()
+    document.documentElement.classList.toggle("basin-is-away", isAway)
+    if (isAway) document.querySelector(`${MODAL} button[aria-label="Close"]`)?.click()
+    const isWanted = isAway && document.querySelector(OWN) === null
+    if (isWanted && note === null) {
+      note = document.createElement("div")
+      note.className = "basin-away"
+      note.setAttribute("role", "alert")
+      note.textContent = WORDS
+      document.body.append(note)
+    } else if (!isWanted && note !== null) {
+      note.remove()
+      note = null
+    }
+  }
+
+  let isDue = false
+  new MutationObserver(() => {
+    if (isDue) return
+    isDue = true
+    setTimeout(() => {
+      isDue = false
+      look()
+    }, 250)
+  }).observe(document, { childList: true, subtree: true, attributeFilter: [STATE] })
+})()

@@ -1,0 +1,1 @@
+"""Notifications: word to people that runs ended."""
