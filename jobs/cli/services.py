@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import sys
 from importlib.util import find_spec
@@ -28,7 +27,7 @@ def up(port: int | None, as_json: bool) -> None:
     login.check()
 
     def say(line: str) -> None:
-        click.echo(json.dumps({"message": line}) if as_json else line)
+        show({"message": line}, as_json, line)
         sys.stdout.flush()
 
     supervisor.up(port, say)
@@ -114,4 +113,4 @@ def link(address: str, as_json: bool) -> None:
     )
     address = address.rstrip("/")
     address = address if login.required() else entry_link.link(address)
-    click.echo(json.dumps({"link": address}) if as_json else address)
+    show({"link": address}, as_json, address)

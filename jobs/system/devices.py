@@ -25,23 +25,42 @@ class Device:
     """the driver's name for it"""
     selector: str
     """value of CUDA_VISIBLE_DEVICES that shows it alone"""
+    uuid: str = ""
+
+    @property
+    def is_slice(self) -> bool:
+        """Return True for a slice of a device (MIG), which CUDA shows to a process alone."""
+        return self.uuid.startswith("MIG-")
 
 
 @cache
 def nvidia_devices() -> tuple[Device, ...]:
-    """List the devices the driver shows, less those that CUDA_VISIBLE_DEVICES hides."""
+    """List the devices the driver shows, less those that CUDA_VISIBLE_DEVICES hides.
+
+    One that is cut into slices is these.
+    """
     listed = _listed()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        selectors = [index for index, _, _ in listed if index]
+        followers = [index for index, _, _ in listed[1:]] + ["none"]
+        selectors = [
+            index or uuid
+            for (index, _, uuid), after in zip(listed, followers, strict=False)
+            if not index or after  # a device whose next line is of a slice is cut
+        ]
     else:
         selectors = [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
     devices = []
     for number, selector in enumerate(selectors):
-        models = [m for index, m, uuid in listed if selector == index or uuid.startswith(selector)]
-        if not models:
+        shown = [
+            (model, uuid)
+            for index, model, uuid in listed
+            if selector == index or uuid.startswith(selector)
+        ]
+        if not shown:
             break  # CUDA, too, stops at the first entry it does not know
-        devices.append(Device(f"cuda:{number}", models[0], selector))
+        model, uuid = shown[0]
+        devices.append(Device(f"cuda:{number}", model, selector, uuid))
     return tuple(devices)
 
 
@@ -71,8 +90,8 @@ def _listed() -> list[tuple[str, str, str]]:
 def training_devices() -> list[str]:
     """List the devices that get a train worker each.
 
-    BASIN_DEVICES (`cpu` or `cuda:0,cuda:1`), else every visible NVIDIA device, else the CPU.
-    Raises BadInput.
+    BASIN_DEVICES (`cpu`, `cuda:0,cuda:1`, or UUIDs of devices and slices), else every visible
+    NVIDIA device, else the CPU. Raises BadInput.
     """
     setting = os.environ.get("BASIN_DEVICES", "")
     if names := [part.strip() for part in setting.split(",") if part.strip()]:
@@ -83,13 +102,21 @@ def training_devices() -> list[str]:
 def definite(name: str) -> str:
     """Resolve a device name: auto is the first NVIDIA device, else the CPU.
 
-    Raises BadInput for one that is not here.
+    A UUID, or the start of one, names a device or a slice (MIG) as the driver does. Raises BadInput
+    for one that is not here.
     """
     here = [device.name for device in nvidia_devices()]
+    if re.match(r"(GPU|MIG)-", name):
+        fitting = [device.name for device in nvidia_devices() if device.uuid.startswith(name)]
+        if len(fitting) == 1:
+            return fitting[0]
+        uuids = ", ".join(device.uuid for device in nvidia_devices()) or "none"
+        how = "fits several devices" if fitting else "is not here"
+        raise BadInput.at("device", f"`{name}` {how}; UUIDs found: {uuids}.")
     if name == "auto":
         return here[0] if here else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise BadInput.at("device", f"must be auto, cpu or cuda:N, got {name!r}.")
+        raise BadInput.at("device", f"must be auto, cpu, cuda:N or a UUID, got {name!r}.")
     name = "cuda:0" if name == "cuda" else name
     if name != "cpu" and name not in here:
         names = ", ".join(here) or "none"
@@ -108,8 +135,12 @@ def model_of(name: str) -> str:
 def selectors_of(name: str) -> list[str]:
     """List the CUDA_VISIBLE_DEVICES entries that show a device first, then all others in a ring.
 
-    [] for the CPU.
+    [] for the CPU. A slice is shown alone, as CUDA does.
     """
     here = list(nvidia_devices())
     first = next((place for place, device in enumerate(here) if device.name == name), None)
-    return [] if first is None else [one.selector for one in here[first:] + here[:first]]
+    if first is None:
+        return []
+    if here[first].is_slice:
+        return [here[first].selector]
+    return [one.selector for one in here[first:] + here[:first] if not one.is_slice]

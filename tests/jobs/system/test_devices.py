@@ -14,7 +14,13 @@ LISTED = """\
 GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000000)
 GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000000)
   MIG 1g.10gb     Device  0: (UUID: MIG-33333333-aaaa-bbbb-cccc-000000000000)
+  MIG 2g.20gb     Device  1: (UUID: MIG-44444444-aaaa-bbbb-cccc-000000000000)
+GPU 2: NVIDIA L4 (UUID: GPU-55555555-aaaa-bbbb-cccc-000000000000)
 """
+SLICES = [
+    "MIG-33333333-aaaa-bbbb-cccc-000000000000",
+    "MIG-44444444-aaaa-bbbb-cccc-000000000000",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +39,33 @@ def found() -> list[tuple[str, str, str]]:
     return [(d.name, d.model, d.selector) for d in devices.nvidia_devices()]
 
 
-def test_every_device_gets_a_worker() -> None:
-    assert found() == [("cuda:0", "NVIDIA H200", "0"), ("cuda:1", "NVIDIA A100-SXM4-80GB", "1")]
-    assert devices.training_devices() == ["cuda:0", "cuda:1"]
-    assert devices.model_of("cuda:1") == "NVIDIA A100-SXM4-80GB"
-    assert devices.selectors_of("cuda:0") == ["0", "1"]
-    assert devices.selectors_of("cuda:1") == ["1", "0"]
+def test_every_device_and_every_slice_gets_a_worker() -> None:
+    assert found() == [
+        ("cuda:0", "NVIDIA H200", "0"),
+        ("cuda:1", "NVIDIA A100-SXM4-80GB, MIG 1g.10gb", SLICES[0]),
+        ("cuda:2", "NVIDIA A100-SXM4-80GB, MIG 2g.20gb", SLICES[1]),
+        ("cuda:3", "NVIDIA L4", "2"),
+    ]
+    assert devices.training_devices() == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+    assert devices.model_of("cuda:3") == "NVIDIA L4"
+    assert devices.selectors_of("cuda:0") == ["0", "2"]
+    assert devices.selectors_of("cuda:3") == ["2", "0"]
+    assert devices.selectors_of("cuda:2") == [SLICES[1]], "CUDA shows a slice alone"
+
+
+def test_devices_and_slices_are_chosen_by_their_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASIN_DEVICES", f"{SLICES[1]}, GPU-5555,MIG-3333")
+    assert devices.training_devices() == ["cuda:2", "cuda:3", "cuda:1"]
+    for name, words in (
+        ("MIG-9", "`MIG-9` is not here; UUIDs found: GPU-1111"),
+        ("GPU-2222", "is not here"),  # cut into slices
+        ("MIG-", "fits several devices"),
+        ("MIG", "must be auto, cpu, cuda:N or a UUID, got 'MIG'"),
+    ):
+        monkeypatch.setenv("BASIN_DEVICES", name)
+        with pytest.raises(BadInput) as caught:
+            devices.training_devices()
+        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +94,8 @@ def test_hidden_devices_stay_hidden(
 def test_chosen_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASIN_DEVICES", "cuda:1, cpu")
     assert devices.training_devices() == ["cuda:1", "cpu"]
-    monkeypatch.setenv("BASIN_DEVICES", "cuda:2")
-    with pytest.raises(BadInput, match="cuda:0, cuda:1"):
+    monkeypatch.setenv("BASIN_DEVICES", "cuda:4")
+    with pytest.raises(BadInput, match="cuda:0, cuda:1, cuda:2, cuda:3"):
         devices.training_devices()
 
 
