@@ -437,7 +437,11 @@ def active(config: BaseModel) -> set[str]:
     return found
 
 
-def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
+LONG = ("energy_matching", "energy_transformer", "recovery_likelihood")
+"""Methods of many fields whose every step is dear: `make test-slow` varies their fields."""
+
+
+def variants() -> Iterator[Any]:
     """Every preset in which something counts that did not in those before, and every sampler
     watched on its own."""
     seen: dict[str, list[set[str]]] = {}
@@ -445,7 +449,8 @@ def variants() -> Iterator[tuple[str, str, dict[str, Any]]]:
         counts = active(_preset(method, preset))
         if not any(counts <= before for before in seen.setdefault(method, [])):
             seen[method].append(counts)
-            yield method, preset, {}
+            marks = [pytest.mark.slow] if method in LONG else []
+            yield pytest.param(method, preset, {}, marks=marks)
     for kind in catalogue.samplers():
         yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
 

@@ -347,6 +347,7 @@ def test_the_dashboard(basin: Basin, undisturbed: RunDirectory) -> None:
     assert_same_numbers(directory, undisturbed)
 
 
+@pytest.mark.slow
 def test_the_whole_tree(basin: Basin, undisturbed: RunDirectory) -> None:
     directory = launch_and_wait(basin)
     waiting = enqueue.launch(SPEC.model_copy(update={"seed": 9}))
@@ -367,6 +368,7 @@ def test_the_whole_tree(basin: Basin, undisturbed: RunDirectory) -> None:
     assert f"{directory.id} goes on from step" in basin.said.read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c(basin: Basin, undisturbed: RunDirectory) -> None:
     """The gentle end: the running run stops with a checkpoint, no process is left, and at the next
     start it goes on."""

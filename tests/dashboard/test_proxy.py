@@ -149,6 +149,7 @@ def proxy(
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_run_is_live_through_the_proxy(basin: Basin, proxy: Proxy, browser: Browser) -> None:
     run = basin.launch(30)
     context = browser.new_context(ignore_https_errors=True)

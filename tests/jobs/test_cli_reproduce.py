@@ -167,6 +167,7 @@ def test_queued_runs_wait_for_a_worker(width: Path, redis_url: str) -> None:
     assert reproduction.progress(made).words == {"queued": 4}
 
 
+@pytest.mark.slow
 def test_runs_go_side_by_side_in_processes_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_denoising_score_matching_learns_the_same_on_two_processes() -> None:
     check_same(one, two)
 
 
+@pytest.mark.slow
 def test_contrastive_divergence_learns_the_same_stopped_and_resumed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
