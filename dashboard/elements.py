@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,21 @@ def _zone() -> tzinfo:
         return UTC
 
 
+_ICON = re.compile(r":(?=[a-z_]+(?:\\[_a-z]+)*[/:\\])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~])")
+
+
+def as_typed(text: str) -> str:
+    """Escape a name for Markdown, tables included, so that it reads as it was typed.
+
+    >>> as_typed("cost $5 to $9, a|b")
+    'cost \\\\$5 to \\\\$9, a\\\\|b'
+    """
+    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    # icons, colours and emoji are looked for in what is read: a joiner of no width parts them
+    return _ICON.sub(":\u2060", escaped)
+
+
 def figure(value: float | None) -> str:
     """Format three significant digits.
 
@@ -103,8 +119,8 @@ def figure(value: float | None) -> str:
     if size == 0:
         text = "0"
     elif size < 0.001 or size >= 1e6:
-        exponent = math.floor(math.log10(size))
-        text = f"{size / 10**exponent:.1f}×10{str(exponent).translate(_SUPERSCRIPTS)}"
+        mantissa, _, exponent = f"{size:.1e}".partition("e")
+        text = f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     elif size >= 999.5:
         text = count(round(size))
     else:
@@ -120,11 +136,11 @@ def count(value: float) -> str:
     >>> count(73600)
     '73.6\u2009k'
     """
-    if value < 10_000:
+    if value < 9_999.5:
         whole = round(value)
         return f"{whole // 1000}{THIN}{whole % 1000:03d}" if whole >= 1000 else str(whole)
     for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
+        if value >= 0.9995 * scale:  # what rounds to 1000 of a unit is 1 of the next
             return f"{value / scale:.3g}{THIN}{unit}"
     raise AssertionError
 

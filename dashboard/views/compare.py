@@ -13,7 +13,7 @@ from backend.errors import BasinError
 from backend.metric_names import FIGURES
 from dashboard import comparison
 from dashboard.comparison import Group, Member
-from dashboard.elements import empty, figure, head, name_of
+from dashboard.elements import as_typed, empty, figure, head, name_of
 from dashboard.live_view import live_element
 from jobs.records import run_store
 
@@ -110,7 +110,7 @@ def _figure_table(groups: list[Group], rows: list[comparison.Row]) -> None:
             for data, value in row.floors.items()
         )
         body.append([row.title, *cells, floor])
-    _table(["figure", *(_cell(group.title) for group in groups), "floor"], body, "---:")
+    _table(["figure", *(as_typed(group.title) for group in groups), "floor"], body, "---:")
 
 
 def _table(head: list[str], rows: list[list[str]], align: str) -> None:
@@ -131,13 +131,8 @@ def _differences(groups: list[Group]) -> None:
         same = "These runs were asked for the same work."
         st.caption(same if len(groups) == 1 else f"{same} They differ in their names alone.")
         return
-    head = ["field", *(_cell(group.title) for group in groups)]
-    _table(head, [[f"`{name}`", *map(_cell, values)] for name, values in rows], "---")
-
-
-def _cell(text: str) -> str:
-    """Escape text for a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("$", "\\$")
+    head = ["field", *(as_typed(group.title) for group in groups)]
+    _table(head, [[f"`{name}`", *map(as_typed, values)] for name, values in rows], "---")
 
 
 # ---------------------------------------------------------------------- one seed for all

@@ -10,7 +10,7 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
-from dashboard.elements import empty, head, moment, name_of, size, status_word
+from dashboard.elements import as_typed, empty, head, moment, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
@@ -150,7 +150,7 @@ def _confirm_kill(run_id: str) -> None:
 @st.dialog("Delete this run?")
 def _confirm_delete(directory: RunDirectory, status: Status) -> None:
     total = sum(num_bytes for _, num_bytes in directory.files())
-    st.write(f"Delete **{name_of(status)}** and {size(total)}? This cannot be undone.")
+    st.write(f"Delete **{as_typed(name_of(status))}** and {size(total)}? This cannot be undone.")
     if st.button("Delete it", type="primary"):
         try:
             reproduction.delete_runs([directory.id])

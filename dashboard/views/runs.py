@@ -8,7 +8,7 @@ import streamlit as st
 
 from backend.errors import BasinError
 from backend.metric_names import FIGURES
-from dashboard.elements import head, name_of, plural, size
+from dashboard.elements import as_typed, head, name_of, plural, size
 from dashboard.live_view import live_element
 from jobs.claims import reproduction
 from jobs.queueing import control
@@ -74,7 +74,7 @@ def _delete(runs: list[str]) -> None:
         except (BasinError, OSError):
             continue  # gone already
     st.write(f"Delete **{plural(len(names), 'run')}** and {size(total)}? This cannot be undone.")
-    st.caption(", ".join(names))
+    st.caption(as_typed(", ".join(names)))
     if st.button(f"Delete {plural(len(names), 'run')}", type="primary"):
         try:
             reproduction.delete_runs(runs)

@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BadInput, BasinError, NotAvailable
-from dashboard.elements import head, name_of, plural, size
+from dashboard.elements import as_typed, head, name_of, plural, size
 from dashboard.forms import draft
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
@@ -82,7 +82,7 @@ def _present() -> None:
     for place, run_id in enumerate(order, 1):
         known = statuses.get(run_id)
         name = name_of(known) if known else run_id
-        rows.append((str(place), f"[{_cell(name)}](run?id={run_id})", run_id))
+        rows.append((str(place), f"[{as_typed(name)}](run?id={run_id})", run_id))
     if rows:
         _table(("next", "run", "id"), rows)
     memory, clients = info["used_memory"], info["connected_clients"]
@@ -99,7 +99,7 @@ def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
     run = worker.get("run")
     state = "working" if run else "waiting"
     return (
-        _cell(str(worker["name"])),
+        as_typed(str(worker["name"])),
         str(worker["queue"]),
         str(worker.get("device", "")),
         f":green[✓ {state}]" if worker["alive"] else ":red[⚯ silent]",
@@ -242,10 +242,6 @@ def _examine() -> list[dict[str, Any]]:
 def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     st.markdown("\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]))
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("[", "(").replace("]", ")")
 
 
 main()

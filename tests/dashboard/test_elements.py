@@ -59,3 +59,48 @@ def contrast(first: str, second: str) -> float:
 
     high, low = sorted((luminance(first), luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.000996, "1.0×10⁻³"), (0.00099949, "1.0×10⁻³"), (9.96e9, "1.0×10¹⁰"), (9.94e9, "9.9×10⁹")],
+)
+def test_what_rounds_up_to_ten_is_one_of_the_next_power(value: float, text: str) -> None:
+    assert elements.figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (9999.6, "10\u2009k"),
+        (999_499, "999\u2009k"),
+        (999_999, "1\u2009M"),
+        (999_600_000, "1\u2009G"),
+    ],
+)
+def test_what_rounds_up_to_a_thousand_is_one_of_the_next_unit(value: float, text: str) -> None:
+    assert elements.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "markdown"),
+    [
+        ("[x](http://evil.example)", r"\[x\]\(http://evil\.example\)"),
+        ("<b>bold</b> a|b `c`", r"\<b\>bold\</b\> a\|b \`c\`"),
+        ("# head\n*x*", r"\# head \*x\*"),
+        (":red[x] :material/home:", ":\u2060red\\[x\\] :\u2060material/home:"),
+        ("שלום 😀, cuda:0", "שלום 😀, cuda:0"),
+    ],
+)
+def test_a_name_is_shown_as_it_was_typed(name: str, markdown: str) -> None:
+    assert elements.as_typed(name) == markdown
+
+
+def test_a_time_is_the_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Browser:
+        timezone = "America/New_York"
+
+    monkeypatch.setattr(elements.st, "context", Browser)
+    assert elements.moment(1_764_313_200) == "28 Nov 2025, 02:00"
+    Browser.timezone = "Nowhere/Land"
+    assert elements.moment(1_764_313_200) == "28 Nov 2025, 07:00"

@@ -198,3 +198,37 @@ def test_no_page_asks_anything_of_another_server(basin: Basin, browser: Browser)
     context.close()
     home = (basin.address, basin.address.replace("http", "ws"), "data:", "blob:")
     assert [url for url in asked if not url.startswith(home)] == []
+
+
+@pytest.mark.slow
+def test_a_page_whose_server_is_gone_says_so_uncovered(browser: Browser, basin_home: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "jobs.cli", "dashboard", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    context = browser.new_context()
+
+    def answers() -> bool:
+        try:
+            return status(f"127.0.0.1:{port}", "/live/health", {}) == 200
+        except OSError:
+            return False
+
+    try:
+        wait_for(answers, "the dashboard", READY_SECONDS)
+        page = context.new_page()
+        missing: list[str] = []
+        page.on("response", lambda answer: answer.status >= 400 and missing.append(answer.url))
+        page.goto(f"http://127.0.0.1:{port}/system")
+        page.wait_for_selector(".basin-head")
+        page.wait_for_timeout(1000)
+        assert missing == [] and page.locator(".basin-away").count() == 0
+        process.kill()
+        process.wait()
+        page.wait_for_selector(".basin-away")
+        page.wait_for_timeout(12_000)  # Streamlit's dialog comes after some tries
+        assert "Basin does not answer" in page.inner_text(".basin-away")
+        assert page.locator('[data-testid="stDialog"]:visible').count() == 0
+    finally:
+        context.close()
+        process.kill()
+        process.wait()

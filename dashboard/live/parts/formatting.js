@@ -11,9 +11,9 @@ export function figure(value) {
   let text
   if (size === 0) text = "0"
   else if (size < 0.001 || size >= 1e6) {
-    const exponent = Math.floor(Math.log10(size))
-    const power = String(Math.abs(exponent)).replace(/\d/g, (digit) => SUPERSCRIPTS[digit])
-    text = `${(size / 10 ** exponent).toFixed(1)}×10${exponent < 0 ? "⁻" : ""}${power}`
+    const [mantissa, exponent] = size.toExponential(1).split("e")
+    const power = exponent.replace(/\D/g, "").replace(/\d/g, (digit) => SUPERSCRIPTS[digit])
+    text = `${mantissa}×10${exponent.startsWith("-") ? "⁻" : ""}${power}`
   } else if (size >= 999.5) text = count(Math.round(size))
   else
     text = size
@@ -25,8 +25,8 @@ export function figure(value) {
 
 /** 1 840, 73.6 k, 1.2 M. */
 export function count(value) {
-  if (value < 10000) return String(Math.round(value)).replace(/(\d)(?=\d{3}$)/, `$1${THIN}`)
-  const [scale, unit] = value < 1e6 ? [1e3, "k"] : value < 1e9 ? [1e6, "M"] : [1e9, "G"]
+  if (value < 9999.5) return String(Math.round(value)).replace(/(\d)(?=\d{3}$)/, `$1${THIN}`)
+  const [scale, unit] = value < 999_500 ? [1e3, "k"] : value < 999_500_000 ? [1e6, "M"] : [1e9, "G"]
   return `${Number((value / scale).toPrecision(3))}${THIN}${unit}`
 }
 

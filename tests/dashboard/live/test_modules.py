@@ -25,6 +25,8 @@ from tests.dashboard.event_examples import EXAMPLES
 
 FILES = sorted(Path(__file__).parent.glob("*.test.js"))
 NUMBERS = [
+    0.000996,
+    9.96e9,
     0,
     1,
     -1,
@@ -47,7 +49,7 @@ NUMBERS = [
     5e9,
 ]
 SECONDS = [0.4, 41, 59.6, 80, 3599, 7500, 86_400]
-COUNTS = [0, 999, 1840, 73_600, 1_200_000, 3_400_000_000]
+COUNTS = [999_999, 9_999.6, 0, 999, 1840, 73_600, 1_200_000, 3_400_000_000]
 
 
 def frames() -> list[dict[str, Any]]:
