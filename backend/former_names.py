@@ -28,7 +28,6 @@ MODULES = {
     "backend.metrics.chains": "backend.metrics.convergence",
     "backend.metrics.errors": "backend.metrics.errors_to_truth",
     "backend.metrics.log_z": "backend.metrics.log_z_grid",
-    "backend.metrics.normaliser": "backend.metrics.log_z_importance",
     "backend.metrics.running": "backend.metrics.running_moments",
     "backend.noise_ladder": "backend.recovery.noise_schedule",
     "backend.noise_laws": "backend.distributions",

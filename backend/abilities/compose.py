@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from backend.abilities import (
     nats,
     refused,
 )
+from backend.abilities.log_z import fitted_proposal, weighted_estimate
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
@@ -30,7 +32,7 @@ from backend.events import Table
 from backend.method import SampleRequest
 from backend.metrics import cubature
 from backend.metrics.density import energies
-from backend.metrics.log_z_importance import TRUSTED_SHARE, Proposal
+from backend.metrics.weighted_points import TRUSTED_SHARE
 from backend.observe import pictures
 from backend.requests import conditional_sampling
 
@@ -238,8 +240,8 @@ def _log_zs(
         if cubature.fits(asked.data):
             logs.append(cubature.integrated(part.energy, asked.data).log_z)
             continue
-        proposal = Proposal(part.data, 10, generator)
-        estimate = proposal.estimate(part.energy, 5000, generator)
+        proposal = fitted_proposal(replace(asked.data, train=part.data), 10, generator)
+        estimate = weighted_estimate(part.energy, proposal, 5000, generator)
         logs.append(estimate.log_z)
         trusted = trusted and estimate.share >= TRUSTED_SHARE
     return logs, trusted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,15 +12,21 @@ from backend import samplers
 from backend.abilities import Drawing, Problems, drawing_problems, nats, real_only, refused
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
+from backend.data import Data
+from backend.distributions import Distribution
 from backend.energy import Energy
 from backend.events import Table
 from backend.method import SampleRequest
 from backend.metrics import cubature
 from backend.metrics.density import energies
-from backend.metrics.log_z_importance import TRUSTED_SHARE, Estimate, Proposal, weighed
+from backend.metrics.log_likelihood import importance, proposal_for
+from backend.metrics.weighted_points import TRUSTED_SHARE, weighed
 from backend.requests import conditional_sampling
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
+from backend.samplers.annealing import weight_ess
 
+BLUR = 0.03
+"""Standard deviation of noise on what the proposal is fitted to, in data sd."""
 EDGE = 1e-3
 """Mass at the edge of the box beyond which quadrature is not believed."""
 
@@ -95,9 +101,13 @@ class LogZAbility(Ability):
     @classmethod
     def answer(cls, asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
         data, energy = asked.data, asked.method.energy()
-        proposal = Proposal(data.train, config.num_components, generator)
+        proposal = fitted_proposal(data, config.num_components, generator)
         repeats = range(config.repeats)
-        by_way = {"importance": [proposal.estimate(energy, config.num, generator) for _ in repeats]}
+        by_way = {
+            "importance": [
+                weighted_estimate(energy, proposal, config.num, generator) for _ in repeats
+            ]
+        }
         if config.annealing:
             settled = _tuned(energy, data.train[:256], config.ais, generator)
             by_way["ais"] = [
@@ -125,6 +135,34 @@ class LogZAbility(Ability):
         return Answer(_in_words(figures, best, trusted), figures, {}, (_table(figures),))
 
 
+class Estimate(NamedTuple):
+    """One estimate of log Z."""
+
+    log_z: float
+    share: float
+    """effective number of the weights over their number, in (0, 1]"""
+
+
+def _estimate(log_weights: Tensor) -> Estimate:
+    return Estimate(weighed(log_weights)[0], float(weight_ess(log_weights.double())))
+
+
+def fitted_proposal(data: Data, num_components: int, generator: torch.Generator) -> Distribution:
+    """The proposal that an estimate of log Z over `data` weighs its draws against."""
+    return proposal_for(data, generator, num_components=num_components, blur=BLUR)
+
+
+def weighted_estimate(
+    energy: Energy, proposal: Distribution, num: int, generator: torch.Generator
+) -> Estimate:
+    """Importance sampling: the log of the mean of exp(−E(z)) / q(z) over `num` draws z of q.
+
+    It falls short of log Z on average, far short where q misses mass.
+    """
+    points = importance(energy, proposal, num, generator)
+    return Estimate(points.log_z, points.ess / num)
+
+
 def _request(config: LogZConfig) -> SampleRequest:
     return SampleRequest(config.num, num_steps=config.num_steps, sampler=config.kernel())
 
@@ -149,13 +187,13 @@ def _forward(
 ) -> Estimate:
     start = train[:1].expand(num, *train.shape[1:])
     walk = samplers.run(AIS(config), start, energy, generator, config.num_temperatures)
-    return weighed(walk.state.extra["log_weights"])
+    return _estimate(walk.state.extra["log_weights"])
 
 
 def _reverse(
     energy: Energy, draws: Tensor, config: AISConfig, generator: torch.Generator
 ) -> Estimate:
-    inverse = weighed(-reverse_ais(energy, draws, generator, config))
+    inverse = _estimate(-reverse_ais(energy, draws, generator, config))
     return Estimate(-inverse.log_z, inverse.share)
 
 

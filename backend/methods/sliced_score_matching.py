@@ -86,7 +86,7 @@ class SlicedScoreMatching(Method):
         config = self.config
         x_data = self.task.data.batch(config.train.batch_size, self.generator)
         loss = sliced_score_matching(self.network, x_data, config.num_slices, self.generator)
-        self.gradient_evaluations += 1
+        self.gradient_evaluations += 1 + config.num_slices  # each slice goes back once more
         return {
             "loss/total": loss.detach(),
             **self.network.readings(),

@@ -29,6 +29,8 @@ EDGE = 1e-3
 """Share of the mass at the edge of the box beyond which an energy does not fall off."""
 NUM_COMPONENTS = 20
 WIDE_SHARE = 0.1
+MISSED = 2.0
+"""Nats by which the log-weight of a draw of the model may exceed all of those of the proposal."""
 MAX_REVERSED = 1000
 """Draws of the model that are annealed back."""
 
@@ -93,10 +95,11 @@ def log_likelihood(
     """Of `energy`, of standardised positions, on the held-out part of `data`.
 
     num: about how many energies are evaluated. draws (any number, *event_shape): the model's own
-    samples, such as ends of long chains. They may lie where the data do not: quadrature then looks
-    there too, and importance sampling draws there too and is asked by them in reverse. Where the
-    two disagree, chains are annealed from the proposal to the model and from the draws back; log Z
-    is not known where these disagree as well. Raises ValueError where `refusal(data)` says why.
+    samples, such as ends of long chains, mixed or not. They may lie where the data do not:
+    quadrature then looks there too, and importance sampling draws there too. Where it still has too
+    few draws that count, or none where the model's lie, chains are annealed from the proposal to
+    the model and from the draws back; log Z is not known where these disagree as well. Raises
+    ValueError where `refusal(data)` says why.
     """
     if reason := refusal(data):
         raise ValueError(reason)
@@ -164,17 +167,27 @@ def sane(draws: Tensor, data: Data) -> Tensor:
 
 
 def proposal_for(
-    data: Data, generator: torch.Generator, draws: Tensor | None = None
+    data: Data,
+    generator: torch.Generator,
+    draws: Tensor | None = None,
+    *,
+    num_components: int = NUM_COMPONENTS,
+    blur: float = 0.0,
 ) -> Distribution:
     """A mixture fitted to the training data and, in equal parts, to the model's own draws; a wide
-    Student's t in it keeps weights bounded (Hesterberg 1995)."""
+    Student's t in it keeps weights bounded (Hesterberg 1995).
+
+    blur: standard deviation of noise put on what is fitted, in data sd: some pixels are constant,
+    and a model gives them some spread.
+    """
     train = data.train[:MAX_HELD_OUT]
+    train = data.noised(train, blur, generator)
     if draws is not None and len(draws):
         repeats = -(-len(train) // len(draws))
         train = torch.cat([train, draws.repeat(repeats, *[1] * (draws.dim() - 1))[: len(train)]])
     most = max(1, len(train) // (10 * data.event_shape.numel()))
     config = MixtureConfig(
-        num_components=min(NUM_COMPONENTS, most), scale=1.0, wide_share=WIDE_SHARE
+        num_components=min(num_components, most), scale=1.0, wide_share=WIDE_SHARE
     )
     return build_distribution(config, replace(data, train=train), generator)
 
@@ -223,13 +236,18 @@ def _doubt(
 ) -> str:
     """A sentence where importance sampling is not to be believed."""
     doubt = few(points, "Importance sampling")
-    if doubt or draws is None or len(draws) < LEAST_ESS:
+    if doubt or draws is None or not len(draws):
         return doubt
-    # E[q exp(E/T)] over draws of the model is 1/Z, whatever q is
-    log_mean, error = weighed(
-        _log_density(proposal, draws) + energies(energy, draws).double() / temperature
+    # no estimate in reverse, a mean of exp(E): chains that have not arrived yet would be all of it
+    values = energies(energy, draws).double() / temperature
+    log_weights = (-values - _log_density(proposal, draws)).nan_to_num(nan=-torch.inf)
+    largest = float(points.log_weights.max()) + math.log(len(points.log_weights))
+    if not float(log_weights.max()) > largest + MISSED:
+        return ""
+    return (
+        "The model's own draws lie where importance sampling has next to none: log Z is larger "
+        "than it was estimated."
     )
-    return disagreement(points, -log_mean, error)
 
 
 def _log_density(proposal: Distribution, z: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from backend.data import Data
 
+TRUSTED_SHARE = 0.05
+"""Least effective share of the weights that an estimate asked for by hand is believed at."""
+
 
 class WeightedPoints(NamedTuple):
     """Nodes of a quadrature, or draws of a proposal, each with the mass that it stands for."""

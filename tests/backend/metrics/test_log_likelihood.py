@@ -84,6 +84,30 @@ def test_importance_sampling_is_right_in_ten_dimensions() -> None:
     assert abs(result.value - truth_of(data)) < 4 * result.log_z_error < 0.05
 
 
+def test_chains_that_have_not_arrived_cast_no_doubt_on_a_density() -> None:
+    data = data_of("gaussian")
+    draws = data.train[:500].clone()
+    draws[:50] *= 6  # hundreds of nats above the others
+    result = log_likelihood(Known(data), data, generator_of("test"), num=20_000, draws=draws)
+    assert result.way == "importance sampling" and result.doubt == ""
+    assert abs(result.value - truth_of(data)) < 4 * result.log_z_error < 0.08
+
+
+def test_a_mode_that_only_the_models_own_draws_have_met_is_in_log_z() -> None:
+    data = data_of("gaussian")
+    place = 4 * data.train.amax(0)
+
+    class Leaky(Known):
+        def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+            known = super().forward(x)
+            return -torch.logaddexp(-known, -super().forward(x - place))
+
+    ends = place + data.train[:200]
+    result = log_likelihood(Leaky(data), data, generator_of("test"), num=20_000, draws=ends)
+    assert result.mass_outside == pytest.approx(0.5, abs=0.05) or result.doubt
+    assert result.at_most == pytest.approx(truth_of(data) - math.log(2), abs=0.1)
+
+
 def test_a_constant_energy_does_not_fall_off_and_has_no_log_likelihood() -> None:
     class Flat(Energy):
         def forward(self, x: Tensor, condition: Any = None) -> Tensor:
