@@ -142,6 +142,9 @@ class Method(ABC):
     not_a_density: str = ""
     """sentence on why `energy` is not that of the data's density however well it is trained, said
     wherever it is asked as if it were; "" where training makes it one. Of a class or an object"""
+    data_noise_field: ClassVar[str] = ""
+    """field of the Config with the standard deviation, in data sd, of the noise that data carry
+    when training ends: the energy is then that of blurred data; "" where they carry none"""
     follows_gradient: ClassVar[bool] = True
     """True where every step evaluates ∇E in x, which `gradient_evaluations` counts"""
     takes_real: ClassVar[bool] = True

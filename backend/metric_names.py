@@ -27,6 +27,7 @@ COMPANIONS: dict[str, Companion] = {
     "floor": Companion("floor", reference=True),
     "goal": Companion("goal", reference=True),
     "clip": Companion("clip", reference=True),
+    "data_noise": Companion("data noise alone", reference=True),
     "class_gaussian": Companion("a Gaussian a class", reference=True),
     "mean_event": Companion("mean of the data", reference=True),
     "linear": Companion("least squares", reference=True),

@@ -267,6 +267,7 @@ class ContrastiveDivergence(Method):
     }
     config: ContrastiveDivergenceConfig
     takes_discrete = True
+    data_noise_field = "data_noise_end"
 
     def __init__(self, config: ContrastiveDivergenceConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -415,6 +416,5 @@ class ContrastiveDivergence(Method):
 
     def _noised(self, x_data: Tensor, progress: float) -> Tensor:
         """Data with the noise of this moment."""
-        config = self.config
-        noise_sd = config.data_noise + progress * (config.data_noise_end - config.data_noise)
-        return self.task.data.noised(x_data, noise_sd, self.generator)
+        start, end = self.config.data_noise, self.config.data_noise_end
+        return self.task.data.noised(x_data, start + progress * (end - start), self.generator)

@@ -16,7 +16,8 @@ WATCHES = 4
 
 
 class GroundTruthObserver(Observer):
-    """`quality/grid_kl`, where the density is known and a plain grid holds it."""
+    """`quality/grid_kl`, where the density is known and a plain grid holds it, beside what noise on
+    the data costs alone."""
 
     id = "ground_truth"
     needs_energy = True
@@ -33,6 +34,11 @@ class GroundTruthObserver(Observer):
     def begin(self, context: Context) -> Iterable[Event]:
         if self._truth is not None:
             yield Scalar("quality/grid_kl/goal", GRID_KL_GOAL)
+            method = self.subject.method
+            noise_sd = getattr(method.config, method.data_noise_field, 0.0)
+            if noise_sd:
+                cost = self._truth.cost_of_noise(noise_sd)
+                yield Scalar("quality/grid_kl/data_noise", cost)
 
     def watch(self, context: Context) -> Iterable[Event]:
         self._num_watches += 1
