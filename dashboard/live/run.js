@@ -2,8 +2,10 @@
 
 import { Board } from "./charts/board.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { Bell } from "./parts/bell.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { nameOf } from "./parts/status.js"
 import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
@@ -81,7 +83,14 @@ class RunPanel {
     this.alarms = make("div", { "aria-live": "polite" })
     this.bar = make("div")
     this.facts = make("div.bl-facts")
-    this.progress = make("div.bl-progress", {}, make("div.bl-bar", {}, this.bar), this.facts)
+    this.bell = new Bell()
+    this.progress = make(
+      "div.bl-progress",
+      {},
+      make("div.bl-bar", {}, this.bar),
+      this.facts,
+      this.bell.button,
+    )
     this.notices = new Notices([this.settings.run])
     this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
@@ -318,6 +327,7 @@ class RunPanel {
     this.facts.replaceChildren(...facts)
     this.time.reach(status.step)
     this.showNotes(status)
+    this.bell.follow(status, nameOf(status))
     if (status.status === "queued") {
       this.pictures.wait(`Queued: ${status.reason || "it starts when a worker is free."}`)
     }
@@ -332,6 +342,8 @@ class RunPanel {
     const notes = []
     if (status.problem || isFailure(status.status)) {
       notes.push(["alarm", capital(status.status), status.reason])
+    } else if (status.interrupted && status.reason) {
+      notes.push(["info", "Interrupted", status.reason])
     }
     for (const alarm of status.alarms ?? []) {
       notes.push(["warning", `Step ${count(alarm.step)}`, alarm.message])

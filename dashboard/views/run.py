@@ -31,7 +31,11 @@ def main() -> None:
         head("Run")
         words = "No runs yet. A first one on the ring of eight Gaussians takes about a minute."
         if run_id:
-            words = f"{error} It may have been deleted; all runs that are there are under Runs."
+            words = str(error).replace("; see `basin ls`", "")
+            empty(
+                f"{words} It may have been deleted.", "views/runs.py", "See the runs that are there"
+            )
+            return
         empty(words, "views/launch.py", "Launch a run")
         return
     st.query_params["id"] = directory.id

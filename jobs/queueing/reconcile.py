@@ -100,6 +100,8 @@ def _reconcile_all() -> list[str]:
 
 def _write_why_it_waits(status: Status, reason: str) -> None:
     """Write down why no worker can take a queued run, or that one can again."""
+    if not reason and status.interrupted:
+        return  # it says that it goes on by itself
     if status.reason != reason and status.worker != control.INLINE:
         directory = run_store.open_run(status.id)
         if directory.written_status().status == "queued":

@@ -242,7 +242,7 @@ def test_images_are_three_grids_of_equal_size(basin: Basin, page: Page) -> None:
 def test_an_unknown_run_says_what_to_do(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/run?id=20200101-000000-0000")
     page.get_by_text("There is no run").wait_for()
-    page.get_by_role("link", name="Launch a run").wait_for()
+    page.get_by_role("link", name="See the runs that are there").wait_for()
 
 
 def test_stopping_from_the_page_writes_a_checkpoint(basin: Basin, page: Page) -> None:

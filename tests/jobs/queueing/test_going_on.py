@@ -64,6 +64,7 @@ def test_an_interrupted_run_goes_on_once_there_is_a_worker(redis_url: str) -> No
     assert went_on_in_words(status) == "went on by itself from step 40, where Basin was stopped"
     assert control.queued() == [directory.id]
     assert control.settle() == []
+    assert directory.status().reason == status.reason, "until it is taken"
 
 
 def test_a_run_that_ends_with_basin_is_not_begun_by_what_ends_as_well(redis_url: str) -> None:
