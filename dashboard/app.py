@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 
@@ -12,23 +11,21 @@ HERE = Path(__file__).resolve().parent
 # Streamlit puts this folder first on the path, where `views` and `live` would hide others.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
-from backend.errors import BasinError  # noqa: E402
-from dashboard.elements import plural  # noqa: E402
+from dashboard.live_view import live_element  # noqa: E402
 from dashboard.security import access, uploads  # noqa: E402
-from jobs.records import run_store  # noqa: E402
 from jobs.services import login  # noqa: E402
 
 PAGES = (
-    ("launch", "Launch", False),
-    ("runs", "Runs", False),
-    ("compare", "Compare", False),
-    ("lab", "Sampler Lab", False),
-    ("studio", "Studio", False),
-    ("gallery", "Gallery", False),
-    ("system", "System", False),
-    ("run", "Run", True),
+    ("launch", "Launch"),
+    ("runs", "Runs"),
+    ("run", "Run"),
+    ("compare", "Compare"),
+    ("lab", "Sampler Lab"),
+    ("studio", "Studio"),
+    ("gallery", "Gallery"),
+    ("system", "System"),
 )
-"""file in `views/`, title, whether it is left out of the menu"""
+"""file in `views/`, title; a run without a name in its address is the latest"""
 
 
 def main() -> None:
@@ -37,13 +34,7 @@ def main() -> None:
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
     pages = [
-        st.Page(
-            HERE / "views" / f"{name}.py",
-            title=title,
-            url_path=name,
-            visibility="hidden" if hidden else "visible",
-        )
-        for name, title, hidden in PAGES
+        st.Page(HERE / "views" / f"{name}.py", title=title, url_path=name) for name, title in PAGES
     ]
     # the first page has an address of its own, so that links to it can carry settings
     start = st.Page(
@@ -59,8 +50,9 @@ def main() -> None:
     uploads.let_in()
     more = [_log_out_page(who)] if who else []
     page = st.navigation([start, *pages, *more], position="top")
-    if page.url_path in ("launch", "system"):
-        _say_what_needs_a_look()
+    st.logo(icon, size="medium")
+    with st.container(key="head"):
+        live_element("list/head", key="head_live", height=0)
     page.run()
 
 
@@ -84,17 +76,6 @@ def _log_out_page(who: str) -> st.Page:
     """Log out, in the menu, where it takes no room from the pages."""
     name = st.user.get("name") or st.user.get("email") or who
     return st.Page(st.logout, title=f"{name} · log out", url_path="logout")
-
-
-@st.fragment(run_every=5)
-def _say_what_needs_a_look() -> None:
-    """Draw runs with alarms, on pages without a live stream; the others are told by it."""
-    with contextlib.suppress(BasinError, OSError):
-        runs = [run for run in run_store.list_runs() if run.needs_a_look]
-        if runs:
-            verb = "needs" if len(runs) == 1 else "need"
-            link = f"run?id={runs[0].id}" if len(runs) == 1 else "runs"
-            st.markdown(f":orange[⚠] [{plural(len(runs), 'run')} {verb} a look]({link})")
 
 
 main()

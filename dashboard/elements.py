@@ -53,14 +53,24 @@ def status_word(status: str) -> str:
     return f'<span class="basin-word" style="color:{colour}"><i>{sign}</i> {status}</span>'
 
 
+def data_of(run: Status) -> str:
+    """Name a run's data: one's own file by its own name, all else as the catalogue does."""
+    path = run.settings.get("data.path")
+    return Path(path).stem or run.data if isinstance(path, str) and path else run.data
+
+
 def name_of(run: Status) -> str:
     """Name a run: its own name, else its data and its preset or method."""
     variant = run.method if run.preset == "default" else run.preset
-    return run.name or f"{run.data}, {variant.replace('_', ' ')}"
+    return run.name or f"{data_of(run)}, {variant.replace('_', ' ')}"
 
 
-def head(title: str, word: str = "", facts: list[str] | None = None) -> None:
-    """Draw the head of a page: title, status, one grey line of facts. Everything is escaped."""
+def head(title: str, word: str = "", facts: list[str] | None = None, tab: str = "") -> None:
+    """Draw the head of a page: title, status, one grey line of facts. Everything is escaped.
+
+    tab: title of the browser's tab, where more is needed to tell it from others.
+    """
+    st.set_page_config(page_title=f"{tab or title} · Basin")
     parts = [f'<div class="basin-head"><h1>{html.escape(title)}</h1>{word}</div>']
     if facts:
         spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts if fact)

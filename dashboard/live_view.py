@@ -45,7 +45,7 @@ export default function (given) {
     import(here("parts/field_keys"))
     const ready = () => import(here("charts/plotly")).then(({ plotly }) => plotly())
     if (["run", "compare", "lab"].includes(data.module)) ready()
-    else setTimeout(ready, 1500)
+    else if (data.module !== "list/head") setTimeout(ready, 1500)
     const opened = Promise.all([import(here(data.module)), styled()]).then(([module]) =>
       module.mount(slot, component))
     opened.catch((error) => {
@@ -67,7 +67,7 @@ _HTML = '<div class="basin-live"></div>'
 @cache
 def _element(module: str) -> Any:
     return st.components.v2.component(
-        f"basin_{module}", html=_HTML, js=_LOADER, isolate_styles=False
+        f"basin_{module.replace('/', '_')}", html=_HTML, js=_LOADER, isolate_styles=False
     )
 
 

@@ -1,6 +1,6 @@
 """Vocabulary that pages in Python and panels in JavaScript share, written for the panels.
 
-`python -m dashboard.vocabulary` writes `live/vocabulary.json` from the tables that are their home;
+`python -m dashboard.vocabulary` writes `live/parts/vocabulary.json` from the tables that are their home;
 a test finds out when it was not run.
 """
 
@@ -13,16 +13,19 @@ from typing import Any
 
 from backend.metric_names import COMPANIONS, HEADLINES
 from dashboard.elements import STATUS
+from jobs.records.groups import BOOKKEEPING, GROUPS, RACE
 from jobs.records.status import FAILURE, OVER, RESUMABLE, WORDS
 
-FILE = Path(__file__).with_name("live") / "vocabulary.json"
+FILE = Path(__file__).with_name("live") / "parts" / "vocabulary.json"
 
 
 def vocabulary() -> dict[str, dict[str, Any]]:
-    """Collect statuses with sign and colour, companions of a metric path, headline orders."""
+    """Collect statuses with sign and colour, companions of a metric path, headline orders,
+    beginnings of tags that Basin gives."""
     return {
         "statuses": {word: _status(word) for word in WORDS},
         "companions": {name: asdict(companion) for name, companion in COMPANIONS.items()},
+        "tags": {"groups": list(GROUPS), "bookkeeping": [*BOOKKEEPING, RACE]},
         "headlines": {page: list(paths) for page, paths in HEADLINES.items()},
     }
 

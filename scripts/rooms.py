@@ -49,6 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "dashboard.shell",
     ),
     ("dashboard.live",),
+    ("dashboard.live.list",),
     ("dashboard.live.pictures",),
     ("dashboard.live.charts",),
     ("dashboard.live.parts", "dashboard.live.stream"),

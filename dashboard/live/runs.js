@@ -1,16 +1,33 @@
-// The list of runs: running, then queued, then newest; ticking, filtered, acted on.
+// The list of runs: a queue, then a table that ticks, is sorted, filtered, folded and acted on.
 
-import { coloursOf } from "./parts/colours.js"
-import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { Actions, MOST_COMPARED, Toast } from "./list/actions.js"
+import { Choice } from "./list/choice.js"
+import { Columns } from "./list/columns.js"
+import { csvOf } from "./list/csv.js"
+import { matcher } from "./list/filters.js"
+import { groupOf, groupsOf, rowsOf } from "./list/grouping.js"
+import { fillColumns, fillFilters, menu } from "./list/menus.js"
+import { QueuePanel } from "./list/queue_panel.js"
+import { RunRow } from "./list/run_row.js"
+import { gridOf, TableHead } from "./list/table_head.js"
+import { Thumbnails } from "./list/thumbnails.js"
+import { Views } from "./list/views.js"
+import { VirtualRows } from "./list/virtual.js"
+import { inField, make, rootOf, segments } from "./parts/dom.js"
+import { save } from "./parts/export.js"
+import { count } from "./parts/formatting.js"
 import { Notices } from "./parts/notices.js"
-import { isResumable, STATUSES } from "./parts/vocabulary.js"
 import { Live } from "./stream/socket.js"
-import { nameOf } from "./parts/status.js"
-import { RunRow } from "./pictures/run_row.js"
 
-const THUMBNAILS = ["landscape/model", "samples/long_run", "samples/train_time"]
-const PAGE = 60
-const FILTERS = ["status", "method", "data", "tag"]
+const ROW_HEIGHT = 56
+const KEYS = [
+  ["/", "search"],
+  ["C", "compare the selected runs"],
+  ["A", "select all, or none"],
+  ["Shift click", "select from the one before"],
+  ["Esc", "clear the selection"],
+  ["?", "this list"],
+]
 
 export function mount(slot, component) {
   const list = new RunList(slot, component)
@@ -21,202 +38,290 @@ class RunList {
   constructor(slot, component) {
     this.component = component
     this.settings = component.data
-    this.runs = []
+    this.known = new Map()
     this.queue = []
-    this.rows = new Map()
+    this.rows = []
+    this.elements = new Map()
+    this.opened = new Set()
     this.selected = new Set()
-    this.pictures = new Map()
-    this.wanted = []
-    this.limit = PAGE
-    const { root, unwatch } = rootOf(slot, () => this.repaint())
+    this.matching = []
+    this.columns = new Columns(this.settings.figures)
+    const { root, unwatch } = rootOf(slot, () => this.thumbnails.repaint())
     Object.assign(this, { root, unwatch })
+    this.choice = new Choice(window.location.search)
     this.build()
     this.live = new Live(this.settings.token, {
       message: (message) => this.hear(message),
       connection: (state) => this.notices.connection(state),
     })
+    this.thumbnails.live = this.live
     this.live.follow("runs")
     this.pressed = (event) => this.press(event)
     document.addEventListener("keydown", this.pressed)
+    this.notice(this.settings.notice)
+  }
+
+  get runs() {
+    return [...this.known.values()]
   }
 
   update(data, component) {
     this.component = component
     this.live.token = data.token
+    this.notice(data.notice)
   }
 
   close() {
     this.live.close()
     this.notices.close()
+    this.virtual.close()
+    this.toast.close()
     this.unwatch()
     document.removeEventListener("keydown", this.pressed)
   }
 
+  // ------------------------------------------------------------------ what is chosen
+
+  query() {
+    return this.choice.query()
+  }
+
+  open(query) {
+    this.choice = new Choice(query)
+    this.search.value = this.choice.search
+    this.folding.show(this.choice.fold ? "group" : "nothing")
+    this.changed()
+  }
+
+  /** How many runs a saved view has. */
+  number(query) {
+    return count(this.runs.filter(matcher(new Choice(query))).length)
+  }
+
+  changed() {
+    this.choice.keep()
+    this.draw()
+  }
+
+  // ------------------------------------------------------------------ the page
+
   build() {
-    this.search = make("input", { type: "search", placeholder: "Search  /" })
+    this.search = make("input", { type: "search", placeholder: "name, method, tag, note   /" })
     this.search.setAttribute("aria-label", "Search runs")
-    this.search.value = fromAddress("search") ?? ""
+    this.search.value = this.choice.search
     this.search.oninput = () => {
-      keepInAddress("search", this.search.value || null)
-      this.draw()
+      this.choice.search = this.search.value
+      this.changed()
     }
-    this.filters = {}
-    const boxes = FILTERS.map((name) => {
-      const box = make("select", { "aria-label": name })
-      box.onchange = () => {
-        keepInAddress(name, box.value || null)
-        this.draw()
-      }
-      this.filters[name] = box
-      return box
-    })
-    this.summary = make("span.bl-muted.bl-right")
     this.notices = new Notices()
-    this.bar = make("div.bl-actions", { hidden: true })
-    this.body = make("div.bl-runs", { role: "list" })
+    this.keys = make(
+      "div.bl-note.info.bl-keys",
+      { hidden: true },
+      ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
+    )
+    const act = (...given) => this.act(...given)
+    this.panel = new QueuePanel(act)
+    this.views = new Views(this)
+    this.chips = make("span.bl-chips.bl-filters")
+    this.filterMenu = menu("+ filter", (panel) => fillFilters(panel, this))
+    this.columnMenu = menu("Columns", (panel) => fillColumns(panel, this), "button.bl-button")
+    this.summary = make("span.bl-muted")
+    const folds = { group: "sweeps and seeds", nothing: "nothing" }
+    this.folding = segments(
+      folds,
+      this.choice.fold ? "group" : "nothing",
+      (value) => {
+        this.choice.fold = value === "group"
+        this.changed()
+      },
+      "Fold",
+    )
+    const exportButton = make("button.bl-quiet", { type: "button", textContent: "Export" })
+    exportButton.onclick = () => this.save(this.matching)
+    this.trash = make("button.bl-quiet", { type: "button", hidden: true })
+    this.trash.onclick = () => this.act("trash", [])
+    this.actions = new Actions({
+      act,
+      compare: () => this.compare(),
+      save: (runs) => this.save(runs),
+      clear: () => this.clear(),
+    })
+    this.toast = new Toast()
+    this.virtual = new VirtualRows(ROW_HEIGHT, (first, last) => this.drawRows(first, last))
+    this.thumbnails = new Thumbnails(this.root, (run) => this.rowOfPicture(run))
+    this.head = new TableHead({
+      sort: (key, descending) => {
+        Object.assign(this.choice, { sorted: key, descending })
+        this.changed()
+      },
+      all: (on) => this.selectAll(on),
+    })
+    this.table = make(
+      "div.bl-table",
+      { role: "table", "aria-label": "Runs" },
+      this.head.slot,
+      this.virtual.body,
+    )
     this.empty = make("div.bl-empty", { hidden: true })
-    this.more = make("button.bl-chip", { type: "button", hidden: true, textContent: "Show more" })
-    this.more.onclick = () => {
-      this.limit += PAGE
-      this.draw()
-    }
+    this.lay(exportButton)
+  }
+
+  /** Put the parts of the page in their places. */
+  lay(exportButton) {
+    const word = make("span.bl-muted", {}, "fold")
+    const right = [word, this.folding, this.columnMenu, exportButton]
     this.root.append(
-      make("div.bl-row", {}, this.search, ...boxes, this.summary),
       this.notices.slot,
-      this.bar,
-      this.body,
+      this.keys,
+      this.panel.slot,
+      make("div.bl-row.bl-views-row", {}, this.views.slot, make("span.bl-right", {}, this.search)),
+      make(
+        "div.bl-row.bl-tools",
+        {},
+        this.chips,
+        this.filterMenu,
+        this.summary,
+        make("span.bl-right.bl-row", {}, ...right),
+      ),
+      this.table,
       this.empty,
-      this.more,
+      this.trash,
+      this.actions.bar,
+      this.toast.slot,
     )
   }
 
   press(event) {
     if (inField(event) || !this.root.isConnected) return
-    if (event.key === "/") {
-      event.preventDefault()
-      this.search.focus()
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
+    const acts = {
+      "/": () => this.search.focus(),
+      c: () => this.selected.size && this.compare(),
+      a: () => this.selectAll(this.selected.size < this.matching.length),
+      "?": () => (this.keys.hidden = !this.keys.hidden),
+      Escape: () => this.clear(),
     }
-    if (event.key.toLowerCase() === "c" && this.selected.size) this.compare()
-  }
-
-  compare() {
-    window.location.assign(`compare?runs=${[...this.selected].join(",")}`)
+    if (!acts[key]) return
+    if (key !== "Escape") event.preventDefault()
+    acts[key]()
   }
 
   hear(message) {
     if (message.op === "error") this.notices.showTrouble(message.message)
     if (message.op !== "runs") return
     this.notices.showTrouble(message.trouble)
-    const known = new Map(message.whole ? [] : this.runs.map((run) => [run.id, run]))
-    for (const run of message.changed) known.set(run.id, run)
-    for (const id of message.gone) known.delete(id)
-    this.runs = [...known.values()]
+    if (message.whole) this.known.clear()
+    for (const run of message.changed) {
+      this.known.set(run.id, run)
+      this.columns.learn(run)
+    }
+    for (const id of message.gone) {
+      this.known.delete(id)
+      this.selected.delete(id)
+    }
     this.queue = message.queue
+    this.workers = message.workers
+    this.trash.hidden = !message.deleted
+    this.trash.textContent =
+      message.deleted === 1
+        ? "1 deleted run can be restored"
+        : `${message.deleted} deleted runs can be restored`
     this.draw()
+    this.filterMenu.again()
   }
 
   // ------------------------------------------------------------------ what is shown
 
-  order(run) {
-    const rank = { running: 0, queued: 1 }[run.status] ?? 2
-    const place = rank === 1 ? this.queue.indexOf(run.id) : -run.created
-    return [rank, place]
+  draw() {
+    const { runs } = this
+    this.matching = runs.filter(matcher(this.choice))
+    const shown = this.choice.columns.map((key) => this.columns.get(key)).filter(Boolean)
+    const column = this.columns.get(this.choice.sorted) ?? null
+    this.rows = rowsOf(this.matching, {
+      fold: this.choice.fold,
+      opened: this.opened,
+      column,
+      descending: this.choice.descending,
+      figures: this.settings.figures,
+    })
+    this.groups = groupsOf(this.matching)
+    this.context = {
+      key: shown.map(({ key, title }) => key + title).join(),
+      columns: shown,
+      figures: this.settings.figures,
+      selected: this.selected,
+      place: (run) => this.queue.indexOf(run.id),
+      group: (run) => (groupOf(run) ? this.groups.get(groupOf(run)) : [run]),
+    }
+    this.head.draw(shown, this.choice.sorted, this.choice.descending)
+    this.head.select(this.matching, this.selected)
+    const grid = gridOf(shown)
+    this.table.style.setProperty("--columns", grid.template)
+    this.table.style.setProperty("--least", grid.least)
+    this.table.setAttribute("aria-rowcount", this.rows.length + 1)
+    this.panel.draw({ runs, queue: this.queue, workers: this.workers })
+    this.views.draw()
+    this.drawChips()
+    this.columnMenu.label(`Columns ${shown.length} of ${this.columns.all.size}`)
+    const number =
+      this.rows.length === this.matching.length ? "" : ` in ${count(this.rows.length)} rows`
+    this.summary.textContent = `${count(this.matching.length)} of ${count(runs.length)} runs${number}`
+    this.sayEmpty()
+    this.virtual.setNumber(this.rows.length)
+    this.actions.draw(this.selectedRuns())
   }
 
-  values(run, name) {
-    return name === "tag" ? run.tags : [run[name]]
-  }
-
-  matches(run) {
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean)
-    const text = [
-      nameOf(run),
-      run.id,
-      run.method,
-      run.preset,
-      run.data,
-      run.status,
-      run.note,
-      `seed ${run.seed}`,
-      ...run.tags,
-    ]
-      .join(" ")
-      .toLowerCase()
-    return (
-      words.every((word) => text.includes(word)) &&
-      FILTERS.every((name) => {
-        const wanted = this.filters[name].value || (this.filled ? "" : fromAddress(name))
-        return !wanted || this.values(run, name).includes(wanted)
-      })
+  drawRows(first, last) {
+    const on = {
+      select: (row, isOn, isRange) => this.select(row, isOn, isRange),
+      open: (row) => this.toggle(row),
+    }
+    const visible = this.rows.slice(first, last)
+    const ids = new Set(visible.map((row) => row.id))
+    for (const id of this.elements.keys()) if (!ids.has(id)) this.elements.delete(id)
+    const places = visible.map((row, index) => {
+      if (!this.elements.has(row.id)) this.elements.set(row.id, new RunRow(on))
+      const element = this.elements.get(row.id)
+      element.fill(row, this.context)
+      return [first + index, element.element]
+    })
+    this.virtual.put(places)
+    this.thumbnails.want(
+      visible.map((row) => this.known.get(this.elements.get(row.id).pictured)).filter(Boolean),
     )
   }
 
-  /** Each filter with how many runs each choice has. */
-  fillFilters() {
-    for (const name of FILTERS) {
-      const counts = new Map()
-      for (const run of this.runs) {
-        for (const value of this.values(run, name)) counts.set(value, (counts.get(value) ?? 0) + 1)
-      }
-      const box = this.filters[name]
-      const key = JSON.stringify([...counts])
-      box.hidden = counts.size === 0
-      if (key === box.dataset.key) continue
-      const chosen = this.filled ? box.value : (fromAddress(name) ?? "")
-      box.dataset.key = key
-      const options = [...counts]
-        .sort()
-        .map(([value, number]) => make("option", { value, textContent: `${value} (${number})` }))
-      box.replaceChildren(make("option", { value: "", textContent: `any ${name}` }), ...options)
-      box.value = counts.has(chosen) ? chosen : ""
-    }
-    this.filled = true
+  rowOfPicture(id) {
+    return [...this.elements.values()].filter((row) => row.pictured === id)
   }
 
-  draw() {
-    this.fillFilters()
-    const matching = this.runs
-      .filter((run) => this.matches(run))
-      .sort((a, b) => {
-        const [p, q] = [this.order(a), this.order(b)]
-        return p[0] - q[0] || p[1] - q[1]
-      })
-    const known = new Set(this.runs.map((run) => run.id))
-    for (const id of this.selected) if (!known.has(id)) this.selected.delete(id)
-    const visible = matching.slice(0, this.limit)
-    const ids = visible.map((run) => run.id)
-    for (const [id, row] of this.rows) {
-      if (!ids.includes(id)) {
-        row.element.remove()
-        this.rows.delete(id)
-      }
-    }
-    const select = (id, on, isRange) => this.select(id, on, isRange)
-    visible.forEach((run, index) => {
-      if (!this.rows.has(run.id)) this.rows.set(run.id, new RunRow(run, select))
-      const row = this.rows.get(run.id)
-      if (row.status !== run.status) this.want(run)
-      row.fill(run, this.queue.indexOf(run.id), this.settings.figures)
-      row.box.checked = this.selected.has(run.id)
-      if (this.body.children[index] !== row.element) {
-        this.body.insertBefore(row.element, this.body.children[index] ?? null)
-      }
-    })
-    this.visible = ids
-    this.more.hidden = matching.length <= this.limit
-    const running = this.runs.filter((run) => run.status === "running").length
-    const queued = this.runs.filter((run) => run.status === "queued").length
-    this.summary.textContent = `${matching.length} of ${this.runs.length} runs · ${running} running · ${queued} queued`
-    this.sayEmpty(matching.length)
-    this.drawBar()
+  drawChips() {
+    const chosen = Object.entries(this.choice.filters).filter(([, values]) => values.size)
+    const key = JSON.stringify(chosen.map(([name, values]) => [name, ...values]))
+    if (key === this.chipKey) return
+    this.chipKey = key
+    this.chips.replaceChildren(
+      ...chosen.map(([name, values]) => {
+        const words = name === "look" ? "needs a look" : `${name}: ${[...values].join(", ")}`
+        const chip = make("button.bl-chip", { type: "button", textContent: `${words} ✕` })
+        chip.setAttribute("aria-label", `Remove the filter ${words}`)
+        chip.onclick = () => {
+          values.clear()
+          this.changed()
+        }
+        return chip
+      }),
+    )
   }
 
-  sayEmpty(number) {
+  sayEmpty() {
+    const number = this.matching.length
     this.empty.hidden = number > 0
+    this.table.hidden = !number
     if (number) return
     const link = make("a", { href: "launch", textContent: "Launch a first run" })
     this.empty.replaceChildren(
-      ...(this.runs.length
+      ...(this.known.size
         ? ["No run fits the search and the filters."]
         : [
             "No runs yet. A first run on the ring of eight Gaussians takes about a minute here. ",
@@ -225,99 +330,65 @@ class RunList {
     )
   }
 
-  // ------------------------------------------------------------------ thumbnails, one at a time
-
-  want(run) {
-    this.wanted = this.wanted.filter((id) => id !== run.id)
-    this.wanted.push(run.id)
-    if (!this.asking) this.fetchPictures()
+  toggle(row) {
+    if (row.opened) this.opened.delete(row.id)
+    else this.opened.add(row.id)
+    this.draw()
   }
 
-  async fetchPictures() {
-    this.asking = true
-    while (this.wanted.length) {
-      const run = this.wanted.shift()
-      const frames = await this.live.seek(run, 2 ** 50, THUMBNAILS)
-      for (const path of THUMBNAILS) {
-        const frame = frames?.find(({ header }) => header.path === path)
-        if (!frame) continue
-        this.pictures.set(run, frame)
-        this.paint(run)
-        break
-      }
+  // ------------------------------------------------------------------ selecting and acting
+
+  selectedRuns() {
+    return [...this.selected].map((id) => this.known.get(id)).filter(Boolean)
+  }
+
+  select(row, on, range) {
+    const rows = range && this.lastSelected ? this.between(this.lastSelected, row.id) : [row]
+    for (const { id } of rows.flatMap((one) => one.runs)) {
+      if (on) this.selected.add(id)
+      else this.selected.delete(id)
     }
-    this.asking = false
-  }
-
-  paint(id) {
-    const frame = this.pictures.get(id)
-    if (frame) this.rows.get(id)?.paint(frame, coloursOf(this.root))
-  }
-
-  repaint() {
-    for (const id of this.pictures.keys()) this.paint(id)
-  }
-
-  // ------------------------------------------------------------------ acting
-
-  select(id, on, range) {
-    const ids = range && this.lastSelected ? this.between(this.lastSelected, id) : [id]
-    for (const one of ids) {
-      if (on) this.selected.add(one)
-      else this.selected.delete(one)
-    }
-    this.lastSelected = id
+    this.lastSelected = row.id
     this.draw()
   }
 
   between(first, second) {
-    const [a, b] = [this.visible.indexOf(first), this.visible.indexOf(second)]
-    return a < 0 || b < 0 ? [second] : this.visible.slice(Math.min(a, b), Math.max(a, b) + 1)
+    const place = (id) => this.rows.findIndex((row) => row.id === id)
+    const [a, b] = [place(first), place(second)]
+    return a < 0 || b < 0 ? [this.rows[b]] : this.rows.slice(Math.min(a, b), Math.max(a, b) + 1)
   }
 
-  act(act, runs = [...this.selected]) {
-    this.component.setTriggerValue("act", { act, runs })
+  selectAll(on) {
+    for (const run of this.matching) {
+      if (on) this.selected.add(run.id)
+      else this.selected.delete(run.id)
+    }
+    this.draw()
   }
 
-  drawBar() {
-    const runs = this.runs.filter((run) => this.selected.has(run.id))
-    this.bar.hidden = !runs.length
-    const key = JSON.stringify(runs.map((run) => [run.id, run.status]))
-    if (key === this.barKey) return
-    this.barKey = key
-    const some = (...words) => runs.filter((run) => words.includes(run.status)).map((run) => run.id)
-    const buttons = []
-    const add = (word, ids, press, kind = "") => {
-      if (!ids.length) return
-      const label = ids.length < runs.length ? `${word} ${ids.length}` : word
-      const button = make(`button.bl-button${kind}`, { type: "button", textContent: label })
-      button.onclick = press
-      buttons.push(button)
-    }
-    const ids = runs.map((run) => run.id)
-    add("Compare", ids, () => this.compare(), ".primary")
-    add("Pause", some("running"), () => this.act("pause", some("running")))
-    add("Stop", some("running", "queued", "paused"), () =>
-      this.act("stop", some("running", "queued", "paused")),
-    )
-    const idle = some(...Object.keys(STATUSES).filter(isResumable))
-    add("Resume", idle, () => this.act("resume", idle))
-    const waiting = some("queued")
-    if (waiting.length === 1) {
-      add("Sooner", waiting, () => this.act("sooner", waiting))
-      add("Later", waiting, () => this.act("later", waiting))
-    }
-    add("Clone", runs.length === 1 ? ids : [], () =>
-      window.location.assign(`launch?from=${ids[0]}`),
-    )
-    add("Name, tags, note", ids, () => this.act("edit"))
-    const over = runs.filter((run) => run.status !== "running").map((run) => run.id)
-    add("Delete", over, () => this.act("delete", over))
-    const clear = make("button.bl-quiet", { type: "button", textContent: "Clear" })
-    clear.onclick = () => {
-      this.selected.clear()
-      this.draw()
-    }
-    this.bar.replaceChildren(make("span", {}, `${runs.length} selected`), ...buttons, clear)
+  clear() {
+    this.selected.clear()
+    this.draw()
+  }
+
+  compare() {
+    const ids = [...this.selected].slice(0, MOST_COMPARED)
+    window.location.assign(`compare?runs=${ids.join(",")}`)
+  }
+
+  save(runs) {
+    save("runs.csv", csvOf(runs, this.context.columns), "text/csv")
+  }
+
+  act(act, runs, more = {}) {
+    this.component.setTriggerValue("act", { act, runs, ...more })
+  }
+
+  /** What an act came to, said by the page script. */
+  notice(notice) {
+    if (!notice || notice.number === this.noticed) return
+    this.noticed = notice.number
+    const undo = notice.undo?.length ? [["Undo", () => this.act("restore", notice.undo)]] : []
+    this.toast.show(notice.words, undo)
   }
 }

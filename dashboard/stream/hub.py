@@ -19,8 +19,8 @@ than a run is a frame without arrays whose header has an `op`:
         with arrays step, gradients, seconds, joules, value; `keyframes` has the steps of each path
         that can be sought; pictures are the latest keyframes
     seek, range     with the `id` of the question; the answer's frames follow in the same message
-    runs            `changed` statuses, `gone` ids, the `queue` or the `trouble` of not knowing it;
-                    the first is `whole`
+    runs            `changed` statuses, `gone` ids, the `queue` or the `trouble` of not knowing it,
+                    devices of `workers`, number of `deleted`; the first is `whole`
     alarms          `runs`: id, name and alarms
     source          of a run: a `message` when its live updates do not come the usual way, or not
                     at all, `since` when (unix time, or null); "" when all is well again
@@ -40,22 +40,22 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-import redis
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket
 
 from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard.faults import passed_over, say_once, sentence
-from dashboard.stream import questions
+from dashboard.stream import questions, run_list
 from dashboard.stream.client import MOST_WAITING_BYTES, Client, Watch
 from dashboard.stream.feed import Feed, Message
 from dashboard.stream.frames import say
 from dashboard.stream.questions import Position
+from dashboard.stream.run_list import Queue
 from jobs.notifications import watching
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
@@ -79,13 +79,6 @@ class Watched:
     clients: set[Client] = field(default_factory=set)
     since: float = field(default_factory=time.monotonic)
     """when the last viewer left"""
-
-
-class Queue(NamedTuple):
-    """Runs that wait, the next one first, or why that is not known."""
-
-    runs: list[str]
-    trouble: str
 
 
 class Hub:
@@ -149,7 +142,7 @@ class Hub:
         """Read the list of runs, unless that was done within the last second."""
         async with self._listing:
             if time.monotonic() - self._listed_at > 0.9:
-                self._tell_runs(*await run_in_threadpool(_listed))
+                self._tell_runs(*await run_in_threadpool(run_list.listed))
                 self._listed_at = time.monotonic()
 
     def _tell_runs(self, runs: dict[str, Status], queue: Queue) -> None:
@@ -157,7 +150,7 @@ class Hub:
         gone = [run_id for run_id in self._runs if run_id not in runs]
         is_new = bool(changed or gone) or queue != self._queue
         if is_new:
-            news, self._whole = _runs_frame(changed, gone, queue, whole=False), b""
+            news, self._whole = run_list.runs_frame(changed, gone, queue, whole=False), b""
         self._runs, self._queue = runs, queue
         for client in self._clients:
             if client.wants_runs and client.is_full:
@@ -167,7 +160,7 @@ class Hub:
                 client.answer(self._all_runs())
             elif client.wants_runs and is_new:
                 client.answer(news)
-        alarms = [_alarm_of(run) for run in runs.values() if run.needs_a_look]
+        alarms = [run_list.alarm_of(run) for run in runs.values() if run.needs_a_look]
         if alarms != self._alarms:
             self._alarms = alarms
             for client in self._clients:
@@ -176,8 +169,13 @@ class Hub:
 
     def _all_runs(self) -> bytes:
         if not self._whole:
-            self._whole = _runs_frame(self._runs.values(), [], self._queue, whole=True)
+            self._whole = run_list.runs_frame(self._runs.values(), [], self._queue, whole=True)
         return self._whole
+
+    async def head(self) -> dict[str, Any]:
+        """Return what the head of every page says: `run_list.head_of`."""
+        await self._list()
+        return run_list.head_of(self._runs.values(), self._queue)
 
     def _release_idle(self) -> None:
         now = time.monotonic()
@@ -365,26 +363,3 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
 def _differ(old: Status | None, new: Status) -> bool:
     # most are the very same: comparing thousands field by field takes a while
     return old is not new and old != new
-
-
-def _alarm_of(run: Status) -> dict[str, Any]:
-    sentences = [alarm["message"] for alarm in run.alarms]
-    return {"id": run.id, "name": run.name or run.data, "alarms": sentences}
-
-
-def _runs_frame(changed: Iterable[Status], gone: list[str], queue: Queue, *, whole: bool) -> bytes:
-    statuses = [run.as_dict() for run in changed]
-    return say(
-        op="runs", whole=whole, changed=statuses, gone=gone, queue=queue.runs, trouble=queue.trouble
-    )
-
-
-def _listed() -> tuple[dict[str, Status], Queue]:
-    runs = {status.id: status for status in run_store.list_runs()}
-    if not any(run.status == "queued" for run in runs.values()):
-        return runs, Queue([], "")
-    try:
-        return runs, Queue(control.queued(), "")
-    except (BasinError, redis.RedisError) as error:
-        message = str(error) if isinstance(error, BasinError) else "Redis does not answer."
-        return runs, Queue([], f"The order of the queue is not known. {message}")

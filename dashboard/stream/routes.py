@@ -2,6 +2,7 @@
 
 /live/ws?token=                       the stream of a page, see `dashboard/stream/hub.py`
 /live/poll?token=                     the same for a page that cannot have a WebSocket
+/live/head?token=                     workers, running, queued, as the head of every page says them
 /live/file?run=&name=&token=          one file of a run
 /live/curves.csv?run=&path=&token=    curves at full resolution; several runs and paths may be named
 /live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token
@@ -35,6 +36,7 @@ from starlette.websockets import WebSocket
 from streamlit import get_option
 
 from backend.errors import BadInput, NotAvailable
+from dashboard.faults import sentence
 from dashboard.security import access
 from dashboard.settings import REPORTED
 from dashboard.stream.history import History
@@ -78,9 +80,19 @@ def routes(hub: Hub) -> list[BaseRoute]:
             return PlainTextResponse(str(error), 503)
         return Response(data, media_type="application/octet-stream", headers=_PRIVATE)
 
+    async def head(request: Request) -> Response:
+        reason = access.refusal(request.headers, request.query_params.get("token", ""))
+        if reason:
+            return PlainTextResponse(reason, 403)
+        try:
+            return JSONResponse(await hub.head(), headers=_PRIVATE)
+        except (NotAvailable, OSError) as error:
+            return PlainTextResponse(sentence(error), 503)
+
     return [
         WebSocketRoute("/live/ws", websocket),
         Route("/live/poll", poll, methods=["POST"]),
+        Route("/live/head", head),
         Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
         Route("/live/static/{name:path}", static),

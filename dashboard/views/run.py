@@ -10,12 +10,12 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
-from dashboard.elements import as_typed, empty, head, moment, name_of, size, status_word
+from dashboard.elements import data_of, empty, head, moment, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
 from jobs.queueing import control, redis_store
-from jobs.records import run_store
+from jobs.records import groups, run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status, went_on_in_words
 
@@ -42,7 +42,9 @@ def main() -> None:
     title, acts = st.columns([5, 4], vertical_alignment="top")
     method = _catalogue().get("methods", {}).get(spec.method, {})
     with title:
-        head(name_of(status), status_word(status.status), _facts(status, method))
+        name = name_of(status)
+        tab = f"{name}, seed {status.seed}, {status.id[-4:]}"
+        head(name, status_word(status.status), _facts(status, method), tab)
     with acts:
         _acts(directory, status)
     headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
@@ -65,7 +67,7 @@ def main() -> None:
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:
     facts = [
         f"{method.get('title', status.method)}, {status.preset}",
-        status.data,
+        data_of(status),
         f"seed {status.seed}",
         status.device,
         moment(status.created),
@@ -76,7 +78,7 @@ def _facts(status: Status, method: dict[str, Any]) -> list[str]:
     if status.attempt > 1:
         facts.append(f"attempt {status.attempt}")
     facts.append(went_on_in_words(status))
-    return facts + [f"#{tag}" for tag in status.tags]
+    return facts + [f"#{tag}" for tag in groups.of_user(status.tags)]
 
 
 @st.cache_data(ttl=10, show_spinner=False)
@@ -126,7 +128,7 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):
                 _confirm_kill(run_id)
             if word != "running" and st.button("Delete", icon=":material/delete:"):
-                _confirm_delete(directory, status)
+                _delete(directory)
 
 
 def _do(act: Any, run_id: str) -> None:
@@ -151,27 +153,27 @@ def _confirm_kill(run_id: str) -> None:
         _do(control.kill, run_id)
 
 
-@st.dialog("Delete this run?")
-def _confirm_delete(directory: RunDirectory, status: Status) -> None:
-    total = sum(num_bytes for _, num_bytes in directory.files())
-    st.write(f"Delete **{as_typed(name_of(status))}** and {size(total)}? This cannot be undone.")
-    if st.button("Delete it", type="primary"):
-        try:
-            reproduction.delete_runs([directory.id])
-        except (BasinError, OSError) as error:
-            st.error(str(error))
-            return
-        st.switch_page("views/runs.py")
+def _delete(directory: RunDirectory) -> None:
+    """Put the run in the trash; Runs offers to restore it."""
+    try:
+        reproduction.delete_runs([directory.id])
+    except (BasinError, OSError) as error:
+        st.toast(str(error), icon=":material/warning:")
+        return
+    st.session_state["deleted_runs"] = [directory.id]
+    st.switch_page("views/runs.py")
 
 
 @st.dialog("Name, tags, note")
 def _edit(directory: RunDirectory, status: Status) -> None:
     name = st.text_input("Name", status.name, max_chars=120)
-    tags = st.multiselect("Tags", status.tags, status.tags, accept_new_options=True)
+    own = groups.of_user(status.tags)
+    tags = st.multiselect("Tags", own, own, accept_new_options=True)
     note = st.text_area("Note", status.note, max_chars=10_000)
     if st.button("Keep", type="primary"):
         try:
-            directory.set_labels(name=name, tags=list(tags), note=note)
+            tags = groups.with_user_tags(status.tags, tags)
+            directory.set_labels(name=name, tags=tags, note=note)
         except (BasinError, OSError) as error:
             st.error(str(error))
             return

@@ -1,7 +1,8 @@
-"""Runs page: the queue and every run. The list ticks by itself; what destroys asks first."""
+"""Runs page: the queue and every run. The list ticks by itself; deleted runs can be restored."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,7 @@ from dashboard.elements import as_typed, head, name_of, plural, size
 from dashboard.live_view import live_element
 from jobs.claims import reproduction
 from jobs.queueing import control
-from jobs.records import run_store
+from jobs.records import groups, run_store, trash
 
 UNDO = {"pause": "Resume them to go on.", "stop": "Stopped runs can resume from their checkpoint."}
 
@@ -24,21 +25,39 @@ def main() -> None:
         head("Runs")
     with acts, st.container(horizontal=True, horizontal_alignment="right"):
         st.page_link("views/launch.py", label="Launch a run", icon=":material/add:")
-    figures = {path: {"title": item.title, "unit": item.unit} for path, item in FIGURES.items()}
+    if deleted := st.session_state.pop("deleted_runs", None):  # on the page of a run
+        _say_deleted(deleted)
     event = live_element(
-        "runs", key="runs", height=420, figures=figures, on_act_change=lambda: None
+        "runs",
+        key="runs",
+        height=420,
+        figures={path: asdict(item) for path, item in FIGURES.items()},
+        notice=st.session_state.get("runs_notice"),
+        on_act_change=_on_act,
     )
     if event.act:
         _act(str(event.act["act"]), [str(run) for run in event.act["runs"]])
 
 
-def _act(act: str, runs: list[str]) -> None:
-    if act == "delete":
+def _on_act() -> None:
+    """Do at once, before the page is drawn, what it then says."""
+    act = st.session_state["runs"].act or {}
+    runs = [str(run) for run in act.get("runs", [])]
+    if act.get("act") == "delete":
         _delete(runs)
-    elif act == "edit":
+    elif act.get("act") == "restore":
+        _do(runs, trash.restore, "")
+    elif act.get("act") == "move":
+        _do(runs, lambda run: control.reorder(run, int(act["to"])), "")
+    elif act.get("act") == "front":
+        _do(runs[::-1], lambda run: control.reorder(run, 0), "")
+
+
+def _act(act: str, runs: list[str]) -> None:
+    if act == "edit":
         _edit(runs)
-    elif act in ("sooner", "later"):
-        _do(runs, lambda run: _move(run, -1 if act == "sooner" else 1), "")
+    elif act == "trash":
+        _trash()
     elif act in ("pause", "stop", "resume"):
         _do(runs, getattr(control, act), UNDO.get(act, ""))
 
@@ -57,31 +76,47 @@ def _do(runs: list[str], act: Any, words: str) -> None:
         st.toast(f"Asked {plural(len(runs) - len(refused), 'run')}. {words}")
 
 
-def _move(run: str, by: int) -> None:
-    waiting = control.queued()
-    if run in waiting:
-        control.reorder(run, max(waiting.index(run) + by, 0))
-
-
-@st.dialog("Delete runs?")
 def _delete(runs: list[str]) -> None:
-    total, names = 0, []
-    for run in runs:
-        try:
-            directory = run_store.open_run(run)
-            total += sum(num_bytes for _, num_bytes in directory.files())
-            names.append(name_of(directory.status()))
-        except (BasinError, OSError):
-            continue  # gone already
-    st.write(f"Delete **{plural(len(names), 'run')}** and {size(total)}? This cannot be undone.")
-    st.caption(as_typed(", ".join(names)))
-    if st.button(f"Delete {plural(len(names), 'run')}", type="primary"):
-        try:
-            reproduction.delete_runs(runs)
-        except (BasinError, OSError) as error:
-            st.error(f"Nothing was deleted. {error}")
-            return
-        st.rerun()
+    """Put runs in the trash, all or none."""
+    try:
+        reproduction.delete_runs(runs)
+    except (BasinError, OSError) as error:
+        st.toast(f"Nothing was deleted. {error}", icon=":material/warning:")
+        return
+    _say_deleted(runs)
+
+
+def _say_deleted(runs: list[str]) -> None:
+    words = f"Deleted {plural(len(runs), 'run')}."
+    number = st.session_state.get("runs_notices", 0) + 1
+    st.session_state["runs_notices"] = number
+    st.session_state["runs_notice"] = {"number": number, "words": words, "undo": runs}
+
+
+@st.dialog("Deleted runs", width="large")
+def _trash() -> None:
+    """List the runs that can be restored, for a day after they were deleted."""
+    deleted = trash.deleted()
+    if not deleted:
+        st.write("No deleted run is left.")
+        return
+    total = size(sum(entry.num_bytes for entry in deleted))
+    st.caption(f"{plural(len(deleted), 'run')}, {total}. Each is removed a day after its deletion.")
+    labels = {
+        entry.status.id: f"{name_of(entry.status)} · seed {entry.status.seed} · {entry.status.id}"
+        for entry in deleted
+    }
+    chosen = st.multiselect(
+        "Runs to restore", list(labels), format_func=lambda run: labels.get(run, run)
+    )
+    with st.container(horizontal=True):
+        label = f"Restore {plural(len(chosen), 'run')}" if chosen else "Restore all"
+        if st.button(label, type="primary"):
+            _do(chosen or list(labels), trash.restore, "")
+            st.rerun()
+        if st.button(f"Remove all for good, {total}", icon=":material/delete_forever:"):
+            trash.empty()
+            st.rerun()
 
 
 @st.dialog("Name, tags, note")
@@ -96,7 +131,8 @@ def _edit(runs: list[str]) -> None:
     single = len(directories) == 1
     if single:
         name = st.text_input("Name", first["name"], max_chars=120)
-        tags = st.multiselect("Tags", first["tags"], first["tags"], accept_new_options=True)
+        own = groups.of_user(first["tags"])
+        tags = st.multiselect("Tags", own, own, accept_new_options=True)
         note = st.text_area("Note", first["note"], max_chars=10_000)
     else:
         tags = st.multiselect("Tags to add", [], accept_new_options=True)
@@ -105,7 +141,8 @@ def _edit(runs: list[str]) -> None:
     try:
         for directory in directories:
             if single:
-                directory.set_labels(name=name, tags=list(tags), note=note)
+                tags = groups.with_user_tags(first["tags"], tags)
+                directory.set_labels(name=name, tags=tags, note=note)
             else:
                 had = directory.labels()["tags"]
                 directory.set_labels(tags=list(dict.fromkeys([*had, *tags])))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, bakeoff, data, launch, models, race, reproduce, runs, services
+from jobs.cli import about, bakeoff, data, launch, models, race, reproduce, runs, services, trash
 from jobs.cli.common import BasinGroup
 
 
@@ -32,6 +32,9 @@ for command in (
     runs.stop,
     runs.pause,
     runs.resume,
+    trash.delete,
+    trash.restore,
+    trash.trash,
     models.ask,
     models.sample,
     models.energy,

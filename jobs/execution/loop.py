@@ -35,6 +35,7 @@ from jobs.records.progress import CLOSING
 from jobs.records.requests import INTERRUPT
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
+from jobs.records.summary import settings_of
 from jobs.system import atomic_files
 
 Observe = Callable[[Prepared], Observation | None]
@@ -238,6 +239,8 @@ class _Attempt:
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
             )
         self.directory.write_spec(prepared.spec)
+        settings = settings_of(prepared.spec, prepared.config.model_dump(mode="json"))
+        self.directory.write_status(settings=settings)
         fingerprints.write(self.directory, self.fingerprints)
         return prepared
 
@@ -280,7 +283,11 @@ class _Attempt:
             observation=ObservationSchedule.of(
                 prepared.method, self.observe(prepared), self.cadence, observe_seconds
             ),
-            reporter=Reporter(self.emitter, prepared.method.headline),
+            reporter=Reporter(
+                self.emitter,
+                prepared.method.headline,
+                self.directory.written_status() if earlier else None,
+            ),
             heartbeat=self.beat,
         )
 

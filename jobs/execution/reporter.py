@@ -11,14 +11,27 @@ import numpy.typing as npt
 
 from backend.events import Cost, Event, Scalar, Text
 from jobs.execution.emitter import Emitter
+from jobs.records.status import Status
+from jobs.records.summary import Trend, figures_of
 
 
 class Reporter:
     """Reporter of one run: keeps the last value of every scalar; alarms go to the emitter's."""
 
-    def __init__(self, emitter: Emitter, headline: Sequence[str]) -> None:
+    def __init__(
+        self, emitter: Emitter, headline: Sequence[str], earlier: Status | None = None
+    ) -> None:
+        """`earlier`: the run's status at its last attempt, whose trend goes on."""
         self.emitter, self._charts = emitter, headline
         self._metrics: dict[str, float] = {}
+        self._candidates = dict.fromkeys(
+            path
+            for chart in headline
+            for path in (chart, f"{chart}/long_run", f"{chart}/train_time")
+        )
+        self._trends: dict[str, Trend] = {}
+        if earlier is not None and earlier.headline:
+            self._trends[earlier.headline["path"]] = Trend(earlier.trend)
 
     def emit(self, events: Iterable[Event], cost: Cost) -> None:
         """Emit events at a cost, their scalars as one row. Raises CannotWrite."""
@@ -43,12 +56,24 @@ class Reporter:
 
     def record(self, paths: Iterable[str], values: Iterable[float]) -> None:
         """Record metrics for the headline that are not drawn as curves."""
-        self._metrics.update(zip(paths, values, strict=True))
+        for path, value in zip(paths, values, strict=True):
+            self._metrics[path] = value
+            if path in self._candidates:
+                self._trends.setdefault(path, Trend()).add(value)
 
     def headline(self) -> dict[str, Any] | None:
         """Return the first of the method's headline metrics that has a value."""
-        for chart in self._charts:
-            for path in (chart, f"{chart}/long_run", f"{chart}/train_time"):
-                if math.isfinite(value := self._metrics.get(path, math.nan)):
-                    return {"path": path, "value": value}
+        for path in self._candidates:
+            if math.isfinite(value := self._metrics.get(path, math.nan)):
+                return {"path": path, "value": value}
         return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the fields of the status that say what the run has come to."""
+        headline = self.headline()
+        trend = self._trends.get(headline["path"]) if headline else None
+        return {
+            "headline": headline,
+            "figures": figures_of(self._metrics, self._charts),
+            "trend": trend.listed() if trend else [],
+        }

@@ -136,7 +136,7 @@ class Training:
             "joules_source": self.stopwatch.source,
             "observe_seconds": self.observation.seconds,
             "checkpoint_step": self.checkpointer.step,
-            "headline": self.reporter.headline(),
+            **self.reporter.summary(),
             "alarms": self.emitter.alarms.listed(),
             "budget": self.spec.budget.model_dump(exclude_none=True),
             "device": str(self.prepared.device),

@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 from backend.errors import BadInput, NotAvailable
 from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
-from jobs.records import attempts, run_store
+from jobs.records import attempts, run_store, trash
 from jobs.records.progress import AFTER_TRAINING
 from jobs.records.requests import INTERRUPT
 from jobs.records.run_store import RunDirectory
@@ -226,8 +226,8 @@ def queued() -> list[str]:
 
 
 def delete(run_ids: Iterable[str]) -> int:
-    """Delete runs from disk and Redis; returns how many. Raises BadInput, deleting none, if one
-    runs."""
+    """Put runs in the trash and forget them in Redis; returns how many. Raises BadInput, deleting
+    none, if one runs."""
     directories = [run_store.open_run(run_id) for run_id in run_ids]
     for directory in directories:
         if _watched_status(directory).status == "running":
@@ -242,7 +242,7 @@ def delete(run_ids: Iterable[str]) -> int:
             ]
             redis_store.connect().delete(*keys)
         with _untrained(directory):
-            directory.delete()
+            trash.put(directory)
     return len(directories)
 
 

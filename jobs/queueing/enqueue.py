@@ -23,7 +23,7 @@ from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import RunSpec, from_dict
 from jobs.queueing import redis_store, turns
 from jobs.queueing.job_calls import Job
-from jobs.records import run_store
+from jobs.records import groups, run_store
 
 Origin = Literal["cli", "browser"]
 
@@ -68,8 +68,8 @@ def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
 
 
 def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
-    """Launch several runs: all of them or, when one is refused, none."""
-    specs = [absolute_paths(spec, origin) for spec in specs]
+    """Launch several runs as a group: all of them or, when one is refused, none."""
+    specs = groups.grouped([absolute_paths(spec, origin) for spec in specs])
     connection = redis_store.connect()
     with redis_store.reaching():
         redis_store.need_own_home(connection)

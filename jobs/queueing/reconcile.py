@@ -19,7 +19,7 @@ from rq.job import Job, JobStatus
 from backend.errors import BasinError, NotAvailable
 from jobs.formatting import duration
 from jobs.queueing import control, enqueue, going_on, redis_store, turns
-from jobs.records import attempts, run_store
+from jobs.records import attempts, run_store, trash
 from jobs.records.run_store import RunDirectory
 from jobs.records.silence import Watch
 from jobs.records.status import BY_ITSELF, Status, process_is_there
@@ -39,11 +39,15 @@ def reconcile_runs() -> list[str]:
 
     Runs asked to stop more than `control.GRACE` ago are killed; lost ones are written down as such
     and cleared from RQ's books; queued ones whose job vanished are queued again; interrupted ones
-    go on. An error
-    with one run is reported once and keeps nothing from the others.
+    go on. An error with one run is reported once and keeps nothing from the others. Runs deleted a
+    day ago are removed for good.
     """
     with _turn() as is_ours:
-        return _reconcile_all() if is_ours else []
+        if not is_ours:
+            return []
+        with contextlib.suppress(NotAvailable, OSError):
+            trash.empty(trash.KEPT_SECONDS)
+        return _reconcile_all()
 
 
 @contextlib.contextmanager

@@ -124,6 +124,11 @@ def open_run(run_id: str) -> RunDirectory:
     return RunDirectory(folder / names[0])
 
 
+def is_id(name: str) -> bool:
+    """Return True for a text that has the form of a run's id."""
+    return _ID.fullmatch(name) is not None
+
+
 def run_names() -> list[str]:
     """List the ids of all runs, in any state. Raises NotAvailable, OSError."""
     folder = runs_folder()
@@ -187,7 +192,7 @@ def sweep() -> None:
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _SWEEP_SECONDS:
                     shutil.rmtree(entry.path, ignore_errors=True)
-        elif entry.is_dir(follow_symlinks=False):
+        elif is_id(entry.name) and entry.is_dir(follow_symlinks=False):
             with contextlib.suppress(OSError):
                 atomic_files.sweep_asides(Path(entry.path), _SWEEP_SECONDS)
 

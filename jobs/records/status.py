@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from backend.spec import RunSpec
 from jobs.records.documents import is_number
 from jobs.records.silence import Watch
+from jobs.records.summary import settings_of
 from jobs.system.processes import identity, is_there
 
 WORDS = ("queued", "running", "paused", "finished", "stopped", "failed", "diverged", "lost")
@@ -49,6 +51,14 @@ def _alarm(raw: dict[str, Any]) -> dict[str, Any]:
     raise ValueError("no path, message and step")
 
 
+def _scalars(raw: dict[str, Any]) -> dict[str, Any]:
+    if all(value is None or isinstance(value, (str, int, float)) for value in raw.values()):
+        # thousands of runs share a few names
+        return {sys.intern(name): value for name, value in raw.items()}
+    raise ValueError("not plain values by name")
+
+
+Settings = Annotated[dict[str, Any], AfterValidator(_scalars)]
 Headline = Annotated[dict[str, Any], AfterValidator(_figure)]
 Alarm = Annotated[dict[str, Any], AfterValidator(_alarm)]
 
@@ -113,6 +123,12 @@ class Status:
     checkpoint_step: Count | None = None
     headline: Headline | None = None
     """path and value of the figure worth a glance"""
+    settings: Settings = field(default_factory=dict)
+    """flat, by dotted name: `jobs.records.summary.settings_of`"""
+    figures: dict[str, float] = field(default_factory=dict)
+    """last values by path: `jobs.records.summary.figures_of`"""
+    trend: list[float] = field(default_factory=list)
+    """of the headline, oldest first"""
     seconds_left: Amount | None = None
     tags: list[str] = field(default_factory=list)
     note: str = ""
@@ -194,6 +210,7 @@ def from_spec(run_id: str, spec: RunSpec) -> Status:
         step_hash=spec.step_hash(),
         device=spec.device,
         budget=spec.budget.model_dump(exclude_none=True),
+        settings=settings_of(spec),
         tags=list(spec.tags),
         note=spec.notes,
     )

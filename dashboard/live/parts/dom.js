@@ -64,6 +64,7 @@ export function segments(options, chosen, onChoose, label) {
     row.append(button)
   }
   show(chosen)
+  row.show = show
   row.choose = (value) => buttons.get(value)?.click()
   row.disable = (value, reason) => {
     buttons.get(value).disabled = Boolean(reason)
@@ -128,16 +129,16 @@ export function drawn(element, header) {
   )
 }
 
+const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]
+/** Keys of fields that take no text; all others are the page's. */
+const KEYS_OF = { checkbox: [" "], radio: [" ", ...ARROWS], range: ARROWS, button: [" ", "Enter"] }
+
 /** True for a key press that belongs to a field rather than to the page. */
 export function inField(event) {
-  const target = event.target
-  return (
-    event.ctrlKey ||
-    event.metaKey ||
-    event.altKey ||
-    target.isContentEditable ||
-    ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName)
-  )
+  const { target } = event
+  if (event.ctrlKey || event.metaKey || event.altKey || target.isContentEditable) return true
+  if (target.tagName === "INPUT") return KEYS_OF[target.type]?.includes(event.key) ?? true
+  return ["TEXTAREA", "SELECT"].includes(target.tagName)
 }
 
 /** Keep a setting in the page's address, without loading anything. */

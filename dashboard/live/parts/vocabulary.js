@@ -1,13 +1,16 @@
 // Words that Python's pages and these panels share. Their home is in Python: `python -m
 // dashboard.vocabulary` writes them to vocabulary.json.
 
-import vocabulary from "../vocabulary.json" with { type: "json" }
+import vocabulary from "./vocabulary.json" with { type: "json" }
 
 /** By status word: {sign, colour, over, resumable, failure}. */
 export const STATUSES = vocabulary.statuses
 
 /** By the last segment of a path that is no chart of its own: {title, reference}. */
 export const COMPANIONS = vocabulary.companions
+
+/** Beginnings of the tags that Basin gives by itself, and of those that name a group. */
+export const { bookkeeping: BOOKKEEPING, groups: GROUPS } = vocabulary.tags
 
 /** By page: the paths it charts first, best first. */
 export const HEADLINES = vocabulary.headlines
