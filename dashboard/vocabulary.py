@@ -1,7 +1,7 @@
 """Vocabulary that pages in Python and panels in JavaScript share, written for the panels.
 
-`python -m dashboard.vocabulary` writes `live/parts/vocabulary.json` from the tables that are their home;
-a test finds out when it was not run.
+`python -m dashboard.vocabulary` writes `live/parts/vocabulary.json` from the tables that are their
+home; a test finds out when it was not run.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
 from jobs.queueing import control, redis_store
-from jobs.records import groups, run_store
+from jobs.records import groups, run_store, trash
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status, went_on_in_words
 
@@ -29,6 +29,9 @@ def main() -> None:
         spec = directory.spec()
     except BasinError as error:
         head("Run")
+        if run_id in trash.ids():
+            _offer_to_restore(run_id)
+            return
         words = "No runs yet. A first one on the ring of eight Gaussians takes about a minute."
         if run_id:
             words = str(error).replace("; see `basin ls`", "")
@@ -62,6 +65,14 @@ def main() -> None:
     if event.asked == "pause":
         _do(control.pause if status.status == "running" else control.resume, directory.id)
     _about(directory, status)
+
+
+def _offer_to_restore(run_id: str) -> None:
+    with st.container(border=True):
+        st.markdown("This run was deleted. It can be restored for a day after that.")
+        if st.button("Restore it", icon=":material/undo:"):
+            _do(trash.restore, run_id)
+        st.page_link("views/runs.py", label="See the runs that are there")
 
 
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:

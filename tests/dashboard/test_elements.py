@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.spec import RunSpec
 from dashboard import elements
+from jobs.records import status
 from jobs.records.status import WORDS
 
 DASHBOARD = Path(elements.__file__).parent
@@ -104,3 +106,12 @@ def test_a_time_is_the_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert elements.moment(1_764_313_200) == "28 Nov 2025, 02:00"
     Browser.timezone = "Nowhere/Land"
     assert elements.moment(1_764_313_200) == "28 Nov 2025, 07:00"
+
+
+def test_a_file_of_ones_own_is_called_by_its_own_name() -> None:
+    path = "/data/" + "long/" * 40 + "shapes.npz"
+    spec = RunSpec(method="tiny", preset="wide_one", data={"name": "file", "path": path})
+    run = status.from_spec("r", spec)
+    assert (elements.data_of(run), elements.name_of(run)) == ("shapes", "shapes, wide one")
+    ring = status.from_spec("r", RunSpec(method="tiny", data={"name": "ring"}))
+    assert elements.name_of(ring) == "ring, tiny"

@@ -135,7 +135,7 @@ def test_runs_tick_are_found_and_compared(basin: Basin, page: Page) -> None:
     second = basin.launch(40, name="apple pie", seed=1)
     slow = launch_slow()
     page.goto(f"{basin.address}/runs")
-    rows = page.locator(".bl-run")
+    rows = page.locator("[data-run]")
     rows.first.wait_for()
     live = page.locator(f'[data-run="{slow.id}"]')
     live.get_by_text("running").wait_for()
@@ -150,33 +150,46 @@ def test_runs_tick_are_found_and_compared(basin: Basin, page: Page) -> None:
     wait_for(lambda: page.eval_on_selector(".bl-thumb canvas", INKED) > 5, "thumbnails")
     for run in (first, second):
         page.locator(f'[data-run="{run.id}"] input').click()
-    page.get_by_role("button", name="Compare").click()
+    page.keyboard.press("c")  # the box that was ticked has the focus
     page.wait_for_url(re.compile(r"/compare\?runs="))
     page.wait_for_selector(".bl-card canvas")
 
 
-def test_deleting_asks_first_and_says_how_much(basin: Basin, page: Page) -> None:
+def test_what_is_deleted_is_off_every_page_and_comes_back(basin: Basin, page: Page) -> None:
     run = basin.launch(30, name="to be deleted")
     page.goto(f"{basin.address}/runs?search=deleted")
+    other = page.context.new_page()
+    other.goto(f"{basin.address}/run?id={run.id}")
+    other.get_by_text("Pause", exact=True).or_(other.get_by_text("Clone with edits")).wait_for()
+    assert other.title() == f"to be deleted, seed 0, {run.id[-4:]} · Basin"
     page.locator(f'[data-run="{run.id}"] input').click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_text("This cannot be undone").wait_for()
-    assert run.path.exists()
-    page.get_by_role("button", name="Delete 1 run").click()
     wait_for(lambda: not run.path.exists(), "deleted")
-    wait_for(lambda: page.locator(".bl-run").count() == 0, "off the list")
+    wait_for(lambda: page.locator("[data-run]").count() == 0, "off the list")
+    other.get_by_text("This run was deleted").wait_for()
+    wait_for(lambda: other.get_by_text("Clone with edits").count() == 0, "no button acts on it")
+    page.get_by_role("button", name="Undo").click()
+    page.locator(f'[data-run="{run.id}"]').wait_for()
+    assert run.status().status == "finished"
 
 
 def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
     slow = launch_slow()
-    waiting = [basin.launch(30, wait=False, name=f"waits {i}") for i in range(2)]
+    waiting = [basin.launch(30, wait=False, name=f"waits {i}") for i in range(3)]
     try:
         page.goto(f"{basin.address}/runs?search=waits")
-        page.locator(f'[data-run="{waiting[1].id}"] input').click()
-        page.get_by_role("button", name="Sooner").click()
-        wait_for(lambda: control.queued() == [waiting[1].id, waiting[0].id], "the new order")
-        names = page.locator(".bl-run .bl-name")
-        wait_for(lambda: names.all_inner_texts() == ["waits 1", "waits 0"], "the list")
+        queue = page.locator(".bl-queue")
+        queue.get_by_role("button", name="to the front: waits 2").click()
+        ids = [waiting[place].id for place in (2, 0, 1)]
+        wait_for(lambda: control.queued() == ids, "the new order")
+        rows = page.locator('[draggable="true"]')
+        wait_for(lambda: rows.count() == 3, "the queue")
+        queue.get_by_role("button", name="Move waits 1").press("ArrowUp")
+        wait_for(lambda: control.queued() == [ids[0], ids[2], ids[1]], "moved by a key")
+        last = queue.locator(f'[data-queued="{ids[1]}"] .bl-handle')
+        last.drag_to(queue.locator(f'[data-queued="{ids[0]}"]'))
+        wait_for(lambda: control.queued()[0] == ids[1], "dragged")
+        page.get_by_text("3 queued").first.wait_for()
     finally:
         for run in (*waiting, slow):
             control.stop(run.id)

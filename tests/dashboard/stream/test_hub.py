@@ -20,7 +20,7 @@ from backend.errors import BadInput
 from backend.events import Cost, Frame, encode_block, split, unpack
 from dashboard.security import access
 from dashboard.stream import client as pages
-from dashboard.stream import hub
+from dashboard.stream import hub, run_list
 from dashboard.stream.client import Client
 from dashboard.stream.frames import say
 from dashboard.stream.hub import Hub
@@ -150,6 +150,27 @@ def test_the_list_of_runs_ticks_with_what_changed(client: TestClient) -> None:
         while not (gone := said(socket, "runs")[0].header["gone"]):
             pass
         assert gone == [writer.directory.id]
+
+
+def test_the_head_of_every_page_counts_what_runs_and_needs_a_look(client: TestClient) -> None:
+    assert client.get("/live/head?token=").status_code == 403
+    writer = Writer(publish=False)
+    writer.directory.write_status(alarms=[{"path": "a", "message": "Look.", "step": 1}])
+    finished()
+    run_store.create_run(writer.directory.spec()).close()
+    head = client.get(f"/live/head?token={access.issue()}").json()
+    assert (head["running"], head["queued"]) == (1, 1)
+    assert [run["id"] for run in head["look"]] == [writer.directory.id]
+    writer.end()
+
+
+def test_a_list_tells_names_but_nothing_of_processes(client: TestClient) -> None:
+    run = finished().directory
+    with client.websocket_connect(address()) as socket:
+        socket.send_json({"op": "runs"})
+        (told,) = said(socket, "runs")[0].header["changed"]
+    assert told["title"] and told["dataset"] == run.status().data
+    assert not {"pid", "host", "process"} & told.keys()
 
 
 def test_alarms_of_running_runs_reach_every_page(client: TestClient) -> None:
@@ -426,7 +447,7 @@ def test_who_asks_much_and_takes_nothing_is_not_listened_to(
                 await central.hear(page, text)
             waiting = page._answer_bytes
             other = finished().directory.id
-            central._tell_runs(*hub._listed())
+            central._tell_runs(*run_list.listed())
             assert page._answer_bytes == waiting, "there is no room for news either"
             room = asyncio.create_task(page.room())
             await asyncio.sleep(0)
@@ -434,7 +455,7 @@ def test_who_asks_much_and_takes_nothing_is_not_listened_to(
             while page._answers:
                 await page.take(central.sync)
             await asyncio.wait_for(room, 5)
-            central._tell_runs(*hub._listed())
+            central._tell_runs(*run_list.listed())
             (news,) = frames_of(await page.take(central.sync))
             assert news.header["whole"]
             assert {each["id"] for each in news.header["changed"]} == {run, other}
