@@ -286,7 +286,7 @@ class _Attempt:
             reporter=Reporter(
                 self.emitter,
                 prepared.method.headline,
-                self.directory.written_status() if earlier else None,
+                before if before.attempt else None,
             ),
             heartbeat=self.beat,
         )
