@@ -167,11 +167,8 @@ class RunPanel {
     if (message.op === "status") this.showStatus(message)
     else if (message.op === "alarms") this.notices.showAlarms(message)
     else if (message.op === "source") this.notices.showSource(message)
-    else if (message.op === "gone") {
-      this.notices.showDeleted(message)
-      // what acts on the run goes with it
-      this.component.setTriggerValue("status", "gone")
-    } else if (message.op === "history" && message.whole) {
+    else if (message.op === "gone") this.notices.showDeleted(message)
+    else if (message.op === "history" && message.whole) {
       this.curves.clear()
       this.texts = []
     } else if (message.op === "keyframes") this.showSteps(message.steps)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from backend.events import Field, Points, pack
-from jobs.queueing import control
 from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.runs import NUM, PATHS, Speaker, cost, make_run, zoom
@@ -334,8 +333,7 @@ def test_a_frame_that_cannot_be_read_costs_the_page_nothing_else(basin: Basin, p
 def test_a_run_deleted_while_it_is_shown_says_so_and_where_to_go(basin: Basin, page: Page) -> None:
     run = make_run()
     open_run(basin, page, run)
-    control.delete([run.id])
-    page.get_by_role("button", name="Restore it").wait_for()
+    run.delete()
     page.get_by_text("This run was deleted").wait_for()
     page.get_by_role("link", name="See the runs that are there").click()
     page.wait_for_url(re.compile("/runs"))
