@@ -9,7 +9,7 @@ import streamlit as st
 
 from backend.errors import BasinError
 from backend.metric_names import FIGURES
-from dashboard.elements import as_typed, head, name_of, plural, size
+from dashboard.elements import head, name_of, plural, size
 from dashboard.live_view import live_element
 from jobs.claims import reproduction
 from jobs.queueing import control

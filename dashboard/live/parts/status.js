@@ -9,3 +9,9 @@ export function statusWord(status) {
   word.style.color = `var(--bl-${colour})`
   return word
 }
+
+/** The name of a run, as dashboard/elements.py writes it. */
+export function nameOf(run) {
+  const made = run.preset === "default" ? run.method : run.preset
+  return run.name || `${run.data}, ${made.replaceAll("_", " ")}`
+}
