@@ -53,7 +53,7 @@ class Data:
     held_out: Tensor
     """(num, *event_shape) float32, standardised; never trained on"""
     mean: Tensor
-    """broadcasts over the event"""
+    """broadcasts over the event; float64, as `scale` is, of points from files"""
     scale: Tensor
     """broadcasts over the event, > 0"""
     noise_low: Tensor
@@ -85,6 +85,8 @@ class Data:
     """a classifier shipped for these data, in whose features images are compared; "" for none"""
     columns: tuple[str, ...] = ()
     """names of the coordinates, where the file gives them"""
+    notes: tuple[str, ...] = ()
+    """what was made of the file, and what of it cannot be learned: sentences without a full stop"""
     given: Mapping[str, Tensor] = field(default_factory=dict)
     """(num, ...) by name: what is known of each row of `train` beside x, such as `context`,
     `concepts`, `environment` or `mask`. Real numbers of the event's shape are an event too,
@@ -108,9 +110,14 @@ class Data:
         return self.image_range is not None
 
     def standardise(self, x: Tensor) -> Tensor:
+        if self.mean.dtype == torch.float64:
+            return ((x - self.mean.to(x.device)) / self.scale.to(x.device)).to(x.dtype)
         return (x - self.mean.to(x)) / self.scale.to(x)
 
     def restore(self, z: Tensor) -> Tensor:
+        """Positions in the user's units: float64 where `mean` is, as an offset may need it."""
+        if self.mean.dtype == torch.float64:
+            return z * self.scale.to(z.device) + self.mean.to(z.device)
         return z * self.scale.to(z) + self.mean.to(z)
 
     def in_units(self, energy: Energy) -> Energy:
@@ -125,7 +132,10 @@ class Data:
 
         Raises BadInput where those were of another shape.
         """
-        new = {name: torch.tensor(value, dtype=torch.float32) for name, value in standards.items()}
+        new = {
+            name: torch.tensor(value, dtype=getattr(self, name).dtype)
+            for name, value in standards.items()
+        }
         if any(value.dim() and value.shape != self.event_shape for value in new.values()):
             now, then = tuple(self.event_shape), tuple(new["mean"].shape)
             sentence = f"has events of shape {now} now; the run was trained on such of {then}."
@@ -135,7 +145,7 @@ class Data:
         mean, scale = new["mean"], new["scale"]
 
         def again(z: Tensor) -> Tensor:
-            return (self.restore(z) - mean) / scale
+            return ((self.restore(z) - mean) / scale).to(z.dtype)
 
         events = ("train", "held_out", "noise_low", "noise_high")
         fields: dict[str, Any] = {name: again(getattr(self, name)) for name in events}

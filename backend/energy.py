@@ -86,7 +86,9 @@ class InUnits(Energy):
         self.register_buffer("scale", scale)
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        return self.energy((x - self.mean) / self.scale, condition)
+        z = (x - self.mean) / self.scale
+        # float64 serves the offset alone: networks take 32 bits
+        return self.energy(z.float() if self.mean.dtype == torch.float64 else z, condition)
 
     @property
     def num_terms(self) -> int:

@@ -22,6 +22,7 @@ from backend.config import Config
 from backend.data import Data
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
+from backend.observe import pictures
 from backend.spec import Budget, RunSpec, from_dict
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
@@ -209,6 +210,7 @@ def describe(data: Data) -> dict[str, Any]:
         "event_shape": list(data.event_shape),
         "is_image": data.is_image,
         "columns": list(data.columns),
+        "notes": list(data.notes),
         "preview": preview(data),
     }
 
@@ -226,7 +228,10 @@ def preview(data: Data) -> dict[str, Any]:
             "shape": list(pixels.shape),
             "values": base64.b64encode(pixels.tobytes()).decode(),
         }
-    points = data.restore(data.train[:_PREVIEW_POINTS]).flatten(1).numpy().astype("<f4")
+    x = data.restore(data.train[:_PREVIEW_POINTS]).flatten(1)
+    # a picture needs the shape alone where 32 bits would blur the place
+    blurred = pictures.in_units(x).dtype != np.float32
+    points = (x - x.mean(0) if blurred else x).numpy().astype("<f4")
     return {
         "kind": "points",
         "dtype": "f4",

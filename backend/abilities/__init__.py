@@ -191,10 +191,12 @@ def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
             f"data have; it holds {array.shape}.",
         )
     with np.errstate(over="ignore"):
-        x = array.astype(np.float32)
-    if not np.isfinite(x).all():
-        raise BadInput.at(field, f"{Path(path).name} holds values too large for a 32-bit number.")
-    return data.standardise(torch.from_numpy(x).to(data.train.device))
+        if not np.isfinite(array.astype(np.float32)).all():
+            raise BadInput.at(
+                field, f"{Path(path).name} holds values too large for a 32-bit number."
+            )
+    x = torch.from_numpy(array.astype(np.float64))
+    return data.standardise(x).to(data.train)
 
 
 def read_array(path: str, field: str) -> np.ndarray[Any, Any]:

@@ -85,8 +85,8 @@ class AttackAbility(Ability):
             [name, value] for name, value in (*accuracies.items(), ("most frequent class", floor))
         ]
         arrays = {
-            "x": pictures.float32(data.restore(z)),
-            "attacked": pictures.float32(data.restore(attacked)),
+            "x": pictures.in_units(data.restore(z)),
+            "attacked": pictures.in_units(data.restore(attacked)),
             "label": labels.cpu().numpy(),
         }
         events = (

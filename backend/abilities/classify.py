@@ -92,7 +92,7 @@ class ClassifyAbility(Ability):
                 f"right of {figures['accuracy/floor']:.1%}."
             )
         arrays = {
-            "x": pictures.float32(data.restore(z)),
+            "x": pictures.in_units(data.restore(z)),
             "label": called.cpu().numpy(),
             "probability": pictures.float32(log_probs.exp()),
         }

@@ -155,7 +155,7 @@ class ComposeAbility(Ability):
             rows.append([part.name, weight, of_samples, of_data])
         columns = ["part", "weight", "its energy of the samples", "of its own held-out data"]
         events = (*cloud("samples", data, z, "long_run", energy), Table("table", columns, rows))
-        arrays = {"x": pictures.float32(data.restore(z)), "energy": pictures.float32(energy)}
+        arrays = {"x": pictures.in_units(data.restore(z)), "energy": pictures.float32(energy)}
         summary = f"{_in_words(config, figures, len(parts), trusted)} {drawn.sentence}"
         return Answer(summary, {**figures, **drawn.figures}, arrays, events)
 
@@ -213,11 +213,11 @@ def _parts(asked: Asked, config: ComposeConfig) -> list[Part]:
         parts.append(Part("this_run", asked.method.energy(), data.held_out))
     for run in config.runs:
         other = _other(asked, run)
-        of_units = InUnits(other.method.energy(), other.data.mean, other.data.scale)
-        # x = z scale + mean, read backwards
-        mean, scale = -data.mean / data.scale, 1 / data.scale
-        energy = InUnits(of_units, mean, scale)
-        held_out = data.standardise(other.data.restore(other.data.held_out))
+        # one shift from these standardised units to the others, as offsets of both may be large
+        mean = (other.data.mean.double() - data.mean.double()) / data.scale.double()
+        scale = other.data.scale.double() / data.scale.double()
+        energy = InUnits(other.method.energy(), mean.float(), scale.float())
+        held_out = data.standardise(other.data.restore(other.data.held_out)).to(data.held_out)
         parts.append(Part(f"run_{run}", energy, held_out))
     return parts
 

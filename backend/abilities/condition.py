@@ -109,7 +109,7 @@ class ConditionAbility(Ability):
             )
             z = drawn[-1].position
             by_name[name] = judge.of(z, labels)
-            arrays[name] = pictures.float32(data.restore(z))
+            arrays[name] = pictures.in_units(data.restore(z))
             per_class = max(1, 100 // len(labels.unique()))
             first = torch.cat(
                 [order[labels[order] == label][:per_class] for label in labels.unique()]

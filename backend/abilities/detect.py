@@ -171,8 +171,8 @@ def _outliers(data: Data, config: DetectConfig, generator: torch.Generator) -> d
     made = {name: _made(data, name, z, generator) for name in kinds if not _not_made(data, name)}
     if config.data:
         other = catalogue.resolve_data({"name": config.data}).load()
-        x = other.restore(other.held_out).to(z)
-        made[config.data] = data.standardise(x)[: config.num]
+        x = other.restore(other.held_out).to(z.device)
+        made[config.data] = data.standardise(x)[: config.num].to(z)
     if config.path:
         made["file"] = read_positions(data, config.path)[: config.num]
     return made

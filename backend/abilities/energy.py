@@ -74,7 +74,7 @@ class EnergyAbility(Ability):
             summary,
             figures,
             {
-                "x": pictures.float32(data.restore(sets["asked"])),
+                "x": pictures.in_units(data.restore(sets["asked"])),
                 "energy": pictures.float32(values),
             },
             (

@@ -151,8 +151,8 @@ class InpaintAbility(Ability):
             for figure, value in row.items()
         }
         arrays = {
-            "x": pictures.float32(data.restore(known)),
-            "filled": pictures.float32(data.restore(draws).transpose(0, 1)),
+            "x": pictures.in_units(data.restore(known)),
+            "filled": pictures.in_units(data.restore(draws).transpose(0, 1)),
             "hidden": (~mask).cpu().numpy(),
         }
         events = [*_pictures(data, known, mask, draws[0]), _table(rows)]

@@ -97,7 +97,7 @@ class InterpolateAbility(Ability):
             f"{nats(figures['barrier'])} nats above the higher end on the relaxed path and "
             f"{nats(figures['barrier/straight'])} on the straight line."
         )
-        arrays = {name: pictures.float32(data.restore(path)) for name, path in paths.items()}
+        arrays = {name: pictures.in_units(data.restore(path)) for name, path in paths.items()}
         arrays |= {f"{name}_energy": pictures.float32(value) for name, value in by_path.items()}
         return Answer(summary, figures, arrays, tuple(_events(asked, paths, by_path, figures)))
 

@@ -84,8 +84,8 @@ class PredictAbility(Ability):
         }
         figures |= {f"{name}_mean": value for name, value in of_mean.items()}
         arrays = {
-            "x": pictures.float32(data.restore(rows.x)),
-            "predicted": pictures.float32(data.restore(draws).transpose(0, 1)),
+            "x": pictures.in_units(data.restore(rows.x)),
+            "predicted": pictures.in_units(data.restore(draws).transpose(0, 1)),
         }
         for name, value in rows.given.items():
             x = data.restore(value) if data.is_event(value) else value

@@ -117,7 +117,7 @@ class SampleAbility(Ability):
             for name, value in figures.items()
             if f"{name}/floor" in figures
         ]
-        arrays = {"x": pictures.float32(data.restore(z))}
+        arrays = {"x": pictures.in_units(data.restore(z))}
         if energy is not None:
             arrays["energy"] = pictures.float32(energy)
         if request.labels is not None:

@@ -70,7 +70,7 @@ class ScoreAbility(Ability):
         )
         scale = data.scale.to(score)
         arrays = {
-            "x": pictures.float32(data.restore(z)),
+            "x": pictures.in_units(data.restore(z)),
             "score": pictures.float32(score / scale),
             "norm": pictures.float32(norm),
         }

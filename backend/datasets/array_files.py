@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from backend.datasets import reading
+from backend.datasets import class_labels, reading
 from backend.datasets.reading import (
     MAX_LABELS,
     MIN_OF_LABEL,
@@ -31,8 +30,6 @@ from backend.datasets.reading import (
 )
 from backend.errors import BadInput
 
-LABELS = ("labels", "y")
-"""Arrays of an .npz file that are classes of the rows."""
 MAX_LABEL_BYTES = 128 * 2**20
 MAX_MEMBERS_BYTES = 2**20
 """Of the list of an archive's members."""
@@ -72,6 +69,7 @@ def npy(name: str, file: FileIO) -> Source:
     file.seek(0)
     header = read_header(name, file)
     start = file.tell()
+    check_kind(name, header)
     check_shape(name, header.shape)
     _check_length(name, header, size - start)
 
@@ -82,8 +80,11 @@ def npy(name: str, file: FileIO) -> Source:
     return Source(header.dtype, header.shape, lambda: _pieces(name, again(), header))
 
 
-def read_header(name: str, file: IO[bytes]) -> Header:
-    """The header at the start of an array, the file left behind it. Raises BadInput."""
+def read_header(name: str, file: IO[bytes], advice: str = "") -> Header:
+    """The header at the start of an array, the file left behind it.
+
+    Raises BadInput, with `advice` for an array of objects.
+    """
     beginning = file.read(8)
     if beginning[:6] != b"\x93NUMPY" or len(beginning) < 8:
         reason = "cannot be read: it is damaged or no NumPy file."
@@ -104,16 +105,14 @@ def read_header(name: str, file: IO[bytes]) -> Header:
     except Exception as error:  # a header is Python's text: its parser has many ways to fail
         raise bad(f"{name} cannot be read: its header is damaged.") from error
     if dtype.hasobject:
-        raise bad(f"{name} {_PICKLED}")
+        raise bad(f"{name} {f'{_OBJECTS} {advice}' if advice else _PICKLED}")
     if any(size < 0 for size in shape):
         raise bad(f"{name} cannot be read: its header says the shape {shape}.")
     return Header(dtype, tuple(int(size) for size in shape), bool(fortran))
 
 
-_PICKLED = (
-    "holds pickled Python objects, which are never opened: they could run code. Rows of different "
-    "lengths are saved so too. Save one array of numbers."
-)
+_OBJECTS = "holds pickled Python objects, which are never opened: they could run code."
+_PICKLED = f"{_OBJECTS} Rows of different lengths are saved so too. Save one array of numbers."
 
 
 def _check_length(name: str, header: Header, size: int) -> None:
@@ -150,24 +149,44 @@ def npz(name: str, file: FileIO, key: str) -> Source:
     if not keys:
         raise bad(f"{name} holds no array.")
     names = ", ".join(each[:40] for each in keys[:10])
-    likely = [each for each in keys if each not in LABELS] or keys
+    likely = [each for each in keys if not class_labels.is_one(each, keys)] or keys
     if not key and len(likely) > 1:
         raise BadInput.at("data.key", f"{name} holds {names}; say which one to read.")
     if key and key not in keys:
         raise BadInput.at("data.key", f"{name} holds no array “{key[:40]}”; it holds {names}.")
     chosen = key or likely[0]
     header = archive.header(chosen)
-    check_shape(f"{name}: “{chosen[:40]}”", header.shape)
+    title = f"{name}: “{chosen[:40]}”"
+    check_kind(title, header)
+    check_shape(title, header.shape)
 
-    def labels(num: int) -> tuple[npt.NDArray[np.int64], tuple[str, ...]] | None:
-        for each in LABELS:
-            if each in keys and each != chosen:
-                values = _labels(archive, each, num)
-                if values is not None:
-                    return values
-        return None
+    def labels(num: int) -> class_labels.Labels | str:
+        notes = []
+        for each in class_labels.beside(chosen, keys):
+            values = _labels(archive, each, num)
+            if not isinstance(values, str):
+                return values
+            notes.append(values)
+        return "; ".join(notes)
 
     return Source(header.dtype, header.shape, lambda: archive.pieces(chosen), labels=labels)
+
+
+def check_kind(title: str, header: Header) -> None:
+    """Raises BadInput for records and other values that are no numbers."""
+    if header.dtype.names:
+        fields = ", ".join(f"“{each[:40]}”" for each in header.dtype.names[:10])
+        raise bad(
+            f"{title} has shape {header.shape} and holds records of {fields}; numbers are needed. "
+            "Save numpy.lib.recfunctions.structured_to_unstructured(x)."
+        )
+    if header.dtype.kind == "c":
+        raise bad(
+            f"{title} holds {header.dtype} values; numbers are needed. Save real and imaginary "
+            "parts as columns."
+        )
+    if header.dtype.kind not in "fiub":
+        raise bad(f"{title} holds {header.dtype} values; numbers are needed.")
 
 
 class _Archive:
@@ -219,12 +238,12 @@ class _Archive:
             )
         return self.zip.open(info)
 
-    def header(self, key: str) -> Header:
-        """Header of a member, held against the bytes it has."""
+    def header(self, key: str, advice: str = "") -> Header:
+        """Header of a member, held against the bytes it has; `advice` as in `read_header`."""
         title = f"{self.name}: “{key[:40]}”"
         try:
             with self._opened(key) as member:
-                header = read_header(title, member)
+                header = read_header(title, member, advice)
                 _check_length(title, header, self.members[key].file_size - member.tell())
         except _TROUBLE as error:
             raise self._damaged() from error
@@ -252,26 +271,21 @@ def _whole(header: Header, pieces: Iterator[Piece]) -> Array:
     return values
 
 
-def _labels(
-    archive: _Archive, key: str, num_rows: int
-) -> tuple[npt.NDArray[np.int64], tuple[str, ...]] | None:
-    """Classes (n,) counted from 0 and their names, of whole numbers or words.
+def _labels(archive: _Archive, key: str, num_rows: int) -> class_labels.Labels | str:
+    """Classes of the rows, or a note on why this array is not used as such.
 
-    None for a `y` that can be no classes; BadInput for `labels` that are none.
+    Raises BadInput for one that can mean nothing else.
     """
-    header = archive.header(key)
-    if header.shape != (num_rows,) or header.dtype.kind not in "iubU":
-        reason = f"has shape {header.shape} and holds {header.dtype}"
-    elif header.num_bytes > MAX_LABEL_BYTES:
+    header = archive.header(key, "Save it as words, by y.astype(str), or as whole numbers.")
+    if header.num_bytes > MAX_LABEL_BYTES:
         reason = f"has more than {MAX_LABEL_BYTES // 2**20} MB"
     else:
-        values, labels = np.unique(archive.whole(key), return_inverse=True)
-        rarest = int(np.bincount(labels).min())
-        if len(values) <= MAX_LABELS and rarest >= MIN_OF_LABEL:
-            return labels.astype(np.int64), tuple(str(value) for value in values)
-        reason = f"has {len(values):,} classes, the rarest of {rarest} rows"
-    if key != LABELS[0]:
-        return None
+        labels = class_labels.of(archive.whole(key), num_rows)
+        if not isinstance(labels, str):
+            return labels
+        reason = labels
+    if not class_labels.is_sure(key):
+        return f"“{key[:40]}” {reason} and is not used as classes"
     raise bad(
         f"{archive.name}: “{key}” {reason}; it must be one whole number or word a row "
         f"({num_rows},), of at most {MAX_LABELS:,} classes with at least {MIN_OF_LABEL} rows each."

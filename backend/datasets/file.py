@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
-from backend.datasets.column_choice import choose
 from backend.datasets.image_folder import read_folder
 from backend.datasets.reading import PIECE, Table, bad, column_name, read_file
+from backend.errors import BadInput
 
 Rows = npt.NDArray[np.int64]
 
@@ -37,14 +38,19 @@ class FileConfig(KindConfig):
     )
     columns: list[str] = option(
         [],
-        "Columns of a table that are learned, by name, or by place from 1; none named: all of "
-        "them.",
+        "Columns of a table that are learned, by their names, or places from 1 where it has none; "
+        "all of numbers where none is named.",
         max_length=4096,
     )
     label: str = option(
         "",
-        "Column of a table that names the class of every row, by name, or by place from 1.",
-        max_length=1000,
+        "The column of a table that holds the class of every row; a column named label or class, "
+        "or the only one of words, where none is named.",
+    )
+    missing: Literal["refuse", "drop", "take"] = option(
+        "refuse",
+        "Rows in which a value is missing (empty, NA, NaN, ?, or a number such as -999 far from "
+        "all others): `refuse` the file, `drop` those rows, or `take` such numbers as they are.",
     )
     standardise: bool = option(
         True,
@@ -68,11 +74,17 @@ class FileData(Dataset):
     summary: ClassVar[str] = "Points from .npy, .npz, .csv or .parquet, or images, or a folder."
     config: Any
 
+    def table(self) -> Table:
+        """The values as they are in the file. Raises BadInput."""
+        config = self.config
+        return _read(Path(config.path), (config.key, config.columns, config.label, config.missing))
+
     def load(self) -> Data:
         path = Path(self.config.path)
-        table = choose(_read(path, self.config.key), self.config.columns, self.config.label)
+        table = self.table()
         chosen = self._split(len(table.values), table.labels)
         shared: dict[str, Any] = {"name": "file", "title": path.name, "columns": table.columns}
+        shared["notes"] = table.notes
         if table.labels is not None:
             labels, held_out_labels = (torch.from_numpy(table.labels[rows]) for rows in chosen)
             shared.update(
@@ -80,22 +92,20 @@ class FileData(Dataset):
             )
         if table.values.ndim > 2:
             return _image_data(table, chosen, shared)
-        train = table.values[chosen[0]].astype(np.float64)
-        mean, scale = np.zeros(train.shape[1]), np.ones(train.shape[1])
-        if self.config.standardise:
-            mean, scale = train.mean(0), train.std(0)
-            flat = np.flatnonzero(scale == 0)
-            if len(flat):
-                name = column_name(int(flat[0]), table.columns)
-                raise bad(f"{name} is constant in the training rows. Remove the column.")
-        del train
+        mean, scale = _standards(table.values, chosen[0])
+        if not self.config.standardise:
+            _check_float32(mean, scale, table.columns)
+            mean, scale = np.zeros_like(mean), np.ones_like(scale)
         z, held_out = (_scaled(table.values, rows, mean, scale) for rows in chosen)
         low, high = noise_box(z)
+        # a value that is rare, and held out: the box must not be flat
+        wide_low, wide_high = noise_box(torch.cat([z, held_out]))
+        low, high = torch.where(low < high, low, wide_low), torch.where(low < high, high, wide_high)
         return Data(
             train=z,
             held_out=held_out,
-            mean=_float32(mean),
-            scale=_float32(scale),
+            mean=torch.from_numpy(mean),
+            scale=torch.from_numpy(scale),
             noise_low=low,
             noise_high=high,
             **shared,
@@ -116,16 +126,19 @@ class FileData(Dataset):
         return order[~held_out[order]], order[held_out[order]]
 
 
-def _read(path: Path, key: str) -> Table:
+def _read(path: Path, choice: tuple[str, Sequence[str], str, str]) -> Table:
     try:
         path = path.expanduser()
         if path.is_dir():
+            for field, given in zip(("columns", "label"), choice[1:3], strict=True):
+                if given:
+                    raise BadInput.at(f"data.{field}", "is for tables; these are images. Clear it.")
             return read_folder(path)
         if not path.exists():
             raise bad(f"there is no file or folder at {path}.")
         if not path.is_file():
             raise bad(f"{path} is neither a file nor a folder.")
-        return read_file(path, key)
+        return read_file(path, *choice)
     except PermissionError as error:
         raise bad(f"{path} may not be read by this user.") from error
     except (OSError, RuntimeError, ValueError) as error:
@@ -151,6 +164,38 @@ def _image_data(table: Table, chosen: tuple[Rows, Rows], shared: dict[str, Any])
     )
 
 
+def _standards(values: np.ndarray, rows: Rows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Mean and standard deviation (dim,) float64 of the rows; of a column that is constant in
+    them the standard deviation of all, so that the split does not decide on what is read."""
+    train = values[rows].astype(np.float64)
+    mean, scale = train.mean(0), _spread(train)
+    flat = scale == 0
+    if flat.any():
+        scale[flat] = _spread(values[:, flat].astype(np.float64))
+    return mean, scale
+
+
+def _spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Standard deviation of every column, which neither overflows nor vanishes in squares."""
+    centred = values - values.mean(0)
+    reach = np.abs(centred).max(0)
+    unit = np.where(reach > 0, reach, 1.0)
+    spread: npt.NDArray[Any] = (centred / unit).std(0) * unit
+    return spread
+
+
+def _check_float32(mean: Any, scale: Any, columns: tuple[str, ...]) -> None:
+    """Raises BadInput where 32-bit numbers do not tell values apart unless they are shifted."""
+    far = np.flatnonzero(np.abs(mean) > 1e5 * scale)
+    if len(far):
+        at = int(far[0])
+        raise BadInput.at(
+            "data.standardise",
+            f"must be true for these data: {column_name(at, columns)} is {mean[at]:g} ± "
+            f"{scale[at]:.2g}, which 32-bit numbers do not tell apart.",
+        )
+
+
 def _scaled(values: np.ndarray, rows: Rows, mean: Any, scale: Any) -> Tensor:
     """(values - mean) / scale of some rows, float32, worked out in pieces of float64."""
     scaled = np.empty((len(rows), *values.shape[1:]), np.float32)
@@ -159,7 +204,3 @@ def _scaled(values: np.ndarray, rows: Rows, mean: Any, scale: Any) -> Tensor:
         part = rows[start : start + step]
         scaled[start : start + len(part)] = (values[part].astype(np.float64) - mean) / scale
     return torch.from_numpy(scaled)
-
-
-def _float32(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))

@@ -12,7 +12,7 @@ import contextlib
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -35,15 +35,54 @@ MIN_ROWS = 20
 MAX_LABELS = 1000
 MIN_OF_LABEL = 2
 """Rows of a class: one to train on, one held out."""
-SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".dat", ".parquet")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 PIECE = 2**19
 """Values that are read at a time."""
 _BEGINNINGS = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
+_OTHER_PROGRAMS = {
+    ".xlsx": "Save the sheet as .csv.",
+    ".xls": "Save the sheet as .csv.",
+    ".ods": "Save the sheet as .csv.",
+    ".mat": "Load it by scipy.io.loadmat and save the array by numpy.save.",
+    ".h5": "Read the array by h5py and save it by numpy.save.",
+    ".hdf5": "Read the array by h5py and save it by numpy.save.",
+    ".nc": "Read the variable by xarray and save it by numpy.save.",
+    ".pt": "Save the tensor by numpy.save(path, x.numpy()).",
+    ".pth": "Save the tensor by numpy.save(path, x.numpy()).",
+    ".pkl": "Pickles are never opened, as they could run code. Save the array by numpy.save.",
+    ".pickle": "Pickles are never opened, as they could run code. Save the array by numpy.save.",
+    ".feather": "Save the table as .parquet.",
+    ".arrow": "Save the table as .parquet.",
+    ".json": "Save the table as .csv.",
+    ".jsonl": "Save the table as .csv.",
+    ".rds": "Save the table by write.csv.",
+    ".rdata": "Save the table by write.csv.",
+    ".sav": "Save the table as .csv.",
+    ".dta": "Save the table as .csv.",
+    ".gz": "Unpack it first.",
+    ".zip": "Unpack it first.",
+    ".tar": "Unpack it first.",
+    ".7z": "Unpack it first.",
+}
 _NO_DATA = {
     b"version https://git-lfs": "is a pointer of Git LFS, not the file itself. Fetch it by "
     "`git lfs pull`.",
     b"<!doctype": "is a web page, as a download that asks for a login gives it. Download it again.",
     b"<html": "is a web page, as a download that asks for a login gives it. Download it again.",
+    b"<?xml": "is XML, as a server that refuses a download gives it. Download it again.",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook by its content. Save the sheet as .csv.",
+    b"\x1f\x8b": "is packed by gzip. Unpack it first.",
+    b"bzh": "is packed by bzip2. Unpack it first.",
+    b"\xfd7zxz": "is packed by xz. Unpack it first.",
+    b"\x28\xb5\x2f\xfd": "is packed by Zstandard. Unpack it first.",
+    b"\x89hdf": "is HDF5 by its content. Read the array by h5py and save it by numpy.save.",
+    b"matlab": "is a MATLAB file. Load it by scipy.io.loadmat and save the array by numpy.save.",
+    b"\x89png": "is one image. Put all images into a folder and name that.",
+    b"\xff\xd8\xff": "is one image. Put all images into a folder and name that.",
+    b"%pdf": "is a PDF document. Save its numbers as .csv.",
+    b"sqlite format": "is an SQLite database. Save the table as .csv.",
+    b"arrow1": "is Arrow's own format by its content. Save the table as .parquet.",
 }
 
 
@@ -56,6 +95,8 @@ class Table:
     labels: npt.NDArray[np.int64] | None = None
     """(n,) 0, 1, ... in places of `label_names`"""
     label_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """sentences on what was made of the file, without their full stop"""
 
 
 class Piece(NamedTuple):
@@ -75,29 +116,65 @@ class Source:
     """-1 rows where they have to be counted"""
     pieces: Callable[[], Iterator[Piece]]
     columns: tuple[str, ...] = ()
-    labels: Callable[[int], tuple[npt.NDArray[np.int64], tuple[str, ...]] | None] | None = None
-    """of so many rows: classes (n,) and their names, None where there are none"""
+    labels: Callable[[int], tuple[npt.NDArray[np.int64], tuple[str, ...]] | str] | None = None
+    """of so many rows: classes (n,) and their names, or a note on why there are none"""
+    notes: tuple[str, ...] = ()
 
 
 def bad(message: str) -> BadInput:
     return BadInput.at("data.path", message)
 
 
-def read_file(path: Path, key: str) -> Table:
-    """The table in one file. Raises BadInput."""
+@dataclass(frozen=True)
+class Choice:
+    """The part of a file that is read."""
+
+    key: str = ""
+    """array of an .npz file"""
+    columns: Sequence[str] = ()
+    """columns of a table, by their names or places from 1; all of numbers where there are none"""
+    label: str = ""
+    """the column that holds the classes of the rows"""
+    missing: str = "refuse"
+    """`refuse`, `drop` (rows with a value missing) or `take` (numbers that look like none)"""
+
+
+def read_file(
+    path: Path,
+    key: str = "",
+    columns: Sequence[str] = (),
+    label: str = "",
+    missing: str = "refuse",
+) -> Table:
+    """The table in one file, or the part of it that is chosen as in `Choice`. Raises BadInput."""
+    from backend.datasets import value_checks
+    from backend.datasets.value_notes import notes_of
+
+    choice = Choice(key, columns, label, missing)
     with opened(path) as file:
-        source = _source(path.name, path.suffix.lower(), file, key)
+        source = _source(path.name, path.suffix.lower(), file, choice)
         if source.shape[0] >= 0:
             check_shape(path.name, source.shape)
-        shape = check_pieces(path.name, source)
-        values = np.empty(shape, source.dtype)
-        for piece in source.pieces():
-            places = slice(piece.start, piece.start + piece.values.shape[piece.axis])
-            values[(slice(None),) * piece.axis + (places,)] = piece.values
-        labels = source.labels(shape[0]) if source.labels else None
-    if labels is None:
-        return Table(values, source.columns)
-    return Table(values, source.columns, *labels)
+        if choice.missing == "drop":
+            return value_checks.without_gaps(path.name, source)
+        shape = value_checks.check_pieces(path.name, source)
+        values = filled(source, shape)
+        labels = source.labels(shape[0]) if source.labels else ""
+    if choice.missing != "take":
+        value_checks.check_placeholders(values, source.columns)
+    notes = (*source.notes, *notes_of(values, source.columns))
+    if isinstance(labels, str):
+        return Table(values, source.columns, notes=(*notes, labels) if labels else notes)
+    return Table(values, source.columns, *labels, notes)
+
+
+def filled(source: Source, shape: tuple[int, ...]) -> Array:
+    """All values of a source of this shape."""
+    values = np.empty(shape, source.dtype)
+    for piece in source.pieces():
+        places = slice(piece.start, piece.start + piece.values.shape[piece.axis])
+        values[(slice(None),) * piece.axis + (places,)] = piece.values
+    return values
 
 
 @contextlib.contextmanager
@@ -130,27 +207,38 @@ def opened(path: Path) -> Iterator[FileIO]:
                 raise bad(f"{path.name} was written while it was read. Try again when it is whole.")
 
 
-def _source(name: str, suffix: str, file: FileIO, key: str) -> Source:
+def _source(name: str, suffix: str, file: FileIO, choice: Choice) -> Source:
     """Raises BadInput for what is not what its name says, or of no known kind."""
-    from backend.datasets import array_files, table_files
+    from backend.datasets import array_files, table_columns, table_files
 
     if suffix not in SUFFIXES:
-        raise bad(f"{name} is none of {', '.join(SUFFIXES)} and no folder of images.")
-    beginning = file.read(64).lstrip(b"\xef\xbb\xbf \r\n").lower()
+        advice = _OTHER_PROGRAMS.get(suffix, "")
+        kinds = ", ".join(SUFFIXES)
+        raise bad(f"{name} is none of {kinds} and no folder of images. {advice}".rstrip())
+    _check_beginning(name, suffix, file)
+    if choice.key and suffix != ".npz":
+        raise BadInput.at("data.key", f"only .npz files have keys; {name} has none. Clear it.")
+    if suffix in (".npy", ".npz"):
+        read_array = array_files.npz(name, file, choice.key) if suffix == ".npz" else None
+        return table_columns.of_array(name, read_array or array_files.npy(name, file), choice)
+    read = table_files.csv if suffix in TEXT_SUFFIXES else table_files.parquet
+    return read(name, file, choice)
+
+
+def _check_beginning(name: str, suffix: str, file: FileIO) -> None:
+    beginning = file.read(512)
     file.seek(0)
+    if not beginning.strip(b"\0"):
+        raise bad(f"{name} holds zeros alone, as a copy that broke off leaves it. Copy it again.")
+    beginning = beginning.lstrip(b"\xef\xbb\xbf \r\n").lower()
     for start, sentence in _NO_DATA.items():
         if beginning.startswith(start):
             raise bad(f"{name} {sentence}")
     for start, kind in _BEGINNINGS.items():
         if beginning.startswith(start.lower()) and kind != suffix:
+            if kind == ".npz" and b"[content_types].xml" in beginning:
+                raise bad(f"{name} is an Excel workbook by its content. Save the sheet as .csv.")
             raise bad(f"{name} is {kind} by its content. Rename it to end in {kind}.")
-    if key and suffix != ".npz":
-        raise BadInput.at("data.key", f"only .npz files have keys; {name} has none. Clear it.")
-    if suffix == ".npy":
-        return array_files.npy(name, file)
-    if suffix == ".npz":
-        return array_files.npz(name, file, key)
-    return (table_files.csv if suffix == ".csv" else table_files.parquet)(name, file)
 
 
 def check_shape(name: str, shape: tuple[int, ...]) -> None:
@@ -168,77 +256,15 @@ def check_shape(name: str, shape: tuple[int, ...]) -> None:
     if len(shape) > 2 and not all(1 <= side <= MAX_SIDE for side in shape[1:3]):
         raise bad(f"{name} has images of {shape[1]} × {shape[2]}; sides are 1 to {MAX_SIDE}.")
     if len(shape) == 4 and shape[3] not in (1, 3, 4):
-        raise bad(f"{name} has shape {shape}; the last axis of images is 1, 3 or 4 channels.")
+        hint = ""
+        if shape[1] in (1, 3, 4):
+            hint = " Channels stand first here: transpose it to (n, h, w, c)."
+        raise bad(f"{name} has shape {shape}; the last axis of images is 1, 3 or 4 channels.{hint}")
     if num > MAX_ROWS or math.prod(shape) > MAX_VALUES:
         raise bad(
             f"{name} has shape {shape}; at most {MAX_ROWS:,} rows and {MAX_VALUES:,} values are "
             "read. Take a part of it."
         )
-
-
-def check_pieces(name: str, source: Source) -> tuple[int, ...]:
-    """The whole shape. Raises BadInput at the first value that is not a finite float32, for too
-    many or too few rows, and for a column, or images, of one value alone."""
-    if source.dtype.kind not in "fiub":
-        raise bad(f"{name} holds {source.dtype} values; numbers are needed.")
-    ranges: list[tuple[Array, Array]] = []
-    low = high = None
-    num, rest = 0, source.shape[1:]
-    for piece in source.pieces():
-        _check_finite(piece, source.columns)
-        if piece.axis == 0:
-            num += len(piece.values)
-            if num > MAX_ROWS or num * math.prod(rest) > MAX_VALUES:
-                check_shape(name, (num, *rest))
-        axes = 0 if len(rest) == 1 else None
-        least, most = piece.values.min(axes), piece.values.max(axes)
-        if len(rest) == 1 and piece.axis == 1:
-            ranges.append((least, most))
-        else:
-            low = least if low is None else np.minimum(low, least)
-            high = most if high is None else np.maximum(high, most)
-    if ranges:
-        low, high = (np.concatenate(parts) for parts in zip(*ranges, strict=True))
-    shape = (num, *rest) if source.shape[0] < 0 else source.shape
-    check_shape(name, shape)
-    if num not in (0, shape[0]):
-        raise bad(f"{name} is damaged: it says it has {shape[0]:,} rows and has {num:,}.")
-    _check_ranges(np.asarray(low), np.asarray(high), source.columns)
-    return shape
-
-
-def check_values(name: str, values: Array) -> None:
-    """`check_pieces` of an array that is in memory."""
-    step = max(1, PIECE // max(1, math.prod(values.shape[1:])))
-    pieces = [Piece(at, values[at : at + step]) for at in range(0, len(values), step)]
-    check_pieces(name, Source(values.dtype, values.shape, lambda: iter(pieces)))
-
-
-def _check_finite(piece: Piece, columns: Iterable[str]) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(piece.values.astype(np.float32, copy=False))
-    if finite.all():
-        return
-    index = [int(i) for i in np.unravel_index(int(np.argmin(finite)), finite.shape)]
-    value = piece.values[tuple(index)]
-    index[piece.axis] += piece.start
-    word = "NaN" if np.isnan(value) else f"{value:g}"
-    if np.isfinite(value):
-        word += ", too large for a 32-bit number"
-    raise bad(
-        f"{place(tuple(index), tuple(columns))} is {word}; every value must be a finite number. "
-        "Remove the row or fill it in."
-    )
-
-
-def _check_ranges(low: Array, high: Array, columns: tuple[str, ...]) -> None:
-    if not low.ndim and low == high:
-        raise bad(f"every pixel is {float(low):g}; there is nothing to learn.")
-    constant = np.flatnonzero(low == high)
-    if low.ndim and len(constant):
-        name = column_name(int(constant[0]), columns)
-        value = float(low[constant[0]])
-        raise bad(f"{name} is constant ({value:g}); it has no density. Remove the column.")
 
 
 def column_name(index: int, columns: tuple[str, ...]) -> str:

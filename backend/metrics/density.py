@@ -30,13 +30,15 @@ class Grid:
         return (right - left) * (top - bottom) / self.size**2
 
     def points(self, device: torch.device | str = "cpu") -> Tensor:
-        """(size², 2) float32, x running fastest."""
+        """(size², 2) float32, x running fastest; float64 where 32 bits do not tell cells apart."""
         share = (torch.arange(self.size, dtype=torch.float64) + 0.5) / self.size
         (left, right), (bottom, top) = self.box
         y, x = torch.meshgrid(
             bottom + share * (top - bottom), left + share * (right - left), indexing="ij"
         )
-        return torch.stack([x, y], -1).reshape(-1, 2).float().to(device)
+        points = torch.stack([x, y], -1).reshape(-1, 2)
+        lost = any(max(map(abs, side)) > 1e3 * (side[1] - side[0]) for side in self.box)
+        return (points if lost else points.float()).to(device)
 
 
 @torch.no_grad()

@@ -115,7 +115,7 @@ def cloud(
     if x.dim() != 2:
         return None
     values = None if energy is None else float32(energy[:num_dots])
-    return Points(path, float32(x[:num_dots, :MAX_COLUMNS]), role, values)
+    return Points(path, in_units(x[:num_dots, :MAX_COLUMNS]), role, values)
 
 
 def trajectory(
@@ -133,11 +133,23 @@ def trajectory(
     reject."""
     return Trajectory(
         path,
-        float32(data.restore(z[:, :num])),
+        in_units(data.restore(z[:, :num])),
         role,
         float32(energy[:, :num]),
         None if accepted is None else accepted[:, :num].to(torch.uint8).cpu().numpy(),
     )
+
+
+def in_units(x: Tensor) -> Array:
+    """Positions (..., dim) in the user's units as float32, or as float64 where that would blur
+    them: far from the origin, or beyond what 32 bits hold."""
+    if x.dtype == torch.float64 and x.numel():
+        values = x.detach().cpu().numpy()
+        flat = values.reshape(-1, values.shape[-1])
+        reach, width = np.abs(flat).max(0), np.ptp(flat, axis=0)
+        if (reach > 1e3 * width).any() or (width < 1e-35).any():
+            return values
+    return float32(x)
 
 
 def float32(values: Tensor) -> Array:

@@ -39,7 +39,7 @@ class DrawSamplesObserver(Observer):
             return super().evaluate(context)
         state = method.state
         arrays = {
-            "train_time": pictures.float32(self.subject.data.restore(state.position)),
+            "train_time": pictures.in_units(self.subject.data.restore(state.position)),
             "train_time_energy": pictures.float32(state.energy),
         }
         return replace(super().evaluate(context), arrays=arrays)

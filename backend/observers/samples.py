@@ -24,7 +24,7 @@ class SamplesObserver(Observer):
 
     def evaluate(self, context: Context) -> Evaluation:
         data = self.subject.data
-        arrays = {role: pictures.float32(data.restore(z)) for role, z in context.samples.items()}
+        arrays = {role: pictures.in_units(data.restore(z)) for role, z in context.samples.items()}
         if context.has_energy:
             arrays["long_run_energy"] = pictures.float32(context.long_run.state.energy)
         return replace(super().evaluate(context), arrays=arrays)

@@ -38,10 +38,10 @@ def test_columns_are_learned_in_the_order_they_are_named_in_or_by_place(table: P
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"columns": ["c"]}, "there is no column 'c' here; there are a, b, kind"),
-        ({"columns": ["a", "a"]}, "each column once"),
-        ({"columns": ["a"], "label": "a"}, "is learned too"),
-        ({"label": "a"}, "row; one is trained on"),
+        ({"columns": ["c"]}, "has no column “c”; it has a, b, kind"),
+        ({"columns": ["a", "a"]}, "“a” is named twice"),
+        ({"columns": ["a"], "label": "a"}, "“a” holds the classes"),
+        ({"label": "a"}, "holds no classes: it has 40 classes, the rarest of 1 rows"),
     ],
 )
 def test_what_cannot_be_chosen_is_said(table: Path, settings: dict, sentence: str) -> None:

@@ -1,0 +1,149 @@
+"""Choosing the columns of a table that are learned, and the one that holds the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from backend.datasets import class_labels
+from backend.datasets.dialects import LABEL_NAMES
+from backend.datasets.reading import Choice, Piece, Source, bad, filled
+from backend.errors import BadInput
+
+_MOST_NAMED = 12
+
+
+class Taken(NamedTuple):
+    """Places of the columns that are learned, and of the classes."""
+
+    places: tuple[int, ...]
+    label: int | None
+    notes: tuple[str, ...] = ()
+    guessed: bool = False
+    """True for classes that nobody asked for"""
+
+
+def choose(
+    name: str,
+    titles: Mapping[int, str],
+    words: Collection[int],
+    whole: Collection[int],
+    choice: Choice,
+) -> Taken:
+    """Columns to learn out of `titles` (place to name), of which those in `words` hold words and
+    those in `whole` whole numbers.
+
+    Without a choice all columns of numbers are learned; a column named label, labels or class, or
+    the only one of words, holds the classes. Raises BadInput.
+    """
+    label = _at(name, choice.label, titles, "label") if choice.label else None
+    if choice.columns:
+        places = tuple(_at(name, each, titles, "columns") for each in choice.columns)
+        for at in places:
+            if places.count(at) > 1 or at == label:
+                reason = "is named twice" if at != label else "holds the classes"
+                raise BadInput.at("data.columns", f"column “{titles[at][:60]}” {reason}.")
+            if at in words:
+                raise BadInput.at(
+                    "data.columns", f"column “{titles[at][:60]}” holds words; numbers are needed."
+                )
+        return Taken(places, label)
+    places = tuple(at for at in titles if at not in words and at != label)
+    others = [at for at in words if at != label]
+    if label is None and others and len(others) == 1:
+        label = others[0]
+        places = tuple(at for at in titles if at != label)
+        return _guessed(name, places, label, titles)
+    if label is None and not others:
+        named = [at for at in whole if titles[at].lower() in LABEL_NAMES and len(places) > 1]
+        if len(named) == 1:
+            places = tuple(at for at in places if at != named[0])
+            return _guessed(name, places, named[0], titles)
+    if others:
+        raise words_refused(name, [titles[at] for at in others], [titles[at] for at in places])
+    if not places:
+        raise bad(f"{name} has no column of numbers.")
+    return Taken(places, label)
+
+
+def of_array(name: str, source: Source, choice: Choice) -> Source:
+    """The chosen columns of an array (n, d), named by their places from 1. Raises BadInput."""
+    if not choice.columns and not choice.label:
+        return source
+    if len(source.shape) != 2:
+        field = "columns" if choice.columns else "label"
+        raise BadInput.at(f"data.{field}", f"is for tables; {name} holds images. Clear it.")
+    num, width = source.shape
+    titles = {at: str(at + 1) for at in range(width)}
+    taken = choose(name, titles, (), (), choice)
+
+    def pieces(places: Sequence[int]) -> Iterator[Piece]:
+        for piece in source.pieces():
+            if piece.axis == 0:
+                yield Piece(piece.start, piece.values[:, list(places)])
+            else:
+                yield Piece(0, filled(source, source.shape)[:, list(places)])
+                return
+
+    def labels(num_rows: int) -> class_labels.Labels | str:
+        at = taken.label
+        if at is None:
+            return source.labels(num_rows) if source.labels else ""
+        column = np.concatenate([piece.values[:, 0] for piece in pieces([at])])
+        classes = class_labels.of(column, num_rows)
+        if isinstance(classes, str):
+            raise no_classes(name, list(titles.values()), at, classes, taken)
+        return classes
+
+    columns = tuple(titles[at] for at in taken.places)
+    return Source(source.dtype, (num, len(columns)), lambda: pieces(taken.places), columns, labels)
+
+
+def words_refused(name: str, words: Sequence[str], numbers: Sequence[str]) -> BadInput:
+    """The refusal of columns that hold words."""
+    named = ", ".join(f"“{each[:40]}”" for each in words[:_MOST_NAMED])
+    rest = ", ".join(each[:40] for each in numbers[:_MOST_NAMED])
+    columns = "column" if len(words) == 1 else "columns"
+    holds = "holds" if len(words) == 1 else "hold"
+    more = ", …" if len(numbers) > _MOST_NAMED else ""
+    advice = f"Name those to learn in data.columns ({rest}{more})" if rest else "Remove them"
+    return bad(
+        f"{columns} {named} of {name} {holds} string values or words; numbers are needed. "
+        f"{advice}, and the one that holds the classes, if any, in data.label."
+    )
+
+
+def no_classes(name: str, titles: Sequence[str], at: int, reason: str, taken: Taken) -> BadInput:
+    """The refusal of a column that holds no classes, whoever took it for one."""
+    rest = ", ".join(titles[place][:40] for place in taken.places[:_MOST_NAMED])
+    if taken.guessed:
+        return bad(
+            f"column “{titles[at][:60]}” of {name} holds string values and no classes: it "
+            f"{reason}. Name the columns to learn in data.columns ({rest})."
+        )
+    return BadInput.at(
+        "data.label", f"column “{titles[at][:60]}” of {name} holds no classes: it {reason}."
+    )
+
+
+def _guessed(name: str, places: tuple[int, ...], label: int, titles: Mapping[int, str]) -> Taken:
+    if not places:
+        raise bad(f"{name} has no column of numbers: “{titles[label][:60]}” holds words.")
+    note = f"column “{titles[label][:60]}” holds the classes of the rows"
+    return Taken(places, label, (note,), guessed=True)
+
+
+def _at(name: str, wanted: str, titles: Mapping[int, str], field: str) -> int:
+    """Place of a column by its name, else by its number from 1. Raises BadInput."""
+    for at, title in titles.items():
+        if title == wanted:
+            return at
+    if wanted.isdigit() and int(wanted) - 1 in titles:
+        return int(wanted) - 1
+    names = ", ".join(title[:40] for title in list(titles.values())[:_MOST_NAMED])
+    more = ", …" if len(titles) > _MOST_NAMED else ""
+    raise BadInput.at(
+        f"data.{field}", f"{name} has no column “{wanted[:60]}”; it has {names}{more}."
+    )
