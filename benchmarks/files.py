@@ -40,7 +40,7 @@ def make(case: Case, folder: Path) -> Path:
 
 
 def fault(case: Case, path: Path) -> str:
-    """What is wrong with what Basin makes of a file; "" where all is as it should be."""
+    """The fault in Basin's reading of a file; "" where all is as it should be."""
     fields = {"name": "file", "path": str(path), **case.settings}
     try:
         dataset = resolve_data(fields)
@@ -126,7 +126,7 @@ def _polars(path: Path) -> Any:
 
 
 def outcome(case: Case, read: Callable[[], Any]) -> str:
-    """What a reader makes of a case: numbers that are wrong count as such; words, missing values
+    """The outcome of a reader: numbers that are wrong count as such; words, missing values
     and errors tell a person, so they count as refused."""
     try:
         values = np.asarray(read())

@@ -245,8 +245,8 @@ def scales() -> Iterator[Case]:
 
 def classes() -> Iterator[Case]:
     """Classes of rows, whichever way they are written."""
-    told = {"values": X, "classes": tuple(map(str, CLASS))}
-    worded = {"values": X, "classes": tuple(WORDS)}
+    numbered = {"values": X, "classes": tuple(map(str, CLASS))}
+    in_words = {"values": X, "classes": tuple(WORDS)}
     for name, y in {
         "whole": CLASS,
         "real": CLASS.astype(float),
@@ -256,12 +256,12 @@ def classes() -> Iterator[Case]:
         "small": CLASS.astype("u1"),
     }.items():
         if y is not None:
-            yield Case(f"y_{name}.npz", saved(x=X, y=y), **told)
-    yield Case("y_words.npz", saved(x=X, y=WORDS), **worded)
-    yield Case("y_bytes.npz", saved(x=X, y=WORDS.astype("S")), **worded)
-    yield Case("target.npz", saved(data=X, target=CLASS), **told)
-    yield Case("train.npz", saved(x_train=X, y_train=CLASS), **told)
-    yield Case("upper.npz", saved(X=X, Y=CLASS), **told)
+            yield Case(f"y_{name}.npz", saved(x=X, y=y), **numbered)
+    yield Case("y_words.npz", saved(x=X, y=WORDS), **in_words)
+    yield Case("y_bytes.npz", saved(x=X, y=WORDS.astype("S")), **in_words)
+    yield Case("target.npz", saved(data=X, target=CLASS), **numbered)
+    yield Case("train.npz", saved(x_train=X, y_train=CLASS), **numbered)
+    yield Case("upper.npz", saved(X=X, Y=CLASS), **numbered)
     objects = npz(x=npy(X), y=npy(WORDS.astype(object)))
     yield Case("y_objects.npz", objects, says="“y” holds pickled Python objects")
     measured = saved(x=X, y=X[:, 0])
@@ -269,10 +269,10 @@ def classes() -> Iterator[Case]:
     yield Case("several.npz", saved(a=X, b=X), says="holds a, b; say which one to read")
     lines = [f"{row},{word}" for row, word in zip(ROWS, WORDS, strict=True)]
     note = "holds the classes of the rows"
-    yield Case("iris.csv", joined("a,b,c,species", *lines), says=note, columns=NAMES, **worded)
-    yield Case("iris.data.csv", joined(*lines), says=note, **worded)
+    yield Case("iris.csv", joined("a,b,c,species", *lines), says=note, columns=NAMES, **in_words)
+    yield Case("iris.data.csv", joined(*lines), says=note, **in_words)
     front = [f"{label},{row}" for label, row in zip(CLASS, ROWS, strict=True)]
-    yield Case("label.csv", joined("label,a,b,c", *front), says=note, columns=NAMES, **told)
+    yield Case("label.csv", joined("label,a,b,c", *front), says=note, columns=NAMES, **numbered)
     chosen = {"columns": ["a", "c"], "label": "group"}
     two = [f"{line},x{at}" for at, line in enumerate(lines)]
     pair = {"values": X[:, [0, 2]], "classes": tuple(WORDS), "columns": ("a", "c")}
@@ -288,7 +288,7 @@ def classes() -> Iterator[Case]:
     yield Case("ids.csv", joined("a,b,c,id", *unlike), says="and no classes")
     parts = {name: X[:, at] for at, name in enumerate(NAMES)}
     yield Case(
-        "iris.parquet", table({**parts, "species": WORDS}), says=note, columns=NAMES, **worded
+        "iris.parquet", table({**parts, "species": WORDS}), says=note, columns=NAMES, **in_words
     )
 
 

@@ -54,7 +54,8 @@ def of(values: Array, num_rows: int) -> Labels | str:
         values = np.char.decode(values, "utf-8", "replace")
     if values.dtype.kind == "U":
         with contextlib.suppress(ValueError):
-            values = values.astype(np.float64)
+            numbers = values.astype(np.float64)
+            values = numbers if (numbers == numbers.round()).all() else values
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values == values.round()).all():
         values = values.astype(np.int64) if np.abs(values).max(initial=0) < 2**62 else values
     if values.dtype.kind not in "iubU":

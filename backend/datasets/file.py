@@ -15,6 +15,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
 from backend.datasets.image_folder import read_folder
+from backend.datasets.kept_tables import kept
 from backend.datasets.reading import PIECE, Table, bad, column_name, read_file
 from backend.errors import BadInput
 
@@ -133,12 +134,12 @@ def _read(path: Path, choice: tuple[str, Sequence[str], str, str]) -> Table:
             for field, given in zip(("columns", "label"), choice[1:3], strict=True):
                 if given:
                     raise BadInput.at(f"data.{field}", "is for tables; these are images. Clear it.")
-            return read_folder(path)
+            return kept(path, choice, lambda: read_folder(path))
         if not path.exists():
             raise bad(f"there is no file or folder at {path}.")
         if not path.is_file():
             raise bad(f"{path} is neither a file nor a folder.")
-        return read_file(path, *choice)
+        return kept(path, choice, lambda: read_file(path, *choice))
     except PermissionError as error:
         raise bad(f"{path} may not be read by this user.") from error
     except (OSError, RuntimeError, ValueError) as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from backend.datasets import class_labels
 from backend.datasets.dialects import LABEL_NAMES
-from backend.datasets.reading import Choice, Piece, Source, bad, filled
+from backend.datasets.reading import Array, Choice, Piece, Source, bad, filled
 from backend.errors import BadInput
 
 _MOST_NAMED = 12
@@ -92,10 +92,7 @@ def of_array(name: str, source: Source, choice: Choice) -> Source:
         if at is None:
             return source.labels(num_rows) if source.labels else ""
         column = np.concatenate([piece.values[:, 0] for piece in pieces([at])])
-        classes = class_labels.of(column, num_rows)
-        if isinstance(classes, str):
-            raise no_classes(name, list(titles.values()), at, classes, taken)
-        return classes
+        return classes_of(name, list(titles.values()), column, num_rows, taken)
 
     columns = tuple(titles[at] for at in taken.places)
     return Source(source.dtype, (num, len(columns)), lambda: pieces(taken.places), columns, labels)
@@ -115,16 +112,24 @@ def words_refused(name: str, words: Sequence[str], numbers: Sequence[str]) -> Ba
     )
 
 
-def no_classes(name: str, titles: Sequence[str], at: int, reason: str, taken: Taken) -> BadInput:
-    """The refusal of a column that holds no classes, whoever took it for one."""
-    rest = ", ".join(titles[place][:40] for place in taken.places[:_MOST_NAMED])
-    if taken.guessed:
-        return bad(
-            f"column “{titles[at][:60]}” of {name} holds string values and no classes: it "
-            f"{reason}. Name the columns to learn in data.columns ({rest})."
+def classes_of(
+    name: str, titles: Sequence[str], column: Array, num_rows: int, taken: Taken
+) -> class_labels.Labels:
+    """Classes of the rows by the column that was taken for them. Raises BadInput."""
+    assert taken.label is not None
+    labels = class_labels.of(column, num_rows)
+    if not isinstance(labels, str) and (len(labels[1]) > 1 or not taken.guessed):
+        return labels
+    reason = labels if isinstance(labels, str) else f"is “{labels[1][0][:40]}” in every row"
+    title = titles[taken.label][:60]
+    if not taken.guessed:
+        raise BadInput.at(
+            "data.label", f"column “{title}” of {name} holds no classes: it {reason}."
         )
-    return BadInput.at(
-        "data.label", f"column “{titles[at][:60]}” of {name} holds no classes: it {reason}."
+    rest = ", ".join(titles[place][:40] for place in taken.places[:_MOST_NAMED])
+    raise bad(
+        f"column “{title}” holds string values and no classes: it {reason}. Name the columns of "
+        f"{name} to learn in data.columns ({rest})."
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from backend.datasets import class_labels, reading
 from backend.datasets.dialects import BLANKS, MISSING, Layout, is_missing, layout
 from backend.datasets.reading import PIECE, Array, Choice, Piece, Source, bad, check_shape, place
-from backend.datasets.table_columns import Taken, choose, no_classes
+from backend.datasets.table_columns import Taken, choose, classes_of
 from backend.datasets.text_lines import MAX_LINE, is_comment, lines_of
 
 _BLOCK = 2 * MAX_LINE
@@ -79,10 +79,7 @@ class _Text:
             rows = itertools.chain.from_iterable(self._rows())
             cells = np.array([row[at].strip() for row in rows if len(row) > at], object)
         words = np.array([str(cell).strip() for cell in cells])
-        labels = class_labels.of(words, num_rows)
-        if isinstance(labels, str):
-            raise no_classes(self.name, self.table.names, at, labels, self.taken)
-        return labels
+        return classes_of(self.name, self.table.names, words, num_rows, self.taken)
 
     def _by_arrow(self, places: tuple[int, ...], words: bool) -> Iterator[Array]:
         """Some columns (n, len(places)) in pieces. Raises what pyarrow does."""
@@ -241,10 +238,7 @@ def parquet(name: str, file: FileIO, choice: Choice) -> Source:
         at = taken.label
         assert at is not None
         cells = table.read(columns=[names[at]], use_threads=False).column(0).to_pylist()
-        labels = class_labels.of(np.array([str(cell) for cell in cells]), num)
-        if isinstance(labels, str):
-            raise no_classes(name, tuple(names), at, labels, taken)
-        return labels
+        return classes_of(name, names, np.array([str(cell) for cell in cells]), num, taken)
 
     return Source(
         np.dtype(np.float64),

@@ -186,16 +186,16 @@ def without_gaps(name: str, source: Source) -> Table:
         whole &= values[:, column] != number
     labels = source.labels(len(values)) if source.labels else ""
     num_gaps = len(values) - int(whole.sum())
-    kept = values[whole] if num_gaps else values
-    check_shape(name, kept.shape)
-    check_values(name, kept, source.columns)
-    notes = (*source.notes, *notes_of(kept, source.columns))
+    complete = values[whole] if num_gaps else values
+    check_shape(name, complete.shape)
+    check_values(name, complete, source.columns)
+    notes = (*source.notes, *notes_of(complete, source.columns))
     if num_gaps:
         notes = (
             f"{num_gaps:,} of {len(values):,} rows have a value missing and are left out",
             *notes,
         )
-    table = Table(kept, source.columns, notes=notes)
+    table = Table(complete, source.columns, notes=notes)
     if isinstance(labels, str):
         return replace(table, notes=(*notes, labels) if labels else notes)
     return replace(table, labels=labels[0][whole], label_names=labels[1])

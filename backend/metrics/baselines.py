@@ -15,6 +15,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energy import Energy
+from backend.metrics.images import MOST_IMAGES, MOST_PIXELS
 from backend.metrics.quadrature import LOG_2PI
 
 RIDGE = 1e-3
@@ -73,9 +74,11 @@ def class_gaussian_energy(data: Data) -> GaussianMixture:
 
 def single_gaussian(data: Data, num: int, generator: torch.Generator) -> Tensor:
     """`num` draws of one Gaussian fitted to the training set."""
-    return _within(
-        data, _draw(*_moments(data.train), num, generator).reshape(-1, *data.event_shape)
-    )
+    if data.train[0].numel() > MOST_PIXELS:
+        draws = _draw_wide(data.train, num, generator)
+    else:
+        draws = _draw(*_moments(data.train), num, generator)
+    return _within(data, draws.reshape(-1, *data.event_shape))
 
 
 def class_gaussian(data: Data, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -173,6 +176,17 @@ def _draw(mean: Tensor, covariance: Tensor, num: int, generator: torch.Generator
     white = torch.randn((num, len(mean)), generator=generator, device=generator.device)
     factor = torch.linalg.cholesky(covariance)
     return (mean + white.to(mean) @ factor.T).float()
+
+
+def _draw_wide(z: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """Draws (num, dim) of the same law without its covariance: random sums of MOST_IMAGES events,
+    evenly taken, and the ridge's noise."""
+    flat = z.flatten(1)[:: -(-len(z) // MOST_IMAGES)]
+    mean = flat.mean(0)
+    shares = torch.randn((num, len(flat)), generator=generator, device=generator.device).to(flat)
+    noise = torch.randn((num, len(mean)), generator=generator, device=generator.device).to(flat)
+    sums = shares @ (flat - mean) / max(len(flat) - 1, 1) ** 0.5
+    return mean + sums + RIDGE**0.5 * noise
 
 
 def _within(data: Data, z: Tensor) -> Tensor:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MOST_PIXELS = 1024
+"""Values of an image up to which a covariance of pixels × pixels is made."""
+MOST_IMAGES = 2000
+
 
 def out_of_range(x: Tensor, low: float, high: float) -> float:
     """Share of the pixels outside [low, high].
@@ -36,14 +40,18 @@ def frechet(x: Tensor, y: Tensor) -> float:
 
 
 class FrechetPCA:
-    """Fréchet distance in the `dim` leading principal components of the training set's pixels."""
+    """Fréchet distance in the `dim` leading principal components of the training set's pixels.
+
+    Beyond MOST_PIXELS the components are those of MOST_IMAGES images, evenly taken.
+    """
 
     def __init__(self, train: Tensor, dim: int = 20) -> None:
-        vectors = train.reshape(len(train), -1).double()
+        vectors = train.reshape(len(train), -1)
+        if vectors.shape[1] > MOST_PIXELS:
+            vectors = vectors[:: -(-len(vectors) // MOST_IMAGES)]
+        vectors = vectors.double()
         self.mean = vectors.mean(0)
-        centred = vectors - self.mean
-        covariance = centred.T @ centred
-        self.components = torch.linalg.eigh(covariance).eigenvectors[:, -dim:]
+        self.components = _leading(vectors - self.mean, dim)
         """(pixels, at most dim) float64"""
 
     def distance(self, x: Tensor, reference: Tensor) -> float:
@@ -71,6 +79,17 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
         return (values.sum() - values.diagonal().sum()) / (len(a) * (len(a) - 1))
 
     return float(within(x) + within(y) - 2 * kernel(x, y).mean())
+
+
+def _leading(centred: Tensor, dim: int) -> Tensor:
+    """Leading eigenvectors (pixels, at most dim) of centredᵀ centred, centred (num, pixels): by
+    way of the smaller of the two products, so that pixels² is never held for a few large images."""
+    num, pixels = centred.shape
+    if pixels <= num or pixels <= MOST_PIXELS:
+        return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -dim:]
+    values, vectors = torch.linalg.eigh(centred @ centred.T)
+    seen = values[-dim:] > 1e-12 * values[-1]
+    return centred.T @ (vectors[:, -dim:][:, seen] / values[-dim:][seen].sqrt())
 
 
 def _square_root(matrix: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from jobs.execution.cadence import Cadence, fraction_used
 from jobs.execution.checkpointer import Checkpointer
 from jobs.execution.cost_meter import Stopwatch, cost_of_row
 from jobs.execution.device_scalars import ScalarBlock
-from jobs.execution.divergence_guard import breach
+from jobs.execution.divergence_guard import breach, radius_bound
 from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.observation_schedule import ObservationSchedule
 from jobs.execution.outcome import EndRequested
@@ -58,6 +58,7 @@ class Training:
         """at the end of the last flush"""
         self.step = cost.step
         self._block = ScalarBlock(cadence.flush_rows, prepared.device)
+        self._radius_bound = radius_bound(prepared.data.train)
         self._first_gradients = 0
         """∇E evaluations at the first row of the block"""
         self._next_flush = 0.0
@@ -181,7 +182,7 @@ class Training:
     def _emit_block(self) -> None:
         values = self._block.take()
         end = self._cost_now()._replace(joules=self.stopwatch.joules)
-        breached = breach(self._block.paths, values, self.method.trains)
+        breached = breach(self._block.paths, values, self.method.trains, self._radius_bound)
         rows = len(values) if breached is None else breached.row + 1
         first, last = (
             cost_of_row(row, len(values), self.cost, self._first_gradients, end)

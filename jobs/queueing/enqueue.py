@@ -7,6 +7,7 @@ Imports no torch, so that pages and the command line may use it; the worker's si
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import time
@@ -31,6 +32,8 @@ ENERGY_FILE = "energy_file"
 """The data set whose `path` is code."""
 CHECK_SECONDS = 20.0
 """Seconds a form waits for an answer."""
+_SECONDS_AN_IMAGE, _SECONDS_A_BYTE, _MOST_SECONDS = 0.01, 1e-6, 600.0
+"""What reading data adds to that, on a machine with much else to do."""
 QUICK_SECONDS = 120
 """Seconds an answer that is not a form's is waited for."""
 ASK_SECONDS = 300
@@ -311,7 +314,25 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
         spec = absolute_paths(from_dict(raw), origin)
     except BadInput as error:
         return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
-    return Check(**call("check", spec.as_dict(), timeout=CHECK_SECONDS), spec=spec)
+    timeout = CHECK_SECONDS + _seconds_to_read(spec)
+    return Check(**call("check", spec.as_dict(), timeout=timeout), spec=spec)
+
+
+def _seconds_to_read(spec: RunSpec) -> float:
+    """Bound the seconds that reading a file or a folder of images takes; 0 where there is none."""
+    given = spec.data.get("path")
+    if not isinstance(given, str) or not given:
+        return 0.0
+    path = Path(given)
+    try:
+        if path.is_dir():
+            entries = itertools.chain(path.glob("*"), path.glob("*/*"))
+            most = round(_MOST_SECONDS / _SECONDS_AN_IMAGE)
+            num = sum(1 for _ in itertools.islice(entries, most))
+            return num * _SECONDS_AN_IMAGE
+        return min(_MOST_SECONDS, path.stat().st_size * _SECONDS_A_BYTE)
+    except (OSError, ValueError):
+        return 0.0
 
 
 def previews(names: list[str]) -> dict[str, Any]:

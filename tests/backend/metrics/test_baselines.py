@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,6 +20,15 @@ MEAN = torch.tensor([0.5, -1.0, 0.0], dtype=torch.float64)
 COVARIANCE = torch.tensor(
     [[1.0, 0.6, 0.2], [0.6, 0.8, -0.1], [0.2, -0.1, 0.5]], dtype=torch.float64
 )
+
+
+def test_draws_of_large_events_have_the_mean_and_the_variance_of_the_data() -> None:
+    scale = torch.linspace(0.2, 2.0, 1200)
+    z = 3 + scale * torch.randn((400, 1200), generator=generator_of("wide"))
+    data = replace(DIGITS, train=z, image_range=None)
+    draws = baselines.single_gaussian(data, 4000, generator_of("draws"))
+    assert torch.allclose(draws.mean(0), z.mean(0), atol=0.2)
+    assert torch.allclose(draws.var(0), z.var(0) + baselines.RIDGE, rtol=0.2)
 
 
 def with_moments(num: int, mean: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:

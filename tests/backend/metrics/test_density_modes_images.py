@@ -22,6 +22,23 @@ def gaussian(variance: float, shift: float = 0.0) -> Gaussian:
     return Gaussian(torch.tensor([shift, 0.0]), variance * torch.eye(2))
 
 
+def test_components_of_few_large_images_are_those_of_their_covariance() -> None:
+    generator = generator_of("images")
+    factors = torch.randn(5, 1500, generator=generator)
+    images = (torch.randn(50, 5, generator=generator) @ factors).reshape(50, 20, 25, 3)
+    components = FrechetPCA(images, dim=5).components
+    centred = (images - images.mean(0)).flatten(1).double()
+    exact = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -5:]
+    assert torch.allclose(components @ components.T, exact @ exact.T, atol=1e-6)
+    assert FrechetPCA(torch.randn(30, 64, 64, 3, generator=generator)).components.shape[1] == 20
+
+
+def test_the_points_of_a_grid_far_from_the_origin_are_told_apart() -> None:
+    points = Grid(((1e9, 1e9 + 1), (0.0, 1.0)), size=20).points()
+    assert len(points[:, 0].unique()) == 20
+    assert Grid(BOX).points().dtype == torch.float32
+
+
 def test_grid_kl_of_two_gaussians() -> None:
     grid = Grid(BOX)
     x = grid.points()

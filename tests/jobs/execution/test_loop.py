@@ -425,8 +425,13 @@ def test_a_run_that_runs_away_ends_diverged_with_the_last_good_checkpoint(
 
 
 def test_a_chain_far_out_ends_the_run() -> None:
-    from jobs.execution.divergence_guard import breach
+    from jobs.execution.divergence_guard import breach, radius_bound
 
+    wide = radius_bound(torch.randn(200, 1500))
+    noise = np.array([[2.9 * 1500**0.5]], np.float32)
+    assert breach(["sampler/radius"], noise, radius=wide) is None, "noise over the data's box"
+    assert breach(["sampler/radius"], 10 * noise, radius=wide) is not None
+    assert radius_bound(torch.full((9, 2), 1e3)) > 2e3, "as far as the data themselves lie"
     values = np.array([[1.0, 5.0], [1.0, 100.5]], np.float32)
     found = breach(["loss/total", "sampler/radius"], values)
     assert found is not None and found.row == 1 and found.path == "sampler/radius"
