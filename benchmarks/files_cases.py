@@ -187,7 +187,7 @@ def missing() -> Iterator[Case]:
         return joined("a,b,c", *ROWS[:9], f"1.5,{cell},3", *ROWS[10:])
 
     rest = np.delete(X, 9, 0)
-    for name, cell in (("empty", ""), ("na", "NA"), ("question", "?"), ("null", "null")):
+    for name, cell in (("no_word", ""), ("na", "NA"), ("question", "?"), ("null", "null")):
         word = "is empty" if not cell else f"is missing (“{cell}”)"
         yield Case(f"{name}.csv", with_cell(cell), says=f"row 10, column “b” {word}")
         drop = {"missing": "drop"}
