@@ -6,8 +6,8 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from dataclasses import dataclass
 from io import FileIO
-from typing import NamedTuple
 
 from backend.datasets.reading import MAX_COLUMNS, bad
 from backend.datasets.text_lines import encoding_of, head_of, without_preamble
@@ -32,7 +32,8 @@ _WITH_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+([eE][+-]?\d+)?")
 Rows = list[list[str]]
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """Dialect of a text table, and the cells of its rows."""
 
     encoding: str
@@ -135,8 +136,8 @@ def _dialect(name: str, lines: list[str], separator: str) -> tuple[str, str]:
         for each in ((separator,) if separator else _SEPARATORS)
         if each != decimal or any('"' in line for line in below)
     ]
-    best = max(candidates, key=lambda one: _score(below, *one, lines[0]))
-    if not separator and _score(below, *best, lines[0])[0] == 0:
+    best = max(candidates, key=lambda one: _score(below, one, lines[0]))
+    if not separator and _score(below, best, lines[0])[0] == 0:
         counted = max(_SEPARATORS[:-1], key=lines[0].count)
         return counted, "."
     if best == (",", ".") and all(_WITH_COMMA.fullmatch(line.strip()) for line in below):
@@ -144,9 +145,10 @@ def _dialect(name: str, lines: list[str], separator: str) -> tuple[str, str]:
     return best
 
 
-def _score(lines: list[str], separator: str, decimal: str, first: str) -> tuple[float, bool, int]:
+def _score(lines: list[str], dialect: tuple[str, str], first: str) -> tuple[float, bool, int]:
     """Share of the cells that are numbers, in rows of the commonest width; True where the first
     line is of that width; and the width."""
+    separator, decimal = dialect
     try:
         rows = [split(line, separator) for line in lines]
         num_names = len(split(first, separator))

@@ -20,7 +20,7 @@ from jobs.queueing.enqueue import Check
 from jobs.records import run_store
 from jobs.system.atomic_files import written_aside
 
-SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".dat", ".parquet")
 MOST_UPLOAD_BYTES = 200_000_000
 MOST_SEEDS = 10
 MOST_KNOWN = 200
