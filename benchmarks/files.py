@@ -12,13 +12,15 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backend.catalogue import resolve_data
+from backend.datasets.file import FileConfig, FileData
 from backend.datasets.reading import Table
 from backend.errors import BadInput
 from benchmarks.files_cases import Case, cases
@@ -41,9 +43,8 @@ def make(case: Case, folder: Path) -> Path:
 
 def fault(case: Case, path: Path) -> str:
     """The fault in Basin's reading of a file; "" where all is as it should be."""
-    fields = {"name": "file", "path": str(path), **case.settings}
     try:
-        dataset = resolve_data(fields)
+        dataset = FileData(FileConfig(path=str(path), **case.settings))
         table, data = dataset.table(), dataset.load()
     except BadInput as error:
         words = [part for part in case.says.split("|") if part and part in str(error)]
@@ -108,8 +109,7 @@ def _numpy(path: Path) -> Any:
 
 
 def _pandas(path: Path) -> Any:
-    import pandas
-
+    pandas: Any = import_module("pandas")
     if path.suffix == ".parquet":
         return pandas.read_parquet(path).to_numpy()
     separator = "\t" if path.suffix == ".tsv" else r"\s+" if path.suffix != ".csv" else ","
@@ -117,8 +117,7 @@ def _pandas(path: Path) -> Any:
 
 
 def _polars(path: Path) -> Any:
-    import polars
-
+    polars: Any = import_module("polars")
     if path.suffix == ".parquet":
         return polars.read_parquet(path).to_numpy()
     separator = "\t" if path.suffix == ".tsv" else "," if path.suffix == ".csv" else " "
@@ -158,7 +157,7 @@ def measure() -> Report:
             for name, read in others().items():
                 arrays = path.suffix in (".npy", ".npz")
                 if path.is_file() and path.stat().st_size and (name == "numpy" or not arrays):
-                    counts[name][outcome(case, lambda path=path, read=read: read(path))] += 1
+                    counts[name][outcome(case, partial(read, path))] += 1
     for name, by in counts.items():
         for what in (RIGHT, REFUSED, WRONG):
             report.add("all", name, what, "files", [float(by[what])])

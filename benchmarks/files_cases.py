@@ -245,8 +245,8 @@ def scales() -> Iterator[Case]:
 
 def classes() -> Iterator[Case]:
     """Classes of rows, whichever way they are written."""
-    numbered = {"values": X, "classes": tuple(map(str, CLASS))}
-    in_words = {"values": X, "classes": tuple(WORDS)}
+    numbered: dict[str, Any] = {"values": X, "classes": tuple(map(str, CLASS))}
+    in_words: dict[str, Any] = {"values": X, "classes": tuple(WORDS)}
     for name, y in {
         "whole": CLASS,
         "real": CLASS.astype(float),
@@ -273,9 +273,9 @@ def classes() -> Iterator[Case]:
     yield Case("iris.data.csv", joined(*lines), says=note, **in_words)
     front = [f"{label},{row}" for label, row in zip(CLASS, ROWS, strict=True)]
     yield Case("label.csv", joined("label,a,b,c", *front), says=note, columns=NAMES, **numbered)
-    chosen = {"columns": ["a", "c"], "label": "group"}
+    chosen: dict[str, Any] = {"columns": ["a", "c"], "label": "group"}
     two = [f"{line},x{at}" for at, line in enumerate(lines)]
-    pair = {"values": X[:, [0, 2]], "classes": tuple(WORDS), "columns": ("a", "c")}
+    pair: dict[str, Any] = {"values": X[:, [0, 2]], "classes": tuple(WORDS), "columns": ("a", "c")}
     yield Case("chosen.csv", joined("a,b,c,group,id", *two), settings=chosen, **pair)
     yield Case("words.csv", joined("a,b,c,group,id", *two), says="data.columns (a, b, c)")
     yield Case(
