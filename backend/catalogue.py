@@ -230,6 +230,7 @@ def publish() -> dict[str, Any]:
                 "gradient": cls.has_gradient,
                 "discrete": cls.discrete,
                 "images": cls.is_image,
+                "for_samplers": cls.for_samplers,
                 "gives": list(cls.gives),
                 "schema": cls.Config.model_json_schema(),
             }

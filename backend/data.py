@@ -230,6 +230,8 @@ class Dataset(ABC):
     """True where events are images whatever the fields say"""
     gives: ClassVar[tuple[str, ...]] = ()
     """names of `Data.given`"""
+    for_samplers: ClassVar[bool] = False
+    """True of a target that is there to be sampled, not to learn its draws"""
 
     Config: ClassVar[type[KindConfig]]
     """Its `kind` is the `name` that a RunSpec's `data` gives."""

@@ -24,6 +24,7 @@ from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.observe import pictures
 from backend.spec import Budget, RunSpec, from_dict
+from jobs.models.data_outline import look, outline
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
 from jobs.records import attempts, run_store
@@ -154,8 +155,11 @@ def expected_cost(prepared: Prepared) -> dict[str, Any]:
         "gradients": None if steps is None else round(first + (steps - 1) * each),
         "seconds": seconds,
         "seconds_spread": spread,
+        **_beyond_training(prepared.spec, seconds),
         "from_runs": len(like),
-        "note": "" if like else f"from {len(measured)} step(s) timed on the CPU here",
+        "note": ""
+        if like
+        else f"from {len(measured)} step{'s' * (len(measured) > 1)} timed on the CPU here",
     }
 
 
@@ -201,6 +205,30 @@ def _seconds_of_like_runs(spec: RunSpec) -> list[float]:
     return list(itertools.islice(rates, _LIKE_RUNS))
 
 
+def _beyond_training(spec: RunSpec, seconds: float | None) -> dict[str, float | None]:
+    """Estimate the seconds of looking during so many of training, and of setting up and judging,
+    from finished runs of the same work or, without any, of the same method and data."""
+    ended = [
+        run
+        for run in run_store.newest_runs(_SEARCHED_RUNS)
+        if run.status == "finished"
+        and run.attempt == 1
+        and run.seconds > 0
+        and run.method == spec.method
+        and run.data == spec.data.get("name")
+    ]
+    same = spec.step_hash()
+    runs = ([run for run in ended if run.step_hash == same] or ended)[:_LIKE_RUNS]
+    if not runs or seconds is None:
+        return {"looking": None, "judging": None}
+    looking = median(run.observe_seconds / run.seconds for run in runs)
+    judging = median(
+        max(0.0, (run.ended or 0.0) - (run.started or 0.0) - run.seconds - run.observe_seconds)
+        for run in runs
+    )
+    return {"looking": looking * seconds, "judging": judging}
+
+
 def describe(data: Data) -> dict[str, Any]:
     """Describe a data set for a form: its size, shape and a small preview, in user's units."""
     return {
@@ -241,7 +269,7 @@ def preview(data: Data) -> dict[str, Any]:
 
 
 def previews(names: list[str]) -> dict[str, Any]:
-    """Encode a small picture of each data set as it is by default, by name.
+    """Encode a small picture of each data set as it is by default, with its `outline`, by name.
 
     None of one that needs more than its name, or a download.
     """
@@ -250,7 +278,8 @@ def previews(names: list[str]) -> dict[str, Any]:
         try:
             dataset = catalogue.resolve_data({"name": name})
             if not dataset.missing():
-                by_name[name] = preview(dataset.load())
+                data = dataset.load()
+                by_name[name] = {**preview(data), "outline": outline(data)}
         except BadInput:
             continue
     return by_name
@@ -273,5 +302,6 @@ def former(run_id: str, settings: Any) -> dict[str, Any]:
 
 check_job = _answered(check)
 previews_job = _answered(previews)
+look_job = _answered(look)
 ask_job = _answered(ask)
 sample_job = energy_job = _answered(former)

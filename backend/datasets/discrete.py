@@ -217,6 +217,7 @@ class FactorGraphData(DiscreteTarget):
     """
 
     Config: ClassVar[type[KindConfig]] = FactorGraphConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Factor graph"
     summary: ClassVar[str] = "A ring of variables with random tables over pairs and triples."
 
@@ -255,6 +256,7 @@ class EnumerableData(DiscreteTarget):
     """One variable with a listed energy for each state: every figure is a plain sum."""
 
     Config: ClassVar[type[KindConfig]] = EnumerableConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Table of energies"
     summary: ClassVar[str] = "One variable of many states, each with its energy: all is known."
 

@@ -80,6 +80,7 @@ class EnergyFileData(Dataset):
 
     is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = EnergyFileConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Your own energy"
     summary: ClassVar[str] = "A Python file with a torch function energy(x), to sample from."
     config: Any

@@ -105,6 +105,7 @@ class PottsData(DiscreteTarget):
     """
 
     Config: ClassVar[type[KindConfig]] = PottsConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Potts lattice"
     summary: ClassVar[str] = "Sites of q colours that favour their neighbours' colour."
 

@@ -69,6 +69,7 @@ class Phi4Data(Dataset):
 
     is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = Phi4Config
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Lattice φ⁴"
     summary: ClassVar[str] = "A field on a periodic lattice: neighbours agree, and wells compete."
     config: Any
@@ -175,6 +176,7 @@ class LennardJonesData(Dataset):
 
     is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = LennardJonesConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Lennard-Jones cluster"
     summary: ClassVar[str] = "Particles that attract and must not touch: a rough, stiff energy."
     config: Any

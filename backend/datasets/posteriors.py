@@ -82,6 +82,7 @@ class LogisticRegressionData(Dataset):
 
     is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = LogisticRegressionConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Bayesian logistic regression"
     summary: ClassVar[str] = "The posterior of 5 to 31 weights given real data; one uneven mode."
     config: Any
@@ -182,6 +183,7 @@ class BayesianNetData(Dataset):
 
     is_target: ClassVar[bool] = True
     Config: ClassVar[type[KindConfig]] = BayesianNetConfig
+    for_samplers: ClassVar[bool] = True
     title: ClassVar[str] = "Bayesian neural network"
     summary: ClassVar[str] = "The posterior of 31 weights: ridges, funnels and millions of modes."
     config: Any

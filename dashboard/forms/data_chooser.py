@@ -1,4 +1,4 @@
-"""Data chooser: sets as pictures, one's own file, and the fields of the chosen one."""
+"""Data chooser: sets as pictures, one's own files, and the fields of the chosen one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import Any
 
 import streamlit as st
 
-from backend.errors import BasinError, NotAvailable
-from dashboard.forms import draft, form_fields
+from backend.errors import NotAvailable
+from dashboard.elements import count
+from dashboard.forms import draft, form_fields, own_file
 from dashboard.forms.form_fields import Form, Values
+from dashboard.forms.own_file import FILE
 from dashboard.live_view import live_element
 from jobs.queueing import enqueue, redis_store
 
-FILE = "file"
+IN_ROW = 8
+"""Tiles that stand in the row; the rest is behind one of its own."""
+MOST_OWN = 2
+"""Newest own files among them."""
+_FIRST = ("ring", "moons", "checkerboard", "pinwheel", "spirals", "digits")
 
 
 def choose(
@@ -24,51 +30,103 @@ def choose(
     version: int,
     page: str = "launch",
     names: Collection[str] | None = None,
-    folded: bool = False,
 ) -> Values:
     """Draw the choice of data and its fields; returns `name` and the fields' values.
 
-    page: prefix of what the session keeps. names: the data sets to choose from, else all. folded:
-    whether its fields are all folded away.
+    page: prefix of what the session keeps. names: the data sets to choose from, else all.
     """
     datasets = {
         key: item for key, item in catalogue["datasets"].items() if names is None or key in names
     }
     name = st.session_state.get(f"{page}_data", source["data"].get("name"))
     if name not in datasets:
-        name = next(iter(datasets))
-    tiles = [
-        {
-            "name": key,
-            "title": item["title"],
-            "summary": item["summary"],
-            "preview": None if key == FILE else preview_of(key),
-            "sign": "⇪" if key == FILE else "…",
-        }
-        for key, item in sorted(datasets.items(), key=lambda pair: _tile_order(pair[0]))
-    ]
+        name = min(datasets, key=_tile_order)
+    chosen = st.session_state.get(f"{page}_path", source["data"].get("path", ""))
+    _tiles(page, datasets, name, str(chosen) if name == FILE else "")
+    item = datasets[name]
+    values = form_fields.defaults(item["schema"], item["schema"])
+    if name == source["data"].get("name"):
+        values = {**values, **{k: v for k, v in source["data"].items() if k != "name"}}
+    form = Form(
+        key=f"{page}{version}:data:{name}",
+        problems=problems,
+        prefix="data",
+        columns=4,
+        several=page == "launch",
+    )
+    if name != FILE:
+        left, right = st.columns([2, 3], vertical_alignment="center")
+        left.caption(item["summary"])
+        with right:
+            return {"name": name, **form_fields.show(_folded(item["schema"]), values, form)}
+    chosen_values = own_file.choose(page, values, problems, version)
+    own = ("path", "columns", "label")
+    schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
+    for field in own:
+        schema["properties"].pop(field, None)
+    rest = {k: v for k, v in chosen_values.items() if k not in own}
+    fields = form_fields.show(_folded(schema), rest, form)
+    return {"name": name, **{k: v for k, v in chosen_values.items() if k in own}, **fields}
+
+
+def _tiles(page: str, datasets: dict[str, Any], name: str, path: str) -> None:
+    """Draw the sets; a click is remembered before the script runs."""
+    own = []
+    if page == "launch" and FILE in datasets:
+        files = list(dict.fromkeys([*([path] if path else []), *map(str, draft.known_files())]))
+        own = [_own_tile(file) for file in files[:MOST_OWN]]
+    sets = sorted((key for key in datasets if key != FILE), key=_tile_order)
+    first = [_tile(key, datasets[key]) for key in sets]
+    # pictures before what has none
+    first.sort(key=lambda tile: tile["preview"] is None)
+    room = IN_ROW - len(own)
+    tiles = [*first[:room], *own, *first[room:]]
+    if FILE in datasets:
+        file = {"name": FILE, "title": "your file", "summary": datasets[FILE]["summary"]}
+        tiles.append({**file, "preview": None, "sign": "⇪", "last": True})
     key = "data_tiles" if page == "launch" else f"{page}_tiles"
 
     def take() -> None:
         # before the script runs: one that is cut short by the next click forgets nothing
-        if chosen := st.session_state[key].get("chosen"):
-            st.session_state[f"{page}_data"] = chosen
+        picked = st.session_state[key].get("chosen")
+        if picked:
+            st.session_state[f"{page}_data"], _, file = picked.partition(":")
+            st.session_state[f"{page}_path"] = file
 
-    live_element("tiles", key=key, height=250, tiles=tiles, chosen=name, on_chosen_change=take)
-    item = datasets[name]
-    st.caption(item["summary"])
-    values = form_fields.defaults(item["schema"], item["schema"])
-    if name == source["data"].get("name"):
-        values = {**values, **{k: v for k, v in source["data"].items() if k != "name"}}
-    form = Form(key=f"{page}{version}:data:{name}", problems=problems, prefix="data")
-    if name == FILE:
-        values["path"] = _file(str(values.get("path", "")), problems, version)
-        schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
-        schema["properties"].pop("path")
-        fields = form_fields.show(schema, {k: v for k, v in values.items() if k != "path"}, form)
-        return {"name": name, "path": values["path"], **fields}
-    schema = _folded(item["schema"]) if folded else item["schema"]
-    return {"name": name, **form_fields.show(schema, values, form)}
+    live_element(
+        "tiles",
+        key=key,
+        height=92,
+        tiles=tiles,
+        first=IN_ROW,
+        chosen=f"{FILE}:{path}" if path else name,
+        on_chosen_change=take,
+    )
+
+
+def _tile(key: str, item: dict[str, Any]) -> dict[str, Any]:
+    preview = preview_of(key)
+    picture = preview and {part: preview[part] for part in ("kind", "shape", "values")}
+    sign = "E(x)" if key == enqueue.ENERGY_FILE else "↓"  # to be downloaded
+    return {
+        "name": key,
+        "title": item["title"],
+        "summary": item["summary"],
+        "preview": picture,
+        "sign": sign,
+    }
+
+
+def _own_tile(path: str) -> dict[str, Any]:
+    name = Path(path).name
+    sign = Path(path).suffix.lower() or "▦"
+    return {
+        "name": f"{FILE}:{path}",
+        "title": name,
+        "summary": "Your own file.",
+        "preview": None,
+        "sign": sign,
+    }
 
 
 def _folded(schema: dict[str, Any]) -> dict[str, Any]:
@@ -81,8 +139,7 @@ def _folded(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tile_order(name: str) -> tuple[int, str]:
-    first = ("ring", "moons", "checkerboard", "pinwheel", "spirals", "digits", FILE)
-    return (first.index(name), "") if name in first else (len(first) - 1, name)
+    return (_FIRST.index(name), "") if name in _FIRST else (len(_FIRST), name)
 
 
 @st.cache_data(ttl=None, show_spinner="Drawing the data sets…")
@@ -92,7 +149,7 @@ def _previews(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def preview_of(name: str) -> dict[str, Any] | None:
-    """Return a small picture of a data set; None where no worker has drawn one."""
+    """Return a small picture of a data set and its `outline`; None where no worker made one."""
     try:
         catalogue = redis_store.catalogue()
         names = tuple(sorted(key for key in catalogue["datasets"] if key != FILE))
@@ -102,34 +159,21 @@ def preview_of(name: str) -> dict[str, Any] | None:
         return None
 
 
-def _file(path: str, problems: dict[str, str], version: int) -> str:
-    """Draw the choice of the user's own file: upload one, or choose one in the data folder."""
-    upload = st.file_uploader(
-        "Upload a file",
-        type=[suffix[1:] for suffix in draft.SUFFIXES],
-        key=f"launch{version}:upload",
-        help="Points of shape (n, d), or images (n, h, w) or (n, h, w, channels).",
+def outline_of(data: Values, catalogue: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of the kind of data before a method is chosen: as
+    `jobs.models.data_outline.outline`, with fewer entries where nobody loaded them."""
+    if data["name"] == FILE:
+        return own_file.look(data)
+    preview = preview_of(data["name"]) or {}
+    item = catalogue["datasets"].get(data["name"], {})
+    return {"is_image": bool(item.get("images")), **preview.get("outline", {})}
+
+
+def facts_of(described: dict[str, Any]) -> str:
+    """Describe data that were checked: `Two moons: 10 000 points of 2 coordinates, …`."""
+    shape = " × ".join(str(side) for side in described["event_shape"])
+    what = f"images of {shape}" if described["is_image"] else f"points of {shape} coordinates"
+    return (
+        f"{described['title']}: {count(described['num_train'])} {what} to train on, "
+        f"{count(described['num_held_out'])} held out"
     )
-    if upload is not None:
-        identity = (upload.file_id, upload.size)
-        if st.session_state.get("launch_upload", (None, ""))[0] != identity:
-            try:
-                saved = draft.keep_upload(upload.name, upload.getvalue())
-                st.session_state["launch_upload"] = (identity, str(saved))
-            except BasinError as error:
-                st.error(str(error))
-        path = st.session_state.get("launch_upload", (None, path))[1] or path
-    files = [str(item) for item in draft.known_files()]
-    options = list(dict.fromkeys([*([path] if path else []), *files]))
-    file = st.selectbox(
-        "File",
-        options,
-        index=0 if path else None,
-        format_func=lambda item: Path(item).name,
-        placeholder="Upload a file, or put one into the data folder",
-        key=f"launch{version}:path:{path}",
-        accept_new_options=True,
-    )
-    if "data.path" in problems and file:
-        st.markdown(f":red[`path` {problems['data.path']}]")
-    return str(file or "")

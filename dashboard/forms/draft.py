@@ -7,14 +7,15 @@ import json
 import re
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput, NotAvailable
-from backend.spec import RunSpec, from_dict, parse
+from backend.spec import RunSpec, from_dict, merge, parse
 from backend.system.home import make_private
-from dashboard.forms.form_fields import Values, defaults, difference
+from dashboard.forms import sweep
+from dashboard.forms.form_fields import Values, defaults, difference, fields_of
 from jobs.queueing import enqueue
 from jobs.queueing.enqueue import Check
 from jobs.records import run_store
@@ -22,7 +23,6 @@ from jobs.system.atomic_files import written_aside
 
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".dat", ".parquet")
 MOST_UPLOAD_BYTES = 200_000_000
-MOST_SEEDS = 10
 MOST_KNOWN = 200
 """Files of the data folder that are offered."""
 FIRST = {"method": "contrastive_divergence", "preset": "persistent", "data": {"name": "ring"}}
@@ -37,6 +37,8 @@ class Source:
     values: dict[str, Any]
     title: str = ""
     """what it was taken from, in words"""
+    notes: tuple[str, ...] = ()
+    """sentences on what was left out of it"""
 
     @property
     def key(self) -> str:
@@ -87,9 +89,41 @@ def _of_images(catalogue: dict[str, Any], preset: dict[str, Any]) -> bool:
     return bool(catalogue["datasets"].get(name, {}).get("images", False))
 
 
-def from_text(text: str) -> Source:
-    """Build the draft of a pasted or uploaded file. Raises BadInput."""
-    return Source(parse(text).as_dict(), "your file")
+def from_text(text: str, catalogue: dict[str, Any]) -> Source:
+    """Build the draft of a pasted or uploaded file. Raises BadInput.
+
+    Fields that its method does not have, for which the form has no place to mend them, are left
+    out, and the notes say so.
+    """
+    spec = parse(text)
+    values = spec.as_dict()
+    method = catalogue["methods"].get(spec.method)
+    if method is None or spec.preset not in method["presets"]:
+        return Source(values, "your file")
+    schema = method["schema"]
+    whole = merge(preset_values(method, spec.preset), spec.config)
+    known = set(fields_of(schema, whole))
+    values["config"], unknown = _known_alone(spec.config, known)
+    notes = [f"Left out: `{field}`, which {method['title']} does not have." for field in unknown]
+    return Source(values, "your file", tuple(notes))
+
+
+def _known_alone(
+    config: Values, known: set[str], at: tuple[str, ...] = ()
+) -> tuple[Values, list[str]]:
+    """Split a config into the fields that are known and the names of the others."""
+    values: Values = {}
+    unknown: list[str] = []
+    for name, value in config.items():
+        dotted = ".".join((*at, name))
+        if isinstance(value, dict) and any(each.startswith(f"{dotted}.") for each in known):
+            values[name], more = _known_alone(value, known, (*at, name))
+            unknown += more
+        elif dotted in known or (name == "kind" and at):
+            values[name] = value
+        else:
+            unknown.append(dotted)
+    return values, unknown
 
 
 @dataclass(frozen=True)
@@ -150,9 +184,69 @@ def raw_spec(
     return {key: value for key, value in raw.items() if value not in ("", [], {}, None)}
 
 
-def with_seeds(spec: RunSpec, number: int) -> list[RunSpec]:
-    """Repeat the same work under seeds that follow one another."""
-    return [spec.model_copy(update={"seed": spec.seed + index}) for index in range(number)]
+def text_of(raw: dict[str, Any]) -> str:
+    """Write a draft as JSON; several values of a field as a list."""
+    return json.dumps(raw, sort_keys=True, default=lambda several: list(several.values))
+
+
+def check_all(raw: dict[str, Any], known: dict[str, Answer]) -> list[Answer]:
+    """Ask about each of `sweep.probes`; answers that are known are not asked for again."""
+    number = sweep.number_of(raw)
+    if number > sweep.MOST_RUNS:
+        problem = f"at most {sweep.MOST_RUNS} runs are launched at once, these are {number}."
+        refusal = Check(False, [{"field": "", "message": problem}])
+        return [Answer(text_of(raw), refusal)]
+    answers = []
+    for probe in sweep.probes(raw):
+        text = text_of(probe)
+        answer = known.get(text)
+        if answer is None or answer.check is None:
+            answer = check(probe, text)
+        answers.append(answer)
+        if answer.check is None:
+            break  # whoever did not answer once lets one wait for the others too
+    return answers
+
+
+def joined(raw: dict[str, Any], probes: list[Answer]) -> Answer:
+    """Join the answers about the members of a sweep into one about the draft."""
+    text = text_of(raw)
+    silent = next((probe for probe in probes if probe.check is None), None)
+    if silent is not None:
+        return Answer(text, None, silent.silence)
+    checks = [probe.check for probe in probes if probe.check is not None]
+    if len(checks) == 1:
+        return Answer(text, checks[0])
+    problems = {(item["field"], item["message"]): item for c in checks for item in c.problems}
+    joint = replace(
+        checks[0],
+        ok=all(each.ok for each in checks),
+        problems=list(problems.values()),
+        cost=_joint_cost([each.cost for each in checks if each.cost]),
+    )
+    return Answer(text, joint)
+
+
+def _joint_cost(costs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Average costs; the spread is of all of them."""
+    if not costs or any(cost.get("seconds") is None for cost in costs):
+        return costs[0] if costs else {}
+    spreads = [end for cost in costs for end in cost["seconds_spread"]]
+    means = {
+        name: sum(values) / len(values)
+        for name in ("seconds", "gradients", "looking", "judging")
+        if None not in (values := [cost.get(name) for cost in costs])
+    }
+    if len({cost["steps"] for cost in costs}) > 1:
+        means["steps"] = None
+    return {**costs[0], **means, "seconds_spread": [min(spreads), max(spreads)]}
+
+
+def specs_of(answer: Answer, raw: dict[str, Any]) -> list[RunSpec]:
+    """Build the runs of a draft: the one that was checked, or all of a sweep. Raises BadInput."""
+    if sweep.number_of(raw) == 1:
+        return [answer.spec()]
+    return [from_dict(member) for member in sweep.members(raw)]
 
 
 def keep_upload(name: str, content: bytes) -> Path:
@@ -171,7 +265,7 @@ def keep_upload(name: str, content: bytes) -> Path:
             f"{run_store.data_folder()} instead and name its path.",
         )
     folder = uploads()
-    stem = _UNSAFE.sub("_", Path(name).stem).strip("._")[:60] or "data"
+    stem = safe_stem(name)
     path = folder / f"{stem}{suffix}"
     if path.exists() and path.read_bytes() != content:
         path = folder / f"{stem}-{secrets.token_hex(2)}{suffix}"
@@ -182,6 +276,11 @@ def keep_upload(name: str, content: bytes) -> Path:
     except OSError as error:
         raise BadInput.at("data.path", f"cannot be kept: {error.strerror}.") from error
     return path
+
+
+def safe_stem(name: str) -> str:
+    """Return the name of an upload without its ending, as a file here may be called."""
+    return _UNSAFE.sub("_", Path(name).stem).strip("._")[:60] or "data"
 
 
 def uploads() -> Path:

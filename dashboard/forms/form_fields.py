@@ -6,9 +6,6 @@ Fields stand outside `st.form`, so that others can depend on them; bounds are le
 
 from __future__ import annotations
 
-import math
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +13,12 @@ from typing import Any
 import streamlit as st
 
 from dashboard.elements import figure
+from dashboard.forms import field_words, numbers
 
 Values = dict[str, Any]
 COLUMNS = 2
-MOST_WHOLE = 2**53
-"""Beyond it a browser tells whole numbers no longer apart."""
+MOST_IN_LINE = 6
+"""Folded fields whose values are written out."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,8 @@ class Leaf:
     @property
     def label(self) -> str:
         """Label with its unit."""
-        name = "number" if self.name == "num" else re.sub("^num_", "number of ", self.name)
-        words = name.replace("_", " ")
         unit = self.schema.get("unit", "")
-        return f"{words[0].upper()}{words[1:]}{f' ({unit})' if unit else ''}"
+        return f"{field_words.field(self.name)}{f' ({unit})' if unit else ''}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,10 @@ class Form:
     prefix: str = "config"
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """for lists of what is chosen among known things: the words of each, by dotted path"""
+    columns: int = COLUMNS
+    several: bool = False
+    """whether a field of numbers takes several values, with commas between; what a field is for
+    stands in its help then, not under it"""
 
     def dotted(self, path: tuple[str, ...]) -> str:
         return ".".join((self.prefix, *path))
@@ -163,13 +163,35 @@ def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
     main = [leaf for leaf in leaves if leaf.is_main]
     _show_leaves(main, result, form)
     rest = [leaf for leaf in leaves if not leaf.is_main]
-    for group in dict.fromkeys(leaf.group for leaf in rest):
-        members = [leaf for leaf in rest if leaf.group == group]
-        line = ", ".join(f"{leaf.label.lower()} {_shown(leaf.value)}" for leaf in members)
-        wrong = any(form.dotted(leaf.path) in form.problems for leaf in members)
-        with st.expander(f"**{group}** &nbsp; :gray[{line}]", expanded=wrong):
+    if form.several and rest:
+        line = _line(rest[:MOST_IN_LINE]) + (", …" if len(rest) > MOST_IN_LINE else "")
+        with st.expander(f"**{len(rest)} more** &nbsp; :gray[{line}]", _is_wrong(rest, form)):
+            for group, members in _grouped(rest).items():
+                st.markdown(f"**{group}**")
+                _show_leaves(members, result, form)
+        return result
+    for group, members in _grouped(rest).items():
+        with st.expander(f"**{group}** &nbsp; :gray[{_line(members)}]", _is_wrong(members, form)):
             _show_leaves(members, result, form)
     return result
+
+
+def _grouped(leaves: list[Leaf]) -> dict[str, list[Leaf]]:
+    """Gather fields under their headings."""
+    groups: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        groups.setdefault(leaf.group, []).append(leaf)
+    return groups
+
+
+def _line(leaves: list[Leaf]) -> str:
+    """Write fields with their values in one line."""
+    return ", ".join(f"{leaf.label.lower()} {_shown(leaf.value)}" for leaf in leaves)
+
+
+def _is_wrong(leaves: list[Leaf], form: Form) -> bool:
+    """Return True where something is wrong with one of the fields."""
+    return any(form.dotted(leaf.path) in form.problems for leaf in leaves)
 
 
 def _written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -> Values:
@@ -194,11 +216,12 @@ def _show_choices(
     choices = [part for part in parts(schema, values, root) if isinstance(part, Choice)]
     if not choices:
         return values
-    for choice, column in zip(choices, st.columns(len(choices)), strict=True):
+    across = max(len(choices), form.columns if form.several else 1)
+    for choice, column in zip(choices, st.columns(across), strict=False):
         with column:
             names = list(choice.kinds)
             dotted = form.dotted(choice.path)
-            label = choice.path[-1].replace("_", " ").capitalize()
+            label = field_words.field(choice.path[-1])
             # a part says itself what it is; one kind may be of several parts
             captions = {
                 kind: (part.get("kind_title", kind), part.get("kind_summary", ""))
@@ -210,9 +233,12 @@ def _show_choices(
                 index=names.index(choice.kind),
                 format_func=lambda kind, captions=captions: captions[kind][0],
                 key=f"{form.key}:{dotted}.kind",
-                help=choice.schema.get("description"),
+                help=_about_kinds(choice, captions)
+                if form.several
+                else str(choice.schema.get("description", "")),
             )
-            st.caption(captions[kind][1])
+            if not form.several:
+                st.caption(captions[kind][1])
             _say(form, f"{dotted}.kind")
             if kind != choice.kind:
                 fresh = {**defaults(choice.kinds[kind], root), "kind": kind}
@@ -220,16 +246,34 @@ def _show_choices(
     return values
 
 
+def _about_kinds(choice: Choice, captions: Mapping[str, tuple[str, str]]) -> str:
+    """Say what the part is for, and what the chosen kind is."""
+    return f"{choice.schema.get('description', '')}\n\n{captions[choice.kind][1]}"
+
+
 def _show_leaves(leaves: list[Leaf], result: Values, form: Form) -> None:
     """Draw fields in columns; writes their values into `result`."""
-    for start in range(0, len(leaves), COLUMNS):
-        for leaf, column in zip(leaves[start : start + COLUMNS], st.columns(COLUMNS), strict=False):
+    across = form.columns
+    for start in range(0, len(leaves), across):
+        for leaf, column in zip(leaves[start : start + across], st.columns(across), strict=False):
             with column:
                 value = _field(leaf, form)
                 target = result
                 for name in leaf.path[:-1]:
                     target = target.setdefault(name, {})
                 target[leaf.name] = value
+        if form.several:
+            _say_derived(leaves[start : start + across], form)
+
+
+def _say_derived(leaves: list[Leaf], form: Form) -> None:
+    """Write what a row of fields amounts to under all of it, where there is room for it."""
+    dotted = {form.dotted(leaf.path): leaf.label for leaf in leaves}
+    words = [
+        f"{label}: {form.derived[path]}" for path, label in dotted.items() if path in form.derived
+    ]
+    if words:
+        st.caption(" ".join(words))
 
 
 def _field(leaf: Leaf, form: Form) -> Any:
@@ -242,24 +286,30 @@ def _field(leaf: Leaf, form: Form) -> Any:
     if kind is None and "anyOf" in leaf.schema:
         kinds = [item.get("type") for item in leaf.schema["anyOf"] if item.get("type") != "null"]
         kind = kinds[0] if kinds else "string"
+    about = about if form.several else ""
     if "enum" in leaf.schema:
         options = leaf.schema["enum"]
         index = options.index(value) if value in options else 0
-        typed = st.selectbox(leaf.label, options, index, key=key)
+        typed = st.selectbox(leaf.label, options, index, key=key, help=about or None)
     elif kind == "array":
         typed = _list_field(leaf, form, key)
     elif kind == "boolean":
-        typed = st.toggle(leaf.label, bool(value), key=key)
+        typed = st.toggle(leaf.label, bool(value), key=key, help=about or None)
+    elif kind in ("integer", "number") and form.several:
+        typed = numbers.field(leaf.label, value, key, whole=kind == "integer", help=about)
     elif kind == "integer":
-        typed = st.number_input(leaf.label, value=_number(value, int), step=1, key=key)
+        typed = st.number_input(leaf.label, value=numbers.number(value, int), step=1, key=key)
     elif kind == "number":
-        step = _step(value, bool(leaf.schema.get("log")))
+        step = numbers.step_of(value, bool(leaf.schema.get("log")))
         typed = st.number_input(
-            leaf.label, value=_number(value, float), step=step, format="%g", key=key
+            leaf.label, value=numbers.number(value, float), step=step, format="%g", key=key
         )
     else:
-        typed = st.text_input(leaf.label, "" if value is None else str(value), key=key)
-    st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
+        text = "" if value is None else str(value)
+        typed = st.text_input(leaf.label, text, key=key, help=about or None)
+    if not form.several:
+        about = str(leaf.schema.get("description", ""))
+        st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
     _say(form, dotted)
     return typed
 
@@ -279,16 +329,7 @@ def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
             key=key,
         )
     text = st.text_input(leaf.label, ", ".join(f"{item}" for item in items), key=key)
-    return [_typed(part.strip()) for part in text.split(",") if part.strip()]
-
-
-def _typed(text: str) -> Any:
-    """Convert typed text to a number where it is one."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return int(value) if value.is_integer() and "." not in text else value
+    return [numbers.typed(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def fields_of(schema: dict[str, Any], values: Values) -> list[str]:
@@ -299,32 +340,23 @@ def fields_of(schema: dict[str, Any], values: Values) -> list[str]:
     ]
 
 
+def anchor(dotted: str) -> str:
+    """Name the place of a field's sentence on the page, for links to it."""
+    return f"wrong-{dotted.replace('.', '-')}"
+
+
 def _say(form: Form, dotted: str) -> None:
     if dotted in form.problems:
-        name = dotted.rpartition(".")[2]
-        st.markdown(f":red[`{name}` {form.problems[dotted]}]")
-
-
-def _number(value: Any, cast: type) -> Any:
-    """Convert a value for a field of numbers; None for anything else."""
-    most = MOST_WHOLE if cast is int else sys.float_info.max
-    if not isinstance(value, (int, float)) or not abs(value) <= most:
-        return None
-    return cast(value)
-
-
-def _step(value: Any, log: bool) -> float:
-    """Choose a step of the arrows that fits the size of the value."""
-    size = abs(_number(value, float) or 0.1)
-    power = 10.0 ** math.floor(math.log10(size))
-    return power if not log else power / 2
+        name = field_words.field(dotted.removesuffix(".kind").rpartition(".")[2])
+        st.html(f'<span id="{anchor(dotted)}"></span>')
+        st.markdown(f":red[{name} {form.problems[dotted]}]")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, (int, float)):
-        return figure(_number(value, float))
+        return figure(numbers.number(value, float))
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
     return str(value) if value not in (None, "") else "none"

@@ -5,7 +5,8 @@ import { drawCloud } from "./pictures/thumbnail.js"
 
 const SIDES = [160, 380]
 
-/** `data.sets`: [{preview, about, title: above it, with `about` below, where there are several}]. */
+/** `data.sets`: [{preview, about, columns: names of coordinates, title: above it, with `about`
+ * below, where there are several}]; `data.side`: most pixels of a side. */
 export function mount(slot, component) {
   let { data } = component
   const { root, unwatch } = rootOf(slot, () => draw())
@@ -22,9 +23,13 @@ export function mount(slot, component) {
   }
   function paint() {
     for (const [index, canvas] of cards.querySelectorAll("canvas").entries()) {
-      const side = Math.min(Math.max(canvas.parentElement.clientWidth, SIDES[0]), SIDES[1])
+      const side = Math.min(
+        Math.max(canvas.parentElement.clientWidth, SIDES[0]),
+        data.side ?? SIDES[1],
+      )
       if (canvas.style.width !== `${side}px`) {
-        drawCloud(canvas, data.sets[index].preview, side, { axes: true })
+        const { preview, columns } = data.sets[index]
+        drawCloud(canvas, preview, side, { axes: true, columns })
       }
     }
     slot.style.minHeight = ""

@@ -118,7 +118,6 @@ def _target(
         version,
         "lab",
         race_options.targets(catalogue),
-        folded=True,
     )
     schema = catalogue["datasets"][values["name"]]["schema"]
     own = {key: value for key, value in values.items() if key != "name"}

@@ -39,7 +39,7 @@ QUICK_SECONDS = 120
 ASK_SECONDS = 300
 """Seconds a person waits for a run's answer."""
 _RESULT_SECONDS = 60
-_OF_FORMS = ("check", "previews")
+_OF_FORMS = ("check", "previews", "look")
 """Tasks that a form waits for."""
 
 
@@ -53,7 +53,8 @@ class Check:
     derived: dict[str, str] = field(default_factory=dict)
     """sentences about what settings amount to, by field"""
     cost: dict[str, Any] = field(default_factory=dict)
-    """steps, gradients, seconds, seconds_spread, from_runs, note; null where not known"""
+    """steps, gradients, seconds, seconds_spread, looking, judging, from_runs, note; null where not
+    known"""
     data: dict[str, Any] = field(default_factory=dict)
     """title, num_train, num_held_out, event_shape, is_image, columns, preview; or `missing` alone,
     a sentence, for data to be downloaded when the run starts"""
@@ -336,8 +337,20 @@ def _seconds_to_read(spec: RunSpec) -> float:
 
 
 def previews(names: list[str]) -> dict[str, Any]:
-    """Ask for small pictures of data sets, by name, as `check` has one. Raises NotAvailable."""
+    """Ask for small pictures and outlines of data sets, by name. Raises NotAvailable."""
     return dict(call("previews", names, timeout=QUICK_SECONDS))
+
+
+def look(data: dict[str, Any], origin: Origin = "browser") -> dict[str, Any]:
+    """Ask what a file of data holds, as `jobs.models.data_outline.look` tells it.
+
+    Raises BadInput for a path that may not be named, NotAvailable when nobody answers.
+    """
+    problems: list[Problem] = []
+    fields = _absolute(data, "data", origin, problems)
+    if problems:
+        raise BadInput(*problems)
+    return dict(call("look", fields, timeout=CHECK_SECONDS))
 
 
 def ask_run(

@@ -1,6 +1,7 @@
 // A small picture of data, given as base64: points as dots, images as a grid.
 
 import { coloursOf, faded } from "../parts/colours.js"
+import { figure } from "../parts/formatting.js"
 import { drawGrid } from "./images.js"
 
 function bytes(text) {
@@ -8,7 +9,7 @@ function bytes(text) {
 }
 
 /** Draws {kind, shape, values} on a canvas `side` pixels wide; the first two coordinates of points. */
-export function drawCloud(canvas, preview, side, { axes = false } = {}) {
+export function drawCloud(canvas, preview, side, { axes = false, columns = [] } = {}) {
   const data = bytes(preview.values)
   if (preview.kind === "images") {
     const frame = { arrays: { pixels: { shape: preview.shape, data } } }
@@ -43,11 +44,19 @@ export function drawCloud(canvas, preview, side, { axes = false } = {}) {
     context.arc(place(at(row, 0), 0), place(at(row, 1), 1), radius, 0, 2 * Math.PI)
     context.fill()
   }
-  if (axes) {
-    const word = (value) => value.toPrecision(2)
-    context.fillStyle = colours.muted
-    context.font = "12px 'Source Sans', sans-serif"
-    context.fillText(`x₁ ${word(ends[0][0])} to ${word(ends[0][1])}`, 4, side - 6)
-    if (dim > 1) context.fillText(`x₂ ${word(ends[1][0])} to ${word(ends[1][1])}`, 4, 14)
-  }
+  if (axes) drawRanges(context, side, ends.slice(0, dim), columns, colours)
+}
+
+/** The range of each axis at its end, by the column's name where there is one. */
+function drawRanges(context, side, ends, columns, colours) {
+  const words = ends.map(
+    ([low, high], axis) =>
+      `${columns[axis] ?? (axis ? "x₂" : "x₁")}, ${figure(low)} to ${figure(high)}`,
+  )
+  context.fillStyle = colours.muted
+  context.font = "12px 'Source Sans', sans-serif"
+  context.textAlign = "right"
+  context.fillText(words[0], side - 4, side - 6)
+  context.textAlign = "left"
+  if (words.length > 1) context.fillText(words[1], 4, 14)
 }

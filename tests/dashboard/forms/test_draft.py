@@ -74,11 +74,6 @@ def test_a_raw_spec_holds_only_what_differs(published: dict[str, Any]) -> None:
     assert catalogue.resolve(from_dict(raw)).config.num_steps == 5  # type: ignore[attr-defined]
 
 
-def test_seeds_follow_one_another() -> None:
-    spec = RunSpec(method="m", data={"name": "ring"}, seed=7)
-    assert [item.seed for item in draft.with_seeds(spec, 3)] == [7, 8, 9]
-
-
 def test_an_upload_is_kept_under_a_safe_name() -> None:
     kept = draft.keep_upload("../../my data (1).CSV", b"a,b\n1,2\n")
     assert kept.parent == draft.uploads() and kept.name == "my_data_1.csv"
@@ -105,7 +100,20 @@ def test_too_large_an_upload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_pasted_spec_with_an_unknown_field_is_said() -> None:
     with pytest.raises(BadInput, match="colour"):
-        draft.from_text("method: sampling\ndata: {name: ring}\ncolour: red\n")
+        draft.from_text("method: sampling\ndata: {name: ring}\ncolour: red\n", {"methods": {}})
+
+
+def test_a_pasted_field_that_the_method_has_not_is_left_out_and_said(
+    published: dict[str, Any],
+) -> None:
+    text = (
+        "method: exact_likelihood\ndata: {name: ring}\n"
+        "config: {num_steps: 3, energy: {kind: mlp, width: 32, wings: 2}}\n"
+    )
+    source = draft.from_text(text, published)
+    assert source.values["config"] == {"energy": {"kind": "mlp", "width": 32}}
+    assert [note.split("`")[1] for note in source.notes] == ["num_steps", "energy.wings"]
+    assert catalogue.resolve(from_dict(source.values))
 
 
 def test_folders_of_images_are_offered(basin_home: Path) -> None:

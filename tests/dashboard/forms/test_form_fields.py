@@ -198,7 +198,7 @@ def test_typing_changes_one_value_and_a_problem_stands_under_its_field() -> None
     app.number_input(key="t:config.num_steps").set_value(7).run()
     assert app.session_state["result"]["num_steps"] == 7
     said = [item.value for item in app.markdown]
-    assert any("`learning_rate` must be > 0, got -1." in text for text in said)
+    assert any("Learning rate must be > 0, got -1." in text for text in said)
 
 
 def test_another_kind_brings_its_own_fields() -> None:

@@ -73,16 +73,16 @@ def opened() -> AppTest:
 def test_an_edit_that_changes_no_sentence_draws_the_page_once(bench: Bench) -> None:
     app = opened()
     drawn, checked = bench.drawn, len(bench.checked)
-    (steps,) = (item for item in app.number_input if item.label == "Steps")
-    steps.set_value(61).run()
+    (steps,) = (item for item in app.text_input if item.label == "Steps")
+    steps.set_value("61").run()
     assert len(bench.checked) == checked + 1 and bench.checked[-1].budget.steps == 61
     assert bench.drawn == drawn + 1
 
 
 def test_an_edit_that_changes_a_sentence_shows_the_new_one(bench: Bench) -> None:
     app = opened()
-    (num,) = (item for item in app.number_input if item.key.endswith("config.num_steps"))
-    num.set_value(7).run()
+    (num,) = (item for item in app.text_input if item.key.endswith("config.num_steps"))
+    num.set_value("7").run()
     assert any("Walks 7." in caption.value for caption in app.caption)
 
 

@@ -1,0 +1,67 @@
+"""What for, which data, which method: each leaves out what does not fit the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend import catalogue
+from dashboard.forms import data_chooser, method_fields
+from dashboard.forms.draft import Source
+from jobs.models.data_outline import outline
+
+METHODS = catalogue.publish()
+
+
+@pytest.fixture(autouse=True)
+def outlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def preview_of(name: str) -> dict[str, Any] | None:
+        if name not in ("ring", "digits", "ising", "hypergrid"):
+            return None
+        return {"outline": outline(catalogue.resolve_data({"name": name}).load())}
+
+    monkeypatch.setattr(data_chooser, "preview_of", preview_of)
+
+
+def test_targets_stand_apart_from_what_is_learned() -> None:
+    learned = method_fields.data_for("learn", METHODS)
+    targets = method_fields.data_for("sample", METHODS)
+    assert {"ring", "digits", "file", "hypergrid"} <= set(learned)
+    apart = {"lennard_jones", "potts", "enumerable", "factor_graph", "logistic_regression"}
+    assert apart <= set(targets) and not apart & set(learned)
+    assert method_fields.data_for("predict", METHODS) == ["digits_denoising"]
+    assert "digits" in method_fields.data_for("classify", METHODS)
+
+
+def test_every_method_is_for_something() -> None:
+    purposes = {name: method_fields.purpose_of(item) for name, item in METHODS["methods"].items()}
+    assert set(purposes.values()) == set(method_fields.PURPOSES)
+    assert (purposes["sampling"], purposes["joint_energy"]) == ("sample", "classify")
+    assert (purposes["energy_transformer"], purposes["gflownet"]) == ("predict", "learn")
+
+
+@pytest.mark.parametrize(
+    ("seen", "method", "preset"),
+    [
+        ({"event_shape": [16, 16], "is_image": True}, "contrastive_divergence", "images"),
+        ({"event_shape": [5], "num_train": 900}, "noise_contrastive", "default"),
+        ({"event_shape": [2], "num_train": 900}, "exact_likelihood", "default"),
+        ({"event_shape": [9], "is_discrete": True}, "contrastive_divergence", "discrete"),
+    ],
+)
+def test_own_files_bring_the_method_and_the_preset_for_their_kind(
+    seen: dict[str, Any], method: str, preset: str
+) -> None:
+    first = Source({"method": "contrastive_divergence", "preset": "persistent", "data": {}})
+    fitting = ["contrastive_divergence", "noise_contrastive", "exact_likelihood"]
+    wanted = method_fields._wanted(first, {"name": "file", "path": "x"}, seen, fitting, METHODS)
+    assert wanted == (method, preset)
+
+
+def test_a_data_set_the_method_does_not_fit_brings_one_that_does() -> None:
+    first = Source({"method": "exact_likelihood", "preset": "default", "data": {"name": "ring"}})
+    data = {"name": "ising"}
+    seen = data_chooser.outline_of(data, METHODS)
+    wanted = method_fields._wanted(first, data, seen, ["contrastive_divergence"], METHODS)
+    assert wanted == ("contrastive_divergence", "discrete")
