@@ -118,14 +118,15 @@ def _summary(name: str, column: Any) -> ColumnSummary:
     if is_whole or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
         values = column.drop_null().cast(pyarrow.float64(), safe=False).to_numpy()
         values = values[np.isfinite(values)]
-        ends = (float(values.min()), float(values.max())) if len(values) else (None, None)
-        is_whole = is_whole or (len(values) > 0 and bool((values == np.rint(values)).all()))
+        has_values = len(values) > 0
+        is_whole = is_whole or (has_values and bool((values == np.rint(values)).all()))
         return ColumnSummary(
             name,
             "whole number" if is_whole else "number",
             num,
             num - len(values),
-            *ends,
+            float(values.min()) if has_values else None,
+            float(values.max()) if has_values else None,
             distinct=len(np.unique(values)),
             counts=_histogram(values),
         )

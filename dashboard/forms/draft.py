@@ -23,6 +23,7 @@ from jobs.system.atomic_files import written_aside
 
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".dat", ".parquet")
 MOST_UPLOAD_BYTES = 200_000_000
+MOST_SEEDS = 10
 MOST_KNOWN = 200
 """Files of the data folder that are offered."""
 FIRST = {"method": "contrastive_divergence", "preset": "persistent", "data": {"name": "ring"}}
@@ -89,7 +90,7 @@ def _of_images(catalogue: dict[str, Any], preset: dict[str, Any]) -> bool:
     return bool(catalogue["datasets"].get(name, {}).get("images", False))
 
 
-def from_text(text: str, catalogue: dict[str, Any]) -> Source:
+def from_text(text: str, catalogue: dict[str, Any] | None = None) -> Source:
     """Build the draft of a pasted or uploaded file. Raises BadInput.
 
     Fields that its method does not have, for which the form has no place to mend them, are left
@@ -97,7 +98,7 @@ def from_text(text: str, catalogue: dict[str, Any]) -> Source:
     """
     spec = parse(text)
     values = spec.as_dict()
-    method = catalogue["methods"].get(spec.method)
+    method = (catalogue or {"methods": {}})["methods"].get(spec.method)
     if method is None or spec.preset not in method["presets"]:
         return Source(values, "your file")
     schema = method["schema"]
@@ -232,11 +233,11 @@ def _joint_cost(costs: list[dict[str, Any]]) -> dict[str, Any]:
     if not costs or any(cost.get("seconds") is None for cost in costs):
         return costs[0] if costs else {}
     spreads = [end for cost in costs for end in cost["seconds_spread"]]
-    means = {
-        name: sum(values) / len(values)
-        for name in ("seconds", "gradients", "looking", "judging")
-        if None not in (values := [cost.get(name) for cost in costs])
-    }
+    means: dict[str, Any] = {}
+    for name in ("seconds", "gradients", "looking", "judging"):
+        amounts = [amount for cost in costs if (amount := cost.get(name)) is not None]
+        if len(amounts) == len(costs):
+            means[name] = sum(amounts) / len(amounts)
     if len({cost["steps"] for cost in costs}) > 1:
         means["steps"] = None
     return {**costs[0], **means, "seconds_spread": [min(spreads), max(spreads)]}

@@ -219,7 +219,6 @@ def _show_choices(
     across = max(len(choices), form.columns if form.several else 1)
     for choice, column in zip(choices, st.columns(across), strict=False):
         with column:
-            names = list(choice.kinds)
             dotted = form.dotted(choice.path)
             label = field_words.field(choice.path[-1])
             # a part says itself what it is; one kind may be of several parts
@@ -227,16 +226,7 @@ def _show_choices(
                 kind: (part.get("kind_title", kind), part.get("kind_summary", ""))
                 for kind, part in choice.kinds.items()
             }
-            kind = st.selectbox(
-                label,
-                names,
-                index=names.index(choice.kind),
-                format_func=lambda kind, captions=captions: captions[kind][0],
-                key=f"{form.key}:{dotted}.kind",
-                help=_about_kinds(choice, captions)
-                if form.several
-                else str(choice.schema.get("description", "")),
-            )
+            kind = _kind_field(choice, captions, label, f"{form.key}:{dotted}.kind", form)
             if not form.several:
                 st.caption(captions[kind][1])
             _say(form, f"{dotted}.kind")
@@ -246,9 +236,23 @@ def _show_choices(
     return values
 
 
-def _about_kinds(choice: Choice, captions: Mapping[str, tuple[str, str]]) -> str:
-    """Say what the part is for, and what the chosen kind is."""
-    return f"{choice.schema.get('description', '')}\n\n{captions[choice.kind][1]}"
+def _kind_field(
+    choice: Choice, captions: Mapping[str, tuple[str, str]], label: str, key: str, form: Form
+) -> str:
+    """Draw the choice of a kind, with what it is in its help where nothing stands under it."""
+    names = list(choice.kinds)
+    about = str(choice.schema.get("description", ""))
+    if form.several:
+        about += f"\n\n{captions[choice.kind][1]}"
+    kind = st.selectbox(
+        label,
+        names,
+        index=names.index(choice.kind),
+        format_func=lambda name: captions[name][0],
+        key=key,
+        help=about,
+    )
+    return str(kind)
 
 
 def _show_leaves(leaves: list[Leaf], result: Values, form: Form) -> None:

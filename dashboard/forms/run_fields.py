@@ -58,7 +58,7 @@ def show(
         first, second, third, fourth = st.columns(4)
         with first:
             limits["seconds"] = numbers.field(
-                "Seconds of training", budget.get("seconds"), f"{key}:seconds", whole=False
+                "Longest training (seconds)", budget.get("seconds"), f"{key}:seconds", whole=False
             )
         with second:
             limits["gradients"] = numbers.field(

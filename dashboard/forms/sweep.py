@@ -52,8 +52,10 @@ def _number(text: str, whole: bool) -> Any:
         return text
     if not math.isfinite(value):
         return text
-    if whole and value.is_integer() and abs(value) < 2**63:
-        return int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value)
+    if re.fullmatch(r"[+-]?\d{1,18}", text):
+        return int(text)
+    if whole and value.is_integer() and abs(value) < 2**53:
+        return int(value)
     return value
 
 

@@ -91,7 +91,7 @@ def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
     page.wait_for_timeout(500)
     assert "/run" not in page.url and len(run_store.list_runs()) == before
     bar = page.locator(".st-key-launch_bar")
-    page.get_by_label("Seed", exact=True).first.scroll_into_view_if_needed()
+    page.get_by_label("Steps", exact=True).scroll_into_view_if_needed()
     assert bar.get_by_role("button").bounding_box()["y"] < 860  # type: ignore[index]
     page.set_viewport_size({"width": 800, "height": 900})
     assert bar.get_by_role("button").bounding_box()["y"] < 860  # type: ignore[index]
