@@ -13,3 +13,13 @@ export function isOfField(event) {
 globalThis.document?.body.addEventListener("keydown", (event) => {
   if (isOfField(event)) event.stopPropagation()
 })
+
+// A line of text is taken as it stands before the page's shortcut acts on it.
+globalThis.document?.body.addEventListener(
+  "keydown",
+  (event) => {
+    const isApplied = event.key === "Enter" && (event.ctrlKey || event.metaKey)
+    if (isApplied && event.target.tagName === "INPUT" && !isOfField(event)) event.target.blur()
+  },
+  { capture: true },
+)

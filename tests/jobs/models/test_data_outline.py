@@ -9,6 +9,7 @@ import numpy as np
 from backend import catalogue
 from jobs import tasks
 from jobs.models.data_outline import look, outline
+from jobs.queueing import job_calls
 
 
 def test_each_column_is_told_with_range_missing_and_histogram(tmp_path: Path) -> None:
@@ -53,3 +54,7 @@ def test_methods_that_cannot_take_the_data_say_why() -> None:
     assert all(reason.endswith(".") or reason for reason in ring["misfits"].values())
     preview = tasks.previews(["digits"])["digits"]
     assert preview["outline"]["is_image"] and "joint_energy" not in preview["outline"]["misfits"]
+
+
+def test_a_form_may_ask_for_a_look() -> None:
+    assert "jobs.tasks.look_job" in job_calls.CALLS
