@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.datasets import reading, table_files
+from backend.datasets import dialects, reading, table_files
 from backend.errors import BadInput
 
 MOST_ROWS = 200_000
@@ -59,8 +59,8 @@ def summaries(path: Path) -> list[ColumnSummary]:
 def _csv(name: str, file: Any) -> tuple[list[str], Iterator[Any]]:
     from pyarrow import csv as arrow
 
-    layout = table_files._layout(name, file)
-    names = list(layout.columns) or [str(place + 1) for place in range(layout.width)]
+    layout = dialects.layout(name, file)
+    places = [str(place) for place in range(layout.width)]
     file.seek(0)
     given = open(file.fileno(), "rb", closefd=False)  # noqa: SIM115 - pyarrow closes it
     reader = arrow.open_csv(
@@ -68,12 +68,18 @@ def _csv(name: str, file: Any) -> tuple[list[str], Iterator[Any]]:
         arrow.ReadOptions(
             use_threads=False,
             block_size=2**22,
-            column_names=[str(place) for place in range(layout.width)],
+            column_names=places,
             skip_rows=layout.num_before,
+            encoding={"utf-8-sig": "utf8"}.get(layout.encoding, layout.encoding),
         ),
-        arrow.ParseOptions(delimiter=layout.delimiter),
-        arrow.ConvertOptions(strings_can_be_null=True),
+        arrow.ParseOptions(delimiter=layout.separator),
+        arrow.ConvertOptions(
+            include_columns=places[: len(layout.names)],
+            strings_can_be_null=True,
+            decimal_point=layout.decimal,
+        ),
     )
+    names = list(layout.names)
     return names, iter(reader)
 
 

@@ -121,7 +121,7 @@ def _columns(page: str, seen: dict[str, Any], values: Values, used: str) -> None
                 "label": next((name for name, use in chosen.items() if use == "class"), ""),
             }
 
-    live_element("parts/column_table", key=key, height=120, columns=columns, on_used_change=take)
+    live_element("charts/column_table", key=key, height=120, columns=columns, on_used_change=take)
 
 
 def _uses(seen: dict[str, Any], values: Values) -> dict[str, str]:

@@ -1,7 +1,7 @@
 // Columns of a table that a person brought: what each holds, and what becomes of it.
 
-import { make, rootOf } from "./dom.js"
-import { figure } from "./formatting.js"
+import { make, rootOf } from "../parts/dom.js"
+import { figure } from "../parts/formatting.js"
 
 const [LEARNED, CLASS, OUT] = ["learned", "class", "left out"]
 const HEAD = ["", "column", "kind", "range", "missing", "histogram", "used as"]
