@@ -173,6 +173,17 @@ class Text(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing(Event):
+    """An alarm that was said before and still holds, with the figures of the latest look.
+
+    It reaches the status of a run and is no frame: the log has it once.
+    """
+
+    message: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong with a run now: an alarm, once it has lasted."""
 

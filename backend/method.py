@@ -177,6 +177,8 @@ class Method(ABC):
     """∇E evaluations in x so far, each over a batch; `step` adds to it, the loop reads it"""
     spent: Cost = Cost()
     """what the run has cost when it was last looked at; the loop sets it"""
+    share_spent: float = 1.0
+    """share of the budget that this is, 0 to 1; the loop sets it"""
     gradient_limit: int | None = None
     """`gradient_evaluations` at which the budget ends; the loop sets it. A step of several parts
     starts none that does not fit, where it can know."""

@@ -39,6 +39,10 @@ COMPANIONS: dict[str, Companion] = {
 }
 """By the last segment of a path that is no chart of its own."""
 
+NUM_SAMPLES = "quality/num_samples"
+"""Samples that the figures of `quality` with a floor compare, from the step of the value on: fewer
+while a run trains than in its final figures, of which distances and their floors depend."""
+
 HEADLINES: dict[str, tuple[str, ...]] = {
     "run": (
         "quality/grid_kl",
@@ -211,6 +215,7 @@ FIGURES: dict[str, Figure] = {
         help="Shares of exp(−E) nearest to each of eight clusters of the data, or to each known "
         "mode, against the data's.",
     ),
+    NUM_SAMPLES: Figure("Samples that distances compare"),
     "quality/grid_kl": Figure("KL to the true density", "nats", log=True, better="lower"),
     "quality/energy_distance": Figure(
         "Energy distance to held-out data", "squared, data sd", log=True, better="lower"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,6 +38,15 @@ class Budget(BaseModel):
 
     def is_empty(self) -> bool:
         return not any((self.steps, self.gradients, self.seconds, self.joules))
+
+    def share_of(self, other: Budget) -> float:
+        """The least share of a limit of `other` that this gives; ∞ where no limit is of both.
+
+        >>> Budget(steps=30).share_of(Budget(steps=3000, seconds=60))
+        0.01
+        """
+        limits = ((getattr(self, name), getattr(other, name)) for name in Budget.model_fields)
+        return min((own / its for own, its in limits if own and its), default=math.inf)
 
 
 class Question(BaseModel):

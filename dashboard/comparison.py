@@ -3,18 +3,21 @@ side."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.errors import BasinError
-from backend.metric_names import COMPANIONS, FIGURES, chart_of
-from dashboard.elements import figure, name_of
-from jobs.queueing import enqueue
+from backend.errors import BasinError, NotAvailable
+from backend.metric_names import COMPANIONS, FIGURES, NUM_SAMPLES, chart_of
+from backend.spec import merge
+from dashboard.elements import count, figure, name_of
+from jobs.queueing import enqueue, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
@@ -22,6 +25,8 @@ from jobs.records.status import Status
 MOST_RUNS = 30
 SAMPLE_SECONDS = 120.0
 """How long one run's samples are waited for, while others wait their turn."""
+REACHED = ("quality/", "error/")
+"""Charts whose floor is what perfect draws have; those of others cost no training."""
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
 
 
@@ -33,6 +38,11 @@ class Member:
     status: Status
     spec: dict[str, Any]
     """flat: value by dotted field"""
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Flat: value by dotted field, with those that the preset or a default gave."""
+        return {**self.spec, **flat(settings_of(self.directory))}
 
     @property
     def id(self) -> str:
@@ -74,6 +84,17 @@ def load(ids: list[str]) -> tuple[list[Member], list[str]]:
     return members, missing
 
 
+def settings_of(directory: RunDirectory) -> dict[str, Any]:
+    """Read `config` and `data` of a run with every field: as the run wrote them, else as the
+    workers' catalogue has them. Raises BadInput."""
+    settings, spec = directory.settings(), directory.spec()
+    with contextlib.suppress(NotAvailable):
+        methods = redis_store.catalogue().get("methods", {})
+        preset = methods.get(spec.method, {}).get("presets", {}).get(spec.preset, {})
+        settings["config"] = merge(preset.get("config", {}), settings["config"])
+    return settings
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested mappings to dotted fields.
 
@@ -111,8 +132,9 @@ def groups(members: list[Member]) -> list[Group]:
 
 
 def differences(compared: list[Group]) -> list[tuple[str, list[str]]]:
-    """List (field, value of each group) for every field of the spec in which the groups differ."""
-    specs = [group.members[0].spec for group in compared]
+    """List (field, value of each group) for every field in which the groups differ, whoever gave
+    it: the spec, the preset or a default."""
+    specs = [group.members[0].settings for group in compared]
     fields = dict.fromkeys(name for spec in specs for name in spec if name not in _LABELS)
     rows = []
     for name in fields:
@@ -124,7 +146,7 @@ def differences(compared: list[Group]) -> list[tuple[str, list[str]]]:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "preset's"
+        return "–"
     if isinstance(value, bool):
         return "on" if value else "off"
     return figure(float(value)) if isinstance(value, (int, float)) else str(value)
@@ -141,7 +163,7 @@ class Row:
     floors: dict[str, float]
     """by data set"""
     best: list[int]
-    """groups whose median is best; none where no side is better or the data differ"""
+    """the group that is better than all others beyond its seeds and the floor, if any is"""
 
 
 def figures(compared: list[Group]) -> list[Row]:
@@ -151,7 +173,7 @@ def figures(compared: list[Group]) -> list[Row]:
     rows = []
     for path in sorted(paths):
         companion = COMPANIONS.get(path.rpartition("/")[2])
-        if companion and companion.reference:
+        if (companion and companion.reference) or path == NUM_SAMPLES:
             continue
         values = [[run[path] for run in group if path in run] for group in measured]
         chart = chart_of(path)
@@ -159,7 +181,6 @@ def figures(compared: list[Group]) -> list[Row]:
         title = about.title if about else chart
         if companion:
             title = f"{title}, {companion.title}"
-        better = about.better if about else ""
         floors: dict[str, list[float]] = {}
         for group, runs in zip(compared, measured, strict=True):
             have = [
@@ -167,7 +188,20 @@ def figures(compared: list[Group]) -> list[Row]:
             ]
             floors.setdefault(group.data, []).extend(have)
         floor_of = {data: median(have) for data, have in floors.items() if have}
-        best_groups = best(values, better) if len(floors) == 1 else []
+        better = about.better if about and len(floors) == 1 else ""
+        if chart.startswith("quality/") and floor_of:
+            numbers = {
+                run[NUM_SAMPLES]
+                for group in measured
+                for run in group
+                if path in run and NUM_SAMPLES in run
+            }
+            words = " or ".join(count(number) for number in sorted(numbers))
+            title = f"{title}, {words} samples" if words else title
+            better = better if len(numbers) < 2 else ""
+        is_reached = chart.startswith(REACHED)
+        floor = next(iter(floor_of.values()), None) if is_reached else None
+        best_groups = best(values, better, floor)
         rows.append(Row(path, title, values, floor_of, best_groups))
     return rows
 
@@ -196,18 +230,30 @@ def samples(
         return arrays["x"], arrays["energy"]
 
 
-def best(values: list[list[float]], better: str) -> list[int]:
-    """Find the indices of the groups with the best median.
+def best(values: list[list[float]], better: str, floor: float | None = None) -> list[int]:
+    """Find the index of the group that is better than every other, whatever their seeds: where the
+    ranges overlap, a group has one value alone or all others are within the floor, there is none.
 
-    >>> best([[0.2], [0.1, 0.1], []], "lower")
+    >>> best([[0.2, 0.3], [0.1, 0.15], []], "lower")
     [1]
+    >>> best([[0.2], [0.1]], "lower"), best([[0.2, 0.3], [0.1, 0.25]], "lower")
+    ([], [])
+    >>> best([[0.2, 0.3], [0.1, 0.15]], "lower", floor=0.25)
+    []
     """
-    medians = [median(group) if group else None for group in values]
-    present = [value for value in medians if value is not None]
+    present = {index: group for index, group in enumerate(values) if group}
     if better not in ("lower", "higher") or len(present) < 2:
         return []
-    target = min(present) if better == "lower" else max(present)
-    return [index for index, value in enumerate(medians) if value == target]
+    if any(len(group) < 2 for group in present.values()):
+        return []
+    sign = 1.0 if better == "lower" else -1.0
+    signed = {index: [sign * value for value in group] for index, group in present.items()}
+    leader = min(signed, key=lambda index: median(signed[index]))
+    others = min(min(group) for index, group in signed.items() if index != leader)
+    bound = max(signed[leader])
+    if floor is not None:
+        bound = max(bound, sign * floor)
+    return [leader] if others > bound else []
 
 
 def written(values: list[float]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backend.metric_names import COMPANIONS, HEADLINES
+from backend.metric_names import COMPANIONS, HEADLINES, NUM_SAMPLES
 from dashboard.elements import STATUS
 from jobs.records.groups import BOOKKEEPING, GROUPS, RACE
 from jobs.records.status import FAILURE, OVER, RESUMABLE, WORDS
@@ -19,14 +19,15 @@ from jobs.records.status import FAILURE, OVER, RESUMABLE, WORDS
 FILE = Path(__file__).with_name("live") / "parts" / "vocabulary.json"
 
 
-def vocabulary() -> dict[str, dict[str, Any]]:
-    """Collect statuses with sign and colour, companions of a metric path, headline orders,
-    beginnings of tags that Basin gives."""
+def vocabulary() -> dict[str, Any]:
+    """Collect statuses with sign and colour, companions of a metric path, headline orders, the
+    path of the number of samples that distances compare, beginnings of tags that Basin gives."""
     return {
         "statuses": {word: _status(word) for word in WORDS},
         "companions": {name: asdict(companion) for name, companion in COMPANIONS.items()},
         "tags": {"groups": list(GROUPS), "bookkeeping": [*BOOKKEEPING, RACE]},
         "headlines": {page: list(paths) for page, paths in HEADLINES.items()},
+        "numSamples": NUM_SAMPLES,
     }
 
 

@@ -1,22 +1,44 @@
-"""Alarms: sentences about what is wrong with a run; each is said when it newly becomes true."""
+"""Alarms: sentences about what is wrong with a run.
+
+Each is said when it newly becomes true, follows the latest look while it lasts, and is taken back
+when it has passed. What training still has to bring about is judged late; what a short try could
+not bring about is no alarm of it.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from backend.events import Finding, Text
+from backend.events import Event, Finding, Standing, Text
 from backend.metrics.modes import mode_weights
+from backend.observe.draw_reading import MIXED
 
 PATIENCE = 2
-"""Measurements in a row that an alarm must hold before it is said."""
+"""Measurements in a row that an alarm must hold before it is said, or be gone before it is taken
+back."""
+LATE = 0.8
+"""Share of the budget from which on `NEEDS_TRAINING` is judged."""
+NEEDS_TRAINING = frozenset({"mixing", "modes"})
+"""Findings that are true of every run that has just begun."""
+NEEDS_LENGTH = NEEDS_TRAINING | {
+    "density",
+    "distance",
+    "flattery",
+    "kl",
+    "mass_outside",
+    "masses",
+    "sign",
+}
+"""Findings about what training has reached: of a short try they are said, and are no alarm."""
+SHORT = 0.1
+"""Share of its preset's budget below which a run is a short try."""
 FLATTERY = 3.0
 RARE = 0.25
 """A mode is missed when it gets less than this share of what an equal split would give it."""
-MIXED = 1.1
 LOW_ACCEPTANCE = 0.05
 RUNAWAY = 3.0
 """Times the farthest data point's norm; the corners of the noise box lie at about 2."""
@@ -30,21 +52,50 @@ class Alarms:
     """Remembers what held before, so that nothing is said twice while it lasts."""
 
     patience: int = PATIENCE
-    _counts: dict[str, int] = field(default_factory=dict)
+    is_short: bool = False
+    """True of a short try"""
+    _present: dict[str, int] = field(default_factory=dict)
+    """looks in a row with each finding"""
+    _absent: dict[str, int] = field(default_factory=dict)
+    """looks in a row without each finding that stands"""
+    _standing: dict[str, Finding] = field(default_factory=dict)
+    """findings that were said and not taken back, as they were last seen"""
     _best: tuple[float, int] = (math.inf, 0)
 
-    def say(self, findings: list[Finding], *, final: bool = False) -> list[Text]:
-        """Texts for the findings that have now held `patience` times in a row.
+    def say(
+        self, findings: list[Finding], *, final: bool = False, share_spent: float = 1.0
+    ) -> list[Event]:
+        """Events about the findings of a look: a Text for what has now held `patience` times in a
+        row, or whose level has changed; a Standing for what was said before and still holds; a Text
+        of level info for what is over.
 
-        At the final evaluation once is enough, for what was not said before.
+        At the final evaluation once is enough. share_spent: of the budget, 0 to 1.
         """
-        before = self._counts
-        self._counts = {item.name: before.get(item.name, 0) + 1 for item in findings}
+        judged = [self._leveled(item) for item in findings if _is_due(item, final, share_spent)]
         needed = 1 if final else self.patience
+        self._present = {item.name: self._present.get(item.name, 0) + 1 for item in judged}
+        events: list[Event] = []
+        for item in judged:
+            before = self._standing.get(item.name)
+            if before is None and self._present[item.name] < needed:
+                continue
+            self._standing[item.name] = item
+            is_news = before is None or before.level != item.level
+            event = Text if is_news else Standing
+            events.append(event(f"alarm/{item.name}", item.message, item.level))
+        return events + self._taken_back(needed)
+
+    def _leveled(self, item: Finding) -> Finding:
+        return replace(item, level="info") if self.is_short and item.name in NEEDS_LENGTH else item
+
+    def _taken_back(self, needed: int) -> list[Event]:
+        """Texts for what stood and has not been seen for as long as it takes to be said."""
+        gone = [name for name in self._standing if name not in self._present]
+        self._absent = {name: self._absent.get(name, 0) + 1 for name in gone}
+        over = [self._standing.pop(name) for name in gone if self._absent[name] >= needed]
         return [
-            Text(f"alarm/{item.name}", item.message, item.level)
-            for item in findings
-            if before.get(item.name, 0) < self.patience and self._counts[item.name] >= needed
+            Text(f"alarm/{item.name}", f"No longer so: {item.message.partition('. ')[0]}.")
+            for item in over
         ]
 
     def relapse(self, long_run: float, step: int) -> list[Finding]:
@@ -63,6 +114,10 @@ class Alarms:
                 "or a sampler step too large for how sharp the energy has become.",
             )
         ]
+
+
+def _is_due(item: Finding, final: bool, share_spent: float) -> bool:
+    return final or share_spent >= LATE or item.name not in NEEDS_TRAINING
 
 
 def flattery(train_time: float, long_run: float, floor: float) -> list[Finding]:
@@ -124,8 +179,8 @@ def unmixed(r_hat: float, what: str) -> list[Finding]:
         Finding(
             "mixing",
             "warning",
-            f"Long-run chains have not mixed. Split R-hat of {what} is {r_hat:.2f}; mixed chains "
-            "give at most 1.01. Samples still depend on where their chains started: run more "
+            f"Long-run chains have not mixed. Split R-hat of {what} is {r_hat:.3g}; chains that "
+            f"agree stay below {MIXED:g}. Samples still depend on where chains started: run more "
             "steps, or a sampler that moves further.",
         )
     ]

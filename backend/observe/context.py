@@ -44,8 +44,12 @@ class Walk(NamedTuple):
 class Subject:
     """A run that is observed, and what its observers share from its begin to its end."""
 
-    def __init__(self, method: Method, data: Data, seed: int, sizes: Sizes) -> None:
+    def __init__(
+        self, method: Method, data: Data, seed: int, sizes: Sizes, is_short: bool = False
+    ) -> None:
         self.method, self.data, self.seed, self.sizes = method, data, seed, sizes
+        self.is_short = is_short
+        """True of a short try: its budget is far below what its preset is made for"""
         images = data.is_image
         self.num_measured = sizes.image_num_measured if images else sizes.num_measured
         view = pictures.view_of(data)
@@ -130,6 +134,11 @@ class Context:
     def is_final(self) -> bool:
         """True when the run is over and this is its evaluation."""
         return self.tier == EVALUATE
+
+    @property
+    def share_spent(self) -> float:
+        """Share of the budget that was used by this moment, 0 to 1."""
+        return 1.0 if self.is_final else self.subject.method.share_spent
 
     @property
     def has_energy(self) -> bool:

@@ -17,17 +17,30 @@ import torch
 from backend.data import Data
 from backend.events import Event, Scalar, Text
 from backend.method import Method
+from backend.observe.alarms import SHORT
 from backend.observe.context import BEGIN, EVALUATE, MEASURE, WATCH, Context, Subject
 from backend.observe.observer import Observer
 from backend.observe.sizes import Sizes
 from backend.system import discovery
 
+SHORT_TRY = (
+    f"A short try: its budget is below {SHORT:.0%} of its preset's. What its samples and density "
+    "lack is said here, and is no alarm."
+)
+
 
 class Observation:
     """Observes one method on its data, by the observers it names, in their order."""
 
-    def __init__(self, method: Method, data: Data, seed: int, sizes: Sizes | None = None) -> None:
-        self.subject = Subject(method, data, seed, sizes or Sizes())
+    def __init__(
+        self,
+        method: Method,
+        data: Data,
+        seed: int,
+        sizes: Sizes | None = None,
+        is_short: bool = False,
+    ) -> None:
+        self.subject = Subject(method, data, seed, sizes or Sizes(), is_short)
         known = discovery.observers()
         classes = [known[name] for name in method.observers if name in known]
         self.observers: list[Observer] = [
@@ -40,7 +53,8 @@ class Observation:
         """Events that never change: data, floors, goals, the true landscape."""
         with self.moment(0, BEGIN) as context:
             events = _collected(context, (each.begin(context) for each in self.observers))
-        return [*events, *(_missing(name) for name in self.missing)]
+        words = [Text("run/short_try", SHORT_TRY)] if self.subject.is_short else []
+        return [*events, *words, *(_missing(name) for name in self.missing)]
 
     def watch(self, step: int) -> list[Event]:
         """The moving picture."""
@@ -68,6 +82,16 @@ class Observation:
                 events += final.events
                 arrays |= final.arrays
         return context.figures, events, arrays
+
+    @property
+    def judging_ratio(self) -> float:
+        """Cost of `evaluate` in costs of `measure`, about: by the steps of its chains, of points as
+        measured (0.5 s and 6 s on one core, where figures that are quadratic count too)."""
+        sizes = self.subject.sizes
+        if not self.subject.data.is_image:
+            return 2.0 * sizes.num_evaluated / sizes.num_measured
+        evaluated = sizes.image_num_evaluated * sizes.image_long_run_steps
+        return evaluated / (sizes.image_num_measured * sizes.image_measured_steps)
 
     @contextmanager
     def moment(self, step: int, tier: int) -> Iterator[Context]:

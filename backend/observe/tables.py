@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from backend.events import Table
 from backend.metric_names import FIGURES
-from backend.observe.alarms import MIXED
 from backend.observe.chains import Chains, Diagnostics, diagnose
-from backend.observe.draw_reading import ROW, Reading
+from backend.observe.draw_reading import MIXED, ROW, Reading
 from backend.sampler import Sampler
 from backend.truth import Truth
 
@@ -101,7 +100,7 @@ def diagnostics(
 def final(
     figures: dict[str, float], floors: dict[str, float], num: int, baselines: dict[str, float]
 ) -> Table:
-    """`quality/final`: every quality figure with its floor, `num` samples against `num`.
+    """`quality/final`: every quality figure with its floor, of `num` samples.
 
     With `baselines`, the figures of one Gaussian a class, in a column of their own.
     """
@@ -113,7 +112,7 @@ def final(
         rows.append([FIGURES[path].title, *roles, floor, *beside])
     if "quality/grid_kl" in figures:
         rows.append([FIGURES["quality/grid_kl"].title, None, figures["quality/grid_kl"], 0.0])
-    columns = [f"figure, {num} against {num}", "train-time", "long-run", "floor"]
+    columns = [f"figure, {num:,} samples", "train-time", "long-run", "floor"]
     columns += ["one Gaussian a class"] if baselines else []
     return Table("quality/final", columns, [_plain(row) for row in rows])
 

@@ -18,7 +18,7 @@ class DrawAlarmsObserver(Observer):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._alarms = alarms.Alarms()
+        self._alarms = alarms.Alarms(is_short=subject.is_short)
 
     def measure(self, context: Context) -> Iterable[Event]:
         data, method = self.subject.data, Sampling.of(self.subject.method)
@@ -27,10 +27,12 @@ class DrawAlarmsObserver(Observer):
         if data.num_values is None:
             findings += alarms.runaway(position, self.subject.data_radius)
         if method.warming_up:
-            return self._alarms.say(findings, final=context.is_final)
+            return self._alarms.say(
+                findings, final=context.is_final, share_spent=context.share_spent
+            )
         if modes is not None and bool(position.isfinite().all()):
             shares = method.truth.mode_weights if method.truth is not None else None
             findings += alarms.missed_modes(data.restore(position), modes, shares)
         if (r_hat := context.figures.get("sampler/r_hat")) is not None:
             findings += alarms.unmixed(r_hat, "their worst coordinate")
-        return self._alarms.say(findings, final=context.is_final)
+        return self._alarms.say(findings, final=context.is_final, share_spent=context.share_spent)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from backend.events import Event, Scalar
 from backend.methods.sampling import Sampling
+from backend.metric_names import NUM_SAMPLES
 from backend.metrics.quality import Quality
 from backend.observe.context import MEASURE, Context
 from backend.observe.observer import Observer
@@ -30,6 +31,7 @@ class DrawQualityObserver(Observer):
 
     def begin(self, context: Context) -> Iterable[Event]:
         if self._quality is not None:
+            yield Scalar(NUM_SAMPLES, self._quality.num)
             for name, value in self.subject.floors.items():
                 yield Scalar(f"quality/{name}/floor", value)
 

@@ -22,7 +22,7 @@ class EnergyAlarmsObserver(Observer):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._alarms = alarms.Alarms()
+        self._alarms = alarms.Alarms(is_short=subject.is_short)
 
     def measure(self, context: Context) -> Iterable[Event]:
         findings = [
@@ -32,7 +32,7 @@ class EnergyAlarmsObserver(Observer):
         ]
         if self._density_is_good(context):  # then none of this is the energy's fault
             findings = [replace(item, level="info") for item in findings]
-        return self._alarms.say(findings, final=context.is_final)
+        return self._alarms.say(findings, final=context.is_final, share_spent=context.share_spent)
 
     def _density_is_good(self, context: Context) -> bool:
         if refusal(self.subject.data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backend.metric_names import NUM_SAMPLES
 from backend.metrics.quality import CLASS_GAUSSIAN
 from backend.observe import tables
 from backend.observe.context import Context
@@ -20,4 +21,4 @@ class FinalQualityObserver(Observer):
         table = tables.final(context.figures, floors, quality.num, baselines)
         figures = {f"quality/{name}/floor": value for name, value in floors.items()}
         figures |= {f"quality/{name}/{CLASS_GAUSSIAN}": v for name, v in baselines.items()}
-        return Evaluation(figures, [table])
+        return Evaluation({NUM_SAMPLES: quality.num, **figures}, [table])

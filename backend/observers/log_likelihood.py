@@ -24,7 +24,7 @@ class LogLikelihoodObserver(Observer):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._alarms = Alarms()
+        self._alarms = Alarms(is_short=subject.is_short)
         self._was_better = False
 
     def begin(self, context: Context) -> Iterable[Event]:
@@ -54,7 +54,9 @@ class LogLikelihoodObserver(Observer):
             context.is_final or self._was_better
         ):
             findings = []
-        yield from self._alarms.say(findings, final=context.is_final)
+        yield from self._alarms.say(
+            findings, final=context.is_final, share_spent=context.share_spent
+        )
         if context.is_final and likelihood.doubt:
             message = f"The held-out log-likelihood is not known. {likelihood.doubt}"
             yield Text("density/not_known", message)

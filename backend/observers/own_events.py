@@ -17,12 +17,14 @@ class OwnEventsObserver(Observer):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._alarms = Alarms()
+        self._alarms = Alarms(is_short=subject.is_short)
 
     def measure(self, context: Context) -> Iterable[Event]:
         method = self.subject.method
         findings = list(method.findings(context.generator))
-        yield from self._alarms.say(findings, final=context.is_final)
+        yield from self._alarms.say(
+            findings, final=context.is_final, share_spent=context.share_spent
+        )
         yield from method.observe(context.generator)
 
     def evaluate(self, context: Context) -> Evaluation:

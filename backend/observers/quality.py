@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backend.events import Event, Scalar
+from backend.metric_names import NUM_SAMPLES
 from backend.metrics.quality import CLASS_GAUSSIAN
 from backend.observe.context import Context
 from backend.observe.observer import Observer
@@ -17,6 +18,7 @@ class QualityObserver(Observer):
     id = "quality"
 
     def begin(self, context: Context) -> Iterable[Event]:
+        yield Scalar(NUM_SAMPLES, self.subject.quality.num)
         for name, value in self.subject.floors.items():
             yield Scalar(f"quality/{name}/floor", value)
         baselines = self.subject.quality.baselines(context.own_generator(CLASS_GAUSSIAN))

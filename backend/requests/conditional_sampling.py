@@ -20,6 +20,7 @@ from backend.energy import Energy
 from backend.errors import BadInput
 from backend.method import Method, SampleRequest
 from backend.observe.chains import diagnose, run_chains
+from backend.observe.draw_reading import MIXED
 from backend.requests import cell_sampling, weighted_sampling
 from backend.sampler import Sampler
 from backend.samplers import Pass, default_sampler
@@ -28,8 +29,6 @@ DEFAULT_STEPS = 1000
 """Of chains, where no number of steps is asked for."""
 DIAGNOSED, LEAST_DRAWS = 64, 8
 """Chains, and about as many draws of each, that R-hat is of, and the fewest draws it is given."""
-MIXED = 1.05
-"""Largest R-hat of what counts as a sample."""
 MOVES = 60
 """Hamiltonian moves in which steps are tuned, and as many more, where coordinates are known."""
 NO_SAMPLE = "so they are no sample of the model"

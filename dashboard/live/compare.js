@@ -99,7 +99,9 @@ class ComparePage extends ManyRuns {
 
   /** `peak`: the highest density of all, as a multiple of this one's own. */
   drawCard(card, group, frame, peak, colours) {
-    card.step.textContent = `step ${count(frame.header.last[0])}`
+    const seed = this.statuses.get(group.runs[0])?.seed
+    const which = group.runs.length > 1 && seed !== undefined ? [`seed ${seed}`] : []
+    card.step.textContent = [...which, `step ${count(frame.header.last[0])}`].join(" · ")
     const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
     const { seq, path, kind } = frame.header
     const key = [seq, path, width, colours.bg, peak.toPrecision(3)].join()

@@ -3,8 +3,9 @@
 import { Board } from "./charts/board.js"
 import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
 import { Bell } from "./parts/bell.js"
+import { alarmNotes } from "./pictures/alarm_notes.js"
 import { Notices } from "./parts/notices.js"
-import { count, duration, figure, timeLeft } from "./parts/formatting.js"
+import { count, duration, figure } from "./parts/formatting.js"
 import { nameOf } from "./parts/status.js"
 import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
@@ -315,12 +316,13 @@ class RunPanel {
     const add = (strong, rest) => facts.push(make("span", {}, make("b", {}, strong), ` ${rest}`))
     const steps = status.budget?.steps
     add(count(status.step), steps ? `of ${count(steps)} steps` : "steps")
-    if (status.status === "running" && status.seconds_left !== null) {
-      add(timeLeft(status.seconds_left, fraction), "")
-    }
+    if (status.ahead) add(status.ahead, "")
     if (status.gradients) add(count(status.gradients), "gradients")
     add(duration(status.seconds), "of training")
-    if (status.observe_seconds >= 1) add(duration(status.observe_seconds), "of looking")
+    const judging = status.judge_seconds ?? 0
+    if (status.observe_seconds - judging >= 1)
+      add(duration(status.observe_seconds - judging), "of looking")
+    if (judging >= 1) add(duration(judging), "of judging")
     if (status.joules !== null) {
       add(`${figure(status.joules / 1000)} kJ`, status.joules_source ?? "")
     }
@@ -339,22 +341,21 @@ class RunPanel {
   }
 
   showNotes(status) {
-    const notes = []
-    if (status.problem || isFailure(status.status)) {
-      notes.push(["alarm", capital(status.status), status.reason])
-    } else if (status.interrupted && status.reason) {
-      notes.push(["info", "Interrupted", status.reason])
-    }
-    for (const alarm of status.alarms ?? []) {
-      notes.push(["warning", `Step ${count(alarm.step)}`, alarm.message])
-    }
-    const key = JSON.stringify(notes)
-    if (key === this.noted) return
+    const { alarms, dismissed, problem, reason } = status
+    const isBad = problem || isFailure(status.status)
+    const isCutOff = !isBad && status.interrupted && reason
+    const key = JSON.stringify([isBad && [status.status, reason], isCutOff, alarms, dismissed])
+    // a word that is being written outlives the figures of the next look
+    if (key === this.noted || this.alarms.contains(document.activeElement)) return
     this.noted = key
+    const head = make("b", {}, `${capital(status.status)}: `)
     this.alarms.replaceChildren(
-      ...notes.map(([level, head, words]) =>
-        make(`div.bl-note.${level}`, {}, make("b", {}, `${head}: `), words),
-      ),
+      ...(isBad ? [make("div.bl-note.alarm", {}, head, reason)] : []),
+      ...(isCutOff ? [make("div.bl-note.info", {}, make("b", {}, "Interrupted: "), reason)] : []),
+      ...alarmNotes(status, (path, why) => {
+        document.activeElement?.blur()
+        this.component.setTriggerValue("looked_at", { path, why })
+      }),
     )
   }
 }

@@ -163,7 +163,7 @@ class Feed:
     def _status_frame(self) -> bytes:
         if self._status is None:
             self._status = self.directory.status()
-        return say(op="status", **{**self._status.as_dict(), "run": self.run_id})
+        return say(op="status", **{**self._status.with_words(), "run": self.run_id})
 
     # ------------------------------------------------------------------ what the run says
 

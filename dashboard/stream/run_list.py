@@ -65,7 +65,7 @@ def runs_frame(changed: Iterable[Status], gone: list[str], queue: Queue, *, whol
 
 
 def _told(run: Status) -> dict[str, Any]:
-    fields = run.as_dict()
+    fields = run.with_words()
     for name in _UNTOLD:
         del fields[name]
     names = {"title": name_of(run), "dataset": data_of(run)}

@@ -93,7 +93,8 @@ def _figures(groups: list[Group]) -> None:
             _figure_table(groups, rest)
     st.caption(
         "Final figures, or the latest of a run that goes on; over several seeds the median and the "
-        "range. Bold is best. The floor is real data against fresh real data."
+        "range. Bold: better in every seed than all others in any, and beyond the floor; of single "
+        "runs, whose spread is not known, none is. The floor is fresh real data of as many samples."
     )
 
 

@@ -10,6 +10,8 @@ import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
+from backend.system import yaml_reader
+from dashboard import comparison
 from dashboard.elements import data_of, empty, head, moment, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
@@ -61,9 +63,12 @@ def main() -> None:
         figures=_figures(),
         on_status_change=lambda: None,
         on_asked_change=lambda: None,
+        on_looked_at_change=lambda: None,
     )
     if event.asked == "pause":
         _do(control.pause if status.status == "running" else control.resume, directory.id)
+    if event.looked_at:
+        _look_at(directory, **event.looked_at)
     _about(directory, status)
 
 
@@ -73,6 +78,17 @@ def _offer_to_restore(run_id: str) -> None:
         if st.button("Restore it", icon=":material/undo:"):
             _do(trash.restore, run_id)
         st.page_link("views/runs.py", label="See the runs that are there")
+
+
+def _look_at(directory: RunDirectory, path: str, why: str | None) -> None:
+    """Dismiss an alarm with a word, or raise it again without one; the page hears of it live."""
+    try:
+        if why is None:
+            directory.raise_again(path)
+        else:
+            directory.dismiss(path, why, access.identity())
+    except (BasinError, OSError) as error:
+        st.toast(str(error), icon=":material/warning:")
 
 
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:
@@ -205,6 +221,8 @@ def _about(directory: RunDirectory, status: Status) -> None:
             st.code(text, language="yaml")
             st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
             st.caption("Runs again with `basin run FILE`.")
+            st.markdown("Settings with those that the preset and defaults gave")
+            st.code(yaml_reader.dump(comparison.settings_of(directory)), language="yaml")
     with files:
         token = access.issue()
         rows = []

@@ -32,6 +32,7 @@ for command in (
     runs.stop,
     runs.pause,
     runs.resume,
+    runs.dismiss,
     trash.delete,
     trash.restore,
     trash.trash,

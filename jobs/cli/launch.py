@@ -16,7 +16,6 @@ from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from backend.system import yaml_reader
 from jobs.cli.common import DONE, FAILED, json_command, number, show
-from jobs.formatting import duration
 from jobs.queueing import control, enqueue, redis_store
 from jobs.records import run_store
 from jobs.records.run_store import RunDirectory
@@ -196,8 +195,8 @@ def _follow(directory: RunDirectory, ended: threading.Event, quiet: bool) -> Non
 def progress_line(status: Status) -> str:
     """Format status, progress and the one figure that matters, in one line."""
     parts = [status.id, status.status, f"{100 * status.fraction:.0f} %", f"step {status.step:,}"]
-    if status.seconds_left is not None and status.status == "running":
-        parts.append(f"{duration(status.seconds_left)} left")
+    if status.ahead:
+        parts.append(status.ahead)
     if status.headline:
         parts.append(f"{status.headline['path']} {status.headline['value']:.3g}")
     return "  ".join(parts)

@@ -1,9 +1,12 @@
-"""`basin ls`, `show`, `stop`, `pause`, `resume` and `reindex`: commands on runs that are there."""
+"""Commands on runs that are there: `basin ls`, `show`, `stop`, `pause`, `resume`, `dismiss` and
+`reindex`."""
 
 from __future__ import annotations
 
+import getpass
 import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -73,8 +76,8 @@ def show_run(run: str, as_json: bool) -> None:
 
 
 def plain(status: Status) -> dict[str, Any]:
-    """Convert a status to plain JSON."""
-    return status.as_dict()
+    """Convert a status to plain JSON, with what it has ahead in words."""
+    return status.with_words()
 
 
 def figures_of(directory: RunDirectory) -> list[dict[str, Any]]:
@@ -114,6 +117,8 @@ def _in_words(
     if status.products:
         facts += f", linear layers by {status.products}"
     progress = f"{100 * status.fraction:.0f} % of the budget, step {status.step:,}"
+    if status.ahead:
+        progress += f", {status.ahead}"
     costs = f"{duration(status.seconds)} of training"
     if status.gradients:
         costs = f"{status.gradients:,} gradients, {costs}"
@@ -130,6 +135,7 @@ def _in_words(
     if status.damage:
         lines.append(f"  damaged: {status.damage} See `basin doctor`.")
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
+    lines += [f"  {dismissed_in_words(a)}" for a in status.dismissed]
     if figures:
         rows = [
             (
@@ -211,6 +217,33 @@ def _resume_here(directories: list[RunDirectory], anyway: bool, as_json: bool) -
     show(value, as_json, "\n".join(f"{s.id}: {s.status} {s.reason}".rstrip() for s in ended))
     good = len(ended) == len(directories) and all(s.status == "finished" for s in ended)
     sys.exit(DONE if good else FAILED)
+
+
+def dismissed_in_words(alarm: dict[str, Any]) -> str:
+    """Write an alarm that was dismissed, with the word of whoever did."""
+    by = f" by {alarm['by']}" if alarm["by"] else ""
+    when = time.strftime("%d %b %Y, %H:%M", time.localtime(alarm["when"]))
+    return f"dismissed{by}, {when}: {alarm['why']} ({alarm['message']})"
+
+
+@click.command()
+@click.argument("run")
+@click.argument("alarm")
+@click.argument("why")
+@json_command
+def dismiss(run: str, alarm: str, why: str, as_json: bool) -> None:
+    """Dismiss an alarm of a run with a word, which is kept in its record.
+
+    RUN is an id, the start of one, or `latest`; ALARM a name as `basin show --json` has it, such as
+    `mixing`; WHY the reason, in quotes. It then stands in no list of what needs a look.
+    """
+    directory = run_store.open_run(run)
+    paths = [alarm, f"alarm/{alarm}"]
+    known = {item["path"] for item in directory.status().alarms}
+    path = next((path for path in paths if path in known), alarm)
+    directory.dismiss(path, why, getpass.getuser())
+    value = {"id": directory.id, "alarm": path}
+    show(value, as_json, f"{directory.id}: {path} dismissed")
 
 
 @click.command()

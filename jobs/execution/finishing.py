@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from backend.events import Scalar
 from jobs.execution.training import Training
 from jobs.models import answering
 from jobs.records.progress import FIGURES, QUESTIONS
@@ -19,10 +20,12 @@ def finish(training: Training) -> list[str]:
     training.end()
     training.method.spent = training.cost
     heartbeat, progress = training.heartbeat, training.progress
+    before = training.observation.seconds
     left = ["the final figures", *(f"`{q.name}`" for q in training.spec.questions)]
     with contextlib.suppress(LeftOff), heartbeat.interruption:
         with progress.during(FIGURES):
             metrics = {} if heartbeat.request else _final_metrics(training)
+            training.judge_seconds = training.observation.seconds - before
         if not heartbeat.request:
             left.pop(0)
             with progress.during(QUESTIONS):
@@ -38,7 +41,8 @@ def _final_metrics(training: Training) -> dict[str, float]:
         reporter.emit(schedule.once("watch", lambda: observer.watch(training.step)), cost)
         metrics, events, samples = schedule.timed(lambda: observer.evaluate(training.step))
         reporter.emit(events, cost)
-        reporter.record(metrics, metrics.values())
+        # the last point of every curve is its final figure
+        reporter.emit((Scalar(path, value) for path, value in metrics.items()), cost)
         training.directory.write_metrics(metrics)
         training.directory.save_samples("final", samples)
     return metrics

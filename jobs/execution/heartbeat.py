@@ -21,7 +21,7 @@ from jobs.execution.alarms import Alarms
 from jobs.execution.emitter import CannotWrite, Emitter
 from jobs.formatting import duration
 from jobs.records.attempts import Superseded
-from jobs.records.progress import AFTER_TRAINING, TRAINING, Progress
+from jobs.records.progress import AFTER_TRAINING, FIGURES, TRAINING, Progress
 from jobs.records.run_directory import RunDirectory
 from jobs.system.interruption import Interruption
 from jobs.system.processes import PARENT
@@ -57,6 +57,9 @@ class Heartbeat:
         self.interruption = Interruption()
         """of what is done after training, when somebody asks for an end"""
         self.redis_was_away = False
+        self.judging_seconds = 0.0
+        """that judging the samples is expected to take"""
+        self._judging_since: float | None = None
         self.changes: deque[dict[str, float]] = deque()
         """settings requested and not yet taken"""
         self.request: str | None = None
@@ -175,7 +178,10 @@ class Heartbeat:
             self.alarms.add(path, message, step)
 
     def _seconds_left(self, now: float) -> float | None:
-        """Estimate the seconds to the end of the budget at the speed of the last 30 s."""
+        """Estimate the seconds to the end of the budget at the speed of the last 30 s, and of what
+        comes after it."""
+        if self.progress.doing in AFTER_TRAINING:
+            return self._seconds_of_judging_left(now)
         fraction = self._fields.get("fraction")
         if fraction is None:
             return None
@@ -185,4 +191,11 @@ class Heartbeat:
         then, before = self._fractions[0]
         if fraction <= before:
             return None
-        return (1.0 - fraction) * (now - then) / (fraction - before)
+        return (1.0 - fraction) * (now - then) / (fraction - before) + self.judging_seconds
+
+    def _seconds_of_judging_left(self, now: float) -> float | None:
+        """Estimate the seconds to the end of judging; None once it takes longer than expected, and
+        for answers, which nothing foretells."""
+        self._judging_since = self._judging_since or now
+        left = self.judging_seconds - (now - self._judging_since)
+        return left if left > 0 and self.progress.doing == FIGURES else None

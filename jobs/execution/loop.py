@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 import traceback
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
+from backend.observe.alarms import SHORT
 from backend.observe.observation import Observation
 from jobs.execution import finishing, outcome, process_team
 from jobs.execution.alarms import Alarms
@@ -30,7 +33,7 @@ from jobs.execution.training import Training
 from jobs.models import answering, fingerprints
 from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare, use_products
 from jobs.record_files.scalar_table import RESUMED
-from jobs.records import attempts
+from jobs.records import attempts, run_store
 from jobs.records.progress import CLOSING
 from jobs.records.requests import INTERRUPT
 from jobs.records.run_directory import RunDirectory
@@ -42,6 +45,10 @@ Observe = Callable[[Prepared], Observation | None]
 CHECKPOINT, MADE_OF = "run/checkpoint", "run/made_of"
 ASIDE_SECONDS = 60.0
 """Files half written that are older are of killed processes."""
+LIKE_RUNS = 5
+"""Runs of the same work that the time of judging is taken from."""
+SEARCHED_RUNS = 200
+"""Newest runs among which they are looked for."""
 LAST_WORD_SECONDS = 20.0
 """Seconds a run that has ended tries to say so on a disk that is full."""
 _log = logging.getLogger(__name__)
@@ -49,7 +56,10 @@ _log = logging.getLogger(__name__)
 
 def observe_all(prepared: Prepared) -> Observation:
     """Build the observation of a run by the observers that its method names."""
-    return Observation(prepared.method, prepared.data, prepared.spec.seed)
+    preset = type(prepared.method).presets.get(prepared.spec.preset)
+    share = math.inf if preset is None else prepared.spec.budget.share_of(preset.budget)
+    is_short = share < SHORT
+    return Observation(prepared.method, prepared.data, prepared.spec.seed, is_short=is_short)
 
 
 def run(
@@ -239,6 +249,7 @@ class _Attempt:
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
             )
         self.directory.write_spec(prepared.spec)
+        self.directory.write_settings(prepared.settings)
         settings = settings_of(prepared.spec, prepared.config.model_dump(mode="json"))
         self.directory.write_status(settings=settings)
         fingerprints.write(self.directory, self.fingerprints)
@@ -268,6 +279,10 @@ class _Attempt:
             )
             message = f"{how} from step {cost.step:,}; {again:,} steps recomputed."
             self.emitter.text(RESUMED, message, cost)
+        observation = ObservationSchedule.of(
+            prepared.method, self.observe(prepared), self.cadence, observe_seconds
+        )
+        observation.judged_before = _judged_before(self.directory.written_status())
         if checkpointer.passed_over:
             self.emitter.remark(CHECKPOINT, checkpointer.passed_over, cost)
         if self.warnings:
@@ -280,9 +295,7 @@ class _Attempt:
             team=self.team,
             stopwatch=Stopwatch(self.counter, cost.seconds, cost.joules),
             checkpointer=checkpointer,
-            observation=ObservationSchedule.of(
-                prepared.method, self.observe(prepared), self.cadence, observe_seconds
-            ),
+            observation=observation,
             reporter=Reporter(
                 self.emitter,
                 prepared.method.headline,
@@ -293,3 +306,16 @@ class _Attempt:
 
     def _last_logged_step(self) -> int:
         return max((int(s.step[-1]) for s in self.directory.scalars().values()), default=0)
+
+
+def _judged_before(status: Status) -> float | None:
+    """Find the median seconds that judging took in the latest runs of the same work a step here."""
+    with contextlib.suppress(BasinError, OSError):
+        like = [
+            run.judge_seconds
+            for run in run_store.newest_runs(SEARCHED_RUNS)
+            if run.judge_seconds and (run.step_hash, run.host) == (status.step_hash, status.host)
+        ]
+        if like:
+            return median(like[:LIKE_RUNS])
+    return None

@@ -34,6 +34,8 @@ class Tier:
     next_time: float = 0.0
     next_step: int = 0
     num_looks: int = 0
+    last_cost: float = 0.0
+    """seconds of the latest one"""
 
     def is_due(self, step: int, now: float) -> bool:
         """Return True once it is time, by the clock or by steps; `now` is monotonic."""
@@ -44,6 +46,7 @@ class Tier:
 
         The first pays for much that later ones do not, so the second follows it soon.
         """
+        self.last_cost = cost
         rest = cost * (1.0 / self.share - 1.0)
         self.num_looks += 1
         if self.num_looks == 1:
@@ -65,6 +68,8 @@ class ObservationSchedule:
         self.seconds = seconds
         self.trace = ""
         """traceback of the last observation that failed"""
+        self.judged_before: float | None = None
+        """seconds that the final figures of runs like this took"""
 
     @classmethod
     def of(
@@ -86,6 +91,17 @@ class ObservationSchedule:
             next_time=time.monotonic() + cadence.measure_seconds,
         )
         return cls(method, observer, [watch, measure], seconds)
+
+    @property
+    def judging_seconds(self) -> float:
+        """Seconds that the final figures will take, about: as those of runs like this did, else by
+        the latest measurement; 0 while nothing is known."""
+        if self.observer is None:
+            return 0.0
+        if self.judged_before is not None:
+            return self.judged_before
+        measures = [tier.last_cost for tier in self.tiers if tier.name == "measure"]
+        return self.observer.judging_ratio * max(measures, default=0.0)
 
     def is_due(self, step: int, now: float) -> bool:
         """Return True when any tier is due; `now` is monotonic."""

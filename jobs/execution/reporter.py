@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.events import Cost, Event, Scalar, Text
+from backend.events import Cost, Event, Scalar, Standing, Text
 from jobs.execution.emitter import Emitter
 from jobs.records.status import Status
 from jobs.records.summary import Trend, figures_of
@@ -40,23 +40,27 @@ class Reporter:
             if isinstance(event, Scalar):
                 scalars[event.path] = event.value
                 continue
-            self.emitter.event(event, cost)
-            if isinstance(event, Text) and event.level != "info":
-                self.emitter.alarms.add(event.path, event.message, cost.step)
+            if isinstance(event, (Text, Standing)):
+                self._follow(event, cost)
+            if not isinstance(event, Standing):
+                self.emitter.event(event, cost)
         if scalars:
             row = np.array([list(scalars.values())], np.float32)
             self.emit_rows(list(scalars), row, cost, cost)
+
+    def _follow(self, event: Text | Standing, cost: Cost) -> None:
+        """Keep the status's alarms as the latest word under each path has them."""
+        if event.level == "info":
+            self.emitter.alarms.drop(event.path)
+        else:
+            self.emitter.alarms.add(event.path, event.message, cost.step)
 
     def emit_rows(
         self, paths: list[str], values: npt.NDArray[np.float32], first: Cost, last: Cost
     ) -> None:
         """Emit rows of scalars, `values` (rows, paths). Raises CannotWrite."""
         self.emitter.scalars(paths, values, first, last)
-        self.record(paths, values[-1].tolist())
-
-    def record(self, paths: Iterable[str], values: Iterable[float]) -> None:
-        """Record metrics for the headline that are not drawn as curves."""
-        for path, value in zip(paths, values, strict=True):
+        for path, value in zip(paths, values[-1].tolist(), strict=True):
             self._metrics[path] = value
             if path in self._candidates:
                 self._trends.setdefault(path, Trend()).add(value)

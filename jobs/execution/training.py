@@ -57,6 +57,8 @@ class Training:
         self.cost = cost
         """at the end of the last flush"""
         self.step = cost.step
+        self.judge_seconds = 0.0
+        """of the final figures"""
         self._block = ScalarBlock(cadence.flush_rows, prepared.device)
         self._radius_bound = radius_bound(prepared.data.train)
         self._first_gradients = 0
@@ -115,6 +117,7 @@ class Training:
             self._emit_block()
         self.emitter.check()
         self.heartbeat.check()
+        self.heartbeat.judging_seconds = self.observation.judging_seconds
         self.heartbeat.set_fields(**self.facts())
 
     def save(self, elapsed: float = math.inf) -> None:
@@ -136,6 +139,7 @@ class Training:
             "joules": self.cost.joules,
             "joules_source": self.stopwatch.source,
             "observe_seconds": self.observation.seconds,
+            "judge_seconds": self.judge_seconds,
             "checkpoint_step": self.checkpointer.step,
             **self.reporter.summary(),
             "alarms": self.emitter.alarms.listed(),
@@ -172,7 +176,7 @@ class Training:
             self.emitter.text(CHANGED, message, self.cost, level)
 
     def _observe(self) -> None:
-        self.method.spent = self.cost
+        self.method.spent, self.method.share_spent = self.cost, min(self._fraction(), 1.0)
         with self.progress.during(LOOKING):
             self.reporter.emit(self.observation.observe(self.step), self.cost)
         if self.observation.trace:

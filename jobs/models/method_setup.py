@@ -40,6 +40,8 @@ class Prepared:
     device: torch.device
     runs: list[str]
     """ids of the trained runs it is built on"""
+    settings: dict[str, Any]
+    """`config` of the method and `data`, each with every field that preset and defaults gave"""
     missing: str = ""
     """why `data` are a stand-in of the right shape; "" where they are the data themselves"""
 
@@ -85,7 +87,11 @@ def prepare(
         load_energy=None if load_energy is None else load,
     )
     method = resolved.method(resolved.config, task)
-    return Prepared(resolved.spec, resolved.config, method, data, device, runs, missing)
+    settings = {
+        "config": resolved.config.model_dump(mode="json"),
+        "data": {"name": spec.data.get("name"), **resolved.dataset.config.model_dump(mode="json")},
+    }
+    return Prepared(resolved.spec, resolved.config, method, data, device, runs, settings, missing)
 
 
 def spec_field(name: str) -> str:

@@ -49,6 +49,18 @@ def figures(raw: object) -> dict[str, float | None]:
     return {path: value for path, value in items if value is None or is_number(value)}
 
 
+def dismissals(raw: object) -> dict[str, dict[str, Any]]:
+    """Select the dismissals of alarms by path: who, when in unix seconds, and why."""
+    items = raw.items() if isinstance(raw, dict) else ()
+    return {
+        path: {"by": str(item.get("by", "")), "when": item["when"], "why": item["why"]}
+        for path, item in items
+        if isinstance(item, dict)
+        and is_number(item.get("when"))
+        and isinstance(item.get("why"), str)
+    }
+
+
 def settings(raw: object) -> dict[str, float]:
     """Select the settings that a running run was asked to take."""
     items = raw.items() if isinstance(raw, dict) else ()

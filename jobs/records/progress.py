@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 
 SETTING_UP, TRAINING, LOOKING, SAVING = "setting up", "training", "looking", "saving a checkpoint"
-FIGURES, QUESTIONS, CLOSING = "taking the final figures", "answering questions", "closing"
+FIGURES, QUESTIONS, CLOSING = "judging the samples", "answering questions", "closing"
 AFTER_TRAINING = frozenset({FIGURES, QUESTIONS})
 """A run that is asked to end while it does these has done what it was asked for."""
+BESIDE_STEPS = frozenset({SETTING_UP, FIGURES, QUESTIONS, CLOSING})
+"""Activities that are named in place of a time left."""
 LEAST_SECONDS = 30.0
 """Steps missing for less than this are never worth an alarm."""
 STEPS = 20

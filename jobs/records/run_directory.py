@@ -43,6 +43,22 @@ class RunDirectory(Recording, Requests):
         self.check_attempt()
         write(self.path / "spec.yaml", spec.to_yaml(), sync=True)
 
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Write every field of `config` and `data` that the run trains with. Raises OSError."""
+        self.check_attempt()
+        write(self.path / "settings.json", json.dumps(settings))
+
+    def settings(self) -> dict[str, Any]:
+        """Read every field of `config` and `data` that the run trains with; those that its spec
+        gives where it has not begun, or is older than this."""
+        spec = self.spec()
+        recorded = self.read_json("settings.json")
+        given = {"config": spec.config, "data": spec.data}
+        return {
+            name: recorded[name] if isinstance(recorded.get(name), dict) else fields
+            for name, fields in given.items()
+        }
+
     # ------------------------------------------------------------------ status and labels
 
     def status(self) -> Status:
@@ -116,6 +132,30 @@ class RunDirectory(Recording, Requests):
         with locked(self.path):
             labels = self.read_json("labels.json")
             labels |= {key: value for key, value in edits.items() if value is not None}
+            write(self.path / "labels.json", json.dumps(labels))
+
+    def dismiss(self, path: str, why: str, by: str = "") -> None:
+        """Dismiss an alarm with a word, kept in the record with who and when.
+
+        It stays dismissed whatever later looks find under its path. Raises BadInput for one that
+        there is not, or without a word.
+        """
+        if path not in {alarm["path"] for alarm in self.written_status().alarms}:
+            known = ", ".join(alarm["path"] for alarm in self.written_status().alarms) or "none"
+            raise BadInput.at("alarm", f"`{self.id}` has no alarm `{path}`. It has: {known}.")
+        if not 1 <= len(why := why.strip()) <= 500:
+            raise BadInput.at("why", f"must have 1 to 500 characters, got {len(why)}.")
+        self._write_dismissal(path, {"by": by, "when": time.time(), "why": why})
+
+    def raise_again(self, path: str) -> None:
+        """Take back that an alarm was dismissed. Raises OSError."""
+        self._write_dismissal(path, None)
+
+    def _write_dismissal(self, path: str, dismissal: dict[str, Any] | None) -> None:
+        with locked(self.path):
+            labels = self.read_json("labels.json")
+            dismissals = {**documents.dismissals(labels.get("dismissed")), path: dismissal}
+            labels["dismissed"] = {name: item for name, item in dismissals.items() if item}
             write(self.path / "labels.json", json.dumps(labels))
 
     # ------------------------------------------------------------------ results

@@ -1,7 +1,7 @@
 """Run store: creates, finds and lists run directories; the one place that opens a run's files.
 
     BASIN_HOME/runs/<id>/
-        spec.yaml  status.json  labels.json  control
+        spec.yaml  settings.json  status.json  labels.json  control
         log.bin  frames.bin              frames of backend/events.py, appended while it runs
         scalars.bin  text.jsonl          the log, merged whenever it has grown by a megabyte
         scalars.parquet                  its scalars, compacted when the run has ended

@@ -12,7 +12,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from backend.spec import RunSpec
+from jobs.formatting import roughly
+from jobs.records import documents
 from jobs.records.documents import is_number
+from jobs.records.progress import BESIDE_STEPS
 from jobs.records.silence import Watch
 from jobs.records.summary import settings_of
 from jobs.system.processes import identity, is_there
@@ -26,6 +29,8 @@ FAILURE = frozenset({"failed", "diverged", "lost"})
 """States of runs that ended otherwise than anybody wanted."""
 BY_ITSELF = "It goes on by itself once Basin runs again."
 """Last words of the reason of a run that is `interrupted`."""
+SURE_FROM = 0.05
+"""Share of the budget from which on a time left is no longer `about` so much."""
 SILENCE = 8.0
 """Seconds a running run may leave its status unwritten, as seen from another machine, before it
 counts as lost."""
@@ -105,6 +110,8 @@ class Status:
     """counter, estimate or null"""
     observe_seconds: Amount = 0.0
     """of looking, not in `seconds`"""
+    judge_seconds: Amount = 0.0
+    """of the final figures, in `observe_seconds` too"""
     reason: str = ""
     """one sentence about how it ended"""
     interrupted: bool = False
@@ -130,10 +137,13 @@ class Status:
     trend: list[float] = field(default_factory=list)
     """of the headline, oldest first"""
     seconds_left: Amount | None = None
+    """to the end, judging included, as far as it can be foreseen"""
     tags: list[str] = field(default_factory=list)
     note: str = ""
     alarms: list[Alarm] = field(default_factory=list)
-    """path, message and step of what a person should look at"""
+    """path, message and step of what a person should look at, but for those dismissed"""
+    dismissed: list[Alarm] = field(default_factory=list)
+    """alarms that a person has looked at and dismissed, with `by`, `when` and `why`"""
     damage: str = ""
     """what of its files could not be read, in sentences; never written"""
 
@@ -146,6 +156,22 @@ class Status:
     def needs_a_look(self) -> bool:
         """Return True while it goes on with alarms that a person should read."""
         return self.status == "running" and bool(self.alarms)
+
+    @property
+    def ahead(self) -> str:
+        """Describe what a running run has ahead of it: the time left, or what is done beside steps
+        and for how long; "" for others."""
+        if self.status != "running":
+            return ""
+        left = "" if self.seconds_left is None else roughly(self.seconds_left)
+        if self.doing in BESIDE_STEPS:
+            return f"{self.doing}, about {left}" if left else self.doing
+        about = "about " if self.fraction < SURE_FROM else ""
+        return f"{about}{left} left" if left else ""
+
+    def with_words(self) -> dict[str, Any]:
+        """Return the fields by name and `ahead`, for pages and commands."""
+        return {**vars(self), "ahead": self.ahead}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, shared with this object."""
@@ -178,7 +204,8 @@ def from_dict(run_id: str, raw: dict[str, Any]) -> Status:
 
 
 def with_labels(status: Status, raw: dict[str, Any]) -> Status:
-    """Replace the name, the tags and the note by those that a person gave since."""
+    """Replace the name, the tags and the note by those that a person gave since, and set alarms
+    apart that a person dismissed."""
     unreadable: list[str] = []
     for name in ("name", "tags", "note"):
         if name in raw:
@@ -188,6 +215,14 @@ def with_labels(status: Status, raw: dict[str, Any]) -> Status:
                 unreadable.append(name)
             else:
                 status = replace(status, **{name: value})
+    dismissals = documents.dismissals(raw.get("dismissed"))
+    looked_at = [a | dismissals[a["path"]] for a in status.alarms if a["path"] in dismissals]
+    if looked_at:
+        status = replace(
+            status,
+            alarms=[a for a in status.alarms if a["path"] not in dismissals],
+            dismissed=looked_at,
+        )
     return _damaged(status, "labels.json", unreadable)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from backend.spec import RunSpec
 from dashboard import comparison
 from jobs.records import run_store
@@ -45,7 +47,20 @@ def test_only_fields_that_differ_are_listed() -> None:
     )
     assert comparison.differences(comparison.groups(members)) == [
         ("config.num_steps", ["5", "40"]),
-        ("config.energy_l2", ["preset's", "0.5"]),
+        ("config.energy_l2", ["–", "0.5"]),
+    ]
+
+
+def test_differences_are_of_what_runs_train_with_not_of_what_their_specs_say() -> None:
+    ids = [run(), run(preset="short_run")]
+    for run_id, num_steps in zip(ids, (20, 60), strict=True):
+        settings = {"num_steps": num_steps, "sampler": {"kind": "langevin", "noise_scale": 1.0}}
+        directory = run_store.open_run(run_id)
+        directory.write_settings({"config": settings, "data": {"name": "ring", "num": 5000}})
+    members, _ = comparison.load(ids)
+    assert comparison.differences(comparison.groups(members)) == [
+        ("preset", ["default", "short_run"]),
+        ("config.num_steps", ["20", "60"]),
     ]
 
 
@@ -55,13 +70,64 @@ def test_figures_stand_beside_their_floor_and_the_best_is_marked() -> None:
         run(seed, {f"{path}/long_run": value, f"{path}/floor": 0.001})
         for seed, value in enumerate((0.01, 0.02, 0.03))
     ]
-    bad = run(0, {f"{path}/long_run": 0.5, f"{path}/floor": 0.003}, preset="short_run")
-    members, _ = comparison.load([*good, bad])
+    bad = [
+        run(seed, {f"{path}/long_run": value, f"{path}/floor": 0.003}, preset="short_run")
+        for seed, value in enumerate((0.5, 0.6))
+    ]
+    members, _ = comparison.load([*good, *bad])
     (row,) = comparison.figures(comparison.groups(members))
     assert row.title == "Energy distance to held-out data, long-run"
-    assert row.values == [[0.01, 0.02, 0.03], [0.5]]
+    assert row.values == [[0.01, 0.02, 0.03], [0.5, 0.6]]
     assert row.best == [0]
     assert row.floors == {"ring": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("values", "floor", "winner"),
+    [
+        ([[0.01, 0.02], [0.03, 0.04]], 0.005, [0]),
+        ([[0.01, 0.035], [0.03, 0.04]], 0.005, []),  # some seed of the worse is better
+        ([[0.0007], [0.0014]], 0.0001, []),  # one run against one run
+        ([[0.0007, 0.0008], [0.0014, 0.0015]], 0.0027, []),  # both are as good as real data
+        ([[0.0007, 0.0008], [0.014, 0.015], []], 0.0027, [0]),
+    ],
+)
+def test_a_figure_is_bold_where_seeds_and_floor_leave_no_doubt(
+    values: list[list[float]], floor: float, winner: list[int]
+) -> None:
+    path = "quality/energy_distance"
+    ids = [
+        run(seed, {f"{path}/long_run": value, f"{path}/floor": floor}, config={"num_steps": group})
+        for group, seeds in enumerate(values, 1)
+        for seed, value in enumerate(seeds)
+    ]
+    members, _ = comparison.load(ids)
+    (row,) = comparison.figures(comparison.groups(members))
+    assert row.best == winner
+
+
+def test_a_row_names_how_many_samples_it_compares_and_unequal_numbers_have_no_best() -> None:
+    path = "quality/energy_distance"
+    for numbers, title, winner in (
+        ((3000, 3000), "3\u2009000 samples", [0]),
+        ((512, 3000), "512 or 3\u2009000 samples", []),
+    ):
+        ids = [
+            run(
+                seed,
+                {
+                    f"{path}/long_run": value + 0.001 * seed,
+                    f"{path}/floor": 0.001,
+                    "quality/num_samples": num,
+                },
+                config={"num_steps": num_steps, "num_chains": numbers[0]},
+            )
+            for num_steps, value, num in ((5, 0.1, numbers[0]), (6, 0.2, numbers[1]))
+            for seed in (0, 1)
+        ]
+        members, _ = comparison.load(ids)
+        (row,) = comparison.figures(comparison.groups(members))
+        assert row.title.endswith(title) and row.best == winner
 
 
 def test_no_best_among_different_data() -> None:

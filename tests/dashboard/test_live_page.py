@@ -296,6 +296,19 @@ def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, pa
     speaker.end()
 
 
+def dismissed_and_raised_again(page: Page, basin: Basin, run: RunDirectory) -> None:
+    """A person dismisses the alarm of a run on its own page, and thinks better of it."""
+    open_run(basin, page, run)
+    page.get_by_role("button", name="Dismiss with a word").click()
+    page.get_by_label("Why it is no alarm").fill("A known one.")
+    page.keyboard.press("Enter")
+    page.get_by_text("“A known one.”").wait_for()
+    assert [alarm["why"] for alarm in run.status().dismissed] == ["A known one."]
+    page.get_by_role("button", name="Raise it again").click()
+    page.get_by_role("button", name="Dismiss with a word").wait_for()
+    page.close()
+
+
 @pytest.mark.slow
 def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> None:
     shown = make_run()
@@ -306,6 +319,8 @@ def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> 
     note = page.get_by_text("A run needs a look")
     note.wait_for()
     page.get_by_text("The gap runs away.").wait_for()
+    dismissed_and_raised_again(page.context.new_page(), basin, troubled)
+    note.wait_for()
     assert note.locator("..").get_by_role("link").get_attribute("href") == f"run?id={troubled.id}"
     troubled.write_status(status="finished")
     note.wait_for(state="hidden")

@@ -67,7 +67,7 @@ def trained() -> RunDirectory:
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
-    wanted += " reindex doctor ask abilities reproduce link bakeoff notify"
+    wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss"
     single = {name: command for name, command in main.commands.items() if name != "data"}
     assert set(single) == set(wanted.split())
     assert list(data.commands) == ["fetch"]
@@ -214,11 +214,19 @@ def test_progress_in_one_line() -> None:
         headline={"path": "quality/grid_kl", "value": 0.0432},
     )
     assert launch.progress_line(status) == (
-        "x  running  50 %  step 1,500  1m 20s left  quality/grid_kl 0.0432"
+        "x  running  50 %  step 1,500  2m left  quality/grid_kl 0.0432"
     )
 
 
 # ---------------------------------------------------------------- runs
+
+
+def test_an_alarm_is_dismissed_by_name(trained: RunDirectory) -> None:
+    alarm = {"path": "alarm/flattery", "message": "It flatters.", "step": 40}
+    trained.write_status(alarms=[alarm])
+    basin("dismiss", trained.id, "flattery", "A try.")
+    assert trained.status().alarms == []
+    assert "dismissed by " in (text := basin("show", trained.id).stdout) and "A try." in text
 
 
 def test_ls(trained: RunDirectory) -> None:

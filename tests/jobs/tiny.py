@@ -161,6 +161,8 @@ class Eyes:
         self.cost, self.fail = cost, fail
         self.looks: list[tuple[str, int]] = []
 
+    judging_ratio = 1.0
+
     def _looked(self, name: str, step: int) -> None:
         self.looks.append((name, step))
         if name == self.fail:

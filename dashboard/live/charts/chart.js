@@ -6,7 +6,7 @@ import { exporter, save } from "../parts/export.js"
 import { figure } from "../parts/formatting.js"
 import { plotly } from "./plotly.js"
 import { firstAt } from "../stream/curves.js"
-import { tracesOf } from "./traces.js"
+import { rangeOf, tracesOf } from "./traces.js"
 
 const MOST_NAMED = 4
 /** lines beyond which a chart leaves out what each of them says by itself */
@@ -112,7 +112,9 @@ export class Chart {
 
   name() {
     const log = this.board.isLog(this.path)
-    this.unit.textContent = [this.about.unit, log ? "log" : ""].filter(Boolean).join(", ")
+    const unit = [this.about.unit, log ? "log" : ""].filter(Boolean).join(", ")
+    const compared = this.board.source.compared?.(this.path) ?? ""
+    this.unit.textContent = [unit, compared].filter(Boolean).join(" · ")
     this.log.textContent = log ? "linear" : "log"
   }
 
@@ -174,7 +176,15 @@ export class Chart {
     if (board.heights.has(path)) layout.yaxis.range = [...board.heights.get(path)]
     const words = []
     this.bucketed = false
-    const traces = lines.flatMap((line) => this.traces(line, lines, log, colours, words))
+    const notes = new Set()
+    const traces = lines.flatMap((line) => this.traces(line, lines, log, colours, words, notes))
+    words.push(...[...notes].map(quiet))
+    const height = rangeOf(traces, {
+      zoom: board.zoom,
+      log,
+      references: references.map(({ value }) => value),
+    })
+    if (height && !board.heights.has(path)) layout.yaxis.range = height
     if (this.bucketed) words.push(quiet("bucketed"))
     layout.shapes = this.marked(references, log, colours, words)
     layout.annotations = this.named(colours)
@@ -231,8 +241,8 @@ export class Chart {
 
   // ------------------------------------------------------------------ what a line looks like
 
-  /** The traces of a line; `words` takes what is said of it above the plot. */
-  traces(line, lines, log, colours, words) {
+  /** The traces of a line; `words` and `notes` take what is said of it above the plot. */
+  traces(line, lines, log, colours, words, notes) {
     const members = line.members.filter(({ columns }) => columns.value.length)
     if (!members.length) return []
     const { axis, zoom, smoothing, hidden } = this.board
@@ -245,10 +255,10 @@ export class Chart {
     }
     if (isHidden) return []
     const view = { axis, zoom, smoothing, log, title: this.about.title, isCrowded }
-    const { traces, notes, isBucketed } = tracesOf(line, members, view, colours)
-    this.bucketed ||= isBucketed
-    words.push(...notes.map(quiet))
-    return traces
+    const drawn = tracesOf(line, members, view, colours)
+    this.bucketed ||= drawn.isBucketed
+    for (const note of drawn.notes) notes.add(note)
+    return drawn.traces
   }
 
   /** The last value, in the line's colour; a click hides the line, another brings it back. */

@@ -1,11 +1,60 @@
 // What a board of curves shows: of one run its paths with their companions, of several a line each.
 
-import { COMPANION_ENDING, COMPANIONS, HEADLINES, REFERENCE_ENDING } from "../parts/vocabulary.js"
+import { count } from "../parts/formatting.js"
+import {
+  COMPANION_ENDING,
+  COMPANIONS,
+  HEADLINES,
+  NUM_SAMPLES,
+  REFERENCE_ENDING,
+} from "../parts/vocabulary.js"
+import { median } from "./small_charts.js"
 
 const NUM_HEADLINES = 4
 /** Series of one chart of a run, by what their path ends in; reference lines are not among them. */
 const SERIES = { "": "data", "/train_time": "chains", "/long_run": "samples" }
 const REFERENCES = Object.entries(COMPANIONS).filter(([, { reference }]) => reference)
+
+/** The chart that a path is drawn in. */
+const chartOf = (path) => path.replace(COMPANION_ENDING, "")
+
+/**
+ * How many samples a chart compares, {curve, final}: undefined where that does not matter to it or
+ * is not known. They differ where the final figures take more than those along the way.
+ */
+export function samplesCompared(curves, path) {
+  const numbers = curves.get(NUM_SAMPLES)?.value
+  if (!numbers?.length || !curves.get(`${chartOf(path)}/floor`)?.value.length) return {}
+  return { curve: numbers[0], final: numbers.length > 1 ? numbers.at(-1) : undefined }
+}
+
+/** True where the last value of a path compares another number of samples than those before. */
+function isFinalApart(curves, path) {
+  const { curve, final } = samplesCompared(curves, path)
+  return final !== undefined && final !== curve
+}
+
+/** The numbers of samples in words, of all curves of a chart. */
+export function comparedWords(all, path) {
+  const known = all.map((curves) => samplesCompared(curves, path))
+  const words = (numbers) => [...new Set(numbers)].map((number) => count(number)).join(" or ")
+  const along = words(known.map(({ curve }) => curve).filter(Boolean))
+  const apart = known.filter(({ curve, final }) => final !== undefined && final !== curve)
+  if (!along) return ""
+  const ends = apart.length ? `, at the end ◆ ${words(apart.map(({ final }) => final))}` : ""
+  return `${along} samples${ends}`
+}
+
+/** Reference values of a chart: those along the way, and at the end where they are others. */
+function referencesOf(curves, path, tail, title) {
+  const values = curves.get(`${path}/${tail}`)?.value
+  if (!values?.length) return []
+  if (!isFinalApart(curves, path)) return [{ word: title, value: values.at(-1) }]
+  return [
+    { word: title, value: values[0] },
+    { word: `${title} ◆`, value: values.at(-1) },
+  ]
+}
 
 /** The address of a table with the curves of some members of a chart. */
 function tableAddress(live, members) {
@@ -31,7 +80,7 @@ export function runSource(page) {
   const { curves, settings } = page
   const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
   const known = () => [
-    ...new Set([...curves.paths.keys()].map((path) => path.replace(COMPANION_ENDING, ""))),
+    ...new Set([...curves.paths.keys()].filter((path) => path !== NUM_SAMPLES).map(chartOf)),
   ]
   return {
     title: "Learning",
@@ -48,14 +97,19 @@ export function runSource(page) {
         if (!columns) return []
         const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
         const name = COMPANIONS[tail.slice(1)]?.title ?? ""
-        const member = { run: settings.run, path: path + tail, columns, curves }
+        const apart = isFinalApart(curves, path)
+        const member = {
+          run: settings.run,
+          path: path + tail,
+          columns,
+          curves,
+          isFinalApart: apart,
+        }
         return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
       }),
     references: (path) =>
-      REFERENCES.map(([tail, { title }]) => ({
-        word: title,
-        value: curves.last(`${path}/${tail}`),
-      })),
+      REFERENCES.flatMap(([tail, { title }]) => referencesOf(curves, path, tail, title)),
+    compared: (path) => comparedWords([curves], path),
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
     costs: () => curves.costs,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
@@ -70,7 +124,7 @@ export function compareSource(page) {
   const each = () => [...page.curves.values()]
   const all = () => [...new Set(each().flatMap((curves) => [...curves.paths.keys()]))]
   const about = (path) => {
-    const head = path.replace(COMPANION_ENDING, "")
+    const head = chartOf(path)
     const known = page.data.figures[head] ?? { title: head }
     const tail = COMPANIONS[path.slice(head.length + 1)]?.title
     return { ...known, title: tail ? `${known.title}, ${tail}` : known.title, head }
@@ -79,7 +133,8 @@ export function compareSource(page) {
     const members = group.runs.flatMap((run) => {
       const curves = page.curves.get(run)
       const columns = curves?.get(path)
-      return columns ? [{ run, path, columns, curves }] : []
+      const apart = columns && isFinalApart(curves, path)
+      return columns ? [{ run, path, columns, curves, isFinalApart: apart }] : []
     })
     const dash = index < 6 ? "solid" : DASHES[1 + (index % 2)]
     const colour = ({ runs }) => runs[index % runs.length]
@@ -90,7 +145,7 @@ export function compareSource(page) {
     headline: HEADLINES.compare,
     most: 2,
     about,
-    paths: () => all().filter((path) => !REFERENCE_ENDING.test(path)),
+    paths: () => all().filter((path) => !REFERENCE_ENDING.test(path) && path !== NUM_SAMPLES),
     ready: () => page.synced.size >= page.curves.size && all().length > 0,
     canPlace: (path) => each().some((curves) => curves.get(path)?.value.length),
     lines: (path) =>
@@ -100,12 +155,13 @@ export function compareSource(page) {
     // the floor or goal that all runs share, or the median of theirs
     references: (path) =>
       ["floor", "goal"].flatMap((word) => {
-        const values = each()
-          .map((curves) => curves.last(`${about(path).head}/${word}`))
-          .filter(Number.isFinite)
-          .sort((a, b) => a - b)
-        return values.length ? [{ word, value: values[Math.floor(values.length / 2)] }] : []
+        const known = each().flatMap((curves) => referencesOf(curves, chartOf(path), word, word))
+        return [...new Set(known.map((item) => item.word))].map((name) => ({
+          word: name,
+          value: median(known.filter((item) => item.word === name).map(({ value }) => value)),
+        }))
       }),
+    compared: (path) => comparedWords(each(), path),
     end: () => null,
     costs: () => new Set(each().flatMap((curves) => [...curves.costs])),
     range: (run, paths, from, to) => fetchInto(page, page.curves.get(run), run, paths, from, to),

@@ -2,7 +2,7 @@
 
 import { make } from "../parts/dom.js"
 import { workersInWords } from "../parts/head_words.js"
-import { duration, timeLeft } from "../parts/formatting.js"
+import { duration } from "../parts/formatting.js"
 import { statusWord } from "../parts/status.js"
 import { forecast } from "./forecast.js"
 
@@ -160,8 +160,7 @@ export class QueuePanel {
 }
 
 function runningInWords(run) {
-  const doing = run.doing && run.doing !== "training" ? run.doing : ""
-  return ["", doing || timeLeft(run.seconds_left, run.fraction)]
+  return ["", run.ahead]
 }
 
 /** Times to 5 seconds, then to minutes: they are estimates. */

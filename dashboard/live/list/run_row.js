@@ -1,7 +1,7 @@
 // One row of the list of runs: a run, or several that were launched together.
 
 import { make } from "../parts/dom.js"
-import { count, figure, timeLeft } from "../parts/formatting.js"
+import { count, figure } from "../parts/formatting.js"
 import { statusWord } from "../parts/status.js"
 import { STATUSES } from "../parts/vocabulary.js"
 import { paintField } from "../pictures/field.js"
@@ -90,20 +90,8 @@ const NONE = { key: "none", value: () => null }
 
 /** What of a run a row shows; a row is written again when it changes. */
 function stateOf(run) {
-  const { id, title, status, step, fraction, seconds_left, headline, note, tags, alarms } = run
-  return [
-    id,
-    title,
-    status,
-    step,
-    fraction,
-    seconds_left,
-    headline,
-    note,
-    tags,
-    alarms,
-    run.seconds,
-  ]
+  const { id, title, status, step, fraction, ahead, headline, note, tags, alarms } = run
+  return [id, title, status, step, fraction, ahead, headline, note, tags, alarms, run.seconds]
 }
 
 function runInWords(run, level, { group }) {
@@ -163,9 +151,7 @@ function alone(run, place) {
   }
   if (run.status === "finished") return ""
   const steps = run.budget.steps ? ` of ${count(run.budget.steps)}` : ""
-  const doing = run.doing && run.doing !== "training" ? run.doing : ""
-  const left = run.status === "running" ? doing || timeLeft(run.seconds_left, run.fraction) : ""
-  return [left, `${count(run.step)}${steps} steps`].filter(Boolean).join(" · ")
+  return [run.ahead, `${count(run.step)}${steps} steps`].filter(Boolean).join(" · ")
 }
 
 // ---------------------------------------------------------------------- cells

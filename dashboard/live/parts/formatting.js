@@ -40,15 +40,6 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`
 }
 
-/** Time left: to 5 seconds, then to minutes. */
-export function timeLeft(seconds, fraction) {
-  if (seconds === null || seconds === undefined) return ""
-  const about = fraction < 0.05 ? "about " : ""
-  if (seconds < 60) return `${about}${Math.max(5, Math.ceil(seconds / 5) * 5)}s left`
-  if (seconds < 3600) return `${about}${Math.ceil(seconds / 60)}m left`
-  return `${about}${duration(Math.ceil(seconds / 60) * 60)} left`
-}
-
 /** Three to five round numbers inside a range. */
 export function ticks([low, high], most = 5) {
   const rough = (high - low) / most

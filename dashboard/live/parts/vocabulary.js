@@ -15,6 +15,9 @@ export const { bookkeeping: BOOKKEEPING, groups: GROUPS } = vocabulary.tags
 /** By page: the paths it charts first, best first. */
 export const HEADLINES = vocabulary.headlines
 
+/** The path of the number of samples that figures of quality with a floor compare. */
+export const NUM_SAMPLES = vocabulary.numSamples
+
 const ending = (names) => new RegExp(`/(${names.join("|")})$`)
 const names = Object.keys(COMPANIONS)
 

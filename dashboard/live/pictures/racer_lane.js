@@ -5,7 +5,7 @@ import { drawn, make } from "../parts/dom.js"
 import { drawGrid } from "./images.js"
 import { SettingSlider } from "../parts/setting_slider.js"
 import { Landscape } from "./landscape.js"
-import { count, duration, figure, timeLeft } from "../parts/formatting.js"
+import { count, duration, figure } from "../parts/formatting.js"
 import { drawPoints } from "./points.js"
 import { statusWord } from "../parts/status.js"
 import { isFailure, isOver } from "../parts/vocabulary.js"
@@ -139,8 +139,7 @@ export class RacerLane {
       const unit = { step: " steps", gradients: " gradients", joules: " J", seconds: "" }[axis]
       parts.push(`${written(value)}${budget ? ` of ${written(budget)}` : ""}${unit}`)
     }
-    if (now.status === "running" && now.seconds_left !== null)
-      parts.push(timeLeft(now.seconds_left, fraction))
+    parts.push(now.ahead ?? "")
     const done = statuses.filter(({ status }) => isOver(status)).length
     this.seeds.hidden = statuses.length < 2
     this.seeds.textContent = `${done} of ${statuses.length} seeds done`

@@ -143,15 +143,20 @@ export function thinned(values, most = MOST_DRAWN, start = 0, end = values.lengt
   return chosen
 }
 
-/** Exponential moving average, on logarithms for a log axis; gaps do not spread. */
+/**
+ * Exponential moving average, on logarithms for a log axis; gaps do not spread. It is debiased: the
+ * first values are means of what there is, and the very first weighs no more than any other.
+ */
 export function smoothed(values, weight, log) {
   const result = []
-  let mean = NaN
+  let [sum, known] = [0, 0]
   for (let i = 0; i < values.length; i++) {
     const value = log ? Math.log(values[i]) : values[i]
     if (Number.isFinite(value)) {
-      mean = Number.isFinite(mean) ? weight * mean + (1 - weight) * value : value
+      sum = weight * sum + (1 - weight) * value
+      known = weight * known + (1 - weight)
     }
+    const mean = known ? sum / known : NaN
     result[i] = log ? Math.exp(mean) : mean
   }
   return result

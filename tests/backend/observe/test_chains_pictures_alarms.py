@@ -10,10 +10,21 @@ import torch
 from backend.data import Data
 from backend.energies.closed_form import Gaussian
 from backend.events import (
+    Finding,
     Histogram,
+    Standing,
+    Text,
 )
 from backend.observe import pictures
-from backend.observe.alarms import Alarms, Finding, flattery, missed_modes, runaway, stuck, unmixed
+from backend.observe.alarms import (
+    MIXED,
+    Alarms,
+    flattery,
+    missed_modes,
+    runaway,
+    stuck,
+    unmixed,
+)
 from backend.observe.chains import diagnose, run_chains
 from backend.randomness import generator_of
 from tests.backend.small_method import SmallLangevin, SmallLangevinConfig
@@ -89,14 +100,51 @@ def test_view_is_square_unless_units_differ() -> None:
     assert left == pytest.approx((-0.4, 2.4))
 
 
-def test_alarms_are_said_once_when_they_last() -> None:
+def test_alarms_are_said_once_when_they_last_and_follow_the_latest_look() -> None:
     alarms = Alarms()
+    looks = [[Finding("x", "warning", f"A thing, {figure}. More.")] for figure in range(5)]
+    first, second, third, missed, again = (
+        alarms.say(look) for look in (looks[0], looks[1], looks[2], [], looks[4])
+    )
+    assert first == [] and missed == []  # once is no change
+    assert second == [Text("alarm/x", "A thing, 1. More.", "warning")]
+    assert third == [Standing("alarm/x", "A thing, 2. More.", "warning")]
+    assert again == [Standing("alarm/x", "A thing, 4. More.", "warning")]
+    assert alarms.say([]) == []
+    assert alarms.say([]) == [Text("alarm/x", "No longer so: A thing, 4.", "info")]
+    assert alarms.say([]) == []
+
+
+def test_at_the_end_once_is_enough() -> None:
     finding = [Finding("x", "warning", "A thing.")]
-    said = [alarms.say(found) for found in (finding, finding, finding, [], finding, finding)]
-    assert [len(texts) for texts in said] == [0, 1, 0, 0, 0, 1]
-    assert said[1][0].path == "alarm/x" and said[1][0].level == "warning"
-    assert len(Alarms().say(finding, final=True)) == 1
-    assert alarms.say(finding, final=True) == []
+    alarms = Alarms()
+    assert [type(event) for event in alarms.say(finding, final=True)] == [Text]
+    assert [type(event) for event in alarms.say(finding, final=True)] == [Standing]
+    assert [event.path for event in alarms.say([], final=True)] == ["alarm/x"]
+
+
+def test_an_alarm_whose_level_changes_is_said_anew() -> None:
+    alarms = Alarms(patience=1)
+    events = [alarms.say([Finding("x", level, "A thing.")]) for level in ("info", "alarm", "alarm")]
+    assert [type(event) for (event,) in events] == [Text, Text, Standing]
+
+
+def test_mixing_is_judged_late_in_training_and_running_away_at_once() -> None:
+    alarms = Alarms(patience=1)
+    findings = [Finding("mixing", "warning", "Not mixed."), Finding("runaway", "alarm", "Gone.")]
+    early = alarms.say(findings, share_spent=0.07)
+    assert [event.path for event in early] == ["alarm/runaway"]
+    late = alarms.say(findings, share_spent=0.8)
+    assert [(event.path, type(event)) for event in late] == [
+        ("alarm/mixing", Text),
+        ("alarm/runaway", Standing),
+    ]
+
+
+def test_what_a_short_try_could_not_reach_is_no_alarm_of_it() -> None:
+    findings = [Finding(name, "alarm", "So it is.") for name in ("density", "mixing", "runaway")]
+    events = Alarms(is_short=True).say(findings, final=True)
+    assert [event.level for event in events if isinstance(event, Text)] == ["info", "info", "alarm"]
 
 
 def test_each_alarm_has_its_condition() -> None:
@@ -108,7 +156,7 @@ def test_each_alarm_has_its_condition() -> None:
     near[:40, 0] = 4
     assert not missed_modes(near, modes)
     assert stuck(0.01, 1.0) and stuck(1.0, 1e-5) and not stuck(0.6, 0.5)
-    assert unmixed(1.5, "x") and not unmixed(1.05, "x") and not unmixed(math.nan, "x")
+    assert unmixed(1.5, "x") and not unmixed(MIXED, "x") and not unmixed(math.nan, "x")
     far = torch.zeros(100, 2)
     assert not runaway(far, 3.0)
     far[:5] = math.nan

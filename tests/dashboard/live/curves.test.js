@@ -88,12 +88,18 @@ test("few values are all drawn", () => {
   assert.deepEqual(thinned([], 10), [])
 })
 
-test("smoothing goes by logarithms on a log axis, and gaps do not spread", () => {
-  assert.deepEqual(smoothed([1, 3, 3], 0.5, false), [1, 2, 2.5])
-  const [first, second] = smoothed([1, 100], 0.5, true)
-  assert.equal(first, 1)
-  assert.ok(Math.abs(second - 10) < 1e-9)
-  assert.deepEqual(smoothed([1, NaN, 3], 0.5, false), [1, 1, 2])
+const near = (actual, expected) =>
+  actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-9, String(actual)))
+
+test("smoothing is debiased, goes by logarithms on a log axis, and gaps do not spread", () => {
+  near(smoothed([1, 3, 3], 0.5, false), [1, 7 / 3, 19 / 7])
+  near(smoothed([1, 100], 0.5, true), [1, 100 ** (2 / 3)])
+  near(smoothed([1, NaN, 3], 0.5, false), [1, 1, 7 / 3])
+})
+
+test("the first value of a heavily smoothed curve pulls no more than the others", () => {
+  const values = [10, ...Array.from({ length: 40 }, () => 0.28)]
+  assert.ok(smoothed(values, 0.98, false).at(-1) < 0.5)
 })
 
 test("places on an axis are found by halving", () => {

@@ -7,7 +7,6 @@ import {
   duration,
   figure,
   ticks,
-  timeLeft,
 } from "../../../dashboard/live/parts/formatting.js"
 
 const golden = JSON.parse(readFileSync(process.env.GOLDEN))
@@ -21,12 +20,6 @@ test("numbers are written as Python writes them", () => {
 test("what is no number has a sign", () => {
   assert.deepEqual([NaN, Infinity, -Infinity, undefined].map(figure), ["–", "∞", "−∞", "–"])
   assert.equal(duration(null), "–")
-})
-
-test("time left is rounded up, and a guess says so", () => {
-  assert.equal(timeLeft(12, 0.5), "15s left")
-  assert.equal(timeLeft(61, 0.01), "about 2m left")
-  assert.equal(timeLeft(3700, 0.5), "1h 02m left")
 })
 
 test("ticks are round numbers inside the range", () => {

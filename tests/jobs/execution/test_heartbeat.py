@@ -13,8 +13,9 @@ from backend.spec import RunSpec
 from jobs.execution.emitter import CannotWrite, Emitter
 from jobs.execution.heartbeat import FOLDER, HANG, Heartbeat
 from jobs.records import progress, run_store
-from jobs.records.progress import LOOKING, SAVING, TRAINING, Progress
+from jobs.records.progress import FIGURES, LOOKING, SAVING, SETTING_UP, TRAINING, Progress
 from jobs.records.run_directory import RunDirectory
+from jobs.records.status import Status, this_process
 
 
 @pytest.fixture
@@ -146,3 +147,35 @@ def test_a_checkpoint_and_a_slow_step_are_signs_of_life_for_a_while() -> None:
             found.sign = 0.0
             found.look(end + 20.0 + quiet)
             assert (found.sign > 0) == counts
+
+
+def test_the_time_left_is_of_judging_too_and_says_what_is_done(
+    run: RunDirectory, beat: Heartbeat
+) -> None:
+    beat.judging_seconds = 60.0
+    run.write_status(status="running", **this_process())
+    beat.progress.doing = TRAINING
+    beat.set_fields(fraction=0.5)
+    time.sleep(0.6)
+    beat.set_fields(fraction=0.999)
+    training = until(lambda: run.written_status().seconds_left)
+    assert 60.0 < training < 75.0  # a second of training at most, and what comes after it
+    assert run.status().ahead == "1m left"
+    beat.progress.doing = FIGURES
+    until(lambda: run.status().ahead == "judging the samples, about 1m" or None)
+    beat.judging_seconds = 0.1
+    until(lambda: run.status().ahead == "judging the samples" or None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"seconds_left": 41.0, "fraction": 0.01, "doing": TRAINING}, "about 45s left"),
+        ({"seconds_left": 41.0, "fraction": 0.5, "doing": LOOKING}, "45s left"),
+        ({"seconds_left": None, "fraction": 0.5, "doing": TRAINING}, ""),
+        ({"seconds_left": None, "doing": SETTING_UP}, "setting up"),
+        ({"seconds_left": 30.0, "status": "finished"}, ""),
+    ],
+)
+def test_what_a_run_has_ahead_in_words(fields: dict[str, Any], words: str) -> None:
+    assert Status("x", **{"status": "running", **fields}).ahead == words

@@ -135,6 +135,39 @@ def test_labels_lie_over_the_spec_and_leave_it_alone() -> None:
         run.set_labels(tags=["x"] * 21)
 
 
+def test_an_alarm_is_dismissed_with_a_word_that_stays_in_the_record() -> None:
+    run = make_run()
+    alarms = [
+        {"path": f"alarm/{name}", "message": f"It is {name}.", "step": 7}
+        for name in ("mixing", "sign")
+    ]
+    run.write_status(status="running", alarms=alarms, **run_store.status.this_process())
+    run.dismiss("alarm/mixing", " Modes are known to be apart. ", "ada@example.org")
+    # the run goes on to say what it sees; the word stands
+    run.write_status(alarms=[{**alarms[0], "step": 9}, alarms[1]])
+    for status in (run.status(), run_store.list_runs()[0]):
+        assert [alarm["path"] for alarm in status.alarms] == ["alarm/sign"]
+        (looked_at,) = status.dismissed
+        assert (looked_at["step"], looked_at["by"]) == (9, "ada@example.org")
+        assert looked_at["why"] == "Modes are known to be apart."
+        assert abs(looked_at["when"] - time.time()) < 60
+        assert status.needs_a_look
+    run.dismiss("alarm/sign", "It is a repulsive one.")
+    assert not run.status().needs_a_look
+    run.raise_again("alarm/mixing")
+    assert [alarm["path"] for alarm in run.status().alarms] == ["alarm/mixing"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(("path", "why"), [("alarm/none", "So."), ("alarm/sign", "  ")])
+def test_no_alarm_is_dismissed_that_is_not_there_or_without_a_word(path: str, why: str) -> None:
+    run = make_run()
+    run.write_status(alarms=[{"path": "alarm/sign", "message": "Upside down.", "step": 7}])
+    with pytest.raises(BadInput):
+        run.dismiss(path, why)
+    assert len(run.status().alarms) == 1
+
+
 def test_a_stop_is_not_weakened_into_a_pause() -> None:
     run = make_run()
     assert run.requested() is None and run.request_age() is None

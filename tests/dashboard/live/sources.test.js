@@ -1,0 +1,70 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { comparedWords, runSource, samplesCompared } from "../../../dashboard/live/charts/sources.js"
+import { Curves } from "../../../dashboard/live/stream/curves.js"
+
+const PATH = "quality/energy_distance"
+
+/** Curves of a run: rows are [step, {path: value}]. */
+function curvesOf(...rows) {
+  const curves = new Curves()
+  for (const [step, values] of rows) {
+    const cost = [step, step, step, null]
+    curves.add({
+      header: { meta: { paths: Object.keys(values) }, first: cost, last: cost },
+      arrays: {
+        values: { shape: [1, Object.keys(values).length], data: Object.values(values) },
+      },
+    })
+  }
+  return curves
+}
+
+const begin = [0, { "quality/num_samples": 512, [`${PATH}/floor`]: 0.125 }]
+const along = [90, { [`${PATH}/long_run`]: 0.25, "loss/total": 1 }]
+const end = (num) => [
+  100,
+  {
+    [`${PATH}/long_run`]: 0.03125,
+    [`${PATH}/floor`]: 0.0625,
+    "loss/total": 1,
+    "quality/num_samples": num,
+  },
+]
+const source = (curves) => runSource({ curves, settings: { run: "r", figures: {} } })
+
+test("a chart names how many samples it compares, and its final figure's apart", () => {
+  assert.equal(comparedWords([curvesOf(begin, along)], PATH), "512 samples")
+  const words = "512 samples, at the end ◆ 3\u2009000"
+  assert.equal(comparedWords([curvesOf(begin, along, end(3000))], PATH), words)
+  assert.equal(comparedWords([curvesOf(begin, along, end(512))], PATH), "512 samples")
+})
+
+test("what has no floor, and runs that say nothing of it, name no number", () => {
+  assert.deepEqual(samplesCompared(curvesOf(begin, along), "loss/total"), {})
+  assert.equal(comparedWords([curvesOf(along)], PATH), "")
+})
+
+test("the last value of a chart is the final figure, with the floor of as many samples", () => {
+  const { lines, references } = source(curvesOf(begin, along, end(3000)))
+  const [line] = lines(PATH)
+  assert.equal(line.members[0].columns.value.at(-1), 0.03125)
+  assert.equal(line.members[0].isFinalApart, true)
+  assert.deepEqual(references(PATH), [
+    { word: "floor", value: 0.125 },
+    { word: "floor ◆", value: 0.0625 },
+  ])
+  const [loss] = source(curvesOf(begin, along, end(3000))).lines("loss/total")
+  assert.equal(loss.members[0].isFinalApart, false)
+})
+
+test("equal numbers go on along the same curve", () => {
+  const { lines, references } = source(curvesOf(begin, along, end(512)))
+  assert.equal(lines(PATH)[0].members[0].isFinalApart, false)
+  assert.deepEqual(references(PATH), [{ word: "floor", value: 0.0625 }])
+})
+
+test("the number of samples is no chart", () => {
+  assert.deepEqual(source(curvesOf(begin, along)).paths(), [PATH, "loss/total"])
+})
