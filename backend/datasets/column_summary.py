@@ -41,13 +41,14 @@ class ColumnSummary:
 
 
 def summaries(path: Path) -> list[ColumnSummary]:
-    """Summarise the first columns of a .csv or .parquet file; [] for what is no table or cannot
+    """Summarise the first columns of a text table or .parquet file; [] for what is none or cannot
     be read: reading it says why."""
-    if path.suffix.lower() not in (".csv", ".parquet") or not path.is_file():
+    suffix = path.suffix.lower()
+    if suffix not in (*reading.TEXT_SUFFIXES, ".parquet") or not path.is_file():
         return []
     with contextlib.suppress(BadInput, *table_files._damage()):
         with reading.opened(path) as file:
-            names, batches = (_csv if path.suffix.lower() == ".csv" else _parquet)(path.name, file)
+            names, batches = (_parquet if suffix == ".parquet" else _csv)(path.name, file)
             table = _table(batches)
         if table is not None:
             return [

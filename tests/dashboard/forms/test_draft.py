@@ -133,7 +133,7 @@ def odd_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "dangling.npy").symlink_to(tmp_path / "gone.npy")
         (folder / "loop.npy").symlink_to(folder / "loop.npy")
         (folder / "dangling_folder").symlink_to(tmp_path / "gone")
-        (folder / "notes.txt").touch()
+        (folder / "notes.md").touch()
         os.mkfifo(folder / "pipe.csv")
         (Path(os.fsdecode(os.fsencode(folder) + b"/\xff.npy"))).touch()
     return shared
