@@ -12,6 +12,8 @@ with a word, where it is missing; on a GPU Basin runs alone, and its time is the
 
 Beside each speed is the variance of the draws over the true one: a fast sampler that is wrong
 shows. MLP and convolutional energies have no known variance; theirs is over that of eager Basin.
+Under HMC the MLP has none to compare: its energy does not confine, so that two trajectories from
+unit variance come to 1 + Σ t² in their lengths t, which Basin draws anew and the others fix.
 The Gaussian has variances from 0.001 to 1 along axes that are no coordinates.
 """
 
@@ -298,6 +300,8 @@ def show(report: Report, measured: Rounds) -> None:
         eager = measured.get((case, EAGER))
         known = case.energy not in ("mlp", "conv")
         words = "variance over the true one" if known else "variance over eager Basin's"
+        if not known and case.sampler == "hmc":
+            continue
         scale = 1.0 if known or not eager else median(r["variance"] for r in eager)
         report.add(case.name, subject, words, "", [r["variance"] / scale for r in rounds])
 
@@ -308,10 +312,10 @@ def claim(report: Report, measured: Rounds) -> None:
     table = {
         ("ula", "mixture", 10_000): {"blackjax": 1.0, "torchebm": 2.5},
         ("ula", "double_well", 10_000): {"blackjax": 1.0, "torchebm": 2.5},
-        ("ula", "mlp", 10_000): {"torchebm": 1.4},
+        ("ula", "mlp", 10_000): {"blackjax": 0.85, "torchebm": 1.4},
         ("ula", "conv", 64): {"torchebm": 1.15},
         ("hmc", "mixture", 10_000): {"blackjax": 0.8, "torchebm": 4.0},
-        ("hmc", "mlp", 10_000): {"blackjax": 0.55, "torchebm": 2.2},
+        ("hmc", "mlp", 10_000): {"blackjax": 0.75, "torchebm": 2.2},
     }
     for key, targets in table.items():
         for peer, target in targets.items():

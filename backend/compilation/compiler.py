@@ -3,7 +3,8 @@
 A function of tensors is traced once for each energy and each set of shapes, with the gradient that
 is taken inside it, and its plain operations are compiled: by torch's inductor to C++ on a CPU, into
 a CUDA graph of its kernels on an NVIDIA device. Numbers become inputs, so that no step size is ever
-compiled in, and so do the energy's parameters and buffers, so that training is seen.
+compiled in, and so do the energy's parameters and buffers, so that training is seen. Wide layers of
+many chains are gone through in blocks of rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from backend.compilation.row_blocks import block_size, cut, in_blocks
 from backend.compilation.tracing import Slot, Traced, leaves, tensors_of, trace
 from backend.energy import Energy
 
@@ -86,7 +88,7 @@ class Compiler:
         if piece.run is None:
             return function(energy, *given)
         try:
-            return cast(T, piece(given))
+            return cast(T, piece(function, given))
         except Exception as error:
             piece.fail(error)
             return function(energy, *given)
@@ -151,6 +153,9 @@ class Compiler:
         try:
             # here and not in the thread: tracing puts stand-ins in place of the energy's parameters
             traced = trace(function, energy, given)
+            piece.block = block_size(function, traced.graph, given)
+            if piece.block:
+                traced = trace(function, energy, cut(function, given, 0, piece.block))
         except Exception as error:
             piece.fail(error)
             return
@@ -187,13 +192,23 @@ class _Piece:
         self.thread: threading.Thread | None = None
         self.traced: Traced | None = None
         self.slots: list[Slot] = []
+        self.block = 0
+        """rows that it was compiled for, where it goes over them in blocks; 0 where it takes all"""
 
-    def __call__(self, given: Sequence[Any]) -> Any:
+    def __call__(self, function: Callable[..., Any], given: Sequence[Any]) -> Any:
+        assert self.traced is not None
+        with torch.no_grad():  # parameters that are trained may be among the inputs
+            if self.block:
+                results: Sequence[Tensor] = in_blocks(self._ran, function, given, self.block)
+            else:
+                results = self._ran(given)
+            return self.traced.rebuild(results)
+
+    def _ran(self, given: Sequence[Any]) -> Sequence[Tensor]:
         assert self.run is not None and self.traced is not None
         inputs = [owner[name] for owner, name in self.slots]
         inputs += tensors_of(given, self.traced.dtype, self.traced.device)
-        with torch.no_grad():  # parameters that are trained may be among the inputs
-            return self.traced.rebuild(self.run(inputs))
+        return self.run(inputs)
 
     def finish(self, make: Callable[[], Run], began: float) -> None:
         """Make what runs; anything that goes wrong is kept as the reason."""

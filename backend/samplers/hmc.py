@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from backend.compilation.row_blocks import by_rows
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 from backend.sampler import Info, Sampler, State
@@ -157,7 +158,7 @@ def leapfrog(
     drift = step_size * scale
     kick = drift / temperature
     half_kick = 0.5 * kick
-    call = _plainly if fused is None else fused
+    call = plainly if fused is None else fused
     for index in range(num_steps):
         parts = call(
             drifted,
@@ -175,6 +176,7 @@ def leapfrog(
     return state, momentum - half_kick * state.gradient
 
 
+@by_rows(3)
 def drifted(
     energy: Energy,
     x: Tensor,
@@ -189,7 +191,8 @@ def drifted(
     return x, *energy_and_gradient(energy, x), momentum
 
 
-def _plainly(function: Callable[..., Any], energy: Energy, *given: Tensor | float) -> Any:
+def plainly(function: Callable[..., Any], energy: Energy, *given: Tensor | float) -> Any:
+    """`function(energy, *given)`, as a sampler's `fused` calls it, and never compiled."""
     return function(energy, *given)
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from backend.compilation.row_blocks import by_rows
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 from backend.sampler import Info, Sampler, State
@@ -101,6 +102,7 @@ class Langevin(Sampler):
         return after, moved_info(after.position)
 
 
+@by_rows(3)
 def _moved(
     energy: Energy, x: Tensor, gradient: Tensor, noise: Tensor, step_size: float, noise_sd: float
 ) -> State:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from backend.compilation.row_blocks import by_rows
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 from backend.sampler import Info, Sampler, State, per_chain
@@ -111,6 +112,7 @@ def langevin_proposal(
     return _after(state, after), Info(rate, accepted, y, 1)
 
 
+@by_rows(5)
 def _stepped(
     energy: Energy,
     x: Tensor,

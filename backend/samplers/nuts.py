@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -11,13 +12,13 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State, per_chain
-from backend.samplers.hmc import TARGET_RATE, drifted
+from backend.samplers.hmc import TARGET_RATE
 from backend.samplers.langevin import normal
 from backend.samplers.trees import (
     Point,
     Subtree,
     Tree,
-    counted,
+    grown,
     joined,
     picked,
     seed,
@@ -31,7 +32,8 @@ from backend.samplers.tuning import ADAPT_ABOUT, mass_extra, tuned
 
 BLOCK = 8
 """Most leapfrog steps between two looks at what they came to; a power of two."""
-
+SMALL = 2**14
+"""Most coordinates of all chains together whose leapfrogs are compiled a block at a time."""
 
 TYPICAL_LEAPFROGS = 8
 """Of a trajectory where the step size is right; steps that do not know theirs are counted so."""
@@ -191,27 +193,26 @@ class NUTS(Sampler):
         checks = spans(size, noise.device)
         pile: list[tuple[Tensor, Tensor, Tensor]] = []
         first, half = end.momentum, end.momentum
+        block = partial(self.fused, grown, energy)
+        if not _one_piece(energy, end.x):
+            block = partial(grown, energy, fused=self.fused)
         for index in range(num // size):
-            leaves: list[tuple[Tensor, ...]] = []
-            for _ in range(size):
-                now = kick if index or leaves else half_kick
-                leaf = self.fused(drifted, energy, end.x, half, end.gradient, now, drift)
-                end, half = Point(leaf[0], leaf[3], leaf[2]), leaf[3]
-                leaves.append(leaf)
             old, part = subtree, noise[index * size : (index + 1) * size]
-            stacked = [torch.stack(column) for column in zip(*leaves, strict=True)]
-            opening, *rest = self.fused(
-                counted,
-                energy,
+            x, half, gradient, opening, *rest = block(
+                end.x,
+                half,
+                end.gradient,
+                kick if index else half_kick,
+                kick,
+                drift,
                 *old[1:],
-                *stacked,
                 half_kick,
                 tree.hamiltonian,
                 part,
                 *checks,
                 self.temperature,
             )
-            subtree = Subtree(*rest)
+            end, subtree = Point(x, half, gradient), Subtree(*rest)
             first = first if index else opening
             pile.append((opening, old.momentum, old.total))
             ending = trailing_ones(index)
@@ -224,6 +225,12 @@ class NUTS(Sampler):
             if done < num and done & (done - 1) == 0 and not subtree.valid.any():
                 return first, end, subtree, done
         return first, end._replace(momentum=subtree.momentum), subtree, num
+
+
+def _one_piece(energy: Energy, x: Tensor) -> bool:
+    """True where calls cost more than leapfrogs, so that a block of them is compiled as one piece:
+    few numbers, and no network, of which eight copies would take long to compile."""
+    return x.numel() <= SMALL and next(energy.parameters(), None) is None
 
 
 def _spawned(generator: torch.Generator) -> torch.Generator:

@@ -5,15 +5,17 @@ All of it is of tensors alone and waits for no device. Momenta are in units of â
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from backend.compilation.row_blocks import by_rows
 from backend.energy import Energy
 from backend.sampler import State, per_chain
-from backend.samplers.hmc import MAX_RISE
+from backend.samplers.hmc import MAX_RISE, drifted, plainly
 
 
 class Point(NamedTuple):
@@ -44,6 +46,10 @@ class Subtree(NamedTuple):
     """(chains,) sum of the Metropolis probabilities of the leaves, the old tree's included"""
     num_leaves: Tensor
     diverged: Tensor
+
+
+_NUM_CARRIED = len(Subtree._fields) - 1
+"""Parts of a Subtree that a block goes on from: all but the momentum."""
 
 
 class Tree(NamedTuple):
@@ -81,7 +87,43 @@ def spans(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return first, last_leaf, asked
 
 
-def counted(
+def grown(
+    energy: Energy,
+    x: Tensor,
+    half: Tensor,
+    gradient: Tensor,
+    first_kick: Tensor,
+    kick: Tensor,
+    drift: Tensor,
+    *given: Tensor | float,
+    fused: Callable[..., Any] = plainly,
+) -> tuple[Tensor, ...]:
+    """A block of leapfrog steps: the last leaf's x, half momentum and gradient, then `_counted`.
+
+    `given` is the rest of what `_counted` takes: its subtree, then what follows its leaves. `fused`
+    calls each step's arithmetic, where the block is not compiled as one.
+    """
+    subtree, rest = given[:_NUM_CARRIED], given[_NUM_CARRIED:]
+    noise = rest[2]
+    assert isinstance(noise, Tensor)
+    leaves = []
+    for index in range(len(noise)):
+        now = kick if index else first_kick
+        x, value, gradient, half = fused(_drifted, energy, x, half, gradient, now, drift)
+        leaves.append((x, value, gradient, half))
+    stacked = [torch.stack(column) for column in zip(*leaves, strict=True)]
+    return x, half, gradient, *fused(_counted, energy, *subtree, *stacked, *rest)
+
+
+@by_rows(5)
+def _drifted(
+    energy: Energy, x: Tensor, half: Tensor, gradient: Tensor, kick: Tensor, drift: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`drifted` of chains that go forth and back, so that each has a kick and a drift."""
+    return drifted(energy, x, half, gradient, kick, drift)
+
+
+def _counted(
     energy: Energy,
     total: Tensor,
     log_weight: Tensor,

@@ -20,7 +20,9 @@ from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import Energy, energy_and_gradient
 from backend.randomness import generator_of
 from backend.sampler import State
+from backend.samplers.hmc import HMC, HMCConfig
 from backend.samplers.langevin import Langevin, LangevinConfig
+from backend.samplers.mala import MALA, MALAConfig
 from tests.conftest import ROOT
 
 needs_compiler = pytest.mark.skipif(
@@ -74,6 +76,27 @@ def test_compiled_steps_are_those_of_eager(energy: Energy) -> None:
     ]
     assert_same(ends[0][:3], ends[1][:3])
     assert compiler.status.phase == "compiled" and compiler.status.seconds > 0
+
+
+@needs_compiler
+def test_wide_layers_of_many_chains_go_in_blocks_that_change_no_chain() -> None:
+    compiler, num = Compiler(background=False), 2501
+    wide = MLPEnergy(MLPConfig(width=128, depth=2), torch.Size([2]), generator_of("wide"))
+    for kind in (Langevin(LangevinConfig(step_size=0.01)), MALA(MALAConfig()), HMC(HMCConfig())):
+        ends = []
+        for one in (compiler, None):
+            kind.compiler = one
+            walk = samplers.run(kind, positions(num), wide, generator_of(1), 3)
+            assert walk.info is not None
+            ends.append((*walk.state[:3], walk.info.proposal, walk.info.acceptance_rate))
+        assert_same(*ends)
+    assert compiler.status.phase == "compiled"
+    pieces = list(compiler._pieces[wide].values())
+    assert len(pieces) == 3 and all(0 < piece.block < num for piece in pieces)
+    narrow = Ring()
+    samplers.run(langevin(0.01, compiler), positions(num), narrow, generator_of(1), 1)
+    (piece,) = compiler._pieces[narrow].values()
+    assert piece.block == 0
 
 
 @needs_compiler
