@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
 from backend.energies.tilt import TiltConfig
+from backend.networks import row_sharing
 from backend.networks.layers import Activation
-from backend.networks.mlp import mlp
+from backend.networks.mlp import mlp, value_and_gradient
 
 
 class MLPConfig(TiltConfig):
@@ -95,6 +96,15 @@ class MLPEnergy(NetworkEnergy):
             inputs = torch.cat([inputs.flatten(1), condition.context.flatten(1).to(x.dtype)], 1)
         energies: Tensor = self.net(inputs)
         return energies
+
+    def closed_form(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """By the chain rule written out, since autograd costs a small network much of its time."""
+        plain = type(self) is MLPEnergy and not (self.waves or self.has_context or self.tilt)
+        exact = self.precision is x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+        if not (plain and exact and self.num_outputs == 1) or row_sharing.is_sharing():
+            return None
+        both = value_and_gradient(self.net, x.flatten(1))
+        return None if both is None else (both[0][:, 0], both[1].reshape(x.shape))
 
     def _inputs(self, x: Tensor) -> Tensor:
         """(batch, dim × (1 + 2 waves)) of x (batch, *event_shape); x itself without waves."""

@@ -178,3 +178,9 @@ class Linear(nn.Linear):
             return F.linear(input, weight, bias)
         rows = input.reshape(-1, input.shape[-1])
         return cast(Tensor, _Linear.apply(rows, weight, bias)).reshape(*input.shape[:-1], -1)
+
+
+def pulled_back(slope: Tensor, layer: Linear) -> Tensor:
+    """Gradient in a layer's input (rows, inputs) of that in its output (rows, outputs), as autograd
+    takes it."""
+    return slope @ layer.weight if _in_use == "torch" else _product(slope, layer.weight.T)
