@@ -69,11 +69,11 @@ def _for_json_alone() -> Iterator[None]:
         yield
         _answer.flush()
     finally:
-        sys.stdout, kept, _answer = out, _answer, before
+        sys.stdout, for_json, _answer = out, _answer, before
         if number is not None:
             os.dup2(number, 1)
             with contextlib.suppress(OSError):  # nobody reads on
-                kept.close()
+                for_json.close()
 
 
 def json_command(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,14 +52,14 @@ def nvidia_devices() -> tuple[Device, ...]:
         selectors = [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
     devices = []
     for number, selector in enumerate(selectors):
-        shown = [
+        matching = [
             (model, uuid)
             for index, model, uuid in listed
             if selector == index or uuid.startswith(selector)
         ]
-        if not shown:
+        if not matching:
             break  # CUDA, too, stops at the first entry it does not know
-        model, uuid = shown[0]
+        model, uuid = matching[0]
         devices.append(Device(f"cuda:{number}", model, selector, uuid))
     return tuple(devices)
 
