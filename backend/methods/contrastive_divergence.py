@@ -205,8 +205,8 @@ class ContrastiveDivergence(Method):
         ),
         "persistent": Preset(
             "512 chains that live on and carry weights, from a mixture of Gaussians that the "
-            "network corrects: a density, with its log Z at every step. Long chains from noise "
-            "stay in the mode they fall into: take the default draws for samples.",
+            "network corrects: a density of the plane, with log Z at every step; in ten dimensions "
+            "worse than its mixture. Long chains from noise stay where they fall: take draws.",
             WEIGHTED,
             Budget(steps=2000),
         ),
