@@ -19,7 +19,7 @@ from backend.spec import Budget, RunSpec
 from jobs import proposals
 from jobs.claims.recipe_results import RunResult, run_result
 from jobs.proposals import Contestant, Kind
-from jobs.queueing import enqueue
+from jobs.queueing import enqueue, spec_paths
 from jobs.records import run_store
 
 TAG = "bakeoff:"
@@ -224,7 +224,7 @@ def _finite(run: RunResult, path: str) -> float | None:
 # -------------------------------------------------------------------------- its runs
 
 
-def launch(bakeoff: Bakeoff, origin: enqueue.Origin = "cli") -> list[str]:
+def launch(bakeoff: Bakeoff, origin: spec_paths.Origin = "cli") -> list[str]:
     """Queue its runs; returns their ids. Raises BadInput, NotAvailable."""
     return enqueue.launch_many(bakeoff.specs(), origin=origin)
 

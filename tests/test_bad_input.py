@@ -104,7 +104,7 @@ CASES = [
     Case("no data", {"data": {}}, "data.name", "no data set None"),
     Case("a device that cannot be", {"device": "gpu"}, "device", "gpu"),
     Case("data missing", on_file("nothing.npy"), "data.path", "no file or folder"),
-    Case("data of no known kind", on_file("x.txt"), "data.path", ".parquet", text_file("1,2\n")),
+    Case("data of no known kind", on_file("x.rtf"), "data.path", ".parquet", text_file("1,2\n")),
     Case("data empty", on_file("x.npy"), "data.path", "empty", text_file("")),
     Case(
         "ragged rows",

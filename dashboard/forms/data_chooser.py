@@ -14,7 +14,7 @@ from dashboard.forms import draft, form_fields, own_file
 from dashboard.forms.form_fields import Form, Values
 from dashboard.forms.own_file import FILE
 from dashboard.live_view import live_element
-from jobs.queueing import enqueue, redis_store
+from jobs.queueing import enqueue, redis_store, spec_paths
 
 IN_ROW = 8
 """Tiles that stand in the row; the rest is behind one of its own."""
@@ -107,7 +107,7 @@ def _tiles(page: str, datasets: dict[str, Any], name: str, path: str) -> None:
 def _tile(key: str, item: dict[str, Any]) -> dict[str, Any]:
     preview = preview_of(key)
     picture = preview and {part: preview[part] for part in ("kind", "shape", "values")}
-    sign = "E(x)" if key == enqueue.ENERGY_FILE else "↓"  # to be downloaded
+    sign = "E(x)" if key == spec_paths.ENERGY_FILE else "↓"  # to be downloaded
     return {
         "name": key,
         "title": item["title"],

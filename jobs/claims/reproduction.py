@@ -24,8 +24,8 @@ from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import RunSpec
 from backend.system.about import version
 from jobs.claims.recipe_results import ENDED, Findings, RunResult, evaluate, run_result
-from jobs.queueing import control, enqueue
-from jobs.queueing.enqueue import Origin
+from jobs.queueing import control, enqueue, spec_paths
+from jobs.queueing.spec_paths import Origin
 from jobs.records import run_store
 from jobs.records.status import this_process
 from jobs.system import atomic_files
@@ -150,7 +150,7 @@ def create(
     record, run_specs = _begin(name, scale, num_seeds, first_seed)
     runs: dict[tuple[str, int], str] = {}
     for key, spec in run_specs.items():
-        directory = run_store.create_run(enqueue.absolute_paths(spec, "cli"))
+        directory = run_store.create_run(spec_paths.absolute_paths(spec, "cli"))
         directory.write_status(worker=control.INLINE, **this_process())
         runs[key] = directory.id
     record = _with_runs(record, runs)

@@ -22,7 +22,7 @@ from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.cli.progress_line import ProgressLine
 from jobs.execution import local_pool
 from jobs.proposals import Contestant, Kind
-from jobs.queueing import control, enqueue, redis_store
+from jobs.queueing import control, enqueue, redis_store, spec_paths
 from jobs.records import run_store
 from jobs.records.status import this_process
 
@@ -60,7 +60,7 @@ def bakeoff_command(
     """
     base = _base(data, changes, options)
     bakeoff = _bakeoff(base, options["seconds"], options["seeds"], methods)
-    specs = [enqueue.absolute_paths(spec, "cli") for spec in bakeoff.specs()]
+    specs = [spec_paths.absolute_paths(spec, "cli") for spec in bakeoff.specs()]
     if inline or not _has_workers():
         ids, whole = _run_here(specs, quiet=as_json)
     else:
@@ -84,7 +84,7 @@ def _base(data: str, changes: tuple[str, ...], options: dict[str, Any]) -> RunSp
         if not change.startswith("data."):
             raise BadInput.at("--set", f"changes a field of the data, data.B=C, got {change!r}.")
         launch.apply(raw, change)
-    return enqueue.absolute_paths(from_dict(raw), "cli")
+    return spec_paths.absolute_paths(from_dict(raw), "cli")
 
 
 def _bakeoff(base: RunSpec, seconds: float, num_seeds: int, methods: tuple[str, ...]) -> Bakeoff:

@@ -16,7 +16,7 @@ from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from backend.system import yaml_reader
 from jobs.cli.common import DONE, FAILED, json_command, number, show
-from jobs.queueing import control, enqueue, redis_store
+from jobs.queueing import control, enqueue, redis_store, spec_paths
 from jobs.records import run_store
 from jobs.records.run_store import RunDirectory
 from jobs.records.status import Status, this_process
@@ -84,7 +84,7 @@ def read_spec(source: str, changes: tuple[str, ...] = ()) -> RunSpec:
         apply(raw, change)
     if "data" not in raw:
         raw = _with_data(raw)
-    return enqueue.absolute_paths(from_dict(raw), "cli")
+    return spec_paths.absolute_paths(from_dict(raw), "cli")
 
 
 def _with_data(raw: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jobs.cli.about import fields_in_words
 from jobs.cli.common import json_command, number, show, table
 from jobs.cli.launch import apply
 from jobs.models import fingerprints
-from jobs.queueing import enqueue
+from jobs.queueing import spec_paths
 from jobs.records import run_store
 from jobs.system import atomic_files
 
@@ -45,7 +45,7 @@ def ask(
     config: dict[str, Any] = {}
     for change in changes:
         apply(config, change)
-    settled = enqueue.absolute_config(config, "cli")
+    settled = spec_paths.absolute_config(config, "cli")
     from jobs.models import answering
 
     answer = answering.answer_to_run(directory.id, ability, settled, seed=seed, out=out)

@@ -16,7 +16,7 @@ from backend.spec import Budget, RunSpec, from_dict
 from jobs import races
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
-from jobs.queueing import enqueue, redis_store
+from jobs.queueing import enqueue, redis_store, spec_paths
 from jobs.races import Race
 from jobs.records import run_store
 
@@ -201,7 +201,7 @@ def _changed(spec: RunSpec, changes: tuple[str, ...]) -> RunSpec:
     raw = spec.model_dump(mode="json", exclude_none=True)
     for change in changes:
         launch.apply(raw, change)
-    return enqueue.absolute_paths(from_dict(raw), "cli")
+    return spec_paths.absolute_paths(from_dict(raw), "cli")
 
 
 def _run_here(entries: list[Entry], quiet: bool) -> list[str]:

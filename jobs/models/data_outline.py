@@ -8,7 +8,6 @@ from typing import Any
 
 from backend import catalogue
 from backend.data import Data
-from backend.datasets import column_summary
 from backend.errors import BadInput
 
 
@@ -38,6 +37,9 @@ def _misfits(data: Data) -> dict[str, str]:
 def look(raw: dict[str, Any]) -> dict[str, Any]:
     """Look at a file before a method is chosen: `outline` and `columns`, a summary of each column
     of a table; `problems` alone beside the columns where it cannot be read as it is asked for."""
+    # A worker imports no plug-in before it forks.
+    from backend.datasets import column_summary
+
     columns = [asdict(each) for each in column_summary.summaries(Path(str(raw.get("path", ""))))]
     try:
         data = catalogue.resolve_data(raw).load()

@@ -114,7 +114,7 @@ def test_a_specification_comes_back_as_it_was(num: int) -> None:
 WHOLE = {
     ".npy": npy(X),
     ".npz": npz(x=npy(X), labels=npy(np.arange(60) % 3)),
-    ".csv": b"a,b\n" + b"1,2.5\n3,-4\n" * 30,
+    **dict.fromkeys(reading.TEXT_SUFFIXES, b"a,b\n" + b"1,2.5\n3,-4\n" * 30),
     ".parquet": parquet({"a": X[:, 0], "b": X[:, 1]}),
 }
 

@@ -48,7 +48,7 @@ def width(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The recipe `width`, whose runs end at distances by their width: 0.1 and 0.4."""
     claiming.install(monkeypatch, tmp_path / "recipes")
 
-    def observation(method: tiny.Tiny, data: Any, seed: int) -> Any:
+    def observation(method: tiny.Tiny, data: Any, seed: int, **settings: Any) -> Any:
         prepared = type("Prepared", (), {"method": method, "data": data})()
         return claiming.eyes(0.1 if method.config.width == 16 else 0.4)(prepared)
 

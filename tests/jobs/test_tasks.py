@@ -89,7 +89,7 @@ def test_a_check_reads_little_of_other_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_slow_first_step_ends_the_timing() -> None:
-    assert "1 step(s)" in check(config={"sleep": 0.5})["cost"]["note"]
+    assert "from 1 step timed" in check(config={"sleep": 0.5})["cost"]["note"]
 
 
 def test_data_come_with_a_preview_in_their_own_units() -> None:

@@ -125,7 +125,7 @@ def test_it_is_judged_by_who_reads_it_after_the_last_run(
     monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
     made = reproduction.create("width", num_seeds=1)
-    monkeypatch.setattr(loop, "Observation", lambda method, data, seed: None)
+    monkeypatch.setattr(loop, "Observation", lambda *of, **settings: None)
     for run_id in made.run_ids():
         assert not reproduction.open_reproduction(made.id).is_settled
         tasks.train(run_id)

@@ -17,7 +17,7 @@ from backend.events import decode, unpack
 from backend.spec import Question
 from jobs import tasks
 from jobs.models import answering, trained_run
-from jobs.queueing import enqueue
+from jobs.queueing import enqueue, spec_paths
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from tests.jobs import tiny
@@ -147,14 +147,14 @@ def test_another_run_can_be_asked_for() -> None:
 
 
 def test_paths_from_the_browser_stay_in_the_data_folder() -> None:
-    settled = enqueue.absolute_config({"mask_path": "a.npy", "path": ""}, "browser")
+    settled = spec_paths.absolute_config({"mask_path": "a.npy", "path": ""}, "browser")
     assert settled == {"mask_path": str(run_store.data_folder().resolve() / "a.npy"), "path": ""}
     with pytest.raises(BadInput) as caught:
-        enqueue.absolute_config({"path": "/etc/passwd"}, "browser")
+        spec_paths.absolute_config({"path": "/etc/passwd"}, "browser")
     assert caught.value.problems[0].field == "path"
     spec = make({"name": "q", "ability": "energy", "config": {"path": "../x.npy"}}).spec()
     with pytest.raises(BadInput, match=r"questions\.q\.config\.path"):
-        enqueue.absolute_paths(spec, "browser")
+        spec_paths.absolute_paths(spec, "browser")
 
 
 def test_a_page_asks_through_the_quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:

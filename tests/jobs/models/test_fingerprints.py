@@ -50,6 +50,8 @@ def stopped(data: Path) -> RunDirectory:
     directory = make(data, steps=100_000)
 
     class Stop:
+        judging_ratio = 1.0
+
         def begin(self) -> list[Any]:
             return []
 

@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
-from jobs.queueing import enqueue, redis_store
+from jobs.queueing import enqueue, redis_store, spec_paths
 from jobs.records import run_store
 from tests.conftest import RedisServer
 
@@ -82,27 +82,27 @@ def test_browser_stays_inside_the_data_folder(path: str, tmp_path: Path) -> None
     (tmp_path / "outside").mkdir()
     (folder / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(BadInput) as caught:
-        enqueue.absolute_paths(file_spec(path), "browser")
+        spec_paths.absolute_paths(file_spec(path), "browser")
     assert [problem.field for problem in caught.value.problems] == ["data.path"]
     assert str(folder) in str(caught.value)
 
 
 def test_browser_paths_are_taken_from_the_data_folder() -> None:
-    settled = enqueue.absolute_paths(file_spec("uploads/x.npy"), "browser")
+    settled = spec_paths.absolute_paths(file_spec("uploads/x.npy"), "browser")
     assert settled.data["path"] == str(run_store.data_folder().resolve() / "uploads/x.npy")
 
 
 def test_nested_paths_count_too() -> None:
     spec = SPEC.model_copy(update={"config": {"energy": {"kind": "table", "path": "/etc/hosts"}}})
     with pytest.raises(BadInput, match=r"config\.energy\.path"):
-        enqueue.absolute_paths(spec, "browser")
+        spec_paths.absolute_paths(spec, "browser")
 
 
 def test_paths_within_lists_count_too() -> None:
     parts = [{"kind": "table", "path": "/etc/hosts"}, [{"kind": "energy_file", "path": "/x.py"}]]
     spec = SPEC.model_copy(update={"config": {"parts": parts}})
     with pytest.raises(BadInput) as caught:
-        enqueue.absolute_paths(spec, "browser")
+        spec_paths.absolute_paths(spec, "browser")
     fields = [problem.field for problem in caught.value.problems]
     assert fields == ["config.parts.0.path", "config.parts.1.0.path"]
 
@@ -111,7 +111,7 @@ def test_paths_within_lists_count_too() -> None:
 @pytest.mark.parametrize("path", ["~nosuch/x.npy", "~$data.csv"])
 def test_a_tilde_of_nobody_names_no_file(path: str) -> None:
     with pytest.raises(BadInput, match="names no file"):
-        enqueue.absolute_paths(file_spec(path), "cli")
+        spec_paths.absolute_paths(file_spec(path), "cli")
 
 
 @pytest.mark.bad_input
@@ -123,14 +123,16 @@ def test_a_link_to_itself_names_no_file() -> None:
         folder.mkdir()
         (folder / "loop").symlink_to(folder / "loop")
         with pytest.raises(BadInput, match=r"names no file"):
-            enqueue.absolute_paths(spec, "browser")
+            spec_paths.absolute_paths(spec, "browser")
 
 
 def test_command_line_paths_become_absolute(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert enqueue.absolute_paths(file_spec("x.npy"), "cli").data["path"] == str(tmp_path / "x.npy")
+    assert spec_paths.absolute_paths(file_spec("x.npy"), "cli").data["path"] == str(
+        tmp_path / "x.npy"
+    )
 
 
 def energy_spec(path: str) -> RunSpec:
@@ -149,10 +151,10 @@ def trusted() -> Path:
 
 
 def test_the_browser_names_an_energy_file_by_its_bare_name(trusted: Path) -> None:
-    settled = enqueue.absolute_paths(energy_spec("mine.py"), "browser")
+    settled = spec_paths.absolute_paths(energy_spec("mine.py"), "browser")
     assert settled.data["path"] == str(trusted.resolve())
     # a run that is cloned names it whole
-    assert enqueue.absolute_paths(settled, "browser") == settled
+    assert spec_paths.absolute_paths(settled, "browser") == settled
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_the_browser_runs_no_code_from_elsewhere(path: str, trusted: Path, tmp_p
     (trusted.parent / "sub" / "evil.py").write_text("")
     (trusted.parent / "link.py").symlink_to(tmp_path / "evil.py")
     with pytest.raises(BadInput, match="bare name") as caught:
-        enqueue.absolute_paths(energy_spec(path), "browser")
+        spec_paths.absolute_paths(energy_spec(path), "browser")
     assert [problem.field for problem in caught.value.problems] == ["data.path"]
 
 
@@ -175,40 +177,40 @@ def test_an_upload_is_never_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) 
     (uploads / "evil.py").write_text("")
     for path in ("evil.py", "uploads/evil.py", str(uploads / "evil.py")):
         with pytest.raises(BadInput):
-            enqueue.absolute_paths(energy_spec(path), "browser")
+            spec_paths.absolute_paths(energy_spec(path), "browser")
     monkeypatch.setenv("BASIN_DATA", str(trusted.parent.parent))
     with pytest.raises(BadInput, match="inside the data folder"):
-        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
+        spec_paths.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 @pytest.mark.parametrize("shared", ["file", "folder"])
 def test_code_that_others_may_write_is_not_run(shared: str, trusted: Path) -> None:
     (trusted if shared == "file" else trusted.parent).chmod(0o777)
     with pytest.raises(BadInput, match="chmod go-w"):
-        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
+        spec_paths.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 def test_code_of_another_user_is_not_run(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue.os, "getuid", lambda: trusted.stat().st_uid + 1)
+    monkeypatch.setattr(spec_paths.os, "getuid", lambda: trusted.stat().st_uid + 1)
     with pytest.raises(BadInput, match="another user"):
-        enqueue.absolute_paths(energy_spec("mine.py"), "browser")
+        spec_paths.absolute_paths(energy_spec("mine.py"), "browser")
 
 
 def test_an_energy_file_that_is_not_there(trusted: Path) -> None:
     with pytest.raises(BadInput, match="names no file"):
-        enqueue.absolute_paths(energy_spec("other.py"), "browser")
+        spec_paths.absolute_paths(energy_spec("other.py"), "browser")
 
 
 def test_the_command_line_may_run_any_energy_file(tmp_path: Path) -> None:
     path = str(tmp_path / "mine.py")
-    assert enqueue.absolute_paths(energy_spec(path), "cli").data["path"] == path
+    assert spec_paths.absolute_paths(energy_spec(path), "cli").data["path"] == path
 
 
 def test_a_nul_in_a_path_is_refused() -> None:
     with pytest.raises(BadInput, match="NUL"):
-        enqueue.absolute_paths(file_spec("x\0y"), "browser")
+        spec_paths.absolute_paths(file_spec("x\0y"), "browser")
     with pytest.raises(BadInput, match="NUL"):
-        enqueue.absolute_paths(energy_spec("x\0y"), "browser")
+        spec_paths.absolute_paths(energy_spec("x\0y"), "browser")
 
 
 def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:

@@ -185,7 +185,9 @@ def test_a_life(basin: tuple[subprocess.Popen[str], int], basin_home: Path) -> N
     assert f"http://127.0.0.1:{port}" in said and str(process.pid) in said
 
     # What dies comes back, in one line.
-    quick = next(w for w in redis_store.workers() if w["queue"] == "quick")
+    quick = wait_for(
+        lambda: next((w for w in redis_store.workers() if w["queue"] == "quick"), None)
+    )
     os.kill(quick["pid"], signal.SIGKILL)
     lines = read_until(process, "quick worker ended")
     assert "SIGKILL" in lines[-1] and "quick.log" in lines[-1]
