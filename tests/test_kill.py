@@ -324,6 +324,7 @@ def answers() -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_the_dashboard(basin: Basin, undisturbed: RunDirectory) -> None:
     directory = launch_and_wait(basin)
     before = shown(directory)

@@ -34,8 +34,8 @@ class Basin:
     address: str
 
     def launch(self, steps: int = 150, wait: bool = True, **spec: Any) -> RunDirectory:
-        """Launch a small run on its workers."""
-        spec = {"method": "contrastive_divergence", "preset": "persistent", **spec}
+        """Launch a small run, of a preset that is soon judged, on its workers."""
+        spec = {"method": "contrastive_divergence", "preset": "plain_persistent", **spec}
         spec.setdefault("data", {"name": "ring", "num": 1000, "num_held_out": 300})
         run_id = enqueue.launch(RunSpec(budget=Budget(steps=steps), **spec))
         directory = run_store.open_run(run_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from backend.spec import RunSpec
 from jobs.queueing import control
 from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
@@ -183,8 +184,10 @@ def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
         queue.get_by_role("button", name="to the front: waits 2").click()
         ids = [waiting[place].id for place in (2, 0, 1)]
         wait_for(lambda: control.queued() == ids, "the new order")
-        rows = page.locator('[draggable="true"]')
-        wait_for(lambda: rows.count() == 3, "the queue")
+        rows = queue.locator("[data-queued]:has(.bl-handle)")
+        wait_for(
+            lambda: [row.get_attribute("data-queued") for row in rows.all()] == ids, "its picture"
+        )
         queue.get_by_role("button", name="Move waits 1").press("ArrowUp")
         wait_for(lambda: control.queued() == [ids[0], ids[2], ids[1]], "moved by a key")
         last = queue.locator(f'[data-queued="{ids[1]}"] .bl-handle')
@@ -202,7 +205,7 @@ def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
 
 def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page: Page) -> None:
     seeds = [basin.launch(40, seed=seed) for seed in (0, 1)]
-    other = basin.launch(40, config={"num_steps": 2})
+    other = basin.launch(40, config={"num_steps": 3})
     ids = ",".join(run.id for run in [*seeds, other])
     page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&charts=energy/gap")
     page.wait_for_selector(".bl-card canvas")
@@ -223,7 +226,7 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
 
 
 def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> None:
-    basin.launch(20)
+    run_store.create_run(RunSpec(method="contrastive_divergence", data={"name": "ring"}))
     page.goto(f"{basin.address}/compare")
     page.get_by_text("Choose two or more runs above").wait_for()
 

@@ -33,7 +33,7 @@ def launch_slow(steps: int = 100_000) -> Any:
     """A run of the ring that takes a good while, watched from its first step."""
     spec = RunSpec(
         method="contrastive_divergence",
-        preset="persistent",
+        preset="plain_persistent",
         data={"name": "ring", "num": 1000, "num_held_out": 300},
         budget=Budget(steps=steps),
     )
@@ -199,6 +199,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     assert download.value.suggested_filename == f"{run.id}-spec.yaml"
 
 
+@pytest.mark.slow
 def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: Page) -> None:
     run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
