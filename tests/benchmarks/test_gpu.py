@@ -129,6 +129,7 @@ def test_bad_options_exit_with_2(options: list[str], capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_whole_command_runs_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--device", "cpu", "--quick", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

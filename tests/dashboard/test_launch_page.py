@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(150)
 def open_launch(basin: Basin, page: Page, query: str = "") -> None:
     """The page with the worker's answer on it, down to the button, which is drawn last."""
     page.goto(f"{basin.address}/launch{query}")
-    page.get_by_text(re.compile("of training")).first.wait_for()
+    page.get_by_text(re.compile("of training")).first.wait_for(timeout=60_000)
     launch_button(page).wait_for()
 
 
