@@ -88,10 +88,11 @@ class EnergyFileData(Dataset):
     def load(self) -> Data:
         config = self.config
         try:
-            file = EnergyFile(Path(config.path).expanduser())
+            path = Path(config.path).expanduser()
         except RuntimeError as error:  # a user that there is not
             reason = f"{config.path!r} names no file: {str(error).rstrip('.')}."
             raise BadInput.at("data.path", reason) from error
+        file = EnergyFile(path)
         seeds = [generator_of("data", config.seed, index) for index in (0, 1)]
         mean, scale = torch.zeros(()), torch.tensor(float(config.scale))
         if file.draws is None:
