@@ -219,7 +219,8 @@ def _beyond_training(spec: RunSpec, seconds: float | None) -> dict[str, float | 
     ]
     same = spec.step_hash()
     runs = ([run for run in ended if run.step_hash == same] or ended)[:_LIKE_RUNS]
-    if not runs or seconds is None:
+    # The first looks come soonest: a short run's share of looking is no long one's.
+    if seconds is None or not (runs := [run for run in runs if run.seconds > seconds / 3]):
         return {"looking": None, "judging": None}
     looking = median(run.observe_seconds / run.seconds for run in runs)
     judging = median(

@@ -92,6 +92,20 @@ def test_a_slow_first_step_ends_the_timing() -> None:
     assert "from 1 step timed" in check(config={"sleep": 0.5})["cost"]["note"]
 
 
+def test_looking_is_estimated_from_runs_that_are_no_shorter_by_far() -> None:
+    def looking_after(seconds: float) -> float | None:
+        run = tiny.make(20)
+        run.write_status(
+            status="finished", attempt=1, seconds=seconds, observe_seconds=seconds, started=1.0
+        )
+        cost = check(config={"sleep": 0.02})["cost"]
+        assert 0.3 < cost["seconds"] < 100.0
+        return cost["looking"]
+
+    assert looking_after(0.05) is None
+    assert looking_after(200.0) is not None
+
+
 def test_data_come_with_a_preview_in_their_own_units() -> None:
     data = check()["data"]
     assert (data["num_train"], data["num_held_out"], data["event_shape"]) == (200, 100, [2])
