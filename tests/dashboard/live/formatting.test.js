@@ -2,12 +2,7 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
-import {
-  count,
-  duration,
-  figure,
-  ticks,
-} from "../../../dashboard/live/parts/formatting.js"
+import { count, duration, figure, ticks } from "../../../dashboard/live/parts/formatting.js"
 
 const golden = JSON.parse(readFileSync(process.env.GOLDEN))
 

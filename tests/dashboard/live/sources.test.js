@@ -1,7 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { comparedWords, runSource, samplesCompared } from "../../../dashboard/live/charts/sources.js"
+import {
+  comparedWords,
+  runSource,
+  samplesCompared,
+} from "../../../dashboard/live/charts/sources.js"
 import { Curves } from "../../../dashboard/live/stream/curves.js"
 
 const PATH = "quality/energy_distance"
