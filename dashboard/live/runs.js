@@ -13,7 +13,7 @@ import { gridOf, TableHead } from "./list/table_head.js"
 import { Thumbnails } from "./list/thumbnails.js"
 import { Views } from "./list/views.js"
 import { VirtualRows } from "./list/virtual.js"
-import { inField, make, rootOf, segments } from "./parts/dom.js"
+import { inField, make, rootOf, segments, whenReleased } from "./parts/dom.js"
 import { save } from "./parts/export.js"
 import { count } from "./parts/formatting.js"
 import { Notices } from "./parts/notices.js"
@@ -48,6 +48,7 @@ class RunList {
     this.columns = new Columns(this.settings.figures)
     const { root, unwatch } = rootOf(slot, () => this.thumbnails.repaint())
     Object.assign(this, { root, unwatch })
+    this.drawNews = whenReleased(root, () => this.draw())
     this.choice = new Choice(window.location.search)
     this.build()
     this.live = new Live(this.settings.token, {
@@ -226,7 +227,7 @@ class RunList {
       message.deleted === 1
         ? "1 deleted run can be restored"
         : `${message.deleted} deleted runs can be restored`
-    this.draw()
+    this.drawNews()
     this.filterMenu.again()
   }
 

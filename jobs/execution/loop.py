@@ -250,8 +250,7 @@ class _Attempt:
             )
         self.directory.write_spec(prepared.spec)
         self.directory.write_settings(prepared.settings)
-        settings = settings_of(prepared.spec, prepared.config.model_dump(mode="json"))
-        self.directory.write_status(settings=settings)
+        self.directory.write_status(settings=settings_of(prepared.spec, prepared.settings))
         fingerprints.write(self.directory, self.fingerprints)
         return prepared
 

@@ -20,15 +20,17 @@ _BESIDE = ("floor", "goal")
 """Companions that a figure is read against."""
 
 
-def settings_of(spec: RunSpec, config: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+def settings_of(spec: RunSpec, settings: Mapping[str, Any] | None = None) -> dict[str, Setting]:
     """Flatten the settings of a run: `sampler.step_size` and so on, those of the data under
     `data.`; lists as text.
 
-    config: all of the method's fields, once they are resolved; else those that the spec gives.
+    settings: all fields of `config` and `data`, as `RunDirectory.settings`, once they are
+    resolved; else those that the spec gives.
     """
+    given = {"config": spec.config, "data": spec.data} if settings is None else settings
     flat: dict[str, Setting] = {}
-    _flatten("", spec.config if config is None else config, flat)
-    _flatten("data.", {k: v for k, v in spec.data.items() if k != "name"}, flat)
+    _flatten("", given["config"], flat)
+    _flatten("data.", {k: v for k, v in given["data"].items() if k not in ("name", "kind")}, flat)
     if spec.processes > 1:
         flat["processes"] = spec.processes
     if spec.precision != "float32":

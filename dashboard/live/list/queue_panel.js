@@ -13,7 +13,6 @@ export class QueuePanel {
   constructor(act) {
     this.act = act
     this.body = make("div.bl-queue", { role: "list" })
-    this.body.onpointerdown = () => this.hold()
     this.words = make("span.bl-muted")
     this.more = make("button.bl-quiet", { type: "button", hidden: true })
     this.more.onclick = () => {
@@ -31,18 +30,6 @@ export class QueuePanel {
     )
   }
 
-  /** Keep the rows as they are while a button of the pointer is down on them: one that is drawn
-   * anew between press and release loses the click or the drag. */
-  hold() {
-    this.isHeld = true
-    const release = () => {
-      this.isHeld = false
-      setTimeout(() => this.draw(this.state))
-    }
-    for (const name of ["pointerup", "pointercancel"])
-      window.addEventListener(name, release, { once: true })
-  }
-
   /** `state`: {runs, queue, workers}. */
   draw(state) {
     this.state = state
@@ -53,7 +40,7 @@ export class QueuePanel {
     const waiting = queue.map((id) => byId.get(id)).filter(Boolean)
     this.slot.hidden = !now.length && !waiting.length
     // a row that is dragged stays where the pointer has it
-    if (this.slot.hidden || this.dragged || this.isHeld) return
+    if (this.slot.hidden || this.dragged) return
     const times = forecast(runs, queue, workers?.length ?? null)
     const limit = this.all ? Infinity : FIRST
     const shown = waiting.slice(0, limit)

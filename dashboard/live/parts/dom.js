@@ -47,6 +47,30 @@ export function rootOf(slot, onTheme) {
   return { root, unwatch }
 }
 
+/** A `draw` that waits while the pointer is down on `root`: what is drawn anew between press and
+ * release loses the click or the drag. */
+export function whenReleased(root, draw) {
+  let isDown = false
+  let isWaiting = false
+  root.addEventListener("pointerdown", () => {
+    isDown = true
+    const ended = new AbortController()
+    const release = () => {
+      ended.abort()
+      isDown = false
+      // after the click, which comes with the release
+      if (isWaiting) setTimeout(draw)
+      isWaiting = false
+    }
+    for (const name of ["pointerup", "pointercancel"])
+      window.addEventListener(name, release, { signal: ended.signal })
+  })
+  return () => {
+    if (isDown) isWaiting = true
+    else draw()
+  }
+}
+
 /** A row of exclusive buttons; returns it with `choose(value)` and `disable(value, reason)`. */
 export function segments(options, chosen, onChoose, label) {
   const row = make("div.bl-seg", { role: "group", "aria-label": label })

@@ -11,7 +11,7 @@ const { groupInWords, memberInWords, rowsOf } = await at("list/grouping")
 const { positions } = await at("list/sparkline")
 const { gridOf } = await at("list/table_head")
 const { headWords } = await at("parts/head_words")
-const { inField } = await at("parts/dom")
+const { inField, whenReleased } = await at("parts/dom")
 
 const FIGURES = {
   "quality/grid_kl": { title: "KL", unit: "nats", better: "lower" },
@@ -235,4 +235,30 @@ test("a ticked box leaves letters to the page, a text field does not", () => {
   assert.equal(pressed("INPUT", "range", "ArrowLeft"), true)
   assert.equal(pressed("INPUT", "search", "c"), true)
   assert.equal(pressed("TEXTAREA", undefined, "c"), true)
+})
+
+test("what comes while the pointer is down is drawn once it is up, once", async () => {
+  globalThis.window = new EventTarget()
+  const root = new EventTarget()
+  let drawn = 0
+  const draw = whenReleased(root, () => (drawn += 1))
+  const later = () => new Promise((resolve) => setTimeout(resolve, 5))
+  draw()
+  assert.equal(drawn, 1)
+  for (const name of ["pointerup", "pointercancel"]) {
+    const before = drawn
+    root.dispatchEvent(new Event("pointerdown"))
+    draw()
+    draw()
+    assert.equal(drawn, before)
+    window.dispatchEvent(new Event(name))
+    assert.equal(drawn, before, "after the click of the release")
+    await later()
+    assert.equal(drawn, before + 1)
+  }
+  root.dispatchEvent(new Event("pointerdown"))
+  window.dispatchEvent(new Event("pointerup"))
+  await later()
+  assert.equal(drawn, 3, "nothing had come")
+  delete globalThis.window
 })

@@ -9,6 +9,7 @@ import pytest
 from backend.spec import RunSpec
 from jobs.records import groups, run_store, summary
 from jobs.records.status import from_dict
+from tests.jobs import tiny
 
 
 def specs(num: int, **fields: object) -> list[RunSpec]:
@@ -57,6 +58,16 @@ def test_settings_are_flat_and_plain() -> None:
     run = run_store.create_run(spec)
     assert run_store.list_runs()[0].settings == summary.settings_of(spec)
     run.close()
+
+
+def test_a_list_shows_the_settings_that_the_run_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.install(monkeypatch)
+    run = tiny.make(5)
+    tiny.run(run)
+    listed = run_store.list_runs()[0].settings
+    assert listed == summary.settings_of(run.spec(), run.settings())
+    assert listed["data.num"] == 200
+    assert set(listed) > set(run.spec().config), "what presets and defaults gave is among them"
 
 
 def test_figures_are_those_with_a_better_end_beside_floor_and_goal() -> None:
