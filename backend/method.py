@@ -165,6 +165,7 @@ class Method(ABC):
         "normaliser",
         "long_run",
         "samples",
+        "principal_axes",
         "chain_diagnostics",
         "final_quality",
         "energy_alarms",

@@ -77,6 +77,51 @@ samplers whose target has no known truth."""
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """Name of a picture or a table that a run draws, and how it is read."""
+
+    title: str
+    help: str = ""
+
+
+PICTURES: dict[str, Picture] = {
+    "quality/final": Picture("Final figures"),
+    "chains/diagnostics": Picture("Chains"),
+    "chains/trace": Picture(
+        "Trace of the energy", "Chains that mix lie over one another; those that drift have not."
+    ),
+    "chains/ranks": Picture(
+        "Rank plot",
+        "Ranks of a chain's energies among those of all chains: flat where chains mix.",
+    ),
+    "chains/autocorrelation": Picture(
+        "Autocorrelation of the energy",
+        "Where it reaches 0 draws are independent. It never does of chains that stay apart.",
+    ),
+    "chains/ess_growth": Picture(
+        "Effective sample size by draws",
+        "It grows in proportion to the draws where chains mix. Of the figure with the largest "
+        "R-hat.",
+    ),
+    "chains/r_hat": Picture("Split R-hat by draws", "Falls to 1 where chains mix."),
+    "chains/energy": Picture(
+        "Energy and its jumps",
+        "E-BFMI: where jumps are much the narrower, momenta cannot follow the energy, and tails "
+        "are hardly reached.",
+    ),
+    "principal/data": Picture("Data on their principal axes"),
+    "principal/train_time": Picture("Train-time samples on the data's principal axes"),
+    "principal/long_run": Picture("Long-run samples on the data's principal axes"),
+    "principal/energy": Picture(
+        "Slice of the energy",
+        "Along the plane of the data's two longest principal axes through their mean. It is no "
+        "marginal: data off the plane may be likely where it is not.",
+    ),
+}
+"""By path; others are named by their path."""
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """Name and drawing of a scalar."""
 

@@ -51,6 +51,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live",),
     ("dashboard.live.list",),
     ("dashboard.live.pictures",),
+    ("dashboard.live.pictures.drawing",),
     ("dashboard.live.charts",),
     ("dashboard.live.parts", "dashboard.live.stream"),
     ("jobs.cli",),

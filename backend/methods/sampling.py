@@ -142,6 +142,7 @@ class Sampling(Method):
         "draw_quality",
         "truth_errors",
         "draw_samples",
+        "draw_principal_axes",
         "draw_diagnostics",
         "draw_alarms",
     )

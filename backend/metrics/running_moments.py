@@ -6,12 +6,16 @@ Nothing here copies to the host except where a docstring says so.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from backend.metrics.convergence import e_bfmi
+
+MOST_LATEST = 64
+"""Hamiltonians of a chain that are drawn."""
 
 
 class RunningMoments:
@@ -163,10 +167,14 @@ class Hamiltonians:
         self.squares = torch.zeros_like(self.jumps)
         self.shift = torch.zeros_like(self.jumps)
         self.num = 0
+        # a deque, which checkpoints leave out: it is drawn, and nothing is computed from it
+        self.latest: deque[Tensor] = deque(maxlen=MOST_LATEST)
+        """(chains,) of each of the latest trajectories"""
 
     def add(self, values: Sequence[Tensor]) -> None:
         """Count some trajectories of every chain, (chains,) each, in their order."""
         value = torch.stack(list(values)).double()
+        self.latest.extend(value.unbind(0))
         if self.num == 0:
             self.shift = self.last = value[0]
         moves = torch.cat([self.last[None], value]).diff(dim=0)

@@ -32,6 +32,11 @@ class Chains:
     """mean acceptance probability of every step, 0-d each"""
     pull: list[Tensor] = field(default_factory=list)
     """(|drift|, |noise|) root mean squares of the kept steps, each (2,)"""
+    num_steps: int = 0
+    keep_last: int = 0
+    """steps at the end over which the path is kept"""
+    keep_every: int = 1
+    """steps from one kept position to the next"""
 
     @property
     def position(self) -> Tensor:
@@ -70,7 +75,16 @@ def run_chains(
     where the whole path is kept, the start.
     """
     state = sampler.init(position, energy, generator)
-    chains = Chains(state, [], [], [], gradient_evaluations=1)
+    chains = Chains(
+        state,
+        [],
+        [],
+        [],
+        gradient_evaluations=1,
+        num_steps=num_steps,
+        keep_last=min(keep_last, num_steps),
+        keep_every=keep_every,
+    )
     followed = slice(keep_chains)
     if keep_last >= num_steps:
         chains.path.append(state.position[followed])
@@ -116,18 +130,23 @@ class Diagnostics:
     tail_ess: float
 
 
-def diagnose(chains: Chains) -> Diagnostics:
-    """R-hat and effective sample sizes of the kept path.
-
-    Over the energy and every coordinate, or MAX_FIGURES fixed random projections where there are
-    more coordinates than that. Constant figures do not count; nan where any is not finite.
-    """
+def figures_of(chains: Chains) -> Tensor:
+    """Figures of the kept path (chains, draws, 1 + figures), float64: the energy, then every
+    coordinate, or MAX_FIGURES fixed random projections where there are more."""
     energies = torch.stack(chains.energies, 1)
     path = torch.stack([position.flatten(1) for position in chains.path], 1)
     if path.shape[2] > MAX_FIGURES:
         shape = (path.shape[2], MAX_FIGURES)
         path = path @ torch.randn(shape, generator=generator_of("projections")).to(path)
-    figures = torch.cat([energies[:, :, None], path], 2).double().cpu()
+    return torch.cat([energies[:, :, None], path], 2).double().cpu()
+
+
+def diagnose(chains: Chains) -> Diagnostics:
+    """R-hat and effective sample sizes of the figures of the kept path.
+
+    Constant figures do not count; nan where any is not finite.
+    """
+    figures = figures_of(chains)
     moves = figures.flatten(0, 1).std(0) > 0
     if not figures.isfinite().all() or not moves[0]:
         return Diagnostics(*[float("nan")] * 4)

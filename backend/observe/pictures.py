@@ -22,7 +22,7 @@ MAX_STRETCH = 4.0
 """Axes share one scale unless the data are this much longer than wide."""
 CEILING = 60.0
 """Nats above the minimum at which a landscape is cut: exp(-60) is nothing."""
-MAX_COLUMNS = 8
+MAX_COLUMNS = 32
 """Coordinates of a point that travel to the page."""
 
 
@@ -47,30 +47,30 @@ def view_of(data: Data) -> Box | None:
 
 def landscape(path: str, energy: Energy, grid: Grid, points: Tensor, temperature: float) -> Field:
     """The energy over a grid, relative to its lowest value, cut at CEILING temperatures."""
-    values = energies(energy, points)
+    values = above_lowest(energies(energy, points), temperature)
+    shape = (grid.size, grid.size)
+    return Field(path, float32(values).reshape(shape), *grid.box, temperature=temperature)
+
+
+def above_lowest(values: Tensor, temperature: float) -> Tensor:
+    """Energies (num,) above their lowest one, cut at CEILING temperatures."""
     values = torch.where(values.isnan(), torch.inf, values)
     values = (values - values.min()).clamp(max=CEILING * temperature)
     # an energy that is infinite everywhere has no lowest value
-    values = values.nan_to_num(CEILING * temperature)
-    shape = (grid.size, grid.size)
-    return Field(path, float32(values).reshape(shape), *grid.box, temperature=temperature)
+    return values.nan_to_num(CEILING * temperature)
 
 
 def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
     """Energies of several sets, by role, on one axis.
 
-    The axis spans the middle 99 % of every set but the noise, and of the noise as far as three
-    such spans beyond; what lies outside is counted in `clipped`, what is not finite as above.
+    The axis spans the middle 99 % of every set but the noise, whose tail would squeeze the others
+    into a few bins; what lies outside is counted in `clipped`, what is not finite as above.
     """
     arrays = {role: float32(values).astype(np.float64) for role, values in sets.items()}
     finite = {role: values[np.isfinite(values)] for role, values in arrays.items()}
-    inner = [values for role, values in finite.items() if role != "noise" and len(values)]
-    low, high = _span(inner) if inner else (0.0, 1.0)
-    if len(finite.get("noise", ())):
-        noise_low, noise_high = _span([finite["noise"]])
-        reach = 3 * (high - low)
-        low = min(low, max(noise_low, low - reach))
-        high = max(high, min(noise_high, high + reach))
+    spanning = {role: values for role, values in finite.items() if len(values)}
+    inner = [values for role, values in spanning.items() if role != "noise"]
+    low, high = _span(inner or list(spanning.values())) if spanning else (0.0, 1.0)
     if high - low < 1e-6 * max(1.0, abs(low)):
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, num_bins + 1)
@@ -115,7 +115,8 @@ def cloud(
     if x.dim() != 2:
         return None
     values = None if energy is None else float32(energy[:num_dots])
-    return Points(path, in_units(x[:num_dots, :MAX_COLUMNS]), role, values)
+    axes = data.columns[:MAX_COLUMNS] if len(data.columns) == x.shape[1] else ()
+    return Points(path, in_units(x[:num_dots, :MAX_COLUMNS]), role, values, axes=axes)
 
 
 def trajectory(

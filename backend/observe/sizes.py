@@ -18,6 +18,9 @@ class Sizes:
     num_trails: int = 32
     trail: int = 24
     num_dots: int = 500
+    slice: int = 48
+    """energies along each side of a slice through more than two dimensions"""
+    image_slice: int = 24
     num_cells: int = 64
     num_energies: int = 512
     num_bins: int = 60

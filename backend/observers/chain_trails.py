@@ -1,4 +1,4 @@
-"""The chains of a run that only samples, as they move: paths of 2-D positions, or images."""
+"""The chains of a run that only samples, as they move: paths in the plane, positions, images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.observe.observer import Observer
 
 
 class ChainTrailsObserver(Observer):
-    """`chains/walk` or, of images, `samples/train_time`."""
+    """`chains/walk` in the plane; of images `samples/train_time`, of else `chains/positions`."""
 
     id = "chain_trails"
 
@@ -22,11 +22,10 @@ class ChainTrailsObserver(Observer):
         subject, method = self.subject, Sampling.of(self.subject.method)
         if subject.grid is not None:
             yield self._path(method)
-        if subject.data.is_image:
-            state = method.state
-            yield from subject.cloud(
-                "samples/train_time", state.position, "train_time", state.energy
-            )
+            return
+        state = method.state
+        path = "samples/train_time" if subject.data.is_image else "chains/positions"
+        yield from subject.cloud(path, state.position, "train_time", state.energy)
 
     def _path(self, method: Sampling) -> Event:
         trail = list(method.trail)

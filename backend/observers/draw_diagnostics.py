@@ -1,39 +1,25 @@
-"""The diagnostics of a sampler as a table with a reading of each, and its autocorrelation."""
+"""The diagnostics of a sampler as a table with a reading of each, and as pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import torch
-
-from backend.events import Curve, Event
+from backend.events import Event
 from backend.methods.sampling import Sampling
-from backend.metrics.convergence import autocorrelation
-from backend.observe import pictures, tables
+from backend.observe import chain_pictures, tables
 from backend.observe.context import Context
 from backend.observe.draw_reading import FEWEST_DRAWS, OPEN, Reading, reading, warming_up
 from backend.observe.observer import Observer
 
-MOST_LAGS = 64
-
 
 class DrawDiagnosticsObserver(Observer):
-    """`chains/autocorrelation` and `chains/diagnostics`."""
+    """`chains/diagnostics`, and the pictures of `chain_pictures`."""
 
     id = "draw_diagnostics"
 
     def measure(self, context: Context) -> Iterable[Event]:
         method = Sampling.of(self.subject.method)
-        draws = method.statistics.draws
-        if len(draws.draws) >= FEWEST_DRAWS:
-            rho = autocorrelation(draws.stacked()[:, :, 0].cpu())[:MOST_LAGS]
-            lags = torch.arange(len(rho)) * float(draws.every * method.num_steps)
-            yield Curve(
-                "chains/autocorrelation",
-                pictures.float32(lags),
-                pictures.float32(rho)[None],
-                ["energy"],
-            )
+        yield from _pictures(method)
         figures = context.figures
         if not method.warming_up:
             errors = {path: float(value) for path, value in method.statistics.errors.items()}
@@ -42,6 +28,23 @@ class DrawDiagnosticsObserver(Observer):
         if context.is_final and method.warming_up:
             method.done = method.done or _as_sentence(verdict)
         yield tables.sampler_diagnostics(method.kernel, figures, method.truth, verdict)
+
+
+def _pictures(method: Sampling) -> Iterable[Event]:
+    """Pictures of the draws that count, of samplers whose chains are chains."""
+    statistics, kernel = method.statistics, method.kernel
+    if method.warming_up or kernel.population or kernel.anneals:
+        return
+    if statistics.hamiltonians is not None:
+        yield from chain_pictures.of_hamiltonians(statistics.hamiltonians.latest)
+    if statistics.draws.draws:
+        draws = statistics.draws.stacked()
+        yield from chain_pictures.of_draws(
+            draws,
+            statistics.draws.every * method.num_steps,
+            first=method.config.num_warm_up,
+            share=method.config.num_chains / len(draws),
+        )
 
 
 def verdict_of(method: Sampling, figures: Mapping[str, float], ended: bool) -> Reading:

@@ -1,4 +1,4 @@
-"""The chains that training walks, as they move: paths of 2-D positions, or images."""
+"""The chains that training walks, as they move: paths in the plane, positions, or images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.observe.observer import Observer
 
 
 class WalkingChainsObserver(Observer):
-    """`chains/walk` or, of images, `samples/train_time`."""
+    """`chains/walk` in the plane; of images `samples/train_time`, of else `chains/positions`."""
 
     id = "walking_chains"
     needs_energy = True
@@ -22,8 +22,12 @@ class WalkingChainsObserver(Observer):
     def watch(self, context: Context) -> Iterable[Event]:
         if self.subject.grid is not None:
             yield self._path(context)
-        if self.subject.data.is_image:
+        elif self.subject.data.is_image:
             yield from self._images(context)
+        else:
+            chains, role = context.walk
+            z, energy = chains.position, chains.state.energy
+            yield from self.subject.cloud("chains/positions", z, role, energy)
 
     def _path(self, context: Context) -> Event:
         subject, (chains, role) = self.subject, context.walk

@@ -2,7 +2,8 @@
 // it comes. The pages that show them extend this.
 
 import { coloursOf } from "./parts/colours.js"
-import { inField, make, rootOf } from "./parts/dom.js"
+import { make, rootOf } from "./parts/dom.js"
+import { belongsElsewhere } from "./parts/keys.js"
 import { Notices } from "./parts/notices.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
@@ -58,7 +59,7 @@ export class ManyRuns {
   }
 
   press(event) {
-    if (inField(event) || !this.root.isConnected) return
+    if (belongsElsewhere(event) || !this.root.isConnected) return
     const act = this.acts()[event.key.length === 1 ? event.key.toLowerCase() : event.key]
     if (!act) return
     event.preventDefault()

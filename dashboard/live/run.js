@@ -1,8 +1,9 @@
 // The live panels of one run: one socket, one clock, one time bar for all of them.
 
 import { Board } from "./charts/board.js"
-import { fromAddress, inField, keepInAddress, make, rootOf } from "./parts/dom.js"
 import { Bell } from "./parts/bell.js"
+import { fromAddress, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { belongsElsewhere, letters } from "./parts/keys.js"
 import { alarmNotes } from "./pictures/alarm_notes.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure } from "./parts/formatting.js"
@@ -14,7 +15,15 @@ import { runSource } from "./charts/sources.js"
 import { fixedOf, RunPictures } from "./pictures/run_pictures.js"
 import { TimeBar } from "./pictures/timebar.js"
 
-const HERO_PATHS = ["landscape/model", "samples/train_time", "samples/long_run", "energy/histogram"]
+const HERO_PATHS = [
+  "landscape/model",
+  "samples/train_time",
+  "samples/long_run",
+  "principal/energy",
+  "energy/histogram",
+]
+/** Kinds of frames that make small pictures of moments. */
+const SMALL = ["field", "images"]
 const KEYS = [
   ["Space", "freeze, and live again"],
   ["← →", "one moment back or on; with Shift, ten"],
@@ -99,9 +108,12 @@ class RunPanel {
       "div.bl-note.info.bl-keys",
       { hidden: true },
       ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
+      letters.toggle(),
     )
     this.board = new Board(runSource(this))
-    this.pictures = new RunPictures(this.root, this.board.slot)
+    this.pictures = new RunPictures(this.root, this.board.slot, (paths, most) =>
+      this.earlier(paths, most),
+    )
     this.lines = make("ul.bl-log-lines")
     this.lower = make(
       "div.bl-lower",
@@ -117,6 +129,7 @@ class RunPanel {
       this.keys,
       this.alarms,
       this.pictures.top,
+      this.pictures.columns.slot,
       this.pictures.more.slot,
       this.lower,
     )
@@ -134,7 +147,8 @@ class RunPanel {
   }
 
   press(event) {
-    if (inField(event) || !this.root.isConnected) return
+    if (belongsElsewhere(event) || !this.root.isConnected) return
+    if (event.key.length === 1 && event.key !== "?" && !letters.areOn()) return
     const acts = {
       ArrowLeft: () => this.time.move(event.shiftKey ? -10 : -1),
       ArrowRight: () => this.time.move(event.shiftKey ? 10 : 1),
@@ -208,7 +222,8 @@ class RunPanel {
   }
 
   heroPath() {
-    return HERO_PATHS.find((path) => this.present[path])
+    const there = HERO_PATHS.filter((path) => this.present[path])
+    return there.find((path) => SMALL.includes(this.present[path].header.kind)) ?? there[0]
   }
 
   // ------------------------------------------------------------------ looking back
@@ -253,6 +268,20 @@ class RunPanel {
     this.board.lookAt(step)
   }
 
+  /** Frames of at most `most` earlier moments, evenly chosen, oldest first. */
+  async earlier(paths, most) {
+    const { steps } = this.time
+    const chosen = new Set()
+    for (let place = 0; place < Math.min(most, steps.length); place++) {
+      chosen.add(steps[Math.round((place * (steps.length - 1)) / Math.max(most - 1, 1))])
+    }
+    const frames = []
+    for (const step of chosen) {
+      frames.push(...((await this.live.seek(this.settings.run, step, paths)) ?? []))
+    }
+    return frames
+  }
+
   /** Fetch small pictures of earlier moments for the strip, one at a time, when nothing waits. */
   async film() {
     if (this.filming || !this.moments?.length) return
@@ -266,8 +295,8 @@ class RunPanel {
 
   showSteps(stepsOf) {
     this.ready = true
-    const path = HERO_PATHS.find((wanted) => stepsOf[wanted])
-    const steps = path ? stepsOf[path] : []
+    const path = this.heroPath() ?? HERO_PATHS.find((wanted) => stepsOf[wanted])
+    const steps = stepsOf[path] ?? []
     this.time.know(steps, this.status?.step)
     const at = Number(fromAddress("at"))
     if (!this.opened && at && steps.length) {

@@ -47,7 +47,7 @@ from jobs.records.run_directory import RunDirectory
 
 LIVE = Path(__file__).resolve().parents[1] / "live"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
-_NAME = re.compile(r"(?:[a-z]+/)?[a-z0-9_]+\.(?:js|css|json)")
+_NAME = re.compile(r"(?:[a-z]+/){0,2}[a-z0-9_]+\.(?:js|css|json)")
 _PAGE = re.compile(r"[0-9a-f]{32}")
 _PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _COLUMNS = ("step", "gradients", "seconds", "joules", "value")

@@ -184,7 +184,7 @@ def test_chains_go_through_their_true_states(basin: Basin, page: Page) -> None:
     page.goto(f"{basin.address}/live/health")
     found = page.evaluate(
         """async () => {
-            const { Landscape } = await import("/live/static/pictures/landscape.js")
+            const { Landscape } = await import("/live/static/pictures/drawing/landscape.js")
             const slot = document.createElement("div")
             slot.style.width = "400px"
             document.body.append(slot)

@@ -50,7 +50,7 @@ export class Board {
     })
     this.adder.setAttribute("list", this.names.id)
     this.adder.onchange = () => this.addChosen()
-    this.where = make("span.bl-muted")
+    this.where = make("span.bl-muted.bl-where")
     this.whole = make("button.bl-quiet", {
       type: "button",
       hidden: !this.zoom,
@@ -83,12 +83,12 @@ export class Board {
         this.title,
         this.adder,
         this.names,
-        this.where,
-        this.whole,
         make("label.bl-muted.bl-right", {}, "smoothing ", this.smoother),
         make("span.bl-muted", {}, "x axis"),
         this.axes,
       ),
+      // a line of its own: what comes and goes with the pointer moves no chart
+      make("div.bl-cursor", {}, this.where, this.whole),
       this.legend,
       this.grid,
     )

@@ -51,3 +51,12 @@ export function ramp(stops) {
   }
   return table
 }
+
+/** The colour at a share, 0 to 1, of the way along a list of "#rrggbb" stops. */
+export function colourAt(stops, share) {
+  const place = share * (stops.length - 1)
+  const low = Math.min(Math.floor(place), stops.length - 2)
+  const [from, to] = [rgb(stops[low]), rgb(stops[low + 1])]
+  const mixed = from.map((value, part) => Math.round(value + (place - low) * (to[part] - value)))
+  return `rgb(${mixed.join(",")})`
+}

@@ -2,6 +2,7 @@
 
 import { coloursOf } from "./colours.js"
 import { make } from "./dom.js"
+import { framed } from "./figure.js"
 import { SvgContext } from "./svg_context.js"
 
 /** Hand a file to the browser. */
@@ -46,27 +47,30 @@ export function exporter(ways) {
 }
 
 /**
- * The ways of a panel drawn on a canvas. `draw(context, width, height)` draws it in CSS pixels;
- * `size()` gives them; `csv()` its numbers as text.
+ * The ways of a panel drawn on a canvas, as a figure for a paper. `draw(context, width, height)`
+ * draws it in CSS pixels; `size()` gives them; `words()` says what stands around it, as `framed`
+ * takes it; `csv()` its numbers as text.
  */
-export function canvasWays(element, name, { size, draw, csv }) {
+export function canvasWays(element, name, { size, draw, words, csv }) {
   const paper = () => coloursOf(element).bg
+  const figure = () => framed(draw, size(), words(), coloursOf(element))
   return exporter({
     png: () => {
-      const [width, height] = size()
+      const { size, draw } = figure()
+      const [width, height] = size
       const scale = 3
       const canvas = make("canvas", { width: width * scale, height: height * scale })
       const context = canvas.getContext("2d")
       context.setTransform(scale, 0, 0, scale, 0, 0)
       context.fillStyle = paper()
       context.fillRect(0, 0, width, height)
-      draw(context, width, height)
+      draw(context)
       canvas.toBlob((blob) => save(`${name()}.png`, blob))
     },
     svg: () => {
-      const [width, height] = size()
-      const context = new SvgContext(width, height)
-      draw(context, width, height)
+      const { size, draw } = figure()
+      const context = new SvgContext(...size)
+      draw(context)
       save(`${name()}.svg`, context.text(paper()), "image/svg+xml")
     },
     csv: csv && (() => save(`${name()}.csv`, csv(), "text/csv")),

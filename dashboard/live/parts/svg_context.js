@@ -70,6 +70,11 @@ export class SvgContext {
     this.parts.push("</g>".repeat(this.open - before.open))
     Object.assign(this, before)
   }
+  /** Everything from here on moved; undone by `restore`. */
+  translate(x, y) {
+    this.parts.push(`<g transform="translate(${round(x)} ${round(y)})">`)
+    this.open++
+  }
   clip() {
     const id = `clip${++this.clips}`
     this.parts.push(

@@ -18,6 +18,9 @@ export const HEADLINES = vocabulary.headlines
 /** The path of the number of samples that figures of quality with a floor compare. */
 export const NUM_SAMPLES = vocabulary.numSamples
 
+/** By path of a picture or table with a name of its own: {title, help}. */
+export const PICTURES = vocabulary.pictures
+
 const ending = (names) => new RegExp(`/(${names.join("|")})$`)
 const names = Object.keys(COMPANIONS)
 

@@ -5,12 +5,13 @@ import { make } from "../parts/dom.js"
 import { exporter, save } from "../parts/export.js"
 import { figure } from "../parts/formatting.js"
 import { tableOf } from "../parts/table.js"
+import { PICTURES } from "../parts/vocabulary.js"
 import { csvOf } from "../stream/frame_csv.js"
-import { contours, paintField, rangeOf } from "./field.js"
-import { drawGrid } from "./images.js"
-import { planeOn, strokeSegments } from "./plane.js"
-import { classesOf, drawNamedPoints, drawPoints } from "./points.js"
-import { drawTrajectory } from "./trajectory.js"
+import { contours, paintField, rangeOf } from "./drawing/field.js"
+import { drawGrid } from "./drawing/images.js"
+import { planeOn, strokeSegments } from "./drawing/plane.js"
+import { classesOf, drawNamedPoints, drawPoints } from "./drawing/points.js"
+import { drawTrajectory } from "./drawing/trajectory.js"
 
 const CARD = 340
 const GAP = 20
@@ -51,7 +52,10 @@ export function cardOf(frame, room, colours, data = null) {
   const content = CONTENTS[kind]({ frame, canvas, width, room, colours, data })
   const name = make("div.bl-name", {}, words(path), meta.role === "data" ? realOnes() : "")
   const csv = () => save(`${path.replaceAll("/", "-")}.csv`, csvOf(frame), "text/csv")
-  const card = make("div.bl-card", {}, make("header", {}, name, exporter({ csv })), ...content)
+  const head = make("header", {}, name, exporter({ csv }))
+  const help = PICTURES[path]?.help
+  const card = make("div.bl-card", {}, head, ...content)
+  if (help) card.append(make("span.bl-muted", {}, help))
   Object.assign(card.dataset, { kind, path })
   return card
 }
@@ -60,15 +64,16 @@ function realOnes() {
   return make("span.bl-muted", {}, " real ones")
 }
 
-/** `time/energy_distance` as words. */
+/** The name of a picture, or its path as words: `time/energy_distance`. */
 export function words(path) {
+  if (PICTURES[path]) return PICTURES[path].title
   const text = path.replaceAll("_", " ").replaceAll("/", ", ")
   return text[0].toUpperCase() + text.slice(1)
 }
 
 function points({ frame, canvas, width, colours, data }) {
   const hasNames = Boolean(frame.header.meta.axes?.length)
-  if (hasNames) drawNamedPoints(canvas, frame, width, colours)
+  if (hasNames) drawNamedPoints(canvas, frame, data, width, colours)
   else drawPoints(canvas, frame, data, width, colours)
   const classes = classesOf(frame, colours)
   if (!classes.length) return [canvas]

@@ -9,6 +9,7 @@ import { make } from "../parts/dom.js"
 const ELSEWHERE = new Set([
   "energy/histogram",
   "chains/walk",
+  "chains/positions",
   "chains/diagnostics",
   "quality/final",
   "landscape/model",
@@ -21,25 +22,34 @@ const ELSEWHERE = new Set([
 
 export class ExtraPictures {
   constructor() {
-    this.own = new Cards("The method's own pictures", true)
-    this.answers = new Cards("Answers", false)
-    this.slot = make("div", {}, this.own.slot, this.answers.slot)
+    this.groups = {
+      own: new Cards("The method's own pictures", true),
+      principal: new Cards("Principal axes", true),
+      chains: new Cards("How the chains move", true),
+      answers: new Cards("Answers", false),
+    }
+    this.slot = make("div", {}, ...Object.values(this.groups).map(({ slot }) => slot))
   }
 
-  show(frames) {
-    const data = frames["samples/data"] ?? null
-    const known = Object.entries(frames).filter(([path]) => !ELSEWHERE.has(path))
-    const asked = ([path]) => path.startsWith("answers/")
-    this.own.show(
-      known.filter((entry) => !asked(entry)),
-      data,
+  /** `hasPlane`: the picture of the run draws the principal axes itself. */
+  show(frames, hasPlane = false) {
+    const entries = Object.entries(frames).filter(
+      ([path]) => !ELSEWHERE.has(path) && !(hasPlane && path.startsWith("principal/")),
     )
-    this.answers.show(known.filter(asked), data)
+    const groupOf = (path) => {
+      const [folder] = path.split("/")
+      return folder !== "own" && folder in this.groups ? folder : "own"
+    }
+    for (const [name, cards] of Object.entries(this.groups)) {
+      cards.show(
+        entries.filter(([path]) => groupOf(path) === name),
+        frames[`${name}/data`] ?? frames["samples/data"] ?? null,
+      )
+    }
   }
 
   recolour() {
-    this.own.draw(true)
-    this.answers.draw(true)
+    for (const cards of Object.values(this.groups)) cards.draw(true)
   }
 }
 
@@ -88,6 +98,7 @@ class Cards {
 function liesAmong(frame, data) {
   const { kind, meta } = frame.header
   if (!data?.arrays.positions || kind !== "points") return false
-  if (meta.role === "data" || meta.axes?.length) return false
+  const names = [meta, data.header.meta].map(({ axes }) => (axes ?? []).join())
+  if (meta.role === "data" || names[0] !== names[1]) return false
   return frame.arrays.positions.shape[1] === data.arrays.positions.shape[1]
 }

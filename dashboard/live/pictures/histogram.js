@@ -13,8 +13,18 @@ const WORDS = {
 const COLOURS = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
 const MARGIN = { left: 2, right: 2, top: 20, bottom: 36 }
 
+/** Name, unit, and how much of each set lies beyond the axis, as `energy, nats · noise: 512 above`. */
+export function axisWords({ header, arrays }) {
+  const parts = header.meta.names.map((name, row) => {
+    const [below, above] = [0, 1].map((end) => arrays.clipped.data[2 * row + end])
+    const sides = [below && `${below} below`, above && `${above} above`].filter(Boolean)
+    return sides.length && `${WORDS[name] ?? name}: ${sides.join(", ")}`
+  })
+  return [`energy, ${header.meta.unit}`, ...parts.filter(Boolean)].join(" · ")
+}
+
 export class EnergyHistogram {
-  constructor(slot, height = 180) {
+  constructor(slot, height = 150) {
     this.slot = slot
     this.height = height
     this.canvas = document.createElement("canvas")
@@ -41,6 +51,10 @@ export class EnergyHistogram {
 
   draw() {
     this.painter.ask()
+  }
+
+  get step() {
+    return this.frame?.header.last[0] ?? 0
   }
 
   get width() {
@@ -85,7 +99,7 @@ export class EnergyHistogram {
     }
     most = most || 1
     const y = (value) => bottom - Math.min(value / most, 1.05) * (bottom - MARGIN.top)
-    this.axis(context, range, x, bottom, width, colours, frame.header.meta.unit)
+    this.axis(context, range, x, bottom, width, colours)
     const labels = []
     frame.header.meta.names.forEach((name, row) => {
       const colour = colours[COLOURS[name] ?? "text"]
@@ -106,14 +120,14 @@ export class EnergyHistogram {
       context.lineWidth = 1.4
       context.stroke()
       context.setLineDash([])
-      const [below, above] = [0, 1].map((end) => frame.arrays.clipped.data[2 * row + end])
-      const beyond = below + above ? ` (${below + above} beyond the axis)` : ""
-      labels.push({ text: WORDS[name] + beyond, colour, x: x((edges[top] + edges[top + 1]) / 2) })
+      const isOff = counts[row * bins + top] === 0
+      const place = isOff ? width : x((edges[top] + edges[top + 1]) / 2)
+      labels.push({ text: WORDS[name] ?? name, colour, x: place })
     })
     this.labels(context, labels, width)
   }
 
-  axis(context, range, x, bottom, width, colours, unit) {
+  axis(context, range, x, bottom, width, colours) {
     context.strokeStyle = colours.line2
     context.lineWidth = 1
     context.beginPath()
@@ -129,7 +143,7 @@ export class EnergyHistogram {
       if (at > 14 && at < width - 14) context.fillText(figure(value), at, bottom + 5)
     }
     context.textAlign = "right"
-    context.fillText(`energy, ${unit}`, width - 2, bottom + 20)
+    context.fillText(axisWords(this.frame), width - 2, bottom + 20)
   }
 
   /** Names above the shapes they belong to, moved apart where they would touch. */

@@ -2,11 +2,11 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { drawn, make } from "../parts/dom.js"
-import { drawGrid } from "./images.js"
+import { drawGrid } from "./drawing/images.js"
 import { SettingSlider } from "../parts/setting_slider.js"
-import { Landscape } from "./landscape.js"
+import { Landscape } from "./drawing/landscape.js"
 import { count, duration, figure } from "../parts/formatting.js"
-import { drawPoints } from "./points.js"
+import { drawPoints } from "./drawing/points.js"
 import { statusWord } from "../parts/status.js"
 import { isFailure, isOver } from "../parts/vocabulary.js"
 

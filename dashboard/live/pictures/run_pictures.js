@@ -2,27 +2,37 @@
 
 import { make } from "../parts/dom.js"
 import { canvasWays, exporter, save } from "../parts/export.js"
+import { runName } from "../parts/figure.js"
 import { tableOf } from "../parts/table.js"
 import { csvOf } from "../stream/frame_csv.js"
+import { words } from "./cards.js"
 import { ExtraPictures } from "./extra_pictures.js"
 import { EnergyHistogram } from "./histogram.js"
-import { hasGrids, ImageGrids, LandscapePicture } from "./main_picture.js"
+import { ColumnMarginals } from "./column_marginals.js"
+import { hasGrids, ImageGrids } from "./image_grids.js"
+import { LandscapePicture } from "./landscape_picture.js"
+import { tableFrames, TablePicture } from "./table_picture.js"
 
-const TABLES = { "quality/final": "Final figures", "chains/diagnostics": "Chains" }
+const TABLES = ["quality/final", "chains/diagnostics"]
 /** Paths of frames that come once, at the start. */
-const FIXED = ["samples/data", "landscape/truth"]
+const FIXED = ["samples/data", "landscape/truth", "principal/data"]
 
 export class RunPictures {
-  /** `top`: the picture beside the energies and `beside`, an element; `more` and `tables` go below. */
-  constructor(root, beside) {
+  /**
+   * `top`: the picture beside the energies and `beside`, an element; `columns`, `more` and `tables`
+   * go below. `earlier(paths, most)` fetches frames of earlier moments, oldest first.
+   */
+  constructor(root, beside, earlier) {
+    this.earlier = earlier
     this.waiting = make("div.bl-empty", { textContent: "Waiting for the first points…" })
     this.picture = make("div.bl-hero", {}, this.waiting)
     const ways = canvasWays(root, () => `energies-step-${this.histogram.frame.header.last[0]}`, {
       size: () => [this.histogram.width, this.histogram.height],
       draw: (context, width) => this.histogram.render(context, width),
+      words: () => ({ title: "Energy", about: `${runName()}, step ${this.histogram.step}` }),
       csv: () => csvOf(this.histogram.frame),
     })
-    const about = "of data, model samples and noise · lower is likelier"
+    const about = "lower is likelier"
     this.energies = make(
       "section.bl-panel",
       {},
@@ -31,18 +41,21 @@ export class RunPictures {
     this.histogram = new EnergyHistogram(this.energies)
     this.side = make("div.bl-side", {}, this.energies, beside)
     this.top = make("div.bl-top", {}, this.picture, this.side)
+    this.columns = new ColumnMarginals()
     this.more = new ExtraPictures()
     this.tables = make("div")
   }
 
   close() {
     this.hero?.close()
+    this.columns.close()
     this.histogram.close()
   }
 
   recolour(colours) {
     this.hero?.recolour(colours)
     this.histogram.draw()
+    this.columns.recolour()
     this.more.recolour()
   }
 
@@ -61,23 +74,25 @@ export class RunPictures {
     this.arrange(frames, isOver)
     this.hero?.show(frames)
     this.histogram.show(frames["energy/histogram"])
-    this.more.show(frames)
+    const isTable = this.hero instanceof TablePicture
+    this.columns.show(isTable ? tableFrames(frames) : null)
+    this.more.show(frames, isTable)
     this.showTables(frames)
   }
 
   /** Make room for what there is; what a run does not have leaves none. */
   arrange(frames, isOver) {
     const hasImages = hasGrids(frames)
-    const hasPicture = hasImages || Boolean(frames["landscape/model"])
     const hasEnergies = Boolean(frames["energy/histogram"])
-    if (!this.hero && hasPicture) {
+    const Picture = pictureOf(frames, hasImages)
+    // a landscape may come after the points it belongs to
+    const isLate = Picture === LandscapePicture && this.hero instanceof TablePicture
+    if (Picture && (!this.hero || isLate)) {
+      this.hero?.close()
       this.picture.replaceChildren()
-      this.hero = new (hasImages ? ImageGrids : LandscapePicture)(this.picture)
+      this.hero = new Picture(this.picture, this.earlier)
     } else if (!this.hero && hasEnergies) {
-      this.wait(
-        "These events are neither images nor points in the plane: there is no landscape to draw. " +
-          "Their energies and curves are beside this.",
-      )
+      this.wait("These events are neither images nor points: their energies are beside this.")
     }
     const isKnown = isOver || Object.keys(frames).some((path) => !FIXED.includes(path))
     this.energies.hidden = isKnown && !hasEnergies
@@ -88,19 +103,27 @@ export class RunPictures {
   }
 
   showTables(frames) {
-    const present = Object.entries(TABLES).filter(([path]) => frames[path])
-    const key = present.map(([path]) => frames[path].header.seq).join()
+    const present = TABLES.filter((path) => frames[path])
+    const key = present.map((path) => frames[path].header.seq).join()
     if (key === this.tabled) return
     this.tabled = key
     this.tables.replaceChildren(
-      ...present.map(([path, title]) => {
+      ...present.map((path) => {
         const csv = () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv")
         const { columns, rows } = frames[path].header.meta
-        const head = make("header", {}, make("h3", {}, title), exporter({ csv }))
+        const head = make("header", {}, make("h3", {}, words(path)), exporter({ csv }))
         return make("section.bl-panel", {}, head, tableOf(columns, rows))
       }),
     )
   }
+}
+
+/** The class that draws the picture of these frames, if any. */
+function pictureOf(frames, hasImages) {
+  if (hasImages) return ImageGrids
+  if (frames["landscape/model"]) return LandscapePicture
+  const hasMore = Object.keys(frames).some((path) => !FIXED.includes(path))
+  return hasMore && tableFrames(frames) ? TablePicture : null
 }
 
 /** Of frames by path, what never changes: it stays when looking back at a moment before it. */

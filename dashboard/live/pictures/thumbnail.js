@@ -2,7 +2,7 @@
 
 import { coloursOf, faded } from "../parts/colours.js"
 import { figure } from "../parts/formatting.js"
-import { drawGrid } from "./images.js"
+import { drawGrid } from "./drawing/images.js"
 
 function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))

@@ -2,11 +2,11 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { make } from "../parts/dom.js"
-import { paintField } from "./field.js"
-import { imageOf } from "./images.js"
+import { paintField } from "./drawing/field.js"
+import { imageOf } from "./drawing/images.js"
 import { count } from "../parts/formatting.js"
 
-const MOST_PICTURES = 14
+const MOST_PICTURES = 20
 const MOST_HELD = 60
 const MOST_STEPS = 1200
 /** moments a second at speed 1 */
@@ -180,7 +180,7 @@ export class TimeBar {
   strip() {
     this.redraw = null
     const steps = [...this.pictures.keys()].sort((a, b) => a - b)
-    const room = Math.max(Math.floor(this.film.clientWidth / 56), 2)
+    const room = Math.max(Math.floor(this.film.parentElement.clientWidth / 38), 2)
     const most = Math.min(MOST_PICTURES, room)
     const chosen = new Set()
     for (let i = 0; i < Math.min(most, steps.length); i++) {

@@ -3,9 +3,11 @@ import { test } from "node:test"
 
 import { seedBand } from "../../../dashboard/live/charts/claim_lines.js"
 import { ramp } from "../../../dashboard/live/parts/colours.js"
-import { contours, rangeOf, shades } from "../../../dashboard/live/pictures/field.js"
-import { placing, rangesOf } from "../../../dashboard/live/pictures/plane.js"
-import { classesOf } from "../../../dashboard/live/pictures/points.js"
+import { contours, rangeOf, shades } from "../../../dashboard/live/pictures/drawing/field.js"
+import { axisWords } from "../../../dashboard/live/pictures/histogram.js"
+import { placing, rangesOf } from "../../../dashboard/live/pictures/drawing/plane.js"
+import { classesOf } from "../../../dashboard/live/pictures/drawing/points.js"
+import { tableFrames } from "../../../dashboard/live/pictures/table_picture.js"
 
 function field(values, shape, meta = {}) {
   return {
@@ -104,4 +106,23 @@ test("a claim's band is over the seeds that got as far as all", () => {
     { x: [1, 2], y: [3, null] },
   ]
   assert.deepEqual(seedBand(seeds), [{ x: 1, low: 1, middle: 2, high: 3 }])
+})
+
+test("what lies beyond the axis of energies is counted in its label", () => {
+  const clipped = { data: Int32Array.from([0, 0, 2, 510]) }
+  const meta = { names: ["data", "noise"], unit: "nats" }
+  assert.equal(
+    axisWords({ header: { meta }, arrays: { clipped } }),
+    "energy, nats · noise: 2 below, 510 above",
+  )
+})
+
+test("a table has a picture, a landscape has its own", () => {
+  const points = { header: { kind: "points" } }
+  const walking = { ...points }
+  const frames = { "samples/data": points, "samples/train_time": points }
+  assert.equal(tableFrames(frames).chains, points)
+  assert.equal(tableFrames({ ...frames, "chains/positions": walking }).chains, walking)
+  assert.equal(tableFrames({ ...frames, "landscape/model": {} }), null)
+  assert.equal(tableFrames({ "samples/data": { header: { kind: "images" } } }), null)
 })

@@ -1,6 +1,6 @@
 // Grids of images: equal cells, whole multiples of a pixel, never tinted by the theme.
 
-import { make } from "../parts/dom.js"
+import { make } from "../../parts/dom.js"
 
 const GAP = 3
 

@@ -1,6 +1,6 @@
 // The paths of some chains: lines through their states, a ring where each began, a dot at its end.
 
-import { faded } from "../parts/colours.js"
+import { faded } from "../../parts/colours.js"
 import { planeOn, rangesOf } from "./plane.js"
 
 /** Draw the first two coordinates of a Trajectory frame; of one coordinate, its course. */

@@ -4,8 +4,8 @@
 // goes through its true states, which its trail joins; from the last state of one keyframe to the
 // first of the next a chain glides without a trail. `exact` shows true states alone.
 
-import { coloursOf, faded } from "../parts/colours.js"
-import { drawn, make, Painter } from "../parts/dom.js"
+import { coloursOf, faded } from "../../parts/colours.js"
+import { drawn, make, Painter } from "../../parts/dom.js"
 import { contours, paintField } from "./field.js"
 import { paintTicks, placing, strokeSegments } from "./plane.js"
 

@@ -1,6 +1,6 @@
 // Points as dots, their first two coordinates, in a view fixed by the data; classes by colour.
 
-import { faded } from "../parts/colours.js"
+import { faded } from "../../parts/colours.js"
 import { placing, planeOn, rangesOf, sized } from "./plane.js"
 
 /** As much room around bare dots as their view always had. */
@@ -17,10 +17,10 @@ export function drawPoints(canvas, frame, data, width, colours) {
 }
 
 /** The same with axes, for points whose coordinates have names. */
-export function drawNamedPoints(canvas, frame, width, colours) {
-  const ranges = rangesOf(frame.arrays.positions, { isEqual: false })
+export function drawNamedPoints(canvas, frame, data, width, colours) {
+  const ranges = rangesOf((data ?? frame).arrays.positions, { isEqual: false })
   const plane = planeOn(canvas, width, ranges, colours, frame.header.meta.axes)
-  paintPoints(plane, frame, null, colours)
+  paintPoints(plane, frame, data, colours)
 }
 
 function paintPoints(plane, frame, data, colours) {

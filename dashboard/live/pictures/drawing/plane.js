@@ -1,7 +1,7 @@
 // A square of the plane with its axes: what fields, points and trajectories are drawn on.
 
-import { faded } from "../parts/colours.js"
-import { figure, ticks } from "../parts/formatting.js"
+import { faded } from "../../parts/colours.js"
+import { figure, ticks } from "../../parts/formatting.js"
 
 const MARGIN = { left: 42, right: 8, top: 8, bottom: 26 }
 /** above and below, where the axes have names */

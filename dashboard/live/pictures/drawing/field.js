@@ -1,7 +1,7 @@
 // A scalar field over a 2-D grid, as a picture and as contours. Energies are above the lowest one,
 // in nats, and are drawn as the density exp(−E/T), 1 at its peak; other quantities as they are.
 
-import { ramp } from "../parts/colours.js"
+import { ramp } from "../../parts/colours.js"
 
 const ENERGY_CUT = 10
 const DENSITY_CONTOURS = [0.08, 0.3, 0.65]

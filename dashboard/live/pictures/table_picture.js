@@ -1,0 +1,299 @@
+// The picture of a table: its columns in pairs, or the plane of its two longest principal axes.
+
+import { colourAt, coloursOf, faded } from "../parts/colours.js"
+import { drawn, make, Painter } from "../parts/dom.js"
+import { canvasWays } from "../parts/export.js"
+import { runName } from "../parts/figure.js"
+import { layerChips, viewSegments } from "../parts/layers.js"
+import { csvOf } from "../stream/frame_csv.js"
+import { contours, paintField } from "./drawing/field.js"
+import { PairPlot } from "./pair_plot.js"
+import { FONT, paintTicks, placing, rangesOf, strokeSegments } from "./drawing/plane.js"
+
+const VIEWS = { pairs: "pairs", principal: "principal axes", slice: "slice of the energy" }
+const MARGIN = { left: 42, right: 6, top: 22, bottom: 44 }
+const NUMBERS = { data: "data", chains: "chains", samples: "long-run samples" }
+
+/** The frames of a table by layer: {data, chains, samples}; null where there is no table. */
+export function tableFrames(frames) {
+  const data = frames["samples/data"]
+  if (data?.header.kind !== "points" || frames["landscape/model"]) return null
+  return {
+    data,
+    chains: frames["chains/positions"] ?? frames["samples/train_time"],
+    samples: frames["samples/long_run"],
+  }
+}
+
+export class TablePicture {
+  constructor(slot) {
+    this.slot = slot
+    const { row, view } = viewSegments(VIEWS, "How the columns are drawn", (chosen) => {
+      this.view = chosen
+      this.draw()
+    })
+    this.views = row
+    this.view = view
+    this.bar = make("i")
+    this.ends = [make("span"), make("span")]
+    this.scale = make("span.bl-scale", {}, this.ends[0], this.bar, this.ends[1])
+    const ways = canvasWays(slot, () => `${this.view}-step-${this.step}`, {
+      size: () => this.size(),
+      draw: (context) => this.render(context),
+      words: () => this.words(),
+      csv: () => csvOf(this.layersNow().samples ?? this.layersNow().chains ?? this.frames.data),
+    })
+    this.canvas = make("canvas.bl-canvas", { role: "img" })
+    this.about = make("div.bl-muted")
+    this.layers = {}
+    const colours = coloursOf(slot)
+    const options = Object.fromEntries(
+      Object.entries(NUMBERS).map(([layer, word]) => [
+        layer,
+        { word, colour: colours[layer], on: true },
+      ]),
+    )
+    this.chips = layerChips(options, this.layers, () => this.draw())
+    slot.append(
+      make("header", {}, row, this.scale, ways),
+      make("div.bl-table-picture", {}, this.canvas),
+      make("div.bl-chips", {}, ...Object.values(this.chips)),
+      this.about,
+    )
+    this.pairs = new PairPlot()
+    this.painter = new Painter(this.canvas, () => this.paint())
+    this.sizes = new ResizeObserver(() => this.draw())
+    this.sizes.observe(slot)
+  }
+
+  close() {
+    this.sizes.disconnect()
+    this.painter.close()
+  }
+
+  recolour() {
+    this.draw()
+  }
+
+  get step() {
+    const { samples, chains, data } = this.frames
+    return Math.max(...[samples, chains, data].map((frame) => frame?.header.last[0] ?? 0))
+  }
+
+  show(frames) {
+    this.frames = tableFrames(frames)
+    this.plane = {
+      data: frames["principal/data"],
+      chains: frames["principal/train_time"],
+      samples: frames["principal/long_run"],
+      field: frames["principal/energy"],
+    }
+    this.pairs.show(this.frames)
+    this.views.disable("principal", this.plane.data ? "" : "There are no principal axes of these.")
+    this.views.disable("slice", this.plane.field ? "" : "No slice of an energy was taken.")
+    this.describe()
+    this.painter.ask()
+  }
+
+  /** Draw everything anew. */
+  draw() {
+    this.base = null
+    this.painter.ask()
+  }
+
+  /** The view that can be drawn now. */
+  get drawnView() {
+    const { data, field } = this.plane
+    if (this.view === "slice" && field) return "slice"
+    return this.view !== "pairs" && data ? "principal" : "pairs"
+  }
+
+  layersNow() {
+    return this.drawnView === "pairs" ? this.frames : this.plane
+  }
+
+  describe() {
+    const layers = this.layersNow()
+    for (const [layer, button] of Object.entries(this.chips)) {
+      const frame = layers[layer]
+      button.hidden = !frame
+      if (frame) button.word(`${frame.arrays.positions.shape[0]} ${this.wordOf(layer, frame)}`)
+    }
+    const shown = this.pairs.columns.length
+    const part = shown < this.pairs.num ? `${shown} of ${this.pairs.num} columns, those that ` : ""
+    this.about.textContent = {
+      pairs: `${part ? `${part}differ most. ` : ""}A correlation is coloured where it differs from the data's by more than chance.`,
+      principal: "Places of each row along the two axes on which the data vary most.",
+      slice:
+        "The energy on the plane through the data's mean. It is no marginal: rows lie beside the plane, too.",
+    }[this.drawnView]
+  }
+
+  wordOf(layer, frame) {
+    if (layer !== "chains") return NUMBERS[layer]
+    return frame.header.meta.role === "long_run" ? "chains from noise" : "train-time chains"
+  }
+
+  size() {
+    const room = Math.max(this.slot.clientWidth, 200)
+    if (this.drawnView === "pairs") return this.pairs.size(room)
+    const side = Math.min(room, 560) - MARGIN.left - MARGIN.right
+    return [side + MARGIN.left + MARGIN.right, side + MARGIN.top + MARGIN.bottom]
+  }
+
+  /** What stays while chains move is painted once and then copied. */
+  paint() {
+    if (!this.frames) return
+    const ratio = window.devicePixelRatio || 1
+    const [width, height] = this.size()
+    const { canvas } = this
+    const colours = coloursOf(this.slot)
+    const { data, chains, samples } = this.layersNow()
+    const still = [data, samples, this.pairs.made, this.plane.field].map(
+      (frame) => frame?.header.seq,
+    )
+    const key = [width, ratio, colours.bg, this.drawnView, ...still].join()
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
+      canvas.width = width * ratio
+      canvas.height = height * ratio
+      canvas.style.width = `${width}px`
+      canvas.style.height = `${height}px`
+    }
+    if (!this.base || this.base.key !== key) {
+      const base = make("canvas", { width: canvas.width, height: canvas.height })
+      const inner = base.getContext("2d")
+      inner.setTransform(ratio, 0, 0, ratio, 0, 0)
+      this.renderBase(inner, colours)
+      this.base = { key, canvas: base }
+      this.colourScale(colours)
+      this.describe()
+      canvas.setAttribute("aria-label", this.sentence())
+    }
+    const context = canvas.getContext("2d")
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.clearRect(0, 0, canvas.width, canvas.height)
+    context.drawImage(this.base.canvas, 0, 0)
+    context.setTransform(ratio, 0, 0, ratio, 0, 0)
+    this.renderChains(context, colours)
+    for (const frame of [chains, samples]) {
+      if (frame && !frame.isDrawn) drawn(canvas, frame.header)
+      if (frame) frame.isDrawn = true
+    }
+  }
+
+  render(context) {
+    const colours = coloursOf(this.slot)
+    this.renderBase(context, colours)
+    this.renderChains(context, colours)
+  }
+
+  renderBase(context, colours) {
+    if (this.drawnView === "pairs") this.pairs.renderBase(context, this.layers, colours)
+    else this.renderPlane(context, colours)
+  }
+
+  renderChains(context, colours) {
+    if (!this.layers.chains) return
+    if (this.drawnView === "pairs") this.pairs.renderChains(context, colours)
+    else this.dots(context, "chains", 2.4, colours)
+  }
+
+  // ------------------------------------------------------------------ the plane of principal axes
+
+  get ranges() {
+    const { field, data } = this.plane
+    if (field) return [field.header.meta.x_range, field.header.meta.y_range]
+    return rangesOf(data.arrays.positions, { isEqual: false })
+  }
+
+  get box() {
+    const [width, height] = this.size()
+    return {
+      left: MARGIN.left,
+      top: MARGIN.top,
+      width: width - MARGIN.left - MARGIN.right,
+      height: height - MARGIN.top - MARGIN.bottom,
+    }
+  }
+
+  renderPlane(context, colours) {
+    const { box, ranges } = this
+    context.fillStyle = colours.surface
+    context.fillRect(box.left, box.top, box.width, box.height)
+    const { field, data } = this.plane
+    if (this.drawnView === "slice") {
+      context.imageSmoothingEnabled = true
+      context.drawImage(paintField(field, colours), box.left, box.top, box.width, box.height)
+      const [rows, columns] = field.arrays.values.shape
+      strokeSegments(context, contours(field), box, [columns, rows], colours)
+    }
+    paintTicks(context, box, ranges, colours)
+    const [x, y] = data.header.meta.axes
+    context.fillStyle = colours.muted
+    context.font = FONT
+    context.textAlign = "right"
+    context.textBaseline = "top"
+    context.fillText(x, box.left + box.width, box.top + box.height + 24)
+    context.textAlign = "left"
+    context.fillText(y, 0, 2)
+    if (this.layers.data) this.dots(context, "data", 1.5, colours)
+    if (this.layers.samples) this.dots(context, "samples", 2.2, colours)
+  }
+
+  dots(context, layer, radius, colours) {
+    const frame = this.plane[layer]
+    if (!frame) return
+    const { box } = this
+    const place = placing(box, this.ranges)
+    const { shape, data } = frame.arrays.positions
+    context.beginPath()
+    for (let row = 0; row < shape[0]; row++) {
+      const [x, y] = place(data[2 * row], data[2 * row + 1])
+      const isInside =
+        x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height
+      if (!isInside) continue
+      context.moveTo(x + radius, y)
+      context.arc(x, y, radius, 0, 2 * Math.PI)
+    }
+    context.fillStyle = faded(colours[layer], layer === "data" ? 0.55 : 0.85)
+    context.fill()
+  }
+
+  // ------------------------------------------------------------------ words about it
+
+  sentence() {
+    if (this.drawnView === "pairs") return this.pairs.sentence()
+    return this.about.textContent
+  }
+
+  /** The colours that the drawn view uses, with words for their ends; null where it has none. */
+  colours(colours) {
+    if (this.drawnView === "principal") return null
+    const stops = this.drawnView === "pairs" ? colours.diverging : colours.sequential
+    const [low, high] =
+      this.drawnView === "pairs" ? ["samples less", "more correlated"] : ["unlikely", "likely"]
+    return { stops, low, high, colourAt: (share) => colourAt(stops, share) }
+  }
+
+  colourScale(colours) {
+    const scale = this.colours(colours)
+    this.scale.style.visibility = scale ? "visible" : "hidden"
+    if (!scale) return
+    this.bar.style.background = `linear-gradient(90deg, ${scale.stops.join(",")})`
+    this.ends.forEach((end, place) => (end.textContent = place ? scale.high : scale.low))
+  }
+
+  words() {
+    const colours = coloursOf(this.slot)
+    const layers = this.layersNow()
+    const legend = Object.keys(NUMBERS)
+      .filter((layer) => this.layers[layer] && layers[layer])
+      .map((layer) => ({ name: this.chips[layer].textContent, colour: colours[layer] }))
+    const title = { pairs: "Pair plot", principal: "Principal axes", slice: "Slice of the energy" }
+    const about = `${runName()}, step ${this.step}. ${this.about.textContent}`
+    return { title: title[this.drawnView], about, legend, scale: this.colours(colours) }
+  }
+}
