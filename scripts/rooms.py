@@ -53,6 +53,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.pictures",),
     ("dashboard.live.pictures.drawing",),
     ("dashboard.live.charts",),
+    ("dashboard.live.parts.figures",),
     ("dashboard.live.parts", "dashboard.live.stream"),
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),

@@ -3,7 +3,7 @@
 import { Board } from "./charts/board.js"
 import { coloursOf } from "./parts/colours.js"
 import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
-import { exporter, save } from "./parts/export.js"
+import { exporter, save } from "./parts/figures/export.js"
 import { csvOf } from "./stream/frame_csv.js"
 import { densities, paintField } from "./pictures/drawing/field.js"
 import { drawGrid } from "./pictures/drawing/images.js"

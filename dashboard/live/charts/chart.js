@@ -2,7 +2,7 @@
 
 import { coloursOf, faded } from "../parts/colours.js"
 import { drawn, make } from "../parts/dom.js"
-import { exporter, save } from "../parts/export.js"
+import { exporter, save } from "../parts/figures/export.js"
 import { figure } from "../parts/formatting.js"
 import { plotly } from "./plotly.js"
 import { firstAt } from "../stream/curves.js"

@@ -2,7 +2,7 @@
 
 import { lineChart } from "../charts/small_charts.js"
 import { make } from "../parts/dom.js"
-import { exporter, save } from "../parts/export.js"
+import { exporter, save } from "../parts/figures/export.js"
 import { figure } from "../parts/formatting.js"
 import { tableOf } from "../parts/table.js"
 import { PICTURES } from "../parts/vocabulary.js"

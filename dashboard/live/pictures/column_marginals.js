@@ -2,10 +2,10 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { make, Painter } from "../parts/dom.js"
-import { canvasWays } from "../parts/export.js"
-import { runName } from "../parts/figure.js"
+import { canvasWays } from "../parts/figures/export.js"
+import { runName } from "../parts/figures/figure.js"
 import { figure } from "../parts/formatting.js"
-import { cut } from "../parts/text.js"
+import { cut } from "../parts/figures/text.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { LAYERS, nameOf, paintShares } from "./pair_plot.js"
 import { columnOf, gapOf, gapOfChance, rangeOfData } from "../parts/statistics.js"

@@ -2,8 +2,8 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { drawn, make, Painter } from "../parts/dom.js"
-import { canvasWays } from "../parts/export.js"
-import { runName } from "../parts/figure.js"
+import { canvasWays } from "../parts/figures/export.js"
+import { runName } from "../parts/figures/figure.js"
 import { count, figure } from "../parts/formatting.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { cellAt, drawGrid, gridOf, imageOf, paintGrid } from "./drawing/images.js"

@@ -2,7 +2,7 @@
 
 import { colourAt, faded } from "../parts/colours.js"
 import { figure, ticks } from "../parts/formatting.js"
-import { cut } from "../parts/text.js"
+import { cut } from "../parts/figures/text.js"
 import { FONT } from "./drawing/plane.js"
 import {
   chanceOf,

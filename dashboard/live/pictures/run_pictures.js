@@ -1,8 +1,8 @@
 // All that is drawn of a run's frames: its picture, its energies, a method's own, and tables.
 
 import { make } from "../parts/dom.js"
-import { canvasWays, exporter, save } from "../parts/export.js"
-import { runName } from "../parts/figure.js"
+import { canvasWays, exporter, save } from "../parts/figures/export.js"
+import { runName } from "../parts/figures/figure.js"
 import { tableOf } from "../parts/table.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { words } from "./cards.js"

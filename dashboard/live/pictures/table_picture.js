@@ -2,8 +2,8 @@
 
 import { colourAt, coloursOf, faded } from "../parts/colours.js"
 import { drawn, make, Painter } from "../parts/dom.js"
-import { canvasWays } from "../parts/export.js"
-import { runName } from "../parts/figure.js"
+import { canvasWays } from "../parts/figures/export.js"
+import { runName } from "../parts/figures/figure.js"
 import { layerChips, viewSegments } from "../parts/layers.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField } from "./drawing/field.js"

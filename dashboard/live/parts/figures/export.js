@@ -1,7 +1,7 @@
 // Any panel as PNG, SVG or CSV: a button that opens three words.
 
-import { coloursOf } from "./colours.js"
-import { make } from "./dom.js"
+import { coloursOf } from "../colours.js"
+import { make } from "../dom.js"
 import { framed } from "./figure.js"
 import { SvgContext } from "./svg_context.js"
 
