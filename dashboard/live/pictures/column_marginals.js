@@ -8,7 +8,7 @@ import { figure } from "../parts/formatting.js"
 import { cut } from "../parts/figures/text.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { LAYERS, nameOf, paintShares } from "./pair_plot.js"
-import { columnOf, gapOf, gapOfChance, rangeOfData } from "../parts/statistics.js"
+import { columnOf, gapOf, gapOfChance, rangeOfData } from "./drawing/statistics.js"
 
 const COLUMN = 180
 const [HEIGHT, GAP] = [124, 24]

@@ -5,7 +5,7 @@ import { chip, make } from "../parts/dom.js"
 import { canvasWays } from "../parts/figures/export.js"
 import { runName } from "../parts/figures/figure.js"
 import { figure } from "../parts/formatting.js"
-import { layerChips, viewSegments } from "../parts/layers.js"
+import { layerChips, viewSegments } from "./drawing/layers.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { Landscape } from "./drawing/landscape.js"
 

@@ -12,7 +12,7 @@ import {
   gapOf,
   rangeOfData,
   sharesOf,
-} from "../parts/statistics.js"
+} from "./drawing/statistics.js"
 
 const MOST_COLUMNS = 8
 const MOST_CELL = 168

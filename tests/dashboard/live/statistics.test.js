@@ -10,7 +10,7 @@ import {
   gapOfChance,
   rangeOfData,
   sharesOf,
-} from "../../../dashboard/live/parts/statistics.js"
+} from "../../../dashboard/live/pictures/drawing/statistics.js"
 
 function points(rows) {
   const shape = [rows.length, rows[0].length]

@@ -1,6 +1,6 @@
 // Layers of a picture and its view, kept in the page's address.
 
-import { chip, fromAddress, keepInAddress, segments } from "./dom.js"
+import { chip, fromAddress, keepInAddress, segments } from "../../parts/dom.js"
 
 /**
  * Chips for layers {name: {word, colour, on, isLayer}}; `changed(name, on)` is told of each, and
