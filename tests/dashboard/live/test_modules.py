@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from dashboard.stream.history import bucketed_rows
 from jobs.formatting import duration
 from tests.dashboard.event_examples import EXAMPLES
 
+LIVE = Path(__file__).parents[3] / "dashboard" / "live"
+IMPORT = re.compile(r'^import\s+(\{[^}]*\})\s+from\s+"(\.[^"]+\.js)"', re.M)
 FILES = sorted(Path(__file__).parent.glob("*.test.js"))
 NUMBERS = [
     0.000996,
@@ -144,3 +147,16 @@ def test_module(path: Path, node_path: str, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_import_is_of_a_file_and_a_name_that_are_there() -> None:
+    files = sorted(LIVE.rglob("*.js"))
+    assert len(files) > 40
+    for path in files:
+        for names, module in IMPORT.findall(path.read_text()):
+            source = (path.parent / module).resolve()
+            assert source.is_file(), f"{path.name} imports {module}"
+            for name in filter(None, re.split(r"[\s,{}]+", names)):
+                assert re.search(
+                    rf"export [\w* ]*\b{name}\b|export const {{[^}}]*\b{name}\b", source.read_text()
+                ), f"{path.name} imports {name} of {module}"
