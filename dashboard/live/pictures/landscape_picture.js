@@ -49,11 +49,9 @@ export class LandscapePicture {
     this.chips.exact.title = "Without what lies between the states that were sent"
     this.chips.chains.title = HINT
     this.words = make("div.bl-muted", { textContent: HINT })
-    this.trace = make("canvas.bl-canvas", { role: "img", hidden: true })
-    slot.append(
-      make("div.bl-chips", {}, ...Object.values(this.chips)),
-      make("div.bl-pinned", {}, this.words, this.trace),
-    )
+    this.trace = make("canvas.bl-canvas", { role: "img" })
+    this.pinned = make("div.bl-pinned", {}, this.words)
+    slot.append(make("div.bl-chips", {}, ...Object.values(this.chips)), this.pinned)
   }
 
   recolour(colours) {
@@ -110,8 +108,8 @@ export class LandscapePicture {
 
   pin(chain) {
     const energies = this.walk?.arrays.energies
-    this.trace.hidden = chain === null || !energies
-    if (this.trace.hidden) {
+    if (chain === null || !energies) {
+      this.trace.remove()
       this.words.textContent = energies ? HINT : ""
       return
     }
@@ -120,6 +118,7 @@ export class LandscapePicture {
     this.words.textContent =
       `Chain ${chain + 1}: energy ${figure(at(0))} → ${figure(at(rows - 1))} nats over its last ` +
       `${rows - 1} steps. Click beside it to let go.`
+    this.pinned.append(this.trace)
     this.trace.setAttribute("aria-label", this.words.textContent)
     drawTrace(
       this.trace,
