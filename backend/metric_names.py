@@ -33,11 +33,18 @@ COMPANIONS: dict[str, Companion] = {
     "linear": Companion("least squares", reference=True),
     "context": Companion("the context itself", reference=True),
     "gaussian": Companion("one Gaussian", reference=True),
-    "mixture": Companion("20 Gaussians", reference=True),
+    "mixture": Companion("Gaussian mixture", reference=True),
     "kernel": Companion("kernel estimate", reference=True),
     "truth": Companion("truth", reference=True),
 }
 """By the last segment of a path that is no chart of its own."""
+
+BASELINES = {
+    "gaussian": "one Gaussian",
+    "mixture": "a mixture of Gaussians",
+    "kernel": "a kernel estimate",
+}
+"""Densities that cost next to nothing, in sentences."""
 
 NUM_SAMPLES = "quality/num_samples"
 """Samples that the figures of `quality` with a floor compare, from the step of the value on: fewer

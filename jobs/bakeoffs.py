@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import BadInput, NotAvailable
+from backend.metric_names import BASELINES
 from backend.spec import Budget, RunSpec
 from jobs import proposals
 from jobs.claims.recipe_results import RunResult, run_result
@@ -25,11 +26,6 @@ from jobs.records import run_store
 TAG = "bakeoff:"
 """Prefix of the tag that names a run's bakeoff."""
 DENSITY = "density/log_likelihood"
-BASELINES = {
-    "gaussian": "one Gaussian",
-    "mixture": "20 Gaussians",
-    "kernel": "a kernel estimate",
-}
 SECONDS = 60.0
 """Seconds of training of every run, unless others are asked for."""
 LEAST_GAP = 0.02

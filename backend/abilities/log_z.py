@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -17,9 +18,11 @@ from backend.distributions import Distribution
 from backend.energy import Energy
 from backend.events import Table
 from backend.method import SampleRequest
+from backend.metric_names import BASELINES
 from backend.metrics import cubature
 from backend.metrics.density import energies
-from backend.metrics.log_likelihood import importance, proposal_for
+from backend.metrics.density_baselines import baselines, means
+from backend.metrics.log_likelihood import importance, log_scale, proposal_for
 from backend.metrics.weighted_points import TRUSTED_SHARE, weighed
 from backend.requests import conditional_sampling
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
@@ -128,11 +131,15 @@ class LogZAbility(Ability):
         if own is not None:
             figures["own"] = float(own)
         best, trusted = _best(figures)
-        units = float(data.scale.to(data.train).expand(data.event_shape).double().log().sum())
-        held_out = float(energies(energy, data.held_out).double().mean())
         figures |= {"log_z": figures[best], "trusted": float(trusted)}
-        figures["nll"] = held_out + figures[best] + units
-        return Answer(_in_words(figures, best, trusted), figures, {}, (_table(figures),))
+        noise_sd = _noise_sd(asked)
+        blurred = _blurred(data, noise_sd, generator)
+        held_out = float(energies(energy, blurred.held_out).double().mean())
+        figures["nll"] = held_out + figures[best] + log_scale(data)
+        for name, nats_each in means(baselines(blurred, generator)).items():
+            figures[f"nll/{name}"] = -nats_each
+        words = _in_words(figures, best, trusted, noise_sd)
+        return Answer(words, figures, {}, (_table(figures), _likelihoods(figures, trusted)))
 
 
 class Estimate(NamedTuple):
@@ -145,6 +152,20 @@ class Estimate(NamedTuple):
 
 def _estimate(log_weights: Tensor) -> Estimate:
     return Estimate(weighed(log_weights)[0], float(weight_ess(log_weights.double())))
+
+
+def _noise_sd(asked: Asked) -> float:
+    """Noise, in data sd, that images carry where their likelihood is asked: that of training's end,
+    and at least BLUR, since pixels that never vary have no density."""
+    if not asked.data.is_image:
+        return 0.0
+    method = asked.method
+    return max(BLUR, getattr(method.config, method.data_noise_field, 0.0))
+
+
+def _blurred(data: Data, noise_sd: float, generator: torch.Generator) -> Data:
+    train = data.noised(data.train, noise_sd, generator)
+    return replace(data, train=train, held_out=data.noised(data.held_out, noise_sd, generator))
 
 
 def fitted_proposal(data: Data, num_components: int, generator: torch.Generator) -> Distribution:
@@ -226,13 +247,33 @@ def _table(figures: dict[str, float]) -> Table:
     return Table("table", ["estimate", "log Z", "spread", "effective share"], rows)
 
 
-def _in_words(figures: dict[str, float], best: str, trusted: bool) -> str:
+def _likelihoods(figures: dict[str, float], trusted: bool) -> Table:
+    """Cost of a held-out datum under the energy, beside densities that cost next to nothing."""
+    rows: list[list[str | float | int | None]] = [
+        [
+            "this energy" if trusted else "this energy, as far as its mass was found",
+            figures["nll"],
+        ]
+    ]
+    for name, title in (*BASELINES.items(), ("truth", "the truth")):
+        if f"nll/{name}" in figures:
+            rows.append([title, figures[f"nll/{name}"]])
+    return Table("likelihood", ["density", "nats each held-out datum costs"], rows)
+
+
+def _in_words(figures: dict[str, float], best: str, trusted: bool, noise_sd: float) -> str:
     spread = figures.get(f"{best}/spread")
     value = nats(figures[best]) + ("" if spread is None else f" ± {nats(spread)}")
+    held_out = "held-out data"
+    if noise_sd:
+        held_out = f"held-out images with noise of {noise_sd:g} data sd on them"
+    beside = ""
+    if "nll/gaussian" in figures:
+        beside = f"; under one Gaussian they cost {nats(figures['nll/gaussian'])}"
     if trusted:
         return (
-            f"log Z = {value} by {TITLES[best]}; held-out data then cost {nats(figures['nll'])} "
-            "nats each, in the data's units."
+            f"log Z = {value} by {TITLES[best]}; {held_out} then cost {nats(figures['nll'])} "
+            f"nats each, in the data's units{beside}."
         )
     if figures.get("quadrature/edge", 0.0) >= EDGE:
         return (
@@ -241,5 +282,6 @@ def _in_words(figures: dict[str, float], best: str, trusted: bool) -> str:
         )
     return (
         f"log Z = {value} by {TITLES[best]}, not to be trusted: only "
-        f"{figures[f'{best}/ess']:.1%} of the weights count, less than {TRUSTED_SHARE:.0%}."
+        f"{figures[f'{best}/ess']:.1%} of the weights count, less than {TRUSTED_SHARE:.0%}. "
+        f"As far as its mass was found {held_out} cost {nats(figures['nll'])} nats each{beside}."
     )

@@ -7,6 +7,7 @@ import math
 from torch import Tensor
 
 from backend.events import Finding
+from backend.metric_names import BASELINES
 from backend.metrics.log_likelihood import LogLikelihood
 from backend.observe.held_out import total_variation
 
@@ -18,13 +19,11 @@ WRONG_MASSES = 0.1
 """Total variation between the masses of clusters that is said; costs at least 0.02 nats."""
 ABOVE_FLOOR = 3.0
 """Times the floor that a distance of long-run samples is said at."""
-FREE = {"gaussian": "one Gaussian", "mixture": "20 Gaussians", "kernel": "a kernel estimate"}
-"""Baselines that cost next to nothing, in words."""
 
 
 def best_of(baselines: dict[str, float]) -> tuple[str, float]:
     """Name and mean log p of the best baseline, the truth not among them."""
-    name = max((name for name in FREE if name in baselines), key=baselines.__getitem__)
+    name = max((name for name in BASELINES if name in baselines), key=baselines.__getitem__)
     return name, baselines[name]
 
 
@@ -48,7 +47,7 @@ def no_density(
         return []
     name, best = best_of(baselines)
     most = "at most " if likelihood.doubt else ""
-    also = "" if name == "gaussian" else f", {FREE[name]} {best:.2f}"
+    also = "" if name == "gaussian" else f", {BASELINES[name]} {best:.2f}"
     return [
         Finding(
             "density",

@@ -44,8 +44,8 @@ def test_the_method_with_the_most_held_out_nats_is_proposed() -> None:
     assert result.proposed == EXACT
     assert [item.contestant for item in result.standings] == [EXACT, CONTRASTIVE, PERSISTENT]
     assert result.reason == (
-        "Exact likelihood has -2.450 nats a held-out point; the best baseline is 20 Gaussians "
-        "-2.480."
+        "Exact likelihood has -2.450 nats a held-out point; the best baseline is a mixture of "
+        "Gaussians -2.480."
     )
 
 
@@ -85,7 +85,7 @@ def test_a_method_whose_likelihood_is_not_known_is_never_proposed() -> None:
 
 
 def test_what_a_baseline_beats_is_said_to_be_beaten() -> None:
-    assert "Nothing here beats 20 Gaussians" in judged(ended(EXACT, -2.6)).reason
+    assert "Nothing here beats a mixture of Gaussians" in judged(ended(EXACT, -2.6)).reason
     worse = judged(ended(EXACT, -4.0))
     assert worse.proposed is None and "less than one Gaussian" in worse.reason
 
