@@ -50,6 +50,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("dashboard.live",),
     ("dashboard.live.list",),
+    ("dashboard.live.pictures.race",),
     ("dashboard.live.pictures",),
     ("dashboard.live.pictures.drawing",),
     ("dashboard.live.charts",),

@@ -3,16 +3,17 @@
 
 import { Board } from "./charts/board.js"
 import { coloursOf } from "./parts/colours.js"
-import { RacerTable } from "./pictures/racer_table.js"
+import { RacerTable } from "./pictures/race/racer_table.js"
 import { fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
-import { RacerLane } from "./pictures/racer_lane.js"
+import { Coordinates } from "./pictures/race/coordinates.js"
+import { RacerLane, samplesOf } from "./pictures/race/racer_lane.js"
 import { ManyRuns } from "./many_runs.js"
 import { count, duration, figure } from "./parts/formatting.js"
 import { isOver } from "./parts/vocabulary.js"
 import { COSTS, firstAt, valueAt } from "./stream/curves.js"
 import { labSource } from "./charts/sources.js"
 import { TimeBar } from "./pictures/timebar.js"
-import { misses, reading } from "./parts/racer_check.js"
+import { misses, reading } from "./pictures/race/racer_check.js"
 
 const MOMENTS = 100
 const PATHS = [
@@ -22,7 +23,6 @@ const PATHS = [
   "samples/train_time",
   "chains/diagnostics",
 ]
-const FIXED = ["landscape/truth", "samples/data"]
 const CHANGED = /^(step size|temperature)\b.*?→\s*(\d*\.?\d+(?:e[+-]?\d+)?)/i
 const LEAST_GAP = 250
 
@@ -50,7 +50,15 @@ class LabPage extends ManyRuns {
     this.board.slot.append(this.early, this.dotted)
     this.table = new RacerTable()
     this.root.classList.add("bl-lab")
-    this.root.append(this.notices.slot, this.back, this.row, this.board.slot, this.table.slot)
+    this.coordinates = new Coordinates(() => this.showLanes())
+    this.root.append(
+      this.notices.slot,
+      this.back,
+      this.coordinates.slot,
+      this.row,
+      this.board.slot,
+      this.table.slot,
+    )
     this.time = new TimeBar(
       this.root,
       (at) => this.seek(at),
@@ -290,15 +298,18 @@ class LabPage extends ManyRuns {
     if (this.data.trained) paths.reverse()
     const fieldOf = (frames) => paths.map((path) => frames[path]).find(Boolean)
     // one target for all: who waits in the queue is shown what it waits for
-    const target = [...this.frames.values()].map(fieldOf).find(Boolean)
+    const all = [...this.frames.values()]
+    const target = all.map(fieldOf).find(Boolean)
+    const data = all.map((frames) => frames["samples/data"]).find(Boolean)
+    const points = all.map(samplesOf).find((frame) => frame?.header.kind === "points")
+    if (points && !target) this.coordinates.offer(points, Boolean(data))
     for (const group of this.data.groups) {
       const [run] = group.runs
       const present = this.frames.get(run) ?? {}
-      const fixed = Object.fromEntries(
-        FIXED.filter((path) => present[path]).map((path) => [path, present[path]]),
-      )
-      const frames = this.past ? { ...fixed, ...this.past.frames.get(run) } : present
-      this.lanes.get(run)?.show(frames, fieldOf(frames) ?? target)
+      const truth = present["landscape/truth"]
+      const past = { ...(truth && { "landscape/truth": truth }), ...this.past?.frames.get(run) }
+      const frames = this.past ? past : present
+      this.lanes.get(run)?.show(frames, fieldOf(frames) ?? target, data, this.coordinates)
     }
   }
 

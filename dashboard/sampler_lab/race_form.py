@@ -32,11 +32,11 @@ def show_form(catalogue: dict[str, Any]) -> None:
         facts=["One target, equal budget: which sampler is right first, and which is never right?"],
     )
     checked: Checked = st.session_state.get("lab_checked", Checked([]))
-    left, right = st.columns([7, 4], gap="large")
+    left, right = st.columns([3, 1], gap="large")
     with left:
         race = _fields(initial, catalogue, checked)
-    checked = race_check.check(race)
     with right, st.container(key="beside"):
+        checked = race_check.check(race)
         race_check.beside(race, checked, catalogue)
 
 
@@ -74,10 +74,10 @@ def _fields(initial: Race, catalogue: dict[str, Any], checked: Checked) -> Race:
     st.subheader("Target", anchor=False)
     data, energy_of = _target(initial, catalogue, checked.shared, version)
     target = {} if energy_of else catalogue["datasets"].get(data.get("name"), {})
-    st.subheader("Samplers", anchor=False)
-    entries = _racers(initial, target, bool(energy_of), catalogue, checked)
     st.subheader("Terms", anchor=False)
     terms = _terms(initial, catalogue, checked.shared, version)
+    st.subheader("Samplers", anchor=False)
+    entries = _racers(initial, target, bool(energy_of), catalogue, checked)
     racers = tuple(race_options.as_racer(catalogue, entry) for entry in entries)
     return replace(terms, data=data, energy_of=energy_of, racers=racers)
 
@@ -154,11 +154,9 @@ def _racers(
         entries = race_options.first_entries(catalogue, fitting, bool(target.get("discrete")))
     st.session_state["lab_entries"] = entries
     racing = [entry for kind in fitting for entry in entries if entry.kind == kind]
-    for start in range(0, len(fitting), 2):
-        for kind, column in zip(
-            fitting[start : start + 2], st.columns(2, gap="medium"), strict=False
-        ):
-            with column:
+    with st.container(key="lab_samplers"):
+        for kind in fitting:
+            with st.container(key=f"lab_sampler_{kind}"):
                 _sampler(kind, racing, catalogue, checked)
     others = [kind for kind in kinds if why_not[kind]]
     if others:
@@ -249,15 +247,16 @@ def _terms(
     schema = race_options.race_schema(catalogue)
     shared = dict(initial.shared or {})
     cost = next((name for name in COSTS if getattr(initial.budget, name)), "gradients")
-    first, second, third = st.columns(3)
+    boxes = st.container(key="lab_terms")
+    first, second, third, fourth, fifth, sixth = (boxes.container() for _ in range(6))
     with first:
         amount = st.number_input(
             "Budget of each",
             value=float(getattr(initial.budget, cost) or 0) or None,
             format="%g",
             key=f"lab{version}:amount",
+            help="Spent by every racer alike.",
         )
-        st.caption("Spent by every racer alike.")
     with second:
         cost = st.selectbox(
             "Counted in",
@@ -268,8 +267,7 @@ def _terms(
         )
     with third:
         shared["num_chains"] = _number("num_chains", "Chains", schema, shared, version)
-    first, second, third = st.columns(3)
-    with first:
+    with fourth:
         starts = schema["chains"].get("enum", ["noise", "data"])
         start = shared.get("chains", schema["chains"].get("default", "noise"))
         words = {"noise": "Noise", "data": "The data", "one_mode": "All in one mode"}
@@ -281,9 +279,9 @@ def _terms(
             key=f"lab{version}:start",
             help=schema["chains"].get("description"),
         )
-    with second:
+    with fifth:
         seed = st.number_input("Seed", value=initial.seed, step=1, key=f"lab{version}:seed")
-    with third:
+    with sixth:
         seeds = st.number_input(
             "Seeds",
             1,

@@ -120,8 +120,7 @@ def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
     page.get_by_text("Langevin, unadjusted").first.click()
     wait_for(lambda: page.get_by_text("step size 0.005").count() == 0, "Langevin left")
     wait_for(lambda: page.get_by_text("must be > 0, got -1.").count() == 2, "at MALA, at the end")
-    column = page.locator("[data-testid=stColumn]", has=page.get_by_text("exact at any step size"))
-    column.last.get_by_text("must be > 0, got -1.").wait_for()
+    page.locator(".st-key-lab_sampler_mala").get_by_text("must be > 0, got -1.").wait_for()
 
 
 @pytest.mark.slow
@@ -235,6 +234,9 @@ def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> Non
     open_race(basin, page, make_race(dim=5))
     wait_for(lambda: page.locator(".bl-lane canvas").count() == 3, "pictures")
     wait_for(lambda: page.eval_on_selector(".bl-lane canvas", INKED) > 3, "dots")
+    page.get_by_label("upwards").select_option("x₄")
+    page.get_by_role("img", name="on x₁ and x₄").nth(2).wait_for()
+    assert "axes=1,4" in page.url.replace("%2C", ",")
 
 
 @pytest.mark.slow

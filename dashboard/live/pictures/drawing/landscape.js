@@ -7,7 +7,7 @@
 import { coloursOf, faded } from "../../parts/colours.js"
 import { drawn, make, Painter } from "../../parts/dom.js"
 import { contours, paintField } from "./field.js"
-import { paintTicks, placing, strokeSegments } from "./plane.js"
+import { paintBeyond, paintTicks, placing, strokeSegments } from "./plane.js"
 
 const MARGIN = { left: 34, right: 4, top: 4, bottom: 26 }
 const HEAD = 3.7
@@ -300,7 +300,7 @@ export class Landscape {
       context.lineWidth = 1.3
       context.stroke()
     })
-    this.paintOutside(context, outside, colours)
+    paintBeyond(context, this.box, outside, colours.chains)
     return moving
   }
 
@@ -345,23 +345,6 @@ export class Landscape {
     context.arc(x, y, HEAD + 2, 0, 2 * Math.PI)
     context.strokeStyle = faded(colours.chains, 0.5 * dim)
     context.stroke()
-  }
-
-  paintOutside(context, outside, colours) {
-    const middle = [this.margin.left + this.side / 2, this.margin.top + this.side / 2]
-    const places = {
-      left: [this.margin.left + 18, middle[1], "◀"],
-      right: [this.margin.left + this.side - 18, middle[1], "▶"],
-      top: [middle[0], this.margin.top + 14, "▲"],
-      bottom: [middle[0], this.margin.top + this.side - 14, "▼"],
-    }
-    context.fillStyle = colours.chains
-    context.textAlign = "center"
-    context.textBaseline = "middle"
-    for (const [side, number] of Object.entries(outside)) {
-      const [x, y, arrow] = places[side]
-      if (number) context.fillText(`${arrow} ${number}`, x, y)
-    }
   }
 
   /** The chain whose head is under the pointer, or null. */

@@ -80,6 +80,24 @@ function paintNames(context, box, [xName = "", yName = ""], height, colours) {
   context.fillText(yName, 0, 2, box.left + box.width)
 }
 
+/** Write how many lie beyond each side of a box, {left, right, top, bottom}, as arrows at it. */
+export function paintBeyond(context, box, beyond, colour) {
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2]
+  const places = {
+    left: [box.left + 18, y, "◀"],
+    right: [box.left + box.width - 18, y, "▶"],
+    top: [x, box.top + 14, "▲"],
+    bottom: [x, box.top + box.height - 14, "▼"],
+  }
+  context.fillStyle = colour
+  context.textAlign = "center"
+  context.textBaseline = "middle"
+  for (const [side, number] of Object.entries(beyond)) {
+    const [left, top, arrow] = places[side]
+    if (number) context.fillText(`${arrow} ${number}`, left, top)
+  }
+}
+
 /** Draw line segments in units of a grid of [columns, rows] points, row 0 at the bottom. */
 export function strokeSegments(context, segments, box, [columns, rows], colours) {
   context.strokeStyle = faded(colours.text, 0.35)

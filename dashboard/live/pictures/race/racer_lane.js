@@ -1,14 +1,15 @@
 // A lane: one racer's chains on the target, how far it is, and what can be turned while it runs.
 
-import { coloursOf } from "../parts/colours.js"
-import { drawn, make } from "../parts/dom.js"
-import { drawGrid } from "./drawing/images.js"
-import { SettingSlider } from "../parts/setting_slider.js"
-import { Landscape } from "./drawing/landscape.js"
-import { count, duration, figure } from "../parts/formatting.js"
-import { drawPoints } from "./drawing/points.js"
-import { statusWord } from "../parts/status.js"
-import { isFailure, isOver } from "../parts/vocabulary.js"
+import { coloursOf } from "../../parts/colours.js"
+import { drawn, make } from "../../parts/dom.js"
+import { drawGrid } from "../drawing/images.js"
+import { SettingSlider } from "../../parts/setting_slider.js"
+import { Landscape } from "../drawing/landscape.js"
+import { count, duration, figure } from "../../parts/formatting.js"
+import { drawPoints } from "../drawing/points.js"
+import { drawOnAxes, numLost } from "./racer_points.js"
+import { statusWord } from "../../parts/status.js"
+import { isFailure, isOver } from "../../parts/vocabulary.js"
 
 const KNOBS = { step_size: "step size", temperature: "temperature" }
 const GROUNDS = {
@@ -16,6 +17,11 @@ const GROUNDS = {
   "landscape/model": "the energy that is sampled",
 }
 const SAMPLES = ["samples/long_run", "samples/train_time"]
+
+/** The points or images that a racer's picture shows: those that count, once there are some. */
+export function samplesOf(frames) {
+  return SAMPLES.map((path) => frames[path]).find(Boolean)
+}
 
 export class RacerLane {
   /** `group`: {title, runs, exact, bias, knobs}; `onTurn(setting, value)`. */
@@ -37,6 +43,7 @@ export class RacerLane {
     this.bar = make("div")
     this.error = make("b")
     this.named = make("span.bl-muted")
+    this.lost = make("div.bl-lane-note.warning", { hidden: true })
     this.note = make("div.bl-lane-note", { hidden: true })
     this.alarm = make("div.bl-lane-note.warning", { hidden: true })
     this.sliders = Object.entries(group.knobs).map(([name, about]) => [
@@ -56,6 +63,7 @@ export class RacerLane {
         badge,
       ),
       this.picture,
+      this.lost,
       make("div.bl-far", {}, this.named, this.error),
       make("div.bl-bar", {}, this.bar),
       make("div.bl-row.bl-state", {}, this.word, this.far),
@@ -77,13 +85,16 @@ export class RacerLane {
 
   // ------------------------------------------------------------------ the picture
 
-  /** Draw the racer's frames: chains on the `field` of the target, a grid of images, or points. */
-  show(frames, field) {
-    const samples = SAMPLES.map((path) => frames[path]).find(Boolean)
+  /**
+   * Draw the racer's frames: chains on the `field` of the target, a grid of images, or points over
+   * `data`, draws of the target, on two of their `coordinates`.
+   */
+  show(frames, field, data, coordinates) {
+    const samples = samplesOf(frames)
     if (!field && !samples) return
     if (this.waiting.isConnected) this.picture.replaceChildren()
     if (field) this.showLandscape(field, frames["chains/walk"])
-    else this.showSamples(samples, frames["samples/data"])
+    else this.showSamples(samples, data, coordinates)
   }
 
   showLandscape(field, walk) {
@@ -98,21 +109,35 @@ export class RacerLane {
     )
   }
 
-  showSamples(frame, data) {
+  showSamples(frame, data, { axes, names }) {
     const width = Math.max(this.picture.clientWidth, 120)
     const colours = coloursOf(this.slot)
-    const key = [frame.header.seq, frame.header.run, width, colours.bg].join()
+    const { seq, run, kind } = frame.header
+    const key = [seq, run, data?.header.run, width, colours.bg, axes, names].join()
     if (key === this.painted) return
     this.painted = key
     if (!this.canvas) {
       this.canvas = make("canvas", { role: "img" })
       this.picture.append(this.canvas)
     }
-    this.canvas.setAttribute("aria-label", `${this.group.title}: its latest samples.`)
-    if (frame.header.kind === "images") drawGrid(this.canvas, frame, { width })
-    else drawPoints(this.canvas, frame, data, width, colours)
+    const isPlane = kind !== "images" && frame.arrays.positions.shape[1] > 1
+    this.picture.classList.toggle("axes", isPlane)
+    const words = isPlane ? this.drawPlane(frame, data, axes, names, width, colours) : ""
+    this.canvas.setAttribute("aria-label", `${this.group.title}: its latest samples${words}.`)
+    if (kind === "images") drawGrid(this.canvas, frame, { width })
+    else if (!isPlane) drawPoints(this.canvas, frame, data, width, colours)
     if (!frame.isDrawn) drawn(this.canvas, frame.header)
     frame.isDrawn = true
+  }
+
+  /** Draw points on two coordinates; returns what its label says of it. */
+  drawPlane(frame, data, axes, names, width, colours) {
+    drawOnAxes(this.canvas, frame, data, axes, names, width, colours)
+    const lost = numLost(frame.arrays.positions, axes)
+    const ends = axes.map((axis) => names[axis])
+    this.lost.hidden = !lost
+    this.lost.textContent = `${count(lost)} of ${count(frame.arrays.positions.shape[0])} are not finite.`
+    return ` on ${ends[0]} and ${ends[1]}`
   }
 
   // ------------------------------------------------------------------ how far it is

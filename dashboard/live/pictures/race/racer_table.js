@@ -1,9 +1,9 @@
 // The racers' diagnostics, a row each: rates stand beside the check against the truth, and are
 // struck where that check fails, so that a fast wrong sampler is not read as a winner.
 
-import { make } from "../parts/dom.js"
-import { figure } from "../parts/formatting.js"
-import { misses } from "../parts/racer_check.js"
+import { make } from "../../parts/dom.js"
+import { figure } from "../../parts/formatting.js"
+import { misses } from "./racer_check.js"
 
 const COLUMNS = [
   ["acceptance", "sampler/acceptance_rate"],
