@@ -22,6 +22,8 @@ MAX_STRETCH = 4.0
 """Axes share one scale unless the data are this much longer than wide."""
 CEILING = 60.0
 """Nats above the minimum at which a landscape is cut: exp(-60) is nothing."""
+TAIL = 2.0
+"""Spans of the data's energies by which tails of samples stretch their axis."""
 MAX_COLUMNS = 32
 """Coordinates of a point that travel to the page."""
 
@@ -63,14 +65,13 @@ def above_lowest(values: Tensor, temperature: float) -> Tensor:
 def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
     """Energies of several sets, by role, on one axis.
 
-    The axis spans the middle 99 % of every set but the noise, whose tail would squeeze the others
-    into a few bins; what lies outside is counted in `clipped`, what is not finite as above.
+    The axis spans the middle 99 % of the data and the middle 80 % of samples, whose tails stretch
+    it by at most TAIL spans of the data; noise does not stretch it. What lies outside is counted
+    in `clipped`, what is not finite as above.
     """
     arrays = {role: float32(values).astype(np.float64) for role, values in sets.items()}
     finite = {role: values[np.isfinite(values)] for role, values in arrays.items()}
-    spanning = {role: values for role, values in finite.items() if len(values)}
-    inner = [values for role, values in spanning.items() if role != "noise"]
-    low, high = _span(inner or list(spanning.values())) if spanning else (0.0, 1.0)
+    low, high = _axis({role: values for role, values in finite.items() if len(values)})
     if high - low < 1e-6 * max(1.0, abs(low)):
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, num_bins + 1)
@@ -89,9 +90,25 @@ def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
     )
 
 
-def _span(sets: list[Array]) -> tuple[float, float]:
-    ends = [np.quantile(values, [0.005, 0.995]) for values in sets]
-    return min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+def _axis(sets: dict[str, Array]) -> tuple[float, float]:
+    """Ends of the axis of energies (num,) by role, all finite."""
+    samples = [values for role, values in sets.items() if role != "noise"] or list(sets.values())
+    if not samples:
+        return 0.0, 1.0
+    low, high = _middle(sets.get("data", samples[0]), 0.99)
+    reach = TAIL * (high - low)
+    least, most = low - reach, high + reach
+    for values in samples:
+        (start, end), (bulk_start, bulk_end) = _middle(values, 0.99), _middle(values, 0.8)
+        low = min(low, bulk_start, max(start, least))
+        high = max(high, bulk_end, min(end, most))
+    return low, high
+
+
+def _middle(values: Array, share: float) -> tuple[float, float]:
+    """Between which ends the middle share of the values lies."""
+    start, end = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    return float(start), float(end)
 
 
 def cloud(

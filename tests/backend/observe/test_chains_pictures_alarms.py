@@ -85,6 +85,17 @@ def test_histogram_counts_everything() -> None:
     assert same.counts.sum() == pytest.approx(2)
 
 
+def test_a_tail_of_samples_leaves_the_data_their_bins() -> None:
+    data = torch.linspace(0, 1, 1000)
+    tail = torch.cat([torch.linspace(0, 2, 950), torch.full((50,), 100.0)])
+    event = pictures.histogram("energy/histogram", {"data": data, "long_run": tail}, 60)
+    assert event.edges[-1] == pytest.approx(1 + 2 * 0.99, abs=0.02)
+    assert (event.counts[0] > 0).sum() >= 20, "data fill a third of the bins"
+    assert event.clipped[1][1] == 50
+    apart = pictures.histogram("energy/histogram", {"data": data, "long_run": tail + 30}, 60)
+    assert apart.edges[-1] == pytest.approx(32, abs=0.3), "most of a set is always drawn"
+
+
 def test_view_is_square_unless_units_differ() -> None:
     x = torch.tensor([[0.0, 0.0], [2.0, 1.0]])
 
