@@ -10,13 +10,10 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from backend.errors import BasinError, NotAvailable
 from backend.metric_names import COMPANIONS, FIGURES, NUM_SAMPLES, chart_of
 from backend.spec import merge
-from dashboard.elements import count, figure, name_of
+from dashboard.elements import count, data_of, figure, name_of
 from jobs.queueing import enqueue, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
@@ -66,8 +63,8 @@ class Group:
 
     @property
     def data(self) -> str:
-        """Name of the data set."""
-        return self.members[0].status.data
+        """Name of the data set, or of one's own file."""
+        return data_of(self.members[0].status)
 
 
 def load(ids: list[str]) -> tuple[list[Member], list[str]]:
@@ -215,19 +212,13 @@ def last_figures(member: Member) -> dict[str, float]:
     return {path: value for path, value in last.items() if math.isfinite(value)}
 
 
-def samples(
-    member: Member, num: int, num_steps: int | None, seed: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Ask a run for samples (num, *event_shape) as the Studio does, and for their energies (num,).
+def samples(run_id: str, seed: int, num_steps: int | None) -> str:
+    """Ask a run for samples as the Studio does; returns the id of the answer kept with it.
 
-    num_steps: None leaves it to the run. Raises BadInput, NotAvailable, OSError.
+    num_steps: None leaves it to the run. Raises BadInput, NotAvailable.
     """
-    config: dict[str, Any] = {"num": num}
-    if num_steps is not None:
-        config["num_steps"] = num_steps
-    answer = enqueue.ask_run(member.id, "sample", config, seed=seed, timeout=SAMPLE_SECONDS)
-    with np.load(member.directory.path_of(answer["file"]), allow_pickle=False) as arrays:
-        return arrays["x"], arrays["energy"]
+    config: dict[str, Any] = {} if num_steps is None else {"num_steps": num_steps}
+    return str(enqueue.ask_run(run_id, "sample", config, seed=seed, timeout=SAMPLE_SECONDS)["id"])
 
 
 def best(values: list[list[float]], better: str, floor: float | None = None) -> list[int]:

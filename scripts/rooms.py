@@ -49,7 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "dashboard.shell",
     ),
     ("dashboard.live",),
-    ("dashboard.live.list",),
+    ("dashboard.live.list", "dashboard.live.comparing"),
     ("dashboard.live.pictures.race",),
     ("dashboard.live.pictures",),
     ("dashboard.live.pictures.drawing",),

@@ -122,7 +122,10 @@ class SampleAbility(Ability):
             arrays["energy"] = pictures.float32(energy)
         if request.labels is not None:
             arrays["label"] = request.labels.cpu().numpy()
-        events = [*cloud("samples", data, z, "long_run", energy)]
+        events = [
+            *cloud("samples", data, z, "long_run", energy),
+            *cloud("held_out", data, data.held_out, "data"),
+        ]
         if rows:
             titles = [title for _, title in beside]
             events.append(Table("quality", ["figure", "samples", *titles], rows))

@@ -4,7 +4,7 @@
 import { cardOf, columnOf, words } from "./pictures/cards.js"
 import { coloursOf } from "./parts/colours.js"
 import { make, rootOf } from "./parts/dom.js"
-import { unpack } from "./stream/frames.js"
+import { readAnswer } from "./stream/answers.js"
 import { tableOf } from "./parts/table.js"
 
 export function mount(slot, component) {
@@ -29,25 +29,15 @@ class Answer {
   async show(data) {
     if (this.id === data.answer) return
     this.id = data.answer
-    const query = new URLSearchParams({
-      run: data.run,
-      name: `answers/${data.answer}.json`,
-      token: data.token,
-    })
     try {
-      const response = await fetch(`live/file?${query}`)
-      if (!response.ok) throw new Error(await response.text())
-      this.value = await response.json()
+      this.value = await readAnswer({ run: data.run, name: data.answer, token: data.token })
     } catch (error) {
       this.root.replaceChildren(
         make("div.bl-note.alarm", {}, `The answer could not be read: ${error.message}`),
       )
       return
     }
-    this.frames = this.value.frames.map((text) =>
-      unpack(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer),
-    )
-    this.width = 0
+    this.frames = this.value.frames
     this.draw()
   }
 

@@ -1,23 +1,27 @@
 // Runs side by side: pictures on one scale, curves with bands over seeds. Live while they run.
 
 import { Board } from "./charts/board.js"
+import { compareSource } from "./charts/sources.js"
+import { ManyRuns } from "./comparing/many_runs.js"
 import { coloursOf } from "./parts/colours.js"
 import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
 import { exporter, save } from "./parts/figures/export.js"
-import { csvOf } from "./stream/frame_csv.js"
-import { densities, paintField } from "./pictures/drawing/field.js"
-import { drawGrid } from "./pictures/drawing/images.js"
-import { ManyRuns } from "./many_runs.js"
 import { count } from "./parts/formatting.js"
-import { drawPoints } from "./pictures/drawing/points.js"
-import { compareSource } from "./charts/sources.js"
+import { SeedRow } from "./comparing/seed_row.js"
 import { statusWord } from "./parts/status.js"
+import { layOut, massOf, paintCompared, viewOf } from "./comparing/pictures.js"
+import { readAnswer } from "./stream/answers.js"
+import { csvOf } from "./stream/frame_csv.js"
 
+/** Samples drawn for this page, each run from the same numbers. */
+const ONE_SEED = "one_seed"
 const PICTURES = {
   "landscape/model": "landscape",
   "samples/long_run": "long-run samples",
   "samples/train_time": "train-time samples",
+  [ONE_SEED]: "samples with one seed",
 }
+
 export function mount(slot, component) {
   const page = new ComparePage(slot, component)
   return { update: (data, next) => page.update(data, next), unmount: () => page.close() }
@@ -26,29 +30,25 @@ export function mount(slot, component) {
 class ComparePage extends ManyRuns {
   reset() {
     this.cards.replaceChildren()
-    this.cards.classList.toggle("many", this.data.groups.length > 8)
     this.shownCards.clear()
   }
 
   build() {
     this.shownCards = new Map()
+    /** the answer by run */
+    this.answers = new Map()
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
-    this.kinds = segments(
-      PICTURES,
-      this.kind,
-      (kind) => {
-        this.kind = kind
-        keepInAddress("picture", kind)
-        this.painter.ask()
-      },
-      "Pictures",
-    )
+    const kinds = { ...PICTURES }
+    if (this.data.bare) delete kinds[ONE_SEED]
+    this.kinds = segments(kinds, this.kind, (kind) => this.choose(kind), "Pictures")
     this.scaleNote = make("span.bl-muted")
-    this.cards = make("div.bl-cards")
+    this.seeds = new SeedRow((question) => this.component.setTriggerValue("draw", question))
+    this.cards = make("div.bl-cards.bl-compared")
     const pictures = make(
       "section.bl-panel",
       {},
       make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote),
+      this.seeds.row,
       this.cards,
     )
     this.painter = new Painter(pictures, () => this.drawPictures())
@@ -58,72 +58,151 @@ class ComparePage extends ManyRuns {
     this.root.append(
       ...(this.data.bare ? [pictures] : [this.notices.slot, pictures, this.board.slot]),
     )
+    this.readDrawn()
+  }
+
+  update(data, component) {
+    super.update(data, component)
+    this.readDrawn()
+  }
+
+  choose(kind) {
+    this.kind = kind
+    keepInAddress("picture", kind)
+    this.painter.ask()
+  }
+
+  /** Fetch what was drawn of each run since. */
+  readDrawn() {
+    const { drawn: sets, token } = this.data
+    this.seeds.show(sets)
+    for (const [run, name] of Object.entries(sets?.answers ?? {})) {
+      if (this.answers.get(run)?.id === name) continue
+      this.answers.set(run, { id: name })
+      readAnswer({ run, name, token })
+        .then((answer) => {
+          this.answers.set(run, answer)
+          this.painter.ask()
+        })
+        .catch((error) => this.notices.showTrouble(`Samples could not be read: ${error.message}`))
+    }
+    this.painter.ask()
   }
 
   // ------------------------------------------------------------------ pictures
 
-  /** The first run of every group; a shared scale makes colours comparable. */
+  /** What a run has to show, {frame, data, words}: `words` where there is no frame. */
+  pictureOf(run) {
+    const frames = this.frames.get(run) ?? {}
+    if (this.kind !== ONE_SEED) return { frame: frames[this.kind], data: frames["samples/data"] }
+    const { answers = {}, failed = {}, waiting } = this.data.drawn ?? {}
+    const answer = answers[run] ? this.answers.get(run) : null
+    const of = (role) => answer?.frames?.find(({ header }) => header.meta.role === role)
+    const words = failed[run] ?? (waiting ? "Being drawn." : "Not drawn yet.")
+    return { frame: of("long_run"), data: of("data") ?? frames["samples/data"], words }
+  }
+
+  /** The first run of every group; a shared scale and view make them comparable. */
   drawPictures() {
     const colours = coloursOf(this.root)
-    const frames = this.data.groups.map((group) => this.frames.get(group.runs[0])?.[this.kind])
-    const available = Object.keys(PICTURES).filter((kind) =>
-      [...this.frames.values()].some((frames) => frames[kind]),
+    const available = Object.keys(PICTURES).filter(
+      (kind) =>
+        (kind === ONE_SEED && !this.data.bare) ||
+        [...this.frames.values()].some((frames) => frames[kind]),
     )
     for (const kind of Object.keys(PICTURES)) {
       this.kinds.disable(kind, available.includes(kind) ? "" : "None of these runs draws this.")
     }
     if (!available.includes(this.kind) && available.length) {
-      this.kind = available[0]
-      this.kinds.choose(this.kind)
+      // until their pictures are here nothing is known of the runs
+      if (available[0] !== ONE_SEED) this.kinds.choose(available[0])
       return
     }
-    const masses = frames.map((frame) => {
-      if (frame?.header.kind !== "field") return null
-      const { x_range: xs, y_range: ys } = frame.header.meta
-      const cell = ((xs[1] - xs[0]) * (ys[1] - ys[0])) / frame.arrays.values.data.length
-      frame.mass ??= densities(frame).reduce((sum, value) => sum + value, 0) * cell
-      return frame.mass
-    })
-    const highest = Math.max(...masses.filter(Boolean).map((mass) => 1 / mass))
-    this.scaleNote.textContent = masses.some(Boolean)
-      ? "normalised densities, one colour scale"
-      : ""
-    this.data.groups.forEach((group, index) => {
-      const card = this.card(group, index)
-      const frame = frames[index]
+    this.seeds.row.hidden = this.kind !== ONE_SEED
+    const pictures = this.data.groups.map((group) => this.pictureOf(group.runs[0]))
+    const fields = pictures.map(({ frame }) => (frame?.header.kind === "field" ? frame : null))
+    const highest = Math.max(...fields.filter(Boolean).map((frame) => 1 / massOf(frame)))
+    const cards = this.data.groups.map((group, index) => this.card(group, index))
+    const real = this.realImages(pictures)
+    const side = layOut(this.cards, this.cards.clientWidth)
+    pictures.forEach((picture, index) => {
+      const { frame, words } = picture
+      const card = cards[index]
       card.none.hidden = Boolean(frame)
       card.canvas.hidden = !frame
-      if (frame) this.drawCard(card, group, frame, masses[index] * highest, colours)
+      card.none.textContent = words ?? "Nothing drawn yet."
+      if (!frame) return
+      const peak = fields[index] ? massOf(frame) * highest : 1
+      const view = this.viewAmong(pictures, index)
+      this.drawCard(card, { ...picture, peak, colour: this.colour(index) }, view, side, colours)
     })
+    if (real) this.drawCard(this.realCard(), { frame: real, peak: 1 }, null, side, colours)
+    this.noteScale(fields, pictures)
   }
 
-  /** `peak`: the highest density of all, as a multiple of this one's own. */
-  drawCard(card, group, frame, peak, colours) {
-    const seed = this.statuses.get(group.runs[0])?.seed
-    const which = group.runs.length > 1 && seed !== undefined ? [`seed ${seed}`] : []
-    card.step.textContent = [...which, `step ${count(frame.header.last[0])}`].join(" · ")
-    const width = Math.max(Math.min(card.element.clientWidth, 420), 120)
-    const { seq, path, kind } = frame.header
-    const key = [seq, path, width, colours.bg, peak.toPrecision(3)].join()
-    if (key === card.painted) return
-    card.painted = key
-    if (kind === "images") drawGrid(card.canvas, frame, { width })
-    else if (kind === "field") {
-      this.paint(card.canvas, paintField(frame, colours, "density", peak), width)
-    } else {
-      const data = this.frames.get(group.runs[0])["samples/data"]
-      drawPoints(card.canvas, frame, data, width, colours)
+  /** One view for all that learned the same data: other data have axes of their own. */
+  viewAmong(pictures, index) {
+    const { groups } = this.data
+    const same = pictures.filter((_, at) => groups[at].data === groups[index].data)
+    return viewOf(
+      same.flatMap(({ frame, data }) =>
+        frame?.header.kind === "points" ? [frame, data] : [frame],
+      ),
+    )
+  }
+
+  noteScale(fields, pictures) {
+    const words = []
+    if (fields.some(Boolean)) words.push("normalised densities, one colour scale")
+    if (pictures.some(({ frame, data }) => frame?.header.kind === "points" && data)) {
+      words.push("data in grey, one axis")
     }
-    if (!frame.isDrawn) drawn(card.canvas, frame.header)
-    frame.isDrawn = true
+    this.scaleNote.textContent = words.join(" · ")
   }
 
-  paint(canvas, source, width) {
-    canvas.width = canvas.height = width * 2
-    canvas.style.width = canvas.style.height = `${width}px`
-    const context = canvas.getContext("2d")
-    context.imageSmoothingQuality = "high"
-    context.drawImage(source, 0, 0, width * 2, width * 2)
+  /** Held-out or training images beside those of the models, where all learned the same. */
+  realImages(pictures) {
+    const { groups } = this.data
+    const isOne = new Set(groups.map(({ data }) => data)).size === 1
+    const picture = pictures.find(({ frame }) => frame?.header.kind === "images")
+    const real = isOne && groups.length > 1 && !this.data.bare ? picture?.data : null
+    if (!real) this.shownReal?.element.remove()
+    else if (!this.shownReal?.element.isConnected) this.cards.append(this.realCard().element)
+    return real ?? null
+  }
+
+  realCard() {
+    if (!this.shownReal) {
+      const canvas = make("canvas", { role: "img", "aria-label": "Real images" })
+      const head = make("div.bl-row", {}, make("span.bl-name", {}, "Real images"))
+      const step = make("div.bl-row.bl-muted")
+      const element = make("div.bl-card", {}, head, step, canvas)
+      this.shownReal = { element, canvas, step }
+    }
+    return this.shownReal
+  }
+
+  drawCard(card, picture, view, width, colours) {
+    const { header } = picture.frame
+    const isReal = header.meta.role === "data"
+    const words = isReal ? ["data"] : [this.seedWord(card), `step ${count(header.last[0])}`]
+    card.step.textContent = words.filter(Boolean).join(" · ")
+    const { seq, path } = header
+    const key = JSON.stringify([this.kind, seq, path, header.time, width, colours.bg, view])
+    const painted = `${key} ${picture.peak.toPrecision(3)} ${picture.data?.header.time}`
+    if (painted === card.painted) return
+    card.painted = painted
+    paintCompared(card.canvas, picture, view, width, colours)
+    if (!picture.frame.isDrawn) drawn(card.canvas, header)
+    picture.frame.isDrawn = true
+  }
+
+  /** The seed that is drawn, of a group of several. */
+  seedWord({ group }) {
+    const seed = this.statuses.get(group.runs[0])?.seed
+    return group.runs.length > 1 && seed !== undefined
+      ? `seed ${seed} of ${group.runs.length} seeds`
+      : ""
   }
 
   card(group, index) {
@@ -132,15 +211,15 @@ class ComparePage extends ManyRuns {
     const canvas = make("canvas", { role: "img", "aria-label": group.title })
     const step = make("span.bl-muted")
     const word = make("span")
-    const link = make("a.bl-name", { href: `run?id=${group.runs[0]}` }, group.title)
+    const address = { href: `run?id=${group.runs[0]}`, title: group.title }
+    const link = make("a.bl-name", address, group.title)
     const none = make("div.bl-empty", {}, "Nothing drawn yet.")
     const mark = make("i.bl-mark")
     mark.style.background = this.colour(index)
     const name = () => `${this.kind.replace("/", "-")}-${group.runs[0]}`
     const ways = exporter({
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
-      csv: () =>
-        save(`${name()}.csv`, csvOf(this.frames.get(group.runs[0])[this.kind]), "text/csv"),
+      csv: () => save(`${name()}.csv`, csvOf(this.pictureOf(group.runs[0]).frame), "text/csv"),
     })
     const element = make(
       "div.bl-card",
@@ -151,7 +230,7 @@ class ComparePage extends ManyRuns {
       none,
     )
     this.cards.append(element)
-    const card = { element, canvas, step, word, none }
+    const card = { element, canvas, step, word, none, group }
     this.shownCards.set(group.runs[0], card)
     this.named()
     return card

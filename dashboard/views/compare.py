@@ -3,22 +3,21 @@ floors."""
 
 from __future__ import annotations
 
-import base64
+import re
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from backend.errors import BasinError
 from backend.metric_names import FIGURES
 from dashboard import comparison
-from dashboard.comparison import Group, Member
+from dashboard.comparison import Group
 from dashboard.elements import as_typed, empty, figure, head, name_of
 from dashboard.live_view import live_element
 from jobs.records import run_store
 
-SHOWN_POINTS, SHOWN_IMAGES = 500, 64
 MOST_COLUMNS = 9
+MOST_SEED, MOST_STEPS = 2**31 - 1, 100_000
 
 
 def main() -> None:
@@ -64,19 +63,30 @@ def main() -> None:
         )
         return
     groups = comparison.groups(members)
-    live_element(
+    runs = [group.members[0].id for group in groups]
+    drawn = _drawn(runs)
+    event = live_element(
         "compare",
         key="compare_live",
         height=700,
-        groups=[{"title": g.title, "runs": [m.id for m in g.members]} for g in groups],
+        groups=[
+            {"title": g.title, "data": g.data, "runs": [m.id for m in g.members]} for g in groups
+        ],
         figures={
             path: {"title": item.title, "unit": item.unit, "log": item.log}
             for path, item in FIGURES.items()
         },
+        drawn=drawn,
+        on_draw_change=lambda: None,
     )
     _figures(groups)
     _differences(groups)
-    _same_seed(groups)
+    if event.draw:
+        _note_question(event.draw)
+        st.rerun()
+    if drawn and drawn["waiting"]:
+        _draw(drawn["waiting"], drawn["seed"], drawn["steps"])
+        st.rerun()
 
 
 def _figures(groups: list[Group]) -> None:
@@ -139,58 +149,47 @@ def _differences(groups: list[Group]) -> None:
 # ---------------------------------------------------------------------- one seed for all
 
 
-def _same_seed(groups: list[Group]) -> None:
-    st.subheader("Samples with one seed", anchor=False)
-    st.caption(
-        "Each run draws as it does under **Studio**, from the same numbers: where two runs learned "
-        "the same and draw alike, the samples look alike."
-    )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=140)
-        steps = st.number_input(
-            "Sampler steps", 1, 100_000, None, step=100, placeholder="the run's own", width=160
-        )
-        pressed = st.button("Draw samples", icon=":material/casino:")
-    members = [group.members[0] for group in groups]
-    key = ("compare_samples", tuple(member.id for member in members))
-    if pressed:
-        st.session_state["compare_samples"] = (key, _draw(members, int(seed), steps))
-    held = st.session_state.get("compare_samples")
-    if held and held[0] == key and held[1]:
-        live_element("previews", key="compare_drawn", height=300, sets=held[1])
-
-
-def _draw(members: list[Member], seed: int, steps: int | None) -> list[dict[str, Any]]:
-    sets = []
-    progress = st.progress(0.0, "Drawing samples…")
-    for index, member in enumerate(members):
-        progress.progress(index / len(members), f"Drawing from {name_of(member.status)}…")
-        try:
-            x, energy = comparison.samples(member, SHOWN_POINTS, steps, seed)
-            sets.append(_set(member, x, energy))
-        except (BasinError, OSError) as error:
-            st.warning(f"{name_of(member.status)}: {error}")
-    progress.empty()
-    return sets
-
-
-def _set(member: Member, x: Any, energy: Any) -> dict[str, Any]:
-    about = f"{len(x)} samples, mean energy {figure(float(energy.mean()))}"
-    if x.ndim > 2:
-        low, high = float(x.min()), float(x.max())
-        if low >= -1.5 and high <= 1.5:
-            low, high = -1.0, 1.0
-        images = np.clip((x[:SHOWN_IMAGES] - low) / max(high - low, 1e-9), 0, 1)
-        pixels = (images * 255).round().astype(np.uint8)
-        preview = {"kind": "images", "shape": list(pixels.shape), "values": _base64(pixels)}
+def _note_question(question: dict[str, Any]) -> None:
+    """Keep in the link with which seed, and how many steps if not each run's own, to draw."""
+    st.query_params["draw_seed"] = str(question["seed"])
+    if question["steps"] is None:
+        st.query_params.pop("draw_steps", None)
     else:
-        points = np.ascontiguousarray(x[:SHOWN_POINTS], "<f4")
-        preview = {"kind": "points", "shape": list(points.shape), "values": _base64(points)}
-    return {"title": name_of(member.status), "about": about, "preview": preview}
+        st.query_params["draw_steps"] = str(question["steps"])
+    st.session_state.pop("compare_drawn", None)
 
 
-def _base64(array: Any) -> str:
-    return base64.b64encode(array.tobytes()).decode()
+def _number_of_link(name: str, most: int) -> int | None:
+    text = st.query_params.get(name, "")
+    return min(int(text), most) if re.fullmatch("[0-9]{1,12}", text) else None
+
+
+def _drawn(runs: list[str]) -> dict[str, Any] | None:
+    """Gather what was drawn with the seed of the link: answers and failures by run, and the run
+    whose turn it is; None where the link has no seed."""
+    seed = _number_of_link("draw_seed", MOST_SEED)
+    if seed is None:
+        return None
+    steps = _number_of_link("draw_steps", MOST_STEPS) or None
+    held = st.session_state.get("compare_drawn", {})
+    by_run = {run: held[run, seed, steps] for run in runs if (run, seed, steps) in held}
+    return {
+        "seed": seed,
+        "steps": steps,
+        "num": len(runs),
+        "answers": {run: item["answer"] for run, item in by_run.items() if "answer" in item},
+        "failed": {run: item["failed"] for run, item in by_run.items() if "failed" in item},
+        "waiting": next((run for run in runs if run not in by_run), None),
+    }
+
+
+def _draw(run: str, seed: int, steps: int | None) -> None:
+    """Ask a run for its samples; what was asked before is there at once."""
+    try:
+        item = {"answer": comparison.samples(run, seed, steps)}
+    except (BasinError, OSError) as error:
+        item = {"failed": str(error)}
+    st.session_state.setdefault("compare_drawn", {})[run, seed, steps] = item
 
 
 main()

@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 
 from backend.ability import Answer, Array, Asked
+from backend.config import Config
 from backend.errors import BadInput
 from backend.events import Cost, Event, Scalar, Table, encode
 from backend.randomness import generator_of
 from backend.requests import asking
 from backend.requests.asking import Answered
 from backend.samplers import default_sampler
-from jobs.models import trained_run
+from jobs.models import fingerprints, trained_run
 from jobs.models.method_setup import Prepared
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import atomic_files
+
+_READS = ("path", "mask_path", "runs")
+"""Fields of what an ability reads beside the run itself."""
 
 
 def answer(
@@ -53,16 +57,24 @@ def answer_to_run(
 ) -> dict[str, Any]:
     """Ask a trained run and keep the answer in its folder `answers`; returns the JSON kept there.
 
+    A question that was answered before is not answered again, as long as the run, its data and
+    Basin are as they were; with `out` it is.
+
     id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
     figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
     `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
-    (base64, each an event as `backend.events` packs it). Beside the arrays the .npz holds
+    (base64, each an event as `backend.events` packs it), code (what answered), took (seconds).
+    Beside the arrays the .npz holds
     `settings`, the JSON of run, step, ability, config and seed.
     """
     directory = run_store.open_run(run_id)
-    run = trained_run.load_trained(directory.id)
     cls, checked = asking.resolve_ability(ability, config or {})
+    if out is None and (known := _answered_before(directory, ability, checked, seed)):
+        return known
+    run = trained_run.load_trained(directory.id)
+    began = time.monotonic()
     result = _answer(trained_run.asked_of(run), ability, config or {}, seed)
+    took = time.monotonic() - began
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     name = f"{stamp}-{os.urandom(2).hex()}-{ability}"
@@ -89,9 +101,33 @@ def answer_to_run(
             if isinstance(event, Table)
         ],
         "frames": _frames(directory.id, result.events, now, Cost(run.step)),
+        "code": fingerprints.code_now(),
+        "took": took,
     }
     directory.save_answer(name, value)
     return value
+
+
+def _answered_before(
+    directory: RunDirectory, ability: str, checked: Config, seed: int
+) -> dict[str, Any] | None:
+    """Find the newest answer to the same question; None where it may be another one by now, or
+    files and other runs are asked about too."""
+    config = checked.model_dump(mode="json")
+    if any(config.get(name) for name in _READS):
+        return None
+    trained = directory.newest_checkpoint_time()
+    question = {
+        "ability": ability,
+        "config": config,
+        "seed": seed,
+        "code": fingerprints.code_now(),
+        "warnings": fingerprints.changes_in_words(fingerprints.read(directory)),
+    }
+    for known in directory.answers():
+        if known["time"] > trained and question.items() <= known.items():
+            return known
+    return None
 
 
 def own_sampler(run_id: str) -> dict[str, Any]:

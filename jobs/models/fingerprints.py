@@ -224,12 +224,12 @@ def _code(method: type) -> dict[str, str]:
     except (OSError, TypeError):
         source, digest = Path(method.__module__), ""
     name = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
-    return {
-        "basin": version(),
-        "commit": _commit(),
-        "method": name,
-        "sha256": digest,
-    }
+    return {**code_now(), "method": name, "sha256": digest}
+
+
+def code_now() -> dict[str, str]:
+    """Name the code that runs: Basin's version and commit."""
+    return {"basin": version(), "commit": _commit()}
 
 
 @lru_cache(maxsize=1)

@@ -177,6 +177,14 @@ class RunDirectory(Recording, Requests):
         """Write `samples/<name>.npz`. Raises BadInput for a bad name, OSError."""
         return self.save_arrays(f"samples/{name}.npz", arrays)
 
+    def newest_checkpoint_time(self) -> float:
+        """Return when the newest checkpoint was written, unix seconds; 0 where there is none."""
+        folder = self.path / "checkpoints"
+        return max(
+            (checkpoint.path_of(folder, step).stat().st_mtime for step in self.checkpoints()[-1:]),
+            default=0.0,
+        )
+
     def save_answer(self, name: str, answer: dict[str, Any]) -> None:
         """Write `answers/<name>.json`. Raises BadInput for a bad name, OSError."""
         path = self.path_of(f"answers/{name}.json")

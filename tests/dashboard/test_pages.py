@@ -211,6 +211,7 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.wait_for_selector(".bl-card canvas")
     assert page.locator(".bl-card").count() == 2
     wait_for(lambda: page.eval_on_selector(".bl-card canvas", INKED) > 10, "landscapes")
+    page.locator(".bl-plot").first.scroll_into_view_if_needed()
     plot = page.locator(".bl-plot:has(.main-svg)")
     plot.first.wait_for()
     wait_for(lambda: plot.locator(".xtitle").text_content() == "seconds", "the axis of the link")
@@ -218,11 +219,13 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     assert filled == 1  # the two seeds are one band
     page.get_by_text("config.num_steps").wait_for()
     page.get_by_text("Energy distance to held-out data, long-run").first.wait_for()
+    page.get_by_role("button", name="samples with one seed").click()
     page.get_by_role("button", name="Draw samples").click()
-    page.get_by_text("500 samples, mean energy").first.wait_for(timeout=60_000)
-    page.reload()
-    page.wait_for_selector(".bl-card canvas")
-    assert page.locator(".bl-card").count() == 2
+    page.get_by_text("The same starting noise").wait_for(timeout=60_000)
+    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "samples of both")
+    page.reload()  # the link has the seed; what was drawn is not drawn again
+    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "the same samples")
+    assert [len(run.answers()) for run in (seeds[0], other)] == [1, 1]
 
 
 def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> None:

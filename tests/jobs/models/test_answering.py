@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from backend import catalogue
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.events import decode, unpack
+from backend.requests import asking
 from backend.spec import Question
 from jobs import tasks
 from jobs.models import answering, trained_run
@@ -125,11 +127,11 @@ def test_an_answer_is_kept_whole_and_repeats_by_its_seed() -> None:
     given = tasks.ask_job(directory.id, "sample", config, 4)["value"]
     assert json.loads(json.dumps(given)) == given == directory.answers()[0]
     frames = [decode(unpack(base64.b64decode(frame))) for frame in given["frames"]]
-    assert [frame.path for frame in frames] == ["samples", "quality"]
+    assert [frame.path for frame in frames] == ["samples", "held_out", "quality"]
     other = answering.answer_to_run(directory.id, "sample", config, seed=5)
-    again = answering.answer_to_run(directory.id, "sample", config, seed=4)
-    assert again["figures"] == given["figures"] != other["figures"]
-    assert len(directory.answers()) == 3
+    again = answering.answer(directory.id, "sample", config, seed=4)
+    assert asking.plain(again.figures) == given["figures"] != other["figures"]
+    assert len(directory.answers()) == 2
     assert {given["file"], f"answers/{given['id']}.json"} <= {name for name, _ in directory.files()}
     after = directory.load_checkpoint().tensors
     assert all((after[name] == value).all() for name, value in before.items())
@@ -182,3 +184,33 @@ def test_what_is_published_of_abilities_is_plain_json() -> None:
     assert json.loads(json.dumps(found)) == found
     assert set(found) == set(catalogue.abilities())
     assert found["sample"]["schema"]["properties"]["num"]["maximum"] == 100_000
+
+
+def test_a_question_asked_twice_is_answered_once_until_something_has_changed() -> None:
+    directory = make()
+    assert tiny.run(directory).status == "finished"
+
+    def ask(seed: int = 0, **config: Any) -> str:
+        return str(answering.answer_to_run(directory.id, "energy", config, seed=seed)["id"])
+
+    first = ask()
+    assert ask() == first
+    assert ask(num=30) != first and ask(seed=1) != first
+    assert len(directory.answers()) == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answering.fingerprints, "code_now", lambda: {"basin": "another"})
+        assert ask() != first
+    newest = directory.checkpoints()[-1]
+    os.utime(directory.path / "checkpoints" / f"step-{newest:09d}.safetensors")
+    assert ask() not in (first, ask(seed=1))
+
+
+def test_what_reads_a_file_is_answered_each_time(tmp_path: Path) -> None:
+    directory = make()
+    assert tiny.run(directory).status == "finished"
+    path = tmp_path / "x.npy"
+    for value in (0.0, 1.0):
+        np.save(path, np.full((4, 2), value))
+        answering.answer_to_run(directory.id, "energy", {"path": str(path)})
+    low, high = (answer["figures"]["mean"] for answer in directory.answers())
+    assert low != high

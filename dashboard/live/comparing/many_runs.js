@@ -1,12 +1,12 @@
 // Several runs on one page, in groups that differ in their seed alone: what each of them says, as
 // it comes. The pages that show them extend this.
 
-import { coloursOf } from "./parts/colours.js"
-import { make, rootOf } from "./parts/dom.js"
-import { belongsElsewhere } from "./parts/keys.js"
-import { Notices } from "./parts/notices.js"
-import { COSTS, Curves } from "./stream/curves.js"
-import { Live } from "./stream/socket.js"
+import { coloursOf } from "../parts/colours.js"
+import { make, rootOf } from "../parts/dom.js"
+import { belongsElsewhere } from "../parts/keys.js"
+import { Notices } from "../parts/notices.js"
+import { COSTS, Curves } from "../stream/curves.js"
+import { Live } from "../stream/socket.js"
 
 const PICTURES_EVERY = 150
 

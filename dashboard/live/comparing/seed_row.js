@@ -1,0 +1,58 @@
+// Seed and steps of samples that several runs draw from the same numbers.
+
+import { make } from "../parts/dom.js"
+
+const MOST_SEED = 2 ** 31 - 1
+const MOST_STEPS = 100_000
+
+export class SeedRow {
+  /** `onDraw({seed, steps})`: steps null leaves them to each run. */
+  constructor(onDraw) {
+    const field = (label, attributes) => {
+      const input = make("input.bl-number", { type: "number", step: 1, ...attributes })
+      return [input, make("label.bl-row.bl-muted", {}, label, input)]
+    }
+    const [seed, seedLabel] = field("seed", { min: 0, max: MOST_SEED, value: 0 })
+    const [steps, stepsLabel] = field("sampler steps", {
+      min: 1,
+      max: MOST_STEPS,
+      placeholder: "each run's own",
+    })
+    this.button = make("button.bl-button", { type: "button" }, "Draw samples")
+    this.note = make("span.bl-muted", { role: "status" })
+    const ask = () => {
+      if (!seed.reportValidity() || !steps.reportValidity()) return
+      onDraw({ seed: Number(seed.value), steps: steps.value ? Number(steps.value) : null })
+    }
+    this.button.onclick = ask
+    for (const input of [seed, steps]) {
+      input.onkeydown = (event) => {
+        if (event.key === "Enter") ask()
+      }
+    }
+    Object.assign(this, { seed, steps })
+    this.row = make(
+      "div.bl-row.bl-seeds",
+      { hidden: true },
+      seedLabel,
+      stepsLabel,
+      this.button,
+      this.note,
+    )
+  }
+
+  /** Show how far it is: {seed, steps, answers, failed, waiting: the run that draws now}. */
+  show(drawn) {
+    this.button.disabled = Boolean(drawn?.waiting)
+    if (!drawn) {
+      this.note.textContent = "Each run draws as it does in the Studio, from the same numbers."
+      return
+    }
+    if (document.activeElement !== this.seed) this.seed.value = drawn.seed
+    if (document.activeElement !== this.steps) this.steps.value = drawn.steps ?? ""
+    const done = Object.keys(drawn.answers).length + Object.keys(drawn.failed).length
+    this.note.textContent = drawn.waiting
+      ? `Drawing: ${done} of ${drawn.num} done.`
+      : "The same starting noise: runs that learned the same draw alike."
+  }
+}
