@@ -4,7 +4,10 @@ side."""
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -25,6 +28,8 @@ SAMPLE_SECONDS = 120.0
 REACHED = ("quality/", "error/")
 """Charts whose floor is what perfect draws have; those of others cost no training."""
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
+_SIZES = frozenset({"data.num", "data.num_held_out"})
+"""Fields of data that say how many are drawn of one law."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,15 @@ class Member:
         return self.directory.id
 
     @property
+    def law(self) -> dict[str, str]:
+        """Settings of the data but for their number: what was learned."""
+        return {
+            name: _shown(value)
+            for name, value in self.settings.items()
+            if name.startswith("data.") and name not in _SIZES
+        }
+
+    @property
     def work(self) -> tuple[tuple[str, str], ...]:
         """Identity of the work, but for the seed: runs that share it are seeds of one thing."""
         return tuple(
@@ -60,11 +74,19 @@ class Group:
 
     title: str
     members: list[Member]
+    data: str = ""
+    """name of the data: with their settings where others of that name differ in them"""
 
-    @property
-    def data(self) -> str:
-        """Name of the data set, or of one's own file."""
-        return data_of(self.members[0].status)
+
+def labels(runs: list[Status]) -> dict[str, str]:
+    """Name every run in words, by id: with its seed, its state where it has not finished, and the
+    end of its id where another reads the same."""
+    words = {}
+    for run in runs:
+        state = "" if run.status == "finished" else f" · {run.status}"
+        words[run.id] = f"{name_of(run)} · seed {run.seed}{state}"
+    num = Counter(words.values())
+    return {run: f"{text} · {run[-4:]}" if num[text] > 1 else text for run, text in words.items()}
 
 
 def load(ids: list[str]) -> tuple[list[Member], list[str]]:
@@ -120,12 +142,60 @@ def groups(members: list[Member]) -> list[Group]:
             title = f"{title} ({len(together)} seeds)"
         result.append(Group(title, together))
     titles = [group.title for group in result]
+    names = _names_of_data([group.members[0] for group in result])
     return [
-        Group(f"{group.title} · {group.members[0].id[-4:]}", group.members)
-        if titles.count(group.title) > 1
-        else group
-        for group in result
+        Group(
+            f"{group.title} · {group.members[0].id[-4:]}"
+            if titles.count(group.title) > 1
+            else group.title,
+            group.members,
+            name,
+        )
+        for group, name in zip(result, names, strict=True)
     ]
+
+
+def _names_of_data(members: list[Member]) -> list[str]:
+    """Name what each learned, the same for the same law alone."""
+    names = []
+    for member in members:
+        name, law = data_of(member.status), member.law
+        others = [other.law for other in members if data_of(other.status) == name]
+        fields = {field: None for other in others for field in {**law, **other}}
+        differing = [
+            f"{field.removeprefix('data.')} {law.get(field, '–')}"
+            for field in fields
+            if len({other.get(field) for other in others}) > 1
+        ]
+        names.append(", ".join([name, *differing]))
+    return names
+
+
+def by_data(compared: list[Group]) -> dict[str, list[Group]]:
+    """Part groups by what they learned: figures of one law say nothing about another."""
+    parts: dict[str, list[Group]] = {}
+    for group in compared:
+        parts.setdefault(group.data, []).append(group)
+    return parts
+
+
+def as_csv(compared: list[Group]) -> str:
+    """Write every figure of every run at full precision, a line each: data, model, run, seed,
+    figure in words, its path, value, floor."""
+    lines: list[list[Any]] = [
+        ["data", "model", "run", "seed", "figure", "path", "value", "floor"],
+    ]
+    for row in figures(compared):
+        for group in compared:
+            for member in group.members:
+                measured = last_figures(member)
+                if row.path in measured:
+                    floor = measured.get(f"{chart_of(row.path)}/floor", "")
+                    who = [group.data, group.title, member.id, member.status.seed]
+                    lines.append([*who, row.title, row.path, measured[row.path], floor])
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    return text.getvalue()
 
 
 def differences(compared: list[Group]) -> list[tuple[str, list[str]]]:
@@ -157,14 +227,15 @@ class Row:
     title: str
     values: list[list[float]]
     """by group, one a seed that has it"""
-    floors: dict[str, float]
-    """by data set"""
+    floor: float | None
+    """median of those that the runs were measured beside"""
     best: list[int]
     """the group that is better than all others beyond its seeds and the floor, if any is"""
 
 
 def figures(compared: list[Group]) -> list[Row]:
-    """Gather final figures (or, of a run that goes on, the latest) of all groups, by path."""
+    """Gather final figures (or, of a run that goes on, the latest) of groups that learned the same
+    data, by path."""
     measured = [[last_figures(member) for member in group.members] for group in compared]
     paths = dict.fromkeys(path for group in measured for run in group for path in run)
     rows = []
@@ -178,15 +249,15 @@ def figures(compared: list[Group]) -> list[Row]:
         title = about.title if about else chart
         if companion:
             title = f"{title}, {companion.title}"
-        floors: dict[str, list[float]] = {}
-        for group, runs in zip(compared, measured, strict=True):
-            have = [
-                run[f"{chart}/floor"] for run in runs if path in run and f"{chart}/floor" in run
-            ]
-            floors.setdefault(group.data, []).extend(have)
-        floor_of = {data: median(have) for data, have in floors.items() if have}
-        better = about.better if about and len(floors) == 1 else ""
-        if chart.startswith("quality/") and floor_of:
+        floors = [
+            run[f"{chart}/floor"]
+            for runs in measured
+            for run in runs
+            if path in run and f"{chart}/floor" in run
+        ]
+        floor = median(floors) if floors else None
+        better = about.better if about else ""
+        if chart.startswith("quality/") and floor is not None:
             numbers = {
                 run[NUM_SAMPLES]
                 for group in measured
@@ -196,10 +267,8 @@ def figures(compared: list[Group]) -> list[Row]:
             words = " or ".join(count(number) for number in sorted(numbers))
             title = f"{title}, {words} samples" if words else title
             better = better if len(numbers) < 2 else ""
-        is_reached = chart.startswith(REACHED)
-        floor = next(iter(floor_of.values()), None) if is_reached else None
-        best_groups = best(values, better, floor)
-        rows.append(Row(path, title, values, floor_of, best_groups))
+        reached = floor if chart.startswith(REACHED) else None
+        rows.append(Row(path, title, values, floor, best(values, better, reached)))
     return rows
 
 

@@ -5,7 +5,7 @@ import { compareSource } from "./charts/sources.js"
 import { ManyRuns } from "./comparing/many_runs.js"
 import { coloursOf } from "./parts/colours.js"
 import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
-import { exporter, save } from "./parts/figures/export.js"
+import { exporter, linkCopier, save } from "./parts/figures/export.js"
 import { count } from "./parts/formatting.js"
 import { SeedRow } from "./comparing/seed_row.js"
 import { statusWord } from "./parts/status.js"
@@ -47,7 +47,14 @@ class ComparePage extends ManyRuns {
     const pictures = make(
       "section.bl-panel",
       {},
-      make("div.bl-row", {}, make("h3", {}, "Pictures"), this.kinds, this.scaleNote),
+      make(
+        "div.bl-row",
+        {},
+        make("h3", {}, "Pictures"),
+        this.kinds,
+        this.scaleNote,
+        make("span.bl-right", {}, ...(this.data.bare ? [] : [linkCopier()])),
+      ),
       this.seeds.row,
       this.cards,
     )

@@ -12,7 +12,7 @@ from backend.errors import BasinError
 from backend.metric_names import FIGURES
 from dashboard import comparison
 from dashboard.comparison import Group
-from dashboard.elements import as_typed, empty, figure, head, name_of
+from dashboard.elements import as_typed, empty, figure, head, plural
 from dashboard.live_view import live_element
 from jobs.records import run_store
 
@@ -27,10 +27,7 @@ def main() -> None:
     if not statuses:
         empty("There are no runs to compare yet.", "views/launch.py", "Launch a run")
         return
-    labels = {
-        item.id: f"{name_of(item)} · seed {item.seed} · {item.status} · {item.id}"
-        for item in statuses
-    }
+    labels = comparison.labels(statuses)
     run_ids = [run for run in st.query_params.get("runs", "").split(",") if run]
     if st.session_state.get("compare_asked") != run_ids:
         known = list(dict.fromkeys(run for run in run_ids if run in labels))
@@ -63,6 +60,8 @@ def main() -> None:
         )
         return
     groups = comparison.groups(members)
+    parts = comparison.by_data(groups)
+    _say_different_data(parts)
     runs = [group.members[0].id for group in groups]
     drawn = _drawn(runs)
     event = live_element(
@@ -79,7 +78,7 @@ def main() -> None:
         drawn=drawn,
         on_draw_change=lambda: None,
     )
-    _figures(groups)
+    _figures(parts)
     _differences(groups)
     if event.draw:
         _note_question(event.draw)
@@ -89,18 +88,39 @@ def main() -> None:
         st.rerun()
 
 
-def _figures(groups: list[Group]) -> None:
-    st.subheader("Figures", anchor=False)
-    rows = comparison.figures(groups)
-    if not rows:
-        st.caption("No figures yet: the first come a few seconds after a run starts.")
+def _say_different_data(parts: dict[str, list[Group]]) -> None:
+    """Say what can and what cannot be compared of runs that learned different things."""
+    if len(parts) < 2:
         return
-    quality = [row for row in rows if row.path.startswith("quality/")]
-    _figure_table(groups, quality or rows)
-    rest = [row for row in rows if row not in quality]
-    if quality and rest:
-        with st.expander("All other figures"):
-            _figure_table(groups, rest)
+    names = [f"**{as_typed(name)}**" for name in parts]
+    st.info(
+        f"These runs learned different data: {', '.join(names[:-1])} and {names[-1]}. "
+        "Settings, speed and cost can be compared. Distances, likelihoods and energies cannot: "
+        "each is measured against its own data. So figures stand apart below, one table for each, "
+        "and pictures share a view within the same data alone.",
+        icon=":material/call_split:",
+    )
+
+
+def _figures(parts: dict[str, list[Group]]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Figures", anchor=False)
+        st.download_button(
+            "CSV",
+            "".join(
+                comparison.as_csv(groups).partition("\n")[2] if index else comparison.as_csv(groups)
+                for index, groups in enumerate(parts.values())
+            ),
+            "figures.csv",
+            "text/csv",
+            icon=":material/download:",
+            help="Every figure of every run, at full precision",
+            type="tertiary",
+        )
+    for data, groups in parts.items():
+        if len(parts) > 1:
+            st.markdown(f"**{as_typed(data)}**")
+        _figures_of(groups)
     st.caption(
         "Final figures, or the latest of a run that goes on; over several seeds the median and the "
         "range. Bold: better in every seed than all others in any, and beyond the floor; of single "
@@ -108,19 +128,27 @@ def _figures(groups: list[Group]) -> None:
     )
 
 
+def _figures_of(groups: list[Group]) -> None:
+    rows = comparison.figures(groups)
+    if not rows:
+        st.caption("No figures yet: the first come a few seconds after a run starts.")
+        return
+    quality = [row for row in rows if row.path.startswith("quality/")]
+    main = [row for row in quality if all(row.values)] or quality or rows
+    _figure_table(groups, main)
+    if rest := [row for row in rows if row not in main]:
+        with st.expander("All other figures"):
+            _figure_table(groups, rest)
+
+
 def _figure_table(groups: list[Group], rows: list[comparison.Row]) -> None:
-    several = len({group.data for group in groups}) > 1
     body = []
     for row in rows:
         cells = []
         for index, values in enumerate(row.values):
             text = comparison.written(values)
             cells.append(f"**{text}**" if index in row.best else text)
-        floor = ", ".join(
-            f"{figure(value)}{f' ({data})' if several else ''}"
-            for data, value in row.floors.items()
-        )
-        body.append([row.title, *cells, floor])
+        body.append([row.title, *cells, *([figure(row.floor)] if row.floor is not None else [""])])
     _table(["figure", *(as_typed(group.title) for group in groups), "floor"], body, "---:")
 
 
@@ -143,7 +171,14 @@ def _differences(groups: list[Group]) -> None:
         st.caption(same if len(groups) == 1 else f"{same} They differ in their names alone.")
         return
     head = ["field", *(as_typed(group.title) for group in groups)]
-    _table(head, [[f"`{name}`", *map(as_typed, values)] for name, values in rows], "---")
+    lines = {name: [f"`{name}`", *map(as_typed, values)] for name, values in rows}
+    partly = [name for name, values in rows if "–" in values]
+    if shared := [line for name, line in lines.items() if name not in partly]:
+        _table(head, shared, "---")
+    if partly:
+        words = f"{plural(len(partly), 'field')} that only some of them have"
+        with st.expander(words, expanded=not shared):
+            _table(head, [lines[name] for name in partly], "---")
 
 
 # ---------------------------------------------------------------------- one seed for all

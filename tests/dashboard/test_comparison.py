@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
@@ -79,7 +81,7 @@ def test_figures_stand_beside_their_floor_and_the_best_is_marked() -> None:
     assert row.title == "Energy distance to held-out data, long-run"
     assert row.values == [[0.01, 0.02, 0.03], [0.5, 0.6]]
     assert row.best == [0]
-    assert row.floors == {"ring": 0.001}
+    assert row.floor == 0.001
 
 
 @pytest.mark.parametrize(
@@ -130,15 +132,55 @@ def test_a_row_names_how_many_samples_it_compares_and_unequal_numbers_have_no_be
         assert row.title.endswith(title) and row.best == winner
 
 
-def test_no_best_among_different_data() -> None:
+def test_runs_of_different_data_have_figures_of_their_own() -> None:
     path = "quality/energy_distance"
     ids = [
         run(0, {f"{path}/long_run": 0.1, f"{path}/floor": 0.01}),
-        run(0, {f"{path}/long_run": 0.2, f"{path}/floor": 0.02}, data={"name": "moons"}),
+        run(0, {"quality/pixels": 0.3}, data={"name": "digits"}),
+        run(0, {f"{path}/long_run": 0.2, f"{path}/floor": 0.02}, data={"name": "ring", "num": 99}),
     ]
     members, _ = comparison.load(ids)
-    (row,) = comparison.figures(comparison.groups(members))
-    assert row.best == [] and row.floors == {"ring": 0.01, "moons": 0.02}
+    parts = comparison.by_data(comparison.groups(members))
+    assert list(parts) == ["ring", "digits"]
+    (row,) = comparison.figures(parts["ring"])
+    assert row.values == [[0.1], [0.2]] and row.floor == pytest.approx(0.015)
+    assert [row.path for row in comparison.figures(parts["digits"])] == ["quality/pixels"]
+
+
+def test_data_of_one_name_and_other_settings_are_other_data() -> None:
+    members, _ = comparison.load(
+        [run(data={"name": "ring"}), run(data={"name": "ring", "radius": 5.0})]
+    )
+    groups = comparison.groups(members)
+    assert [group.data for group in groups] == ["ring, radius –", "ring, radius 5"]
+
+
+def test_labels_are_words_and_the_end_of_the_id_only_where_words_are_the_same() -> None:
+    ids = [run(0, {"loss": 1.0}), run(0, {"loss": 1.0}), run(1, {"loss": 1.0}), run(2)]
+    known = comparison.labels([run_store.open_run(run_id).status() for run_id in ids])
+    words = "ring, contrastive divergence · seed"
+    assert [known[run_id] for run_id in ids] == [
+        f"{words} 0 · {ids[0][-4:]}",
+        f"{words} 0 · {ids[1][-4:]}",
+        f"{words} 1",
+        f"{words} 2 · queued",
+    ]
+
+
+def test_the_table_leaves_as_csv_at_full_precision_a_line_a_run() -> None:
+    path = "quality/energy_distance"
+    ids = [
+        run(seed, {f"{path}/long_run": 0.123456789 + seed, f"{path}/floor": 0.01}, name="a, b")
+        for seed in (0, 1)
+    ]
+    members, _ = comparison.load(ids)
+    rows = list(csv.DictReader(io.StringIO(comparison.as_csv(comparison.groups(members)))))
+    assert [row["value"] for row in rows] == ["0.123456789", "1.123456789"]
+    assert [(row["run"], row["seed"], row["floor"]) for row in rows] == [
+        (ids[0], "0", "0.01"),
+        (ids[1], "1", "0.01"),
+    ]
+    assert {row["model"] for row in rows} == {"a, b (2 seeds)"}
 
 
 def test_all_values_of_a_cell_share_the_last_digit_of_their_range() -> None:

@@ -2,9 +2,9 @@
 // the colour of their model over the data.
 
 import { faded } from "../parts/colours.js"
-import { densities, paintField } from "../pictures/field.js"
-import { drawGrid } from "../pictures/images.js"
-import { planeOn, rangesOf } from "../pictures/plane.js"
+import { densities, paintField } from "../pictures/drawing/field.js"
+import { drawGrid } from "../pictures/drawing/images.js"
+import { planeOn, rangesOf } from "../pictures/drawing/plane.js"
 
 const GAP = 20
 const LEAST = 240

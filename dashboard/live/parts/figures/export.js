@@ -15,6 +15,24 @@ export function save(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
 }
 
+/** A button that puts the page's address, with all that is chosen in it, on the clipboard. */
+export function linkCopier() {
+  const button = make("button.bl-button", { type: "button" }, "Copy link")
+  button.setAttribute("aria-live", "polite")
+  button.onclick = async () => {
+    let words = "Copied"
+    try {
+      await navigator.clipboard.writeText(window.location.href)
+    } catch {
+      // only pages of https and localhost may write there
+      words = "Copy it from the address bar"
+    }
+    button.textContent = words
+    setTimeout(() => (button.textContent = "Copy link"), 2000)
+  }
+  return button
+}
+
 /** A button with the ways to export: {png, svg, csv}, functions; those that are not there are left out. */
 export function exporter(ways) {
   const list = make("span.bl-export-list", { hidden: true })
