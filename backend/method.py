@@ -15,10 +15,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from backend.config import Config
+from backend.config import (
+    Config,
+    check_turn,
+    parts_changed,
+    turnable,
+    value_of,
+    with_turned,
+)
 from backend.data import Data
 from backend.energy import Energy
-from backend.errors import BadInput, NotAvailable
+from backend.errors import BadInput, NotAvailable, Problem
 from backend.events import Cost, Event, Finding
 from backend.metric_names import Figure
 from backend.metrics.quality import Quality
@@ -197,6 +204,10 @@ class Method(ABC):
         self.config = config
         self.task = task
         self.generator = task.generator
+        self.turned: dict[str, float] = {}
+        """what was turned since the launch, by dotted field; part of the state"""
+        self.num_turns = 0
+        """turns taken since the launch"""
 
     @classmethod
     def fits(cls, data: Data) -> str:
@@ -298,13 +309,50 @@ class Method(ABC):
         held-out data that samples are compared with, and how many."""
         return {}
 
-    def change(self, settings: dict[str, float]) -> str:
-        """Take other settings from the next step on; returns what changed, as a sentence.
+    # ------------------------------------------------------------------ settings in flight
 
-        Raises BadInput for a setting that it does not change, or a value it cannot have. What is
-        changed must be part of the state, so that a resumed run goes on with it.
+    def turn(self, settings: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+        """Take other values of turnable fields from the next step on; the values before and after,
+        by field.
+
+        Raises BadInput for a field that cannot be turned or a value that it cannot have.
         """
-        raise BadInput.at("", f"nothing of {self.title!r} can be changed while it runs.")
+        config: Config = with_turned(self.config, settings)
+        problems = type(self).problems(config, self.task.data)
+        if misfits := [Problem(field, sentence) for field, sentence in problems]:
+            raise BadInput(*misfits)
+        fields = {
+            name: (self.setting(name), value_of(config, name))
+            for name in check_turn(turnable(self.config), settings)
+        }
+        self.take(config)
+        self.turned = {**self.turned, **{name: new for name, (_, new) in fields.items()}}
+        self.num_turns += 1
+        self.after_turn(frozenset(fields))
+        return fields
+
+    def take_turned(self) -> None:
+        """Put in force what the state says was turned: a restored method is made of the spec."""
+        if self.turned:
+            self.take(with_turned(self.config, self.turned))
+
+    def take(self, config: Config) -> None:
+        """Go by another Config, of which turnable fields alone differ, with the parts that hold a
+        part of it as their `config`. Override it where one holds something else."""
+        parts = {id(old): new for old, new in parts_changed(self.config, config)}
+        self.config = config
+        for part in vars(self).values():
+            new = parts.get(id(getattr(part, "config", None)))
+            if new is not None:
+                part.config = new
+
+    def setting(self, field: str) -> float:
+        """The value of a turnable field that is in force. Override it for what is tuned besides."""
+        return value_of(self.config, field)
+
+    def after_turn(self, fields: frozenset[str]) -> None:
+        """Change the state as far as a turn of these fields asks for it."""
+        return
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """Events of the method's own, beyond what every energy shows. Must not change training."""

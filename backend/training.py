@@ -36,11 +36,12 @@ class TrainConfig(Config):
     )
     learning_rate: float = option(
         1e-2,
-        "The optimiser's step size at the start.",
-        gt=0,
+        "The optimiser's step size at the start; 0 freezes the weights.",
+        ge=0,
         le=10,
         main=True,
         log=True,
+        turnable=True,
         group="Training",
     )
     schedule: Schedule = option(
@@ -78,6 +79,7 @@ class TrainConfig(Config):
         ge=0,
         le=10,
         log=True,
+        turnable=True,
         group="Training",
     )
     gradient_clip: float = option(
@@ -85,6 +87,7 @@ class TrainConfig(Config):
         "Largest norm of the gradient in the weights; 0 leaves it as it is.",
         ge=0,
         le=1e6,
+        turnable=True,
         group="Training",
     )
     ema_decay: float = option(
@@ -216,7 +219,7 @@ class Fitter(Generic[ModuleT]):
         config = self.config
         rate = config.learning_rate * scheduled(config.schedule, progress, config.warm_up_share)
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
-            group["lr"] = factor * rate
+            group["lr"], group["weight_decay"] = factor * rate, config.weight_decay
         self.optimiser.zero_grad(set_to_none=True)
         for term in (loss,) if isinstance(loss, Tensor) else loss:
             term.backward()

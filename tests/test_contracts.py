@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from torch import Tensor
 
 from backend import catalogue, samplers
-from backend.config import Config
+from backend.config import Config, turnable
 from backend.data import Data
 from backend.energies import build_network
 from backend.energies.closed_form import Gaussian
@@ -475,6 +475,51 @@ def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, An
         if fingerprint(prepared(method, preset, **changed)) == before:
             idle.append(f"{'.'.join(path)}: {value!r} and {other!r}")
     assert not idle
+
+
+def after_a_step(run: Prepared) -> dict[str, Tensor]:
+    """State of a method that took one step near the end of its budget."""
+    run.method.step(0.95)
+    return weights(run.method)
+
+
+def turned_to(name: str, rule: dict[str, Any]) -> float:
+    """Another value of a setting, whose effect one step shows."""
+    if name.endswith("gradient_clip"):
+        return 1e-6  # energies are flat at first
+    if rule.get("le") == 1:
+        return 1.0
+    return float(rule["value"] + 1 if rule["whole"] else 1.5 * rule["value"] or 0.5)
+
+
+def turned_variants() -> Iterator[Any]:
+    """Those of `variants` of which one a method, and every sampler, is quick."""
+    for variant in variants():
+        method, preset, fields = getattr(variant, "values", variant)
+        is_slow = method in (*LONG, "compositional_likelihood") or preset != "default"
+        yield pytest.param(method, preset, fields, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize(("method", "preset", "fields"), list(turned_variants()), ids=str)
+def test_a_field_turned_before_the_first_step_counts_as_if_launched_so(
+    method: str, preset: str, fields: dict[str, Any]
+) -> None:
+    base = prepared(method, preset, **fields)
+    settings = turnable(base.config)
+    assert settings or not base.method.trains
+    before = after_a_step(base)
+    for name, rule in settings.items():
+        other = turned_to(name, rule)
+        changed = catalogue.merge(fields, nested(tuple(name.split(".")), other))
+        if fitting_spec(method, preset, **changed) is None:
+            continue  # refused on these data
+        run = prepared(method, preset, **fields)
+        run.method.turn({name: other})
+        turned = after_a_step(run)
+        assert not same(before, turned), f"{name} changes nothing"
+        # chains that only sample were set up by the value before
+        if run.method.trains:
+            assert same(turned, after_a_step(prepared(method, preset, **changed))), name
 
 
 @pytest.mark.parametrize(("method", "preset"), PRESETS)

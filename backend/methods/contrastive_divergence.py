@@ -47,6 +47,7 @@ class ContrastiveDivergenceConfig(Config):
         le=10_000,
         main=True,
         group="Chains",
+        turnable=True,
     )
     buffer_size: int = option(
         10_000,
@@ -63,6 +64,7 @@ class ContrastiveDivergenceConfig(Config):
         ge=0,
         le=1,
         group="Chains",
+        turnable=True,
     )
     data_noise: float = option(
         0.1,
@@ -72,6 +74,7 @@ class ContrastiveDivergenceConfig(Config):
         le=10,
         main=True,
         group="Regularisation",
+        turnable=True,
     )
     data_noise_end: float = option(
         0.0,
@@ -80,6 +83,7 @@ class ContrastiveDivergenceConfig(Config):
         ge=0,
         le=10,
         group="Regularisation",
+        turnable=True,
     )
     energy_l2: float = option(
         0.005,
@@ -88,6 +92,7 @@ class ContrastiveDivergenceConfig(Config):
         le=100,
         log=True,
         group="Regularisation",
+        turnable=True,
     )
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 
@@ -151,22 +156,12 @@ IMAGES_32: dict[str, Any] = {
         "wall": 6.3,
         "channels_last": True,
     },
-    "sampler": {
-        "kind": "langevin",
-        "step_size": 40.0,
-        "noise_scale": 0.00112,
-        "gradient_clip": 0.005,
-    },
+    "sampler": {"kind": "langevin", "step_size": 40, "noise_scale": 1.12e-3, "gradient_clip": 5e-3},
     "num_steps": 60,
     "data_noise": 0.0025,
     "data_noise_end": 0.0025,
     "energy_l2": 1.0,
-    "train": {
-        "learning_rate": 1e-4,
-        "schedule": "constant",
-        "batch_size": 128,
-        "ema_decay": 0.999,
-    },
+    "train": {"learning_rate": 1e-4, "schedule": "constant", "batch_size": 128, "ema_decay": 0.999},
 }
 """Settings of Du & Mordatch 2019 for pixels in [0, 1], here in ±1: steps of 10, noise of 0.005,
 gradients clamped at 0.01. With wall² near the step size, the wall brings a pixel that has left back
@@ -282,6 +277,10 @@ class ContrastiveDivergence(Method):
             self.buffer = task.data.noise(config.buffer_size, self.generator)
         if config.chains == "weighted":
             self.walkers = WeightedWalkers(self._base, config.buffer_size, self.generator)
+
+    def after_turn(self, fields: frozenset[str]) -> None:
+        if self.walkers is not None and "sampler.step_size" in fields:
+            self.walkers.forget_step_size()
 
     @classmethod
     def problems(cls, config: ContrastiveDivergenceConfig, data: Data) -> Iterable[tuple[str, str]]:

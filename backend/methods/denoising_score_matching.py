@@ -29,6 +29,7 @@ class DenoisingScoreMatchingConfig(Config):
         main=True,
         log=True,
         group="Objective",
+        turnable=True,
     )
     train: TrainConfig = option(
         TrainConfig(beta1=0.9), "How the weights are fitted.", group="Training"

@@ -37,9 +37,7 @@ MEMORY = 0.98
 
 class EnergyMatchingConfig(Config):
     energy: AnyNetwork = option(
-        {"kind": "mlp", "width": 128, "depth": 4},
-        "The network that is the potential V.",
-        group="Energy",
+        {"kind": "mlp", "width": 128, "depth": 4}, "The network that is V.", group="Energy"
     )
     temperature: float = option(
         0.08,
@@ -49,6 +47,7 @@ class EnergyMatchingConfig(Config):
         main=True,
         log=True,
         group="Flow",
+        turnable=True,
     )
     transport_end: float = option(
         0.8,
@@ -65,6 +64,7 @@ class EnergyMatchingConfig(Config):
         le=0.5,
         log=True,
         group="Flow",
+        turnable=True,
     )
     sampling_time: float = option(
         1.0,
@@ -81,11 +81,11 @@ class EnergyMatchingConfig(Config):
         ge=0,
         le=1,
         group="Flow",
+        turnable=True,
     )
     transport_entropy: float = option(
         0.02,
-        "Entropy of the transport plan that pairs noise with data, in shares of the mean "
-        "squared distance: less is nearer to the exact pairing of a batch.",
+        "Entropy of the plan that pairs noise with data, in shares of the mean squared distance.",
         ge=0.005,
         le=100,
         log=True,
@@ -99,6 +99,7 @@ class EnergyMatchingConfig(Config):
         main=True,
         log=True,
         group="Contrast",
+        turnable=True,
     )
     contrastive_share: float = option(
         0.25,
@@ -115,6 +116,7 @@ class EnergyMatchingConfig(Config):
         le=10_000,
         main=True,
         group="Contrast",
+        turnable=True,
     )
     contrastive_clamp: float = option(
         0.0,
@@ -176,8 +178,7 @@ class EnergyMatching(Method):
     has_time = True
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
-            "Flow matching, then contrast with chains in the last quarter: samples arrive at "
-            "time 1 and stay.",
+            "Flow matching, then contrast in the last quarter: samples arrive at time 1 and stay.",
             {},
             Budget(steps=1200),
         ),

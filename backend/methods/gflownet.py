@@ -52,6 +52,7 @@ class GFlowNetConfig(Config):
         le=1,
         main=True,
         group="Objective",
+        turnable=True,
     )
     width: int = option(
         128, "Units of each hidden layer.", ge=1, le=4096, group="Network", main=True

@@ -43,6 +43,7 @@ class JointEnergyConfig(Config):
         le=100,
         main=True,
         group="Objective",
+        turnable=True,
     )
     num_steps: int = option(
         20,
@@ -51,6 +52,7 @@ class JointEnergyConfig(Config):
         le=10_000,
         main=True,
         group="Chains",
+        turnable=True,
     )
     buffer_size: int = option(
         2000,
@@ -66,6 +68,7 @@ class JointEnergyConfig(Config):
         le=1,
         main=True,
         group="Chains",
+        turnable=True,
     )
     data_noise: float = option(
         0.1,
@@ -75,6 +78,7 @@ class JointEnergyConfig(Config):
         le=10,
         main=True,
         group="Regularisation",
+        turnable=True,
     )
     wall: float = option(
         0.75,

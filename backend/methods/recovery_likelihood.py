@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from backend.config import Config
 from backend.data import Data
 from backend.energies import (
     NO_LABEL,
@@ -160,6 +161,12 @@ class RecoveryLikelihood(Method):
         if config.loss_weight == "noise":
             weights = (self.ladder.step_sd[0] / self.ladder.step_sd).float()
         self.loss_weights = weights
+
+    def take(self, config: Config) -> None:
+        super().take(config)
+        if self.initializer_fitter is not None:
+            fitted_as = self.config.initializer.fitted_as
+            self.initializer_fitter.config = fitted_as(self.config.train)
 
     @classmethod
     def problems(cls, config: RecoveryLikelihoodConfig, data: Data) -> Iterable[tuple[str, str]]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from backend import samplers
@@ -20,11 +19,12 @@ from backend.method import Method, Preset, Start, Task
 from backend.observe.draw_statistics import DrawStatistics
 from backend.sampler import Info, Sampler, State
 from backend.samplers import AnySampler
-from backend.spec import Budget, problems_of
+from backend.spec import Budget
 from backend.truth import Truth
 
 TRAIL = 24
 """Sampler steps of the walking chains that a page shows."""
+STEP_SIZE = "sampler.step_size"
 GRADIENTS_A_POINT = 150
 """Gradient evaluations between two points of the curves, where nothing else is asked."""
 
@@ -159,9 +159,6 @@ class Sampling(Method):
         self.gradient_evaluations = 1
         self.num_taken = 0
         """sampler steps of every chain so far"""
-        self.changes: dict[str, float] = {}
-        """what was changed while it ran, by field of the sampler"""
-        self._in_force: dict[str, float] = {}
         self.statistics = DrawStatistics(task.data, not config.energy_of, self.kernel, self.state)
         # deques, which checkpoints leave out: what a page saw of the past is not state
         self.trail: deque[State] = deque([self.state], maxlen=TRAIL + 1)
@@ -226,8 +223,6 @@ class Sampling(Method):
         return max(1, GRADIENTS_A_POINT // self.kernel.gradients_a_step)
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        if self._is_behind:
-            self._apply()
         infos = [self._sampler_step()]
         while len(infos) < self.num_steps and not (self.is_over and self.is_over()):
             infos.append(self._sampler_step())
@@ -264,49 +259,22 @@ class Sampling(Method):
         self.accepted.append(info.accepted)
         return info
 
-    # ------------------------------------------------------------------ changes while it runs
+    # ------------------------------------------------------------------ settings in flight
 
-    def change(self, settings: dict[str, float]) -> str:
-        wanted = {name.removeprefix("sampler."): value for name, value in settings.items()}
-        before = {name: self._knob(name) for name in wanted}
-        config = self.kernel.config
-        try:
-            type(config).model_validate({**config.model_dump(), **wanted})
-        except ValidationError as error:
-            raise BadInput(*problems_of(error, "sampler")) from error
-        self.changes = {**self.changes, **wanted}
-        parts = [
-            f"{name.replace('_', ' ').capitalize()} {before[name]:.3g} → {value:.3g}"
-            for name, value in wanted.items()
-        ]
-        return ", ".join(parts) + "."
-
-    def _knob(self, name: str) -> float:
-        """A setting as it is in force now. Copies to the host where it was tuned."""
-        if name == "step_size" and "step_size" in self.state.extra:
+    def setting(self, field: str) -> float:
+        """The value in force; a tuned step size is copied to the host."""
+        if field == STEP_SIZE and "step_size" in self.state.extra:
             return float(self.state.extra["step_size"].float().mean())
-        if name not in type(self.kernel.config).model_fields:
-            title = type(self.kernel.config).title
-            raise BadInput.at(f"sampler.{name}", f"{title} has no such setting.")
-        return float(getattr(self.kernel.config, name))
+        return super().setting(field)
 
-    @property
-    def _is_behind(self) -> bool:
-        """True where settings were changed that the kernel does not know yet; a resumed one is made
-        of the spec alone."""
-        config = self.kernel.config
-        return any(getattr(config, name) != value for name, value in self.changes.items())
-
-    def _apply(self) -> None:
-        """Put changed settings in force; draws of another temperature count anew."""
-        new = {k: value for k, value in self.changes.items() if self._in_force.get(k) != value}
-        self.kernel.config = self.kernel.config.model_copy(update=self.changes)
-        if "step_size" in new and "step_size" in self.state.extra:
+    def after_turn(self, fields: frozenset[str]) -> None:
+        """Take a turned step size for the tuned one; draws of another temperature count anew."""
+        if STEP_SIZE in fields and "step_size" in self.state.extra:
             old = self.state.extra["step_size"]
-            self.state = self.state.carrying(step_size=torch.full_like(old, new["step_size"]))
-        if "temperature" in new:
+            step_size = torch.full_like(old, super().setting(STEP_SIZE))
+            self.state = self.state.carrying(step_size=step_size)
+        if "sampler.temperature" in fields:
             self.statistics.begin()
-        self._in_force = dict(self.changes)
 
     # ------------------------------------------------------------------ to be looked at
 

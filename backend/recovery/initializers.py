@@ -63,10 +63,11 @@ class FittedInitializerConfig(InitializerConfig):
     learning_rate: float = option(
         1e-3,
         "Adam's step size for the initializer, at the start.",
-        gt=0,
+        ge=0,
         le=10,
         log=True,
         group="Initializer",
+        turnable=True,
     )
     gradient_clip: float = option(
         1.0,
@@ -74,6 +75,7 @@ class FittedInitializerConfig(InitializerConfig):
         ge=0,
         le=1e6,
         group="Initializer",
+        turnable=True,
     )
 
     def fitted_as(self, train: TrainConfig) -> TrainConfig:

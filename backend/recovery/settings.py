@@ -67,6 +67,7 @@ class RecoveryLikelihoodConfig(Config):
         le=1000,
         main=True,
         group="Sampler",
+        turnable=True,
     )
     loss_weight: Literal["noise", "equal"] = option(
         "noise",
@@ -94,6 +95,7 @@ class RecoveryLikelihoodConfig(Config):
         ge=0,
         le=1,
         group="Classes",
+        turnable=True,
     )
     train: TrainConfig = option(TrainConfig(), "How the weights are fitted.", group="Training")
 

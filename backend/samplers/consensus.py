@@ -51,7 +51,13 @@ class ConsensusSamplingConfig(KindConfig):
     )
     measure_alignment: bool = option(False, ALIGNMENT, group="Sampler")
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     @property
@@ -122,6 +128,7 @@ class ConsensusOptimisationConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     noise_scale: float = option(
         5.0,
@@ -130,6 +137,7 @@ class ConsensusOptimisationConfig(KindConfig):
         le=100,
         main=True,
         group="Sampler",
+        turnable=True,
     )
     inverse_temperature: float = option(
         30.0, "β of the weights exp(−βE) at the start.", gt=0, le=1e6, log=True, group="Sampler"

@@ -31,6 +31,7 @@ class DescentConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     direction: Literal["gradient", "sign", "normalised"] = option(
         "gradient",

@@ -17,7 +17,13 @@ from backend.sampler import Info, Sampler, State, per_chain
 def temperature_option() -> float:
     """The field of the temperature, the same in every discrete kernel."""
     field: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
     return field
 

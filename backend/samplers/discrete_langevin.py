@@ -50,6 +50,7 @@ class DiscreteLangevinConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     temperature: float = temperature_option()
 
@@ -70,6 +71,7 @@ class DiscreteMALAConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     adapt: bool = option(
         True, "Tunes the step size in the warm-up, where there is one.", group="Sampler"

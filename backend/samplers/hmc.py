@@ -38,6 +38,7 @@ class HMCConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     num_leapfrog: int = option(
         10,
@@ -48,7 +49,13 @@ class HMCConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
     adapt: bool = option(
         True,

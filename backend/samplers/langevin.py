@@ -28,6 +28,7 @@ class LangevinConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     noise_scale: float = option(
         1.0,
@@ -36,6 +37,7 @@ class LangevinConfig(KindConfig):
         le=100,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     gradient_clip: float = option(
         0.0,
@@ -44,6 +46,7 @@ class LangevinConfig(KindConfig):
         ge=0,
         le=1e6,
         group="Sampler",
+        turnable=True,
     )
 
     @property

@@ -53,6 +53,7 @@ class NUTSConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     max_depth: int = option(
         10,
@@ -63,7 +64,13 @@ class NUTSConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
     adapt: bool = option(
         True,

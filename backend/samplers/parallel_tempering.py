@@ -51,6 +51,7 @@ class ParallelTemperingConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     confinement: float = option(
         0.0,
@@ -68,7 +69,13 @@ class ParallelTemperingConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     @property

@@ -30,6 +30,7 @@ class SGHMCConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     friction: float = option(
         1.0,
@@ -40,6 +41,7 @@ class SGHMCConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     noise_estimate: float = option(
         0.0,
@@ -59,7 +61,13 @@ class SGHMCConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     @model_validator(mode="after")

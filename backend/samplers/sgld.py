@@ -29,6 +29,7 @@ class SGLDConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     decay: float = option(
         0.0,
@@ -56,7 +57,13 @@ class SGLDConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     def derived(self) -> dict[str, str]:

@@ -84,6 +84,7 @@ class TemperedSMCConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     adapt: bool = option(
         True,
@@ -91,7 +92,13 @@ class TemperedSMCConfig(KindConfig):
         group="Sampler",
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     @property

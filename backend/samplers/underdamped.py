@@ -28,6 +28,7 @@ class UnderdampedConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     friction: float = option(
         1.0,
@@ -38,9 +39,16 @@ class UnderdampedConfig(KindConfig):
         main=True,
         log=True,
         group="Sampler",
+        turnable=True,
     )
     temperature: float = option(
-        1.0, "T of the exp(−E/T) that is sampled.", gt=0, le=1000, log=True, group="Sampler"
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
     )
 
     @property

@@ -84,6 +84,10 @@ class WeightedWalkers(nn.Module):
         self.positions, self.energies = walk.state.position, walk.state.energy
         return Moved(self.log_weights.softmax(0), walk, effective)
 
+    def forget_step_size(self) -> None:
+        """Start again from the kernel's own step size, and tune it from there."""
+        self.step_size = torch.full_like(self.step_size, math.nan)
+
     @torch.no_grad()
     def log_z(self, energy: Energy) -> Tensor:
         """log ∫ exp(−E) of an energy near the one that was walked on, 0-d."""

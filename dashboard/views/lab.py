@@ -14,6 +14,7 @@ from dashboard.elements import count, empty, figure, head, plural, status_word
 from dashboard.live_view import live_element
 from dashboard.sampler_lab import race_options
 from dashboard.sampler_lab.race_form import show_form
+from dashboard.security import access
 from jobs import races
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
@@ -141,8 +142,8 @@ def _turn(event: dict[str, Any], members: list[Member]) -> None:
         if run not in known or known[run].status.status != "running":
             continue
         try:
-            control.change(run, {setting: float(value)})  # type: ignore[arg-type]
-        except (BasinError, OSError, TypeError, ValueError) as error:
+            control.turn(run, {setting: value}, access.identity())
+        except (BasinError, OSError) as error:
             st.toast(str(error), icon=":material/warning:")
 
 

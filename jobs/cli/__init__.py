@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli import about, bakeoff, data, launch, models, race, reproduce, runs, services, trash
+from jobs.cli import (
+    about,
+    bakeoff,
+    data,
+    launch,
+    models,
+    race,
+    reproduce,
+    runs,
+    services,
+    trash,
+    turning,
+)
 from jobs.cli.common import BasinGroup
 
 
@@ -32,6 +44,7 @@ for command in (
     runs.stop,
     runs.pause,
     runs.resume,
+    turning.turn,
     runs.dismiss,
     trash.delete,
     trash.restore,

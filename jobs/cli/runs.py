@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 
 import click
 
+from backend.config import turn_in_words
 from backend.metric_names import COMPANIONS
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.formatting import duration
 from jobs.queueing import control
 from jobs.records import run_store
+from jobs.records.requests import Turn
 from jobs.records.run_store import RunDirectory
 from jobs.records.status import Status, went_on_in_words
 
@@ -69,6 +71,7 @@ def show_run(run: str, as_json: bool) -> None:
         "spec": spec.model_dump(mode="json", exclude_none=True),
         "figures": figures,
         "metrics": directory.metrics(),
+        "turns": [turn._asdict() for turn in directory.turns()],
         "checkpoints": directory.checkpoints(),
         "directory": str(directory.path),
     }
@@ -134,6 +137,7 @@ def _in_words(
         lines.append(f"  {went_on_in_words(status)}")
     if status.damage:
         lines.append(f"  damaged: {status.damage} See `basin doctor`.")
+    lines += [f"  turned at {turned_at(turn)}" for turn in directory.turns()]
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
     lines += [f"  {dismissed_in_words(a)}" for a in status.dismissed]
     if figures:
@@ -217,6 +221,15 @@ def _resume_here(directories: list[RunDirectory], anyway: bool, as_json: bool) -
     show(value, as_json, "\n".join(f"{s.id}: {s.status} {s.reason}".rstrip() for s in ended))
     good = len(ended) == len(directories) and all(s.status == "finished" for s in ended)
     sys.exit(DONE if good else FAILED)
+
+
+def turned_at(turn: Turn) -> str:
+    """Write when what was turned, and by whom.
+
+    >>> turned_at(Turn(1200, {"train.learning_rate": (0.01, 0.001)}, "ada", 0.0, ""))
+    'step 1,200: Learning rate 0.01 → 0.001, by ada.'
+    """
+    return f"step {turn.step:,}: {turn_in_words(turn.fields, turn.by)}"
 
 
 def dismissed_in_words(alarm: dict[str, Any]) -> str:

@@ -60,8 +60,8 @@ class Heartbeat:
         self.judging_seconds = 0.0
         """that judging the samples is expected to take"""
         self._judging_since: float | None = None
-        self.changes: deque[dict[str, float]] = deque()
-        """settings requested and not yet taken"""
+        self.is_asked_to_turn = False
+        """True while settings are asked for that the run has not taken"""
         self.request: str | None = None
         """stop, pause or orphan, None while the run shall go on"""
         self._fields: dict[str, Any] = {}
@@ -87,10 +87,6 @@ class Heartbeat:
     def set_fields(self, **fields: Any) -> None:
         """Set fields of the status for the next beats; `fraction` also gives the time left."""
         self._fields = {**self._fields, **fields}
-
-    def take_changes(self) -> list[dict[str, float]]:
-        """Return the settings requested since the last call, oldest first."""
-        return [self.changes.popleft() for _ in range(len(self.changes))]
 
     def check(self) -> None:
         """Raise CannotWrite when the status could not be written, or the thread has ended."""
@@ -140,7 +136,7 @@ class Heartbeat:
         request = self.directory.requested()
         if request is not None:
             self.request = request
-        self.changes.extend(self.directory.take_changes())
+        self.is_asked_to_turn = self.directory.asks_to_turn()
         if self._parent and os.getppid() != self._parent and self.request is None:
             self._orphan_since = self._orphan_since or now
             away = getattr(self.publisher, "away_seconds", 1.0) > 0

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from backend.config import turnable
 from backend.errors import BadInput, BasinError, Diverged
 from backend.events import Cost
 from backend.observe.alarms import SHORT
@@ -249,7 +250,7 @@ class _Attempt:
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
             )
         self.directory.write_spec(prepared.spec)
-        self.directory.write_settings(prepared.settings)
+        self.directory.write_settings(prepared.settings, turnable(prepared.config))
         self.directory.write_status(settings=settings_of(prepared.spec, prepared.settings))
         fingerprints.write(self.directory, self.fingerprints)
         return prepared

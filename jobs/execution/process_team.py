@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 
+from backend.config import Turned
 from backend.errors import BadInput, BasinError
 from backend.method import Method
 from backend.networks import row_sharing
@@ -38,7 +39,7 @@ from jobs.records.run_directory import RunDirectory
 from jobs.system import processes
 from jobs.system.threads import guarded
 
-BEGIN, STEP, CHANGE, END = range(4)
+BEGIN, STEP, TURN, END = range(4)
 """Commands, each with a number: step of the checkpoint, progress, bytes that follow, nothing."""
 PATIENCE = timedelta(days=1)
 """A follower waits while process 0 looks, however long; it dies with it in any case."""
@@ -58,7 +59,7 @@ class Team(Protocol):
 
     def begin(self, prepared: Prepared, step: int) -> None: ...
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]: ...
-    def change(self, method: Method, settings: dict[str, float]) -> str: ...
+    def turn(self, method: Method, settings: dict[str, float]) -> Turned: ...
     def end(self) -> None: ...
 
 
@@ -71,8 +72,8 @@ class Alone:
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]:
         return method.step(progress)
 
-    def change(self, method: Method, settings: dict[str, float]) -> str:
-        return method.change(settings)
+    def turn(self, method: Method, settings: dict[str, float]) -> Turned:
+        return method.turn(settings)
 
     def end(self) -> None:
         pass
@@ -167,12 +168,12 @@ class Leader:
         with row_sharing.together():
             return method.step(progress)
 
-    def change(self, method: Method, settings: dict[str, float]) -> str:
-        """Change settings in all processes; returns a sentence for people. Raises FollowerLost,
+    def turn(self, method: Method, settings: dict[str, float]) -> Turned:
+        """Turn settings in all processes; the values before and after. Raises FollowerLost,
         BadInput."""
         content = json.dumps(settings).encode()
-        self._guarded(lambda: send(CHANGE, len(content), content))
-        return method.change(settings)
+        self._guarded(lambda: send(TURN, len(content), content))
+        return method.turn(settings)
 
     def watch(self) -> None:
         """End the run's process, `failed`, where a follower is gone and it has not noticed."""
@@ -333,9 +334,9 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
         elif command == STEP:
             with row_sharing.together():
                 method.step(number)
-        elif command == CHANGE:
+        elif command == TURN:
             with contextlib.suppress(BadInput):  # process 0 says so
-                method.change(_receive_settings(int(number)))
+                method.turn(_receive_settings(int(number)))
 
 
 def _restore(directory: RunDirectory, prepared: Prepared, step: int) -> None:

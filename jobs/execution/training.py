@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from backend.config import turn_in_words
 from backend.errors import BadInput
 from backend.events import Cost
+from backend.method import Method
 from jobs.execution.cadence import Cadence, fraction_used
 from jobs.execution.checkpointer import Checkpointer
 from jobs.execution.cost_meter import Stopwatch, cost_of_row
 from jobs.execution.device_scalars import ScalarBlock
 from jobs.execution.divergence_guard import breach, radius_bound
+from jobs.execution.emitter import CannotWrite
 from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.observation_schedule import ObservationSchedule
 from jobs.execution.outcome import EndRequested
@@ -26,9 +31,10 @@ from jobs.execution.process_team import Team
 from jobs.execution.reporter import Reporter
 from jobs.models.method_setup import Prepared
 from jobs.records.progress import LOOKING, TRAINING
+from jobs.records.requests import Turn, TurnRequest
 from jobs.records.run_directory import RunDirectory
 
-CHANGED = "run/changed"
+TURNED = "run/changed"
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
 
 
@@ -53,6 +59,7 @@ class Training:
         self.spec, self.method = prepared.spec, prepared.method
         self.team, self.stopwatch, self.checkpointer = team, stopwatch, checkpointer
         self.observation, self.reporter, self.heartbeat = observation, reporter, heartbeat
+        self.turner = SettingsTurner(directory, self.method, team)
         self.emitter, self.progress = reporter.emitter, heartbeat.progress
         self.cost = cost
         """at the end of the last flush"""
@@ -85,8 +92,8 @@ class Training:
         while (fraction := self._fraction()) < 1.0 and not self.method.done:
             if self.heartbeat.request:
                 raise EndRequested(self.heartbeat.request)
-            if self.heartbeat.changes:
-                self._change()
+            if self.heartbeat.is_asked_to_turn or self.turner.is_due(self.step):
+                self._turn()
             self._step(min(fraction, _NEARLY_ONE))
             now = time.monotonic()
             observes = self.observation.is_due(self.step, now)
@@ -165,15 +172,14 @@ class Training:
         gradients = self.method.gradient_evaluations
         return Cost(self.step, gradients, self.stopwatch.seconds, self.cost.joules)
 
-    def _change(self) -> None:
-        """Hand the settings requested to the method, and report its answer. Raises CannotWrite."""
-        self.flush()  # the change stands behind all that was done without it
-        for settings in self.heartbeat.take_changes():
-            try:
-                message, level = self.team.change(self.method, settings), "info"
-            except BadInput as error:
-                message, level = f"Not changed. {error}", "warning"
-            self.emitter.text(CHANGED, message, self.cost, level)
+    def _turn(self) -> None:
+        """Take the settings that are due, and report them. Raises CannotWrite."""
+        self.flush()  # the turn stands behind all that was done without it
+        try:
+            for message, level in self.turner.turn(self.step):
+                self.emitter.text(TURNED, message, self.cost, level)
+        except OSError as error:
+            raise CannotWrite.of(error) from error
 
     def _observe(self) -> None:
         self.method.spent, self.method.share_spent = self.cost, min(self._fraction(), 1.0)
@@ -196,3 +202,69 @@ class Training:
         self.cost, self.step = last, last.step
         if breached is not None:
             raise breached.error(last.step)
+
+
+class SettingsTurner:
+    """Settings turned in one run.
+
+    A turn is in the record before the step that it is for. A run that goes on from an earlier
+    checkpoint meets those after it again at their steps, so that it comes to the same numbers.
+    """
+
+    def __init__(self, directory: RunDirectory, method: Method, team: Team) -> None:
+        self.directory, self.method, self.team = directory, method, team
+        recorded = directory.turns()
+        self.taken = recorded[: method.num_turns]
+        """turns that the method's state holds"""
+        self.ahead = deque(recorded[method.num_turns :])
+        """turns of the record that this attempt has not come to"""
+        self._reported = _reported(directory) if self.ahead else set()
+
+    def is_due(self, step: int) -> bool:
+        """Return True where the record has a turn for this step."""
+        return bool(self.ahead) and self.ahead[0].step <= step
+
+    def turn(self, step: int) -> Iterator[tuple[str, str]]:
+        """Take what the record has for this step, then what is asked for: sentences and levels.
+
+        Raises OSError.
+        """
+        while self.is_due(step):
+            turn = self.ahead.popleft()
+            self.team.turn(self.method, {name: new for name, (_, new) in turn.fields.items()})
+            self.taken.append(turn)
+            message = turn_in_words(turn.fields, turn.by)
+            if (turn.step, message) not in self._reported:
+                yield message, "info"
+        recorded = {turn.request for turn in (*self.taken, *self.ahead)}
+        for request in self.directory.turn_requests():
+            if request.settings and request.name not in recorded:
+                yield self._take(request, step)
+            self.directory.drop_turn_request(request.name)
+
+    def _take(self, request: TurnRequest, step: int) -> tuple[str, str]:
+        """Take the settings of one request, and write them down before anything is done by them."""
+        try:
+            fields = self.team.turn(self.method, request.settings)
+        except BadInput as error:
+            return f"Not changed. {error}", "warning"
+        self.taken.append(Turn(step, dict(fields), request.by, time.time(), request.name))
+        # the latest word on a field holds: an earlier one further on does not take it back
+        self.ahead = deque(left for turn in self.ahead if (left := _without(turn, set(fields))))
+        self.directory.write_turns([*self.taken, *self.ahead])
+        return turn_in_words(fields, request.by), "info"
+
+
+def _reported(directory: RunDirectory) -> set[tuple[int, str]]:
+    """Collect the turns that the log has: their steps and sentences."""
+    return {
+        (frame.header["last"][0], frame.header["meta"]["message"])
+        for frame in directory.texts()
+        if frame.header["path"] == TURNED
+    }
+
+
+def _without(turn: Turn, names: set[str]) -> Turn | None:
+    """Leave fields out of a turn; None where nothing is left of it."""
+    fields = {name: pair for name, pair in turn.fields.items() if name not in names}
+    return turn._replace(fields=fields) if fields else None

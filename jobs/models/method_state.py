@@ -22,7 +22,7 @@ from backend.compilation.compiler import Compiler
 from backend.data import Data
 from backend.errors import NotAvailable
 from backend.former_names import ATTRIBUTES
-from backend.method import Task
+from backend.method import Method, Task
 
 _INPUTS = (Task, Data, BaseModel, Compiler, torch.device, torch.dtype, type)
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
@@ -51,6 +51,8 @@ def restore(
         _Reader(tensors, device).filled("", root, tree)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise NotAvailable(f"The checkpoint does not fit this run: {error}") from error
+    if isinstance(root, Method):
+        root.take_turned()
 
 
 def _input_tensors(root: Any) -> list[Tensor]:

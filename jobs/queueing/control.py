@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import redis
@@ -17,6 +17,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
+from backend.config import check_turn
 from backend.errors import BadInput, NotAvailable
 from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
@@ -39,7 +40,8 @@ GRACE = 10.0
 """Seconds a run has to obey before it is killed, from its last sign of getting on."""
 INLINE = "command line"
 """`Status.worker` of runs that no worker runs."""
-CHANGEABLE = ("sampler.step_size", "sampler.temperature")
+_OF_VERDICTS = ("reproduction:", "bakeoff:", "recipe:")
+"""Tags of runs whose settings somebody has fixed for a comparison."""
 
 
 def stop(run_id: str) -> None:
@@ -94,27 +96,32 @@ def _watched_status(directory: RunDirectory) -> Status:
     return status
 
 
-def change(run_id: str, settings: dict[str, float]) -> None:
-    """Ask a running run to take other settings at its next iteration.
+def turn(run_id: str, settings: Mapping[str, object], by: str = "") -> dict[str, float]:
+    """Ask a run to take other settings at its next step, or when it goes on; returns them.
 
-    settings: such as `{"sampler.step_size": 0.02}`. The run answers in `run/changed`. Raises
-    BadInput for a run that is not running, or for what is no positive number.
+    settings: such as `{"sampler.step_size": 0.02}`, by the fields that `RunDirectory.turnable`
+    lists. The run answers in `run/changed`. by: who asks. Raises BadInput.
     """
     directory = run_store.open_run(run_id)
     status = directory.status()
-    if status.status != "running":
+    if status.status not in ("running", "paused"):
         raise BadInput.at(
-            "run", f"`{directory.id}` is {status.status}; only a running run can change."
+            "run",
+            f"`{directory.id}` is {status.status}; only a running or paused run can be turned.",
         )
+    if any(tag.startswith(_OF_VERDICTS) for tag in status.tags):
+        raise BadInput.at(
+            "run", f"`{directory.id}` decides a claim by its settings. Turn a copy of it."
+        )
+    rules = directory.turnable()
+    if not rules:
+        raise BadInput.at("run", f"`{directory.id}` is being set up. Try again in a moment.")
     if not settings:
-        raise BadInput.at("settings", "name at least one setting, such as `sampler.step_size`.")
-    for name, value in settings.items():
-        if name not in CHANGEABLE:
-            changeable = ", ".join(CHANGEABLE)
-            raise BadInput.at(name, f"cannot be changed while a run goes on; {changeable} can.")
-        if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-            raise BadInput.at(name, f"must be a number > 0, got {value!r}.")
-    directory.ask_change({name: float(value) for name, value in settings.items()})
+        example = next(iter(rules))
+        raise BadInput.at("settings", f"name at least one, such as `{example}`.")
+    checked = check_turn(rules, settings)
+    directory.ask_turn(checked, by)
+    return checked
 
 
 @redis_store.reaching()

@@ -7,9 +7,9 @@ read of it is; what cannot counts as not being there.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 
@@ -30,7 +30,18 @@ class _Answer(TypedDict):
     frames: list[str]
 
 
+class _Turn(TypedDict):
+    """Fields of a turn, as `jobs.records.requests.Turn` has them."""
+
+    step: Annotated[int, Field(ge=0)]
+    fields: dict[str, tuple[float, float]]
+    by: str
+    when: float
+    request: str
+
+
 _ANSWER = TypeAdapter(_Answer)
+_TURN = TypeAdapter(_Turn)
 
 
 def answer(raw: object) -> dict[str, Any] | None:
@@ -61,10 +72,25 @@ def dismissals(raw: object) -> dict[str, dict[str, Any]]:
     }
 
 
-def settings(raw: object) -> dict[str, float]:
-    """Select the settings that a running run was asked to take."""
-    items = raw.items() if isinstance(raw, dict) else ()
-    return {name: float(value) for name, value in items if is_number(value)}
+def turn_request(raw: object) -> tuple[dict[str, float], str]:
+    """Select the settings that a run was asked to take, and who asked."""
+    request = raw if isinstance(raw, dict) else {}
+    settings = request.get("settings")
+    items = settings.items() if isinstance(settings, dict) else ()
+    by = request.get("by")
+    return (
+        {name: value for name, value in items if is_number(value)},
+        by if isinstance(by, str) else "",
+    )
+
+
+def turn(raw: object) -> dict[str, Any] | None:
+    """Check a turn read from a run's file, its pairs as tuples; None for one that is not whole."""
+    try:
+        checked: dict[str, Any] = dict(_TURN.validate_python(raw))
+    except ValidationError:
+        return None
+    return checked
 
 
 def is_number(value: object) -> bool:

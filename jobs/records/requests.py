@@ -1,10 +1,12 @@
-"""Requests to a run: an end (`control`) and other settings (`changes/`), as files it reads."""
+"""Requests to a run: an end (`control`) and other settings (`turns/`), as files it reads; and the
+record of the settings that it took (`turned.json`)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
+from typing import NamedTuple
 
 from backend.errors import BadInput
 from jobs.records import documents
@@ -13,6 +15,30 @@ from jobs.system import atomic_files
 from jobs.system.atomic_files import write
 
 INTERRUPT = "interrupt"
+
+
+class TurnRequest(NamedTuple):
+    """Request for other settings."""
+
+    name: str
+    settings: dict[str, float]
+    by: str
+    """who asked; "" where nobody is known by name"""
+
+
+class Turn(NamedTuple):
+    """Turn that a run has taken, between step `step` and the next."""
+
+    step: int
+    fields: dict[str, tuple[float, float]]
+    """values before and after, by dotted field of the Config"""
+    by: str
+    when: float
+    """unix seconds"""
+    request: str
+    """name of the request, lest it be taken twice"""
+
+
 ENDS = ("stop", "pause", INTERRUPT)
 """Ends that can be requested of a run; the last by a worker that ends, not by a person."""
 
@@ -52,19 +78,42 @@ class Requests(RunFiles):
         with contextlib.suppress(IsADirectoryError):  # which asks for nothing
             (self.path / "control").unlink(missing_ok=True)
 
-    def ask_change(self, settings: dict[str, float]) -> None:
-        """Ask a running run to take other settings. Raises OSError."""
-        folder = self.path / "changes"
+    def ask_turn(self, settings: dict[str, float], by: str = "") -> None:
+        """Ask a run to take other settings at its next step; one that rests takes them when it
+        goes on. Raises OSError."""
+        folder = self.path / "turns"
         folder.mkdir(mode=0o700, exist_ok=True)
-        write(folder / f"{time.time_ns()}.json", json.dumps(settings))
+        name = f"{time.time_ns()}.json"
+        write(folder / name, json.dumps({"settings": settings, "by": by}), sync=True)
 
-    def take_changes(self) -> list[dict[str, float]]:
-        """Return the settings asked for, oldest first, and remove the requests."""
-        changes = []
-        for path in sorted((self.path / "changes").glob("*.json")):
-            settings = documents.settings(self.read_json(f"changes/{path.name}"))
-            with contextlib.suppress(IsADirectoryError):
-                path.unlink(missing_ok=True)
-            if settings:
-                changes.append(settings)
-        return changes
+    def asks_to_turn(self) -> bool:
+        """Return True while settings were asked for that the run has not taken."""
+        return any((self.path / "turns").glob("*.json"))
+
+    def turn_requests(self) -> list[TurnRequest]:
+        """Read the settings asked for and not yet taken, oldest first; what cannot be read asks
+        for nothing."""
+        requests = []
+        for path in sorted((self.path / "turns").glob("*.json")):
+            settings, by = documents.turn_request(self.read_json(f"turns/{path.name}"))
+            requests.append(TurnRequest(path.stem, settings, by))
+        return requests
+
+    def drop_turn_request(self, name: str) -> None:
+        """Remove a request that was taken or refused. Raises OSError."""
+        with contextlib.suppress(IsADirectoryError):
+            (self.path / "turns" / f"{name}.json").unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ what was turned
+
+    def turns(self) -> list[Turn]:
+        """Read the turns that the run has taken, in their order."""
+        raw = self.read_json("turned.json").get("turns")
+        items = raw if isinstance(raw, list) else []
+        return [Turn(**turn) for item in items if (turn := documents.turn(item)) is not None]
+
+    def write_turns(self, turns: list[Turn]) -> None:
+        """Replace the record of turns, on the disk. Raises OSError."""
+        self.check_attempt()
+        content = {"turns": [turn._asdict() for turn in turns]}
+        write(self.path / "turned.json", json.dumps(content), sync=True)

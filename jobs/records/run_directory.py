@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.config import TurnRules
 from backend.errors import BadInput
 from backend.spec import RunSpec, parse
 from jobs.records import checkpoint, documents, status
@@ -43,10 +44,26 @@ class RunDirectory(Recording, Requests):
         self.check_attempt()
         write(self.path / "spec.yaml", spec.to_yaml(), sync=True)
 
-    def write_settings(self, settings: dict[str, Any]) -> None:
-        """Write every field of `config` and `data` that the run trains with. Raises OSError."""
+    def write_settings(self, settings: dict[str, Any], turnable: TurnRules) -> None:
+        """Write every field of `config` and `data` that the run trains with, and which of them can
+        be turned by what rules. Raises OSError."""
         self.check_attempt()
-        write(self.path / "settings.json", json.dumps(settings))
+        write(self.path / "settings.json", json.dumps({**settings, "turnable": turnable}))
+
+    def turnable(self) -> TurnRules:
+        """Read the fields that can be turned and their rules, with the values in force; {} before
+        the run is set up."""
+        raw = self.read_json("settings.json").get("turnable")
+        rules = (
+            {}
+            if not isinstance(raw, dict)
+            else {k: v for k, v in raw.items() if isinstance(v, dict)}
+        )
+        for turn in self.turns():
+            for name, (_, new) in turn.fields.items():
+                if name in rules:
+                    rules[name]["value"] = new
+        return rules
 
     def settings(self) -> dict[str, Any]:
         """Read every field of `config` and `data` that the run trains with; those that its spec

@@ -150,8 +150,7 @@ def test_points_lie_about_as_many_gradients_apart_for_every_sampler() -> None:
 def test_a_knob_is_turned_at_the_next_step_and_kept_over_a_resume() -> None:
     method = sampling(gaussian(), sampler={"kind": "langevin", "step_size": 0.01}, num_steps=2)
     run(method, 3)
-    said = method.change({"sampler.step_size": 0.25})
-    assert said == "Step size 0.01 → 0.25."
+    assert method.turn({"sampler.step_size": 0.25}) == {"sampler.step_size": (0.01, 0.25)}
     twin = sampling(gaussian(), sampler={"kind": "langevin", "step_size": 0.01}, num_steps=2)
     tensors, tree = method_state.collect(method)
     method_state.restore(twin, tensors, tree, CPU)
@@ -171,8 +170,8 @@ def test_a_tuned_step_size_may_be_turned_too() -> None:
     method = sampling(gaussian(), sampler={"kind": "mala", "step_size": 0.05}, num_steps=10)
     first = run(method, 6)["sampler/step_size"]
     assert first != pytest.approx(0.05, rel=0.1), "tuned in the warm-up"
-    before = method.change({"sampler.step_size": 0.001})
-    assert before.startswith(f"Step size {first:.3g} → 0.001")
+    turned = method.turn({"sampler.step_size": 0.001})
+    assert turned["sampler.step_size"] == (pytest.approx(first), 0.001)
     assert run(method, 1)["sampler/step_size"] == pytest.approx(0.001)
     assert run(method, 1)["sampler/acceptance_rate"] > 0.95
 
@@ -181,7 +180,7 @@ def test_another_temperature_counts_draws_anew() -> None:
     method = sampling(gaussian(), sampler={"kind": "hmc"}, num_warm_up=0, num_steps=1)
     run(method, 30)
     assert float(method.statistics.moments.total) == 30 * 256
-    method.change({"sampler.temperature": 4.0})
+    method.turn({"sampler.temperature": 4.0})
     metrics = run(method, 1)
     assert math.isnan(metrics["error/mean"]), "the truth is that of T = 1"
     assert float(method.statistics.moments.total) == 256
@@ -196,14 +195,14 @@ def test_another_temperature_counts_draws_anew() -> None:
     [
         ({"sampler.step_size": -1.0}, "must be > 0"),
         ({"sampler.step_size": 1e9}, "must be ≤ 100"),
-        ({"sampler.temperature": 2.0}, "no such setting"),
+        ({"sampler.temperature": 2.0}, "cannot be turned"),
     ],
 )
 def test_a_knob_that_cannot_be_turned_says_why(settings: dict[str, float], words: str) -> None:
     method = sampling(gaussian(), sampler={"kind": "langevin"})
     with pytest.raises(BadInput, match=words):
-        method.change(settings)
-    assert method.changes == {}
+        method.turn(settings)
+    assert method.turned == {}
 
 
 def test_it_ends_when_it_is_as_precise_as_was_asked() -> None:

@@ -52,7 +52,7 @@ def failing(times: int, error: OSError, original: Callable[..., Any]) -> Callabl
     return act
 
 
-@pytest.mark.parametrize("name", ["requested", "take_changes", "write_status"])
+@pytest.mark.parametrize("name", ["requested", "asks_to_turn", "write_status"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
 def test_a_disk_that_stumbles_is_said_once_and_the_run_can_still_be_stopped(
     run: RunDirectory, beat: Heartbeat, monkeypatch: pytest.MonkeyPatch, name: str, number: int

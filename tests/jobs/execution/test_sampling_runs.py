@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ import torch
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
 from jobs import races, tasks
-from jobs.execution import loop, training
+from jobs.execution import loop
 from jobs.execution.cadence import Cadence
 from jobs.models import answering, method_setup
-from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 
@@ -34,65 +31,11 @@ def launched(**config: object) -> RunDirectory:
     return run_store.create_run(spec)
 
 
-def messages(directory: RunDirectory) -> list[tuple[str, str]]:
-    return [
-        (frame.header["meta"]["level"], frame.header["meta"]["message"])
-        for frame in directory.texts()
-        if frame.header["path"] == training.CHANGED
-    ]
-
-
 def until(condition: object, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_a_change_is_taken_while_the_run_goes_on_and_recorded() -> None:
-    directory = launched()
-    thread = threading.Thread(target=loop.run, args=(directory,))
-    thread.start()
-    try:
-        until(lambda: directory.status().step > 3)
-        control.change(directory.id, {"sampler.step_size": 0.02})
-        until(lambda: len(messages(directory)) == 1)
-        control.change(directory.id, {"sampler.temperature": 3.0})
-        control.change(directory.id, {"sampler.step_size": 1e6})
-        until(lambda: len(messages(directory)) == 3)
-    finally:
-        control.stop(directory.id)
-        thread.join()
-    said = messages(directory)
-    assert said[0] == ("info", "Step size 0.01 → 0.02.")
-    assert said[1][0] == said[2][0] == "warning"
-    assert "no such setting" in said[1][1] and "≤ 100" in said[2][1]
-    assert directory.status().status == "stopped"
-    assert not list((directory.path / "changes").iterdir()), "each is taken once"
-
-
-def test_what_cannot_be_changed_is_refused_before_it_is_asked() -> None:
-    directory = launched()
-    with pytest.raises(BadInput, match="queued; only a running run"):
-        control.change(directory.id, {"sampler.step_size": 0.1})
-    directory.write_status(status="running", host=socket.gethostname(), pid=1)
-    for settings, words in (
-        ({}, "at least one"),
-        ({"train.learning_rate": 1.0}, "cannot be changed"),
-        ({"sampler.step_size": 0.0}, "> 0"),
-        ({"sampler.step_size": float("nan")}, "> 0"),
-    ):
-        with pytest.raises(BadInput, match=words):
-            control.change(directory.id, settings)
-    assert directory.take_changes() == []
-
-
-def test_changes_are_given_once_and_in_order() -> None:
-    directory = launched()
-    for value in (1.0, 2.0, 3.0):
-        directory.ask_change({"sampler.step_size": value})
-    assert [each["sampler.step_size"] for each in directory.take_changes()] == [1, 2, 3]
-    assert directory.take_changes() == []
 
 
 def test_samples_of_a_sampler_that_anneals_are_those_of_a_finished_pass() -> None:

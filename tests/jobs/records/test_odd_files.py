@@ -94,7 +94,8 @@ SMALL = [
     "changes/1.json",
     "lock",
     "answers",
-    "changes",
+    "turns",
+    "turned.json",
     "checkpoints",
     "attempts",
 ]
@@ -117,7 +118,9 @@ def read_everything(directory: RunDirectory) -> None:
     directory.trace()
     directory.files()
     directory.requested()
-    directory.take_changes()
+    directory.turn_requests()
+    directory.turns()
+    directory.turnable()
     directory.checkpoints()
     directory.damages()
 
