@@ -336,7 +336,7 @@ class Method(ABC):
         if self.turned:
             self.take(with_turned(self.config, self.turned))
 
-    def take(self, config: Config) -> None:
+    def take(self, config: Any) -> None:
         """Go by another Config, of which turnable fields alone differ, with the parts that hold a
         part of it as their `config`. Override it where one holds something else."""
         parts = {id(old): new for old, new in parts_changed(self.config, config)}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from backend.config import Config
 from backend.data import Data
 from backend.energies import (
     NO_LABEL,
@@ -162,7 +161,7 @@ class RecoveryLikelihood(Method):
             weights = (self.ladder.step_sd[0] / self.ladder.step_sd).float()
         self.loss_weights = weights
 
-    def take(self, config: Config) -> None:
+    def take(self, config: Any) -> None:
         super().take(config)
         if self.initializer_fitter is not None:
             fitted_as = self.config.initializer.fitted_as
