@@ -11,6 +11,7 @@ from jobs.claims import recipe_results as found_in
 from jobs.claims.recipe_results import FigureResult, Findings, Runs
 
 NOT_RUN = "not run yet"
+UNDER_WAY = "under way"
 SIGNS = {"holds": ("✓", "good"), "fails": ("✕", "alarm"), "undecided": ("◌", "muted")}
 """Sign and colour token of every verdict; the word always stands beside them."""
 MOST_POINTS = 120

@@ -11,6 +11,7 @@ from backend.claims.recipe import FoundRecipes, Recipe
 from backend.errors import BasinError
 from dashboard import gallery
 from dashboard.elements import colours, count, empty, head, moment, plural, theme
+from dashboard.forms import recipe_cost
 from dashboard.live_view import live_element
 from jobs.claims import reproduction as reproductions
 from jobs.claims.recipe_results import Findings
@@ -31,66 +32,73 @@ def main() -> None:
         empty("No recipes are here. One YAML file in `backend/recipes/` adds a claim.")
         return
     past = reproductions.list_reproductions()
+    name = st.query_params.get("recipe", "")
+    chosen = name if name in discovered.recipes else next(iter(discovered.recipes))
     side, middle = st.columns([5, 16], gap="large")
     with side:
-        name = _choose(discovered, past)
+        head("Gallery", facts=["Published claims, launched here and judged by paired seeds."])
+        if name and name != chosen:
+            st.warning(f"There is no recipe `{name}` here.")
+        goes_on = any(not item.is_settled for item in past)
+        st.fragment(_rail, run_every=EVERY if goes_on else None)(discovered, chosen, goes_on)
     with middle:
-        _show(
-            discovered.recipes[name], discovered.texts[name], [p for p in past if p.recipe == name]
-        )
+        text = discovered.texts[chosen]
+        _show(discovered.recipes[chosen], text, [p for p in past if p.recipe == chosen])
 
 
 # ---------------------------------------------------------------------- the list
 
 
-def _choose(discovered: FoundRecipes, past: list[Reproduction]) -> str:
-    """Draw the list of recipes; returns the chosen one's name."""
-    head("Gallery", facts=["Published claims, launched here and judged by paired seeds."])
-    verdicts = {name: _word(name, past) for name in discovered.recipes}
-    kinds = ["holds", "fails", "undecided", gallery.NOT_RUN]
-    counts = {kind: sum(word == kind for word in verdicts.values()) for kind in kinds}
-    labels = {"all": f"all {len(verdicts)}"}
-    short = {gallery.NOT_RUN: "new"}
-    labels |= {kind: f"{short.get(kind, kind)} {n}" for kind, n in counts.items() if n}
-    filter_by = "all"
-    if len(labels) > 2:
-        filter_by = (
-            st.segmented_control(
-                "Verdict",
-                list(labels),
-                default="all",
-                format_func=lambda key: labels[key],
-                label_visibility="collapsed",
-                key="gallery_kept",
-            )
-            or "all"
-        )
-    chosen = st.query_params.get("recipe", "")
-    if chosen not in discovered.recipes:
-        if chosen:
-            st.warning(f"There is no recipe `{chosen}` here.")
-        chosen = next(iter(discovered.recipes))
+def _rail(discovered: FoundRecipes, chosen: str, went_on: bool) -> None:
+    """Draw the list of recipes, each with its verdict or how far its runs are."""
+    past = reproductions.list_reproductions()
+    if went_on and all(item.is_settled for item in past):
+        st.rerun()  # what was launched has ended: there is nothing to follow any more
+    states = {name: _state(name, past) for name in discovered.recipes}
+    filter_by = _filter([word for word, _ in states.values()])
     for name, item in discovered.recipes.items():
-        if filter_by not in ("all", verdicts[name]) and name != chosen:
-            continue
-        _card(item, verdicts[name], name == chosen)
+        word, words = states[name]
+        if filter_by in ("all", word) or name == chosen:
+            _card(item, words, name == chosen)
     for broken in discovered.broken:
         with st.expander(f"{broken.name}.yaml is broken", icon=":material/error:"):
             st.code(broken.error, language=None)
-    return chosen
 
 
-def _word(name: str, past: list[Reproduction]) -> str:
-    """Return the newest verdict on a recipe."""
-    settled = (item.findings for item in past if item.recipe == name)
-    return next((findings.holds for findings in settled if findings), gallery.NOT_RUN)
+def _filter(words: list[str]) -> str:
+    """Draw the choice of a state where there are several; returns it, or `all`."""
+    short = {gallery.NOT_RUN: "new"}
+    kinds = ["holds", "fails", "undecided", gallery.UNDER_WAY, gallery.NOT_RUN]
+    labels = {"all": f"all {len(words)}"}
+    labels |= {kind: f"{short.get(kind, kind)} {words.count(kind)}" for kind in kinds}
+    options = ["all", *(kind for kind in kinds if kind in words)]
+    if len(options) < 3:
+        return "all"
+    choice = st.segmented_control(
+        "Verdict",
+        options,
+        default="all",
+        format_func=lambda key: labels[key],
+        label_visibility="collapsed",
+        key="gallery_kept",
+    )
+    return choice or "all"
 
 
-def _card(recipe: Recipe, word: str, is_chosen: bool) -> None:
-    verdict = word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
+def _state(name: str, past: list[Reproduction]) -> tuple[str, str]:
+    """Return the newest verdict on a recipe, or that its runs go on; the word and what it says."""
+    own = [item for item in past if item.recipe == name]
+    if own and not own[0].is_settled:
+        progress = reproductions.progress(own[0])
+        return gallery.UNDER_WAY, f"{progress.done} of {progress.total} runs done"
+    word = next((item.findings.holds for item in own if item.findings), gallery.NOT_RUN)
+    return word, word if word == gallery.NOT_RUN else gallery.verdict_in_words(word)
+
+
+def _card(recipe: Recipe, words: str, is_chosen: bool) -> None:
     paper = f"{recipe.paper.authors.split(',')[0]} {recipe.paper.year}"
     pressed = st.button(
-        f"**{recipe.title}**  \n{paper} · {verdict}",
+        f"**{recipe.title}**  \n{paper} · {words}",
         key=f"recipe_{recipe.name}",
         width="stretch",
         type="secondary" if is_chosen else "tertiary",
@@ -286,7 +294,6 @@ def _ours_and_theirs(recipe: Recipe, record: Reproduction | None) -> None:
 
 def _launch(recipe: Recipe, again: bool) -> None:
     st.subheader("Launch it again" if again else "Launch it", anchor=False)
-    roles = [item.title for item in recipe.variants.values()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scale = "cpu"
         if len(recipe.scales) > 1:
@@ -310,16 +317,12 @@ def _launch(recipe: Recipe, again: bool) -> None:
             )
             or recipe.seeds
         )
-        number = len(roles) * seeds
+        number = len(recipe.variants) * seeds
         pressed = st.button(
             f"Launch {plural(number, 'run')}", type="primary", key=f"launch_{recipe.name}"
         )
-    expected = reproductions.expected_seconds(recipe.name, scale, seeds)
-    cost = f"about {duration(expected)} of training" if expected else "no launch here to judge by"
-    st.caption(
-        f"{', '.join(roles)}: {seeds} seeds each, the same data and {_budget(recipe, scale)}"
-        f". {cost[0].upper()}{cost[1:]}."
-    )
+    cost = recipe_cost.expected(recipe, scale, seeds)
+    st.fragment(_terms, run_every=None if cost else EVERY)(recipe, scale, seeds)
     if pressed:
         try:
             record = reproductions.launch(
@@ -330,6 +333,14 @@ def _launch(recipe: Recipe, again: bool) -> None:
             return
         st.query_params.from_dict({"recipe": recipe.name, "reproduction": record.id})
         st.rerun()
+
+
+def _terms(recipe: Recipe, scale: str, seeds: int) -> None:
+    """Draw what a launch compares, and its cost once that is known."""
+    roles = ", ".join(item.title for item in recipe.variants.values())
+    cost = recipe_cost.expected(recipe, scale, seeds)
+    words = recipe_cost.in_words(cost) if cost else "Estimating the time…"
+    st.caption(f"{roles}: {seeds} seeds each, the same data and {_budget(recipe, scale)}. {words}")
 
 
 def _budget(recipe: Recipe, scale: str) -> str:

@@ -3,7 +3,7 @@
 import { figure } from "../parts/formatting.js"
 import { median, scaleOf, svgOf } from "./small_charts.js"
 
-const PAD = { left: 58, right: 62, top: 8, bottom: 40 }
+const PAD = { left: 58, right: 62, top: 26, bottom: 40 }
 const ROW = 30
 /** Ratios that differ by more than this are drawn on a log axis. */
 const WIDE = 30
@@ -12,7 +12,7 @@ const WIDE = 30
 export function claimSeeds(seeds, compared, room, colours) {
   const width = Math.max(room, 220)
   const readings = [...seeds.readings].sort((a, b) => (a.value ?? Infinity) - (b.value ?? Infinity))
-  const height = Math.max(120, (readings.length + 1) * ROW + PAD.bottom + PAD.top)
+  const height = Math.max(150, (readings.length + 1) * ROW + PAD.bottom + PAD.top)
   const svg = svgOf(width, height)
   const [left, right, bottom] = [PAD.left, width - PAD.right, height - PAD.bottom]
   const values = readings.map(({ value }) => value).filter(Number.isFinite)
@@ -29,8 +29,16 @@ export function claimSeeds(seeds, compared, room, colours) {
     drawMedian(svg, values, { x, y: PAD.top + (readings.length + 0.5) * ROW }, colours)
   }
   const middle = { "text-anchor": "middle" }
-  const none = "No seed has ended yet."
-  if (!readings.length) svg.words(none, width / 2, height / 2, colours.muted, middle)
+  if (!readings.length) {
+    const y = (PAD.top + bottom) / 2
+    svg.words(
+      "No seed has ended yet; each is a dot here.",
+      (left + right) / 2,
+      y,
+      colours.muted,
+      middle,
+    )
+  }
   return { svg, title: "Seed by seed", ...described(seeds, readings, compared) }
 }
 
@@ -43,13 +51,18 @@ function drawAxis(svg, seeds, { x, log, right, bottom, width }, colours) {
     svg.line(x.at(tick), PAD.top, x.at(tick), bottom, colours.line)
     svg.words(figure(tick), x.at(tick), bottom + 14, colours.muted, { "text-anchor": "middle" })
   }
-  const name = [seeds.compares, log ? "log" : ""].filter(Boolean).join(", ")
+  const name = [axisOf(seeds), log ? "log" : ""].filter(Boolean).join(", ")
   svg.words(name, right, bottom + 31, colours.muted, { "text-anchor": "end" })
   const target = x.at(seeds.target)
   svg.line(target, PAD.top, target, bottom, colours.text, { "stroke-dasharray": "2 3" })
-  svg.words(`target ${figure(seeds.target)}`, target, bottom + 31, colours.text, {
+  svg.words(`target ${figure(seeds.target)}`, target, PAD.top - 12, colours.text, {
     "text-anchor": target > width / 2 ? "end" : "start",
   })
+}
+
+/** The figure that the seeds' axis shows, in words. */
+export function axisOf({ compares, title }) {
+  return compares ? `${title}, ${compares}` : title
 }
 
 function drawSeed(svg, { seed, value, note }, { x, y, start }, colours) {
