@@ -4,7 +4,8 @@
 /live/poll?token=                     the same for a page that cannot have a WebSocket
 /live/head?token=                     workers, running, queued, as the head of every page says them
 /live/file?run=&name=&token=          one file of a run
-/live/curves.csv?run=&path=&token=    curves at full resolution; several runs and paths may be named
+/live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
+                                            named, no path is all of them, `name` is the file's
 /live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token
 /live/health                          "ok" once the server answers
 """
@@ -173,19 +174,21 @@ async def file(request: Request) -> Response:
 
 
 async def curves_csv(request: Request) -> Response:
-    """Serve curves of runs as text: run, path, the four costs, the value; every point."""
+    """Serve curves of runs as text: run, path, the four costs, the value; every point. All curves
+    where no path is named."""
     query = request.query_params
     reason = access.refusal(request.headers, query.get("token", ""))
     if reason:
         return PlainTextResponse(reason, 403)
     runs, paths = query.getlist("run"), query.getlist("path")
     try:
-        if not 0 < len(runs) <= MOST_RUNS or not 0 < len(paths) <= MOST_PATHS:
-            raise BadInput.at("run", f"1 to {MOST_RUNS} runs and 1 to {MOST_PATHS} paths.")
+        if not 0 < len(runs) <= MOST_RUNS or len(paths) > MOST_PATHS:
+            raise BadInput.at("run", f"1 to {MOST_RUNS} runs and at most {MOST_PATHS} paths.")
         directories = await run_in_threadpool(lambda: [run_store.open_run(run) for run in runs])
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{directories[0].id}-{paths[0]}")
+    title = query.get("name") or (paths[0] if paths else "curves")
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{directories[0].id}-{title}")
     headers = {**_PRIVATE, "Content-Disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(_csv(directories, paths), media_type="text/csv", headers=headers)
 
@@ -194,7 +197,7 @@ def _csv(directories: list[RunDirectory], paths: list[str]) -> Iterator[str]:
     yield f"run,path,{','.join(_COLUMNS)}\n"
     for directory in directories:
         history = History(directory)
-        for path in paths:
+        for path in paths or history.paths:
             series = history.stretch(path, 0, np.inf)
             columns = [getattr(series, column) for column in _COLUMNS]
             head = [directory.id, _word(path)]

@@ -4,6 +4,7 @@
 import { AXES, Chart } from "./chart.js"
 import { choicesFrom, linkedCharts, metricNamed, pathsToChart, SMOOTHING } from "./board_choices.js"
 import { fromAddress, keepInAddress, make, segments } from "../parts/dom.js"
+import { exporter, saveFrom } from "../parts/figures/export.js"
 import { count, duration, figure } from "../parts/formatting.js"
 import { COSTS, firstAt } from "../stream/curves.js"
 
@@ -20,8 +21,9 @@ export class Board {
    * members, isReference, hiddenBy}] where a member is {run, path, columns, curves} and a reference
    * is drawn thin, without a word of its own, references(path): [{word, value}], end(axis): where
    * the axis will end, costs(): those counted, range(run, paths, from, to): fetch them in full,
-   * tableAddress(members)}; and, where there are any, axis: the one shown at first,
-   * marks(axis): [{x, words, colour}], cursorAt(what is looked back at, axis).
+   * tableAddress(members, path), wholeAddress(): of a table of every curve}; and, where there are
+   * any, axis: the one shown at first, marks(axis): [{x, words, colour}], cursorAt(what is looked
+   * back at, axis).
    */
   constructor(source) {
     this.source = source
@@ -86,6 +88,7 @@ export class Board {
         make("label.bl-muted.bl-right", {}, "smoothing ", this.smoother),
         make("span.bl-muted", {}, "x axis"),
         this.axes,
+        exporter({ csv: () => saveFrom(this.source.wholeAddress()) }, "Export every curve"),
       ),
       // a line of its own: what comes and goes with the pointer moves no chart
       make("div.bl-cursor", {}, this.where, this.whole),

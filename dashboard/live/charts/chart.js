@@ -2,8 +2,10 @@
 
 import { coloursOf, faded } from "../parts/colours.js"
 import { drawn, make } from "../parts/dom.js"
-import { exporter, save } from "../parts/figures/export.js"
+import { exporter, saveFrom, svgWays } from "../parts/figures/export.js"
+import { runName } from "../parts/figures/figure.js"
 import { figure } from "../parts/formatting.js"
+import { figureOf } from "./chart_figure.js"
 import { plotly } from "./plotly.js"
 import { firstAt } from "../stream/curves.js"
 import { rangeOf, tracesOf } from "./traces.js"
@@ -74,9 +76,12 @@ export class Chart {
     const remove = make("button.bl-quiet.bl-remove", { type: "button", textContent: "×" })
     remove.setAttribute("aria-label", "Remove this chart")
     remove.onclick = () => board.remove(path)
+    const name = path.replaceAll("/", "-")
     const ways = exporter({
-      png: () => this.picture("png"),
-      svg: () => this.picture("svg"),
+      ...svgWays(
+        () => name,
+        () => this.figure(),
+      ),
       csv: () => this.table(),
     })
     this.values = make("div.bl-values")
@@ -111,11 +116,14 @@ export class Chart {
   }
 
   name() {
-    const log = this.board.isLog(this.path)
-    const unit = [this.about.unit, log ? "log" : ""].filter(Boolean).join(", ")
     const compared = this.board.source.compared?.(this.path) ?? ""
-    this.unit.textContent = [unit, compared].filter(Boolean).join(" · ")
-    this.log.textContent = log ? "linear" : "log"
+    this.unit.textContent = [this.unitWords(), compared].filter(Boolean).join(" · ")
+    this.log.textContent = this.board.isLog(this.path) ? "linear" : "log"
+  }
+
+  unitWords() {
+    const log = this.board.isLog(this.path) && "log"
+    return [this.about.unit, log].filter(Boolean).join(", ")
   }
 
   close() {
@@ -341,35 +349,19 @@ export class Chart {
 
   // ------------------------------------------------------------------ as a file
 
-  get fileName() {
-    return this.path.replaceAll("/", "-")
-  }
-
-  async picture(format) {
-    const colours = coloursOf(this.slot)
-    const { clientWidth: width } = this.plot
-    const layout = {
-      ...this.plot.layout,
-      paper_bgcolor: colours.bg,
-      plot_bgcolor: colours.bg,
-      margin: { l: 56, r: 16, t: 40, b: 40 },
-      title: {
-        text: [this.about.title, this.about.unit].filter(Boolean).join(", "),
-        font: { size: 14 },
-      },
-      height: 320,
-      width: Math.max(width, 480),
-      showlegend: this.plot.data.some((trace) => trace.name && trace.hoverinfo !== "skip"),
-    }
-    const data = this.plot.data.map((trace) => ({
-      ...trace,
-      showlegend: trace.hoverinfo !== "skip" && Boolean(trace.name),
-    }))
-    const address = await window.Plotly.toImage(
-      { data, layout },
-      { format, scale: format === "png" ? 2 : 1 },
-    )
-    save(`${this.fileName}.${format}`, await (await fetch(address)).blob())
+  /** The chart as a figure for a paper: SVG text and its size. */
+  async figure() {
+    const { board, path, plot, about } = this
+    const { data, layout } = figureOf(plot, {
+      title: about.title,
+      subtitle: [runName(), board.source.compared?.(path)].filter(Boolean).join(" · "),
+      unit: this.unitWords(),
+      references: board.source.references(path),
+      width: plot.clientWidth,
+      colours: coloursOf(this.slot),
+    })
+    const address = await window.Plotly.toImage({ data, layout }, { format: "svg" })
+    return { svg: await (await fetch(address)).text(), size: [layout.width, layout.height] }
   }
 
   /** Every point, from the server: the page may hold fewer. */
@@ -377,10 +369,7 @@ export class Chart {
     const members = this.lines()
       .filter((line) => !this.board.hidden.has(line.key))
       .flatMap((line) => line.members)
-    const link = make("a", { href: this.board.source.tableAddress(members), download: "" })
-    document.body.append(link)
-    link.click()
-    link.remove()
+    saveFrom(this.board.source.tableAddress(members, this.path))
   }
 }
 

@@ -56,14 +56,18 @@ function referencesOf(curves, path, tail, title) {
   ]
 }
 
-/** The address of a table with the curves of some members of a chart. */
-function tableAddress(live, members) {
+/** The address of a table with curves of runs, of all paths where none is named; `name`: its file. */
+function tableAddress(live, runs, paths, name) {
   const address = live.address("live/curves.csv")
-  for (const run of new Set(members.map((member) => member.run)))
-    address.searchParams.append("run", run)
-  for (const path of new Set(members.map((member) => member.path)))
-    address.searchParams.append("path", path)
+  for (const run of new Set(runs)) address.searchParams.append("run", run)
+  for (const path of new Set(paths)) address.searchParams.append("path", path)
+  address.searchParams.set("name", name)
   return address.href
+}
+
+/** The paths of a chart's reference values that a run has. */
+function referencePaths(curves, path) {
+  return REFERENCES.map(([tail]) => `${path}/${tail}`).filter((name) => curves.get(name))
 }
 
 /** Fetch stretches at full resolution into curves; what was fetched before all was said anew is old. */
@@ -113,7 +117,11 @@ export function runSource(page) {
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
     costs: () => curves.costs,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
-    tableAddress: (members) => tableAddress(page.live, members),
+    tableAddress: (members, path) => {
+      const paths = [...members.map((member) => member.path), ...referencePaths(curves, path)]
+      return tableAddress(page.live, [settings.run], paths, path)
+    },
+    wholeAddress: () => tableAddress(page.live, [settings.run], [], "curves"),
   }
 }
 
@@ -165,7 +173,13 @@ export function compareSource(page) {
     end: () => null,
     costs: () => new Set(each().flatMap((curves) => [...curves.costs])),
     range: (run, paths, from, to) => fetchInto(page, page.curves.get(run), run, paths, from, to),
-    tableAddress: (members) => tableAddress(page.live, members),
+    tableAddress: (members, path) => {
+      const floors = members.flatMap(({ curves }) => referencePaths(curves, chartOf(path)))
+      const paths = [...members.map((member) => member.path), ...floors]
+      const runs = members.map((member) => member.run)
+      return tableAddress(page.live, runs, paths, path)
+    },
+    wholeAddress: () => tableAddress(page.live, [...page.curves.keys()], [], "curves"),
   }
 }
 

@@ -497,6 +497,9 @@ def test_curves_are_a_table_at_full_resolution(client: TestClient) -> None:
     token = access.issue()
     text = client.get("/live/curves.csv", params={"run": run, "path": names, "token": token}).text
     assert [row[1] for row in csv.reader(text.splitlines())] == ["path", "'=1+1", 'a,"b"']
+    every = client.get(f"/live/curves.csv?run={run}&name=all+curves&token={token}")
+    assert {row[1] for row in csv.reader(every.text.splitlines())} >= {"loss/total", "'=1+1"}
+    assert every.headers["content-disposition"].endswith(f'"{run}-all-curves.csv"')
     odd = client.get(f"/live/curves.csv?run={run}&path=%22%0d%0aX:y&token={access.issue()}")
     assert odd.headers["content-disposition"].endswith('----X-y.csv"') and "x" not in odd.headers
     assert client.get(f"/live/curves.csv?{query}x").status_code == 403

@@ -1,9 +1,12 @@
-// Any panel as PNG, SVG or CSV: a button that opens three words.
+// Any panel as PNG, SVG, PDF or CSV: a button that opens their words.
 
 import { coloursOf } from "../colours.js"
 import { make } from "../dom.js"
 import { framed } from "./figure.js"
+import { pixelsOf, printed } from "./paper.js"
 import { SvgContext } from "./svg_context.js"
+
+const HINTS = { pdf: "Prints the figure alone: choose “Save as PDF”" }
 
 /** Hand a file to the browser. */
 export function save(name, content, type) {
@@ -33,15 +36,41 @@ export function linkCopier() {
   return button
 }
 
-/** A button with the ways to export: {png, svg, csv}, functions; those that are not there are left out. */
-export function exporter(ways) {
+/** Save what an address of this server answers, under the name that it gives. */
+export function saveFrom(href) {
+  const link = make("a", { href, download: "" })
+  document.body.append(link)
+  link.click()
+  link.remove()
+}
+
+/** The ways of a figure; `figure()` gives {svg, size}, or a promise of it. */
+export function svgWays(name, figure) {
+  return {
+    png: async () => {
+      const { svg, size } = await figure()
+      save(`${name()}.png`, await pixelsOf(svg, size))
+    },
+    svg: async () => save(`${name()}.svg`, (await figure()).svg, "image/svg+xml"),
+    pdf: async () => {
+      const { svg, size } = await figure()
+      await printed(svg, size, name())
+    },
+  }
+}
+
+/**
+ * A button with the ways to export: {png, svg, pdf, csv}, functions; those that are not there are
+ * left out. `label`: what it exports.
+ */
+export function exporter(ways, label = "Export this panel") {
   const list = make("span.bl-export-list", { hidden: true })
   const button = make("button.bl-quiet", {
     type: "button",
-    title: "Export this panel",
+    title: label,
     textContent: "⤓",
   })
-  button.setAttribute("aria-label", "Export this panel")
+  button.setAttribute("aria-label", label)
   button.setAttribute("aria-expanded", "false")
   const show = (on) => {
     list.hidden = !on
@@ -50,7 +79,11 @@ export function exporter(ways) {
   button.onclick = () => show(list.hidden)
   for (const [way, act] of Object.entries(ways)) {
     if (!act) continue
-    const choice = make("button.bl-quiet", { type: "button", textContent: way.toUpperCase() })
+    const choice = make("button.bl-quiet", {
+      type: "button",
+      title: HINTS[way] ?? "",
+      textContent: way.toUpperCase(),
+    })
     choice.onclick = () => {
       show(false)
       act()
@@ -70,27 +103,13 @@ export function exporter(ways) {
  * takes it; `csv()` its numbers as text.
  */
 export function canvasWays(element, name, { size, draw, words, csv }) {
-  const paper = () => coloursOf(element).bg
-  const figure = () => framed(draw, size(), words(), coloursOf(element))
-  return exporter({
-    png: () => {
-      const { size, draw } = figure()
-      const [width, height] = size
-      const scale = 3
-      const canvas = make("canvas", { width: width * scale, height: height * scale })
-      const context = canvas.getContext("2d")
-      context.setTransform(scale, 0, 0, scale, 0, 0)
-      context.fillStyle = paper()
-      context.fillRect(0, 0, width, height)
-      draw(context)
-      canvas.toBlob((blob) => save(`${name()}.png`, blob))
-    },
-    svg: () => {
-      const { size, draw } = figure()
-      const context = new SvgContext(...size)
-      draw(context)
-      save(`${name()}.svg`, context.text(paper()), "image/svg+xml")
-    },
-    csv: csv && (() => save(`${name()}.csv`, csv(), "text/csv")),
-  })
+  const figure = () => {
+    const colours = coloursOf(element)
+    const whole = framed(draw, size(), words(), colours)
+    const context = new SvgContext(...whole.size)
+    whole.draw(context)
+    return { svg: context.text(colours.bg), size: whole.size }
+  }
+  const ways = svgWays(name, figure)
+  return exporter({ ...ways, csv: csv && (() => save(`${name()}.csv`, csv(), "text/csv")) })
 }
