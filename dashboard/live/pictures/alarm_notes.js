@@ -16,10 +16,20 @@ export function dismissedWords({ message, why, by, when }) {
   return `Dismissed ${[by && `by ${by}`, moment].filter(Boolean).join(", ")}: “${why}” · ${first}`
 }
 
+/** How many sentences of an alarm are read at once where several stand: what, and its figures. */
+const SENTENCES = 2
+
+/** Words at once and those behind a button, where several alarms stand. */
+export function partsOf(message, isAlone) {
+  const sentences = message.split(/(?<=\.) (?=[A-Z])/)
+  const most = isAlone ? sentences.length : SENTENCES
+  return [sentences.slice(0, most).join(" "), sentences.slice(most).join(" ")]
+}
+
 /** Notes of a status. `onLook(path, why)`: an alarm is dismissed; raised again where why is null. */
 export function alarmNotes({ alarms = [], dismissed = [] }, onLook) {
   return [
-    ...alarms.map((alarm) => standing(alarm, onLook)),
+    ...alarms.map((alarm) => standing(alarm, alarms.length === 1, onLook)),
     ...dismissed.map((alarm) =>
       make(
         "div.bl-note.info",
@@ -31,7 +41,7 @@ export function alarmNotes({ alarms = [], dismissed = [] }, onLook) {
   ]
 }
 
-function standing({ path, message, step }, onLook) {
+function standing({ path, message, step }, isAlone, onLook) {
   const why = make("input.bl-why", {
     type: "text",
     maxLength: 500,
@@ -53,7 +63,17 @@ function standing({ path, message, step }, onLook) {
     if (!form.hidden) why.focus()
   })
   const head = make("b", {}, `Step ${count(step)}: `)
-  const note = make("div.bl-note.warning", {}, head, `${message} `, open, form)
+  const [words, rest] = partsOf(message, isAlone)
+  const behind = make("span", { hidden: true }, `${rest} `)
+  const more = act("more", () => {
+    behind.hidden = !behind.hidden
+    more.textContent = behind.hidden ? "more" : "less"
+    more.setAttribute("aria-expanded", String(!behind.hidden))
+  })
+  more.setAttribute("aria-expanded", "false")
+  const note = make("div.bl-note.warning", {}, head, `${words} `, behind, open, form)
+  if (rest) open.before(more)
+  note.classList.toggle("bl-among", !isAlone)
   note.dataset.path = path
   return note
 }
