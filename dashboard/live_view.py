@@ -16,6 +16,8 @@ from dashboard.security import access
 
 _LOADER = """
 const panels = new WeakMap()
+// shell.js says where; a page that Streamlit served by itself has none
+const base = () => window.basinLive ?? new URL("live/static/", window.location.href).href
 
 // before anything is drawn: what is laid out without it jumps
 function styled() {
@@ -23,7 +25,7 @@ function styled() {
     let link = document.getElementById("basin-live-css")
     if (link?.sheet) return resolve()
     if (!link) {
-      const href = new URL("live/static/live.css", window.location.href).href
+      const href = `${base()}live.css`
       link = document.createElement("link")
       Object.assign(link, { id: "basin-live-css", rel: "stylesheet", href })
       document.head.append(link)
@@ -41,11 +43,11 @@ export default function (given) {
   slot.style.minHeight = `${data.height}px`
   if (!panels.has(slot)) {
     // it takes a second to get ready: beside the rest on pages of curves, in idle time on others
-    const here = (name) => new URL(`live/static/${name}.js`, window.location.href).href
+    const here = (name) => `${base()}${name}.js`
     import(here("parts/field_keys"))
     const ready = () => import(here("charts/plotly")).then(({ plotly }) => plotly())
     if (["run", "compare", "lab"].includes(data.module)) ready()
-    else if (data.module !== "list/head") setTimeout(ready, 1500)
+    else if (data.module !== "list/head") setTimeout(() => requestIdleCallback(ready), 4000)
     const opened = Promise.all([import(here(data.module)), styled()]).then(([module]) =>
       module.mount(slot, component))
     opened.catch((error) => {

@@ -48,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "dashboard.settings",
         "dashboard.shell",
     ),
+    ("dashboard.static_files",),
     ("dashboard.live",),
     ("dashboard.live.list", "dashboard.live.comparing"),
     ("dashboard.live.pictures.race",),

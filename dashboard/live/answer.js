@@ -54,7 +54,7 @@ class Answer {
       make(
         "section.bl-panel",
         {},
-        ...(path === "table" ? [] : [make("h3", {}, words(path))]),
+        ...(path === "table" ? [] : [make("h2", {}, words(path))]),
         make("div.bl-scroll", {}, tableOf(columns, rows, named)),
       ),
     )

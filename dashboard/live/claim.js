@@ -43,7 +43,7 @@ export function mount(slot, component) {
 }
 
 function panel() {
-  const title = make("h3")
+  const title = make("h2")
   const about = make("span.bl-muted")
   const body = make("div.bl-claim-body")
   const table = make("div.bl-scroll")

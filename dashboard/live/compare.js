@@ -50,7 +50,7 @@ class ComparePage extends ManyRuns {
       make(
         "div.bl-row",
         {},
-        make("h3", {}, "Pictures"),
+        make("h2", {}, "Pictures"),
         this.kinds,
         this.scaleNote,
         make("span.bl-right", {}, ...(this.data.bare ? [] : [linkCopier()])),

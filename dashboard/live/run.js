@@ -114,12 +114,12 @@ class RunPanel {
     this.pictures = new RunPictures(this.root, this.board.slot, (paths, most) =>
       this.earlier(paths, most),
     )
-    this.lines = make("ul.bl-log-lines")
+    this.lines = make("ul.bl-log-lines", { tabIndex: 0 })
     this.lower = make(
       "div.bl-lower",
       {},
       this.pictures.tables,
-      make("section.bl-panel", {}, make("header", {}, make("h3", {}, "What happened")), this.lines),
+      make("section.bl-panel", {}, make("header", {}, make("h2", {}, "What happened")), this.lines),
     )
     this.root.append(
       this.progress,

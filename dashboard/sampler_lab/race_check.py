@@ -10,6 +10,7 @@ import streamlit as st
 
 from backend.errors import BasinError
 from dashboard import comparison
+from dashboard.elements import code
 from dashboard.forms import draft, orders
 from dashboard.forms.draft import Answer
 from dashboard.forms.orders import Shown
@@ -151,7 +152,7 @@ def _bar(race: Race, checks: list[Check | None], catalogue: dict[str, Any]) -> N
         _launch(race)
     if ready:
         with st.expander("Command"):
-            st.code(_command(race), language="bash", wrap_lines=True)
+            code(_command(race))
 
 
 def _trouble(race: Race) -> str:

@@ -71,12 +71,12 @@ def _initial_race(catalogue: dict[str, Any]) -> Race:
 
 def _fields(initial: Race, catalogue: dict[str, Any], checked: Checked) -> Race:
     version = st.session_state["lab_version"]
-    st.subheader("Target", anchor=False)
+    st.header("Target", anchor=False)
     data, energy_of = _target(initial, catalogue, checked.shared, version)
     target = {} if energy_of else catalogue["datasets"].get(data.get("name"), {})
-    st.subheader("Terms", anchor=False)
+    st.header("Terms", anchor=False)
     terms = _terms(initial, catalogue, checked.shared, version)
-    st.subheader("Samplers", anchor=False)
+    st.header("Samplers", anchor=False)
     entries = _racers(initial, target, bool(energy_of), catalogue, checked)
     racers = tuple(race_options.as_racer(catalogue, entry) for entry in entries)
     return replace(terms, data=data, energy_of=energy_of, racers=racers)

@@ -6,7 +6,8 @@
 /live/file?run=&name=&token=          one file of a run
 /live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
                                             named, no path is all of them, `name` is the file's
-/live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token
+/live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token;
+/live/static/vVERSION/NAME            the same, to be kept by the browser
 /live/health                          "ok" once the server answers
 """
 
@@ -37,6 +38,7 @@ from starlette.websockets import WebSocket
 from streamlit import get_option
 
 from backend.errors import BadInput, NotAvailable
+from dashboard import static_files
 from dashboard.faults import sentence
 from dashboard.security import access
 from dashboard.settings import REPORTED
@@ -46,9 +48,7 @@ from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 
-LIVE = Path(__file__).resolve().parents[1] / "live"
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
-_NAME = re.compile(r"(?:[a-z]+/){0,2}[a-z0-9_]+\.(?:js|css|json)")
+_NAME = re.compile(r"(v[0-9a-f]{12}/)?((?:[a-z]+/){0,2}[a-z0-9_]+\.(?:js|css|json))")
 _PAGE = re.compile(r"[0-9a-f]{32}")
 _PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _COLUMNS = ("step", "gradients", "seconds", "joules", "value")
@@ -132,19 +132,18 @@ async def health(request: Request) -> Response:
 
 
 async def static(request: Request) -> Response:
-    """Serve a file of `dashboard/live/`; the browser asks each time whether it changed."""
-    name = request.path_params["name"]
-    path = LIVE / name
-    if not _NAME.fullmatch(name) or not path.is_file():
+    """Serve a file of `dashboard/live/`; without a version the browser asks each time."""
+    named = _NAME.fullmatch(request.path_params["name"])
+    path = static_files.LIVE / (named[2] if named else "")
+    if not path.is_file():
         return PlainTextResponse("There is no such file.", 404)
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
+    cache = static_files.FOR_GOOD if named and named[1] else "no-cache"
+    return await static_files.respond(request.headers, path, cache)
 
 
 async def plotly_js(request: Request) -> Response:
     """Serve Plotly as its own wheel ships it, so that pages need no internet."""
-    headers = {"Cache-Control": "max-age=86400", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(_plotly_path(), media_type=_TYPES[".js"], headers=headers)
+    return await static_files.respond(request.headers, _plotly_path(), "max-age=86400")
 
 
 @cache

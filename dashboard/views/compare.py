@@ -104,7 +104,7 @@ def _say_different_data(parts: dict[str, list[Group]]) -> None:
 
 def _figures(parts: dict[str, list[Group]]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Figures", anchor=False)
+        st.header("Figures", anchor=False)
         st.download_button(
             "CSV",
             "".join(
@@ -164,7 +164,7 @@ def _table(head: list[str], rows: list[list[str]], align: str) -> None:
 
 
 def _differences(groups: list[Group]) -> None:
-    st.subheader("Where they differ", anchor=False)
+    st.header("Where they differ", anchor=False)
     rows = comparison.differences(groups)
     if not rows:
         same = "These runs were asked for the same work."

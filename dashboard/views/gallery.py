@@ -10,7 +10,7 @@ from backend.claims import recipe as recipes
 from backend.claims.recipe import FoundRecipes, Recipe
 from backend.errors import BasinError
 from dashboard import gallery
-from dashboard.elements import colours, count, empty, head, moment, plural, theme
+from dashboard.elements import count, empty, head, moment, plural
 from dashboard.forms import recipe_cost
 from dashboard.live_view import live_element
 from jobs.claims import reproduction as reproductions
@@ -146,7 +146,7 @@ def _paper(recipe: Recipe, text: str) -> None:
 def _say(sentence: str, holds: str | None, facts: list[str] | None = None) -> None:
     """Draw the banner of a verdict. Everything is escaped."""
     sign, token = gallery.SIGNS[holds] if holds else ("◌", "muted")
-    colour = colours(theme())[token]
+    colour = f"var(--basin-{token})"
     word = holds or gallery.NOT_RUN
     spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts or [] if fact)
     st.html(
@@ -248,7 +248,7 @@ def _pictures(recipe: Recipe, record: Reproduction) -> None:
 
 
 def _tables(recipe: Recipe, findings: Findings) -> None:
-    st.subheader("Claims", anchor=False)
+    st.header("Claims", anchor=False)
     _table(
         ["claim", "kind", "target", "measured: median (range)", "seeds that meet it", "verdict"],
         gallery.claim_rows(findings),
@@ -282,7 +282,7 @@ def _ours_and_theirs(recipe: Recipe, record: Reproduction | None) -> None:
             findings = None
     rows = gallery.paper_rows(recipe, findings)
     if rows or recipe.cannot_show:
-        st.subheader("The paper's figure and ours", anchor=False)
+        st.header("The paper's figure and ours", anchor=False)
     if rows:
         _table(["quantity", "paper, its scale", "here"], rows)
     if recipe.cannot_show:
@@ -293,7 +293,7 @@ def _ours_and_theirs(recipe: Recipe, record: Reproduction | None) -> None:
 
 
 def _launch(recipe: Recipe, again: bool) -> None:
-    st.subheader("Launch it again" if again else "Launch it", anchor=False)
+    st.header("Launch it again" if again else "Launch it", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scale = "cpu"
         if len(recipe.scales) > 1:
@@ -356,7 +356,7 @@ def _budget(recipe: Recipe, scale: str) -> str:
 
 
 def _earlier(past: list[Reproduction], current: Reproduction | None) -> None:
-    st.subheader("Verdicts so far", anchor=False)
+    st.header("Verdicts so far", anchor=False)
     lines = [
         "| date | verdict | median of the deciding figure | seeds | device | version | |",
         "|---|---|---|---|---|---|---|",

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BasinError, NotAvailable
-from dashboard.elements import empty, head
+from dashboard.elements import code, empty, head
 from dashboard.forms import (
     cost_lines,
     data_chooser,
@@ -256,8 +256,8 @@ def _yaml(answer: Answer) -> None:
     except BasinError:
         text = json.dumps(json.loads(answer.text), indent=2)
     with st.expander("YAML and command"):
-        st.code(text, language=None)
-        st.code("basin run spec.yaml", language=None)
+        code(text)
+        code("basin run spec.yaml")
         st.download_button("Download spec.yaml", text, "spec.yaml", "text/yaml")
         pasted = st.text_area("Paste a spec", placeholder="method: …", key="launch_pasted")
         if st.button("Use it"):

@@ -12,7 +12,7 @@ from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
 from backend.system import yaml_reader
 from dashboard import comparison
-from dashboard.elements import data_of, empty, head, moment, name_of, size, status_word
+from dashboard.elements import code, data_of, empty, head, moment, name_of, size, status_word
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
@@ -218,11 +218,11 @@ def _about(directory: RunDirectory, status: Status) -> None:
         except BasinError as error:
             st.error(str(error))
         else:
-            st.code(text, language="yaml")
+            code(text)
             st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
             st.caption("Runs again with `basin run FILE`.")
             st.markdown("Settings with those that the preset and defaults gave")
-            st.code(yaml_reader.dump(comparison.settings_of(directory)), language="yaml")
+            code(yaml_reader.dump(comparison.settings_of(directory)))
     with files:
         token = access.issue()
         rows = []
@@ -233,7 +233,7 @@ def _about(directory: RunDirectory, status: Status) -> None:
         st.caption(f"In `{directory.path}`.")
         if trace := directory.trace():
             with st.expander("Traceback"):
-                st.code(trace)
+                code(trace)
     with note:
         written = status.note.replace("![", "!\\[")  # no pictures: they may lie elsewhere
         st.markdown(written or "No note. Add one under ⋯, *Name, tags, note*.")

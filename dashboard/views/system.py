@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from backend.errors import BadInput, BasinError, NotAvailable
-from dashboard.elements import as_typed, head, name_of, plural, size
+from dashboard.elements import as_typed, code, head, name_of, plural, size
 from dashboard.forms import draft
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
@@ -68,14 +68,14 @@ def _present() -> None:
         return
     if refused:
         st.error(f"{refused} {WITHOUT}")
-    st.subheader("Workers", anchor=False)
+    st.header("Workers", anchor=False)
     if not any(worker["alive"] for worker in workers):
         st.warning("No worker is running. `basin up` starts them; `basin worker` starts one more.")
     _table(
         ("worker", "queue", "device", "state", "run", "last word"),
         [_worker(worker) for worker in workers],
     )
-    st.subheader("Queue", anchor=False)
+    st.header("Queue", anchor=False)
     st.caption(f"{plural(waiting['train'], 'run')} waiting, {waiting['quick']} quick questions.")
     statuses = {status.id: status for status in run_store.list_runs()}
     rows = []
@@ -86,7 +86,7 @@ def _present() -> None:
     if rows:
         _table(("next", "run", "id"), rows)
     memory, clients = info["used_memory"], info["connected_clients"]
-    st.subheader("Redis", anchor=False)
+    st.header("Redis", anchor=False)
     address = redis_store.without_password(redis_store.redis_url())
     st.markdown(
         f"`{address}` · version {info['redis_version']} · "
@@ -117,11 +117,11 @@ def _broken() -> None:
     for item in broken:
         st.error(f"**{item['module']} cannot be imported:** {item['error']}")
         with st.expander("Traceback"):
-            st.code(item["trace"])
+            code(item["trace"])
 
 
 def _disk() -> None:
-    st.subheader("Disk", anchor=False)
+    st.header("Disk", anchor=False)
     home = run_store.home()
     statuses = run_store.list_runs()
     used = _bytes_under(str(run_store.runs_folder()), len(statuses))
@@ -145,7 +145,7 @@ def _bytes_under(folder: str, number: int) -> int:
 
 
 def _uploads() -> None:
-    st.subheader("Your data", anchor=False)
+    st.header("Your data", anchor=False)
     files = draft.known_files()
     st.caption(
         f"In `{run_store.data_folder()}`; runs from the browser may name what lies here. What was "
@@ -193,7 +193,7 @@ def _names(run_id: str, path: Path) -> bool:
 
 
 def _logs() -> None:
-    st.subheader("Logs", anchor=False)
+    st.header("Logs", anchor=False)
     folder = run_store.home() / "logs"
     files = sorted(folder.glob("*.log")) if folder.is_dir() else []
     if not files:
@@ -213,11 +213,11 @@ def _logs() -> None:
             text = file.read().decode(errors="replace") or "Empty."
     except OSError as error:
         text = f"It cannot be read: {error.strerror}."
-    st.code(text, language=None, height=260)
+    code(text, height=260)
 
 
 def _doctor() -> None:
-    st.subheader("What is wrong", anchor=False)
+    st.header("What is wrong", anchor=False)
     st.caption("What `basin doctor` says: everything that is needed, looked at once.")
     if st.button("Look", icon=":material/stethoscope:"):
         with st.spinner("Looking…"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def test_the_theme_uses_the_colours_of_the_panels() -> None:
             assert theme[mode][name] == elements.colours(mode)[token], (mode, name)
 
 
+def test_the_page_uses_the_colours_of_the_panels() -> None:
+    style = (DASHBOARD / "style.css").read_text()
+    pairs = re.findall(r"--basin-(\w+): light-dark\((#\w+), (#\w+)\);", style)
+    assert {token for _, token in elements.STATUS.values()} <= {name for name, *_ in pairs}
+    for name, light, dark in pairs:
+        token = {"paper": "bg"}.get(name, name)
+        assert light == elements.colours("light")[token], name
+        assert dark == elements.colours("dark")[token], name
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_can_be_read_on_its_paper(theme: str) -> None:
     tokens = elements.colours(theme)
@@ -49,6 +60,7 @@ def test_text_can_be_read_on_its_paper(theme: str) -> None:
     for name in ("data", "chains", "samples", *range(10)):
         colour = tokens["runs"][name] if isinstance(name, int) else tokens[name]
         assert contrast(colour, tokens["bg"]) >= 3, name
+    assert contrast("#ffffff", tokens["fill"]) >= 4.5, "what a button says"
 
 
 def contrast(first: str, second: str) -> float:

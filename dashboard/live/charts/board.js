@@ -73,7 +73,7 @@ export class Board {
       keepInAddress("smooth", this.smoothing === SMOOTHING ? null : String(this.smoothing))
       this.change()
     }
-    this.title = make("h3", {}, this.source.title)
+    this.title = make("h2", {}, this.source.title)
     this.legend = make("div.bl-legend")
     this.grid = make("div.bl-charts")
     this.slot = make(

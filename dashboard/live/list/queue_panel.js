@@ -20,7 +20,7 @@ export class QueuePanel {
       this.key = null
       this.draw(this.state)
     }
-    const title = make("h3", {}, "Now and next")
+    const title = make("h2", {}, "Now and next")
     this.slot = make(
       "section.bl-now",
       { hidden: true },

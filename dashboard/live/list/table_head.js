@@ -31,7 +31,8 @@ export class TableHead {
     const key = JSON.stringify([columns.map(({ key, title }) => key + title), sorted, descending])
     if (key === this.key) return
     this.key = key
-    const fixed = [this.box, "", "run", "status"].map((part) =>
+    const picture = make("span.bl-unseen", {}, "picture")
+    const fixed = [this.box, picture, "run", "status"].map((part) =>
       make("div", { role: "columnheader" }, part),
     )
     this.slot.replaceChildren(
@@ -46,7 +47,10 @@ export class TableHead {
       about: column.key === "trend" ? "div.bl-trend" : "div.bl-cell",
     }
     const cell = make(kind[column.kind] ?? "div.bl-cell", { role: "columnheader" })
-    if (!column.value) return cell
+    if (!column.value) {
+      cell.append(make("span.bl-unseen", {}, column.title || column.name))
+      return cell
+    }
     const arrow = isSorted ? (descending ? " ↓" : " ↑") : ""
     const text = [column.title, column.unit].filter(Boolean).join(", ")
     const button = make("button.bl-sort", {

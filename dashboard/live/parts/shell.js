@@ -5,6 +5,8 @@
   const base = new URL(".", window.location.href).href
   window.__streamlit = { ...window.__streamlit, BACKEND_BASE_URL: base }
 
+  window.basinLive = new URL("..", document.currentScript.src).href
+
   const APP = '[data-testid="stApp"]'
   const STATE = "data-test-connection-state"
   // of Streamlit's own: those of the pages hold a block of elements
@@ -49,6 +51,23 @@
       note = null
     }
   }
+
+  // blocks of text as `elements.code` draws them
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.(".basin-copy")
+    if (!button) return
+    const say = (word) => {
+      button.textContent = word
+      setTimeout(() => (button.textContent = "Copy"), 1500)
+    }
+    const copied = navigator.clipboard?.writeText(button.nextElementSibling.textContent)
+    if (copied)
+      copied.then(
+        () => say("Copied"),
+        () => say("Select it"),
+      )
+    else say("Select it")
+  })
 
   let isDue = false
   new MutationObserver(() => {

@@ -33,7 +33,7 @@ export class ColumnMarginals {
       }),
       csv: () => csvOf(this.frames.samples ?? this.frames.chains ?? this.frames.data),
     })
-    this.slot.append(make("header", {}, make("h3", {}, "Column by column"), this.about, ways), body)
+    this.slot.append(make("header", {}, make("h2", {}, "Column by column"), this.about, ways), body)
     this.painter = new Painter(this.canvas, () => this.paint())
     this.sizes = new ResizeObserver(() => this.painter.ask())
     this.sizes.observe(body)

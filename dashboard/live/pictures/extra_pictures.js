@@ -60,7 +60,7 @@ class Cards {
     this.slot = make(
       "details.bl-panel",
       { open, hidden: true },
-      make("summary", {}, make("h3", {}, title)),
+      make("summary", {}, make("h2", {}, title)),
       this.body,
     )
     this.slot.addEventListener("toggle", () => this.draw())

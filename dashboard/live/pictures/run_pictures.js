@@ -36,7 +36,7 @@ export class RunPictures {
     this.energies = make(
       "section.bl-panel",
       {},
-      make("header", {}, make("h3", {}, "Energy"), make("span.bl-muted", {}, about), ways),
+      make("header", {}, make("h2", {}, "Energy"), make("span.bl-muted", {}, about), ways),
     )
     this.histogram = new EnergyHistogram(this.energies)
     this.side = make("div.bl-side", {}, this.energies, beside)
@@ -111,7 +111,7 @@ export class RunPictures {
       ...present.map((path) => {
         const csv = () => save(`${path.replace("/", "-")}.csv`, csvOf(frames[path]), "text/csv")
         const { columns, rows } = frames[path].header.meta
-        const head = make("header", {}, make("h3", {}, words(path)), exporter({ csv }))
+        const head = make("header", {}, make("h2", {}, words(path)), exporter({ csv }))
         return make("section.bl-panel", {}, head, tableOf(columns, rows))
       }),
     )

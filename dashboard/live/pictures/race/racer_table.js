@@ -26,7 +26,7 @@ export class RacerTable {
     this.slot = make(
       "section.bl-panel.bl-diagnostics",
       {},
-      make("header", {}, make("h3", {}, "Diagnostics"), this.where),
+      make("header", {}, make("h2", {}, "Diagnostics"), this.where),
       this.body,
       this.note,
     )
