@@ -65,7 +65,7 @@ def cases(runs: dict[str, list[str]]) -> list[Case]:
         Case("run", f"run?id={ring[0]}", (".bl-hero canvas", _CHART)),
         Case("images", f"run?id={images[0]}", (".bl-hero canvas",)),
         Case("table", f"run?id={table[0]}", (_CHART,)),
-        Case("compare", f"compare?runs={','.join(ring)}", (".bl-cards canvas", _CHART)),
+        Case("compare", f"compare?runs={','.join(ring)}", (".bl-cards canvas",)),
         Case("lab", "lab", (f".st-key-beside {_PRIMARY}",)),
         Case("race", f"lab?runs={','.join(race)}", (".bl-lane canvas", ".bl-diagnostics td")),
         Case("studio", f"studio?run={ring[0]}", (_PRIMARY,)),

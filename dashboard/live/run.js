@@ -182,7 +182,7 @@ class RunPanel {
     if (message.op === "status") this.showStatus(message)
     else if (message.op === "alarms") this.notices.showAlarms(message)
     else if (message.op === "source") this.notices.showSource(message)
-    else if (message.op === "gone") this.notices.showDeleted(message)
+    else if (message.op === "gone") this.leave(message)
     else if (message.op === "history" && message.whole) {
       this.curves.clear()
       this.texts = []
@@ -323,6 +323,12 @@ class RunPanel {
   showTrouble(words = this.trouble.textContent) {
     this.trouble.textContent = words
     this.trouble.hidden = !words || this.pictures.isWaiting
+  }
+
+  /** Say that the run was deleted, here or by somebody else: nothing can be done with it then. */
+  leave(message) {
+    this.notices.showDeleted(message)
+    document.querySelector(".st-key-run_acts")?.setAttribute("inert", "")
   }
 
   showTexts() {

@@ -130,7 +130,7 @@ def _figures() -> dict[str, dict[str, Any]]:
 
 def _acts(directory: RunDirectory, status: Status) -> None:
     run_id, word = directory.id, status.status
-    with st.container(horizontal=True, horizontal_alignment="right"):
+    with st.container(horizontal=True, horizontal_alignment="right", key="run_acts"):
         if word == "running":
             if st.button("Pause", icon=":material/pause:", help="Keeps its place; also `P`"):
                 _do(control.pause, run_id)

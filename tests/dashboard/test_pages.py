@@ -168,6 +168,7 @@ def test_what_is_deleted_is_off_every_page_and_comes_back(basin: Basin, page: Pa
     wait_for(lambda: not run.path.exists(), "deleted")
     wait_for(lambda: page.locator("[data-run]").count() == 0, "off the list")
     other.get_by_text("This run was deleted").wait_for()
+    assert other.locator(".st-key-run_acts").get_attribute("inert") is not None
     other.reload()
     other.get_by_role("button", name="Restore it").wait_for()
     page.get_by_role("button", name="Undo").click()

@@ -156,7 +156,7 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     added = page.locator(".bl-chart", has_text="Learning rate")
     added.wait_for()
     assert "optimiser%2Flearning_rate" in page.url
-    added.get_by_label("Remove this chart").click()
+    added.get_by_label("Remove Learning rate").click()
     assert page.locator(".bl-chart").count() == 2
 
 

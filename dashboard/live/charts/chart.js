@@ -74,16 +74,14 @@ export class Chart {
     })
     this.log.onclick = () => board.turn(path)
     const remove = make("button.bl-quiet.bl-remove", { type: "button", textContent: "×" })
-    remove.setAttribute("aria-label", "Remove this chart")
+    remove.setAttribute("aria-label", `Remove ${this.about.title}`)
     remove.onclick = () => board.remove(path)
     const name = path.replaceAll("/", "-")
-    const ways = exporter({
-      ...svgWays(
-        () => name,
-        () => this.figure(),
-      ),
-      csv: () => this.table(),
-    })
+    const files = svgWays(
+      () => name,
+      () => this.figure(),
+    )
+    const ways = exporter({ ...files, csv: () => this.table() }, `Export ${this.about.title}`)
     this.values = make("div.bl-values")
     this.plot = make("div.bl-plot")
     this.slot = make(
@@ -119,6 +117,7 @@ export class Chart {
     const compared = this.board.source.compared?.(this.path) ?? ""
     this.unit.textContent = [this.unitWords(), compared].filter(Boolean).join(" · ")
     this.log.textContent = this.board.isLog(this.path) ? "linear" : "log"
+    this.log.setAttribute("aria-label", `${this.log.textContent} axis of ${this.about.title}`)
   }
 
   unitWords() {

@@ -1,6 +1,7 @@
 // Small pieces of page that several modules draw.
 
 import { coloursOf, rgb, watchTheme } from "./colours.js"
+import { keepPresses } from "./press.js"
 
 const TOKENS = [
   "bg",
@@ -39,6 +40,7 @@ export function rootOf(slot, onTheme) {
     root.style.colorScheme = rgb(colours.bg)[0] < 128 ? "dark" : "light"
   }
   slot.replaceChildren(root)
+  keepPresses(root)
   paint(coloursOf(slot))
   const unwatch = watchTheme(slot, (colours) => {
     paint(colours)

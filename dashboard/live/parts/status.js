@@ -10,8 +10,15 @@ export function statusWord(status) {
   return word
 }
 
+/** The name of a run's data, as dashboard/elements.py writes it: one's own file by its own. */
+export function dataOf(run) {
+  const path = run.settings?.["data.path"]
+  const last = typeof path === "string" ? path.replace(/\/+$/, "").split("/").pop() : ""
+  return last.replace(/(?<=.)\.[^.]+$/, "") || run.data
+}
+
 /** The name of a run, as dashboard/elements.py writes it. */
 export function nameOf(run) {
   const made = run.preset === "default" ? run.method : run.preset
-  return run.name || `${run.data}, ${made.replaceAll("_", " ")}`
+  return run.name || `${dataOf(run)}, ${made.replaceAll("_", " ")}`
 }

@@ -47,7 +47,7 @@ export class ImageGrids {
           csv: () => csvOf(this.frames[path]),
         },
       )
-      const head = make("div.bl-row", {}, make("h3", {}, title), ways)
+      const head = make("div.bl-row", {}, make("h2", {}, title), ways)
       const part = { canvas, about, ways, box: make("div.bl-grid", {}, head, canvas, about) }
       canvas.onclick = (event) => {
         const cell = part.grid ? cellAt(canvas, part.grid, event) : null

@@ -1,0 +1,18 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { nameOf } from "../../../dashboard/live/parts/status.js"
+
+test("a run is called by its own name, else by its data's and its preset's", () => {
+  const run = { name: "", data: "file", preset: "plain_persistent", method: "m", settings: {} }
+  assert.equal(nameOf({ ...run, data: "ring" }), "ring, plain persistent")
+  for (const [path, name] of [
+    ["/data/five_d.npy", "five_d"],
+    ["C.v2.csv", "C.v2"],
+    ["/data/photos/", "photos"],
+    ["/data/.hidden", ".hidden"],
+  ])
+    assert.equal(nameOf({ ...run, settings: { "data.path": path } }), `${name}, plain persistent`)
+  assert.equal(nameOf({ ...run, preset: "default" }), "file, m")
+  assert.equal(nameOf({ ...run, name: "mine", settings: { "data.path": "/a.csv" } }), "mine")
+})
