@@ -368,4 +368,12 @@ FIGURES: dict[str, Figure] = {
         "cost no training.",
     ),
     "quality/out_of_range": Figure("Pixels out of range", "share", better="lower"),
+    "system/cpu": Figure("CPU cores at work", "cores", help="By the run's own process."),
+    "system/memory": Figure("Memory", "GB", help="Resident, of the run's own process."),
+    "system/disk": Figure("Written to disk", "MB/s", help="By the run's own process."),
+    "system/gpu": Figure("Device at work", "%", help="By all that computes on it."),
+    "system/gpu_memory": Figure("Device memory", "GB", help="Taken by all that is on it."),
+    "system/power": Figure(
+        "Power", "W", help="Of the device or the CPU package, by its own counter of joules."
+    ),
 }

@@ -7,7 +7,7 @@ a CPU (the whole package, other work on it included). Where neither can be read 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,14 @@ def nvml_handle(device: torch.device) -> Any:
     identity = str(torch.cuda.get_device_properties(device).uuid)
     identity = identity if identity.startswith(("GPU-", "MIG-")) else f"GPU-{identity}"
     return pynvml.nvmlDeviceGetHandleByUUID(identity)
+
+
+def nvml_handles(devices: Iterable[torch.device]) -> list[Any]:
+    """Find the handles of the NVIDIA devices among some; [] where one of them cannot be read."""
+    try:
+        return [nvml_handle(device) for device in devices if device.type == "cuda"]
+    except Exception:  # no driver, a slice, a container that hides it
+        return []
 
 
 def _nvml(device: torch.device) -> Counter | None:

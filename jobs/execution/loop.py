@@ -24,7 +24,7 @@ from jobs.execution import finishing, outcome, process_team
 from jobs.execution.alarms import Alarms
 from jobs.execution.cadence import Cadence
 from jobs.execution.checkpointer import Checkpointer
-from jobs.execution.cost_meter import Counter, Stopwatch, joule_counter
+from jobs.execution.cost_meter import Counter, Stopwatch, joule_counter, nvml_handles
 from jobs.execution.emitter import CannotWrite, Emitter, Publisher
 from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.observation_schedule import ObservationSchedule
@@ -41,6 +41,7 @@ from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
 from jobs.records.summary import settings_of
 from jobs.system import atomic_files
+from jobs.system.readings import SystemReadings
 
 Observe = Callable[[Prepared], Observation | None]
 CHECKPOINT, MADE_OF = "run/checkpoint", "run/made_of"
@@ -302,6 +303,10 @@ class _Attempt:
                 before if before.attempt else None,
             ),
             heartbeat=self.beat,
+            readings=SystemReadings(
+                nvml_handles(process_team.devices_of(prepared.device, prepared.spec.processes)),
+                self.counter,
+            ),
         )
 
     def _last_logged_step(self) -> int:

@@ -33,6 +33,7 @@ from jobs.models.method_setup import Prepared
 from jobs.records.progress import LOOKING, TRAINING
 from jobs.records.requests import Turn, TurnRequest
 from jobs.records.run_directory import RunDirectory
+from jobs.system.readings import SystemReadings
 
 TURNED = "run/changed"
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
@@ -54,6 +55,7 @@ class Training:
         observation: ObservationSchedule,
         reporter: Reporter,
         heartbeat: Heartbeat,
+        readings: SystemReadings,
     ) -> None:
         self.directory, self.prepared, self.cadence = directory, prepared, cadence
         self.spec, self.method = prepared.spec, prepared.method
@@ -61,6 +63,7 @@ class Training:
         self.observation, self.reporter, self.heartbeat = observation, reporter, heartbeat
         self.turner = SettingsTurner(directory, self.method, team)
         self.emitter, self.progress = reporter.emitter, heartbeat.progress
+        self.readings = readings
         self.cost = cost
         """at the end of the last flush"""
         self.step = cost.step
@@ -202,6 +205,9 @@ class Training:
         self.cost, self.step = last, last.step
         if breached is not None:
             raise breached.error(last.step)
+        if readings := self.readings.due():
+            row = np.array([list(readings.values())], np.float32)
+            self.emitter.scalars(list(readings), row, last, last)
 
 
 class SettingsTurner:

@@ -2,6 +2,7 @@
 // What was chosen stands in the page's address.
 
 import { AXES, Chart } from "./chart.js"
+import { isOfSystem, SystemCharts } from "./system_charts.js"
 import { choicesFrom, linkedCharts, metricNamed, pathsToChart, SMOOTHING } from "./board_choices.js"
 import { fromAddress, keepInAddress, make, segments } from "../parts/dom.js"
 import { exporter, saveFrom } from "../parts/figures/export.js"
@@ -76,6 +77,7 @@ export class Board {
     this.title = make("h2", {}, this.source.title)
     this.legend = make("div.bl-legend")
     this.grid = make("div.bl-charts")
+    this.system = new SystemCharts(this)
     this.slot = make(
       "section.bl-panel",
       {},
@@ -94,6 +96,7 @@ export class Board {
       make("div.bl-cursor", {}, this.where, this.whole),
       this.legend,
       this.grid,
+      this.system.slot,
     )
   }
 
@@ -260,11 +263,12 @@ export class Board {
 
   /** The headline charts, in their order; others are one choice away. */
   pickCharts() {
-    const known = this.source.paths()
+    const all = this.source.paths()
+    this.system.offer(all.filter(isOfSystem))
+    const known = all.filter((path) => !isOfSystem(path))
     if (!this.chosen && this.source.ready()) {
-      const { paths, isWhole } = pathsToChart(this.source, linkedCharts(fromAddress), [
-        ...this.charts.keys(),
-      ])
+      const open = [...this.charts.keys()].filter((path) => !isOfSystem(path))
+      const { paths, isWhole } = pathsToChart(this.source, linkedCharts(fromAddress), open)
       for (const path of paths) this.addChart(path)
       this.chosen = isWhole
     }
@@ -293,8 +297,8 @@ export class Board {
     this.change()
   }
 
-  addChart(path) {
-    if (!this.charts.has(path)) this.charts.set(path, new Chart(this.grid, path, this))
+  addChart(path, grid = this.grid) {
+    if (!this.charts.has(path)) this.charts.set(path, new Chart(grid, path, this))
   }
 
   remove(path) {
@@ -306,6 +310,7 @@ export class Board {
 
   keepCharts() {
     this.chosen = true
-    keepInAddress("charts", [...this.charts.keys()].join(","))
+    const paths = [...this.charts.keys()].filter((path) => !isOfSystem(path))
+    keepInAddress("charts", paths.join(","))
   }
 }

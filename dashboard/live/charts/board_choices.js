@@ -1,6 +1,7 @@
 // What a board shows, as far as it follows from the page's address and from what is typed.
 
 import { COSTS } from "../stream/curves.js"
+import { isOfSystem } from "./system_charts.js"
 
 export const SMOOTHING = 0.7
 const MOST_FROM_LINK = 24
@@ -53,7 +54,12 @@ export function pathsToChart(source, linked, open = []) {
     .slice(0, Math.max(most - open.length, 0))
   const isEmpty = !linked.length && !open.length && !added.length
   // a run of which nothing is expected still has something to show
-  const paths = isEmpty ? source.paths().slice(0, most) : added
+  const paths = isEmpty
+    ? source
+        .paths()
+        .filter((path) => !isOfSystem(path))
+        .slice(0, most)
+    : added
   return { paths, isWhole: open.length + paths.length === Math.min(wanted.length, most) }
 }
 

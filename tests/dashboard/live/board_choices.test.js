@@ -60,6 +60,11 @@ test("a run of which nothing is expected shows what it has", () => {
   ])
 })
 
+test("what a run took of its machine is none of the charts that open by themselves", () => {
+  const paths = () => ["system/cpu", "loss/total"]
+  assert.deepEqual(pathsToChart({ ...source, headline: [], paths }, []).paths, ["loss/total"])
+})
+
 test("a link's charts are all opened", () => {
   const linked = ["own/path", "loss/total", "energy/gap"]
   assert.deepEqual(pathsToChart(source, linked), { paths: linked, isWhole: true })

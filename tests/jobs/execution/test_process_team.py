@@ -53,7 +53,11 @@ def run(directory: RunDirectory) -> Status:
 
 
 def curves(directory: RunDirectory) -> dict[str, np.ndarray]:
-    return {path: np.asarray(series.value) for path, series in directory.scalars().items()}
+    return {
+        path: np.asarray(series.value)
+        for path, series in directory.scalars().items()
+        if not path.startswith("system/")
+    }
 
 
 def check_same(one: RunDirectory, two: RunDirectory) -> None:
