@@ -11,7 +11,7 @@ import { nameOf } from "./parts/status.js"
 import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
-import { runSource } from "./charts/sources.js"
+import { isMark, runSource } from "./charts/sources.js"
 import { fixedOf, RunPictures } from "./pictures/run_pictures.js"
 import { TimeBar } from "./pictures/timebar.js"
 
@@ -203,6 +203,7 @@ class RunPanel {
       if (header.path === "run/resumed") this.curves.cutAfter(header.last[0])
       this.texts.push(header)
       this.newTexts = true
+      if (isMark(header)) this.board.change()
     } else {
       this.present[header.path] = frame
       this.newFrames = true

@@ -13,6 +13,7 @@ from backend.metric_names import FIGURES, HEADLINES
 from backend.system import yaml_reader
 from dashboard import comparison
 from dashboard.elements import code, data_of, empty, head, moment, name_of, size, status_word
+from dashboard.forms.turn_settings import show_turn_settings, turned_lines
 from dashboard.live_view import live_element
 from dashboard.security import access
 from jobs.claims import reproduction
@@ -145,6 +146,7 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             )
             if st.button(label, icon=":material/play_arrow:", type="primary"):
                 _do(control.resume, run_id)
+        show_turn_settings(directory, status)
         if status.checkpoint_step is not None:
             st.link_button("Ask it", f"studio?run={run_id}", icon=":material/question_answer:")
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
@@ -221,7 +223,9 @@ def _about(directory: RunDirectory, status: Status) -> None:
             code(text)
             st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
             st.caption("Runs again with `basin run FILE`.")
-            st.markdown("Settings with those that the preset and defaults gave")
+            if turns := directory.turns():
+                st.markdown("\n".join(["Turned since", *(f"- {t}" for t in turned_lines(turns))]))
+            st.markdown("Settings with those that the preset and defaults gave, as launched")
             code(yaml_reader.dump(comparison.settings_of(directory)))
     with files:
         token = access.issue()

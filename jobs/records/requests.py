@@ -8,6 +8,7 @@ import json
 import time
 from typing import NamedTuple
 
+from backend.config import turn_in_words
 from backend.errors import BadInput
 from jobs.records import documents
 from jobs.records.run_files import RunFiles
@@ -37,6 +38,11 @@ class Turn(NamedTuple):
     """unix seconds"""
     request: str
     """name of the request, lest it be taken twice"""
+
+    @property
+    def words(self) -> str:
+        """Sentence of what was turned, and by whom."""
+        return turn_in_words(self.fields, self.by)
 
 
 ENDS = ("stop", "pause", INTERRUPT)

@@ -8,6 +8,7 @@ import {
   NUM_SAMPLES,
   REFERENCE_ENDING,
 } from "../parts/vocabulary.js"
+import { COSTS } from "../stream/curves.js"
 import { median } from "./small_charts.js"
 
 const NUM_HEADLINES = 4
@@ -79,6 +80,25 @@ async function fetchInto(page, curves, run, paths, from, to) {
   page.board.ask()
 }
 
+/** A turn of settings, or the moment a run was forked at. */
+export const isMark = ({ path }) => path === "run/changed" || path === "run/forked"
+
+/** Moments at which something was done to a run, as marks; what it refused was not done. */
+function marksOf(texts, axis) {
+  const place = COSTS.indexOf(axis)
+  return texts.flatMap(({ last, meta }) =>
+    last[place] === null || meta.level !== "info"
+      ? []
+      : [
+          {
+            x: last[place],
+            words: meta.message.replace(/\.$/, ""),
+            colour: (colours) => colours.muted,
+          },
+        ],
+  )
+}
+
 /** A run's paths, each with its companions. */
 export function runSource(page) {
   const { curves, settings } = page
@@ -115,6 +135,7 @@ export function runSource(page) {
       REFERENCES.flatMap(([tail, { title }]) => referencesOf(curves, path, tail, title)),
     compared: (path) => comparedWords([curves], path),
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
+    marks: (axis) => marksOf(page.texts.filter(isMark), axis),
     costs: () => curves.costs,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
     tableAddress: (members, path) => {
