@@ -201,8 +201,7 @@ class RunPanel {
     if (header.kind === "scalar") this.curves.add(frame)
     else if (header.kind === "text") {
       if (header.path === "run/resumed") this.curves.cutAfter(header.last[0])
-      this.texts.push(header)
-      this.newTexts = true
+      this.newTexts = this.texts.push(header) > 0
       if (isMark(header)) this.board.change()
     } else {
       this.present[header.path] = frame
