@@ -195,10 +195,10 @@ def _delete(directory: RunDirectory) -> None:
 
 @st.dialog("Name, tags, note")
 def _edit(directory: RunDirectory, status: Status) -> None:
-    name = st.text_input("Name", status.name, max_chars=120)
+    name = st.text_input("Name", status.name)
     own = groups.of_user(status.tags)
     tags = st.multiselect("Tags", own, own, accept_new_options=True)
-    note = st.text_area("Note", status.note, max_chars=10_000)
+    note = st.text_area("Note", status.note)
     if st.button("Keep", type="primary"):
         try:
             tags = groups.with_user_tags(status.tags, tags)

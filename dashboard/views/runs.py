@@ -130,10 +130,10 @@ def _edit(runs: list[str]) -> None:
         return
     single = len(directories) == 1
     if single:
-        name = st.text_input("Name", first["name"], max_chars=120)
+        name = st.text_input("Name", first["name"])
         own = groups.of_user(first["tags"])
         tags = st.multiselect("Tags", own, own, accept_new_options=True)
-        note = st.text_area("Note", first["note"], max_chars=10_000)
+        note = st.text_area("Note", first["note"])
     else:
         tags = st.multiselect("Tags to add", [], accept_new_options=True)
     if not st.button("Keep", type="primary"):

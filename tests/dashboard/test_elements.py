@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.errors import BadInput
 from backend.spec import RunSpec
 from dashboard import elements
-from jobs.records import status
+from jobs.records import run_store, status
 from jobs.records.status import WORDS
 
 DASHBOARD = Path(elements.__file__).parent
@@ -127,3 +128,12 @@ def test_a_file_of_ones_own_is_called_by_its_own_name() -> None:
     assert (elements.data_of(run), elements.name_of(run)) == ("shapes", "shapes, wide one")
     ring = status.from_spec("r", RunSpec(method="tiny", data={"name": "ring"}))
     assert elements.name_of(ring) == "ring, tiny"
+
+
+def test_no_field_drops_what_is_too_long_without_a_word() -> None:
+    """Of a paste beyond `max_chars` Streamlit says nothing; the record says the bound instead."""
+    files = [path.name for path in DASHBOARD.rglob("*.py") if "max_chars" in path.read_text()]
+    assert files == []
+    run = run_store.create_run(RunSpec(method="contrastive_divergence", data={"name": "ring"}))
+    with pytest.raises(BadInput, match="at most 120 characters, got 121"):
+        run.set_labels(name="x" * 121)

@@ -71,6 +71,15 @@ def test_streamlits_code_is_sent_compressed_to_who_takes_that() -> None:
         assert other.text == "Streamlit's own answer"
 
 
+def test_the_room_of_an_element_is_there_before_its_module() -> None:
+    views = "".join(path.read_text() for path in DASHBOARD.glob("views/*.py"))
+    style = (static_files.LIVE / "live.css").read_text()
+    pairs = re.findall(r"\.st-key-(\w+) \{ min-height: (\d+)px; \}", style)
+    assert len(pairs) >= 5
+    for key, height in pairs:
+        assert re.search(rf'key="{key}",\s+height={height}\b', views), key
+
+
 def test_every_page_begins_with_it() -> None:
     tree = ast.parse((DASHBOARD / "app.py").read_text())
     (pages,) = (
