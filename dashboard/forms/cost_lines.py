@@ -34,11 +34,18 @@ class Wait:
         return self.queued == 0
 
 
+def num_workers() -> int:
+    """Count the workers that train; 0 where none is there or nobody can say."""
+    try:
+        return sum(w["alive"] and w["queue"] == "train" for w in redis_store.workers())
+    except (BasinError, OSError):
+        return 0
+
+
 def wait_now() -> Wait:
     """Read what works and waits now; nothing where it cannot be read."""
     try:
         runs = run_store.newest_runs(200)
-        workers = [w for w in redis_store.workers() if w["alive"] and w["queue"] == "train"]
     except (BasinError, OSError):
         return Wait()
     running = [run for run in runs if run.status == "running"]
@@ -46,7 +53,7 @@ def wait_now() -> Wait:
         len(running),
         sum(run.status == "queued" for run in runs),
         sum(run.seconds_left or 0.0 for run in running),
-        max(len(workers), 1),
+        max(num_workers(), 1),
     )
 
 

@@ -129,13 +129,13 @@ class LabPage extends ManyRuns {
 
   /** A status has changed: lanes say so, and the native head is told. */
   named() {
-    const { axis, budget, groups } = this.data
+    const { groups } = this.data
     for (const group of groups) {
       const known = group.runs.map((run) => this.statuses.get(run)).filter(Boolean)
       const waiting = group.runs.map((run) => this.queue.indexOf(run)).filter((place) => place >= 0)
       this.lanes
         .get(group.runs[0])
-        ?.tell(known, waiting.length ? Math.min(...waiting) : -1, axis, budget)
+        ?.tell(known, waiting.length ? Math.min(...waiting) : -1, this.data)
     }
     if (!this.follows && [...this.statuses.values()].some(({ status }) => status === "queued")) {
       this.follows = true

@@ -11,7 +11,7 @@ import streamlit as st
 from backend.errors import BasinError
 from dashboard import comparison
 from dashboard.elements import code
-from dashboard.forms import draft, orders
+from dashboard.forms import cost_lines, draft, orders
 from dashboard.forms.draft import Answer
 from dashboard.forms.orders import Shown
 from dashboard.live_view import live_element
@@ -178,9 +178,17 @@ def _cost(race: Race, names: list[str], checks: list[Check | None]) -> None:
         lines = ["| racer | about |", "|---|---:|", *rows]
         st.markdown("\n".join(lines))
         st.caption(
-            f"About {duration(total)} of sampling in all, one after the other on one worker; "
+            f"About {duration(total)} of sampling in all, {_side_by_side(len(names))}; "
             "looking comes on top."
         )
+
+
+def _side_by_side(num_racers: int) -> str:
+    """Say how many racers run at once."""
+    workers = cost_lines.num_workers()
+    if workers > 1 and num_racers > 1:
+        return f"{min(workers, num_racers)} side by side on {workers} workers"
+    return "one after the other on one worker"
 
 
 def _launch(race: Race) -> None:

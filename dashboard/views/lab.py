@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,7 @@ from backend.errors import BasinError, NotAvailable
 from dashboard import comparison
 from dashboard.comparison import Member
 from dashboard.elements import count, empty, figure, head, plural, status_word
+from dashboard.forms import cost_lines
 from dashboard.live_view import live_element
 from dashboard.sampler_lab import race_options
 from dashboard.sampler_lab.race_form import show_form
@@ -62,6 +64,7 @@ def _show_race(members: list[Member], catalogue: dict[str, Any]) -> None:
         groups=race_options.lanes(groups, catalogue),
         axis=axis,
         budget=budget,
+        workers=cost_lines.num_workers(),
         trained=bool(members[0].spec.get("config.energy_of")),
         figures=race_options.figures(catalogue),
         errors=race_options.errors(),
@@ -117,17 +120,29 @@ def _acts(members: list[Member]) -> None:
             icon=":material/stop:",
             help="Ends those that run and takes the others off the queue",
         ):
-            _stop(going)
+            _each(control.stop, reversed(going))
+            st.rerun()
+        cut_off = [m for m in members if m.status.status in ("lost", "paused", "stopped")]
+        if cut_off and st.button(
+            f"Resume {plural(len(cut_off), 'racer')}",
+            icon=":material/play_arrow:",
+            help="Go on from their last checkpoints: "
+            + ", ".join(member.status.reason or member.status.status for member in cut_off),
+        ):
+            _each(control.resume, cut_off)
             st.rerun()
         st.link_button("Compare", f"compare?runs={ids}", icon=":material/compare:")
         st.link_button("New race", f"lab?from={ids}", icon=":material/add:")
 
 
-def _stop(going: list[Member]) -> None:
-    """Stop the race's runs, the last in the queue first, so that none starts meanwhile."""
-    for member in reversed(going):
+def _each(act: Callable[[str], None], members: Iterable[Member]) -> None:
+    """Do something to each run, and say what is refused.
+
+    Those that end are ended from the last in the queue, so that none starts meanwhile.
+    """
+    for member in members:
         try:
-            control.stop(member.id)
+            act(member.id)
         except (BasinError, OSError) as error:
             st.toast(str(error), icon=":material/warning:")
 

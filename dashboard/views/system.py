@@ -97,15 +97,23 @@ def _present() -> None:
 
 def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
     run = worker.get("run")
-    state = "working" if run else "waiting"
     return (
         as_typed(str(worker["name"])),
         str(worker["queue"]),
         str(worker.get("device", "")),
-        f":green[✓ {state}]" if worker["alive"] else ":red[⚯ silent]",
+        _state(worker),
         f"[{run}](run?id={run})" if run else "",
         f"{duration(worker['silent'])} ago",
     )
+
+
+def _state(worker: dict[str, Any]) -> str:
+    """Say what a worker does; a process that has ended is dead, one of another machine silent."""
+    if worker["alive"]:
+        return f":green[✓ {'working' if worker.get('run') else 'waiting'}]"
+    if worker["dead"]:
+        return ":red[✕ dead] its process has ended; `basin up` starts another by itself"
+    return ":red[⚯ silent] nobody knows; look at its machine"
 
 
 def _broken() -> None:

@@ -289,8 +289,9 @@ class Publisher:
 def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     """List every worker of the last hour, the living first.
 
-    Fields: name, queue, device, pid, host, run, `alive`, and `silent`, in seconds of Redis' clock,
-    the only one that all of them share. Raises NotAvailable.
+    Fields: name, queue, device, pid, host, run, `alive`, `dead` where its process has ended on this
+    machine, and `silent`, in seconds of Redis' clock, the only one that all of them share. Raises
+    NotAvailable.
     """
     connection = connection or connect()
     entries: Any = connection.hgetall(redis_names.workers_key())
@@ -308,7 +309,8 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
             continue
         is_here = worker.get("host") == hostname()
         is_gone = is_here and not processes.is_alive(worker.get("pid"))
-        worker.update(alive=silent < WORKER_SECONDS and not is_gone, silent=silent)
+        is_alive = silent < WORKER_SECONDS and not is_gone
+        worker.update(alive=is_alive, dead=is_gone, silent=silent)
         listed.append({"queue": "", "device": "", **worker, "name": name.decode(errors="replace")})
     if expired:
         with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now

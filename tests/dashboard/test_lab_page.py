@@ -228,6 +228,7 @@ def test_who_waits_is_shown_what_for(basin: Basin, page: Page) -> None:
     lane = lanes(page).nth(2)
     lane.locator(".bl-status", has_text="queued").wait_for()
     wait_for(lambda: lane.locator("canvas").count() == 1, "the target of all")
+    lane.get_by_text("the one worker").wait_for()
 
 
 def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> None:

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { axesOf, namesOf } from "../../../dashboard/live/pictures/race/coordinates.js"
+import { waitInWords } from "../../../dashboard/live/pictures/race/racer_lane.js"
 import { beyond, numLost, viewOf } from "../../../dashboard/live/pictures/race/racer_points.js"
 
 function points(rows) {
@@ -47,4 +48,10 @@ test("coordinates have the names that their data give, else a letter and a numbe
 test("an address that names coordinates there are not shows the first two", () => {
   assert.deepEqual(axesOf("3,1", 3), [2, 0])
   for (const text of ["4,1", "1", "a,b", null]) assert.deepEqual(axesOf(text, 3), [0, 1])
+})
+
+test("a racer that waits says for what", () => {
+  assert.equal(waitInWords(0, 1), "next, waits for the one worker")
+  assert.equal(waitInWords(2, 3), "2 before it, waits for one of 3 workers")
+  assert.equal(waitInWords(-1, 0), "no worker is there")
 })

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -240,6 +243,17 @@ def test_the_clock_of_a_worker_and_of_who_looks_do_not_matter(
     redis_store.beat(connection, {"name": "behind", "queue": "train"})
     monkeypatch.setattr(time, "time", lambda: now + 3_000)
     assert [w["alive"] for w in redis_store.workers()] == [True]
+
+
+def test_a_worker_whose_process_has_ended_here_is_dead_at_once(redis_url: str) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    connection = redis_store.connect()
+    here = {"queue": "train", "host": socket.gethostname()}
+    redis_store.beat(connection, {**here, "name": "killed", "pid": ended.pid})
+    redis_store.beat(connection, {**here, "name": "working", "pid": os.getpid()})
+    listed = {w["name"]: (w["alive"], w["dead"]) for w in redis_store.workers()}
+    assert listed == {"killed": (False, True), "working": (True, False)}
 
 
 def test_killed_workers_are_forgotten_after_an_hour(redis_url: str) -> None:

@@ -23,6 +23,16 @@ export function samplesOf(frames) {
   return SAMPLES.map((path) => frames[path]).find(Boolean)
 }
 
+/** For what a queued run waits: `place` in the queue, 0 being next, -1 not known; of so many workers. */
+export function waitInWords(place, workers) {
+  const order = place === 0 ? "next" : place > 0 ? `${place} before it` : ""
+  const cause =
+    workers === 0
+      ? "no worker is there"
+      : `waits for ${workers === 1 ? "the one worker" : `one of ${workers} workers`}`
+  return [order, cause].filter(Boolean).join(", ")
+}
+
 export class RacerLane {
   /** `group`: {title, runs, exact, bias, knobs}; `onTurn(setting, value)`. */
   constructor(group, colour, onTurn) {
@@ -142,8 +152,8 @@ export class RacerLane {
 
   // ------------------------------------------------------------------ how far it is
 
-  /** `statuses` of its runs; `place` in the queue, 0 being next; `axis` and `budget` of the race. */
-  tell(statuses, place, axis, budget) {
+  /** `statuses` of its runs; `place` in the queue, 0 being next; the race: {axis, budget, workers}. */
+  tell(statuses, place, { axis, budget, workers }) {
     if (!statuses.length) return
     const running = statuses.filter(({ status }) => status === "running")
     const now = running[0] ?? statuses.find(({ status }) => status === "queued") ?? statuses[0]
@@ -158,7 +168,7 @@ export class RacerLane {
     const parts = []
     const value = axis === "step" ? now.step : now[axis]
     if (now.status === "queued") {
-      parts.push(place === 0 ? "next" : place > 0 ? `${place} before it` : "waits for a worker")
+      parts.push(waitInWords(place, workers))
     } else if (value !== null && value !== undefined) {
       const written = axis === "seconds" ? duration : axis === "joules" ? figure : count
       const unit = { step: " steps", gradients: " gradients", joules: " J", seconds: "" }[axis]
