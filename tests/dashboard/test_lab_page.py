@@ -54,7 +54,7 @@ def cells(page: Page, racer: int) -> list[str]:
 
 def raced(page: Page) -> list[RunDirectory]:
     """The runs of the race that was arrived at."""
-    page.wait_for_url(re.compile(r"runs="))
+    page.wait_for_url(re.compile(r"runs="), timeout=60_000)  # every racer is checked first
     found = re.split(",|%2C", page.url.partition("runs=")[2].partition("&")[0])
     return [run_store.open_run(run) for run in found]
 
