@@ -27,7 +27,7 @@ def show_turn_settings(directory: RunDirectory, status: Status) -> None:
         return
     with st.popover("Turn settings", icon=":material/tune:"):
         when = "at its next step" if status.status == "running" else "when it goes on"
-        st.caption(
+        st.markdown(
             f"The run takes them {when}. Every turn is a mark on the curves and stands in its "
             "record."
         )
