@@ -3,7 +3,7 @@
 import { Board } from "./charts/board.js"
 import { Bell } from "./parts/bell.js"
 import { fromAddress, keepInAddress, make, rootOf } from "./parts/dom.js"
-import { belongsElsewhere, letters } from "./parts/keys.js"
+import { belongsElsewhere, keysNote, letters } from "./parts/keys.js"
 import { alarmNotes } from "./pictures/alarm_notes.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure } from "./parts/formatting.js"
@@ -22,6 +22,8 @@ const HERO_PATHS = [
   "principal/energy",
   "energy/histogram",
 ]
+/** Milliseconds after which the page is shown whatever was heard. */
+const LONGEST_WAIT = 3000
 /** Kinds of frames that make small pictures of moments. */
 const SMALL = ["field", "images"]
 const KEYS = [
@@ -104,12 +106,7 @@ class RunPanel {
     this.notices = new Notices([this.settings.run])
     this.trouble = make("div.bl-note.alarm", { hidden: true, role: "alert" })
     this.back = make("div.bl-note.info", { hidden: true })
-    this.keys = make(
-      "div.bl-note.info.bl-keys",
-      { hidden: true },
-      ...KEYS.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
-      letters.toggle(),
-    )
+    this.keys = keysNote(KEYS)
     this.board = new Board(runSource(this))
     this.pictures = new RunPictures(this.root, this.board.slot, (paths, most) =>
       this.earlier(paths, most),
@@ -134,6 +131,14 @@ class RunPanel {
       this.lower,
     )
     this.time = new TimeBar(this.root, (step) => this.seek(step))
+    this.time.film.classList.add("bl-room")
+    // the first word says which notes stand above the picture: what is drawn before it would jump
+    this.root.classList.add("bl-early")
+    setTimeout(() => this.begin(), LONGEST_WAIT)
+  }
+
+  begin() {
+    this.root.classList.remove("bl-early")
   }
 
   recolour(colours) {
@@ -179,6 +184,7 @@ class RunPanel {
   }
 
   hear(message) {
+    if (["status", "gone", "error"].includes(message.op)) this.begin()
     if (message.op === "status") this.showStatus(message)
     else if (message.op === "alarms") this.notices.showAlarms(message)
     else if (message.op === "source") this.notices.showSource(message)

@@ -37,3 +37,13 @@ export const letters = {
     return make("label", {}, box, " Keys are on (? always opens this list)")
   },
 }
+
+/** A note, hidden at first, of what keys do: [[key, words]]. */
+export function keysNote(keys) {
+  return make(
+    "div.bl-note.info.bl-keys",
+    { hidden: true },
+    ...keys.map(([key, word]) => make("span", {}, make("kbd", {}, key), ` ${word}`)),
+    letters.toggle(),
+  )
+}

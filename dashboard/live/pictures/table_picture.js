@@ -92,7 +92,23 @@ export class TablePicture {
     this.views.disable("principal", this.plane.data ? "" : "There are no principal axes of these.")
     this.views.disable("slice", this.plane.field ? "" : "No slice of an energy was taken.")
     this.describe()
+    this.colourScale(coloursOf(this.slot))
+    this.fit()
     this.painter.ask()
+  }
+
+  /** Give the canvas its size, at once: what stands below it is not to jump when it is painted. */
+  fit() {
+    const ratio = window.devicePixelRatio || 1
+    const [width, height] = this.size()
+    const { canvas } = this
+    const inside = [Math.round(width * ratio), Math.round(height * ratio)]
+    if (canvas.width !== inside[0] || canvas.height !== inside[1]) {
+      Object.assign(canvas, { width: inside[0], height: inside[1] })
+      canvas.style.width = `${width}px`
+      canvas.style.height = `${height}px`
+    }
+    return { ratio, width }
   }
 
   /** Draw everything anew. */
@@ -144,8 +160,7 @@ export class TablePicture {
   /** What stays while chains move is painted once and then copied. */
   paint() {
     if (!this.frames) return
-    const ratio = window.devicePixelRatio || 1
-    const [width, height] = this.size()
+    const { ratio, width } = this.fit()
     const { canvas } = this
     const colours = coloursOf(this.slot)
     const { data, chains, samples } = this.layersNow()
@@ -153,15 +168,6 @@ export class TablePicture {
       (frame) => frame?.header.seq,
     )
     const key = [width, ratio, colours.bg, this.drawnView, ...still].join()
-    if (
-      canvas.width !== Math.round(width * ratio) ||
-      canvas.height !== Math.round(height * ratio)
-    ) {
-      canvas.width = width * ratio
-      canvas.height = height * ratio
-      canvas.style.width = `${width}px`
-      canvas.style.height = `${height}px`
-    }
     if (!this.base || this.base.key !== key) {
       const base = make("canvas", { width: canvas.width, height: canvas.height })
       const inner = base.getContext("2d")

@@ -40,6 +40,7 @@ export class Landscape {
     this.painter = new Painter(this.canvas, (now) => this.paint(now))
     this.sizes = new ResizeObserver(() => this.resize())
     this.sizes.observe(slot)
+    this.resize()
   }
 
   close() {
