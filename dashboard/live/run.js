@@ -389,7 +389,7 @@ class RunPanel {
     // a word that is being written outlives the figures of the next look
     if (key === this.noted || this.alarms.contains(document.activeElement)) return
     this.noted = key
-    const head = make("b", {}, `${capital(status.status)}: `)
+    const head = make("b", {}, `${status.status[0].toUpperCase()}${status.status.slice(1)}: `)
     this.alarms.replaceChildren(
       ...(isBad ? [make("div.bl-note.alarm", {}, head, reason)] : []),
       ...(isCutOff ? [make("div.bl-note.info", {}, make("b", {}, "Interrupted: "), reason)] : []),
@@ -398,9 +398,6 @@ class RunPanel {
         this.component.setTriggerValue("looked_at", { path, why })
       }),
     )
+    this.root.style.setProperty("--bl-notes", `${this.alarms.offsetHeight}px`)
   }
-}
-
-function capital(word) {
-  return word[0].toUpperCase() + word.slice(1)
 }

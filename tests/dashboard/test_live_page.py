@@ -13,7 +13,7 @@ import pytest
 from backend.events import Field, Points, pack
 from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
-from tests.dashboard.runs import NUM, PATHS, Speaker, cost, make_run, zoom
+from tests.dashboard.runs import MORE, NUM, PATHS, Speaker, cost, make_run, zoom
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, WebSocketRoute
@@ -117,6 +117,43 @@ def test_what_is_out_of_sight_does_no_work(basin: Basin, page: Page) -> None:
     assert charts(page).count() == 0
     page.locator(".bl-chart").first.scroll_into_view_if_needed()
     wait_for(lambda: charts(page).count() > 0, "the chart in sight")
+
+
+# ---------------------------------------------------------------------- where things stand
+
+WATCH_SHIFTS = """
+window.shifts = []
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    const isOurs = entry.sources.some(({ node }) => node?.parentElement?.closest(
+      ".st-key-live, [data-testid=stTabs]"))
+    if (isOurs && !entry.hadRecentInput) window.shifts.push(entry.value)
+  }
+}).observe({ type: "layout-shift", buffered: true })
+"""
+BOTTOMS = "all => all.map((element) => element.getBoundingClientRect().bottom)"
+
+
+@pytest.mark.slow
+def test_nothing_is_covered_by_the_time_bar_and_nothing_jumps_as_a_run_opens(
+    basin: Basin, page: Page
+) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.add_init_script(WATCH_SHIFTS)
+    run = make_run()
+    run.write_status(alarms=[{"path": "alarm/a", "message": "One. Two. Three.", "step": 3}] * 2)
+    page.goto(f"{basin.address}/run?id={run.id}&charts={','.join(MORE)}")
+    wait_for(lambda: charts(page).count() == 3, "three charts")
+    page.get_by_text("One. Two.").first.wait_for()
+    assert not page.get_by_text("Three.").first.is_visible()
+    page.locator(".bl-note button", has_text="more").first.click()
+    page.get_by_text("Three.").first.wait_for()
+    page.locator(".bl-note button", has_text="less").click()
+    bar = page.locator(".bl-time").evaluate("bar => bar.getBoundingClientRect().top")
+    parts = ".bl-hero, .bl-top .bl-chart, .bl-side > .bl-panel:first-child"
+    bottoms = page.eval_on_selector_all(parts, BOTTOMS)
+    assert len(bottoms) == 5 and max(bottoms) <= bar
+    assert page.evaluate("window.shifts.reduce((sum, value) => sum + value, 0)") < 0.03
 
 
 # ---------------------------------------------------------------------- as files
