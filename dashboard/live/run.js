@@ -276,13 +276,8 @@ class RunPanel {
 
   /** Frames of at most `most` earlier moments, evenly chosen, oldest first. */
   async earlier(paths, most) {
-    const { steps } = this.time
-    const chosen = new Set()
-    for (let place = 0; place < Math.min(most, steps.length); place++) {
-      chosen.add(steps[Math.round((place * (steps.length - 1)) / Math.max(most - 1, 1))])
-    }
     const frames = []
-    for (const step of chosen) {
+    for (const step of this.time.spread(most)) {
       frames.push(...((await this.live.seek(this.settings.run, step, paths)) ?? []))
     }
     return frames

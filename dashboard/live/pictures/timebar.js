@@ -177,6 +177,13 @@ export class TimeBar {
     this.strip()
   }
 
+  /** At most `most` of the steps, evenly chosen, with the first and the last. */
+  spread(most) {
+    const { steps } = this
+    const place = (index) => Math.round((index * (steps.length - 1)) / Math.max(most - 1, 1))
+    return new Set(Array.from({ length: Math.min(most, steps.length) }, (_, i) => steps[place(i)]))
+  }
+
   strip() {
     this.redraw = null
     const steps = [...this.pictures.keys()].sort((a, b) => a - b)
