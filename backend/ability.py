@@ -62,6 +62,8 @@ class Ability(ABC):
     needs_density: ClassVar[bool] = False
     """True where the answer means what it says of an energy alone that is a density's; of others it
     ends with `Method.not_a_density`"""
+    to_choose: ClassVar[tuple[str, ...]] = ()
+    """fields whose default need not fit: what is wrong with it speaks against no question"""
     Config: ClassVar[type[Config]]
 
     @classmethod

@@ -58,14 +58,15 @@ def option(
     main: bool = False,
     log: bool = False,
     turnable: bool = False,
+    without: str = "",
     **bounds: Any,
 ) -> Any:
     """A pydantic field with what a form needs.
 
     about: one sentence. unit: shown beside the value. group: heading in the form. main: among the
     few fields shown unfolded. log: the field spans decades. turnable: it is read at every step and
-    decides no shape, so that it can be turned while a run trains. bounds: ge, gt, le, lt and the
-    like.
+    decides no shape, so that it can be turned while a run trains. without: the name of a switch
+    beside it that leaves it without effect while it is on. bounds: ge, gt, le, lt and the like.
     """
     extra: dict[str, Any] = {
         "unit": unit,
@@ -73,6 +74,7 @@ def option(
         "main": main,
         "log": log,
         "turnable": turnable,
+        "without": without,
     }
     return Field(
         default,

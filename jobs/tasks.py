@@ -286,6 +286,17 @@ def previews(names: list[str]) -> dict[str, Any]:
     return by_name
 
 
+def offers(run_id: str) -> dict[str, Any]:
+    """Look which abilities a trained run can be asked: `refused` and `idle` of each, as
+    `asking.Offer` has them."""
+    from backend.requests import asking
+    from jobs.models import trained_run
+
+    return {
+        name: offer._asdict() for name, offer in asking.offers(trained_run.asked(run_id)).items()
+    }
+
+
 def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
     """Ask a run and keep the answer in its `answers` folder."""
     from jobs.models import answering
@@ -304,5 +315,6 @@ def former(run_id: str, settings: Any) -> dict[str, Any]:
 check_job = _answered(check)
 previews_job = _answered(previews)
 look_job = _answered(look)
+offers_job = _answered(offers)
 ask_job = _answered(ask)
 sample_job = energy_job = _answered(former)

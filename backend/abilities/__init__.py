@@ -84,7 +84,10 @@ class Drawing(Config):
         group="Sampler",
     )
     sampler: AnySampler = option(
-        {"kind": "langevin"}, "The sampler of chains on the run's energy.", group="Sampler"
+        {"kind": "langevin"},
+        "The sampler of chains on the run's energy.",
+        group="Sampler",
+        without="own_sampler",
     )
 
     def derived(self) -> dict[str, str]:

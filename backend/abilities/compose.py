@@ -107,6 +107,7 @@ class ComposeAbility(Ability):
     summary = "Samples what several runs or classes say together: and, or, not."
     references = "Hinton 2002; Du, Li & Mordatch 2020; Liu et al. 2022"
     needs_energy: ClassVar[bool] = True
+    to_choose = ("runs", "labels")
     Config: ClassVar[type[Config]] = ComposeConfig
 
     @classmethod

@@ -97,6 +97,7 @@ class DetectAbility(Ability):
     references = "Nalisnick et al. 2019; Grathwohl et al. 2020"
     needs_energy: ClassVar[bool] = True
     needs_density: ClassVar[bool] = True
+    to_choose = ("sets", "scores")
     Config: ClassVar[type[Config]] = DetectConfig
 
     @classmethod

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -69,6 +69,41 @@ def problems(asked: Asked, ability: type[Ability], config: Config) -> Iterable[t
     if ability.needs_energy and not asked.method.has_energy:
         return [("", asked.method.no_energy())]
     return ability.problems(asked, config)
+
+
+class Offer(NamedTuple):
+    """What a run can be asked of one ability."""
+
+    refused: str
+    """why nothing of the kind can be asked; "" where it can"""
+    idle: dict[str, str]
+    """why a field cannot be given, by its name"""
+
+
+def offers(asked: Asked) -> dict[str, Offer]:
+    """Offer of every ability to this run, by id."""
+    with left_alone(asked.method):
+        return {name: _offer(asked, ability) for name, ability in catalogue.abilities().items()}
+
+
+def _offer(asked: Asked, ability: type[Ability]) -> Offer:
+    method, fields = asked.method, ability.Config.model_fields
+    refused = [
+        sentence
+        for field, sentence in problems(asked, ability, ability.Config())
+        if field.partition(".")[0] not in ability.to_choose
+    ]
+    reasons: dict[str, str] = {}
+    if method.num_labels == 0:
+        reason = f"{method.title} was trained without classes, so it knows none."
+        reasons |= dict.fromkeys(("label", "labels", "guidance"), reason)
+    if not method.has_time:
+        reasons["time"] = f"{method.title} has no time of its own."
+    if not method.has_energy:
+        reasons |= dict.fromkeys(("own_sampler", "sampler"), method.no_energy())
+    return Offer(
+        refused[0] if refused else "", {name: reasons[name] for name in fields if name in reasons}
+    )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Fields stand outside `st.form`, so that others can depend on them; bounds are le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,12 @@ class Leaf:
     def label(self) -> str:
         """Label with its unit."""
         unit = self.schema.get("unit", "")
-        return f"{field_words.field(self.name)}{f' ({unit})' if unit else ''}"
+        return f"{self.words}{f' ({unit})' if unit else ''}"
+
+    @property
+    def words(self) -> str:
+        """Name in words: the schema's own, where it is asked for something else elsewhere."""
+        return str(self.schema.get("label") or field_words.field(self.name))
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,10 @@ class Form:
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """for lists of what is chosen among known things: the words of each, by dotted path"""
     columns: int = COLUMNS
+    idle: Mapping[str, str] = field(default_factory=dict)
+    """why a field cannot be given, by dotted path"""
+    between: Callable[[], None] | None = None
+    """draws what stands between the main fields and the folded ones"""
     several: bool = False
     """whether a field of numbers takes several values, with commas between; what a field is for
     stands in its help then, not under it"""
@@ -158,6 +167,8 @@ def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
     """Draw a Config's form and return its values. Main fields first, the rest folded by group."""
     root = schema
     result = _written_out(schema, values, root)
+    if form.between is not None:
+        return _show_in_order(schema, result, form, form.between)
     result = _show_choices(schema, result, root, form)
     leaves = [part for part in parts(schema, result, root) if isinstance(part, Leaf)]
     main = [leaf for leaf in leaves if leaf.is_main]
@@ -170,6 +181,39 @@ def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
                 st.markdown(f"**{group}**")
                 _show_leaves(members, result, form)
         return result
+    for group, members in _grouped(rest).items():
+        with st.expander(f"**{group}** &nbsp; :gray[{_line(members)}]", _is_wrong(members, form)):
+            _show_leaves(members, result, form)
+    return result
+
+
+def _show_in_order(
+    schema: dict[str, Any], result: Values, form: Form, between: Callable[[], None]
+) -> Values:
+    """Draw the main fields, what stands between, the choices that have an effect, and the rest
+    folded."""
+    main = [
+        part
+        for part in parts(schema, result, schema)
+        if isinstance(part, Leaf) and part.is_main and len(part.path) == 1
+    ]
+    _show_leaves(main, result, form)
+    between()
+    off = {
+        form.dotted((name,)): f"No effect while *{field_words.field(switch)}* is on."
+        for name, part in schema.get("properties", {}).items()
+        if (switch := part.get("without")) and result.get(switch)
+    }
+    form.idle = {**off, **form.idle}
+    result = _show_choices(schema, result, schema, form)
+    drawn = {part.path for part in main}
+    rest = [
+        part
+        for part in parts(schema, result, schema)
+        if isinstance(part, Leaf)
+        and part.path not in drawn
+        and form.dotted(part.path[:1]) not in off
+    ]
     for group, members in _grouped(rest).items():
         with st.expander(f"**{group}** &nbsp; :gray[{_line(members)}]", _is_wrong(members, form)):
             _show_leaves(members, result, form)
@@ -228,7 +272,7 @@ def _show_choices(
             }
             kind = _kind_field(choice, captions, label, f"{form.key}:{dotted}.kind", form)
             if not form.several:
-                st.caption(captions[kind][1])
+                st.caption(form.idle.get(dotted) or captions[kind][1])
             _say(form, f"{dotted}.kind")
             if kind != choice.kind:
                 fresh = {**defaults(choice.kinds[kind], root), "kind": kind}
@@ -251,6 +295,7 @@ def _kind_field(
         format_func=lambda name: captions[name][0],
         key=key,
         help=about,
+        disabled=form.dotted(choice.path) in form.idle,
     )
     return str(kind)
 
@@ -287,6 +332,7 @@ def _field(leaf: Leaf, form: Form) -> Any:
     about = str(leaf.schema.get("description", ""))
     value, kind = leaf.value, leaf.schema.get("type")
     typed: Any
+    off = dotted in form.idle
     if kind is None and "anyOf" in leaf.schema:
         kinds = [item.get("type") for item in leaf.schema["anyOf"] if item.get("type") != "null"]
         kind = kinds[0] if kinds else "string"
@@ -294,45 +340,55 @@ def _field(leaf: Leaf, form: Form) -> Any:
     if "enum" in leaf.schema:
         options = leaf.schema["enum"]
         index = options.index(value) if value in options else 0
-        typed = st.selectbox(leaf.label, options, index, key=key, help=about or None)
+        typed = st.selectbox(leaf.label, options, index, key=key, help=about or None, disabled=off)
     elif kind == "array":
         typed = _list_field(leaf, form, key)
     elif kind == "boolean":
-        typed = st.toggle(leaf.label, bool(value), key=key, help=about or None)
+        typed = st.toggle(leaf.label, bool(value), key=key, help=about or None, disabled=off)
     elif kind in ("integer", "number") and form.several:
         typed = numbers.field(leaf.label, value, key, whole=kind == "integer", help=about)
     elif kind == "integer":
-        typed = st.number_input(leaf.label, value=numbers.number(value, int), step=1, key=key)
+        typed = st.number_input(
+            leaf.label, value=numbers.number(value, int), step=1, key=key, disabled=off
+        )
     elif kind == "number":
         step = numbers.step_of(value, bool(leaf.schema.get("log")))
         typed = st.number_input(
-            leaf.label, value=numbers.number(value, float), step=step, format="%g", key=key
+            leaf.label,
+            value=numbers.number(value, float),
+            step=step,
+            format="%g",
+            key=key,
+            disabled=off,
         )
     else:
         text = "" if value is None else str(value)
-        typed = st.text_input(leaf.label, text, key=key, help=about or None)
+        typed = st.text_input(leaf.label, text, key=key, help=about or None, disabled=off)
     if not form.several:
-        about = str(leaf.schema.get("description", ""))
+        about = form.idle.get(dotted) or str(leaf.schema.get("description", ""))
         st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
-    _say(form, dotted)
+    _say(form, dotted, leaf.words)
     return typed
 
 
 def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
     """Draw a list: chosen where its items are known, else typed with commas between."""
     items = leaf.value if isinstance(leaf.value, list) else []
-    words = form.choices.get(form.dotted(leaf.path))
-    options = leaf.schema.get("items", {}).get("enum") or list(words or {})
+    off = form.dotted(leaf.path) in form.idle
+    titles = form.choices.get(form.dotted(leaf.path))
+    options = leaf.schema.get("items", {}).get("enum") or list(titles or {})
     if options:
         chosen = list(dict.fromkeys(item for item in items if item in options))
         return st.multiselect(
             leaf.label,
             options,
             chosen,
-            format_func=lambda item: (words or {}).get(item, item),
+            format_func=lambda item: (titles or {}).get(item, item),
             key=key,
+            disabled=off,
         )
-    text = st.text_input(leaf.label, ", ".join(f"{item}" for item in items), key=key)
+    words = ", ".join(f"{item}" for item in items)
+    text = st.text_input(leaf.label, words, key=key, disabled=off)
     return [numbers.typed(part.strip()) for part in text.split(",") if part.strip()]
 
 
@@ -349,9 +405,9 @@ def anchor(dotted: str) -> str:
     return f"wrong-{dotted.replace('.', '-')}"
 
 
-def _say(form: Form, dotted: str) -> None:
+def _say(form: Form, dotted: str, words: str = "") -> None:
     if dotted in form.problems:
-        name = field_words.field(dotted.removesuffix(".kind").rpartition(".")[2])
+        name = words or field_words.field(dotted.removesuffix(".kind").rpartition(".")[2])
         st.html(f'<span id="{anchor(dotted)}"></span>')
         st.markdown(f":red[{name} {form.problems[dotted]}]")
 

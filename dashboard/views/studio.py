@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from backend.errors import BadInput, NotAvailable
+from backend.errors import BadInput, NotAvailable, Problem
 from backend.system import yaml_reader
 from dashboard.elements import empty, head, moment
-from dashboard.forms import form_fields
+from dashboard.forms import field_words, form_fields
 from dashboard.forms.form_fields import Form
 from dashboard.forms.trained_runs import trained_runs
 from dashboard.live_view import live_element
@@ -27,6 +28,8 @@ FIRST = "sample"
 MOST_SEED = 2**31 - 1
 MOST_SHOWN = 30
 """Earlier answers listed."""
+LABELS = {"num": "How many"}
+"""Names of fields that mean something else in a question than in data."""
 
 
 def main() -> None:
@@ -51,22 +54,17 @@ def main() -> None:
     left, right = st.columns([5, 9], gap="large")
     with left:
         run_id = _choose_run(runs)
-        ability = _choose_ability(catalogue)
+        offers = _offers(run_id, run_store.open_run(run_id).status().checkpoint_step)
+        ability = _choose_ability(catalogue, offers)
         about = catalogue["abilities"][ability]
-        config, seed = _form(about, ability, run_id, runs)
-        pressed = st.button(
-            f"Ask for {about['title'].lower()}",
-            type="primary",
-            icon=":material/question_answer:",
-            shortcut="Ctrl+Enter",
-            width="stretch",
-        )
+        config, question = _form(about, ability, run_id, runs, offers.get(ability, {}))
     with right:
         directory = run_store.open_run(run_id)
         for warning in fingerprints.changes_in_words(fingerprints.read(directory)):
             st.warning(warning)
-        if pressed:
-            _ask(directory, ability, config, seed)
+        if question.pressed:
+            _ask(directory, ability, config, question.seed)
+        _say_refusal(directory, ability)
         _show(directory, ability, about)
 
 
@@ -91,22 +89,66 @@ def _choose_run(runs: dict[str, str]) -> str:
     return run_id
 
 
-def _choose_ability(catalogue: dict[str, Any]) -> str:
+@st.cache_data(max_entries=64, show_spinner="Looking what this run can be asked…")
+def _looked_up(run_id: str, step: int | None) -> dict[str, Any]:
+    """Ask which abilities fit a run; the answer holds for the weights of one step."""
+    return enqueue.offers(run_id)
+
+
+def _offers(run_id: str, step: int | None) -> dict[str, Any]:
+    """Tell which abilities fit a run, and which of their fields; {} where nobody can say."""
+    try:
+        return dict(_looked_up(run_id, step))
+    except (BadInput, NotAvailable):
+        return {}
+
+
+def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> str:
     known = catalogue["abilities"]
-    names = sorted(known, key=lambda name: (name != FIRST, known[name]["title"]))
+    refused = {name: item["refused"] for name, item in offers.items() if item["refused"]}
+    names = sorted(set(known) - set(refused), key=lambda n: (n != FIRST, known[n]["title"]))
     wanted = st.query_params.get("ability", FIRST)
+    if wanted in refused:
+        st.warning(f"{known[wanted]['title']}: {refused[wanted]}")
+    names = names or sorted(known)
     ability = st.pills(
         "Ask for",
         names,
-        default=wanted if wanted in known else names[0],
+        default=wanted if wanted in names else names[0],
         required=True,
         format_func=lambda name: known[name]["title"],
-        key="studio_ability",
+        key=f"studio_ability:{','.join(names)}",
     )
     st.query_params["ability"] = ability
+    if refused:
+        with st.expander(f":gray[{len(refused)} more that this run cannot be asked]"):
+            for name in sorted(refused, key=lambda n: str(known[n]["title"])):
+                st.markdown(f":gray[**{known[name]['title']}**: {refused[name]}]")
     references = known[ability]["references"]
     st.caption(known[ability]["summary"] + (f" {references}." if references else ""))
     return str(ability)
+
+
+@dataclass
+class Question:
+    """Seed of a question, and the press that asks it."""
+
+    seed: int = 0
+    pressed: bool = False
+
+    def draw(self, title: str) -> None:
+        """Draw the seed and the button, above what is folded."""
+        seed, button = st.columns([2, 3], vertical_alignment="bottom")
+        with seed:
+            self.seed = int(st.number_input("Seed", 0, MOST_SEED, _seed_of_link()))
+        with button:
+            self.pressed = st.button(
+                f"Ask for {title.lower()}",
+                type="primary",
+                icon=":material/question_answer:",
+                shortcut="Ctrl+Enter",
+                width="stretch",
+            )
 
 
 def _form(
@@ -114,18 +156,18 @@ def _form(
     ability: str,
     run_id: str,
     runs: dict[str, str],
-) -> tuple[dict[str, Any], int]:
-    """Draw the ability's form; returns the fields that differ from their defaults, and the seed."""
-    problems: dict[str, str] = {}
-    failed = st.session_state.get("studio_problems")
-    if failed and failed[0] == (run_id, ability):
-        problems = {f"ask.{problem.field}": problem.message for problem in failed[1]}
-    schema = about["schema"]
+    offer: dict[str, Any],
+) -> tuple[dict[str, Any], Question]:
+    """Draw the ability's form; returns the fields that differ from their defaults, and the seed
+    with the press of the button."""
+    schema, question = _labelled(about["schema"]), Question()
     form = Form(
         key=f"studio:{ability}",
-        problems=problems,
+        problems={f"ask.{p.field}": p.message for p in _problems(run_id, ability)},
         prefix="ask",
         choices={"ask.runs": {run: name for run, name in runs.items() if run != run_id}},
+        idle={f"ask.{name}": reason for name, reason in offer.get("idle", {}).items()},
+        between=lambda: question.draw(about["title"]),
     )
     initial: dict[str, Any] = {}
     if text := st.query_params.get("config"):
@@ -136,13 +178,32 @@ def _form(
             initial = {}
             st.warning("The settings in this link cannot be read; these are the defaults.")
     values = form_fields.show(schema, initial, form)
-    seed = st.number_input("Seed", 0, MOST_SEED, _seed_of_link())
-    changed = form_fields.difference(values, form_fields.defaults(schema, schema))
-    fields = {f"ask.{path}" for path in form_fields.fields_of(schema, values)}
-    for field, message in problems.items():
-        if field not in fields:
-            st.error(f"`{field.removeprefix('ask.')}` {message}" if field != "ask." else message)
-    return changed, int(seed)
+    return form_fields.difference(values, form_fields.defaults(schema, schema)), question
+
+
+def _labelled(schema: dict[str, Any]) -> dict[str, Any]:
+    """Copy a schema with the names its fields have in a question."""
+    fields = {
+        name: {**part, "label": LABELS[name]} if name in LABELS else part
+        for name, part in schema["properties"].items()
+    }
+    return {**schema, "properties": fields}
+
+
+def _problems(run_id: str, ability: str) -> list[Problem]:
+    failed = st.session_state.get("studio_problems")
+    return failed[1] if failed and failed[0] == (run_id, ability) else []
+
+
+def _say_refusal(directory: RunDirectory, ability: str) -> None:
+    """Say above the answer what was wrong with the question; the field says it too."""
+    sentences = []
+    for problem in _problems(directory.id, ability):
+        last = problem.field.rpartition(".")[2]
+        name = LABELS.get(last) or (field_words.field(last) if last else "")
+        sentences.append(f"**{name}** {problem.message}" if name else problem.message)
+    if sentences:
+        st.error("Not asked. " + "  \n".join(sentences), icon=":material/block:")
 
 
 def _seed_of_link() -> int:

@@ -35,7 +35,7 @@ QUICK_SECONDS = 120
 ASK_SECONDS = 300
 """Seconds a person waits for a run's answer."""
 _RESULT_SECONDS = 60
-_OF_FORMS = ("check", "previews", "look")
+_OF_FORMS = ("check", "previews", "look", "offers")
 """Tasks that a form waits for."""
 
 
@@ -220,6 +220,14 @@ def look(data: dict[str, Any], origin: Origin = "browser") -> dict[str, Any]:
     """
     fields = absolute_config(data, origin, "data")
     return dict(call("look", fields, timeout=CHECK_SECONDS))
+
+
+def offers(run_id: str) -> dict[str, dict[str, Any]]:
+    """Ask which abilities a trained run can be asked, as `jobs.tasks.offers` tells them by id.
+
+    Raises BadInput, NotAvailable.
+    """
+    return dict(call("offers", run_id, timeout=CHECK_SECONDS))
 
 
 def ask_run(

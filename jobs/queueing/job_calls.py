@@ -24,6 +24,7 @@ CALLS: dict[str, tuple[type, ...]] = {
     "jobs.tasks.check_job": (dict,),
     "jobs.tasks.previews_job": (list,),
     "jobs.tasks.look_job": (dict,),
+    "jobs.tasks.offers_job": (str,),
     "jobs.tasks.sample_job": (str, dict),
     "jobs.tasks.energy_job": (str, list),
     "jobs.tasks.ask_job": (str, str, dict, int),

@@ -52,16 +52,34 @@ def test_samples_are_asked_for_kept_and_linked(
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
 
 
-def test_what_makes_no_sense_is_said_at_its_field(
+def test_it_offers_what_the_run_can_be_asked_and_says_what_not(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    open_studio(basin, page, f"run={trained.id}&ability=sample")
+    for name in ("Label", "Guidance"):
+        assert page.get_by_label(name, exact=True).is_disabled()
+    page.get_by_text(re.compile("trained without classes")).first.wait_for()
+    assert page.get_by_role("button", name="Classes", exact=True).count() == 0
+    page.get_by_text(re.compile("more that this run cannot be asked")).click()
+    page.get_by_text(re.compile("Classes: ")).first.wait_for()
+    # a sampler without effect is no field to fill in
+    assert page.get_by_role("combobox", name="Sampler").is_disabled()
+
+
+def test_what_makes_no_sense_is_said_in_sight_and_at_its_field(
     basin: Basin, page: Page, trained: RunDirectory
 ) -> None:
     before = len(trained.answers())
     open_studio(basin, page, f"run={trained.id}&ability=sample")
-    label = page.get_by_label("Label", exact=True)
-    label.fill("3")
-    label.press("Enter")
+    samples = page.get_by_label("How many", exact=True)
+    samples.fill("1")
+    samples.press("Enter")
     page.get_by_role("button", name=ASK).click()
-    page.get_by_text(re.compile("trained without classes")).wait_for(timeout=60_000)
+    refusal = page.get_by_text("Not asked.")
+    refusal.wait_for(timeout=60_000)
+    assert (
+        page.evaluate("node => node.getBoundingClientRect().bottom", refusal.element_handle()) < 900
+    )
     assert len(trained.answers()) == before
 
 

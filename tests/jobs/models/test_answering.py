@@ -214,3 +214,15 @@ def test_what_reads_a_file_is_answered_each_time(tmp_path: Path) -> None:
         answering.answer_to_run(directory.id, "energy", {"path": str(path)})
     low, high = (answer["figures"]["mean"] for answer in directory.answers())
     assert low != high
+
+
+def test_a_run_offers_what_it_can_be_asked_and_says_why_not_the_rest() -> None:
+    directory = make()
+    assert tiny.run(directory).status == "finished"
+    offers = tasks.offers_job(directory.id)["value"]
+    assert json.loads(json.dumps(offers)) == offers and set(offers) == set(catalogue.abilities())
+    askable = {name for name, offer in offers.items() if not offer["refused"]}
+    assert {"sample", "energy", "compose", "detect", "score"} <= askable
+    for name in ("classify", "attack", "condition", "predict"):
+        assert len(offers[name]["refused"]) > 20
+    assert set(offers["sample"]["idle"]) == {"label", "guidance", "time"}
