@@ -96,6 +96,8 @@ class Points(Event):
     """(num,) int32: the class of each, 0 and up"""
     axes: tuple[str, ...] = ()
     """what the coordinates are, with their units; none for an unnamed plane"""
+    arrows: Array | None = None
+    """(num, dim) float32: a direction at each, such as the score"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,25 @@ PICTURES: dict[str, Picture] = {
 """By path; others are named by their path."""
 
 
+ANSWERS: dict[str, str] = {
+    "held_out": "Held-out data",
+    "filled": "Filled in",
+    "mse": "Squared error of a draw",
+    "mse_mean": "Squared error of the mean",
+    "nll": "Negative log-likelihood",
+    "norm": "Mean length",
+    "norm_median": "Median length",
+    "norm_largest": "Largest length",
+    "stein": "Mean of −z·score over dimensions",
+    "r_hat": "Split R-hat",
+    "weight_ess": "Effective share of the weights",
+    "edge_mass": "Share at the edge of the box",
+    "not_finite": "Share not finite",
+    "roc": "ROC",
+}
+"""Names of pictures and figures of answers that are no figures of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """Name and drawing of a scalar."""

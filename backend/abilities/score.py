@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 
 from backend.abilities import Problems, cloud, nats, positions_problems, read_positions, real_only
-from backend.ability import Ability, Answer, Asked
+from backend.ability import Ability, Answer, Array, Asked
 from backend.config import Config, option
 from backend.energy import energy_and_gradient
-from backend.events import Table
+from backend.events import Points, Table
 from backend.observe import pictures
 
 CHUNK = 4096
@@ -77,5 +78,16 @@ class ScoreAbility(Ability):
         rows: list[list[str | float | int | None]] = [
             [name, value] for name, value in figures.items()
         ]
-        events = (*cloud("positions", data, z, "data", norm), Table("table", ["figure", ""], rows))
+        drawn = [
+            replace(event, arrows=_first(arrays["score"], event.positions.shape))
+            if isinstance(event, Points)
+            else event
+            for event in cloud("positions", data, z, "data", norm)
+        ]
+        events = (*drawn, Table("table", ["figure", ""], rows))
         return Answer(summary, figures, arrays, events)
+
+
+def _first(score: Array, shape: tuple[int, ...]) -> Array:
+    """The scores (num, dim) of the positions and coordinates that are drawn."""
+    return score[: shape[0], : shape[1]]

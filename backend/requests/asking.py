@@ -72,7 +72,7 @@ def problems(asked: Asked, ability: type[Ability], config: Config) -> Iterable[t
 
 
 class Offer(NamedTuple):
-    """What a run can be asked of one ability."""
+    """Fit of one ability to a run."""
 
     refused: str
     """why nothing of the kind can be asked; "" where it can"""

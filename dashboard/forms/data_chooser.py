@@ -10,9 +10,10 @@ import streamlit as st
 
 from backend.errors import NotAvailable
 from dashboard.elements import count
-from dashboard.forms import draft, form_fields, own_file
-from dashboard.forms.form_fields import Form, Values
+from dashboard.forms import draft, form_fields, own_file, schemas
+from dashboard.forms.form_fields import Form
 from dashboard.forms.own_file import FILE
+from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
 from jobs.queueing import enqueue, redis_store, spec_paths
 
@@ -44,7 +45,7 @@ def choose(
     chosen = st.session_state.get(f"{page}_path", source["data"].get("path", ""))
     _tiles(page, datasets, name, str(chosen) if name == FILE else "")
     item = datasets[name]
-    values = form_fields.defaults(item["schema"], item["schema"])
+    values = schemas.defaults(item["schema"], item["schema"])
     if name == source["data"].get("name"):
         values = {**values, **{k: v for k, v in source["data"].items() if k != "name"}}
     form = Form(

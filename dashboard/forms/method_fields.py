@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard.forms import data_chooser, draft, field_words
 from dashboard.forms.draft import Source
-from dashboard.forms.form_fields import Values
 from dashboard.forms.own_file import FILE
+from dashboard.forms.schemas import Values
 from jobs import proposals
 
 PURPOSES = {

@@ -6,6 +6,11 @@ import { coloursOf } from "./parts/colours.js"
 import { make, rootOf } from "./parts/dom.js"
 import { readAnswer } from "./stream/answers.js"
 import { tableOf } from "./parts/table.js"
+import { FIGURES } from "./parts/vocabulary.js"
+
+const GAP = 20
+/** Narrower, pictures stand one below another. */
+const ROW = 480
 
 export function mount(slot, component) {
   const page = new Answer(slot, component.data)
@@ -47,9 +52,7 @@ class Answer {
     const key = `${this.id} ${this.root.clientWidth} ${colours.bg}`
     if (key === this.drawn) return
     this.drawn = key
-    const cards = this.frames
-      .map((frame) => cardOf(frame, columnOf(this.root.clientWidth), colours, this.data(frame)))
-      .filter(Boolean)
+    const cards = this.cards(colours)
     const tables = this.value.tables.map(({ path, columns, rows }) =>
       make(
         "section.bl-panel",
@@ -60,11 +63,31 @@ class Answer {
     )
     this.root.replaceChildren(
       make("p.bl-answer", {}, this.value.summary),
-      ...(cards.length ? [make("div.bl-cards.bl-answers", {}, ...cards)] : []),
+      ...cards,
       ...tables,
       this.figures(),
     )
     this.slot.style.minHeight = ""
+  }
+
+  /** Images that show the same events stand in one row; whatever else there is after them. */
+  cards(colours) {
+    const width = this.root.clientWidth
+    // tables have a place of their own below
+    const drawn = this.frames.filter(({ header }) => header.kind !== "table")
+    const alike = drawn.filter(({ header }) => header.kind === "images")
+    const row = alike.length === 3 && width > ROW ? alike : []
+    const card = (frame, room) => cardOf(frame, room, colours, this.data(frame))
+    const side = Math.floor((width - 2 * GAP) / 3)
+    const first = row.map((frame) => card(frame, side))
+    const rest = drawn
+      .filter((frame) => !row.includes(frame))
+      .map((frame) => card(frame, columnOf(width)))
+      .filter(Boolean)
+    return [
+      ...(first.length ? [make("div.bl-cards.bl-three", {}, ...first)] : []),
+      ...(rest.length ? [make("div.bl-cards.bl-answers", {}, ...rest)] : []),
+    ]
   }
 
   /** Every figure in a row, with its floor and whatever else stands beside it. */
@@ -109,5 +132,5 @@ function besides(name, figures) {
 
 /** A name of code as words; what people wrote as it is. */
 function named(word) {
-  return /^[a-z]+(_[a-z0-9]+)+$/.test(word) ? words(word) : word
+  return word in FIGURES || /^[a-z]+(_[a-z0-9]+)+$/.test(word) ? words(word) : word
 }

@@ -11,7 +11,7 @@ from backend.errors import BasinError
 from backend.spec import Budget
 from dashboard import comparison
 from dashboard.elements import figure, head
-from dashboard.forms import data_chooser, draft, form_fields
+from dashboard.forms import data_chooser, draft, form_fields, schemas
 from dashboard.forms.form_fields import Form
 from dashboard.forms.trained_runs import trained_runs
 from dashboard.sampler_lab import race_check, race_options
@@ -121,7 +121,7 @@ def _target(
     )
     schema = catalogue["datasets"][values["name"]]["schema"]
     own = {key: value for key, value in values.items() if key != "name"}
-    own = form_fields.difference(own, form_fields.defaults(schema, schema))
+    own = form_fields.difference(own, schemas.defaults(schema, schema))
     return {"name": values["name"], **own}, ""
 
 

@@ -11,7 +11,8 @@ from backend.metric_names import ERRORS, FIGURES
 from dashboard.comparison import Group, Member
 from dashboard.elements import figure
 from dashboard.forms.data_chooser import FILE
-from dashboard.forms.form_fields import Values, defaults, difference, kinds_of, resolved
+from dashboard.forms.form_fields import difference
+from dashboard.forms.schemas import Values, defaults, kinds_of, resolved
 from jobs import races
 from jobs.races import METHOD
 

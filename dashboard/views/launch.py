@@ -22,8 +22,9 @@ from dashboard.forms import (
     sweep,
 )
 from dashboard.forms.draft import Answer, Source
-from dashboard.forms.form_fields import Form, Values
+from dashboard.forms.form_fields import Form
 from dashboard.forms.orders import Shown
+from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
 from jobs.queueing import enqueue, redis_store
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.system import yaml_reader
 from dashboard.elements import empty, head, moment
-from dashboard.forms import field_words, form_fields
+from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
 from dashboard.forms.trained_runs import trained_runs
 from dashboard.live_view import live_element
@@ -21,6 +23,7 @@ from jobs.formatting import duration
 from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
 from jobs.records import run_store
+from jobs.records.documents import is_number
 from jobs.records.run_directory import RunDirectory
 
 FIRST = "sample"
@@ -178,7 +181,7 @@ def _form(
             initial = {}
             st.warning("The settings in this link cannot be read; these are the defaults.")
     values = form_fields.show(schema, initial, form)
-    return form_fields.difference(values, form_fields.defaults(schema, schema)), question
+    return form_fields.difference(values, schemas.defaults(schema, schema)), question
 
 
 def _labelled(schema: dict[str, Any]) -> dict[str, Any]:
@@ -213,23 +216,49 @@ def _seed_of_link() -> int:
 
 def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: int) -> None:
     st.session_state.pop("studio_problems", None)
-    started = time.monotonic()
+    started = time.time()
+    place = st.empty()
     try:
-        with st.spinner("Asking the quick worker…", show_time=True):
-            answer = enqueue.ask_run(directory.id, ability, config, seed=seed)
+        answer = enqueue.ask_run(
+            directory.id, ability, config, seed=seed, waiting=_progress(place, directory, ability)
+        )
     except BadInput as error:
         st.session_state["studio_problems"] = ((directory.id, ability), error.problems)
         st.rerun()
     except NotAvailable as error:
         st.error(f"No answer. {error}")
         return
+    finally:
+        place.empty()
     st.query_params["answer"] = answer["id"]
     st.query_params["seed"] = str(seed)
     if config:
         st.query_params["config"] = json.dumps(config)
     else:
         st.query_params.pop("config", None)
-    st.session_state["studio_took"] = (answer["id"], time.monotonic() - started)
+    st.session_state["studio_kept"] = answer["id"] if answer["time"] < started else ""
+
+
+def _progress(
+    place: DeltaGenerator, directory: RunDirectory, ability: str
+) -> Callable[[float], None]:
+    """Return what is called while one waits: a bar beside the last time such a question took, and
+    a way to cancel. A click runs the page anew, which ends the wait and with it the work."""
+    same = (item for item in directory.answers() if item["ability"] == ability)
+    last: float | None = next((a["took"] for a in same if is_number(a.get("took"))), None)
+    with place.container(horizontal=True, vertical_alignment="center"):
+        bar = st.empty()
+        st.button("Cancel", icon=":material/close:")
+
+    def wait(seconds: float) -> None:
+        if last is None:
+            words, share = f"Asking the quick worker… {duration(seconds)}", 0.0
+        else:
+            words = f"Asking… {duration(seconds)}; the last such answer took {duration(last)}"
+            share = min(seconds / max(last, 1.0), 0.95)
+        bar.progress(share, words)
+
+    return wait
 
 
 # ---------------------------------------------------------------------- what came back
@@ -246,12 +275,14 @@ def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
         empty(f"Nobody has asked this run for {title} yet. {about['summary']}")
         _earlier(directory, answers, {"id": ""})
         return
-    took = st.session_state.get("studio_took", ("", 0.0))
     facts = [
         f"seed {answer['seed']}",
         f"step {answer['step']:,}".replace(",", "\u2009"),
         moment(answer["time"]),
-        f"took {duration(took[1])}" if took[0] == answer["id"] else "",
+        f"took {duration(answer['took'])}" if is_number(answer.get("took")) else "",
+        "asked before: this is what was kept"
+        if st.session_state.get("studio_kept") == answer["id"]
+        else "",
     ]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(

@@ -238,17 +238,23 @@ def ask_run(
     seed: int = 0,
     origin: Origin = "browser",
     timeout: float = ASK_SECONDS,
+    waiting: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Ask a run on the quick worker, and keep the answer in the run's folder.
+
+    waiting: called about once a second with the seconds waited; what it raises ends the work.
 
     Returns what `jobs.models.answering.answer_to_run` does. Raises BadInput at the ability's own
     fields, or at `ability` or `seed`; NotAvailable.
     """
     fields = absolute_config(config, origin)
-    return dict(call("ask", run_id, ability, fields, seed, timeout=timeout))
+    arguments = (run_id, ability, fields, seed)
+    return dict(call("ask", *arguments, timeout=timeout, waiting=waiting))
 
 
-def call(task: str, *arguments: Any, timeout: float) -> Any:
+def call(
+    task: str, *arguments: Any, timeout: float, waiting: Callable[[float], None] | None = None
+) -> Any:
     """Run `jobs.tasks.<task>` on the check or the quick worker and return its answer.
 
     Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time;
@@ -267,7 +273,7 @@ def call(task: str, *arguments: Any, timeout: float) -> Any:
             description=task,
         )
         try:
-            answer = _wait(job.id, timeout)
+            answer = _wait(job.id, timeout, waiting)
         except BaseException:
             with contextlib.suppress(redis.RedisError, InvalidJobOperation):
                 queue.remove(job.id)
@@ -291,12 +297,17 @@ def _queue_of(task: str, connection: redis.Redis) -> str:
     raise NotAvailable(f"No {kind} worker is running. Start one with `basin up`.")
 
 
-def _wait(job_id: str, timeout: float) -> dict[str, Any]:
+def _wait(
+    job_id: str, timeout: float, waiting: Callable[[float], None] | None = None
+) -> dict[str, Any]:
     job = Job.fetch(job_id, connection=redis_store.waiting(), serializer=JSONSerializer)
     deadline = time.monotonic() + timeout
     while (seconds_left := deadline - time.monotonic()) > 0:
+        if waiting is not None:
+            waiting(timeout - seconds_left)
         # Blocks in Redis; under 5 s at a time, the client's own socket timeout.
-        result = job.latest_result(timeout=max(1, min(2, int(seconds_left))))
+        most = 2 if waiting is None else 1
+        result = job.latest_result(timeout=max(1, min(most, int(seconds_left))))
         if result is None:
             continue
         if result.type.name == "SUCCESSFUL":

@@ -25,7 +25,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A finished run; what is asked of the quick worker is answered here."""
     tiny.install(monkeypatch)
 
-    def worker(task: str, *arguments: Any, timeout: float) -> Any:
+    def worker(task: str, *arguments: Any, timeout: float, **_: Any) -> Any:
         return getattr(tasks, f"{task}_job")(*arguments)["value"]
 
     monkeypatch.setattr(enqueue, "call", worker)

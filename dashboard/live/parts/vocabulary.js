@@ -21,6 +21,9 @@ export const NUM_SAMPLES = vocabulary.numSamples
 /** By path of a picture or table with a name of its own: {title, help}. */
 export const PICTURES = vocabulary.pictures
 
+/** By the name of a figure or picture of an answer: its title. */
+export const FIGURES = vocabulary.figures
+
 const ending = (names) => new RegExp(`/(${names.join("|")})$`)
 const names = Object.keys(COMPANIONS)
 

@@ -5,12 +5,12 @@ import { make } from "../parts/dom.js"
 import { exporter, save } from "../parts/figures/export.js"
 import { figure } from "../parts/formatting.js"
 import { tableOf } from "../parts/table.js"
-import { PICTURES } from "../parts/vocabulary.js"
+import { FIGURES, PICTURES } from "../parts/vocabulary.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField, rangeOf } from "./drawing/field.js"
 import { drawGrid } from "./drawing/images.js"
 import { planeOn, strokeSegments } from "./drawing/plane.js"
-import { classesOf, drawNamedPoints, drawPoints } from "./drawing/points.js"
+import { classesOf, drawNamedPoints } from "./drawing/points.js"
 import { drawTrajectory } from "./drawing/trajectory.js"
 
 const CARD = 340
@@ -67,16 +67,19 @@ function realOnes() {
 /** The name of a picture, or its path as words: `time/energy_distance`. */
 export function words(path) {
   if (PICTURES[path]) return PICTURES[path].title
-  const text = path.replaceAll("_", " ").replaceAll("/", ", ")
+  const [name, ...rest] = path.split("/")
+  const text = [FIGURES[name] ?? name, ...rest].join(", ").replaceAll("_", " ")
   return text[0].toUpperCase() + text.slice(1)
 }
 
 function points({ frame, canvas, width, colours, data }) {
-  const hasNames = Boolean(frame.header.meta.axes?.length)
-  if (hasNames) drawNamedPoints(canvas, frame, data, width, colours)
-  else drawPoints(canvas, frame, data, width, colours)
+  drawNamedPoints(canvas, frame, data, width, colours)
+  const about = []
+  if (frame.arrays.arrows) about.push("arrows: towards where density grows fastest")
+  if (data) about.push("held-out data in grey")
+  const note = about.length ? [make("span.bl-muted", {}, about.join(" · "))] : []
   const classes = classesOf(frame, colours)
-  if (!classes.length) return [canvas]
+  if (!classes.length) return [canvas, ...note]
   const entries = classes.map(({ name, colour }) => {
     const mark = make("i.bl-mark")
     mark.style.background = colour

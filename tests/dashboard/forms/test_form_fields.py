@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend import catalogue
-from dashboard.forms import form_fields
+from dashboard.forms import form_fields, schemas
 from dashboard.forms.form_fields import Choice, Leaf
 
 METHODS = sorted(catalogue.methods())
@@ -28,7 +28,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def test_defaults_are_written_out() -> None:
-    assert form_fields.defaults(SCHEMA, SCHEMA) == {
+    assert schemas.defaults(SCHEMA, SCHEMA) == {
         "part": {"kind": "b", "rate": 0.5},
         "inner": {"flag": True},
         "word": "y",
@@ -62,7 +62,7 @@ def test_only_differences_are_kept() -> None:
 def test_the_schema_of_every_method_gives_its_config_back(method: str) -> None:
     cls = catalogue.methods()[method]
     schema = cls.Config.model_json_schema()
-    values = form_fields.defaults(schema, schema)
+    values = schemas.defaults(schema, schema)
     assert cls.Config.model_validate(values) == cls.Config()
 
 
@@ -70,7 +70,7 @@ def test_the_schema_of_every_method_gives_its_config_back(method: str) -> None:
 def test_the_schema_of_every_ability_gives_its_config_back(ability: str) -> None:
     cls = catalogue.abilities()[ability]
     schema = cls.Config.model_json_schema()
-    values = form_fields.defaults(schema, schema)
+    values = schemas.defaults(schema, schema)
     assert cls.Config.model_validate(values) == cls.Config()
     drawn = {field.split(".")[0] for field in form_fields.fields_of(schema, values)}
     assert drawn >= set(values)

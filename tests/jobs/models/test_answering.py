@@ -163,7 +163,7 @@ def test_a_page_asks_through_the_quick_worker(monkeypatch: pytest.MonkeyPatch) -
     directory = make()
     tiny.run(directory)
 
-    def worker(task: str, *arguments: Any, timeout: float) -> Any:
+    def worker(task: str, *arguments: Any, timeout: float, **_: Any) -> Any:
         assert json.loads(json.dumps(arguments)) == list(arguments)
         answer = getattr(tasks, f"{task}_job")(*arguments)
         if "problems" in answer:

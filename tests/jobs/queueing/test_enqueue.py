@@ -229,7 +229,7 @@ def test_a_check_gives_back_what_was_checked(monkeypatch: pytest.MonkeyPatch) ->
     """Paths are made absolute before the queue; the worker and the launch take them as they are."""
     asked: list[Any] = []
 
-    def worker(task: str, *arguments: Any, timeout: float) -> dict[str, Any]:
+    def worker(task: str, *arguments: Any, timeout: float, **_: Any) -> dict[str, Any]:
         asked.extend([task, *arguments])
         return {"ok": True}
 
