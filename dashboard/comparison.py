@@ -89,6 +89,18 @@ def labels(runs: list[Status]) -> dict[str, str]:
     return {run: f"{text} · {run[-4:]}" if num[text] > 1 else text for run, text in words.items()}
 
 
+def trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
+    """List the runs that a method trained up to a checkpoint, newest first: label by id."""
+    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
+    runs = run_store.list_runs()
+    known = labels(runs)
+    return {
+        run.id: known[run.id]
+        for run in runs
+        if run.method in trains and run.checkpoint_step is not None
+    }
+
+
 def load(ids: list[str]) -> tuple[list[Member], list[str]]:
     """Open the runs that are there, in order, with a sentence for each that is not."""
     members: list[Member] = []

@@ -7,6 +7,7 @@ import { coloursOf } from "./parts/colours.js"
 import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
 import { exporter, linkCopier, save } from "./parts/figures/export.js"
 import { count } from "./parts/formatting.js"
+import { DifferenceCard } from "./comparing/difference_card.js"
 import { SeedRow } from "./comparing/seed_row.js"
 import { statusWord } from "./parts/status.js"
 import { layOut, massOf, paintCompared, viewOf } from "./comparing/pictures.js"
@@ -44,6 +45,10 @@ class ComparePage extends ManyRuns {
     this.scaleNote = make("span.bl-muted")
     this.seeds = new SeedRow((question) => this.component.setTriggerValue("draw", question))
     this.cards = make("div.bl-cards.bl-compared")
+    /** the run that stands for a group of seeds, by its first */
+    this.chosen = new Map()
+    this.linked = (fromAddress("seeds") ?? "").split(",")
+    this.difference = new DifferenceCard(() => this.painter.ask())
     const pictures = make(
       "section.bl-panel",
       {},
@@ -126,11 +131,16 @@ class ComparePage extends ManyRuns {
       return
     }
     this.seeds.row.hidden = this.kind !== ONE_SEED
-    const pictures = this.data.groups.map((group) => this.pictureOf(group.runs[0]))
+    const pictures = this.data.groups.map((group) => this.pictureOf(this.runOf(group)))
     const fields = pictures.map(({ frame }) => (frame?.header.kind === "field" ? frame : null))
     const highest = Math.max(...fields.filter(Boolean).map((frame) => 1 / massOf(frame)))
     const cards = this.data.groups.map((group, index) => this.card(group, index))
     const real = this.realImages(pictures)
+    const pairs = this.data.bare ? [] : this.differing(pictures)
+    if (pairs.length < 2) this.difference.element.remove()
+    else if (this.cards.lastChild !== this.difference.element) {
+      this.cards.append(this.difference.element)
+    }
     const side = layOut(this.cards, this.cards.clientWidth)
     pictures.forEach((picture, index) => {
       const { frame, words } = picture
@@ -144,7 +154,39 @@ class ComparePage extends ManyRuns {
       this.drawCard(card, { ...picture, peak, colour: this.colour(index) }, view, side, colours)
     })
     if (real) this.drawCard(this.realCard(), { frame: real, peak: 1 }, null, side, colours)
+    if (pairs.length > 1) {
+      const view = viewOf(pairs.map(({ frame }) => frame))
+      this.difference.draw(pairs, view, side, colours)
+    }
     this.noteScale(fields, pictures)
+  }
+
+  /** The run that stands for a group: its first, unless another seed was chosen. */
+  runOf(group) {
+    const linked = group.runs.find((run) => this.linked.includes(run))
+    return this.chosen.get(group.runs[0]) ?? linked ?? group.runs[0]
+  }
+
+  /** Landscapes or images of one data set, which can be taken from one another: {title, frame}. */
+  differing(pictures) {
+    const { groups } = this.data
+    const kindOf = ({ frame }) => {
+      const { kind, meta } = frame?.header ?? {}
+      if (kind === "field") return meta.quantity && meta.quantity !== "energy" ? "" : kind
+      // images of one place are of one noise only where they were drawn so
+      return kind === "images" && this.kind === ONE_SEED
+        ? frame.arrays.pixels.shape.slice(1).join()
+        : ""
+    }
+    const first = pictures.findIndex((picture) => kindOf(picture))
+    return pictures
+      .map((picture, index) => ({ title: groups[index].title, frame: picture.frame, index }))
+      .filter(
+        ({ index }) =>
+          first >= 0 &&
+          groups[index].data === groups[first].data &&
+          kindOf(pictures[index]) === kindOf(pictures[first]),
+      )
   }
 
   /** One view for all that learned the same data: other data have axes of their own. */
@@ -164,6 +206,8 @@ class ComparePage extends ManyRuns {
     if (pictures.some(({ frame, data }) => frame?.header.kind === "points" && data)) {
       words.push("data in grey, one axis")
     }
+    const steps = new Set(pictures.map(({ frame }) => frame?.header.last[0]).filter(Boolean))
+    if (steps.size > 1) words.push(`of different steps: ${[...steps].map(count).join(", ")}`)
     this.scaleNote.textContent = words.join(" · ")
   }
 
@@ -192,8 +236,7 @@ class ComparePage extends ManyRuns {
   drawCard(card, picture, view, width, colours) {
     const { header } = picture.frame
     const isReal = header.meta.role === "data"
-    const words = isReal ? ["data"] : [this.seedWord(card), `step ${count(header.last[0])}`]
-    card.step.textContent = words.filter(Boolean).join(" · ")
+    card.step.textContent = isReal ? "data" : `step ${count(header.last[0])}`
     const { seq, path } = header
     const key = JSON.stringify([this.kind, seq, path, header.time, width, colours.bg, view])
     const painted = `${key} ${picture.peak.toPrecision(3)} ${picture.data?.header.time}`
@@ -204,12 +247,28 @@ class ComparePage extends ManyRuns {
     picture.frame.isDrawn = true
   }
 
-  /** The seed that is drawn, of a group of several. */
-  seedWord({ group }) {
-    const seed = this.statuses.get(group.runs[0])?.seed
-    return group.runs.length > 1 && seed !== undefined
-      ? `seed ${seed} of ${group.runs.length} seeds`
-      : ""
+  /** A choice of the seed that is drawn, of a group of several. */
+  seedChoice(group) {
+    const choice = make("select", { "aria-label": "Seed drawn", title: "Seed drawn" })
+    choice.onchange = () => {
+      this.chosen.set(group.runs[0], choice.value)
+      const others = this.data.groups.map((each) => this.runOf(each))
+      keepInAddress("seeds", others.join(","))
+      this.named()
+      this.painter.ask()
+    }
+    choice.show = () => {
+      choice.replaceChildren(
+        ...group.runs.map((run) =>
+          make("option", {
+            value: run,
+            selected: run === this.runOf(group),
+            textContent: `seed ${this.statuses.get(run)?.seed ?? "…"}`,
+          }),
+        ),
+      )
+    }
+    return choice
   }
 
   card(group, index) {
@@ -223,33 +282,38 @@ class ComparePage extends ManyRuns {
     const none = make("div.bl-empty", {}, "Nothing drawn yet.")
     const mark = make("i.bl-mark")
     mark.style.background = this.colour(index)
-    const name = () => `${this.kind.replace("/", "-")}-${group.runs[0]}`
+    const name = () => `${this.kind.replace("/", "-")}-${this.runOf(group)}`
     const ways = exporter({
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
-      csv: () => save(`${name()}.csv`, csvOf(this.pictureOf(group.runs[0]).frame), "text/csv"),
+      csv: () => save(`${name()}.csv`, csvOf(this.pictureOf(this.runOf(group)).frame), "text/csv"),
     })
+    const seeds = group.runs.length > 1 ? this.seedChoice(group) : null
     const element = make(
       "div.bl-card",
       {},
       make("div.bl-row", {}, mark, link, ways),
-      make("div.bl-row", {}, word, step),
+      make("div.bl-row", {}, word, ...(seeds ? [seeds] : []), step),
       canvas,
       none,
     )
     this.cards.append(element)
-    const card = { element, canvas, step, word, none, group }
+    const card = { element, canvas, step, word, none, group, seeds, link }
     this.shownCards.set(group.runs[0], card)
     this.named()
     return card
   }
 
   named() {
-    for (const [id, card] of this.shownCards) {
-      const status = this.statuses.get(id)
-      if (status && card.status !== status.status) {
-        card.status = status.status
-        card.word.replaceChildren(statusWord(status.status))
-      }
+    for (const card of this.shownCards.values()) {
+      const run = this.runOf(card.group)
+      const status = this.statuses.get(run)
+      const seeds = card.group.runs.map((id) => this.statuses.get(id)?.seed).join()
+      const key = `${run} ${status?.status} ${seeds}`
+      if (!status || card.status === key) continue
+      card.status = key
+      card.word.replaceChildren(statusWord(status.status))
+      card.link.href = `run?id=${run}`
+      card.seeds?.show()
     }
   }
 }

@@ -10,10 +10,10 @@ import streamlit as st
 from backend.errors import BasinError
 from backend.spec import Budget
 from dashboard import comparison
+from dashboard.comparison import trained_runs
 from dashboard.elements import figure, head
 from dashboard.forms import data_chooser, draft, form_fields, schemas
 from dashboard.forms.form_fields import Form
-from dashboard.forms.trained_runs import trained_runs
 from dashboard.sampler_lab import race_check, race_options
 from dashboard.sampler_lab.race_check import SAMPLER, Checked
 from dashboard.sampler_lab.race_options import Entry

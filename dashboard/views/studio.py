@@ -14,10 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.system import yaml_reader
+from dashboard.comparison import trained_runs
 from dashboard.elements import empty, head, moment
 from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
-from dashboard.forms.trained_runs import trained_runs
 from dashboard.live_view import live_element
 from jobs.formatting import duration
 from jobs.models import fingerprints

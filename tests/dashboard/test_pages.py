@@ -210,8 +210,11 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     ids = ",".join(run.id for run in [*seeds, other])
     page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&charts=energy/gap")
     page.wait_for_selector(".bl-card canvas")
-    assert page.locator(".bl-card").count() == 2
+    assert page.locator(".bl-card .bl-mark").count() == 2
     wait_for(lambda: page.eval_on_selector(".bl-card canvas", INKED) > 10, "landscapes")
+    page.get_by_text("Difference of log density").wait_for()
+    page.get_by_label("Seed drawn").select_option("seed 1")
+    assert seeds[1].id in page.get_by_role("link", name="2 seeds").get_attribute("href")
     page.locator(".bl-plot").first.scroll_into_view_if_needed()
     plot = page.locator(".bl-plot:has(.main-svg)")
     plot.first.wait_for()

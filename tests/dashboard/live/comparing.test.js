@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { logDifference } from "../../../dashboard/live/comparing/difference.js"
 import { columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
 
 const field = (xs, ys, values) => ({
@@ -40,4 +41,23 @@ test("a density is normalised by its mass over the field", () => {
   const flat = field([0, 2], [0, 3], [0, 0, 0, 0])
   assert.equal(massOf(flat), 6)
   assert.ok(Math.abs(massOf(field([0, 2], [0, 3], [0, 0, 0, Math.log(2)])) - 5.25) < 1e-6)
+})
+
+test("a difference of log densities is of normalised ones, and none of a model and itself", () => {
+  const one = field([0, 2], [0, 3], [0, 1, 2, 3])
+  const raised = field([0, 2], [0, 3], [0, 0, 0, 0])
+  assert.ok(logDifference(one, one).nats.every((value) => Math.abs(value) < 1e-6))
+  const { nats } = logDifference(raised, one)
+  // log p = −E − log Z: the difference falls by the energy from place to place
+  assert.ok(Math.abs(nats[0] - nats[3] - 3) < 1e-5)
+  const back = logDifference(one, raised).nats
+  assert.ok(nats.every((value, at) => Math.abs(value + back[at]) < 1e-6))
+})
+
+test("two grids are compared on the first, and nowhere beyond the second", () => {
+  const wide = field([0, 4], [0, 4], [0, 0, 0, 0])
+  const small = field([0, 2], [0, 2], [0, 0, 0, 0])
+  const { nats } = logDifference(wide, small)
+  assert.ok(Math.abs(nats[0] - Math.log(4)) < 1e-5)
+  assert.ok(Number.isNaN(nats[3]))
 })
