@@ -33,7 +33,7 @@ class FlatConfig(KindConfig):
     summary: ClassVar[str] = "The network is the whole log-density; plain Langevin, as published."
 
     step_size: float = option(
-        0.3,
+        0.1,
         "Squared noise of a Langevin step, over that between neighbouring levels; less where "
         "there is little noise.",
         gt=0,

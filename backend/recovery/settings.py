@@ -152,7 +152,6 @@ def image_settings(features: int, multipliers: str, num_blocks: int) -> dict[str
             "wall": 0,
             "channels_last": True,
         },
-        "base": {"kind": "flat", "step_size": 0.1},
         "initializer": {
             "kind": "unet",
             "features": features // 2,
