@@ -60,7 +60,6 @@ def _fields(run_id: str, rules: dict[str, dict[str, Any]]) -> dict[str, str]:
                 written,
                 help=rule["about"],
                 key=f"turn {run_id} {name} {written}",  # another field once it was turned
-                max_chars=40,
             )
             .strip()
         )

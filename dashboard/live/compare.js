@@ -41,9 +41,10 @@ class ComparePage extends ManyRuns {
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
     const kinds = { ...PICTURES }
     if (this.data.bare) delete kinds[ONE_SEED]
+    this.offered = Object.keys(kinds)
     this.kinds = segments(kinds, this.kind, (kind) => this.choose(kind), "Pictures")
     this.scaleNote = make("span.bl-muted")
-    this.seeds = new SeedRow((question) => this.component.setTriggerValue("draw", question))
+    this.seeds = new SeedRow((question) => this.askToDraw(question))
     this.cards = make("div.bl-cards.bl-compared")
     /** the run that stands for a group of seeds, by its first */
     this.chosen = new Map()
@@ -117,12 +118,10 @@ class ComparePage extends ManyRuns {
   /** The first run of every group; a shared scale and view make them comparable. */
   drawPictures() {
     const colours = coloursOf(this.root)
-    const available = Object.keys(PICTURES).filter(
-      (kind) =>
-        (kind === ONE_SEED && !this.data.bare) ||
-        [...this.frames.values()].some((frames) => frames[kind]),
+    const available = this.offered.filter(
+      (kind) => kind === ONE_SEED || [...this.frames.values()].some((frames) => frames[kind]),
     )
-    for (const kind of Object.keys(PICTURES)) {
+    for (const kind of this.offered) {
       this.kinds.disable(kind, available.includes(kind) ? "" : "None of these runs draws this.")
     }
     if (!available.includes(this.kind) && available.length) {
@@ -165,6 +164,20 @@ class ComparePage extends ManyRuns {
   runOf(group) {
     const linked = group.runs.find((run) => this.linked.includes(run))
     return this.chosen.get(group.runs[0]) ?? linked ?? group.runs[0]
+  }
+
+  /** The runs that stand for all groups. */
+  runsDrawn() {
+    return this.data.groups.map((group) => this.runOf(group))
+  }
+
+  /** Ask for samples of the runs that are drawn, from the same numbers {seed, steps}. */
+  askToDraw({ seed, steps }) {
+    const runs = this.runsDrawn()
+    keepInAddress("draw_seed", seed)
+    keepInAddress("draw_steps", steps)
+    keepInAddress("seeds", runs.join(","))
+    this.component.setTriggerValue("draw", { seed, steps, runs })
   }
 
   /** Landscapes or images of one data set, which can be taken from one another: {title, frame}. */
@@ -252,9 +265,10 @@ class ComparePage extends ManyRuns {
     const choice = make("select", { "aria-label": "Seed drawn", title: "Seed drawn" })
     choice.onchange = () => {
       this.chosen.set(group.runs[0], choice.value)
-      const others = this.data.groups.map((each) => this.runOf(each))
-      keepInAddress("seeds", others.join(","))
+      keepInAddress("seeds", this.runsDrawn().join(","))
       this.named()
+      const { seed, steps } = this.data.drawn ?? {}
+      if (seed !== undefined) this.askToDraw({ seed, steps })
       this.painter.ask()
     }
     choice.show = () => {

@@ -44,9 +44,9 @@ def main() -> None:
     st.session_state["compare_asked"] = list(selection)
     if deleted := [run for run in run_ids if run not in labels]:
         st.warning(f"Not there any more: {', '.join(deleted)}.")
-    if selection:
+    if selection and st.query_params.get("runs") != ",".join(selection):
         st.query_params["runs"] = ",".join(selection)
-    elif "runs" in st.query_params:
+    elif not selection and "runs" in st.query_params:
         del st.query_params["runs"]
     members, missing = comparison.load(list(selection))
     for sentence in missing:
@@ -62,8 +62,7 @@ def main() -> None:
     groups = comparison.groups(members)
     parts = comparison.by_data(groups)
     _say_different_data(parts)
-    runs = [group.members[0].id for group in groups]
-    drawn = _drawn(runs)
+    drawn = _drawn(groups)
     event = live_element(
         "compare",
         key="compare_live",
@@ -185,13 +184,28 @@ def _differences(groups: list[Group]) -> None:
 
 
 def _note_question(question: dict[str, Any]) -> None:
-    """Keep in the link with which seed, and how many steps if not each run's own, to draw."""
-    st.query_params["draw_seed"] = str(question["seed"])
-    if question["steps"] is None:
-        st.query_params.pop("draw_steps", None)
-    else:
-        st.query_params["draw_steps"] = str(question["steps"])
+    """Keep what is to be drawn: `seed`, `steps` (None leaves them to each run) and `runs`. The page
+    keeps it in the link, which a rerun would otherwise take other choices out of."""
+    st.session_state["compare_question"] = question
     st.session_state.pop("compare_drawn", None)
+
+
+def _question(groups: list[Group]) -> dict[str, Any] | None:
+    """Return what is to be drawn, of this visit or else of the link; None where nothing is."""
+    asked: dict[str, Any] | None = st.session_state.get("compare_question")
+    if asked and set(asked["runs"]) <= {each.id for group in groups for each in group.members}:
+        return asked
+    seed = _number_of_link("draw_seed", MOST_SEED)
+    if seed is None:
+        return None
+    steps = _number_of_link("draw_steps", MOST_STEPS) or None
+    return {"seed": seed, "steps": steps, "runs": st.query_params.get("seeds", "").split(",")}
+
+
+def _runs_drawn(groups: list[Group], named: list[str]) -> list[str]:
+    """Find the run that stands for each group: its first, unless another one is named."""
+    members = [[member.id for member in group.members] for group in groups]
+    return [next((run for run in runs if run in named), runs[0]) for runs in members]
 
 
 def _number_of_link(name: str, most: int) -> int | None:
@@ -199,13 +213,14 @@ def _number_of_link(name: str, most: int) -> int | None:
     return min(int(text), most) if re.fullmatch("[0-9]{1,12}", text) else None
 
 
-def _drawn(runs: list[str]) -> dict[str, Any] | None:
-    """Gather what was drawn with the seed of the link: answers and failures by run, and the run
-    whose turn it is; None where the link has no seed."""
-    seed = _number_of_link("draw_seed", MOST_SEED)
-    if seed is None:
+def _drawn(groups: list[Group]) -> dict[str, Any] | None:
+    """Gather what was drawn with one seed: answers and failures by run, and the run whose turn it
+    is; None where nothing is to be drawn."""
+    question = _question(groups)
+    if question is None:
         return None
-    steps = _number_of_link("draw_steps", MOST_STEPS) or None
+    seed, steps = question["seed"], question["steps"]
+    runs = _runs_drawn(groups, question["runs"])
     held = st.session_state.get("compare_drawn", {})
     by_run = {run: held[run, seed, steps] for run in runs if (run, seed, steps) in held}
     return {

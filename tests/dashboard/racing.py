@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from backend import catalogue
+from backend.config import turnable
 from backend.events import Event, Field, Points, Table, Text, Trajectory, encode, encode_block
 from backend.observe.draw_reading import ROW, reading
 from backend.spec import Budget
@@ -81,6 +83,7 @@ def make_race(
             }
         elif kind == running:
             run.close()
+            run.write_settings({}, turnable(catalogue.resolve(spec).config))
             changes |= {"status": "running", "pid": os.getpid(), "host": socket.gethostname()}
         else:
             run.compact()

@@ -58,7 +58,7 @@ def test_differences_are_of_what_runs_train_with_not_of_what_their_specs_say() -
     for run_id, num_steps in zip(ids, (20, 60), strict=True):
         settings = {"num_steps": num_steps, "sampler": {"kind": "langevin", "noise_scale": 1.0}}
         directory = run_store.open_run(run_id)
-        directory.write_settings({"config": settings, "data": {"name": "ring", "num": 5000}})
+        directory.write_settings({"config": settings, "data": {"name": "ring", "num": 5000}}, {})
     members, _ = comparison.load(ids)
     assert comparison.differences(comparison.groups(members)) == [
         ("preset", ["default", "short_run"]),
