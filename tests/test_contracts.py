@@ -75,7 +75,7 @@ ONE_EACH = [
     for m, preset in QUICK
 ]
 """The same: the code is the method's own, so one preset tells of it; the others are slow."""
-OF_ENERGIES = [(m, preset) for m, preset in QUICK if catalogue.methods()[m].has_energy]
+OF_ENERGIES = [each for each in ONE_EACH if catalogue.methods()[str(each.values[0])].has_energy]
 
 
 def fitting_spec(method: str, preset: str = "default", **fields: Any) -> RunSpec | None:
@@ -493,10 +493,11 @@ def turned_to(name: str, rule: dict[str, Any]) -> float:
 
 
 def turned_variants() -> Iterator[Any]:
-    """Those of `variants` of which one a method, and every sampler, is quick."""
+    """Those of `variants`, of which one a method and two samplers are not slow."""
     for variant in variants():
         method, preset, fields = getattr(variant, "values", variant)
         is_slow = method in (*LONG, "compositional_likelihood") or preset != "default"
+        is_slow |= fields.get("sampler", {}).get("kind", "hmc") not in ("hmc", "gibbs")
         yield pytest.param(method, preset, fields, marks=[pytest.mark.slow] if is_slow else [])
 
 
