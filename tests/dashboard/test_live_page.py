@@ -88,6 +88,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     runs[1].set_labels(name="another")
     ids = ",".join(run.id for run in runs)
     page.goto(f"{basin.address}/compare?runs={ids}&charts={','.join(PATHS)}")
+    page.locator(".bl-plot").last.scroll_into_view_if_needed()
     wait_for(lambda: charts(page).count() == 2, "two charts")
     legend = page.locator(".bl-legend button")
     words = page.locator(f".bl-chart[data-path='{PATHS[0]}'] .bl-word")
@@ -101,6 +102,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     wait_for(lambda: bands(page) == [0, 0], "no band in any chart")
     wait_for(lambda: "hide=" in page.url and "zoom=" in page.url, "both in the link")
     page.reload()
+    page.locator(".bl-plot").last.scroll_into_view_if_needed()
     wait_for(lambda: charts(page).count() == 2, "two charts")
     assert np.allclose(ranges(page), [chosen] * 2, rtol=1e-4)
     assert [each.get_attribute("aria-pressed") for each in legend.all()] == ["false", "true"]
