@@ -127,6 +127,7 @@ def test_broken_off_after_a_turn_and_resumed_it_comes_to_the_numbers_of_one_unbr
             if how == "paused":
                 training.heartbeat.request = "pause"
             else:
+                training.emitter.flush()  # or its thread writes while the run goes on already
                 raise KeyboardInterrupt
 
         at_step(patch, AT + 6, break_off)
