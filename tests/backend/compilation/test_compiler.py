@@ -133,7 +133,7 @@ def test_it_starts_eager_and_a_swap_in_mid_run_leaves_the_chains_as_they_are() -
     walk = samplers.run(sampler, positions(4000), energy, generator, WORTH_IT - 1)
     assert compiler.status.phase == "eager"
     walk = samplers.run(sampler, walk.state, energy, generator, 1)
-    assert compiler.status.phase == "compiling"
+    assert compiler.status.phase in ("compiling", "compiled")  # a warm cache is quick
     assert compiler.wait().phase == "compiled"
     walk = samplers.run(sampler, walk.state, energy, generator, 30)
     plain = samplers.run(
