@@ -11,11 +11,24 @@ import torch
 from torch import Tensor
 
 from backend.compilation.compiler import Compiler
-from backend.config import KindConfig
+from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 
 T = TypeVar("T")
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
+
+
+def temperature_option() -> Any:
+    """Field `temperature` of the Config of a sampler that has one."""
+    return option(
+        1.0,
+        "T of the exp(−E/T) that is sampled.",
+        gt=0,
+        le=1000,
+        log=True,
+        group="Sampler",
+        turnable=True,
+    )
 
 
 class State(NamedTuple):

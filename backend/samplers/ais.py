@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers import annealing
 from backend.samplers.annealing import Path, Schedule, level_beta, log_z, weight_ess
 
@@ -71,15 +71,7 @@ class AISConfig(KindConfig):
     adapt: bool = option(
         True, "Tunes the step size in the warm-up, where there is one.", group="Sampler"
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def path(self) -> Path:

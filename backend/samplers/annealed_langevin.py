@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.annealing import Path, Schedule, level_beta, normal, propose
 
 
@@ -48,15 +48,7 @@ class AnnealedLangevinConfig(KindConfig):
         group="Sampler",
         turnable=True,
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def path(self) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient, where_finite
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.annealing import normal
 
 LARGEST = 1e12
@@ -50,15 +50,7 @@ class ConsensusSamplingConfig(KindConfig):
         group="Sampler",
     )
     measure_alignment: bool = option(False, ALIGNMENT, group="Sampler")
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def spread_kept(self) -> float:

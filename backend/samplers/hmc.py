@@ -12,7 +12,7 @@ from torch import Tensor
 from backend.compilation.row_blocks import by_rows
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.langevin import normal
 from backend.samplers.mala import metropolis
 from backend.samplers.tuning import ADAPT_ABOUT, mass_extra, tuned
@@ -48,15 +48,7 @@ class HMCConfig(KindConfig):
         main=True,
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
     adapt: bool = option(
         True,
         "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",

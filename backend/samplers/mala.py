@@ -12,7 +12,7 @@ from torch import Tensor
 from backend.compilation.row_blocks import by_rows
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State, per_chain
+from backend.sampler import Info, Sampler, State, per_chain, temperature_option
 from backend.samplers.langevin import normal
 from backend.samplers.tuning import ADAPT_ABOUT, robbins_monro, step_extra
 
@@ -36,15 +36,7 @@ class MALAConfig(KindConfig):
         group="Sampler",
         turnable=True,
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
     adapt: bool = option(
         True,
         "Tunes the step size to 57 % acceptance in the warm-up, where there is one.",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy
-from backend.sampler import Info, Sampler, State, per_chain
+from backend.sampler import Info, Sampler, State, per_chain, temperature_option
 from backend.samplers.hmc import TARGET_RATE
 from backend.samplers.langevin import normal
 from backend.samplers.trees import (
@@ -63,15 +63,7 @@ class NUTSConfig(KindConfig):
         main=True,
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
     adapt: bool = option(
         True,
         "Tunes the step size and each coordinate's mass in the warm-up, where there is one.",

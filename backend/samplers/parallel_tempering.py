@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.annealing import Path, acceptance_target, move
 
 UP, DOWN = 1, -1
@@ -68,15 +68,7 @@ class ParallelTemperingConfig(KindConfig):
         "swap equally often, in the warm-up, where there is one.",
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def path(self) -> Path:

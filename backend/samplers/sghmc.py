@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, check_minibatch, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.langevin import moved_info, normal
 from backend.samplers.sgld import BATCH_ABOUT
 
@@ -60,15 +60,7 @@ class SGHMCConfig(KindConfig):
         main=True,
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @model_validator(mode="after")
     def _stable(self) -> SGHMCConfig:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, check_minibatch, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.langevin import moved_info, normal
 
 BATCH_ABOUT = "No effect on energies that are no sum over data: those are taken whole, with 0."
@@ -56,15 +56,7 @@ class SGLDConfig(KindConfig):
         main=True,
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:
         sentences = {}

@@ -11,7 +11,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
 from backend.errors import BadInput
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 
 MAX_CHAINS = 2048
 """Every pair of particles is looked at in every step."""
@@ -58,15 +58,7 @@ class SVGDConfig(KindConfig):
         le=1_000_000,
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     def derived(self) -> dict[str, str]:
         sentences = {"step_size": f"At most {MAX_CHAINS} chains: every pair is looked at."}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers import annealing
 from backend.samplers.annealing import Path, log_mean, weight_ess
 
@@ -91,15 +91,7 @@ class TemperedSMCConfig(KindConfig):
         "Tunes the step size to the acceptance at every temperature, warm-up or not.",
         group="Sampler",
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def path(self) -> Path:

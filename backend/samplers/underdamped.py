@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy, energy_and_gradient
-from backend.sampler import Info, Sampler, State
+from backend.sampler import Info, Sampler, State, temperature_option
 from backend.samplers.langevin import moved_info, normal
 
 
@@ -41,15 +41,7 @@ class UnderdampedConfig(KindConfig):
         group="Sampler",
         turnable=True,
     )
-    temperature: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
+    temperature: float = temperature_option()
 
     @property
     def kept(self) -> float:

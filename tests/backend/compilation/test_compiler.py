@@ -125,7 +125,10 @@ def test_training_is_seen_and_so_are_exchanged_parameters() -> None:
 
 
 @needs_compiler
-def test_it_starts_eager_and_a_swap_in_mid_run_leaves_the_chains_as_they_are() -> None:
+def test_it_starts_eager_and_a_swap_in_mid_run_leaves_the_chains_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # a warm one is done at once
     precision, step_size = 4.0, 0.1
     energy = Gaussian(torch.zeros(2), torch.eye(2) / precision)
     compiler = Compiler()
@@ -133,7 +136,7 @@ def test_it_starts_eager_and_a_swap_in_mid_run_leaves_the_chains_as_they_are() -
     walk = samplers.run(sampler, positions(4000), energy, generator, WORTH_IT - 1)
     assert compiler.status.phase == "eager"
     walk = samplers.run(sampler, walk.state, energy, generator, 1)
-    assert compiler.status.phase in ("compiling", "compiled")  # a warm cache is quick
+    assert compiler.status.phase == "compiling"
     assert compiler.wait().phase == "compiled"
     walk = samplers.run(sampler, walk.state, energy, generator, 30)
     plain = samplers.run(

@@ -7,6 +7,19 @@ const escaped = (text) =>
   )
 const round = (value) => Math.round(value * 100) / 100
 
+/** What `save` keeps and `restore` brings back. */
+const STATE = [
+  "fillStyle",
+  "strokeStyle",
+  "lineWidth",
+  "font",
+  "textAlign",
+  "textBaseline",
+  "globalAlpha",
+  "dash",
+  "open",
+]
+
 export class SvgContext {
   constructor(width, height) {
     Object.assign(this, { width, height })
@@ -42,28 +55,7 @@ export class SvgContext {
     this.dash = dash
   }
   save() {
-    const {
-      fillStyle,
-      strokeStyle,
-      lineWidth,
-      font,
-      textAlign,
-      textBaseline,
-      globalAlpha,
-      dash,
-      open,
-    } = this
-    this.stack.push({
-      fillStyle,
-      strokeStyle,
-      lineWidth,
-      font,
-      textAlign,
-      textBaseline,
-      globalAlpha,
-      dash,
-      open,
-    })
+    this.stack.push(Object.fromEntries(STATE.map((name) => [name, this[name]])))
   }
   restore() {
     const before = this.stack.pop()
