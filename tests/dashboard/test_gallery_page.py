@@ -29,7 +29,8 @@ def test_a_verdict_its_picture_and_earlier_ones(basin: Basin, page: Page) -> Non
     banner = page.locator(".basin-verdict")
     banner.get_by_text("holds").wait_for()
     page.locator(".bl-claim svg").nth(1).wait_for()
-    assert page.locator(".bl-claim svg circle").count() >= 12 + 3
+    dots = page.locator(".bl-claim svg circle")
+    wait_for(lambda: dots.count() >= 12 + 3, "a dot for each run")
     names = [svg.get_attribute("aria-label") for svg in page.locator(".bl-claim svg").all()]
     assert all(name and name.endswith(".") for name in names)
     page.get_by_text("Show as a table").first.click()
@@ -37,7 +38,7 @@ def test_a_verdict_its_picture_and_earlier_ones(basin: Basin, page: Page) -> Non
     # an earlier verdict has a link of its own
     page.goto(f"{basin.address}/gallery?recipe=short_run&reproduction={old.id}")
     page.locator(".basin-verdict").get_by_text("fails").wait_for(timeout=30_000)
-    assert page.get_by_text("shown above").count() == 1
+    wait_for(lambda: page.get_by_text("shown above").count() == 1, "the list of verdicts")
     for made in (old, new):
         for run_id in made.run_ids():
             run_store.open_run(run_id).delete()

@@ -65,7 +65,7 @@ def raced(page: Page) -> list[RunDirectory]:
 def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: Page) -> None:
     """Set up, launch, see the chains walk, stop."""
     open_form(basin, page)
-    assert page.get_by_text("biased", exact=True).count() > 3
+    wait_for(lambda: page.get_by_text("biased", exact=True).count() > 3, "what is biased")
     box = page.get_by_label("Budget of each", exact=True)
     box.fill("90000000")
     box.press("Control+Enter")
@@ -162,7 +162,7 @@ def test_a_fast_wrong_sampler_is_not_read_as_a_winner(basin: Basin, page: Page) 
     wait_for(lambda: cells(page, 1)[-1] == sound, "the verdict on the second racer")
     wait_for(lambda: "R-hat 1.8 is above 1.05" in cells(page, 2)[-1], "the verdict on the third")
     struck = page.locator(".bl-diagnostics td.void")
-    assert struck.count() == 4  # both rates of the two that do not count
+    wait_for(lambda: struck.count() == 4, "both rates of the two that do not count")
     assert [cells(page, racer)[1] for racer in range(3)] == ["biased", "exact", "exact"]
     lanes(page).first.get_by_text("wrong draws").wait_for()
     assert lanes(page).nth(1).locator(".bl-lane-note:visible").count() == 0

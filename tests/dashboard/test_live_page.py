@@ -92,7 +92,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     wait_for(lambda: charts(page).count() == 2, "two charts")
     legend = page.locator(".bl-legend button")
     words = page.locator(f".bl-chart[data-path='{PATHS[0]}'] .bl-word")
-    assert [legend.count(), words.count()] == [2, 2]
+    wait_for(lambda: [legend.count(), words.count()] == [2, 2], "a legend and its words")
     assert "(2 seeds)" in legend.first.inner_text()
     wait_for(lambda: bands(page) == [1, 1], "one band in each chart")
     charts(page).first.scroll_into_view_if_needed()

@@ -210,7 +210,8 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     ids = ",".join(run.id for run in [*seeds, other])
     page.goto(f"{basin.address}/compare?runs={ids}&axis=seconds&charts=energy/gap")
     page.wait_for_selector(".bl-card canvas")
-    assert page.locator(".bl-card .bl-mark").count() == 2
+    marks = page.locator(".bl-card .bl-mark")
+    wait_for(lambda: marks.count() == 2, "a mark on each landscape")
     wait_for(lambda: page.eval_on_selector(".bl-card canvas", INKED) > 10, "landscapes")
     page.get_by_text("Difference of log density").wait_for()
     page.get_by_label("Seed drawn").select_option("seed 1")

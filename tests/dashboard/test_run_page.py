@@ -147,7 +147,7 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-plot .main-svg")
-    assert page.locator(".bl-chart").count() == 2
+    wait_for(lambda: page.locator(".bl-chart").count() == 2, "two charts")
     page.keyboard.press("?")
     page.get_by_text("pause or resume the run").wait_for()
     page.keyboard.press("/")
@@ -157,7 +157,7 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     added.wait_for()
     assert "optimiser%2Flearning_rate" in page.url
     added.get_by_label("Remove Learning rate").click()
-    assert page.locator(".bl-chart").count() == 2
+    wait_for(lambda: page.locator(".bl-chart").count() == 2, "two charts")
 
 
 @pytest.mark.slow
