@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
     from jobs.records.run_directory import RunDirectory
-    from tests.dashboard.conftest import Basin, wait_for
+    from tests.dashboard.conftest import Basin
 
 pytestmark = pytest.mark.browser
 
@@ -61,9 +61,9 @@ def test_every_kind_is_drawn(basin: Basin, page: Page) -> None:
     for kind in ("points", "images", "trajectory", "field"):
         assert drawn(page, kind).locator("canvas").evaluate(INKED) > 5, kind
     for kind in ("histogram", "curve"):
-        lines = drawn(page, kind).locator("polyline")
-        wait_for(lambda: lines.count() == 2, f"both lines of a {kind}")
-        assert all(line.get_attribute("points") for line in lines.all())
+        lines = drawn(page, kind).locator("polyline[points]")
+        lines.nth(1).wait_for(state="attached")
+        assert all(line.get_attribute("points") for line in lines.all()), kind
     points = drawn(page, "points").inner_text()
     assert all(f"class {label}" in points for label in range(3))
     assert "Probability: 0" in drawn(page, "field").inner_text()
