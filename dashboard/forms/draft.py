@@ -28,6 +28,8 @@ MOST_KNOWN = 200
 """Files of the data folder that are offered."""
 FIRST = {"method": "contrastive_divergence", "preset": "persistent", "data": {"name": "ring"}}
 """What a first visitor finds: one click shows the ring's landscape form."""
+LINKED = ("from", "data", "method", "preset")
+"""What a link to the form may say."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 

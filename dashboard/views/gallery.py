@@ -321,8 +321,6 @@ def _launch(recipe: Recipe, again: bool) -> None:
         pressed = st.button(
             f"Launch {plural(number, 'run')}", type="primary", key=f"launch_{recipe.name}"
         )
-    cost = recipe_cost.expected(recipe, scale, seeds)
-    st.fragment(_terms, run_every=None if cost else EVERY)(recipe, scale, seeds)
     if pressed:
         try:
             record = reproductions.launch(
@@ -330,15 +328,19 @@ def _launch(recipe: Recipe, again: bool) -> None:
             )
         except BasinError as error:
             st.error(f"Nothing was launched. {error}")
-            return
-        st.query_params.from_dict({"recipe": recipe.name, "reproduction": record.id})
-        st.rerun()
+        else:
+            st.query_params.from_dict({"recipe": recipe.name, "reproduction": record.id})
+            st.rerun()
+    is_known = recipe_cost.expected(recipe, scale, seeds) is not None
+    st.fragment(_terms, run_every=None if is_known else EVERY)(recipe, scale, seeds, is_known)
 
 
-def _terms(recipe: Recipe, scale: str, seeds: int) -> None:
-    """Draw what a launch compares, and its cost once that is known."""
+def _terms(recipe: Recipe, scale: str, seeds: int, was_known: bool) -> None:
+    """Draw what a launch compares, and its cost once that is known: then it is asked no more."""
     roles = ", ".join(item.title for item in recipe.variants.values())
     cost = recipe_cost.expected(recipe, scale, seeds)
+    if cost and not was_known:
+        st.rerun()  # without the clock
     words = recipe_cost.in_words(cost) if cost else "Estimating the time…"
     st.caption(f"{roles}: {seeds} seeds each, the same data and {_budget(recipe, scale)}. {words}")
 

@@ -58,7 +58,7 @@ def main() -> None:
 
 def _source(catalogue: dict[str, Any]) -> Source:
     """Return the draft this page began with; a new link or a pasted file begins another."""
-    query = {key: st.query_params[key] for key in st.query_params}
+    query = {key: st.query_params[key] for key in draft.LINKED if key in st.query_params}
     if st.session_state.get("launch_query") != query or "launch_source" not in st.session_state:
         try:
             source = draft.from_query(query, catalogue)

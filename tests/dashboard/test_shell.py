@@ -103,3 +103,21 @@ def test_no_page_names_an_address_from_the_root_of_its_host() -> None:
         for match in absolute.finditer(path.read_text())
     ]
     assert listed == []
+
+
+def test_each_word_of_an_address_has_one_writer() -> None:
+    """Streamlit writes what its scripts knew as the page opened over what modules keep since."""
+    pages = [*DASHBOARD.glob("views/*.py"), *DASHBOARD.glob("sampler_lab/*.py")]
+    pages += [*DASHBOARD.glob("forms/*.py")]
+    of_scripts = set()
+    for path in pages:
+        text = path.read_text()
+        of_scripts |= set(re.findall(r'st\.query_params\["(\w+)"\] = ', text))
+        for given in re.findall(r"st\.query_params\.from_dict\(\{(.*?)\}\)", text, re.S):
+            of_scripts |= set(re.findall(r'"(\w+)":', given))
+    of_modules = set()
+    for path in DASHBOARD.glob("live/**/*.js"):
+        of_modules |= set(re.findall(r'keepInAddress\(\s*"(\w+)"', path.read_text()))
+    assert {"id", "runs", "recipe", "answer"} <= of_scripts
+    assert {"at", "axis", "zoom", "seeds"} <= of_modules
+    assert not of_scripts & of_modules

@@ -167,12 +167,13 @@ export function inField(event) {
   return ["TEXTAREA", "SELECT"].includes(target.tagName)
 }
 
-/** Keep a setting in the page's address, without loading anything. */
+/** Keep a setting in the page's address, without loading anything; Streamlit leaves it alone. */
 export function keepInAddress(name, value) {
   const address = new URL(window.location.href)
   if (value === null || value === "") address.searchParams.delete(name)
   else address.searchParams.set(name, value)
-  history.replaceState(history.state, "", address)
+  if (window.basinKeep) window.basinKeep(name, address)
+  else history.replaceState(history.state, "", address)
 }
 
 export function fromAddress(name) {

@@ -7,6 +7,30 @@
 
   window.basinLive = new URL("..", document.currentScript.src).href
 
+  // Streamlit writes all of the address whenever a script of the server writes a part of it: with
+  // what it knew as the page opened, not with what the modules have kept there since
+  const kept = new Set()
+  const plain = history.replaceState.bind(history)
+  for (const name of ["pushState", "replaceState"]) {
+    const write = history[name].bind(history)
+    history[name] = (state, title, target) => {
+      const address = new URL(target ?? window.location.href, window.location.href)
+      if (address.pathname !== window.location.pathname) return write(state, title, target)
+      const now = new URL(window.location.href).searchParams
+      for (const key of kept) {
+        address.searchParams.delete(key)
+        for (const value of now.getAll(key)) address.searchParams.append(key, value)
+      }
+      // no step back to the same place
+      const isSame = address.href === window.location.href
+      return (isSame ? plain : write)(state, title, address)
+    }
+  }
+  window.basinKeep = (key, address) => {
+    kept.add(key)
+    plain(history.state, "", address)
+  }
+
   const APP = '[data-testid="stApp"]'
   const STATE = "data-test-connection-state"
   // of Streamlit's own: those of the pages hold a block of elements
