@@ -304,6 +304,14 @@ def ask(run_id: str, ability: str, config: dict[str, Any], seed: int) -> dict[st
     return answering.answer_to_run(run_id, ability, config, seed=seed)
 
 
+def draw_set(wanted: dict[str, Any]) -> str:
+    """Draw a sample set from the fields of its `sample_sets.Request`; returns its id."""
+    from jobs.models import sample_drawing
+    from jobs.records.sample_sets import Request
+
+    return sample_drawing.draw(Request(**wanted)).id
+
+
 def former(run_id: str, settings: Any) -> dict[str, Any]:
     """Answer a question that pages of Basin 0.1 asked and left in the queue."""
     raise NotAvailable(
@@ -317,4 +325,5 @@ previews_job = _answered(previews)
 look_job = _answered(look)
 offers_job = _answered(offers)
 ask_job = _answered(ask)
+draw_set_job = _answered(draw_set)
 sample_job = energy_job = _answered(former)

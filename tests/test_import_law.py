@@ -34,6 +34,7 @@ NO_TORCH = [
     "jobs.queueing.control",
     "jobs.queueing.enqueue",
     "jobs.queueing.redis_store",
+    "jobs.queueing.sample_jobs",
     "jobs.services.supervision",
     "jobs.cli",
     "jobs.claims.reproduction",

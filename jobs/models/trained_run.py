@@ -24,7 +24,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Trained:
-    """Run as its newest checkpoint left it, ready to be asked."""
+    """Run as a checkpoint left it, ready to be asked."""
 
     id: str
     spec: RunSpec
@@ -45,8 +45,8 @@ class Trained:
         return self.data.in_units(self.energy())
 
 
-def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
-    """Load a run with the weights of its newest checkpoint, on a device.
+def load_trained(run_id: str, device: torch.device = _CPU, step: int | None = None) -> Trained:
+    """Load a run with the weights of the checkpoint of a step, or of its newest, on a device.
 
     Raises BadInput for an unknown run or another method's checkpoint, NotAvailable when there is
     no checkpoint.
@@ -59,7 +59,7 @@ def load_trained(run_id: str, device: torch.device = _CPU) -> Trained:
     if not prepared.method.trains:
         return Trained(directory.id, spec, prepared.method, prepared.data, 0, device, warnings)
     try:
-        checkpoint = directory.load_checkpoint()
+        checkpoint = directory.load_checkpoint(step)
     except NotAvailable as error:
         raise NotAvailable(f"`{directory.id}` has no trained weights. {error}") from error
     check_checkpoint(checkpoint.meta, spec.method)

@@ -28,6 +28,7 @@ CALLS: dict[str, tuple[type, ...]] = {
     "jobs.tasks.sample_job": (str, dict),
     "jobs.tasks.energy_job": (str, list),
     "jobs.tasks.ask_job": (str, str, dict, int),
+    "jobs.tasks.draw_set_job": (dict,),
 }
 """Functions that a job may call, with the types of their arguments."""
 _SIGNATURE = "signature"

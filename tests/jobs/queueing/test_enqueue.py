@@ -14,8 +14,8 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
-from jobs.queueing import enqueue, redis_store, spec_paths
-from jobs.records import run_store
+from jobs.queueing import enqueue, redis_store, sample_jobs, spec_paths
+from jobs.records import run_store, sample_sets
 from tests.conftest import RedisServer
 
 SPEC = RunSpec(method="contrastive_divergence", data={"name": "ring"})
@@ -283,3 +283,18 @@ def test_redis_dying_while_asking_is_one_sentence(
     finally:
         killer.join()
         redis_server.start()
+
+
+def test_sample_sets_are_queued_once_and_waited_for_by_nobody(redis_url: str) -> None:
+    run_id = run_store.create_run(SPEC).id
+    wanted = [sample_jobs.request(run_id, {"num": 8}, seed=seed) for seed in (0, 1)]
+    with pytest.raises(NotAvailable, match="No quick worker"):
+        sample_jobs.draw(wanted)
+    redis_store.beat(redis_store.connect(), {"name": "deaf", "queue": "quick", "device": "cpu"})
+    sets = sample_jobs.draw(wanted)
+    assert [each.state for each in sets] == ["waiting", "waiting"]
+    assert [each.id for each in sample_jobs.draw(wanted)] == [each.id for each in sets]
+    queue = redis_store.queue(redis_store.QUICK)
+    assert queue.job_ids == [f"set-{each.id}" for each in sets]
+    fields = job_of(f"set-{sets[1].id}").args[0]
+    assert sample_sets.Request(**fields).id == sets[1].id

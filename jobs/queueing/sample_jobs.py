@@ -1,0 +1,69 @@
+"""Jobs that draw sample sets: asked for and followed without waiting. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from backend.errors import NotAvailable
+from jobs.models import fingerprints
+from jobs.queueing import redis_store
+from jobs.queueing.spec_paths import Origin, absolute_config
+from jobs.records import sample_sets
+from jobs.records.sample_sets import Request, SampleSet, Source
+
+_MOST_SECONDS = 3600
+"""Of drawing one set."""
+_RESULT_SECONDS = 60
+
+
+def request(
+    run_id: str,
+    config: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    step: int | None = None,
+    source: Source = "model",
+    origin: Origin = "browser",
+) -> Request:
+    """Ask for samples of a run at a kept checkpoint, the newest where no step is named.
+
+    config: fields of the ability `sample`; 64 samples where it gives no `num`. Raises BadInput,
+    NotAvailable.
+    """
+    fields = absolute_config({"num": sample_sets.DEFAULT_NUM, **(config or {})}, origin)
+    code = fingerprints.code_now()
+    return sample_sets.request(run_id, fields, code=code, seed=seed, step=step, source=source)
+
+
+def draw(wanted: Iterable[Request], name: str = "") -> list[SampleSet]:
+    """Queue the sets that are not there yet; returns all of them, in order, as they are now.
+
+    `sample_sets.open_set` tells how far each is. Raises BadInput, NotAvailable without Redis or
+    without a worker that draws.
+    """
+    with redis_store.reaching():
+        connection = redis_store.connect()
+        redis_store.need_own_home(connection)
+        alive = redis_store.workers(connection)
+        if not any(each["alive"] and each["queue"] == redis_store.QUICK for each in alive):
+            raise NotAvailable("No quick worker is running. Start one with `basin up`.")
+        queue = redis_store.queue(redis_store.QUICK, connection)
+        sets = []
+        for each in wanted:
+            num = each.config.get("num", sample_sets.DEFAULT_NUM)
+            known = sample_sets.begin(each, num if isinstance(num, int) else 0, name)
+            sets.append(known)
+            job_id = f"set-{known.id}"
+            if known.state != "waiting" or queue.get_job_position(job_id) is not None:
+                continue
+            queue.enqueue(
+                "jobs.tasks.draw_set_job",
+                each._asdict(),
+                job_id=job_id,
+                job_timeout=_MOST_SECONDS,
+                result_ttl=_RESULT_SECONDS,
+                failure_ttl=_RESULT_SECONDS,
+                description=f"draw {known.id}",
+            )
+    return sets

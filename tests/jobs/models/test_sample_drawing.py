@@ -1,0 +1,135 @@
+"""Sample sets: the same request is the same bytes; under one seed only the models differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from backend import catalogue
+from backend.errors import BadInput, NotAvailable
+from jobs.cli import main
+from jobs.models import sample_drawing
+from jobs.queueing import sample_jobs
+from jobs.records import run_store, sample_sets
+from jobs.records.run_directory import RunDirectory
+from jobs.records.sample_sets import SampleSet
+from tests.jobs import tiny
+
+CHAINS = {"num": 20, "own_sampler": False, "sampler": {"kind": "langevin", "step_size": 0.01}}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
+    catalogue.abilities()  # discovered before `tiny` is all there is
+    monkeypatch.setattr(catalogue, "methods", lambda: {"tiny": tiny.Tiny})
+    directory = tiny.make(6)
+    tiny.run(directory)
+    return directory
+
+
+def drawn(run: RunDirectory, **config: Any) -> SampleSet:
+    return sample_drawing.draw(sample_jobs.request(run.id, config, seed=5, origin="cli"))
+
+
+def test_the_same_request_gives_the_same_bytes(run: RunDirectory) -> None:
+    first = drawn(run, num=20)
+    content = (first.path / "samples.npz").read_bytes()
+    assert first.state == "done" and first.samples()["x"].shape == (20, 2)
+    assert first.seconds_per_sample and first.joules is None
+    sample_sets.delete(first.id)
+    again = drawn(run, num=20)
+    assert again.id == first.id
+    assert (again.path / "samples.npz").read_bytes() == content
+    assert drawn(run, num=21).id != first.id
+
+
+def test_a_set_that_is_there_is_not_drawn_again(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = drawn(run, num=20)
+    monkeypatch.setattr(sample_drawing, "_drawn", lambda *_: pytest.fail("drawn again"))
+    assert drawn(run, num=20) == first
+
+
+def test_runs_share_the_noise_they_start_from_and_that_of_their_chains(
+    run: RunDirectory,
+) -> None:
+    other = tiny.make(6, width=16)
+    tiny.run(other)
+    starts = [drawn(each, **CHAINS, num_steps=0).samples()["x"] for each in (run, other)]
+    ends = [drawn(each, **CHAINS, num_steps=1).samples()["x"] for each in (run, other)]
+    assert np.array_equal(*starts)
+    moved = [after - before for before, after in zip(starts, ends, strict=True)]
+    assert not np.array_equal(*moved)
+    # what the noise of a step moves is shared; what the slopes of the models move is not
+    assert np.abs(moved[0] - moved[1]).max() < 0.2 * np.abs(moved[0]).max()
+
+
+def test_a_run_is_drawn_at_any_checkpoint_that_is_kept(run: RunDirectory) -> None:
+    steps = run.checkpoints()
+    assert steps[-1] == 6
+    with pytest.raises(BadInput, match="keeps no checkpoint of 5"):
+        sample_jobs.request(run.id, step=5, origin="cli")
+    wanted = sample_jobs.request(run.id, {"num": 8}, step=6, origin="cli")
+    assert sample_drawing.draw(wanted).step == 6
+
+
+def test_real_events_make_a_set_too(run: RunDirectory) -> None:
+    wanted = sample_jobs.request(run.id, {"num": 8}, source="held_out", origin="cli")
+    real = sample_drawing.draw(wanted)
+    assert real.title.endswith("real") and real.seconds is None
+    assert len(np.unique(real.samples()["x"], axis=0)) == 8
+
+
+def test_what_cannot_be_drawn_fails_with_its_reason(run: RunDirectory) -> None:
+    wanted = sample_jobs.request(run.id, {"num": 8, "label": "cat"}, origin="cli")
+    with pytest.raises(BadInput, match="label"):
+        sample_drawing.draw(wanted)
+    known = sample_sets.open_set(wanted.id)
+    assert known.state == "failed" and "label" in known.reason
+
+
+def test_a_set_whose_process_is_gone_has_failed(run: RunDirectory) -> None:
+    wanted = sample_jobs.request(run.id, {"num": 8}, origin="cli")
+    sample_sets.begin(wanted, 8)
+    sample_sets.drawing(wanted.id)
+    assert sample_sets.open_set(wanted.id).state == "drawing"
+    sample_sets.change(wanted.id, pid=2**22 + 1)
+    assert sample_sets.open_set(wanted.id).state == "failed"
+
+
+def test_no_more_sets_are_made_than_there_is_room_for(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(run, num=8)
+    monkeypatch.setattr(sample_sets, "MOST_SETS", 1)
+    with pytest.raises(NotAvailable, match="Delete some"):
+        drawn(run, num=9)
+    monkeypatch.setattr(sample_sets, "MOST_SET_BYTES", 50)
+    with pytest.raises(BadInput, match="at most 6"):
+        sample_drawing._check_size(9, _data(run))
+
+
+def _data(run: RunDirectory) -> Any:
+    from jobs.models import trained_run
+
+    return trained_run.load_trained(run.id).data
+
+
+def test_the_command_draws_lists_shows_and_deletes(run: RunDirectory) -> None:
+    def basin(*words: str) -> str:
+        result = CliRunner().invoke(main, ["samples", *words])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "8 samples" in basin("draw", run.id, "--n", "8", "--name", "mine")
+    assert "mine" in basin("list", "--run", run.id)
+    set_id = sample_sets.list_sets()[0].id
+    assert set_id in basin("show", set_id[:6])
+    assert "deleted" in basin("delete", set_id)
+    assert sample_sets.list_sets() == []
+    assert CliRunner().invoke(main, ["samples", "show", set_id]).exit_code == 2
+    assert run_store.open_run(run.id).status().status == "finished"
