@@ -93,7 +93,7 @@ MODULES = {
     "jobs.loop": "jobs.execution.loop",
     "jobs.made_of": "jobs.models.fingerprints",
     "jobs.merged": "jobs.record_files.merged_scalars",
-    "jobs.meter": "jobs.execution.cost_meter",
+    "jobs.meter": "jobs.system.joule_meter",
     "jobs.moved": "jobs.records.moved_files",
     "jobs.names": "jobs.queueing.redis_names",
     "jobs.outcome": "jobs.execution.outcome",

@@ -393,6 +393,6 @@ FIGURES: dict[str, Figure] = {
     "system/gpu": Figure("Device at work", "%", help="By all that computes on it."),
     "system/gpu_memory": Figure("Device memory", "GB", help="Taken by all that is on it."),
     "system/power": Figure(
-        "Power", "W", help="Of the device or the CPU package, by its own counter of joules."
+        "Power", "W", help="Of the device or the CPU package, by its own counter or meter."
     ),
 }

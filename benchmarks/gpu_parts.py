@@ -174,11 +174,11 @@ def nccl(bench: Bench) -> None:
 
 def joules(bench: Bench) -> None:
     """The device's counter of joules against its power summed over time, under load."""
-    from jobs.execution.cost_meter import joule_counter, nvml_handle
+    from jobs.system.joule_meter import meter, nvml_handle
 
     report = bench.report
-    read = joule_counter(bench.device)
-    if read is None:
+    measure = meter(bench.device)
+    if measure is None:
         report.note(f"joules: nothing measures them on {bench.device}.")
         if bench.on_gpu:
             report.claim_at_least("joules: counters that can be read", 0, 1)
@@ -205,9 +205,9 @@ def joules(bench: Bench) -> None:
             bench.synchronise()
 
     work(time.perf_counter() + 0.25 * seconds)  # power is a mean over the last second
-    began, first = time.perf_counter(), read()
+    began, first = time.perf_counter(), measure.read()
     work(began + seconds)
-    counted, ended_at = read() - first, time.perf_counter()
+    counted, ended_at = measure.read() - first, time.perf_counter()
     ended.set()
     report.add("joules", "counter", "power", "W", [counted / (ended_at - began)])
     if not bench.on_gpu:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from jobs import report_cards
 from jobs.records.status import Status
 
 HERE = Path(__file__).resolve().parent
@@ -90,6 +91,17 @@ def code(text: str, *, height: int = 0) -> None:
     st.html(
         '<div class="basin-code"><button type="button" class="basin-copy">Copy</button>'
         f'<pre tabindex="0"{limit}>{html.escape(text)}</pre></div>'
+    )
+
+
+@st.dialog("Report card", width="large")
+def report_card(run_ids: list[str]) -> None:
+    """Show what runs cost and reached, to copy or download as Markdown."""
+    text = report_cards.or_reason(run_ids)
+    st.caption("Markdown for a paper. Joules, where something measured them, are of training.")
+    code(text, height=420)
+    st.download_button(
+        "Download", text, "card.md", "text/markdown", icon=":material/download:", type="primary"
     )
 
 

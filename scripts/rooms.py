@@ -62,7 +62,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jobs.bakeoffs",),
     ("jobs.claims", "jobs.execution"),
     ("jobs.queueing",),
-    ("jobs.models", "jobs.notifications", "jobs.races"),
+    ("jobs.models", "jobs.notifications", "jobs.races", "jobs.report_cards"),
     ("jobs.proposals", "jobs.records"),
     ("jobs.formatting", "jobs.record_files"),
     ("jobs.system",),

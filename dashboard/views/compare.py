@@ -12,7 +12,7 @@ from backend.errors import BasinError
 from backend.metric_names import FIGURES
 from dashboard import comparison
 from dashboard.comparison import Group
-from dashboard.elements import as_typed, empty, figure, head, plural
+from dashboard.elements import as_typed, empty, figure, head, plural, report_card
 from dashboard.live_view import live_element
 from jobs.records import run_store
 
@@ -116,6 +116,11 @@ def _figures(parts: dict[str, list[Group]]) -> None:
             help="Every figure of every run, at full precision",
             type="tertiary",
         )
+        if st.button("Report card", icon=":material/receipt_long:", type="tertiary"):
+            members = (
+                each for groups in parts.values() for group in groups for each in group.members
+            )
+            report_card([member.id for member in members])
     for data, groups in parts.items():
         if len(parts) > 1:
             st.markdown(f"**{as_typed(data)}**")

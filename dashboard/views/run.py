@@ -12,7 +12,17 @@ from backend.errors import BasinError, NotAvailable
 from backend.metric_names import FIGURES, HEADLINES
 from backend.system import yaml_reader
 from dashboard import comparison
-from dashboard.elements import code, data_of, empty, head, moment, name_of, size, status_word
+from dashboard.elements import (
+    code,
+    data_of,
+    empty,
+    head,
+    moment,
+    name_of,
+    report_card,
+    size,
+    status_word,
+)
 from dashboard.forms.turn_settings import show_turn_settings, turned_lines
 from dashboard.live_view import live_element
 from dashboard.security import access
@@ -152,6 +162,8 @@ def _acts(directory: RunDirectory, status: Status) -> None:
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
             st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
+            if st.button("Report card", icon=":material/receipt_long:"):
+                report_card([run_id])
             if st.button("Name, tags, note", icon=":material/edit:"):
                 _edit(directory, status)
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):

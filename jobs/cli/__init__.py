@@ -47,6 +47,7 @@ for command in (
     runs.resume,
     turning.turn,
     runs.dismiss,
+    runs.card,
     trash.delete,
     trash.restore,
     trash.trash,

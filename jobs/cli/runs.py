@@ -1,5 +1,5 @@
 """Commands on runs that are there: `basin ls`, `show`, `stop`, `pause`, `resume`, `dismiss` and
-`reindex`."""
+`reindex`, and their report `card`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 
 from backend.config import turn_in_words
 from backend.metric_names import COMPANIONS
+from jobs import report_cards
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.formatting import duration
@@ -221,6 +222,20 @@ def _resume_here(directories: list[RunDirectory], anyway: bool, as_json: bool) -
     show(value, as_json, "\n".join(f"{s.id}: {s.status} {s.reason}".rstrip() for s in ended))
     good = len(ended) == len(directories) and all(s.status == "finished" for s in ended)
     sys.exit(DONE if good else FAILED)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@json_command
+def card(runs: tuple[str, ...], as_json: bool) -> None:
+    """Write the report card of a run, or of the comparison of several, as Markdown for a paper.
+
+    Joules of training and of a sample as measured, hours, device, what was reached. RUN is an id,
+    the start of one, or `latest`. BASIN_GRID_CO2, the grams of CO₂ a kWh of your grid, adds CO₂.
+    """
+    ids = list(dict.fromkeys(run_store.open_run(run).id for run in runs))
+    text = report_cards.of_runs(ids)
+    show({"runs": ids, "markdown": text}, as_json, text.rstrip())
 
 
 def turned_at(turn: Turn) -> str:

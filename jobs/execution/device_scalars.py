@@ -1,4 +1,5 @@
-"""Scalar block: scalars of many steps on the device, copied to the host at once."""
+"""Scalar block: scalars of many steps on the device, copied to the host at once, and what each
+of its rows cost."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from backend.events import Cost
 
 
 class ScalarBlock:
@@ -46,3 +49,24 @@ class ScalarBlock:
         rows = self._values[: self.count].to("cpu", copy=True).numpy()
         self.count = 0
         return rows
+
+
+def cost_of_row(row: int, num_rows: int, before: Cost, first_gradients: int, end: Cost) -> Cost:
+    """Interpolate the cost after row 1, 2, ... of a block, the rows evenly spread in time.
+
+    before: at the end of the last block. first_gradients: ∇E evaluations after the first row.
+    end: after the last row.
+    """
+    if row == num_rows:
+        return end
+    share = row / num_rows
+    joules = None
+    if before.joules is not None and end.joules is not None:
+        joules = before.joules + share * (end.joules - before.joules)
+    along = (row - 1) / (num_rows - 1)
+    return Cost(
+        before.step + row,
+        first_gradients + round(along * (end.gradients - first_gradients)),
+        before.seconds + share * (end.seconds - before.seconds),
+        joules,
+    )

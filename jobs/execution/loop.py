@@ -24,7 +24,6 @@ from jobs.execution import finishing, outcome, process_team
 from jobs.execution.alarms import Alarms
 from jobs.execution.cadence import Cadence
 from jobs.execution.checkpointer import Checkpointer
-from jobs.execution.cost_meter import Counter, Stopwatch, joule_counter, nvml_handles
 from jobs.execution.emitter import CannotWrite, Emitter, Publisher
 from jobs.execution.heartbeat import Heartbeat
 from jobs.execution.observation_schedule import ObservationSchedule
@@ -41,6 +40,7 @@ from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
 from jobs.records.summary import settings_of
 from jobs.system import atomic_files
+from jobs.system.joule_meter import ESTIMATE, Meter, Stopwatch, meter, nvml_handles
 from jobs.system.readings import SystemReadings
 
 Observe = Callable[[Prepared], Observation | None]
@@ -90,7 +90,7 @@ class _Attempt:
     """One attempt at a run."""
 
     emitter: Emitter
-    counter: Counter | None
+    meter: Meter | None
     fingerprints: dict[str, Any]
     warnings: list[str]
     """about changes since the last attempt"""
@@ -245,8 +245,8 @@ class _Attempt:
         prepared = prepare(spec, device, self.load_energy, standardised=before.get("standardised"))
         self.fingerprints = fingerprints.of(prepared)
         self.warnings = fingerprints.warnings(before, self.fingerprints)
-        self.counter = joule_counter(*process_team.devices_of(device, spec.processes))
-        if prepared.spec.budget.joules and self.counter is None:
+        self.meter = meter(*process_team.devices_of(device, spec.processes))
+        if prepared.spec.budget.joules and self.meter is None:
             raise BadInput.at(
                 "budget.joules", "nothing measures joules here. Give steps, gradients or seconds."
             )
@@ -261,7 +261,7 @@ class _Attempt:
         checkpointer = Checkpointer(
             self.directory, prepared, self.fingerprints, self.cadence, self.beat.progress
         )
-        cost, observe_seconds = Cost(joules=None if self.counter is None else 0.0), 0.0
+        cost, observe_seconds = Cost(joules=None if self.meter is None else 0.0), 0.0
         reached = 0
         if before.attempt:
             reached = self._last_logged_step()
@@ -294,7 +294,9 @@ class _Attempt:
             cost,
             cadence=self.cadence,
             team=self.team,
-            stopwatch=Stopwatch(self.counter, cost.seconds, cost.joules),
+            stopwatch=Stopwatch(
+                self.meter, cost.seconds, cost.joules, before.joules_source if cost.step else None
+            ),
             checkpointer=checkpointer,
             observation=observation,
             reporter=Reporter(
@@ -305,7 +307,8 @@ class _Attempt:
             heartbeat=self.beat,
             readings=SystemReadings(
                 nvml_handles(process_team.devices_of(prepared.device, prepared.spec.processes)),
-                self.counter,
+                # an estimate by load is no reading: the load itself is among them
+                None if self.meter is None or self.meter.source == ESTIMATE else self.meter.read,
             ),
         )
 

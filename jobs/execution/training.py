@@ -20,8 +20,7 @@ from backend.events import Cost
 from backend.method import Method
 from jobs.execution.cadence import Cadence, fraction_used
 from jobs.execution.checkpointer import Checkpointer
-from jobs.execution.cost_meter import Stopwatch, cost_of_row
-from jobs.execution.device_scalars import ScalarBlock
+from jobs.execution.device_scalars import ScalarBlock, cost_of_row
 from jobs.execution.divergence_guard import breach, radius_bound
 from jobs.execution.emitter import CannotWrite
 from jobs.execution.heartbeat import Heartbeat
@@ -33,6 +32,7 @@ from jobs.models.method_setup import Prepared
 from jobs.records.progress import LOOKING, TRAINING
 from jobs.records.requests import Turn, TurnRequest
 from jobs.records.run_directory import RunDirectory
+from jobs.system.joule_meter import Stopwatch
 from jobs.system.readings import SystemReadings
 
 TURNED = "run/changed"
@@ -148,6 +148,7 @@ class Training:
             "seconds": self.cost.seconds,
             "joules": self.cost.joules,
             "joules_source": self.stopwatch.source,
+            "joules_of": self.stopwatch.of,
             "observe_seconds": self.observation.seconds,
             "judge_seconds": self.judge_seconds,
             "checkpoint_step": self.checkpointer.step,

@@ -25,6 +25,7 @@ from jobs.models.method_setup import Prepared
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import atomic_files
+from jobs.system.joule_meter import Stopwatch, meter
 
 _READS = ("path", "mask_path", "runs")
 """Fields of what an ability reads beside the run itself."""
@@ -63,7 +64,8 @@ def answer_to_run(
     id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
     figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
     `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
-    (base64, each an event as `backend.events` packs it), code (what answered), took (seconds).
+    (base64, each an event as `backend.events` packs it), code (what answered), took (seconds),
+    joules and joules_source (null where not measured).
     Beside the arrays the .npz holds
     `settings`, the JSON of run, step, ability, config and seed.
     """
@@ -72,9 +74,10 @@ def answer_to_run(
     if out is None and (known := _answered_before(directory, ability, checked, seed)):
         return known
     run = trained_run.load_trained(directory.id)
-    began = time.monotonic()
+    watch = Stopwatch(meter(run.device))
+    watch.start()
     result = _answer(trained_run.asked_of(run), ability, config or {}, seed)
-    took = time.monotonic() - began
+    watch.stop()
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     name = f"{stamp}-{os.urandom(2).hex()}-{ability}"
@@ -102,7 +105,9 @@ def answer_to_run(
         ],
         "frames": _frames(directory.id, result.events, now, Cost(run.step)),
         "code": fingerprints.code_now(),
-        "took": took,
+        "took": watch.seconds,
+        "joules": watch.joules,
+        "joules_source": watch.source,
     }
     directory.save_answer(name, value)
     return value

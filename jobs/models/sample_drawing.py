@@ -5,8 +5,8 @@ Imports torch.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +26,11 @@ from jobs.models import trained_run
 from jobs.models.method_setup import find_device, use_products
 from jobs.records import run_store, sample_sets
 from jobs.records.sample_sets import Request, SampleSet
+from jobs.system.joule_meter import Stopwatch, meter
 
 ABILITY = "sample"
 _NUM_NEAREST = 100
 """Samples whose nearest training event is looked for: those of a grid of images."""
-
-Joules = Callable[[], float]
-"""Joules since some moment in the past, as a meter counts them."""
 
 
 def draw(
@@ -40,12 +38,10 @@ def draw(
     *,
     name: str = "",
     drawn: Callable[[SampleSet], None] = lambda _: None,
-    joules: Joules | None = None,
-    joules_from: str = "counter",
 ) -> SampleSet:
     """Draw a set on the CPU and keep it; one that is there is returned as it is.
 
-    drawn: called with the set as parts of it are done. joules: a meter of this machine. Raises
+    drawn: called with the set as parts of it are done. Raises
     BadInput for what this run cannot be asked, NotAvailable for a checkpoint that is gone; the set
     then says why it failed.
     """
@@ -56,7 +52,7 @@ def draw(
         return known
     drawn(sample_sets.drawing(known.id))
     try:
-        return _drawn(wanted, config, drawn, joules, joules_from)
+        return _drawn(wanted, config, drawn)
     except Exception as error:
         reason = str(error) if isinstance(error, BasinError) else f"{type(error).__name__}: {error}"
         sample_sets.change(known.id, state="failed", reason=reason)
@@ -67,8 +63,6 @@ def _drawn(
     wanted: Request,
     config: SampleConfig,
     drawn: Callable[[SampleSet], None],
-    joules: Joules | None,
-    joules_from: str,
 ) -> SampleSet:
     device = find_device("cpu")
     use_products(run_store.open_run(wanted.run))
@@ -76,8 +70,8 @@ def _drawn(
     asked = trained_run.asked_of(run)
     _check_size(config.num, run.data)
     with asking.left_alone(run.method):
-        before = joules() if joules else 0.0
-        began = time.perf_counter()
+        watch = Stopwatch(meter(device))
+        watch.start()
 
         def note(num: int) -> None:
             drawn(sample_sets.change(wanted.id, num_drawn=num))
@@ -93,8 +87,7 @@ def _drawn(
             sampled = request_of(asked, config)
             result = sample_parts.draw(run.method, sampled, wanted.seed, note)
             labels = sampled.labels
-        seconds = time.perf_counter() - began
-        spent = joules() - before if joules else None
+        watch.stop()
         z = result.position
         energy = energies(run.method.energy(), z) if run.method.has_energy else None
         figures = dict(result.figures)
@@ -132,10 +125,12 @@ def _drawn(
         figures=asking.plain(figures),
         warnings=run.warnings,
         device=str(device),
-        seconds=None if wanted.source == "held_out" else seconds,
-        joules=None if wanted.source == "held_out" else spent,
-        joules_from=joules_from if spent is not None and wanted.source == "model" else "",
+        **(_cost(watch) if wanted.source == "model" else {}),
     )
+
+
+def _cost(watch: Stopwatch) -> dict[str, Any]:
+    return {"seconds": watch.seconds, "joules": watch.joules, "joules_from": watch.source or ""}
 
 
 def _check_size(num: int, data: Data) -> None:

@@ -107,7 +107,9 @@ class Status:
     """of training alone"""
     joules: Amount | None = None
     joules_source: str | None = None
-    """counter, estimate or null"""
+    """counter, sampled, estimate or null, as `jobs.system.joule_meter` names them"""
+    joules_of: str = ""
+    """what was measured, and by what; runs of a machine that name the same share a counter"""
     observe_seconds: Amount = 0.0
     """of looking, not in `seconds`"""
     judge_seconds: Amount = 0.0

@@ -21,7 +21,7 @@ from jobs.queueing import redis_store, turns
 from jobs.records import run_store
 from jobs.services import login
 from jobs.services.redis_server import MISSING, find_server_binary
-from jobs.system import devices
+from jobs.system import devices, joule_meter
 
 _PACKAGES = ("torch", "streamlit", "redis", "rq", "plotly", "numpy", "pyarrow", "pydantic")
 _LEAST_FREE = 1_000_000_000
@@ -51,6 +51,7 @@ def examine() -> list[Finding]:
         _torch(),
         _products(),
         _devices(),
+        _joules(),
         _folder("BASIN_HOME", run_store.home()),
         _folder("BASIN_DATA", run_store.data_folder()),
         _login(),
@@ -114,6 +115,18 @@ def _devices() -> Finding:
     except BadInput as error:
         return Finding("devices", False, str(error), "Correct BASIN_DEVICES.")
     return Finding("devices", True, "; ".join(f"{n} ({devices.model_of(n)})" for n in names))
+
+
+def _joules() -> Finding:
+    if devices.nvidia_devices():
+        return Finding("joules", True, "by NVML, where a device has a counter or says its power")
+    try:
+        measure = joule_meter.of_cpu()
+    except BadInput as error:
+        return Finding("joules", False, str(error), f"Correct {joule_meter.WATTS}.")
+    if measure is None:
+        return Finding("joules", True, f"not measured: {joule_meter.absence()}")
+    return Finding("joules", True, f"{measure.source}: {measure.of}")
 
 
 def _folder(name: str, path: Path) -> Finding:

@@ -27,6 +27,7 @@ from jobs.queueing import control
 from jobs.records import progress, run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
+from jobs.system.joule_meter import Meter
 from jobs.system.processes import PARENT
 from tests.conftest import ROOT
 from tests.jobs import tiny
@@ -478,18 +479,19 @@ def test_what_does_not_fit_fails_before_the_first_step_and_names_the_field(
 def test_a_budget_in_joules_where_nothing_measures_them_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop, "joule_counter", lambda device: None)
+    monkeypatch.setattr(loop, "meter", lambda device: None)
     run = tiny.make()
     run.write_spec(run.spec().model_copy(update={"budget": Budget(joules=10)}))
     assert "budget.joules" in tiny.run(run).reason
 
 
 def test_joules_are_counted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "joule_counter", lambda device: lambda: 10 * time.perf_counter())
+    meter = Meter(lambda: 10 * time.perf_counter(), "counter", "a lamp of 10 W")
+    monkeypatch.setattr(loop, "meter", lambda device: meter)
     run = tiny.make(50, sleep=0.002)
     status = tiny.run(run, observe=lambda p: tiny.Eyes(p, cost=0.05))
     assert status.joules == pytest.approx(10 * status.seconds, rel=0.1)
-    assert status.joules_source == "counter"
+    assert (status.joules_source, status.joules_of) == ("counter", "a lamp of 10 W")
     assert (np.diff(run.scalars()["loss/total"].joules) > 0).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from jobs.queueing import sample_jobs
 from jobs.records import run_store, sample_sets
 from jobs.records.run_directory import RunDirectory
 from jobs.records.sample_sets import SampleSet
+from jobs.system.joule_meter import Meter
 from tests.jobs import tiny
 
 CHAINS = {"num": 20, "own_sampler": False, "sampler": {"kind": "langevin", "step_size": 0.01}}
@@ -38,12 +40,27 @@ def test_the_same_request_gives_the_same_bytes(run: RunDirectory) -> None:
     first = drawn(run, num=20)
     content = (first.path / "samples.npz").read_bytes()
     assert first.state == "done" and first.samples()["x"].shape == (20, 2)
-    assert first.seconds_per_sample and first.joules is None
+    assert first.seconds_per_sample
     sample_sets.delete(first.id)
     again = drawn(run, num=20)
     assert again.id == first.id
     assert (again.path / "samples.npz").read_bytes() == content
     assert drawn(run, num=21).id != first.id
+
+
+def test_joules_of_drawing_are_those_of_the_meter_and_none_without_one(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_drawing, "meter", lambda device: None)
+    assert drawn(run, num=20).joules is None
+    spent = itertools.count(step=40.0)
+    lamp = Meter(lambda: next(spent), "sampled", "a lamp")
+    monkeypatch.setattr(sample_drawing, "meter", lambda device: lamp)
+    measured = drawn(run, num=10)
+    assert (measured.joules, measured.joules_from) == (40.0, "sampled")
+    assert measured.joules_per_sample == 4.0
+    request = sample_jobs.request(run.id, {"num": 10}, source="held_out", origin="cli")
+    assert sample_drawing.draw(request).joules is None, "nothing was spent on real data"
 
 
 def test_a_set_that_is_there_is_not_drawn_again(
