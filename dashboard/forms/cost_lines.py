@@ -37,7 +37,7 @@ class Wait:
 def num_workers() -> int:
     """Count the workers that train; 0 where none is there or nobody can say."""
     try:
-        return sum(w["alive"] and w["queue"] == "train" for w in redis_store.workers())
+        return sum(map(redis_store.takes_runs, redis_store.workers()))
     except (BasinError, OSError):
         return 0
 

@@ -110,6 +110,6 @@ def default_name(data: dict[str, Any], method: dict[str, Any], preset: str) -> s
 
 def _devices() -> list[str]:
     try:
-        return [w["device"] for w in redis_store.workers() if w["alive"] and w["queue"] == "train"]
+        return [w["device"] for w in redis_store.workers() if redis_store.takes_runs(w)]
     except BasinError:
         return []

@@ -40,7 +40,7 @@ def listed() -> tuple[dict[str, Status], Queue]:
         workers = [
             str(worker["device"])
             for worker in redis_store.workers(connection)
-            if worker["alive"] and worker["queue"] == redis_store.TRAIN
+            if redis_store.takes_runs(worker)
         ]
     except (BasinError, redis.RedisError) as error:
         message = str(error) if isinstance(error, BasinError) else "Redis does not answer."

@@ -20,6 +20,7 @@ from jobs.cli import (
     services,
     trash,
     turning,
+    workers,
 )
 from jobs.cli.common import BasinGroup
 
@@ -33,6 +34,7 @@ def main() -> None:
 for command in (
     services.up,
     services.worker,
+    workers.workers,
     services.dashboard,
     services.link,
     services.notify,

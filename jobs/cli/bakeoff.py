@@ -143,7 +143,7 @@ def _fitting(bakeoff: Bakeoff) -> Bakeoff:
 
 def _has_workers() -> bool:
     try:
-        return any(w["alive"] and w["queue"] == redis_store.TRAIN for w in redis_store.workers())
+        return any(map(redis_store.takes_runs, redis_store.workers()))
     except NotAvailable:
         return False
 

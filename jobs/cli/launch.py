@@ -160,7 +160,7 @@ def train_here(directory: RunDirectory, quiet: bool) -> None:
 
 def wait_for(run_id: str, quiet: bool) -> None:
     """Wait until the run has ended; Ctrl-C leaves it running."""
-    if not any(w["alive"] and w["queue"] == "train" for w in redis_store.workers()):
+    if not any(map(redis_store.takes_runs, redis_store.workers())):
         click.echo("No train worker is running yet (`basin up`); the run waits.", err=True)
     directory = run_store.open_run(run_id)
     ended = threading.Event()

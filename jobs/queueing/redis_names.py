@@ -6,6 +6,8 @@ Several homes may share one Redis and never see each other's queues, runs, worke
     basin:<home>:run:<id>:scalars      stream; field `f` is a frame (scalar blocks and texts)
     basin:<home>:run:<id>:frames       stream; field `f` is a frame (all other kinds)
     basin:<home>:workers               hash: worker name -> JSON, rewritten every second
+    basin:<home>:worker:<name>:request  what a person asks of a worker; gone within a minute
+    basin:<home>:machine:<host>        stream; field `r` is a reading of the machine, JSON
     basin:<home>:catalogue             JSON of `backend.catalogue.publish`
 
 The id is kept in BASIN_HOME/home.id and goes with a home that is moved. A copy has the same id:
@@ -85,6 +87,16 @@ def worker_name(kind: str, device: str) -> str:
 def workers_key() -> str:
     """Return the key of the workers' hash."""
     return f"basin:{home_id()}:workers"
+
+
+def request_key(worker: str) -> str:
+    """Return the key of what is asked of a worker."""
+    return f"basin:{home_id()}:worker:{worker}:request"
+
+
+def machine_key(host: str) -> str:
+    """Return the key of a machine's readings."""
+    return f"basin:{home_id()}:machine:{host}"
 
 
 def catalogue_key() -> str:

@@ -318,6 +318,12 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
 
 
+def takes_runs(worker: dict[str, Any]) -> bool:
+    """Return True for a worker as `workers` lists it that trains, and will or does have a run."""
+    is_drained = worker.get("asked") == "drain" and not worker.get("run")
+    return bool(worker["alive"] and worker["queue"] == TRAIN and not is_drained)
+
+
 def need_own_home(connection: redis.Redis) -> None:
     """Raise NotAvailable where this home is a copy of one whose workers are on this Redis.
 
@@ -342,13 +348,18 @@ def _seconds(connection: redis.Redis) -> float:
     return float(reply[0]) + float(reply[1]) / 1e6
 
 
-def beat(connection: redis.Redis, worker: dict[str, Any]) -> None:
-    """Report that a worker is alive: `name`, `queue`, `device`, `pid`, ..."""
+def beat(connection: redis.Redis, worker: dict[str, Any]) -> str:
+    """Report that a worker is alive: `name`, `queue`, `device`, `pid`, ...; returns what it is
+    asked, "" for nothing."""
     content = json.dumps({**worker, "updated": _seconds(connection)})
+    request = redis_names.request_key(worker["name"])
     pipeline = connection.pipeline()
     pipeline.hset(redis_names.workers_key(), worker["name"], content)
     pipeline.expire(redis_names.workers_key(), int(REMEMBERED_SECONDS))
-    pipeline.execute()
+    pipeline.get(request)
+    pipeline.delete(request)
+    asked = pipeline.execute()[2]
+    return asked.decode(errors="replace") if asked else ""
 
 
 def forget_worker(connection: redis.Redis, name: str) -> None:

@@ -28,7 +28,7 @@ from rq.utils import now
 from rq.worker_registration import clean_worker_registry, register
 
 from backend.errors import BadInput, NotAvailable
-from jobs.queueing import control, redis_names, redis_store
+from jobs.queueing import control, redis_names, redis_store, worker_requests
 from jobs.queueing.job_calls import Job, Queue
 from jobs.queueing.turns import Turns
 from jobs.records import run_store
@@ -97,6 +97,9 @@ class BasinWorker(rq.Worker):
         self.ended = threading.Event()
         self.beat: threading.Thread | None = None
         """reports that the worker is there, until it has ended"""
+        self.asked = ""
+        """what a person wants of it once its run has ended: `drain`, `restart` or nothing"""
+        self.starts_anew = False
         self._away = False
         self._next_heartbeat = self._next_maintenance = 0.0
         self._turns = Turns(device) if kind == redis_store.TRAIN else None
@@ -124,7 +127,14 @@ class BasinWorker(rq.Worker):
             "home": str(run_store.home()),
             "pid": os.getpid(),
             "run": self.current,
+            "asked": self.asked,
         }
+
+    def take_request(self, request: str) -> None:
+        """Take up what a person asks, which `dequeue_job_and_maintain_ttl` heeds between jobs."""
+        if request in worker_requests.WORDS:
+            self.asked = "" if request == worker_requests.RESUME else request
+            self.log.info("asked to %s: %s", request, worker_requests.WORDS[request])
 
     def report_away(self, error: Exception) -> None:
         """Log that Redis fails, once for as long as it lasts."""
@@ -150,9 +160,12 @@ class BasinWorker(rq.Worker):
     ) -> tuple[rq.job.Job, rq.Queue]:
         """Wait for the next job, however long Redis is away."""
         while True:
+            if self.asked == worker_requests.RESTART:
+                self.starts_anew = True
+                raise StopRequested
             try:
                 self._keep_known()
-                job = self._take(self.queues[0])
+                job = self._take(self.queues[0]) if not self.asked else None
             except redis.RedisError as error:
                 self.report_away(error)
                 time.sleep(_PAUSE_SECONDS)
@@ -160,6 +173,10 @@ class BasinWorker(rq.Worker):
             self._report_back()
             if job is not None:
                 return job, self.queues[0]
+            if self.asked:
+                if self._turns is not None:
+                    self._turns.release()  # devices that it gathered for a run to come
+                time.sleep(_POLL_SECONDS)
 
     def _keep_known(self) -> None:
         moment = time.monotonic()

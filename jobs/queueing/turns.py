@@ -21,11 +21,16 @@ import rq
 
 from backend.spec import RunSpec
 from backend.system.home import home, make_private
+from jobs.queueing import redis_store
 from jobs.records.status import hostname
 from jobs.system import devices
 
 _LOOKED_AT = 200
 """Number of waiting runs examined; those that nobody can take stay at the front."""
+_DRAINED = (
+    "Every worker is drained; it waits until one takes runs again: System, or "
+    "`basin workers resume train`."
+)
 _TAKE = """
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local meta = redis.call('HGET', ARGV[1] .. id, 'meta')
@@ -161,12 +166,11 @@ def stuck(
 
     Of the first in the queue; what waits its turn is left out. Raises RedisError.
     """
-    here = [
-        int(worker.get("num_devices", 0))
-        for worker in workers
-        if worker["alive"] and worker["queue"] == "train"
-    ]
-    run_ids = queue.get_job_ids(0, _LOOKED_AT) if here else []
+    training = [worker for worker in workers if worker["alive"] and worker["queue"] == "train"]
+    here = [int(w.get("num_devices", 0)) for w in training if redis_store.takes_runs(w)]
+    run_ids = queue.get_job_ids(0, _LOOKED_AT) if training else []
+    if not here:
+        return dict.fromkeys(run_ids, _DRAINED)
     pipeline = connection.pipeline(transaction=False)
     for run_id in run_ids:
         pipeline.hget(queue.job_class.key_for(run_id), "meta")

@@ -11,12 +11,13 @@ import importlib
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 
 import psutil
 import redis
 
-from jobs.queueing import redis_store
+from jobs.queueing import machines, redis_store
 from jobs.queueing.rq_worker import BasinWorker
 from jobs.system import devices
 from jobs.system.processes import PARENT
@@ -56,6 +57,8 @@ def serve(queue: str, device: str) -> None:
     worker = BasinWorker(queue, device, connection)
     worker.beat = threading.Thread(target=_beat, args=(worker,), name="beat", daemon=True)
     worker.work(logging_level="INFO")
+    if worker.starts_anew:  # with the same id of its process: who watches it need not know
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def preload() -> None:
@@ -89,9 +92,10 @@ def _beat(worker: BasinWorker) -> None:
     parent = os.getppid()
     failed = False
     while True:
-        description["run"] = worker.current
+        description |= {"run": worker.current, "asked": worker.asked}
         try:
-            redis_store.beat(connection, description)
+            worker.take_request(redis_store.beat(connection, description))
+            machines.look(connection)
             failed = False
         except redis.RedisError:
             pass  # the worker itself says so

@@ -108,3 +108,17 @@ def test_why_a_run_waits_that_nobody_can_take(redis_url: str, basin_home: Path) 
     )
     control.settle()
     assert run_store.open_run(large).written_status().reason == ""
+
+
+def test_a_run_that_waits_for_drained_workers_says_so(redis_url: str) -> None:
+    waiting, worker = launch(), {"name": "cpu", "queue": "train", "device": "cpu"}
+    connection = redis_store.connect()
+    redis_store.beat(connection, {**worker, "asked": "drain", "run": "the last"})
+    control.settle()
+    assert run_store.open_run(waiting).written_status().reason == ""
+    redis_store.beat(connection, {**worker, "asked": "drain", "run": None})
+    control.settle()
+    assert "basin workers resume" in run_store.open_run(waiting).written_status().reason
+    redis_store.beat(connection, worker)
+    control.settle()
+    assert run_store.open_run(waiting).written_status().reason == ""
