@@ -26,7 +26,7 @@ PAGES = {
     "lab": ("previews",),
     "studio": ("answer",),
     "gallery": ("claim", "compare"),
-    "system": (),
+    "system": ("charts/machines",),
 }
 """Addresses of the pages, as `app.py` names them, and the modules of `live/` on each."""
 _EVERYWHERE = ("list/head", "parts/field_keys")

@@ -3,6 +3,7 @@
 /live/ws?token=                       the stream of a page, see `dashboard/stream/hub.py`
 /live/poll?token=                     the same for a page that cannot have a WebSocket
 /live/head?token=                     workers, running, queued, as the head of every page says them
+/live/machines?seconds=&token=        machines, their workers and what they did in so many seconds
 /live/file?run=&name=&token=          one file of a run
 /live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
                                             named, no path is all of them, `name` is the file's
@@ -42,6 +43,7 @@ from dashboard import static_files
 from dashboard.faults import sentence
 from dashboard.security import access
 from dashboard.settings import REPORTED
+from dashboard.stream import machine_list
 from dashboard.stream.history import History
 from dashboard.stream.hub import Hub
 from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
@@ -94,12 +96,28 @@ def routes(hub: Hub) -> list[BaseRoute]:
         WebSocketRoute("/live/ws", websocket),
         Route("/live/poll", poll, methods=["POST"]),
         Route("/live/head", head),
+        Route("/live/machines", machines),
         Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
         Route("/live/static/{name:path}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
     ]
+
+
+async def machines(request: Request) -> Response:
+    """Serve the machines as JSON, see `dashboard/stream/machine_list.py`."""
+    reason = access.refusal(request.headers, request.query_params.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+    seconds = request.query_params.get("seconds", "")
+    try:
+        content = await run_in_threadpool(machine_list.listed, seconds)
+    except BadInput as error:
+        return PlainTextResponse(str(error), 400)
+    except (NotAvailable, OSError) as error:
+        return PlainTextResponse(sentence(error), 503)
+    return JSONResponse(content, headers=_PRIVATE)
 
 
 async def _body(request: Request) -> bytes:

@@ -3,10 +3,9 @@ doctor`."""
 
 from __future__ import annotations
 
-import contextlib
+import html
 import importlib.metadata
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +18,12 @@ import streamlit as st
 from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard.elements import as_typed, code, head, name_of, plural, size
 from dashboard.forms import draft
+from dashboard.live_view import live_element
 from jobs.formatting import duration
-from jobs.queueing import control, redis_store
+from jobs.queueing import control, redis_store, worker_requests
 from jobs.records import run_store
+from jobs.services import disk_use
+from jobs.services.disk_use import RunUse
 
 LOG_BYTES = 20_000
 WITHOUT = (
@@ -29,12 +31,21 @@ WITHOUT = (
     "and workers cannot be seen."
 )
 DOCTOR_SECONDS = 60
+LARGEST = 8
+"""Runs whose use of the disk has a row of its own."""
+MOST_LISTED = 20
+"""Waiting runs listed."""
+WHICH = {
+    disk_use.EARLIER: "All but the last of each: the run is asked and resumed as before",
+    disk_use.ALL: "The last too: curves, pictures and samples stay, but nothing can be asked of it",
+}
 VERSIONS = ("basin", "torch", "streamlit", "rq", "redis", "plotly", "numpy")
 
 
 def main() -> None:
     """Draw the page."""
     head("System", facts=[f"{name} {_version(name)}" for name in VERSIONS])
+    _machines()
     _present()
     _broken()
     _disk()
@@ -50,14 +61,27 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-@st.fragment(run_every=2)
+def _machines() -> None:
+    """Draw machines and workers; they tick by themselves."""
+    event = live_element("charts/machines", key="machines", height=240, on_act_change=lambda: None)
+    if not event.act:
+        return
+    name, request = str(event.act["name"]), str(event.act["act"])
+    try:
+        worker_requests.ask(name, request)
+    except BasinError as error:
+        st.toast(str(error), icon=":material/warning:")
+    else:
+        st.toast(f"{name} {worker_requests.WORDS[request]}.")
+
+
+@st.fragment(run_every=5)
 def _present() -> None:
-    """Draw what changes by itself: workers, queue, Redis."""
+    """Draw what changes by itself: queue and Redis."""
     try:
         with redis_store.reaching():
             connection = redis_store.connect()
             refused = redis_store.refusal(connection)
-            workers = redis_store.workers(connection)
             waiting = {
                 name: redis_store.queue(name, connection).count for name in redis_store.QUEUES
             }
@@ -68,23 +92,19 @@ def _present() -> None:
         return
     if refused:
         st.error(f"{refused} {WITHOUT}")
-    st.header("Workers", anchor=False)
-    if not any(worker["alive"] for worker in workers):
-        st.warning("No worker is running. `basin up` starts them; `basin worker` starts one more.")
-    _table(
-        ("worker", "queue", "device", "state", "run", "last word"),
-        [_worker(worker) for worker in workers],
-    )
     st.header("Queue", anchor=False)
-    st.caption(f"{plural(waiting['train'], 'run')} waiting, {waiting['quick']} quick questions.")
-    statuses = {status.id: status for status in run_store.list_runs()}
+    questions = waiting["quick"] + waiting["check"]
+    st.caption(f"{plural(waiting['train'], 'run')} waiting, {plural(questions, 'quick question')}.")
+    statuses = {status.id: status for status in run_store.list_runs()} if order else {}
     rows = []
-    for place, run_id in enumerate(order, 1):
+    for place, run_id in enumerate(order[:MOST_LISTED], 1):
         known = statuses.get(run_id)
         name = name_of(known) if known else run_id
         rows.append((str(place), f"[{as_typed(name)}](run?id={run_id})", run_id))
     if rows:
         _table(("next", "run", "id"), rows)
+    if len(order) > MOST_LISTED:
+        st.caption(f"and {len(order) - MOST_LISTED} more, all of them under Runs")
     memory, clients = info["used_memory"], info["connected_clients"]
     st.header("Redis", anchor=False)
     address = redis_store.without_password(redis_store.redis_url())
@@ -93,27 +113,6 @@ def _present() -> None:
         f"{size(memory)} of memory · {plural(int(clients), 'connection')} · "
         f"up {duration(info['uptime_in_seconds'])}"
     )
-
-
-def _worker(worker: dict[str, Any]) -> tuple[str, ...]:
-    run = worker.get("run")
-    return (
-        as_typed(str(worker["name"])),
-        str(worker["queue"]),
-        str(worker.get("device", "")),
-        _state(worker),
-        f"[{run}](run?id={run})" if run else "",
-        f"{duration(worker['silent'])} ago",
-    )
-
-
-def _state(worker: dict[str, Any]) -> str:
-    """Say what a worker does; a process that has ended is dead, one of another machine silent."""
-    if worker["alive"]:
-        return f":green[✓ {'working' if worker.get('run') else 'waiting'}]"
-    if worker["dead"]:
-        return ":red[✕ dead] its process has ended; `basin up` starts another by itself"
-    return ":red[⚯ silent] nobody knows; look at its machine"
 
 
 def _broken() -> None:
@@ -131,25 +130,103 @@ def _broken() -> None:
 def _disk() -> None:
     st.header("Disk", anchor=False)
     home = run_store.home()
-    statuses = run_store.list_runs()
-    used = _bytes_under(str(run_store.runs_folder()), len(statuses))
-    free = shutil.disk_usage(home).free
+    uses = _uses(str(home), len(run_store.run_names()))
+    used, free = sum(use.num_bytes for use in uses), shutil.disk_usage(home).free
     st.markdown(
-        f"{plural(len(statuses), 'run')} in `{home / 'runs'}`: {size(used)}; {size(free)} are free."
+        f"{plural(len(uses), 'run')} in `{home / 'runs'}`: {size(used)}; {size(free)} are free."
     )
     if free < 1e9:
-        st.warning("Less than 1 GB is free: delete runs under Runs.")
+        st.warning("Less than 1 GB is free: delete checkpoints here, or runs under Runs.")
+    if not uses:
+        return
+    st.html(_disk_rows(uses))
+    if any(use.checkpoints for use in uses) and st.button(
+        "Delete checkpoints", icon=":material/delete_sweep:"
+    ):
+        _delete_checkpoints(uses)
 
 
-@st.cache_data(ttl=30, show_spinner=False)
-def _bytes_under(folder: str, number: int) -> int:
-    """Sum the bytes of all files in a folder; `number` of runs makes a changed list count anew."""
-    total = 0
-    for where, _, names in os.walk(folder):  # leaves out what is removed meanwhile
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_size
-    return total
+@st.cache_data(ttl=30, show_spinner="Measuring what runs take…")
+def _uses(folder: str, number: int) -> list[RunUse]:
+    """Measure every run; `number` of runs makes a changed list count anew."""
+    return disk_use.by_run()
+
+
+def _disk_rows(uses: list[RunUse]) -> str:
+    """Write the rows as HTML, the largest run first, all others in the last."""
+    first, rest = uses[:LARGEST], uses[LARGEST:]
+    most = max([use.num_bytes for use in first] + [sum(use.num_bytes for use in rest), 1])
+    rows = [
+        _row(
+            f'<a href="run?id={use.status.id}">{html.escape(name_of(use.status))}</a>',
+            f"seed {use.status.seed} · {plural(len(use.checkpoints), 'checkpoint')}",
+            use.num_bytes,
+            most,
+        )
+        for use in first
+    ]
+    if rest:
+        number = sum(len(use.checkpoints) for use in rest)
+        words = plural(number, "checkpoint")
+        rows.append(
+            _row(
+                f"the other {plural(len(rest), 'run')}",
+                words,
+                sum(use.num_bytes for use in rest),
+                most,
+            )
+        )
+    return f'<div class="basin-disk">{"".join(rows)}</div>'
+
+
+def _row(name: str, words: str, num_bytes: int, most: int) -> str:
+    share = 100 * num_bytes / most
+    return (
+        f"<div><span>{name}</span><span>{words}</span>"
+        f'<i><i style="width: {share:.1f}%"></i></i><b>{size(num_bytes)}</b></div>'
+    )
+
+
+@st.dialog("Delete checkpoints", width="large")
+def _delete_checkpoints(uses: list[RunUse]) -> None:
+    known = {use.status.id: use for use in uses if use.checkpoints and use.status.is_over}
+    if not known:
+        st.write("Every run that has checkpoints goes on, and needs them.")
+        return
+    which = st.radio(
+        "Which",
+        (disk_use.EARLIER, disk_use.ALL),
+        format_func=lambda key: WHICH[key],
+        label_visibility="collapsed",
+    )
+    if which == disk_use.EARLIER:
+        known = {run: use for run, use in known.items() if use.earlier}
+    chosen = st.multiselect(
+        "Of these runs",
+        list(known),
+        list(known) if which == disk_use.EARLIER else [],
+        format_func=lambda run: (
+            f"{name_of(known[run].status)} · seed {known[run].status.seed} · "
+            f"{size(_bytes_of(known[run], which))}"
+        ),
+        placeholder="Choose runs that are over",
+        key=f"disk_runs:{which}",
+    )
+    freed = sum(_bytes_of(known[run], which) for run in chosen)
+    words = f"Delete them for good, {size(freed)}" if chosen else "Delete them for good"
+    if st.button(words, type="primary", disabled=not chosen):
+        try:
+            freed = disk_use.drop_checkpoints(chosen, which)
+        except (BasinError, OSError) as error:
+            st.error(f"Nothing more was deleted. {error}")
+            return
+        _uses.clear()
+        st.toast(f"{size(freed)} freed.")
+        st.rerun()
+
+
+def _bytes_of(use: RunUse, which: str) -> int:
+    return use.earlier if which == disk_use.EARLIER else sum(use.checkpoints)
 
 
 def _uploads() -> None:

@@ -247,6 +247,11 @@ def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, pag
     page.get_by_text(re.compile("train-cpu-")).first.wait_for()
     page.get_by_text(re.compile("quick-cpu-")).first.wait_for()
     page.get_by_text("of memory").wait_for()
+    page.get_by_role("img", name=re.compile(r"^cpu, load: \d+ %")).wait_for()
+    for word, state in (("Drain", "drained"), ("Resume", "waiting")):
+        page.get_by_role("button", name=re.compile(f"^{word} quick-cpu-")).click()
+        row = page.locator(".bl-worker").filter(has_text="quick-cpu-")
+        row.get_by_text(re.compile(state)).wait_for()
     page.get_by_role("button", name="Look").click()
     page.get_by_text("torch works").wait_for(timeout=60_000)
     connection = (basin.home / "connection.json").read_text()

@@ -1,0 +1,91 @@
+"""Disk use: what each run takes of the disk, and the deletion of checkpoints that nobody needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.errors import BadInput
+from jobs.records import checkpoint, run_store
+from jobs.records.run_store import RunDirectory
+from jobs.records.status import Status
+
+FOLDER = "checkpoints"
+EARLIER, ALL = "earlier", "all"
+"""Which checkpoints go: all but the last, with which a run is asked and resumed; or that too."""
+
+
+@dataclass(frozen=True)
+class RunUse:
+    """Bytes of a run on the disk."""
+
+    status: Status
+    num_bytes: int
+    checkpoints: list[int]
+    """bytes of each, the oldest first"""
+
+    @property
+    def earlier(self) -> int:
+        """Bytes of all checkpoints but the last; 0 while it goes on."""
+        return sum(self.checkpoints[:-1]) if self.status.is_over else 0
+
+
+def by_run() -> list[RunUse]:
+    """Measure every run, the largest first. Raises NotAvailable, OSError."""
+    uses = []
+    for status in run_store.list_runs():
+        path = run_store.runs_folder() / status.id
+        uses.append(RunUse(status, _bytes_under(path), list(_checkpoints(path).values())))
+    return sorted(uses, key=lambda use: use.num_bytes, reverse=True)
+
+
+def drop_checkpoints(run_ids: list[str], which: str) -> int:
+    """Delete checkpoints of runs that are over, `earlier` ones or `all`; returns the bytes freed.
+
+    None is deleted unless every run allows it. Raises BadInput, NotAvailable, OSError.
+    """
+    if which not in (EARLIER, ALL):
+        raise BadInput.at("drop", f"must be {EARLIER} or {ALL}, got {which!r}.")
+    directories = [run_store.open_run(run_id) for run_id in run_ids]
+    for directory in directories:
+        _check(directory.status(), which)
+    return sum(_drop(directory, which) for directory in directories)
+
+
+def _check(status: Status, which: str) -> None:
+    if not status.is_over:
+        raise BadInput.at("run", f"`{status.id}` is {status.status}: it needs its checkpoints.")
+    if which == ALL and status.status == "paused":
+        words = "is paused: without its checkpoint it could not resume. Stop it first."
+        raise BadInput.at("run", f"`{status.id}` {words}")
+
+
+def _drop(directory: RunDirectory, which: str) -> int:
+    sizes = _checkpoints(directory.path)
+    steps = list(sizes) if which == ALL else list(sizes)[:-1]
+    if steps and which == ALL:
+        directory.write_status(checkpoint_step=None)  # first: no page offers what is going
+    for step in steps:
+        checkpoint.path_of(directory.path / FOLDER, step).unlink(missing_ok=True)
+    return sum(sizes[step] for step in steps)
+
+
+def _checkpoints(path: Path) -> dict[int, int]:
+    """Measure the checkpoints of a run by step, oldest first."""
+    sizes = {}
+    for step in checkpoint.steps(path / FOLDER):
+        with contextlib.suppress(OSError):  # dropped meanwhile
+            sizes[step] = checkpoint.path_of(path / FOLDER, step).stat().st_size
+    return sizes
+
+
+def _bytes_under(folder: Path) -> int:
+    """Sum the bytes of all files in a folder, leaving out what is removed meanwhile."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total

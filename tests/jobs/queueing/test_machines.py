@@ -1,0 +1,78 @@
+"""Machines: one worker of each reads it, and a course is made of what was read."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+import pytest
+import redis
+
+from jobs.queueing import machines, redis_names, redis_store
+from jobs.system import machine
+
+READING = {"cpu": 0.5, "memory": 2e9, "gpus": {"cuda:0": {"busy": 0.25, "power": 100.0}}}
+
+
+@pytest.fixture
+def connection(redis_url: str) -> redis.Redis:
+    return redis_store.connect()
+
+
+def put(connection: redis.Redis, seconds_ago: float, **changed: object) -> None:
+    content = json.dumps({**READING, **changed, "about": {"cores": 4}})
+    moment = round(1000 * (time.time() - seconds_ago))
+    connection.xadd(redis_names.machine_key("here"), {"r": content}, id=f"{moment}-*")
+
+
+def test_a_reading_is_due_once_for_all_workers_of_a_machine(connection: redis.Redis) -> None:
+    for _ in range(3):
+        machines.look(connection)
+    key = redis_names.machine_key(socket.gethostname())
+    assert connection.xlen(key) == 1 and 0 < connection.ttl(key) <= machines.KEPT_SECONDS
+    course = machines.course(connection, socket.gethostname(), 1800)
+    assert course["about"]["cores"] >= 1
+    assert 0 <= course["now"]["cpu"] <= 1
+    assert 0 < course["now"]["memory"] < course["about"]["memory_total"]
+
+
+def test_a_course_has_means_of_stretches_and_gaps_where_nobody_read(
+    connection: redis.Redis,
+) -> None:
+    for seconds_ago, cpu in ((1500, 0.2), (300, 0.4), (65, 0.1), (61, 0.3)):
+        put(connection, seconds_ago, cpu=cpu)
+    course = machines.course(connection, "here", 1800)
+    values = course["curves"]["cpu"]
+    assert len(values) == machines.MOST_POINTS
+    read = {place: value for place, value in enumerate(values) if value is not None}
+    assert list(read.values())[:2] == [0.2, 0.4]
+    assert sum(read.values()) in (pytest.approx(0.8), pytest.approx(1.0))  # one stretch or two
+    assert course["curves"]["cuda:0/busy"][max(read)] == 0.25
+    whole_day = machines.course(connection, "here", machines.KEPT_SECONDS)["curves"]["cpu"]
+    assert len(whole_day) == machines.MOST_POINTS
+    assert machines.course(connection, "here", 30) == {}
+
+
+def test_what_is_no_reading_costs_nothing_else(connection: redis.Redis) -> None:
+    put(connection, 20)
+    connection.xadd(redis_names.machine_key("here"), {"r": "no JSON"})
+    connection.xadd(redis_names.machine_key("here"), {"other": "field"})
+    assert machines.course(connection, "here", 1800)["now"]["cpu"] == 0.5
+    assert machines.course(connection, "elsewhere", 1800) == {}
+
+
+def test_machines_are_those_of_workers(connection: redis.Redis) -> None:
+    put(connection, 20)
+    for name, host in (("a", "here"), ("b", "there"), ("c", "here")):
+        redis_store.beat(connection, {"name": name, "queue": "train", "host": host})
+    here, there = machines.listed(1800)
+    assert [worker["name"] for worker in here["workers"]] == ["a", "c"]
+    assert here["now"]["gpus"]["cuda:0"]["power"] == 100 and "curves" not in there
+
+
+def test_devices_are_read_as_the_driver_tells_them() -> None:
+    output = "GPU-b, 7, 100, 24576, 21.07\nGPU-a, [N/A], 1, 2, [N/A]\nno line of a device\n"
+    read = machine.parsed(output, {"GPU-a": "cuda:1", "GPU-b": "cuda:0"})
+    assert read["cuda:0"]["power"] == 21.07 and read["cuda:0"]["busy"] == pytest.approx(0.07)
+    assert set(read["cuda:1"]) == {"memory", "memory_total"}

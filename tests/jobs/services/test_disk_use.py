@@ -1,0 +1,50 @@
+"""Disk use: runs by size, and checkpoints that are deleted of runs that are over alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend.errors import BadInput
+from jobs.records.run_directory import RunDirectory
+from jobs.services import disk_use
+from tests.jobs import tiny
+
+
+def run_with(steps: tuple[int, ...], status: str = "finished") -> RunDirectory:
+    directory = tiny.make(40)
+    folder = directory.path / disk_use.FOLDER
+    folder.mkdir()
+    for step in steps:
+        (folder / f"step-{step:09d}.safetensors").write_bytes(bytes(1000 * step))
+    directory.write_status(status=status, checkpoint_step=steps[-1])
+    return directory
+
+
+def test_the_largest_run_is_first(basin_home: object) -> None:
+    small, large = run_with((1,)), run_with((1, 2, 3))
+    first, second = disk_use.by_run()
+    assert [first.status.id, second.status.id] == [large.id, small.id]
+    assert first.checkpoints == [1000, 2000, 3000] and first.num_bytes > 6000
+    assert (first.earlier, second.earlier) == (3000, 0)
+
+
+def test_the_last_checkpoint_stays_unless_all_are_to_go(basin_home: object) -> None:
+    directory = run_with((1, 2, 3))
+    assert disk_use.drop_checkpoints([directory.id], disk_use.EARLIER) == 3000
+    assert directory.checkpoints() == [3] and directory.status().checkpoint_step == 3
+    assert disk_use.drop_checkpoints([directory.id], disk_use.EARLIER) == 0
+    assert disk_use.drop_checkpoints([directory.id], disk_use.ALL) == 3000
+    assert directory.checkpoints() == [] and directory.status().checkpoint_step is None
+
+
+@pytest.mark.parametrize(
+    ("status", "which"),
+    [("running", "earlier"), ("queued", "all"), ("paused", "all"), ("finished", "some")],
+)
+def test_none_is_deleted_where_one_run_needs_its_own(
+    basin_home: object, status: str, which: str
+) -> None:
+    over, needed = run_with((1, 2)), run_with((1, 2), status)
+    with pytest.raises(BadInput, match=r"needs|resume|must be"):
+        disk_use.drop_checkpoints([over.id, needed.id], which)
+    assert over.checkpoints() == needed.checkpoints() == [1, 2]
