@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
 from backend.spec import RunSpec
-from jobs.queueing import enqueue, redis_names, redis_store, worker_requests
+from jobs.queueing import enqueue, redis_names, redis_store
 from jobs.records import run_store
 from jobs.system.processes import is_alive
 from tests.conftest import ROOT, RedisServer
@@ -155,26 +155,7 @@ def test_publishes_the_catalogue(quick: Started, basin_home: Path) -> None:
     assert "ring" in redis_store.catalogue()["datasets"]
 
 
-def test_it_drains_takes_work_again_starts_anew_and_ends_when_told(quick: Started) -> None:
-    def is_(word: str) -> bool:
-        return (quick.about() or {}).get("asked") == word
-
-    first = (quick.about() or {})["name"]
-    at_work = quick.queue.enqueue("tests.jobs.probes.sleep", 2.0, job_timeout=10)
-    wait_for(lambda: (quick.about() or {}).get("run") == at_work.id)
-    worker_requests.ask(first, worker_requests.DRAIN)
-    wait_for(lambda: is_("drain"))
-    wait_for(lambda: (quick.about() or {"run": 1})["run"] is None)
-    assert at_work.latest_result().exc_string is None  # it had its time
-    left = quick.queue.enqueue("tests.jobs.probes.torch_ready", time.time(), job_timeout=10)
-    time.sleep(2.5)
-    assert quick.queue.job_ids == [left.id]
-    worker_requests.ask(first, worker_requests.RESUME)
-    wait_for(lambda: left.latest_result(timeout=1) is not None)
-    worker_requests.ask(first, worker_requests.RESTART)
-    again = wait_for(lambda: (w := quick.about() or {"name": first})["name"] != first and w, 60)
-    assert again["alive"] and again["asked"] == "" and len(redis_store.workers()) == 1
-    assert quick.ask("torch_ready", time.time())["loaded"]
+def test_ends_when_told_and_leaves_the_list(quick: Started) -> None:
     quick.process.send_signal(signal.SIGTERM)
     assert quick.process.wait(10) == 0
     assert redis_store.workers() == []
