@@ -29,6 +29,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", (ROOT / page).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_example_of_a_method_keeps_every_contract_as_it_stands(tmp_path: Path) -> None:
     example = blocks(Path("CONTRIBUTING.md"), "python")[0]

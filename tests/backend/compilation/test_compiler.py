@@ -62,7 +62,13 @@ def assert_same(found: Any, wanted: Any) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("energy", [network(), Ring()], ids=["network", "mixture"])
+@pytest.mark.parametrize(
+    "energy",
+    [
+        pytest.param(network(), id="network", marks=pytest.mark.slow),
+        pytest.param(Ring(), id="mixture"),
+    ],
+)
 def test_compiled_steps_are_those_of_eager(energy: Energy) -> None:
     compiler, x = Compiler(background=False), positions()
     given = (x, 0.5 * x, -x, 0.05, 0.1)
@@ -79,6 +85,7 @@ def test_compiled_steps_are_those_of_eager(energy: Energy) -> None:
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_wide_layers_of_many_chains_go_in_blocks_that_change_no_chain() -> None:
     compiler, num = Compiler(background=False), 2501
     wide = MLPEnergy(MLPConfig(width=128, depth=2), torch.Size([2]), generator_of("wide"))

@@ -287,7 +287,7 @@ def test_samples_that_are_not_finite_give_nan(ring: Data) -> None:
     [
         {"name": "checkerboard"},
         {"name": "funnel"},
-        {"name": "funnel", "dim": 12},
+        pytest.param({"name": "funnel", "dim": 12}, marks=pytest.mark.slow),
         {"name": "moons", "num_held_out": 100},
         {"name": "banana"},
         {"name": "file", "shape": (60, 1)},

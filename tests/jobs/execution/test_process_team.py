@@ -96,6 +96,7 @@ def stepped(directory: RunDirectory) -> bool:
     return directory.written_status().step > 0
 
 
+@pytest.mark.slow
 def test_denoising_score_matching_learns_the_same_on_two_processes() -> None:
     one, two = (make("denoising_score_matching", processes) for processes in (1, 2))
     assert run(one).status == "finished"
