@@ -17,14 +17,14 @@ from backend.errors import BasinError, NotAvailable
 from backend.metric_names import COMPANIONS, FIGURES, NUM_SAMPLES, chart_of
 from backend.spec import merge
 from dashboard.elements import count, data_of, figure, name_of
-from jobs.queueing import enqueue, redis_store
+from jobs.queueing import redis_store, sample_jobs
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
 MOST_RUNS = 30
-SAMPLE_SECONDS = 120.0
-"""How long one run's samples are waited for, while others wait their turn."""
+NUM_DRAWN = 500
+"""Samples of a set that is drawn to be compared."""
 REACHED = ("quality/", "error/")
 """Charts whose floor is what perfect draws have; those of others cost no training."""
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
@@ -294,12 +294,14 @@ def last_figures(member: Member) -> dict[str, float]:
 
 
 def samples(run_id: str, seed: int, num_steps: int | None) -> str:
-    """Ask a run for samples as the Studio does; returns the id of the answer kept with it.
+    """Have a sample set drawn of a run, as the Studio and `basin samples` draw; returns its id.
 
     num_steps: None leaves it to the run. Raises BadInput, NotAvailable.
     """
-    config: dict[str, Any] = {} if num_steps is None else {"num_steps": num_steps}
-    return str(enqueue.ask_run(run_id, "sample", config, seed=seed, timeout=SAMPLE_SECONDS)["id"])
+    config: dict[str, Any] = {"num": NUM_DRAWN}
+    if num_steps is not None:
+        config["num_steps"] = num_steps
+    return sample_jobs.draw([sample_jobs.request(run_id, config, seed=seed)])[0].id
 
 
 def best(values: list[list[float]], better: str, floor: float | None = None) -> list[int]:

@@ -35,7 +35,9 @@ def draw(method: Method, request: SampleRequest, seed: int, drawn: Callable[[int
     rows = torch.arange(request.num, device=device)
     parts = []
     for part, index in enumerate(rows.split(size)):
-        generator = generator_of("sample set", seed, part, device=device)
+        # the first part is what the ability `sample` answers under this seed
+        key: list[int | str] = ["ask", seed, "sample", *([part] if part else [])]
+        generator = generator_of(*key, device=device)
         parts.append(conditional_sampling.draw(method, request.rows(index), generator))
         drawn(int(index[-1]) + 1)
     return conditional_sampling.joined(torch.cat([part.position for part in parts]), parts)

@@ -2,17 +2,18 @@
 
 import { Board } from "./charts/board.js"
 import { compareSource } from "./charts/sources.js"
+import { DrawnSets } from "./comparing/drawn_sets.js"
 import { ManyRuns } from "./comparing/many_runs.js"
-import { coloursOf } from "./parts/colours.js"
-import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
-import { exporter, linkCopier, save } from "./parts/figures/export.js"
-import { count } from "./parts/formatting.js"
-import { DifferenceCard } from "./comparing/difference_card.js"
+import { ModelCards } from "./comparing/model_cards.js"
+import { PairView } from "./comparing/pair_view.js"
+import { Past } from "./comparing/past.js"
+import { massOf, paintCompared, viewOf } from "./comparing/pictures.js"
 import { SeedRow } from "./comparing/seed_row.js"
-import { statusWord } from "./parts/status.js"
-import { layOut, massOf, paintCompared, viewOf } from "./comparing/pictures.js"
-import { readAnswer } from "./stream/answers.js"
-import { csvOf } from "./stream/frame_csv.js"
+import { coloursOf } from "./parts/colours.js"
+import { fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
+import { linkCopier } from "./parts/figures/export.js"
+import { count } from "./parts/formatting.js"
+import { letters } from "./parts/keys.js"
 
 /** Samples drawn for this page, each run from the same numbers. */
 const ONE_SEED = "one_seed"
@@ -22,6 +23,8 @@ const PICTURES = {
   "samples/train_time": "train-time samples",
   [ONE_SEED]: "samples with one seed",
 }
+/** Ways of holding pictures against each other. */
+const VIEWS = { side: "side by side", swipe: "swipe", flip: "flip", nearest: "nearest training" }
 
 export function mount(slot, component) {
   const page = new ComparePage(slot, component)
@@ -30,26 +33,27 @@ export function mount(slot, component) {
 
 class ComparePage extends ManyRuns {
   reset() {
-    this.cards.replaceChildren()
-    this.shownCards.clear()
+    this.cards.reset()
+    this.past.restart()
   }
 
   build() {
-    this.shownCards = new Map()
-    /** the answer by run */
-    this.answers = new Map()
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
     const kinds = { ...PICTURES }
     if (this.data.bare) delete kinds[ONE_SEED]
     this.offered = Object.keys(kinds)
     this.kinds = segments(kinds, this.kind, (kind) => this.choose(kind), "Pictures")
+    this.view = fromAddress("view") in VIEWS ? fromAddress("view") : "side"
+    this.views = segments(VIEWS, this.view, (view) => this.chooseView(view), "View")
     this.scaleNote = make("span.bl-muted")
+    this.sets = new DrawnSets(() => this.readDrawn())
     this.seeds = new SeedRow((question) => this.askToDraw(question))
-    this.cards = make("div.bl-cards.bl-compared")
     /** the run that stands for a group of seeds, by its first */
     this.chosen = new Map()
     this.linked = (fromAddress("seeds") ?? "").split(",")
-    this.difference = new DifferenceCard(() => this.painter.ask())
+    this.cards = new ModelCards(this)
+    this.pair = new PairView(() => this.painter.ask())
+    const isBare = this.data.bare
     const pictures = make(
       "section.bl-panel",
       {},
@@ -58,19 +62,19 @@ class ComparePage extends ManyRuns {
         {},
         make("h2", {}, "Pictures"),
         this.kinds,
+        ...(isBare ? [] : [this.views]),
         this.scaleNote,
-        make("span.bl-right", {}, ...(this.data.bare ? [] : [linkCopier()])),
+        make("span.bl-right", {}, ...(isBare ? [] : [linkCopier()])),
       ),
       this.seeds.row,
-      this.cards,
+      this.cards.element,
     )
     this.painter = new Painter(pictures, () => this.drawPictures())
+    this.past = new Past(pictures, this)
     this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
     // a page with a board of its own wants the pictures alone
-    this.root.append(
-      ...(this.data.bare ? [pictures] : [this.notices.slot, pictures, this.board.slot]),
-    )
+    this.root.append(...(isBare ? [pictures] : [this.notices.slot, pictures, this.board.slot]))
     this.readDrawn()
   }
 
@@ -79,40 +83,116 @@ class ComparePage extends ManyRuns {
     this.readDrawn()
   }
 
+  close() {
+    this.sets.close()
+    this.past.close()
+    super.close()
+  }
+
+  recolour() {
+    this.past.recolour()
+    super.recolour()
+  }
+
   choose(kind) {
     this.kind = kind
     keepInAddress("picture", kind)
+    this.past.restart()
     this.painter.ask()
   }
 
-  /** Fetch what was drawn of each run since. */
-  readDrawn() {
-    const { drawn: sets, token } = this.data
-    this.seeds.show(sets)
-    for (const [run, name] of Object.entries(sets?.answers ?? {})) {
-      if (this.answers.get(run)?.id === name) continue
-      this.answers.set(run, { id: name })
-      readAnswer({ run, name, token })
-        .then((answer) => {
-          this.answers.set(run, answer)
-          this.painter.ask()
-        })
-        .catch((error) => this.notices.showTrouble(`Samples could not be read: ${error.message}`))
-    }
+  chooseView(view) {
+    this.view = view
+    keepInAddress("view", view === "side" ? null : view)
     this.painter.ask()
+  }
+
+  acts() {
+    const acts = { ...super.acts(), ...this.past.acts() }
+    if (letters.areOn()) acts.f = () => this.flip()
+    return acts
+  }
+
+  flip() {
+    if (this.view === "flip") this.pair.flip()
+    else this.views.choose("flip")
+  }
+
+  heard(message) {
+    this.past.hear(message)
+  }
+
+  take(frame) {
+    super.take(frame)
+    this.past.take(frame.header)
+  }
+
+  named() {
+    this.cards.named()
+  }
+
+  // ------------------------------------------------------------------ samples with one seed
+
+  /** Follow what is drawn of each run. */
+  readDrawn() {
+    const { drawn, token } = this.data
+    const ids = Object.values(drawn?.sets ?? {})
+    this.sets.token = token
+    if (ids.join() !== this.followed) {
+      this.followed = ids.join()
+      this.sets.follow(ids, token)
+    }
+    const sets = ids.map((id) => this.sets.get(id))
+    this.seeds.show(drawn, sets)
+    this.painter.ask()
+  }
+
+  /** Ask for samples of the runs that are drawn, from the same numbers {seed, steps}. */
+  askToDraw({ seed, steps }) {
+    const runs = this.runsDrawn()
+    keepInAddress("draw_seed", seed)
+    keepInAddress("draw_steps", steps)
+    keepInAddress("seeds", runs.join(","))
+    this.followed = null
+    this.component.setTriggerValue("draw", { seed, steps, runs })
+  }
+
+  /** Another run stands for a group: what was drawn with one seed is drawn of it too. */
+  seedChosen() {
+    const { seed, steps } = this.data.drawn ?? {}
+    if (seed !== undefined) this.askToDraw({ seed, steps })
+    this.past.restart()
+    this.painter.ask()
+  }
+
+  /** The run that stands for a group: its first, unless another seed was chosen. */
+  runOf(group) {
+    const linked = group.runs.find((run) => this.linked.includes(run))
+    return this.chosen.get(group.runs[0]) ?? linked ?? group.runs[0]
+  }
+
+  /** The runs that stand for all groups. */
+  runsDrawn() {
+    return this.data.groups.map((group) => this.runOf(group))
   }
 
   // ------------------------------------------------------------------ pictures
 
-  /** What a run has to show, {frame, data, words}: `words` where there is no frame. */
+  /** What a run has to show, {frame, data, words, near, nearest}: `words` where it has no frame. */
   pictureOf(run) {
     const frames = this.frames.get(run) ?? {}
-    if (this.kind !== ONE_SEED) return { frame: frames[this.kind], data: frames["samples/data"] }
-    const { answers = {}, failed = {}, waiting } = this.data.drawn ?? {}
-    const answer = answers[run] ? this.answers.get(run) : null
-    const of = (role) => answer?.frames?.find(({ header }) => header.meta.role === role)
-    const words = failed[run] ?? (waiting ? "Being drawn." : "Not drawn yet.")
-    return { frame: of("long_run"), data: of("data") ?? frames["samples/data"], words }
+    const data = frames["samples/data"]
+    if (this.kind !== ONE_SEED) {
+      return this.past.at === null
+        ? { frame: frames[this.kind], data }
+        : { ...this.past.pictureOf(run), data }
+    }
+    const { sets = {}, failed = {} } = this.data.drawn ?? {}
+    const set = sets[run] && this.sets.get(sets[run])
+    const at = (path) => set?.frames?.find(({ header }) => header.path === path)
+    const reason = failed[run] ?? (set?.state === "failed" ? set.reason : "")
+    const words = reason || (set ? "Being drawn." : "Not drawn yet.")
+    return { frame: at("samples"), data: at("held_out") ?? data, nearest: at("nearest"), words }
   }
 
   /** The first run of every group; a shared scale and view make them comparable. */
@@ -130,54 +210,79 @@ class ComparePage extends ManyRuns {
       return
     }
     this.seeds.row.hidden = this.kind !== ONE_SEED
-    const pictures = this.data.groups.map((group) => this.pictureOf(this.runOf(group)))
-    const fields = pictures.map(({ frame }) => (frame?.header.kind === "field" ? frame : null))
-    const highest = Math.max(...fields.filter(Boolean).map((frame) => 1 / massOf(frame)))
-    const cards = this.data.groups.map((group, index) => this.card(group, index))
-    const real = this.realImages(pictures)
-    const pairs = this.data.bare ? [] : this.differing(pictures)
-    if (pairs.length < 2) this.difference.element.remove()
-    else if (this.cards.lastChild !== this.difference.element) {
-      this.cards.append(this.difference.element)
+    const pictures = this.pictures()
+    this.offerViews(pictures)
+    const isPair = this.view === "swipe" || this.view === "flip"
+    this.cards.element.hidden = isPair
+    if (!isPair) this.pair.element.remove()
+    else if (!this.pair.element.isConnected) this.cards.element.after(this.pair.element)
+    if (isPair) this.drawPair(pictures, colours)
+    else {
+      this.cards.draw(pictures, {
+        colours,
+        real: this.realImages(pictures),
+        pairs: this.data.bare ? [] : this.differing(pictures),
+        isPast: this.kind !== ONE_SEED && this.past.at !== null,
+        hasNearest: this.view === "nearest",
+      })
     }
-    const side = layOut(this.cards, this.cards.clientWidth)
-    pictures.forEach((picture, index) => {
-      const { frame, words } = picture
-      const card = cards[index]
-      card.none.hidden = Boolean(frame)
-      card.canvas.hidden = !frame
-      card.none.textContent = words ?? "Nothing drawn yet."
-      if (!frame) return
-      const peak = fields[index] ? massOf(frame) * highest : 1
-      const view = this.viewAmong(pictures, index)
-      this.drawCard(card, { ...picture, peak, colour: this.colour(index) }, view, side, colours)
-    })
-    if (real) this.drawCard(this.realCard(), { frame: real, peak: 1 }, null, side, colours)
-    if (pairs.length > 1) {
-      const view = viewOf(pairs.map(({ frame }) => frame))
-      this.difference.draw(pairs, view, side, colours)
+    this.noteScale(pictures)
+  }
+
+  /** Of every group what is drawn, with the view and the scale that it shares with the others. */
+  pictures() {
+    const pictures = this.runsDrawn().map((run) => this.pictureOf(run))
+    const isField = ({ frame }) => frame?.header.kind === "field"
+    const highest = Math.max(...pictures.filter(isField).map(({ frame }) => 1 / massOf(frame)))
+    return pictures.map((picture, index) => ({
+      ...picture,
+      peak: isField(picture) ? massOf(picture.frame) * highest : 1,
+      view: picture.frame ? this.viewAmong(pictures, index) : null,
+      step: this.stepWords(picture),
+    }))
+  }
+
+  /** Disable the views that these pictures cannot have. */
+  offerViews(pictures) {
+    const isAlone = pictures.length < 2 ? "Takes two runs." : ""
+    const hasNearest = pictures.some(({ nearest }) => nearest?.header.kind === "images")
+    const reasons = {
+      swipe: isAlone,
+      flip: isAlone,
+      nearest: hasNearest ? "" : "Of images drawn with one seed: choose those first.",
     }
-    this.noteScale(fields, pictures)
+    for (const [view, reason] of Object.entries(reasons)) this.views.disable(view, reason)
+    const isKnown = this.kind !== ONE_SEED || !this.sets.isWaiting
+    if (reasons[this.view] && isKnown) {
+      this.views.show("side")
+      this.chooseView("side")
+    }
   }
 
-  /** The run that stands for a group: its first, unless another seed was chosen. */
-  runOf(group) {
-    const linked = group.runs.find((run) => this.linked.includes(run))
-    return this.chosen.get(group.runs[0]) ?? linked ?? group.runs[0]
+  drawPair(pictures, colours) {
+    const named = pictures.map((picture, index) => ({
+      ...picture,
+      title: this.data.groups[index].title,
+    }))
+    const paint = (canvas, index, side) => {
+      const picture = { ...pictures[index], colour: this.colour(index) }
+      const { seq, path, time } = picture.frame.header
+      const { view, peak } = picture
+      const key = JSON.stringify([index, seq, path, time, side, colours.bg, view, peak])
+      if (canvas.key === key) return
+      canvas.key = key
+      paintCompared(canvas, picture, view, side, colours)
+    }
+    this.pair.draw(this.view, named, this.pair.element.clientWidth || 640, paint)
   }
 
-  /** The runs that stand for all groups. */
-  runsDrawn() {
-    return this.data.groups.map((group) => this.runOf(group))
-  }
-
-  /** Ask for samples of the runs that are drawn, from the same numbers {seed, steps}. */
-  askToDraw({ seed, steps }) {
-    const runs = this.runsDrawn()
-    keepInAddress("draw_seed", seed)
-    keepInAddress("draw_steps", steps)
-    keepInAddress("seeds", runs.join(","))
-    this.component.setTriggerValue("draw", { seed, steps, runs })
+  /** The step a picture is of, and where that is not the one looked at. */
+  stepWords({ frame, near }) {
+    const step = near ?? frame?.header.last[0]
+    if (step === undefined) return ""
+    const { at } = this.past
+    const isOff = at !== null && near !== undefined && near !== null && near !== at
+    return `step ${count(step)}${isOff ? `, nearest to ${count(at)}` : ""}`
   }
 
   /** Landscapes or images of one data set, which can be taken from one another: {title, frame}. */
@@ -213,9 +318,10 @@ class ComparePage extends ManyRuns {
     )
   }
 
-  noteScale(fields, pictures) {
+  noteScale(pictures) {
     const words = []
-    if (fields.some(Boolean)) words.push("normalised densities, one colour scale")
+    const kinds = pictures.map(({ frame }) => frame?.header.kind)
+    if (kinds.includes("field")) words.push("normalised densities, one colour scale")
     if (pictures.some(({ frame, data }) => frame?.header.kind === "points" && data)) {
       words.push("data in grey, one axis")
     }
@@ -226,108 +332,9 @@ class ComparePage extends ManyRuns {
 
   /** Held-out or training images beside those of the models, where all learned the same. */
   realImages(pictures) {
-    const { groups } = this.data
+    const { groups, bare } = this.data
     const isOne = new Set(groups.map(({ data }) => data)).size === 1
     const picture = pictures.find(({ frame }) => frame?.header.kind === "images")
-    const real = isOne && groups.length > 1 && !this.data.bare ? picture?.data : null
-    if (!real) this.shownReal?.element.remove()
-    else if (!this.shownReal?.element.isConnected) this.cards.append(this.realCard().element)
-    return real ?? null
-  }
-
-  realCard() {
-    if (!this.shownReal) {
-      const canvas = make("canvas", { role: "img", "aria-label": "Real images" })
-      const head = make("div.bl-row", {}, make("span.bl-name", {}, "Real images"))
-      const step = make("div.bl-row.bl-muted")
-      const element = make("div.bl-card", {}, head, step, canvas)
-      this.shownReal = { element, canvas, step }
-    }
-    return this.shownReal
-  }
-
-  drawCard(card, picture, view, width, colours) {
-    const { header } = picture.frame
-    const isReal = header.meta.role === "data"
-    card.step.textContent = isReal ? "data" : `step ${count(header.last[0])}`
-    const { seq, path } = header
-    const key = JSON.stringify([this.kind, seq, path, header.time, width, colours.bg, view])
-    const painted = `${key} ${picture.peak.toPrecision(3)} ${picture.data?.header.time}`
-    if (painted === card.painted) return
-    card.painted = painted
-    paintCompared(card.canvas, picture, view, width, colours)
-    if (!picture.frame.isDrawn) drawn(card.canvas, header)
-    picture.frame.isDrawn = true
-  }
-
-  /** A choice of the seed that is drawn, of a group of several. */
-  seedChoice(group) {
-    const choice = make("select", { "aria-label": "Seed drawn", title: "Seed drawn" })
-    choice.onchange = () => {
-      this.chosen.set(group.runs[0], choice.value)
-      keepInAddress("seeds", this.runsDrawn().join(","))
-      this.named()
-      const { seed, steps } = this.data.drawn ?? {}
-      if (seed !== undefined) this.askToDraw({ seed, steps })
-      this.painter.ask()
-    }
-    choice.show = () => {
-      choice.replaceChildren(
-        ...group.runs.map((run) =>
-          make("option", {
-            value: run,
-            selected: run === this.runOf(group),
-            textContent: `seed ${this.statuses.get(run)?.seed ?? "…"}`,
-          }),
-        ),
-      )
-    }
-    return choice
-  }
-
-  card(group, index) {
-    const known = this.shownCards.get(group.runs[0])
-    if (known) return known
-    const canvas = make("canvas", { role: "img", "aria-label": group.title })
-    const step = make("span.bl-muted")
-    const word = make("span")
-    const address = { href: `run?id=${group.runs[0]}`, title: group.title }
-    const link = make("a.bl-name", address, group.title)
-    const none = make("div.bl-empty", {}, "Nothing drawn yet.")
-    const mark = make("i.bl-mark")
-    mark.style.background = this.colour(index)
-    const name = () => `${this.kind.replace("/", "-")}-${this.runOf(group)}`
-    const ways = exporter({
-      png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
-      csv: () => save(`${name()}.csv`, csvOf(this.pictureOf(this.runOf(group)).frame), "text/csv"),
-    })
-    const seeds = group.runs.length > 1 ? this.seedChoice(group) : null
-    const element = make(
-      "div.bl-card",
-      {},
-      make("div.bl-row", {}, mark, link, ways),
-      make("div.bl-row", {}, word, ...(seeds ? [seeds] : []), step),
-      canvas,
-      none,
-    )
-    this.cards.append(element)
-    const card = { element, canvas, step, word, none, group, seeds, link }
-    this.shownCards.set(group.runs[0], card)
-    this.named()
-    return card
-  }
-
-  named() {
-    for (const card of this.shownCards.values()) {
-      const run = this.runOf(card.group)
-      const status = this.statuses.get(run)
-      const seeds = card.group.runs.map((id) => this.statuses.get(id)?.seed).join()
-      const key = `${run} ${status?.status} ${seeds}`
-      if (!status || card.status === key) continue
-      card.status = key
-      card.word.replaceChildren(statusWord(status.status))
-      card.link.href = `run?id=${run}`
-      card.seeds?.show()
-    }
+    return isOne && groups.length > 1 && !bare ? (picture?.data ?? null) : null
   }
 }

@@ -5,6 +5,7 @@
 /live/head?token=                     workers, running, queued, as the head of every page says them
 /live/machines?seconds=&token=        machines, their workers and what they did in so many seconds
 /live/file?run=&name=&token=          one file of a run
+/live/sample_set?id=&part=&token=    a sample set: its `fields` as JSON, or its `pictures`, frames
 /live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
                                             named, no path is all of them, `name` is the file's
 /live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token;
@@ -47,7 +48,7 @@ from dashboard.stream import machine_list
 from dashboard.stream.history import History
 from dashboard.stream.hub import Hub
 from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
-from jobs.records import run_store
+from jobs.records import run_store, sample_sets
 from jobs.records.run_directory import RunDirectory
 
 _NAME = re.compile(r"(v[0-9a-f]{12}/)?((?:[a-z]+/){0,2}[a-z0-9_]+\.(?:js|css|json))")
@@ -99,6 +100,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         Route("/live/machines", machines),
         Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
+        Route("/live/sample_set", sample_set),
         Route("/live/static/{name:path}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
@@ -188,6 +190,27 @@ async def file(request: Request) -> Response:
         filename=f"{query['run']}-{path.name}",
         headers=_PRIVATE,
     )
+
+
+async def sample_set(request: Request) -> Response:
+    """Serve how far a sample set is, or the pictures of one that is done."""
+    query = request.query_params
+    reason = access.refusal(request.headers, query.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+
+    def read() -> Response:
+        known = sample_sets.open_set(query.get("id", ""))
+        if query.get("part") == "pictures":
+            content = known.pictures()
+            return Response(content, media_type="application/octet-stream", headers=_PRIVATE)
+        fields = known.model_dump(mode="json", exclude={"host", "pid", "process"})
+        return JSONResponse({**fields, "title": known.title}, headers=_PRIVATE)
+
+    try:
+        return await run_in_threadpool(read)
+    except (BadInput, NotAvailable) as error:
+        return PlainTextResponse(str(error), 404)
 
 
 async def curves_csv(request: Request) -> Response:

@@ -82,9 +82,6 @@ def main() -> None:
     if event.draw:
         _note_question(event.draw)
         st.rerun()
-    if drawn and drawn["waiting"]:
-        _draw(drawn["waiting"], drawn["seed"], drawn["steps"])
-        st.rerun()
 
 
 def _say_different_data(parts: dict[str, list[Group]]) -> None:
@@ -192,7 +189,7 @@ def _note_question(question: dict[str, Any]) -> None:
     """Keep what is to be drawn: `seed`, `steps` (None leaves them to each run) and `runs`. The page
     keeps it in the link, which a rerun would otherwise take other choices out of."""
     st.session_state["compare_question"] = question
-    st.session_state.pop("compare_drawn", None)
+    st.session_state.pop("compare_sets", None)
 
 
 def _question(groups: list[Group]) -> dict[str, Any] | None:
@@ -219,32 +216,27 @@ def _number_of_link(name: str, most: int) -> int | None:
 
 
 def _drawn(groups: list[Group]) -> dict[str, Any] | None:
-    """Gather what was drawn with one seed: answers and failures by run, and the run whose turn it
-    is; None where nothing is to be drawn."""
+    """Gather what is drawn with one seed: sample sets and failures by run; None where nothing is to
+    be drawn. What was drawn before is there at once."""
     question = _question(groups)
     if question is None:
         return None
     seed, steps = question["seed"], question["steps"]
-    runs = _runs_drawn(groups, question["runs"])
-    held = st.session_state.get("compare_drawn", {})
-    by_run = {run: held[run, seed, steps] for run in runs if (run, seed, steps) in held}
-    return {
-        "seed": seed,
-        "steps": steps,
-        "num": len(runs),
-        "answers": {run: item["answer"] for run, item in by_run.items() if "answer" in item},
-        "failed": {run: item["failed"] for run, item in by_run.items() if "failed" in item},
-        "waiting": next((run for run in runs if run not in by_run), None),
-    }
+    sets, failed = {}, {}
+    for run in _runs_drawn(groups, question["runs"]):
+        try:
+            sets[run] = _set_of(run, seed, steps)
+        except (BasinError, OSError) as error:
+            failed[run] = str(error)
+    return {"seed": seed, "steps": steps, "sets": sets, "failed": failed}
 
 
-def _draw(run: str, seed: int, steps: int | None) -> None:
-    """Ask a run for its samples; what was asked before is there at once."""
-    try:
-        item = {"answer": comparison.samples(run, seed, steps)}
-    except (BasinError, OSError) as error:
-        item = {"failed": str(error)}
-    st.session_state.setdefault("compare_drawn", {})[run, seed, steps] = item
+def _set_of(run: str, seed: int, steps: int | None) -> str:
+    """Have a set drawn, once a visit: a run that goes on is not drawn again at every rerun."""
+    held: dict[tuple[str, int, int | None], str] = st.session_state.setdefault("compare_sets", {})
+    if (run, seed, steps) not in held:
+        held[run, seed, steps] = comparison.samples(run, seed, steps)
+    return held[run, seed, steps]
 
 
 main()

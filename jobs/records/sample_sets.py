@@ -224,7 +224,7 @@ def begin(wanted: Request, num: int, name: str = "") -> SampleSet:
     _check_name(name)
     path = folder() / wanted.id
     with contextlib.suppress(NotAvailable):
-        known = _read(path)
+        known = _derived(_read(path))
         if known.state != "failed":
             return rename(known.id, name) if name and name != known.name else known
         return change(known.id, state="waiting", reason="", num_drawn=0)

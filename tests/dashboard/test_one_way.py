@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from torch import Tensor
 from dashboard import comparison
 from jobs import tasks
 from jobs.cli import main
-from jobs.queueing import enqueue
+from jobs.models import sample_drawing
+from jobs.queueing import enqueue, sample_jobs
+from jobs.records import sample_sets
 from jobs.records.run_directory import RunDirectory
+from jobs.records.sample_sets import Request, SampleSet
 from tests.jobs import tiny
 
 
@@ -28,7 +31,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     def worker(task: str, *arguments: Any, timeout: float, **_: Any) -> Any:
         return getattr(tasks, f"{task}_job")(*arguments)["value"]
 
+    def drawn_here(requests: Iterable[Request]) -> list[SampleSet]:
+        return [sample_drawing.draw(each) for each in requests]
+
     monkeypatch.setattr(enqueue, "call", worker)
+    monkeypatch.setattr(sample_jobs, "draw", drawn_here)
     directory = tiny.make(20)
     assert tiny.run(directory).status == "finished"
     return directory
@@ -36,9 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 
 def drawn(run: RunDirectory, folder: Path) -> list[np.ndarray[Any, Any]]:
     """Samples with seed 6 by Compare, the Studio and the command line."""
-    answer = run.path_of(f"answers/{comparison.samples(run.id, 6, None)}.json")
-    with np.load(run.path_of(json.loads(answer.read_text())["file"])) as file:
-        compared = file["x"]
+    compared = sample_sets.open_set(comparison.samples(run.id, 6, None)).samples()["x"]
     answer_of = enqueue.ask_run(run.id, "sample", {"num": 500}, seed=6)
     with np.load(run.path_of(answer_of["file"])) as file:
         studio = file["x"]

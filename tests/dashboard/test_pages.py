@@ -11,7 +11,7 @@ import pytest
 
 from backend.spec import RunSpec
 from jobs.queueing import control
-from jobs.records import run_store
+from jobs.records import run_store, sample_sets
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.test_run_page import INKED, launch_slow
 
@@ -216,6 +216,7 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.get_by_text("Difference of log density").wait_for()
     page.get_by_label("Seed drawn").select_option("seed 1")
     assert seeds[1].id in page.get_by_role("link", name="2 seeds").get_attribute("href")
+    _look_back_and_flip(page)
     page.locator(".bl-plot").first.scroll_into_view_if_needed()
     plot = page.locator(".bl-plot:has(.main-svg)")
     plot.first.wait_for()
@@ -230,7 +231,32 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "samples of both")
     page.reload()  # the link has the seed; what was drawn is not drawn again
     wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "the same samples")
-    assert [len(run.answers()) for run in (seeds[1], other)] == [1, 1]
+    sets = sample_sets.list_sets()
+    assert {each.run for each in sets} == {seeds[1].id, other.id} and len(sets) == 2
+    assert {(each.state, each.seed) for each in sets} == {("done", 0)}
+
+
+def _look_back_and_flip(page: Page) -> None:
+    """Move the one slider with keys, and hold two landscapes against each other."""
+    slider = page.get_by_label("Step looked at")
+    slider.wait_for()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    first = page.locator(".bl-card .bl-muted").filter(has_text=re.compile("^step 0"))
+    wait_for(lambda: first.count() == 2, "both at their first moment")
+    assert slider.get_attribute("aria-valuetext") == "step 0"
+    page.keyboard.press("f")
+    upper = page.locator(".bl-stack .bl-over")
+    upper.wait_for(state="hidden")
+    wait_for(lambda: page.eval_on_selector(".bl-stack canvas", INKED) > 10, "the lower one")
+    page.keyboard.press("f")
+    upper.wait_for()
+    page.get_by_role("button", name="swipe").click()
+    page.get_by_label("Divider").fill("20")
+    assert "20%" in upper.get_attribute("style")
+    page.get_by_role("button", name="side by side").click()
+    page.keyboard.press("l")
+    wait_for(lambda: slider.get_attribute("aria-valuetext") == "step 40", "the present")
 
 
 def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> None:

@@ -41,18 +41,20 @@ export class SeedRow {
     )
   }
 
-  /** Show how far it is: {seed, steps, answers, failed, waiting: the run that draws now}. */
-  show(drawn) {
-    this.button.disabled = Boolean(drawn?.waiting)
+  /** Show how far it is: {seed, steps}, and the sets being drawn, {state, num, num_drawn}. */
+  show(drawn, sets) {
+    const open = sets.filter((set) => !set.frames && set.state !== "failed")
+    this.button.disabled = open.length > 0
     if (!drawn) {
       this.note.textContent = "Each run draws as it does in the Studio, from the same numbers."
       return
     }
     if (document.activeElement !== this.seed) this.seed.value = drawn.seed
     if (document.activeElement !== this.steps) this.steps.value = drawn.steps ?? ""
-    const done = Object.keys(drawn.answers).length + Object.keys(drawn.failed).length
-    this.note.textContent = drawn.waiting
-      ? `Drawing: ${done} of ${drawn.num} done.`
-      : "The same starting noise: runs that learned the same draw alike."
+    const [now] = open.filter(({ state }) => state === "drawing")
+    const part = now?.num ? `, ${now.num_drawn} of ${now.num} samples of the next` : ""
+    this.note.textContent = open.length
+      ? `Drawing: ${sets.length - open.length} of ${sets.length} done${part}.`
+      : "The same starting noise and chain noise: runs that learned the same draw alike."
   }
 }

@@ -30,22 +30,24 @@ function copy(frame, index, image, left, top) {
   }
 }
 
-/** All images of a frame on one canvas, cell by cell, made once a frame. */
-function mosaic(frame, { perRow, numDrawn }) {
-  if (frame.mosaic?.numDrawn === numDrawn) return frame.mosaic
+/** All images of a frame, cell by cell, on a canvas that is kept with the one they are drawn on. */
+function mosaic(target, frame, { perRow, numDrawn }) {
+  const known = target.mosaic
+  if (known?.frame === frame && known.numDrawn === numDrawn) return known.canvas
   const [, height, width] = frame.arrays.pixels.shape
-  const canvas = make("canvas", {
-    width: perRow * width,
-    height: Math.ceil(numDrawn / perRow) * height,
-  })
+  const size = [perRow * width, Math.ceil(numDrawn / perRow) * height]
+  const canvas = known?.canvas ?? make("canvas")
+  if (canvas.width !== size[0] || canvas.height !== size[1]) {
+    Object.assign(canvas, { width: size[0], height: size[1] })
+  }
   const context = canvas.getContext("2d")
-  const image = context.createImageData(canvas.width, canvas.height)
+  const image = context.createImageData(...size)
   for (let index = 0; index < numDrawn; index++) {
     copy(frame, index, image, (index % perRow) * width, Math.floor(index / perRow) * height)
   }
   context.putImageData(image, 0, 0)
-  frame.mosaic = { canvas, numDrawn }
-  return frame.mosaic
+  target.mosaic = { canvas, frame, numDrawn }
+  return canvas
 }
 
 /** The layout of the first `count` images in a grid about `width` pixels wide. */
@@ -72,9 +74,9 @@ export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b
     const [column, row] = [index % perRow, Math.floor(index / perRow)]
     const [x, y] = [column * (cellWidth + GAP), row * (cellHeight + GAP)]
     if (onScreen) {
-      const { canvas } = mosaic(frame, grid)
+      const all = mosaic(context.canvas, frame, grid)
       const from = [column * columns, row * rows, columns, rows]
-      context.drawImage(canvas, ...from, x, y, cellWidth, cellHeight)
+      context.drawImage(all, ...from, x, y, cellWidth, cellHeight)
     } else context.drawImage(imageOf(frame, index), x, y, cellWidth, cellHeight)
     if (index === pinned) {
       context.strokeStyle = accent
