@@ -159,7 +159,7 @@ def check_turn(known: TurnRules, settings: Mapping[str, object]) -> dict[str, fl
     checked: dict[str, float] = {}
     problems: list[Problem] = []
     for given, value in settings.items():
-        name = _whole_name(known, given)
+        name = whole_name(known, given)
         if name is None:
             names = ", ".join(f"`{each}`" for each in known) or "nothing of it"
             problems.append(
@@ -233,7 +233,13 @@ def _words(name: str) -> str:
     return " ".join(parts).replace("_", " ").capitalize()
 
 
-def _whole_name(known: Iterable[str], given: str) -> str | None:
+def whole_name(known: Iterable[str], given: str) -> str | None:
+    """Find the dotted name of a field given with `config.` before it, or by its last part alone;
+    None where that is none, or several.
+
+    >>> whole_name(["train.learning_rate", "num_steps"], "learning_rate")
+    'train.learning_rate'
+    """
     name = given.removeprefix("config.")
     if name in known:
         return name

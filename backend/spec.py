@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.errors import BadInput, Problem
+from backend.events import Cost
 from backend.system import yaml_reader
 
 TAG = "kind:"
@@ -47,6 +48,23 @@ class Budget(BaseModel):
         """
         limits = ((getattr(self, name), getattr(other, name)) for name in Budget.model_fields)
         return min((own / its for own, its in limits if own and its), default=math.inf)
+
+    def fraction_used(self, cost: Cost) -> float:
+        """The largest share of a limit used so far; the run ends at 1.
+
+        >>> Budget(steps=100, seconds=10).fraction_used(Cost(step=20, seconds=5.0))
+        0.5
+        """
+        shares = [0.0]
+        if self.steps:
+            shares.append(cost.step / self.steps)
+        if self.gradients:
+            shares.append(cost.gradients / self.gradients)
+        if self.seconds:
+            shares.append(cost.seconds / self.seconds)
+        if self.joules and cost.joules is not None:
+            shares.append(cost.joules / self.joules)
+        return max(shares)
 
 
 class Question(BaseModel):

@@ -49,6 +49,7 @@ for command in (
     runs.pause,
     runs.resume,
     turning.turn,
+    turning.fork,
     runs.dismiss,
     runs.card,
     trash.delete,

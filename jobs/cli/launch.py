@@ -133,9 +133,14 @@ def value_of(field: str, text: str) -> Any:
 def run_here(spec: RunSpec, quiet: bool) -> str:
     """Train a new run in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
     directory = run_store.create_run(spec)
+    train_new(directory, quiet)
+    return directory.id
+
+
+def train_new(directory: RunDirectory, quiet: bool) -> None:
+    """Train a run that was just created in this process, before anybody takes it for lost."""
     directory.write_status(worker=control.INLINE, **this_process())
     train_here(directory, quiet)
-    return directory.id
 
 
 def train_here(directory: RunDirectory, quiet: bool) -> None:

@@ -18,6 +18,7 @@ from jobs import report_cards
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.formatting import duration
+from jobs.models import forks
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.requests import Turn
@@ -74,6 +75,11 @@ def show_run(run: str, as_json: bool) -> None:
         "metrics": directory.metrics(),
         "turns": [turn._asdict() for turn in directory.turns()],
         "checkpoints": directory.checkpoints(),
+        "forks": [
+            {"id": s.id, "step": s.forked_from["step"]}
+            for s in forks.children_of(directory.id)
+            if s.forked_from
+        ],
         "directory": str(directory.path),
     }
     show(value, as_json, lambda: _in_words(directory, status, spec.to_yaml(), figures))
@@ -136,6 +142,11 @@ def _in_words(
         lines.insert(2, f"  {status.reason}")
     if status.went_on:
         lines.append(f"  {went_on_in_words(status)}")
+    if status.forked_from:
+        lines.append(f"  {forks.in_words(status)}")
+    if steps := directory.checkpoints():
+        lines.append(f"  kept at steps {', '.join(f'{step:,}' for step in steps)}")
+    lines += [f"  {forked_at(child)}" for child in forks.children_of(status.id)]
     if status.damage:
         lines.append(f"  damaged: {status.damage} See `basin doctor`.")
     lines += [f"  turned at {turned_at(turn)}" for turn in directory.turns()]
@@ -245,6 +256,16 @@ def turned_at(turn: Turn) -> str:
     'step 1,200: Learning rate 0.01 → 0.001, by ada.'
     """
     return f"step {turn.step:,}: {turn_in_words(turn.fields, turn.by)}"
+
+
+def forked_at(child: Status) -> str:
+    """Write which run was forked from one, and at which step.
+
+    >>> forked_at(Status("20260101-000000-abcd", forked_from={"run": "a", "step": 1200}))
+    'forked at step 1,200: 20260101-000000-abcd'
+    """
+    assert child.forked_from is not None
+    return f"forked at step {child.forked_from['step']:,}: {child.id}"
 
 
 def dismissed_in_words(alarm: dict[str, Any]) -> str:

@@ -1,17 +1,18 @@
-"""`basin turn`: settings of a run, turned while it trains."""
+"""`basin turn` and `basin fork`: other settings while a run trains, or in a new run from there."""
 
 from __future__ import annotations
 
 import getpass
+import sys
 from typing import Any
 
 import click
 
 from backend.config import TurnRules
 from backend.errors import BadInput
-from jobs.cli.common import json_command, number, show, table
-from jobs.cli.launch import value_of
-from jobs.queueing import control
+from jobs.cli import launch
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.queueing import control, forking
 from jobs.records import run_store
 
 
@@ -37,6 +38,54 @@ def turn(run: str, settings: tuple[str, ...], as_json: bool) -> None:
     show({"id": directory.id, "settings": taken}, as_json, f"{directory.id}: asked for {text}")
 
 
+@click.command()
+@click.argument("run")
+@click.argument("settings", nargs=-1, metavar="[FIELD=VALUE...]")
+@click.option(
+    "--step", type=click.IntRange(0), help="Step to begin at, one that is kept; else the newest."
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Its budget in steps, counted from the beginning of RUN, in place of other limits.",
+)
+@click.option("--inline", is_flag=True, help="Run it in this process, without Redis.")
+@json_command
+def fork(
+    run: str,
+    settings: tuple[str, ...],
+    step: int | None,
+    steps: int | None,
+    inline: bool,
+    as_json: bool,
+) -> None:
+    """Make a new run that begins with the state of RUN at a step that it keeps.
+
+    RUN is an id, the start of one, or `latest`; `basin show RUN` lists the steps. It stays as it
+    is. The new run goes on from there, with other settings where some are given, such as
+    `learning_rate=0.001`: those that `basin turn RUN` lists, `budget.seconds` and the like,
+    `name`, `notes` and `tags`.
+    """
+    changes = read_settings(settings)
+    if steps is not None:
+        if given := [name for name in changes if name.startswith("budget.")]:
+            raise BadInput.at(given[0], "is given beside --steps. Give one of them.")
+        changes |= dict.fromkeys(("budget.gradients", "budget.seconds", "budget.joules"))
+        changes["budget.steps"] = steps
+    plan = forking.plan(run, changes, step=step, by=getpass.getuser())
+    if inline:
+        directory = forking.make(plan)
+        launch.train_new(directory, quiet=as_json)
+    else:
+        directory = run_store.open_run(forking.launch(plan))
+    status = directory.status()
+    origin = {"run": plan.parent.id, "step": plan.step}
+    value: dict[str, Any] = {**launch.summary(directory, status), "forked_from": origin}
+    words = f"{directory.id}: {status.status}, forked from {plan.parent.id} at step {plan.step:,}"
+    show(value, as_json, words)
+    sys.exit(FAILED if inline and status.status != "finished" else DONE)
+
+
 def read_settings(given: tuple[str, ...]) -> dict[str, Any]:
     """Read words such as `a.b=1` into values by dotted field. Raises BadInput."""
     settings: dict[str, Any] = {}
@@ -47,7 +96,7 @@ def read_settings(given: tuple[str, ...]) -> dict[str, Any]:
             raise BadInput.at("settings", f"must be field=value, {example}, got {words!r}.")
         if name in settings:
             raise BadInput.at(name, "is given twice.")
-        settings[name] = value_of(name, text)
+        settings[name] = launch.value_of(name, text)
     return settings
 
 

@@ -1,12 +1,8 @@
-"""Cadence: intervals of flushes, observations and checkpoints, and the fraction of the budget
-used."""
+"""Cadence: intervals of flushes, observations and checkpoints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from backend.events import Cost
-from backend.spec import Budget
 
 
 @dataclass(frozen=True)
@@ -41,21 +37,3 @@ class Cadence:
     def shares(self, trains: bool) -> tuple[float, float]:
         """Return the shares of the run's time for `watch` and `measure`."""
         return (self.watch_share, self.measure_share) if trains else self.sampling_shares
-
-
-def fraction_used(budget: Budget, cost: Cost) -> float:
-    """Return the largest share of a limit used so far; the run ends at 1.
-
-    >>> fraction_used(Budget(steps=100, seconds=10), Cost(step=20, seconds=5.0))
-    0.5
-    """
-    shares = [0.0]
-    if budget.steps:
-        shares.append(cost.step / budget.steps)
-    if budget.gradients:
-        shares.append(cost.gradients / budget.gradients)
-    if budget.seconds:
-        shares.append(cost.seconds / budget.seconds)
-    if budget.joules and cost.joules is not None:
-        shares.append(cost.joules / budget.joules)
-    return max(shares)

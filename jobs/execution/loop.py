@@ -30,7 +30,7 @@ from jobs.execution.observation_schedule import ObservationSchedule
 from jobs.execution.outcome import EndRequested, Outcome
 from jobs.execution.reporter import Reporter
 from jobs.execution.training import Training
-from jobs.models import answering, fingerprints
+from jobs.models import answering, fingerprints, forks
 from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare, use_products
 from jobs.record_files.scalar_table import RESUMED
 from jobs.records import attempts, run_store
@@ -263,9 +263,10 @@ class _Attempt:
         )
         cost, observe_seconds = Cost(joules=None if self.meter is None else 0.0), 0.0
         reached = 0
-        if before.attempt:
+        has_state = bool(self.directory.checkpoints())
+        if before.attempt or has_state:  # a fork has its parent's from the beginning
             reached = self._last_logged_step()
-            if self.directory.checkpoints():
+            if has_state:
                 cost, observe_seconds = checkpointer.restore()
             self.directory.compact()
             self.directory.void_after(cost.step)
@@ -280,6 +281,8 @@ class _Attempt:
             )
             message = f"{how} from step {cost.step:,}; {again:,} steps recomputed."
             self.emitter.text(RESUMED, message, cost)
+        if sentence := forks.unsaid(self.directory, before):
+            self.emitter.text(forks.FORKED, sentence, cost)
         observation = ObservationSchedule.of(
             prepared.method, self.observe(prepared), self.cadence, observe_seconds
         )

@@ -16,9 +16,9 @@ import numpy as np
 
 from backend.config import turn_in_words
 from backend.errors import BadInput
-from backend.events import Cost
+from backend.events import Cost, Frame
 from backend.method import Method
-from jobs.execution.cadence import Cadence, fraction_used
+from jobs.execution.cadence import Cadence
 from jobs.execution.checkpointer import Checkpointer
 from jobs.execution.device_scalars import ScalarBlock, cost_of_row
 from jobs.execution.divergence_guard import breach, radius_bound
@@ -143,7 +143,7 @@ class Training:
         """Return the fields of the status that follow the training."""
         return {
             "step": self.step,
-            "fraction": min(fraction_used(self.spec.budget, self.cost), 1.0),
+            "fraction": min(self.spec.budget.fraction_used(self.cost), 1.0),
             "gradients": self.cost.gradients,
             "seconds": self.cost.seconds,
             "joules": self.cost.joules,
@@ -166,7 +166,7 @@ class Training:
             self._first_gradients = self.method.gradient_evaluations
 
     def _fraction(self) -> float:
-        return fraction_used(self.spec.budget, self._cost_now())
+        return self.spec.budget.fraction_used(self._cost_now())
 
     def _is_over(self) -> bool:
         return self._fraction() >= 1.0
@@ -225,7 +225,10 @@ class SettingsTurner:
         """turns that the method's state holds"""
         self.ahead = deque(recorded[method.num_turns :])
         """turns of the record that this attempt has not come to"""
-        self._reported = _reported(directory) if self.ahead else set()
+        before = _reported(directory) if self.ahead or directory.asks_to_turn() else []
+        self._reported = {(frame.header["last"][0], _message(frame)) for frame in before}
+        self._refused = {_message(frame): frame.header["time"] for frame in before}
+        """when sentences were last written, by earlier attempts"""
 
     def is_due(self, step: int) -> bool:
         """Return True where the record has a turn for this step."""
@@ -246,7 +249,9 @@ class SettingsTurner:
         recorded = {turn.request for turn in (*self.taken, *self.ahead)}
         for request in self.directory.turn_requests():
             if request.settings and request.name not in recorded:
-                yield self._take(request, step)
+                message, level = self._take(request, step)
+                if level == "info" or self._refused.get(message, -math.inf) < request.when:
+                    yield message, level
             self.directory.drop_turn_request(request.name)
 
     def _take(self, request: TurnRequest, step: int) -> tuple[str, str]:
@@ -262,13 +267,13 @@ class SettingsTurner:
         return turn_in_words(fields, request.by), "info"
 
 
-def _reported(directory: RunDirectory) -> set[tuple[int, str]]:
-    """Collect the turns that the log has: their steps and sentences."""
-    return {
-        (frame.header["last"][0], frame.header["meta"]["message"])
-        for frame in directory.texts()
-        if frame.header["path"] == TURNED
-    }
+def _reported(directory: RunDirectory) -> list[Frame]:
+    """Collect the sentences about turns that the log has."""
+    return [frame for frame in directory.texts() if frame.header["path"] == TURNED]
+
+
+def _message(frame: Frame) -> str:
+    return str(frame.header["meta"]["message"])
 
 
 def _without(turn: Turn, names: set[str]) -> Turn | None:

@@ -12,6 +12,8 @@ from jobs.system import atomic_files
 
 KEEP = 2
 """The last checkpoints kept; the final one is among them."""
+MOMENTS, MOMENT_BYTES = 8, 64_000_000
+"""Most earlier ones, evenly apart, and most bytes of them in all: a fork may begin there."""
 _NAME = re.compile(r"step-(\d{9,})\.safetensors")
 
 
@@ -38,7 +40,7 @@ def path_of(folder: Path, step: int) -> Path:
 
 
 def save(folder: Path, step: int, tensors: dict[str, Any], meta: dict[str, Any]) -> Path:
-    """Write a checkpoint, on the disk before it gets its name; then drop all but the last two.
+    """Write a checkpoint, on the disk before it gets its name; then thin the earlier ones out.
 
     tensors: by name. meta: settings, plain JSON. Raises OSError.
     """
@@ -47,9 +49,34 @@ def save(folder: Path, step: int, tensors: dict[str, Any], meta: dict[str, Any])
     folder.mkdir(mode=0o700, exist_ok=True)
     path = path_of(folder, step)
     atomic_files.write(path, to_bytes(tensors, metadata={"basin": json.dumps(meta)}), sync=True)
-    for old in [earlier for earlier in steps(folder) if earlier < step][: -(KEEP - 1) or None]:
-        path_of(folder, old).unlink(missing_ok=True)
+    _thin(folder, [earlier for earlier in steps(folder) if earlier < step][: -(KEEP - 1)], step)
     return path
+
+
+def _thin(folder: Path, moments: list[int], newest: int) -> None:
+    """Drop moments that lie closest to those beside them, until few and small enough are left."""
+    sizes = {step: path_of(folder, step).stat().st_size for step in moments}
+    while len(sizes) > MOMENTS or sum(sizes.values()) > MOMENT_BYTES:
+        around = [0, *sizes, newest]
+        gaps = {step: around[place + 2] - around[place] for place, step in enumerate(sizes)}
+        closest = min(gaps, key=gaps.__getitem__)
+        path_of(folder, closest).unlink(missing_ok=True)
+        del sizes[closest]
+
+
+def read_meta(folder: Path, step: int) -> dict[str, Any]:
+    """Read the settings beside a checkpoint, without torch. Raises NotAvailable."""
+    from safetensors import SafetensorError, safe_open
+
+    path = path_of(folder, step)
+    try:
+        with safe_open(path, "np") as file:
+            meta = json.loads((file.metadata() or {})["basin"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise NotAvailable(f"{path.name} cannot be read: {error}") from error
+    if not isinstance(meta, dict):
+        raise NotAvailable(f"{path.name} holds no settings.")
+    return meta
 
 
 def load(folder: Path, step: int | None = None) -> Checkpoint:

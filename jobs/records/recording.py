@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backend.events import Frame
+from backend.errors import NotAvailable
+from backend.events import Frame, pack, unpack
 from jobs.record_files import scalar_blocks, scalar_table
 from jobs.record_files.keyframes import Key, Keyframes
 from jobs.record_files.run_log import START, Log, Place
 from jobs.record_files.scalar_blocks import LogContent, Series
 from jobs.record_files.scalar_record import ScalarRecord
 from jobs.records.run_files import RunFiles
+from jobs.system import atomic_files
 
 
 class Recording(RunFiles):
@@ -57,6 +61,35 @@ class Recording(RunFiles):
         """Drop the keyframes after `step`, from where the run goes on. Raises OSError."""
         self.check_attempt()
         self.keyframes.cut_after(step)
+
+    def copy_until(self, step: int, folder: Path, run_id: str) -> None:
+        """Write what the run said until a step into the folder of another, as that one's words.
+
+        Sentences of the step itself are about what came after it. What cannot be read is left
+        out. Raises OSError.
+        """
+        record, recent = self._record_and_log([])
+        marks = scalar_table.marks_of(recent.texts)
+        later = recent.series()
+
+        def pieces(path: str) -> Iterator[Series]:
+            some = [*record.pieces(path, last=step), *later.get(path, [])]
+            whole = scalar_table.joined(some, marks) if some else None
+            if whole is not None:
+                yield scalar_table.select_rows(whole, whole.step <= step)
+
+        with atomic_files.written_aside(folder / "scalars.parquet", sync=True) as file:
+            paths = dict.fromkeys([*record.paths, *later])
+            scalar_table.write_parquet(file, paths, pieces, self.last_seq())
+        headers = [{**frame.header, "run": run_id} for frame in self.texts()]
+        lines = [f"{json.dumps(header)}\n" for header in headers if header["last"][0] < step]
+        atomic_files.write(folder / "text.jsonl", "".join(lines), sync=True)
+        with atomic_files.written_aside(folder / "frames.bin") as file:
+            for key in self.keyframe_index():
+                with suppress(NotAvailable, ValueError):  # thinned out since, or damaged
+                    if key.step <= step:
+                        header, arrays = unpack(self.read_keyframe(key.seq))
+                        file.write(pack({**header, "run": run_id}, arrays))
 
     def take_damage(self) -> list[str]:
         """Return the damage that writing met since the last call, a sentence each."""
@@ -126,10 +159,10 @@ class Recording(RunFiles):
         new = [header for header in recent if header["seq"] > last]
         return [Frame(header, {}) for header in [*merged, *new]]
 
-    def _record_and_log(self) -> tuple[ScalarRecord, LogContent]:
+    def _record_and_log(self, damage: list[str] | None = None) -> tuple[ScalarRecord, LogContent]:
         with self.log.opened() as stretches:  # first: what is merged meanwhile stays in it
             contents = [scalar_blocks.read(stretch.data, stretch.frames) for stretch in stretches]
-        record = ScalarRecord(self.path, self._read_texts())
+        record = ScalarRecord(self.path, self._read_texts(), damage)
         return record, scalar_blocks.merged_content(contents, record.last_seq)
 
     def _read_texts(self) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from typing import NamedTuple
 
@@ -25,6 +26,11 @@ class TurnRequest(NamedTuple):
     settings: dict[str, float]
     by: str
     """who asked; "" where nobody is known by name"""
+
+    @property
+    def when(self) -> float:
+        """Time of asking, unix seconds: its name says so."""
+        return int(self.name) / 1e9 if self.name.isdecimal() else math.inf
 
 
 class Turn(NamedTuple):
@@ -117,6 +123,10 @@ class Requests(RunFiles):
         raw = self.read_json("turned.json").get("turns")
         items = raw if isinstance(raw, list) else []
         return [Turn(**turn) for item in items if (turn := documents.turn(item)) is not None]
+
+    def turns_before(self, step: float) -> list[Turn]:
+        """Read the turns that the state at a step has behind it."""
+        return [turn for turn in self.turns() if turn.step < step]
 
     def write_turns(self, turns: list[Turn]) -> None:
         """Replace the record of turns, on the disk. Raises OSError."""

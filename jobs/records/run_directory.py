@@ -7,6 +7,7 @@ import secrets
 import shutil
 import time
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,16 @@ class RunDirectory(Recording, Requests):
         self.check_attempt()
         write(self.path / "settings.json", json.dumps({**settings, "turnable": turnable}))
 
-    def turnable(self) -> TurnRules:
-        """Read the fields that can be turned and their rules, with the values in force; {} before
-        the run is set up."""
+    def turnable(self, step: float = inf) -> TurnRules:
+        """Read the fields that can be turned and their rules, with the values in force, at a step
+        or now; {} before the run is set up."""
         raw = self.read_json("settings.json").get("turnable")
         rules = (
             {}
             if not isinstance(raw, dict)
             else {k: v for k, v in raw.items() if isinstance(v, dict)}
         )
-        for turn in self.turns():
+        for turn in self.turns_before(step):
             for name, (_, new) in turn.fields.items():
                 if name in rules:
                     rules[name]["value"] = new
@@ -182,13 +183,27 @@ class RunDirectory(Recording, Requests):
         return checkpoint.steps(self.path / "checkpoints")
 
     def save_checkpoint(self, step: int, tensors: dict[str, Any], meta: dict[str, Any]) -> Path:
-        """Write a checkpoint and keep the last two. Raises OSError."""
+        """Write a checkpoint; the last two are kept, and some earlier ones. Raises OSError."""
         self.check_attempt()
         return checkpoint.save(self.path / "checkpoints", step, tensors, meta)
 
     def load_checkpoint(self, step: int | None = None) -> Checkpoint:
         """Load the checkpoint of a step, or the newest whole one. Raises NotAvailable."""
         return checkpoint.load(self.path / "checkpoints", step)
+
+    def checkpoint_meta(self, step: int) -> dict[str, Any]:
+        """Read the settings beside the checkpoint of a step. Raises NotAvailable."""
+        return checkpoint.read_meta(self.path / "checkpoints", step)
+
+    def copy_checkpoint(self, step: int, target: RunDirectory) -> None:
+        """Copy the checkpoint of a step into another run. Raises OSError."""
+        folder = target.path / "checkpoints"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with (
+            checkpoint.path_of(self.path / "checkpoints", step).open("rb") as source,
+            atomic_files.written_aside(checkpoint.path_of(folder, step), sync=True) as copy,
+        ):
+            shutil.copyfileobj(source, copy)
 
     def save_samples(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Path:
         """Write `samples/<name>.npz`. Raises BadInput for a bad name, OSError."""

@@ -21,9 +21,10 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec
@@ -37,6 +38,9 @@ from jobs.records.status import Status
 from jobs.system import atomic_files
 from jobs.system.atomic_files import write
 
+Begin = Callable[[RunDirectory, str], dict[str, Any]]
+"""Writer of what lies in a new directory from the beginning: it is told the directory under another
+name than that of the run, and the run's id, and returns fields of the status."""
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _SWEEP_SECONDS = 3600.0
 """How old the beginning of a run must be to be nobody's any more."""
@@ -72,10 +76,11 @@ def private_folder(name: str) -> Path:
     return folder
 
 
-def create_run(spec: RunSpec) -> RunDirectory:
+def create_run(spec: RunSpec, begin: Begin | None = None) -> RunDirectory:
     """Create a queued run, its directory whole from the moment it can be seen.
 
-    Raises NotAvailable when nothing can be written there.
+    begin: writes what else lies in it from the beginning. Raises NotAvailable when nothing can be
+    written there.
     """
     folder = runs_folder()
     now = time.time()
@@ -85,11 +90,13 @@ def create_run(spec: RunSpec) -> RunDirectory:
         aside.mkdir(mode=0o700)
         while True:
             run_id = f"{stamp}-{secrets.token_hex(2)}"
-            first = replace(status.from_spec(run_id, spec), created=now, updated=now)
-            write(aside / "spec.yaml", spec.to_yaml(), sync=True)
-            write(aside / "status.json", json.dumps(first.as_dict()))
             if not (folder / run_id).exists():
                 break
+        first = replace(status.from_spec(run_id, spec), created=now, updated=now)
+        write(aside / "spec.yaml", spec.to_yaml(), sync=True)
+        if begin is not None:
+            first = replace(first, **begin(RunDirectory(aside), run_id))
+        write(aside / "status.json", json.dumps(first.as_dict()))
         aside.rename(folder / run_id)
         atomic_files.sync_folder(folder)
     except OSError as error:

@@ -56,6 +56,12 @@ def _alarm(raw: dict[str, Any]) -> dict[str, Any]:
     raise ValueError("no path, message and step")
 
 
+def _origin(raw: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(raw.get("run"), str) and is_number(raw.get("step")):
+        return {"run": raw["run"], "step": int(raw["step"])}
+    raise ValueError("no run and step")
+
+
 def _scalars(raw: dict[str, Any]) -> dict[str, Any]:
     if all(value is None or isinstance(value, (str, int, float)) for value in raw.values()):
         # thousands of runs share a few names
@@ -66,6 +72,7 @@ def _scalars(raw: dict[str, Any]) -> dict[str, Any]:
 Settings = Annotated[dict[str, Any], AfterValidator(_scalars)]
 Headline = Annotated[dict[str, Any], AfterValidator(_figure)]
 Alarm = Annotated[dict[str, Any], AfterValidator(_alarm)]
+Origin = Annotated[dict[str, Any], AfterValidator(_origin)]
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ class Status:
     """cut off by the end of Basin or of its machine: `jobs.queueing.going_on` resumes it"""
     went_on: list[Count] = field(default_factory=list)
     """steps from which it went on by itself"""
+    forked_from: Origin | None = None
+    """`run` and `step` that it began with the state of"""
     problem: dict[str, Any] | None = None
     """what, value, bound and step of a divergence; field and message of a failure"""
     attempt: Count = 0

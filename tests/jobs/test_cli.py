@@ -68,7 +68,7 @@ def trained() -> RunDirectory:
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
-    wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn"
+    wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork"
     wanted += " delete restore trash workers disk"
     single = {name: command for name, command in main.commands.items() if name != "data"}
     assert set(single) == set(wanted.split())

@@ -7,85 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from backend.errors import BadInput
-from backend.spec import Budget, RunSpec
-from jobs.execution import loop
-from jobs.execution.cadence import Cadence
-from jobs.execution.training import TURNED, Training
+from backend.spec import Budget
+from jobs.execution.emitter import Emitter
+from jobs.execution.training import Training
 from jobs.queueing import control
-from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import this_process
-
-STEPS, AT = 40, 17
-RATE = "train.learning_rate"
-SPARSE = Cadence(first_checkpoint=1e6)
-"""No checkpoint before the end."""
-
-
-def launched(**fields: Any) -> RunDirectory:
-    config = {
-        "chains": "persistent",
-        "buffer_size": 64,
-        "num_steps": 2,
-        "energy": {"kind": "mlp", "width": 8},
-        "train": {"batch_size": 16, "ema_decay": 0.9},
-    }
-    spec = RunSpec(
-        method="contrastive_divergence",
-        data={"name": "ring", "num": 200, "num_held_out": 100},
-        config=config,
-        budget=Budget(steps=STEPS),
-        seed=4,
-        **fields,
-    )
-    return run_store.create_run(spec)
-
-
-def run(directory: RunDirectory, cadence: Cadence = SPARSE) -> str:
-    return loop.run(directory, observe=lambda prepared: None, cadence=cadence).status
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
-    """Do something once, right before the step after `step`."""
-    before, done = Training._step, []
-
-    def stepped(training: Training, progress: float) -> None:
-        before(training, progress)
-        if training.step == step and not done:
-            done.append(step)
-            act(training)
-
-    monkeypatch.setattr(Training, "_step", stepped)
-
-
-def asked(directory: RunDirectory, settings: dict[str, float]) -> Any:
-    """What asks a run for settings, as from another process, and is heard before the next step."""
-
-    def ask(training: Training) -> None:
-        control.turn(directory.id, settings, "ada")
-        training.heartbeat.is_asked_to_turn = True
-
-    return ask
-
-
-def messages(directory: RunDirectory) -> list[tuple[int, str]]:
-    return [
-        (frame.header["last"][0], frame.header["meta"]["message"])
-        for frame in directory.texts()
-        if frame.header["path"] == TURNED
-    ]
-
-
-def assert_same(one: RunDirectory, two: RunDirectory) -> None:
-    mine, other = one.load_checkpoint(), two.load_checkpoint()
-    assert mine.step == other.step == STEPS and mine.tensors.keys() == other.tensors.keys()
-    for name, tensor in mine.tensors.items():
-        assert torch.equal(tensor, other.tensors[name]), name
-    for path in ("loss/total", "energy/gap", "optimiser/learning_rate"):
-        np.testing.assert_array_equal(one.scalars()[path].value, two.scalars()[path].value)
+from tests.jobs.execution.stepping import (
+    AT,
+    RATE,
+    asked,
+    assert_same,
+    at_step,
+    launched,
+    messages,
+    run,
+)
 
 
 @pytest.fixture
@@ -197,6 +136,33 @@ def test_what_a_run_refuses_is_said_and_not_recorded(monkeypatch: pytest.MonkeyP
     assert ["Not changed." in each for each in refused] == [True, True]
     assert "cannot be turned" in refused[0] and "must be ≥ 0" in refused[1]
     assert directory.turns() == [] and directory.turn_requests() == []
+
+
+def test_a_refusal_right_before_a_kill_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = launched()
+
+    def ask(training: Training) -> None:
+        directory.ask_turn({RATE: -1.0})
+        training.heartbeat.is_asked_to_turn = True
+
+    def break_off(name: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        at_step(patch, AT, ask)
+        patch.setattr(directory, "drop_turn_request", break_off)
+        text = Emitter.text
+
+        def written_at_once(emitter: Emitter, path: str, *rest: Any) -> None:
+            text(emitter, path, *rest)
+            emitter.flush()
+
+        patch.setattr(Emitter, "text", written_at_once)
+        with pytest.raises(KeyboardInterrupt):
+            run(directory)
+    assert len(messages(directory)) == len(directory.turn_requests()) == 1, "said, and still asked"
+    assert run(directory) == "finished"
+    assert len(messages(directory)) == 1 and not directory.turn_requests()
 
 
 def test_what_cannot_be_turned_is_refused_before_it_is_asked() -> None:
