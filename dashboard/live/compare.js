@@ -8,10 +8,11 @@ import { ModelCards } from "./comparing/model_cards.js"
 import { PairView } from "./comparing/pair_view.js"
 import { Past } from "./comparing/past.js"
 import { massOf, paintCompared, viewOf } from "./comparing/pictures.js"
+import { reportOf } from "./comparing/report.js"
 import { SeedRow } from "./comparing/seed_row.js"
 import { coloursOf } from "./parts/colours.js"
 import { fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
-import { linkCopier } from "./parts/figures/export.js"
+import { linkCopier, save } from "./parts/figures/export.js"
 import { count } from "./parts/formatting.js"
 import { letters } from "./parts/keys.js"
 
@@ -54,6 +55,9 @@ class ComparePage extends ManyRuns {
     this.cards = new ModelCards(this)
     this.pair = new PairView(() => this.painter.ask())
     const isBare = this.data.bare
+    const report = make("button.bl-button", { type: "button" }, "Export report")
+    report.title = "One HTML file with pictures, curves, figures and specs; opens from disk"
+    report.onclick = () => this.exportReport(report)
     const pictures = make(
       "section.bl-panel",
       {},
@@ -64,7 +68,7 @@ class ComparePage extends ManyRuns {
         this.kinds,
         ...(isBare ? [] : [this.views]),
         this.scaleNote,
-        make("span.bl-right", {}, ...(isBare ? [] : [linkCopier()])),
+        make("span.bl-right.bl-row", {}, ...(isBare ? [] : [linkCopier(), report])),
       ),
       this.seeds.row,
       this.cards.element,
@@ -178,29 +182,30 @@ class ComparePage extends ManyRuns {
 
   // ------------------------------------------------------------------ pictures
 
-  /** What a run has to show, {frame, data, words, near, nearest}: `words` where it has no frame. */
-  pictureOf(run) {
+  /**
+   * What a run has to show at a step, or at present, {frame, data, words, near, nearest}: `words`
+   * where it has no frame.
+   */
+  pictureOf(run, kind = this.kind, at = this.past.at) {
     const frames = this.frames.get(run) ?? {}
     const data = frames["samples/data"]
-    if (this.kind !== ONE_SEED) {
-      return this.past.at === null
-        ? { frame: frames[this.kind], data }
-        : { ...this.past.pictureOf(run), data }
+    if (kind !== ONE_SEED) {
+      return at === null
+        ? { frame: frames[kind], data }
+        : { ...this.past.pictureOf(run, kind, at), data }
     }
     const { sets = {}, failed = {} } = this.data.drawn ?? {}
     const set = sets[run] && this.sets.get(sets[run])
-    const at = (path) => set?.frames?.find(({ header }) => header.path === path)
+    const of = (path) => set?.frames?.find(({ header }) => header.path === path)
     const reason = failed[run] ?? (set?.state === "failed" ? set.reason : "")
     const words = reason || (set ? "Being drawn." : "Not drawn yet.")
-    return { frame: at("samples"), data: at("held_out") ?? data, nearest: at("nearest"), words }
+    return { frame: of("samples"), data: of("held_out") ?? data, nearest: of("nearest"), words }
   }
 
   /** The first run of every group; a shared scale and view make them comparable. */
   drawPictures() {
     const colours = coloursOf(this.root)
-    const available = this.offered.filter(
-      (kind) => kind === ONE_SEED || [...this.frames.values()].some((frames) => frames[kind]),
-    )
+    const available = this.offeredNow()
     for (const kind of this.offered) {
       this.kinds.disable(kind, available.includes(kind) ? "" : "None of these runs draws this.")
     }
@@ -229,16 +234,42 @@ class ComparePage extends ManyRuns {
     this.noteScale(pictures)
   }
 
+  /** The kinds of picture that any of these runs has. */
+  offeredNow() {
+    return this.offered.filter(
+      (kind) => kind === ONE_SEED || [...this.frames.values()].some((frames) => frames[kind]),
+    )
+  }
+
+  kindWords(kind) {
+    const word = PICTURES[kind]
+    return word[0].toUpperCase() + word.slice(1)
+  }
+
+  /** Write all that is compared into one file that opens without a server. */
+  async exportReport(button) {
+    button.disabled = true
+    button.textContent = "Writing…"
+    try {
+      const text = await reportOf(this, coloursOf(this.root))
+      save(`comparison-${this.runsDrawn()[0]}.html`, text, "text/html")
+    } catch (error) {
+      this.notices.showTrouble(`The report could not be written: ${error.message}`)
+    }
+    button.textContent = "Export report"
+    button.disabled = false
+  }
+
   /** Of every group what is drawn, with the view and the scale that it shares with the others. */
-  pictures() {
-    const pictures = this.runsDrawn().map((run) => this.pictureOf(run))
+  pictures(kind = this.kind, at = this.past.at) {
+    const pictures = this.runsDrawn().map((run) => this.pictureOf(run, kind, at))
     const isField = ({ frame }) => frame?.header.kind === "field"
     const highest = Math.max(...pictures.filter(isField).map(({ frame }) => 1 / massOf(frame)))
     return pictures.map((picture, index) => ({
       ...picture,
       peak: isField(picture) ? massOf(picture.frame) * highest : 1,
       view: picture.frame ? this.viewAmong(pictures, index) : null,
-      step: this.stepWords(picture),
+      step: this.stepWords(picture, at),
     }))
   }
 
@@ -277,10 +308,9 @@ class ComparePage extends ManyRuns {
   }
 
   /** The step a picture is of, and where that is not the one looked at. */
-  stepWords({ frame, near }) {
+  stepWords({ frame, near }, at) {
     const step = near ?? frame?.header.last[0]
     if (step === undefined) return ""
-    const { at } = this.past
     const isOff = at !== null && near !== undefined && near !== null && near !== at
     return `step ${count(step)}${isOff ? `, nearest to ${count(at)}` : ""}`
   }

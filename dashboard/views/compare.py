@@ -10,7 +10,7 @@ import streamlit as st
 
 from backend.errors import BasinError
 from backend.metric_names import FIGURES
-from dashboard import comparison
+from dashboard import comparison, comparison_report
 from dashboard.comparison import Group
 from dashboard.elements import as_typed, empty, figure, head, plural, report_card
 from dashboard.live_view import live_element
@@ -75,6 +75,7 @@ def main() -> None:
             for path, item in FIGURES.items()
         },
         drawn=drawn,
+        report=comparison_report.report(groups),
         on_draw_change=lambda: None,
     )
     _figures(parts)

@@ -113,7 +113,17 @@ export class Moments {
     this.fetch()
   }
 
+  /** Wait until every run's frame nearest to a step is here, or cannot be had. */
+  async whole(runs, path, step) {
+    for (const run of runs) {
+      const near = this.nearest(run, path, step)
+      const key = `${run} ${path} ${near}`
+      if (near !== null && !this.held.has(key)) await this.take({ run, path, near, key })
+    }
+  }
+
   hold(key, frame) {
+    if (this.held.has(key)) return
     this.held.set(key, frame)
     this.numBytes += bytesOf(frame)
     for (const [old, { arrays }] of this.held) {

@@ -81,10 +81,10 @@ export class Past {
     if (last !== undefined) this.moments.look(runs, this.page.kind, this.at ?? last)
   }
 
-  /** What a run recorded nearest to the step looked at: {frame, near, words}. */
-  pictureOf(run) {
-    const near = this.moments.nearest(run, this.page.kind, this.at)
-    const frame = this.moments.get(run, this.page.kind, this.at)
+  /** What a run recorded nearest to a step: {frame, near, words}. */
+  pictureOf(run, kind, step) {
+    const near = this.moments.nearest(run, kind, step)
+    const frame = this.moments.get(run, kind, step)
     return { frame, near, words: near === null ? "Nothing of it was recorded." : "Fetching…" }
   }
 
