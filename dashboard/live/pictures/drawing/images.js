@@ -20,12 +20,16 @@ function copy(frame, index, image, left, top) {
   const [, height, width] = shape
   const channels = shape.length > 3 ? shape[3] : 1
   const start = index * height * width * channels
+  // whole pixels at once: red is the lowest byte
+  const pixels = new Uint32Array(image.data.buffer)
   for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const from = start + (row * width + column) * channels
-      const to = 4 * ((top + row) * image.width + left + column)
-      for (let c = 0; c < 3; c++) image.data[to + c] = data[from + (channels === 3 ? c : 0)]
-      image.data[to + 3] = 255
+    let from = start + row * width * channels
+    let to = (top + row) * image.width + left
+    for (const end = to + width; to < end; to++, from += channels) {
+      pixels[to] =
+        channels === 3
+          ? 0xff000000 | (data[from + 2] << 16) | (data[from + 1] << 8) | data[from]
+          : 0xff000000 | (data[from] * 0x10101)
     }
   }
 }

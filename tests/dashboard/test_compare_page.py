@@ -1,0 +1,124 @@
+"""Compare by eye: one slider for eight runs, and the comparison as a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import pytest
+
+from backend.events import Cost, Images
+from backend.spec import RunSpec
+from jobs.execution.emitter import Emitter
+from jobs.records import run_store
+from tests.dashboard.conftest import Basin, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+NUM_RUNS, NUM_IMAGES, NUM_STEPS, SIDE = 8, 64, 50, 28
+LEAST_FRAMES, MOST_MB = 20, 300
+PATH = "samples/long_run"
+
+GRIDS = 'document.querySelectorAll(".bl-compared .bl-card > canvas")'
+AT = f"""(step) => [...{GRIDS}].slice(0, 8).every(
+    (grid) => grid.getContext("2d").getImageData(2, 2, 1, 1).data[0] === 5 * step)"""
+"""Every model's grid shows a step: its images are as bright as five times the step."""
+MOVE = f"""async () => {{
+    const slider = document.querySelector("[aria-label='Step looked at']")
+    const grids = [...{GRIDS}].slice(0, 8)
+    const began = performance.now()
+    let right = 0
+    for (let move = 0; move < 200; move++) {{
+        const step = (move * 7) % 50
+        slider.value = step
+        slider.dispatchEvent(new Event("input"))
+        await new Promise((resolve) => requestAnimationFrame(resolve))
+        // reading back costs more than drawing: one grid in turn
+        const [pixel] = grids[move % 8].getContext("2d").getImageData(2, 2, 1, 1).data
+        right += pixel === 5 * step
+    }}
+    return [right, (1000 * right) / (performance.now() - began)]
+}}"""
+"""Move the slider about; returns the moves whose grid was right in their frame, and those a
+second."""
+
+
+def recorded(number: int, num_steps: int = NUM_STEPS, num_images: int = NUM_IMAGES) -> str:
+    """A finished run that recorded images at every step, as bright as five times the step."""
+    spec = RunSpec(
+        method="contrastive_divergence",
+        preset="plain_persistent",
+        name=f"model {number}",
+        data={"name": "digits"},
+        config={"num_steps": number + 1},
+    )
+    directory = run_store.create_run(spec)
+    emitter = Emitter(directory, None, flush_seconds=0.01)
+    for step in range(num_steps):
+        pixels = np.full((num_images, SIDE, SIDE), 5 * step, np.uint8)
+        cost = Cost(step, step, float(step), None)
+        emitter.event(Images(PATH, pixels, "long_run", -1.0, 1.0), cost)
+        emitter.scalars(["loss/total"], np.array([[float(step)]], np.float32), cost, cost)
+    emitter.close()
+    directory.compact()
+    directory.write_status(status="finished", step=num_steps)
+    directory.write_metrics({"quality/energy_distance/long_run": 0.5 + number})
+    return directory.id
+
+
+@pytest.mark.slow
+def test_the_slider_of_eight_runs_is_quick_and_the_page_small(basin: Basin, page: Page) -> None:
+    runs = ",".join(recorded(number) for number in range(NUM_RUNS))
+    page.goto(f"{basin.address}/compare?runs={runs}&picture={PATH}")
+    slider = page.get_by_label("Step looked at")
+    slider.wait_for()
+    wait_for(lambda: slider.get_attribute("max") == str(NUM_STEPS - 1), "all moments")
+    for step in range(NUM_STEPS):
+        slider.fill(str(step))
+        wait_for(lambda at=step: page.evaluate(AT, at), f"step {step}")
+    right, rate = page.evaluate(MOVE)
+    assert right == 200, "a move was not drawn in its frame"
+    most = max(_megabytes_of_pages(page))
+    assert rate >= LEAST_FRAMES, f"{rate:.0f} moves a second"
+    assert most < MOST_MB, f"{most:.0f} MB"
+
+
+def _megabytes_of_pages(page: Page) -> list[float]:
+    """Memory of each renderer, its own alone."""
+    browser = page.context.browser
+    assert browser is not None
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    pids = [each["id"] for each in processes if each["type"] == "renderer"]
+    return [psutil.Process(pid).memory_full_info().uss / 1e6 for pid in pids]
+
+
+@pytest.mark.slow
+def test_a_report_opens_from_disk_and_asks_no_server(
+    basin: Basin, page: Page, tmp_path: Path
+) -> None:
+    runs = [recorded(number, num_steps=5, num_images=4) for number in range(2)]
+    page.goto(f"{basin.address}/compare?runs={','.join(runs)}&picture={PATH}")
+    page.get_by_label("Step looked at").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export report").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.get_by_role("heading", name="Long-run samples while they trained").wait_for()
+    assert [each for each in asked if not each.startswith("data:")] == [path.as_uri()]
+    slider = page.get_by_label("Training step")
+    for place in (0, 3):
+        slider.fill(str(place))
+        assert page.locator("output").text_content() == f"step {place}"
+        assert page.locator("section:has(output) img:visible").count() == 2
+    broken = "images => images.filter(each => !each.naturalWidth).length"
+    assert page.eval_on_selector_all("img", broken) == 0
+    assert page.locator("svg").count() > 0, "curves"
+    for words in ("Energy distance to held-out data", "config.num_steps", "model 1", runs[0]):
+        assert words in page.content()
