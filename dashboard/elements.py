@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
@@ -61,7 +62,11 @@ def name_of(run: Status) -> str:
     return run.name or f"{data_of(run)}, {variant.replace('_', ' ')}"
 
 
-def head(title: str, word: str = "", facts: list[str] | None = None, tab: str = "") -> None:
+Fact = str | tuple[str, str]
+"""Words, or words and the address that they lead to."""
+
+
+def head(title: str, word: str = "", facts: Sequence[Fact] | None = None, tab: str = "") -> None:
     """Draw the head of a page: title, status, one grey line of facts. Everything is escaped.
 
     tab: title of the browser's tab, where more is needed to tell it from others.
@@ -69,9 +74,16 @@ def head(title: str, word: str = "", facts: list[str] | None = None, tab: str = 
     st.set_page_config(page_title=f"{tab or title} · Basin")
     parts = [f'<div class="basin-head"><h1>{html.escape(title)}</h1>{word}</div>']
     if facts:
-        spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts if fact)
+        spans = "".join(f"<span>{_fact(fact)}</span>" for fact in facts if fact)
         parts.append(f'<div class="basin-facts">{spans}</div>')
     st.html("".join(parts))
+
+
+def _fact(fact: Fact) -> str:
+    if isinstance(fact, str):
+        return html.escape(fact)
+    words, address = fact
+    return f'<a href="{html.escape(address)}" target="_self">{html.escape(words)}</a>'
 
 
 def empty(message: str, page: str = "", label: str = "") -> None:

@@ -38,7 +38,12 @@ PLUG_INS = {
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.__main__", "dashboard.app", "dashboard.server", "dashboard.views"),
-    ("dashboard.comparison_report", "dashboard.sampler_lab", "dashboard.stream"),
+    (
+        "dashboard.comparison_report",
+        "dashboard.run_acts",
+        "dashboard.sampler_lab",
+        "dashboard.stream",
+    ),
     ("dashboard.comparison", "dashboard.forms", "dashboard.gallery", "dashboard.vocabulary"),
     ("dashboard.live_view",),
     (

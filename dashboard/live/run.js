@@ -37,6 +37,9 @@ const KEYS = [
   ["?", "this list"],
 ]
 
+const link = (textContent, act) =>
+  make("a", { href: "#", textContent, onclick: (event) => (event.preventDefault(), act()) })
+
 export function mount(slot, component) {
   let panel = new RunPanel(slot, component)
   return {
@@ -260,14 +263,12 @@ class RunPanel {
     if (frames[this.heroPath()]) this.time.remember(frames[this.heroPath()])
     const now = count(this.status?.step ?? 0)
     this.back.hidden = false
-    const live = make("a", { href: "#", textContent: this.isOver ? "To the end" : "Back to live" })
-    live.onclick = (event) => {
-      event.preventDefault()
-      this.time.live()
-    }
+    const live = link(this.isOver ? "To the end" : "Back to live", () => this.time.live())
+    const fork = link("Fork from here", () => this.component.setTriggerValue("fork", step))
     this.back.replaceChildren(
       `You are looking at step ${count(step)} of ${now}. ${this.isOver ? "" : "The run goes on. "}`,
       live,
+      ...(Number.isInteger(this.status?.checkpoint_step) ? [" · ", fork] : []),
     )
     keepInAddress("at", String(step))
     this.showFrames()

@@ -23,8 +23,9 @@ from dashboard.elements import (
     size,
     status_word,
 )
-from dashboard.forms.turn_settings import show_turn_settings, turned_lines
 from dashboard.live_view import live_element
+from dashboard.run_acts.fork_settings import fork_marks, open_fork, related_runs
+from dashboard.run_acts.turn_settings import show_turn_settings, turned_lines
 from dashboard.security import access
 from jobs.claims import reproduction
 from jobs.queueing import control, redis_store
@@ -55,12 +56,13 @@ def main() -> None:
         empty(words, "views/launch.py", "Launch a run")
         return
     st.query_params["id"] = directory.id
-    title, acts = st.columns([5, 4], vertical_alignment="top")
+    title, acts = st.columns(2, vertical_alignment="top")
     method = _catalogue().get("methods", {}).get(spec.method, {})
     with title:
         name = name_of(status)
         tab = f"{name}, seed {status.seed}, {status.id[-4:]}"
-        head(name, status_word(status.status), _facts(status, method), tab)
+        facts = [*_facts(status, method), *related_runs(status)]
+        head(name, status_word(status.status), facts, tab)
     with acts:
         _acts(directory, status)
     headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
@@ -72,14 +74,18 @@ def main() -> None:
         status=status.status,
         headline=headline,
         figures=_figures(),
+        forks=fork_marks(status),
         on_status_change=lambda: None,
         on_asked_change=lambda: None,
         on_looked_at_change=lambda: None,
+        on_fork_change=lambda: None,
     )
     if event.asked == "pause":
         _do(control.pause if status.status == "running" else control.resume, directory.id)
     if event.looked_at:
         _look_at(directory, **event.looked_at)
+    if event.fork is not None:
+        open_fork(directory, event.fork)
     _about(directory, status)
 
 
@@ -157,6 +163,9 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             if st.button(label, icon=":material/play_arrow:", type="primary"):
                 _do(control.resume, run_id)
         show_turn_settings(directory, status)
+        may_fork = word == "running" or status.checkpoint_step is not None
+        if may_fork and st.button("Fork", icon=":material/fork_right:", help="A new run from here"):
+            open_fork(directory)
         if status.checkpoint_step is not None:
             st.link_button("Ask it", f"studio?run={run_id}", icon=":material/question_answer:")
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")

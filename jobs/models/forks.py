@@ -49,7 +49,7 @@ def create(
         parent.copy_until(step, child.path, run_id)
         before = parent.written_status()
         return {
-            "forked_from": {"run": parent.id, "step": step},
+            "forked_from": {"run": parent.id, "step": step, "cost": list(cost)},
             "step": step,
             "checkpoint_step": step,
             "fraction": min(spec.budget.fraction_used(cost), 1.0),

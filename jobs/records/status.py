@@ -57,8 +57,9 @@ def _alarm(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _origin(raw: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(raw.get("run"), str) and is_number(raw.get("step")):
-        return {"run": raw["run"], "step": int(raw["step"])}
+    cost = raw.get("cost", [])
+    if isinstance(raw.get("run"), str) and is_number(raw.get("step")) and isinstance(cost, list):
+        return {"run": raw["run"], "step": int(raw["step"]), "cost": cost}
     raise ValueError("no run and step")
 
 
@@ -128,7 +129,7 @@ class Status:
     went_on: list[Count] = field(default_factory=list)
     """steps from which it went on by itself"""
     forked_from: Origin | None = None
-    """`run` and `step` that it began with the state of"""
+    """`run` and `step` that it began with the state of, and the `cost` so far"""
     problem: dict[str, Any] | None = None
     """what, value, bound and step of a divergence; field and message of a failure"""
     attempt: Count = 0

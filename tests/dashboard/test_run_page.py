@@ -10,6 +10,7 @@ import pytest
 
 from backend.events import Cost, Images, encode, encode_block
 from backend.spec import Budget, RunSpec
+from jobs.models import forks
 from jobs.queueing import control, enqueue
 from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
@@ -190,6 +191,12 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     shown = page.locator(".bl-hero canvas").get_attribute("aria-label") or ""
     first = run.keyframes_at(0)
     assert first and re.search(r"step (0|1)\b", shown)
+    at = fork_from_here(page, run.id)
+    page.get_by_role("link", name=re.compile("forked at step .* from")).click()
+    page.get_by_role("link", name=f"forked at step {at}:").wait_for()
+    page.locator(".bl-time input[type=range]").focus()
+    page.keyboard.press("Home")
+    page.get_by_text(re.compile("You are looking at step")).wait_for()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("l")
     page.get_by_text(re.compile("You are looking at step")).wait_for(state="hidden")
@@ -197,6 +204,23 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     with page.expect_download() as download:
         page.get_by_role("link", name="spec.yaml").click()
     assert download.value.suggested_filename == f"{run.id}-spec.yaml"
+
+
+def fork_from_here(page: Page, parent: str) -> int:
+    """Fork a run from the step looked at, one that it does not keep; returns the one it does."""
+    page.get_by_role("link", name="Fork from here").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(re.compile("itself is not kept")).wait_for()
+    dialog.get_by_role("textbox", name="Steps in all").fill("500")
+    dialog.get_by_role("textbox", name="Learning rate").fill("0.003")
+    dialog.get_by_role("button", name="Fork").click()
+    page.get_by_role("link", name=re.compile("forked at step .* from")).wait_for()
+    (child,) = forks.children_of(parent)
+    (turn,) = run_store.open_run(child.id).turns()
+    assert child.id in page.url and child.budget["steps"] == 500
+    assert turn.fields["train.learning_rate"][1] == 0.003
+    control.stop(child.id)
+    return turn.step
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from jobs.records.status import this_process
 
 
 def panel(run_id: str) -> None:
-    from dashboard.forms.turn_settings import show_turn_settings
+    from dashboard.run_acts.turn_settings import show_turn_settings
     from jobs.records import run_store
 
     directory = run_store.open_run(run_id)

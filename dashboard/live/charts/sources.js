@@ -135,7 +135,7 @@ export function runSource(page) {
       REFERENCES.flatMap(([tail, { title }]) => referencesOf(curves, path, tail, title)),
     compared: (path) => comparedWords([curves], path),
     end: (axis) => (axis === "step" ? page.status?.budget?.steps : null),
-    marks: (axis) => marksOf(page.texts.filter(isMark), axis),
+    marks: (axis) => marksOf([...page.texts.filter(isMark), ...(settings.forks ?? [])], axis),
     costs: () => curves.costs,
     range: (run, paths, from, to) => fetchInto(page, curves, run, paths, from, to),
     tableAddress: (members, path) => {

@@ -73,20 +73,24 @@ test("the number of samples is no chart", () => {
   assert.deepEqual(source(curvesOf(begin, along)).paths(), [PATH, "loss/total"])
 })
 
-test("a turn is a mark on every axis that it has a place on, what was refused is none", () => {
+test("a turn or a fork is a mark on every axis that it has a place on, what was refused is none", () => {
   const text = (path, level, message, last) => ({ path, last, meta: { level, message } })
   const texts = [
     text("run/changed", "info", "Learning rate 0.01 → 0.001, by ada.", [120, 240, 3.5, null]),
     text("run/changed", "warning", "Not changed. It must be > 0.", [130, 260, 3.8, null]),
     text("run/resumed", "info", "Resumed from step 90.", [90, 180, 2, null]),
   ]
-  const page = { curves: curvesOf(), settings: { run: "r", figures: {} }, texts }
+  const forks = [text("", "info", "Forked: 1a2b", [125, 250, 3.6, null])]
+  const page = { curves: curvesOf(), settings: { run: "r", figures: {}, forks }, texts }
   const { marks } = runSource(page)
   const seen = (axis) => marks(axis).map(({ x, words }) => [x, words])
-  assert.deepEqual(seen("step"), [[120, "Learning rate 0.01 → 0.001, by ada"]])
+  assert.deepEqual(seen("step"), [
+    [120, "Learning rate 0.01 → 0.001, by ada"],
+    [125, "Forked: 1a2b"],
+  ])
   assert.deepEqual(
     seen("seconds").map(([x]) => x),
-    [3.5],
+    [3.5, 3.6],
   )
   assert.deepEqual(seen("joules"), [])
 })

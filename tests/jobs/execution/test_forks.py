@@ -66,7 +66,8 @@ def test_a_fork_without_changes_is_the_run_it_comes_from_bit_for_bit(parent: Run
     )
     assert run(child) == "finished", child.trace()
     assert_same(parent, child)
-    assert child.status().forked_from == {"run": parent.id, "step": AT}
+    origin = child.status().forked_from or {}
+    assert origin["run"] == parent.id and origin["step"] == origin["cost"][0] == AT
     assert child.status().name == "first" and child.status().tags == ["mine"], "no verdict's own"
     sentence = f"Forked from {parent.id} at step {AT}."
     assert words(child, forks.FORKED) == [(AT, sentence)]

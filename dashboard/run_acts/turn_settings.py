@@ -15,6 +15,8 @@ from jobs.records.requests import Turn
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
+Rules = dict[str, dict[str, Any]]
+"""Rules of the settings that can be turned, as `RunDirectory.turnable` reads them."""
 _COLUMNS = 2
 HEARD_SECONDS = 0.5
 """A running run takes a turn within a few steps."""
@@ -32,8 +34,8 @@ def show_turn_settings(directory: RunDirectory, status: Status) -> None:
             "record."
         )
         with st.form(f"turn {directory.id}", border=False):
-            wanted = _fields(directory.id, rules)
-            changed = {name: text for name, text in wanted.items() if text != _written(rules[name])}
+            wanted = setting_fields(f"turn {directory.id}", rules)
+            changed = changed_fields(wanted, rules)
             if st.form_submit_button("Turn", icon=":material/tune:") and changed:
                 _turn(directory.id, changed, rules)
         turns = directory.turns()
@@ -47,7 +49,7 @@ def turned_lines(turns: list[Turn]) -> list[str]:
     return [f"step {turn.step:,}: {turn.words}" for turn in turns]
 
 
-def _fields(run_id: str, rules: dict[str, dict[str, Any]]) -> dict[str, str]:
+def setting_fields(key: str, rules: Rules) -> dict[str, str]:
     """Draw a field for every setting; returns what stands in them, by name."""
     columns = st.columns(_COLUMNS)
     texts = {}
@@ -59,14 +61,26 @@ def _fields(run_id: str, rules: dict[str, dict[str, Any]]) -> dict[str, str]:
                 label_of(name, rules),
                 written,
                 help=rule["about"],
-                key=f"turn {run_id} {name} {written}",  # another field once it was turned
+                key=f"{key} {name} {written}",  # another field once it was turned
             )
             .strip()
         )
     return texts
 
 
-def label_of(name: str, rules: dict[str, dict[str, Any]]) -> str:
+def changed_fields(texts: dict[str, str], rules: Rules) -> dict[str, Any]:
+    """Select what stands otherwise in a field than the setting is."""
+    return {name: text for name, text in texts.items() if text != _written(rules[name])}
+
+
+def show_refusal(error: BadInput, rules: Rules) -> None:
+    """Say what cannot be, under the labels of the fields."""
+    for problem in error.problems:
+        label = label_of(problem.field, rules) if problem.field in rules else problem.field
+        st.error(f"{label}: {problem.message}")
+
+
+def label_of(name: str, rules: Rules) -> str:
     """Name a setting in words, with its part where two share a name, and its unit."""
     *parts, last = name.split(".")
     words = field_words.field(last)
@@ -76,13 +90,11 @@ def label_of(name: str, rules: dict[str, dict[str, Any]]) -> str:
     return f"{words} ({unit})" if unit else words
 
 
-def _turn(run_id: str, settings: dict[str, Any], rules: dict[str, dict[str, Any]]) -> None:
+def _turn(run_id: str, settings: dict[str, Any], rules: Rules) -> None:
     try:
         control.turn(run_id, settings, access.identity())
     except BadInput as error:
-        for problem in error.problems:
-            label = label_of(problem.field, rules) if problem.field in rules else problem.field
-            st.error(f"{label}: {problem.message}")
+        show_refusal(error, rules)
     except (BasinError, OSError) as error:
         st.error(str(error))
     else:

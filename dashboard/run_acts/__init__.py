@@ -1,0 +1,1 @@
+"""Acts on a run that need a form: settings turned while it trains, and forks."""
