@@ -312,6 +312,13 @@ def draw_set(wanted: dict[str, Any]) -> str:
     return sample_drawing.draw(Request(**wanted)).id
 
 
+def draw_grid(grid_id: str) -> int:
+    """Draw cells of a grid for a while; returns how many."""
+    from jobs.grids import drawing
+
+    return drawing.take_turn(grid_id)
+
+
 def former(run_id: str, settings: Any) -> dict[str, Any]:
     """Answer a question that pages of Basin 0.1 asked and left in the queue."""
     raise NotAvailable(
@@ -326,4 +333,5 @@ look_job = _answered(look)
 offers_job = _answered(offers)
 ask_job = _answered(ask)
 draw_set_job = _answered(draw_set)
+draw_grid_job = _answered(draw_grid)
 sample_job = energy_job = _answered(former)

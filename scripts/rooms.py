@@ -64,7 +64,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.parts", "dashboard.live.stream"),
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),
-    ("jobs.bakeoffs",),
+    ("jobs.bakeoffs", "jobs.grids"),
     ("jobs.claims", "jobs.execution"),
     ("jobs.queueing",),
     ("jobs.models", "jobs.notifications", "jobs.races", "jobs.report_cards"),

@@ -94,6 +94,8 @@ def _drawn(
         if wanted.source == "model" and (labels is None or config.label == "each"):
             generator = generator_of("judge set", wanted.seed, device=device)
             figures |= judged(run.data, z, generator)
+        if energy is not None:
+            figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
     near = _Nearest(run.data, z[:_NUM_NEAREST])
     role = "data" if wanted.source == "held_out" else "long_run"

@@ -29,6 +29,7 @@ CALLS: dict[str, tuple[type, ...]] = {
     "jobs.tasks.energy_job": (str, list),
     "jobs.tasks.ask_job": (str, str, dict, int),
     "jobs.tasks.draw_set_job": (dict,),
+    "jobs.tasks.draw_grid_job": (str,),
 }
 """Functions that a job may call, with the types of their arguments."""
 _SIGNATURE = "signature"

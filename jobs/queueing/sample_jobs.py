@@ -8,6 +8,7 @@ from typing import Any
 from backend.errors import NotAvailable
 from jobs.models import fingerprints
 from jobs.queueing import redis_store
+from jobs.queueing.job_calls import Queue
 from jobs.queueing.spec_paths import Origin, absolute_config
 from jobs.records import sample_sets
 from jobs.records.sample_sets import Request, SampleSet, Source
@@ -43,12 +44,7 @@ def draw(wanted: Iterable[Request], name: str = "") -> list[SampleSet]:
     without a worker that draws.
     """
     with redis_store.reaching():
-        connection = redis_store.connect()
-        redis_store.need_own_home(connection)
-        alive = redis_store.workers(connection)
-        if not any(each["alive"] and each["queue"] == redis_store.QUICK for each in alive):
-            raise NotAvailable("No quick worker is running. Start one with `basin up`.")
-        queue = redis_store.queue(redis_store.QUICK, connection)
+        queue = quick_queue()
         sets = []
         for each in wanted:
             num = each.config.get("num", sample_sets.DEFAULT_NUM)
@@ -67,3 +63,14 @@ def draw(wanted: Iterable[Request], name: str = "") -> list[SampleSet]:
                 description=f"draw {known.id}",
             )
     return sets
+
+
+def quick_queue() -> Queue:
+    """Return the queue of the quick workers. Raises NotAvailable where none is there to draw, and
+    what Redis raises."""
+    connection = redis_store.connect()
+    redis_store.need_own_home(connection)
+    alive = redis_store.workers(connection)
+    if not any(each["alive"] and each["queue"] == redis_store.QUICK for each in alive):
+        raise NotAvailable("No quick worker is running. Start one with `basin up`.")
+    return redis_store.queue(redis_store.QUICK, connection)

@@ -338,12 +338,21 @@ def _check_name(name: str) -> None:
 
 
 def _check_room() -> None:
-    sizes = [each.num_bytes for each in list_sets()]
+    sizes = []
+    for name in _names():
+        with contextlib.suppress(OSError, NotAvailable):  # deleted since, or damaged
+            path = folder() / name
+            sizes.append(_num_bytes(path, (path / "set.json").stat().st_mtime_ns))
     if len(sizes) >= MOST_SETS or sum(sizes) >= MOST_BYTES:
         raise NotAvailable(
             f"There are {len(sizes):,} sample sets of {sum(sizes) / 1e9:.1f} GB, the most that are "
             "kept. Delete some: `basin samples delete SET`."
         )
+
+
+@lru_cache(maxsize=MOST_SETS)
+def _num_bytes(path: Path, changed: int) -> int:
+    return _read(path).num_bytes
 
 
 def _names(start: str = "") -> list[str]:

@@ -1,0 +1,1 @@
+"""Grids of sample sets over settings of drawing, checkpoints, seeds and runs."""
