@@ -13,16 +13,15 @@ from jobs.cli import (
     data,
     launch,
     models,
-    race,
     reproduce,
     runs,
-    sample_sets,
     services,
     trash,
     turning,
     workers,
 )
 from jobs.cli.common import BasinGroup
+from jobs.cli.sampling import grid, race, sample_sets
 
 
 @click.group(cls=BasinGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,6 +58,7 @@ for command in (
     models.sample,
     models.energy,
     sample_sets.samples,
+    grid.grid_command,
     about.methods,
     models.abilities,
     data.data,

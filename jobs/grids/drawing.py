@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 
-from backend.errors import BadInput, BasinError, NotAvailable
+from backend.errors import BadInput, BasinError, NotAvailable, Problem
 from jobs.grids import records
 from jobs.grids.progress import num_steps
 from jobs.grids.records import Grid
@@ -34,11 +34,16 @@ def launch(grid: Grid) -> None:
     with redis_store.reaching():
         queue = sample_jobs.quick_queue()
         records.mark_stopped(grid.id, False)
-        for cell in grid.cells():
-            if cell is not None and cell.state == "failed":
-                sample_sets.change(cell.id, state="waiting", reason="", num_drawn=0)
+        retry(grid)
         if not any(each.startswith(_job_head(grid.id)) for each in queue.job_ids):
             _queue_turn(grid.id)
+
+
+def retry(grid: Grid) -> None:
+    """Let the cells that failed wait to be drawn again. Raises NotAvailable, OSError."""
+    for cell in grid.cells():
+        if cell is not None and cell.state == "failed":
+            sample_sets.change(cell.id, state="waiting", reason="", num_drawn=0)
 
 
 def stop(grid: Grid) -> None:
@@ -108,10 +113,9 @@ def draw_here(
 
 
 def check(grid: Grid) -> None:
-    """Raise BadInput for all that is wrong with the settings of a grid of which nothing is drawn
-    yet: each value once. Imports torch."""
+    """Look at each value of the axes once, where nothing is drawn yet. Imports torch. Raises
+    BadInput with all that is wrong, NotAvailable for a run that is gone."""
     from backend.abilities.sample import SampleAbility, SampleConfig
-    from backend.errors import Problem
     from backend.requests import asking
     from jobs.models import trained_run
 
@@ -131,10 +135,12 @@ def check(grid: Grid) -> None:
                     loaded = trained_run.load_trained(cell["run"], step=cell["step"] or None)
                     runs[of] = trained_run.asked_of(loaded)
                 with asking.left_alone(runs[of].method):
-                    found = [Problem(*each) for each in SampleAbility.problems(runs[of], config)]
+                    objections = [
+                        Problem(*each) for each in SampleAbility.problems(runs[of], config)
+                    ]
             except BadInput as error:
-                found = error.problems
-            problems |= dict.fromkeys(found)
+                objections = error.problems
+            problems |= dict.fromkeys(objections)
     if problems:
         raise BadInput(*problems)
 

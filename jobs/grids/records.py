@@ -149,8 +149,8 @@ def define(
     steps = {}
     if not any(axis.field == STEP for axis in axes):
         for each in map(str, runs):
-            kept = run_store.open_run(each).checkpoints()
-            steps[each] = step if step is not None else kept[-1] if kept else 0
+            known = run_store.open_run(each).checkpoints()
+            steps[each] = step if step is not None else max(known, default=0)
     draft = Grid(
         id="",
         axes=axes,

@@ -12,7 +12,7 @@ from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
 from jobs import races
 from jobs.cli import main
-from jobs.cli.race import racer
+from jobs.cli.sampling.race import racer
 from jobs.queueing import control
 from jobs.races import Race, race_of
 from jobs.records import run_store

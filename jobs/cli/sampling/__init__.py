@@ -1,0 +1,1 @@
+"""Commands that race samplers and draw from runs."""
