@@ -22,6 +22,7 @@ PAGES = (
     ("compare", "Compare"),
     ("lab", "Sampler Lab"),
     ("studio", "Studio"),
+    ("arena", "Arena"),
     ("gallery", "Gallery"),
     ("system", "System"),
 )

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from dashboard import shell
 from dashboard.security.gate import Gate
 from dashboard.static_files import StreamlitsCode
+from dashboard.stream import arena
 from dashboard.stream.hub import Hub
 from dashboard.stream.routes import routes
 
@@ -30,7 +31,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=[*shell.routes(), *routes(hub)],
+    routes=[*shell.routes(), *routes(hub), *arena.routes()],
     middleware=[Middleware(Gate), Middleware(StreamlitsCode)],
     lifespan=lifespan,
 )

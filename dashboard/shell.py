@@ -25,6 +25,7 @@ PAGES = {
     "compare": ("compare", "charts/plotly"),
     "lab": ("previews",),
     "studio": ("answer",),
+    "arena": ("arena",),
     "gallery": ("claim", "compare"),
     "system": ("charts/machines",),
 }

@@ -46,6 +46,8 @@ class Client:
     """Queue to one page, and the runs it watches. Lives on the event loop."""
 
     def __init__(self) -> None:
+        self.viewer = ""
+        """of `dashboard.security.viewers`; "" for a browser that is not told apart"""
         self.watched: dict[str, Watch] = {}
         self.to_sync: deque[str] = deque()
         """runs to be read from where the page stands before anything new of them is sent"""

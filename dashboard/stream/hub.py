@@ -50,6 +50,7 @@ from starlette.websockets import WebSocket
 
 from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard.faults import passed_over, say_once, sentence
+from dashboard.security import viewers
 from dashboard.stream import questions, run_list
 from dashboard.stream.client import MOST_WAITING_BYTES, Client, Watch
 from dashboard.stream.feed import Feed, Message
@@ -195,7 +196,7 @@ class Hub:
     async def serve(self, socket: WebSocket) -> None:
         """Talk to one page until it leaves."""
         try:
-            client = self._arrive()
+            client = self._arrive(viewers.viewer_of(socket.cookies))
         except NotAvailable as error:
             await socket.close(1013, str(error))
             return
@@ -221,14 +222,14 @@ class Hub:
             if data:
                 await socket.send_bytes(data)  # fails once the line is cut, which `serve` hears too
 
-    async def poll(self, name: str, texts: list[str]) -> bytes:
+    async def poll(self, name: str, texts: list[str], viewer: str = "") -> bytes:
         """Answer a page that asks over HTTP, under a name that it made up.
 
         Raises NotAvailable when there are too many pages, BadInput for too many questions.
         """
         client = self._polled.get(name)
         if client is None:
-            client = self._polled[name] = self._arrive()
+            client = self._polled[name] = self._arrive(viewer)
         client.heard = time.monotonic()
         if len(client.questions) + len(texts) > MOST_QUESTIONS:
             raise BadInput.at("say", f"more than {MOST_QUESTIONS} questions wait; ask again later.")
@@ -240,10 +241,11 @@ class Hub:
             parts.append(data)
         return b"".join(parts)
 
-    def _arrive(self) -> Client:
+    def _arrive(self, viewer: str) -> Client:
         if len(self._clients) >= MOST_CLIENTS:
             raise NotAvailable(f"{MOST_CLIENTS} pages are open already; close some.")
         client = Client()
+        client.viewer = viewer
         self._clients.add(client)
         return client
 
@@ -293,6 +295,7 @@ class Hub:
                 client.answer(say(op="error", run=name, message=sentence(error)))
             else:
                 watches.setdefault(run_id, Watch(run_id, position))
+        viewers.sightings.note(client.viewer, watches)
         self._unwatch(client, set(watches))
         for run_id in watches:
             if run_id in self._feeds:

@@ -2,8 +2,9 @@
 
 /live/ws?token=                       the stream of a page, see `dashboard/stream/hub.py`
 /live/poll?token=                     the same for a page that cannot have a WebSocket
-/live/head?token=                     workers, running, queued, as the head of every page says them
 /live/machines?seconds=&token=        machines, their workers and what they did in so many seconds
+/live/head?token=                     workers, running, queued, as the head of every page says them;
+                                      with `blind` no run is named
 /live/file?run=&name=&token=          one file of a run
 /live/sample_set?id=&part=&token=    a sample set: its `fields` as JSON, or its `pictures`, frames
 /live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
@@ -42,7 +43,7 @@ from streamlit import get_option
 from backend.errors import BadInput, NotAvailable
 from dashboard import static_files
 from dashboard.faults import sentence
-from dashboard.security import access
+from dashboard.security import access, viewers
 from dashboard.settings import REPORTED
 from dashboard.stream import machine_list
 from dashboard.stream.history import History
@@ -77,7 +78,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
             return PlainTextResponse(reason, 403)
         try:
             name, texts = _parse_poll(await _body(request))
-            data = await hub.poll(name, texts)
+            data = await hub.poll(name, texts, viewers.viewer_of(request.cookies))
         except BadInput as error:
             return PlainTextResponse(str(error), 400)
         except NotAvailable as error:
@@ -89,7 +90,10 @@ def routes(hub: Hub) -> list[BaseRoute]:
         if reason:
             return PlainTextResponse(reason, 403)
         try:
-            return JSONResponse(await hub.head(), headers=_PRIVATE)
+            words = await hub.head()
+            if "blind" in request.query_params:  # a page that must name nobody
+                words["look"] = [{"id": "", "name": ""} for _ in words["look"]]
+            return JSONResponse(words, headers=_PRIVATE)
         except (NotAvailable, OSError) as error:
             return PlainTextResponse(sentence(error), 503)
 
@@ -184,6 +188,7 @@ async def file(request: Request) -> Response:
         path = await run_in_threadpool(_path_of, query.get("run", ""), query.get("name", ""))
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
+    viewers.sightings.note(viewers.viewer_of(request.cookies), [query.get("run", "")])
     return FileResponse(
         path,
         media_type="application/octet-stream",

@@ -5,6 +5,8 @@ import { headWords } from "../parts/head_words.js"
 
 const EVERY = 2000
 const SHOW_TITLE = 60
+/** Pages on which no run may be named. */
+const BLIND = /\/arena$/
 
 export function mount(slot, component) {
   const head = new Head(slot, component.data.token)
@@ -37,6 +39,7 @@ class Head {
     try {
       const address = new URL("live/head", window.location.href)
       address.searchParams.set("token", this.token)
+      if (BLIND.test(window.location.pathname)) address.searchParams.set("blind", "")
       const answer = await fetch(address, { cache: "no-store" })
       if (answer.ok && !this.closed) this.draw(await answer.json())
     } catch {

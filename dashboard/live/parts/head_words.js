@@ -11,8 +11,11 @@ export function headWords({ workers, running, queued, look }) {
     const one = look.length === 1
     words.push({
       text: one ? "1 needs a look" : `${look.length} need a look`,
-      href: one ? `run?id=${look[0].id}` : "runs?look=yes",
-      title: look.map((run) => run.name).join(", "),
+      href: one && look[0].id ? `run?id=${look[0].id}` : "runs?look=yes",
+      title: look
+        .map((run) => run.name)
+        .filter(Boolean)
+        .join(", "),
       isLook: true,
     })
   }
