@@ -25,7 +25,7 @@ PAGES = {
     "compare": ("compare", "charts/plotly"),
     "lab": ("previews",),
     "studio": ("answer",),
-    "arena": ("arena",),
+    "arena": ("pictures/arena/page",),
     "gallery": ("claim", "compare"),
     "system": ("charts/machines",),
 }

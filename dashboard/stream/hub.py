@@ -241,7 +241,7 @@ class Hub:
             parts.append(data)
         return b"".join(parts)
 
-    def _arrive(self, viewer: str) -> Client:
+    def _arrive(self, viewer: str = "") -> Client:
         if len(self._clients) >= MOST_CLIENTS:
             raise NotAvailable(f"{MOST_CLIENTS} pages are open already; close some.")
         client = Client()

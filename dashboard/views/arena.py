@@ -35,7 +35,7 @@ def main() -> None:
         st.link_button("Choose runs", "arena", icon=":material/arrow_forward:")
         return
     if all(each.state == "done" for each in (*sets, reference)):
-        live_element("arena", key="arena_live", height=640, arena=arena.id)
+        live_element("pictures/arena/page", key="arena_live", height=640, arena=arena.id)
     else:
         _wait(arena)
 

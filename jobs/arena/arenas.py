@@ -77,7 +77,7 @@ def create(run_ids: Sequence[str], *, real: bool = True, seed: int = 0) -> Arena
         id=hashlib.sha256(" ".join(sorted(sets)).encode()).hexdigest()[:12],
         sets=sets,
         reference=reference.id,
-        data=str(run_store.open_run(run_ids[0]).settings()["data"].get("name", "")),
+        data=_data_name(run_store.open_run(run_ids[0])),
         created=time.time(),
     )
     try:
@@ -105,7 +105,7 @@ def requests(
     directories = [run_store.open_run(run_id) for run_id in ids]
     laws = {json.dumps(_law(each), sort_keys=True, default=str) for each in directories}
     if len(laws) > 1:
-        names = sorted({str(each.settings()["data"].get("name", "")) for each in directories})
+        names = sorted({_data_name(each) for each in directories})
         which = " and ".join(names) if len(names) > 1 else f"{names[0]} with different settings"
         raise BadInput.at(
             "runs", f"these runs learned different data: {which}. Choose runs of one data set."
@@ -129,6 +129,12 @@ def _law(directory: RunDirectory) -> dict[str, Any]:
     """Select the settings of the data that say what was learned: all but how many there are."""
     data = directory.settings()["data"]
     return {name: value for name, value in data.items() if name not in _SIZES}
+
+
+def _data_name(directory: RunDirectory) -> str:
+    """Name the data: one's own file by its own name."""
+    data = directory.settings()["data"]
+    return Path(str(data.get("path") or "")).stem or str(data.get("name", ""))
 
 
 def _is_of_images(directory: RunDirectory) -> bool:

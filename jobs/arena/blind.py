@@ -27,11 +27,11 @@ def outline(ballot: Ballot, reference: SampleSet) -> dict[str, Any]:
     """Describe a ballot for its page: the kind of its events and how many are shown."""
     left, right = (sample_sets.open_set(each) for each in (ballot.left, ballot.right))
     num = min(left.num, right.num)
-    shown = min(num, NUM_CELLS) if reference.kind == "images" else num
+    num_seen = min(num, NUM_CELLS) if reference.kind == "images" else num
     return {
         "ballot": ballot.id,
         "kind": reference.kind,
-        "num": shown,
+        "num": num_seen,
         "shape": list(reference.event_shape),
     }
 

@@ -112,12 +112,11 @@ while True:
 
 def test_what_was_answered_is_there_after_a_kill(arena: Arena) -> None:
     program = [sys.executable, "-c", VOTER]
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = [process.stdout.readline().strip() for _ in range(5)]
-    process.send_signal(signal.SIGKILL)
-    told += process.stdout.read().split("\n")[:-1]
-    process.wait()
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().strip() for _ in range(5)]
+        process.send_signal(signal.SIGKILL)
+        told += process.stdout.read().split("\n")[:-1]
     known = {each.id for each in votes.ballots(arena) if each.choice == "left"}
     assert len(told) >= 5 and set(told) <= known
     with (arena.path / votes.FILE).open("ab") as file:  # what a kill within a write leaves

@@ -1,9 +1,9 @@
 // The ranking of an arena: scores with their intervals, blind and thought over, and what they cost.
 
-import { make } from "../parts/dom.js"
-import { count, figure } from "../parts/formatting.js"
-import { apart, scaleOf, short, svgOf } from "../charts/small_charts.js"
-import { tableOf } from "../parts/table.js"
+import { make } from "../../parts/dom.js"
+import { count, figure } from "../../parts/formatting.js"
+import { apart, scaleOf, short, svgOf } from "../../charts/small_charts.js"
+import { tableOf } from "../../parts/table.js"
 
 const ROW = 34
 const LEAST_NAME = 96

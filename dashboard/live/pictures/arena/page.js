@@ -1,13 +1,13 @@
 // The Arena: two sides without names, a vote, then who they were, what they cost and the ranking.
 
-import { drawSide, kindOf, layout, referenceRow } from "./arena/sides.js"
-import { joulesInWords, secondsInWords, standings } from "./arena/standings.js"
-import { words } from "./pictures/cards.js"
-import { coloursOf } from "./parts/colours.js"
-import { make, rootOf } from "./parts/dom.js"
-import { count, figure } from "./parts/formatting.js"
-import { belongsElsewhere } from "./parts/keys.js"
-import { unpackAll } from "./stream/frames.js"
+import { drawSide, kindOf, layout, referenceRow } from "./sides.js"
+import { joulesInWords, secondsInWords, standings } from "./standings.js"
+import { words } from "../cards.js"
+import { coloursOf } from "../../parts/colours.js"
+import { make, rootOf } from "../../parts/dom.js"
+import { count, figure } from "../../parts/formatting.js"
+import { belongsElsewhere } from "../../parts/keys.js"
+import { unpackAll } from "../../stream/frames.js"
 
 const SIDES = { left: "A", right: "B" }
 const KEYS = {
@@ -21,7 +21,8 @@ const KEYS = {
 const CHOSEN = { left: "A", right: "B", tie: "a tie", bad: "both bad" }
 /** Of a window's height, what stands above and below the pictures. */
 const BESIDES = 400
-const MOST_FIGURES = 1
+/** Figures of quality, the one to be told first. */
+const QUALITY = ["frechet_features", "frechet_pca", "energy_distance"]
 
 export function mount(slot, component) {
   const page = new Arena(slot, component.data)
@@ -142,7 +143,6 @@ class Arena {
     parts.push(this.revealed ? this.ranking(width, colours) : this.reference(width))
     this.root.replaceChildren(...parts)
     this.slot.style.minHeight = ""
-    if (this.revealed) this.root.querySelector(".bl-button.primary")?.focus({ preventScroll: true })
     this.root.dispatchEvent(new CustomEvent("basin:ballot", { bubbles: true }))
   }
 
@@ -182,7 +182,7 @@ class Arena {
       const about = `${count(this.ballot.num)} samples`
       const head = make("header", {}, make("b", {}, letter), make("span.bl-muted", {}, about))
       const box = make("section.bl-side", {}, head, canvas)
-      box.style.width = `${side}px`
+      box.style.width = canvas.style.width // a grid takes whole multiples of a pixel
       if (this.revealed) box.append(this.contestant(this.revealed[name]))
       return box
     })
@@ -196,14 +196,9 @@ class Arena {
     const name = one.run ? make("a", { href: `run?id=${one.run}` }, one.name) : one.name
     const parts = [make("h2", {}, name), make("p.bl-muted", {}, one.about)]
     if ("joules" in one) {
-      const quality = Object.entries(one.figures)
-        .filter(([path]) => `${path}/floor` in one.figures)
-        .slice(0, MOST_FIGURES)
-        .map(([path, value]) => [
-          words(path),
-          figure(value),
-          `floor ${figure(one.figures[`${path}/floor`])}`,
-        ])
+      const path = QUALITY.find((name) => `${name}/floor` in one.figures)
+      const floor = `floor ${figure(one.figures[`${path}/floor`])}`
+      const quality = path ? [[words(path), figure(one.figures[path]), floor]] : []
       const costs = [
         ["joules a sample", joulesInWords(one.joules), one.joules_from],
         ["time a sample", secondsInWords(one.seconds), ""],

@@ -1,10 +1,10 @@
 // The two sides of a ballot and real data for reference, drawn alike whoever they are of.
 
-import { faded } from "../parts/colours.js"
-import { make } from "../parts/dom.js"
-import { drawGrid, gridOf, imageOf } from "../pictures/drawing/images.js"
-import { placing, planeOn, rangesOf, sized } from "../pictures/drawing/plane.js"
-import { PairPlot } from "../pictures/pair_plot.js"
+import { faded } from "../../parts/colours.js"
+import { make } from "../../parts/dom.js"
+import { drawGrid, gridOf, imageOf } from "../drawing/images.js"
+import { placing, planeOn, rangesOf, sized } from "../drawing/plane.js"
+import { PairPlot } from "../pair_plot.js"
 
 const MOST_SIDE = 453
 /** Narrower pictures of points have no axes: their ticks would be most of them. */
