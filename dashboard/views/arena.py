@@ -32,7 +32,9 @@ def main() -> None:
         sets, reference = arenas.sets_of(arena)
     except (BasinError, OSError):
         empty("This arena is not there, or a sample set of it was deleted. Begin another one.")
-        st.link_button("Choose runs", "arena", icon=":material/arrow_forward:")
+        if st.button("Choose runs", icon=":material/arrow_forward:"):
+            st.query_params.clear()
+            st.rerun()
         return
     if all(each.state == "done" for each in (*sets, reference)):
         live_element("pictures/arena/page", key="arena_live", height=640, arena=arena.id)

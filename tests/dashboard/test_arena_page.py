@@ -47,8 +47,14 @@ def test_a_vote_is_blind_and_a_look_makes_it_void(
     basin: Basin, page: Page, browser: Browser
 ) -> None:
     runs = [basin.launch(steps=30, name=name, seed=at) for at, name in enumerate(NAMES)]
+    page.goto(f"{basin.address}/arena?id={'f' * 12}")
+    page.get_by_text("This arena is not there").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Choose runs").click()
+    begin = page.get_by_role("button", name="Draw samples and begin")
+    begin.click(timeout=60_000)
+    page.get_by_text("choose two trained runs, or one beside real data").wait_for()
     page.goto(f"{basin.address}/arena?runs={','.join(run.id for run in runs)}")
-    page.get_by_role("button", name="Draw samples and begin").click(timeout=60_000)
+    begin.click(timeout=60_000)
     page.locator(".bl-sides canvas").nth(1).wait_for(timeout=90_000)
     wait_for(lambda: re.search("arena\\?id=[0-9a-f]{12}$", page.url), "a link without runs")
     [arena] = arenas.list_arenas()
@@ -86,11 +92,3 @@ def test_a_vote_is_blind_and_a_look_makes_it_void(
     first, second = [each for each in votes.ballots(arena) if each.choice]
     assert (first.choice, first.second, first.void) == ("left", "right", "")
     assert (second.choice, second.second) == ("tie", "tie") and second.void
-
-
-def test_what_cannot_compete_is_refused_with_what_to_do(basin: Basin, page: Page) -> None:
-    page.goto(f"{basin.address}/arena?id={'f' * 12}")
-    page.get_by_text("This arena is not there").wait_for(timeout=60_000)
-    page.get_by_role("link", name="Choose runs").click()
-    page.get_by_role("button", name="Draw samples and begin").click(timeout=60_000)
-    page.get_by_text("choose two trained runs, or one beside real data").wait_for()
