@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,8 @@ CHECK_SECONDS = 20.0
 """Seconds a form waits for an answer."""
 _SECONDS_AN_IMAGE, _SECONDS_A_BYTE, _MOST_SECONDS = 0.01, 1e-6, 600.0
 """What reading data adds to that, on a machine with much else to do."""
+_LONG_SECONDS = 30.0
+"""From which on what has not been read yet is read where it holds up no other form."""
 QUICK_SECONDS = 120
 """Seconds an answer that is not a form's is waited for."""
 ASK_SECONDS = 300
@@ -187,13 +189,37 @@ def check(raw: dict[str, Any], origin: Origin = "cli") -> Check:
         spec = absolute_paths(from_dict(raw), origin)
     except BadInput as error:
         return Check(False, [{"field": p.field, "message": p.message} for p in error.problems])
-    timeout = CHECK_SECONDS + _seconds_to_read(spec)
-    return Check(**call("check", spec.as_dict(), timeout=timeout), spec=spec)
+    return Check(**_about_data("check", spec.as_dict(), spec.data), spec=spec)
 
 
-def _seconds_to_read(spec: RunSpec) -> float:
+_read: set[tuple[object, ...]] = set()
+"""What was asked of files and folders that took long, which workers keep as tables by now."""
+
+
+def _about_data(task: str, fields: dict[str, Any], data: Mapping[str, Any]) -> Any:
+    """Call a task that reads data for a form: where that is long, where it holds up no other."""
+    seconds = _seconds_to_read(data)
+    asked = (task, *_stamp(data))
+    if seconds < _LONG_SECONDS or asked in _read:
+        return call(task, fields, timeout=CHECK_SECONDS + seconds)
+    timeout = CHECK_SECONDS + seconds + ASK_SECONDS  # a question may come first there
+    answer = call(task, fields, timeout=timeout, is_long=True)
+    _read.add(asked)
+    return answer
+
+
+def _stamp(data: Mapping[str, Any]) -> tuple[object, ...]:
+    """Tell a file from what it was before it changed; () where it cannot be looked at."""
+    try:
+        about = Path(str(data["path"])).stat()
+    except (KeyError, OSError, ValueError):
+        return ()
+    return (data["path"], about.st_size, about.st_mtime_ns)
+
+
+def _seconds_to_read(data: Mapping[str, Any]) -> float:
     """Bound the seconds that reading a file or a folder of images takes; 0 where there is none."""
-    given = spec.data.get("path")
+    given = data.get("path")
     if not isinstance(given, str) or not given:
         return 0.0
     path = Path(given)
@@ -219,7 +245,7 @@ def look(data: dict[str, Any], origin: Origin = "browser") -> dict[str, Any]:
     Raises BadInput for a path that may not be named, NotAvailable when nobody answers.
     """
     fields = absolute_config(data, origin, "data")
-    return dict(call("look", fields, timeout=CHECK_SECONDS))
+    return dict(_about_data("look", fields, fields))
 
 
 def offers(run_id: str) -> dict[str, dict[str, Any]]:
@@ -253,16 +279,21 @@ def ask_run(
 
 
 def call(
-    task: str, *arguments: Any, timeout: float, waiting: Callable[[float], None] | None = None
+    task: str,
+    *arguments: Any,
+    timeout: float,
+    waiting: Callable[[float], None] | None = None,
+    is_long: bool = False,
 ) -> Any:
     """Run `jobs.tasks.<task>` on the check or the quick worker and return its answer.
 
+    is_long: not where forms wait, if it can be helped.
     Raises BadInput as the task did, and NotAvailable when it failed or nobody answered in time;
     then the work on it ends too.
     """
     with redis_store.reaching():
         connection = redis_store.connect()
-        queue = redis_store.queue(_queue_of(task, connection), connection)
+        queue = redis_store.queue(_queue_of(task, connection, is_long), connection)
         job = queue.enqueue(
             f"jobs.tasks.{task}_job",
             *arguments,
@@ -286,10 +317,11 @@ def call(
     return answer["value"]
 
 
-def _queue_of(task: str, connection: redis.Redis) -> str:
+def _queue_of(task: str, connection: redis.Redis, is_long: bool = False) -> str:
     """Choose the queue of a task: what forms wait for has a worker of its own, if one is there."""
     kinds = {worker["queue"] for worker in redis_store.workers(connection) if worker["alive"]}
-    if task in _OF_FORMS and redis_store.CHECK in kinds:
+    is_of_forms = task in _OF_FORMS and not (is_long and redis_store.QUICK in kinds)
+    if is_of_forms and redis_store.CHECK in kinds:
         return redis_store.CHECK
     if redis_store.QUICK in kinds:
         return redis_store.QUICK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -269,6 +270,29 @@ def test_forms_have_a_worker_of_their_own(redis_url: str) -> None:
         "previews": redis_store.CHECK,
         "ask": redis_store.QUICK,
     }
+    assert enqueue._queue_of("check", connection, is_long=True) == redis_store.QUICK
+
+
+def test_a_large_file_holds_up_no_other_form_until_it_is_read(
+    basin_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def worker(task: str, raw: dict[str, Any], *, is_long: bool = False, **more: Any) -> Any:
+        asked.append(is_long)
+        return {"ok": True}
+
+    monkeypatch.setattr(enqueue, "call", worker)
+    run_store.data_folder().mkdir()
+    large = run_store.data_folder() / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(40_000_000)
+    for _ in range(2):
+        assert enqueue.check(file_spec("large.csv").as_dict(), "browser").ok
+    os.utime(large, (0, 0))  # another one
+    enqueue.check(file_spec("large.csv").as_dict(), "browser")
+    enqueue.check(SPEC.as_dict())
+    assert asked == [True, False, True, False]
 
 
 def test_redis_dying_while_asking_is_one_sentence(
