@@ -61,7 +61,7 @@ def main() -> None:
         ability = _choose_ability(catalogue, offers)
         about = catalogue["abilities"][ability]
         config, question = _form(about, ability, run_id, runs, offers.get(ability, {}))
-    with right:
+    with right, st.container(key="studio_answers"):
         directory = run_store.open_run(run_id)
         for warning in fingerprints.changes_in_words(fingerprints.read(directory)):
             st.warning(warning)
