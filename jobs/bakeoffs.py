@@ -220,9 +220,9 @@ def _finite(run: RunResult, path: str) -> float | None:
 # -------------------------------------------------------------------------- its runs
 
 
-def launch(bakeoff: Bakeoff, origin: spec_paths.Origin = "cli") -> list[str]:
+def launch(bakeoff: Bakeoff, origin: spec_paths.Origin = "cli", by: str = "") -> list[str]:
     """Queue its runs; returns their ids. Raises BadInput, NotAvailable."""
-    return enqueue.launch_many(bakeoff.specs(), origin=origin)
+    return enqueue.launch_many(bakeoff.specs(), origin=origin, by=by)
 
 
 def results(run_ids: Sequence[str]) -> list[RunResult]:

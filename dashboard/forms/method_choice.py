@@ -10,6 +10,7 @@ import streamlit as st
 from backend.errors import BasinError
 from dashboard.elements import MINUS, plural
 from dashboard.forms.draft import Answer, Source
+from dashboard.security import access
 from jobs import bakeoffs, proposals
 from jobs.bakeoffs import Verdict
 from jobs.claims.reproduction import progress_of
@@ -133,7 +134,9 @@ def _try(data: dict[str, Any], kind: Kind, again: bool) -> None:
         clicked = st.button(label, key="bakeoff", icon=":material/balance:", width="stretch")
     if clicked:
         try:
-            bakeoffs.launch(bakeoffs.bakeoff_of(data, kind, seconds), origin="browser")
+            bakeoffs.launch(
+                bakeoffs.bakeoff_of(data, kind, seconds), origin="browser", by=access.identity()
+            )
         except BasinError as error:
             st.error(f"Nothing was launched. {error}")
         else:

@@ -16,6 +16,7 @@ from dashboard.forms.draft import Answer
 from dashboard.forms.orders import Shown
 from dashboard.live_view import live_element
 from dashboard.sampler_lab import race_options
+from dashboard.security import access
 from jobs import races
 from jobs.formatting import duration
 from jobs.queueing import enqueue
@@ -194,7 +195,7 @@ def _side_by_side(num_racers: int) -> str:
 def _launch(race: Race) -> None:
     try:
         specs = race.specs()
-        ids = enqueue.launch_many(specs, origin="browser")
+        ids = enqueue.launch_many(specs, origin="browser", by=access.identity())
     except BasinError as error:
         st.error(f"Nothing was launched. {error}")
         return

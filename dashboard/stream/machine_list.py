@@ -36,7 +36,7 @@ def _told(worker: dict[str, Any]) -> dict[str, Any]:
         run = {"id": run_id, "title": run_id}
         with contextlib.suppress(BasinError, OSError):  # deleted meanwhile
             status = run_store.open_run(run_id).status()
-            run |= {"title": name_of(status), "fraction": status.fraction}
+            run |= {"title": name_of(status), "fraction": status.fraction, "by": status.by}
     elif run_id:  # of a question or a check
         run = {"id": "", "title": ""}
     return {**{name: worker.get(name) for name in _TOLD}, "run": run}

@@ -13,6 +13,7 @@ from dashboard import gallery
 from dashboard.elements import count, empty, head, moment, plural
 from dashboard.forms import recipe_cost
 from dashboard.live_view import live_element
+from dashboard.security import access
 from jobs.claims import reproduction as reproductions
 from jobs.claims.recipe_results import Findings
 from jobs.claims.reproduction import Reproduction
@@ -324,7 +325,7 @@ def _launch(recipe: Recipe, again: bool) -> None:
     if pressed:
         try:
             record = reproductions.launch(
-                recipe.name, scale=scale, num_seeds=seeds, origin="browser"
+                recipe.name, scale=scale, num_seeds=seeds, origin="browser", by=access.identity()
             )
         except BasinError as error:
             st.error(f"Nothing was launched. {error}")

@@ -26,6 +26,7 @@ from dashboard.forms.form_fields import Form
 from dashboard.forms.orders import Shown
 from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
+from dashboard.security import access
 from jobs.queueing import enqueue, redis_store
 
 PREVIEW = 250
@@ -242,7 +243,9 @@ def _preview(data: dict[str, Any]) -> None:
 
 def _launch(answer: Answer, raw: dict[str, Any]) -> None:
     try:
-        ids = enqueue.launch_many(draft.specs_of(answer, raw), origin="browser")
+        ids = enqueue.launch_many(
+            draft.specs_of(answer, raw), origin="browser", by=access.identity()
+        )
     except BasinError as error:
         st.error(f"Nothing was launched. {error}")
         return

@@ -114,6 +114,7 @@ def _facts(status: Status, method: dict[str, Any]) -> list[str]:
         data_of(status),
         f"seed {status.seed}",
         status.device,
+        f"by {status.by}" if status.by else "",
         moment(status.created),
         status.id,
     ]

@@ -130,6 +130,7 @@ def launch(
     num_seeds: int | None = None,
     first_seed: int = 0,
     origin: Origin = "cli",
+    by: str = "",
 ) -> Reproduction:
     """Queue the runs of a recipe: all of them or, when one is refused, none.
 
@@ -137,7 +138,7 @@ def launch(
     for a recipe that is not there.
     """
     record, run_specs = _begin(name, scale, num_seeds, first_seed)
-    ids = enqueue.launch_many(run_specs.values(), origin=origin)
+    ids = enqueue.launch_many(run_specs.values(), origin=origin, by=by)
     record = _with_runs(record, dict(zip(run_specs, ids, strict=True)))
     _store(record)
     return record

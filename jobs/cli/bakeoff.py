@@ -18,7 +18,7 @@ from jobs import bakeoffs, proposals
 from jobs.bakeoffs import Bakeoff, Verdict
 from jobs.claims.reproduction import progress_of
 from jobs.cli import launch
-from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.cli.progress_line import ProgressLine
 from jobs.execution import local_pool
 from jobs.proposals import Contestant, Kind
@@ -151,7 +151,7 @@ def _has_workers() -> bool:
 def _run_here(specs: list[RunSpec], quiet: bool) -> tuple[list[str], bool]:
     ids = []
     for spec in specs:
-        directory = run_store.create_run(spec)
+        directory = run_store.create_run(spec, by=user())
         directory.write_status(worker=control.INLINE, **this_process())
         ids.append(directory.id)
     line = ProgressLine(lambda: progress_of(bakeoffs.results(ids)), quiet)
@@ -162,7 +162,7 @@ def _run_here(specs: list[RunSpec], quiet: bool) -> tuple[list[str], bool]:
 
 def _queued(specs: list[RunSpec], quiet: bool) -> list[str]:
     """Queue the runs and wait for them; Ctrl-C leaves them running."""
-    ids = enqueue.launch_many(specs, origin="cli")
+    ids = enqueue.launch_many(specs, by=user())
     line = ProgressLine(lambda: progress_of(bakeoffs.results(ids)), quiet)
     while not all(run.is_over for run in bakeoffs.results(ids)):
         control.settle()

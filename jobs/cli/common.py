@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import getpass
 import io
 import json
 import math
@@ -117,6 +118,14 @@ def _fault(error: Exception) -> str:
         atomic_files.write(folder / "fault.txt", f"{' '.join(sys.argv)}\n{text}")
         where = f"Where it happened stands in {folder / 'fault.txt'}."
     return f"{words.rstrip('.')}. {where}"
+
+
+def user() -> str:
+    """Return the name of who runs this command; a number where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container under any number
+        return f"user {os.getuid()}"
 
 
 def show_problems(problems: Sequence[Problem], as_json: bool) -> None:

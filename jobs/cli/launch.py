@@ -15,7 +15,7 @@ import click
 from backend.errors import BadInput, NotAvailable
 from backend.spec import RunSpec, from_dict
 from backend.system import yaml_reader
-from jobs.cli.common import DONE, FAILED, json_command, number, show
+from jobs.cli.common import DONE, FAILED, json_command, number, show, user
 from jobs.queueing import control, enqueue, redis_store, spec_paths
 from jobs.records import run_store
 from jobs.records.run_store import RunDirectory
@@ -50,7 +50,7 @@ def run(spec: str, changes: tuple[str, ...], inline: bool, wait: bool, as_json: 
     if inline:
         run_id = run_here(checked, quiet=as_json)
     else:
-        run_id = enqueue.launch(checked, origin="cli")
+        run_id = enqueue.launch(checked, origin="cli", by=user())
         if wait:
             wait_for(run_id, quiet=as_json)
     directory = run_store.open_run(run_id)
@@ -132,7 +132,7 @@ def value_of(field: str, text: str) -> Any:
 
 def run_here(spec: RunSpec, quiet: bool) -> str:
     """Train a new run in this process. Ctrl-C or SIGTERM stops it with a checkpoint."""
-    directory = run_store.create_run(spec)
+    directory = run_store.create_run(spec, by=user())
     train_new(directory, quiet)
     return directory.id
 

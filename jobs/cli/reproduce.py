@@ -17,7 +17,7 @@ from backend.errors import BadInput, NotAvailable, Problem
 from jobs.claims import reproduction
 from jobs.claims.recipe_results import Findings
 from jobs.claims.reproduction import Reproduction
-from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.cli.progress_line import ProgressLine
 from jobs.execution import local_pool
 from jobs.formatting import duration
@@ -109,7 +109,7 @@ def _earlier(name: str, again: str) -> Reproduction:
 
 def _queued(name: str, scale: str, seeds: int | None, seed: int, again: str | None) -> Reproduction:
     if not again:
-        return reproduction.launch(name, scale=scale, num_seeds=seeds, first_seed=seed)
+        return reproduction.launch(name, scale=scale, num_seeds=seeds, first_seed=seed, by=user())
     record = _earlier(name, again)
     redis_store.connect()
     for run_id in reversed(record.run_ids()):  # each is put before the others

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import getpass
 import math
 import sys
 import time
@@ -16,7 +15,7 @@ from backend.config import turn_in_words
 from backend.metric_names import COMPANIONS
 from jobs import report_cards
 from jobs.cli import launch
-from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.formatting import duration
 from jobs.models import forks
 from jobs.queueing import control
@@ -290,7 +289,7 @@ def dismiss(run: str, alarm: str, why: str, as_json: bool) -> None:
     paths = [alarm, f"alarm/{alarm}"]
     known = {item["path"] for item in directory.status().alarms}
     path = next((path for path in paths if path in known), alarm)
-    directory.dismiss(path, why, getpass.getuser())
+    directory.dismiss(path, why, user())
     value = {"id": directory.id, "alarm": path}
     show(value, as_json, f"{directory.id}: {path} dismissed")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from backend.config import TurnRules
 from backend.errors import BadInput
 from jobs.cli import launch
-from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.queueing import control, forking
 from jobs.records import run_store
 
@@ -33,7 +32,7 @@ def turn(run: str, settings: tuple[str, ...], as_json: bool) -> None:
         show(rules, as_json, lambda: _listed(directory.id, rules))
         return
     wanted = read_settings(settings)
-    taken = control.turn(directory.id, wanted, getpass.getuser())
+    taken = control.turn(directory.id, wanted, user())
     text = ", ".join(f"{name} = {value:g}" for name, value in taken.items())
     show({"id": directory.id, "settings": taken}, as_json, f"{directory.id}: asked for {text}")
 
@@ -72,7 +71,7 @@ def fork(
             raise BadInput.at(given[0], "is given beside --steps. Give one of them.")
         changes |= dict.fromkeys(("budget.gradients", "budget.seconds", "budget.joules"))
         changes["budget.steps"] = steps
-    plan = forking.plan(run, changes, step=step, by=getpass.getuser())
+    plan = forking.plan(run, changes, step=step, by=user())
     if inline:
         directory = forking.make(plan)
         launch.train_new(directory, quiet=as_json)

@@ -60,7 +60,7 @@ def create(
             "settings": before.settings,
         }
 
-    return run_store.create_run(spec, begin)
+    return run_store.create_run(spec, begin, by)
 
 
 def children_of(run_id: str) -> list[Status]:

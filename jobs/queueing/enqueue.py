@@ -60,16 +60,16 @@ class Check:
     """what was checked, its paths absolute; None where that could not be read"""
 
 
-def launch(spec: RunSpec, *, origin: Origin = "cli") -> str:
+def launch(spec: RunSpec, *, origin: Origin = "cli", by: str = "") -> str:
     """Make the run's directory, queue it, and return its id.
 
     Raises BadInput for a path the browser may not name, NotAvailable without Redis; neither
     leaves anything behind.
     """
-    return launch_many([spec], origin=origin)[0]
+    return launch_many([spec], origin=origin, by=by)[0]
 
 
-def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str]:
+def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli", by: str = "") -> list[str]:
     """Launch several runs as a group: all of them or, when one is refused, none."""
     specs = groups.grouped([absolute_paths(spec, origin) for spec in specs])
     connection = redis_store.connect()
@@ -78,7 +78,7 @@ def launch_many(specs: Iterable[RunSpec], *, origin: Origin = "cli") -> list[str
     created: list[run_store.RunDirectory] = []
     try:
         for spec in specs:
-            created.append(run_store.create_run(spec))
+            created.append(run_store.create_run(spec, by=by))
             put(created[-1].id, connection)
     except BaseException as error:
         for directory in created:

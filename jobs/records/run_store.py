@@ -76,11 +76,11 @@ def private_folder(name: str) -> Path:
     return folder
 
 
-def create_run(spec: RunSpec, begin: Begin | None = None) -> RunDirectory:
+def create_run(spec: RunSpec, begin: Begin | None = None, by: str = "") -> RunDirectory:
     """Create a queued run, its directory whole from the moment it can be seen.
 
-    begin: writes what else lies in it from the beginning. Raises NotAvailable when nothing can be
-    written there.
+    begin: writes what else lies in it from the beginning. by: who launches it. Raises NotAvailable
+    when nothing can be written there.
     """
     folder = runs_folder()
     now = time.time()
@@ -92,7 +92,7 @@ def create_run(spec: RunSpec, begin: Begin | None = None) -> RunDirectory:
             run_id = f"{stamp}-{secrets.token_hex(2)}"
             if not (folder / run_id).exists():
                 break
-        first = replace(status.from_spec(run_id, spec), created=now, updated=now)
+        first = replace(status.from_spec(run_id, spec), created=now, updated=now, by=by)
         write(aside / "spec.yaml", spec.to_yaml(), sync=True)
         if begin is not None:
             first = replace(first, **begin(RunDirectory(aside), run_id))

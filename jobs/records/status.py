@@ -93,6 +93,8 @@ class Status:
     """as asked for until the run starts, then as found"""
     products: str = ""
     """of matrices in linear layers on a CPU, torch or onednn: float32 results differ by rounding"""
+    by: str = ""
+    """who launched it: a login, or the user of a command line; "" where nobody logs in"""
     created: Time = 0.0
     started: Time | None = None
     """of the first attempt"""

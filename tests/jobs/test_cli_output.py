@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from jobs.cli import common
 from jobs.cli.common import BasinGroup, json_command, show
 from tests.conftest import ROOT
 
@@ -106,3 +107,17 @@ def test_a_fault_is_raised_to_who_looks_for_it(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_not_finite_is_null_however_deep() -> None:
     assert CliRunner().invoke(group, ["count", "--json"]).stdout == '[null, null, {"a": [null]}]\n'
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert common.user() == f"user {os.getuid()}"
+    monkeypatch.setenv("USER", "ada")
+    assert common.user() == "ada"

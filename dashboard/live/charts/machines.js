@@ -120,6 +120,7 @@ class Machines {
     if (run?.id) {
       const share = run.fraction === undefined ? "" : ` ${percent(run.fraction)}`
       about.push(make("a", { href: `run?id=${run.id}` }, run.title), make("span", {}, share))
+      if (run.by) about.push(make("span.bl-muted", {}, `by ${run.by}`))
     }
     const acts = alive ? actsOf(worker).map((act) => this.button(act, name)) : []
     return make(

@@ -40,6 +40,7 @@ const costs = {
 }
 const about = {
   created: ["when", (run) => run.created, moment],
+  by: ["by", (run) => run.by ?? "", String],
   device: ["device", (run) => run.device, String],
   method: ["method", (run) => run.method.replaceAll("_", " "), String],
   preset: ["preset", (run) => run.preset.replaceAll("_", " "), String],

@@ -15,7 +15,7 @@ from backend.metric_names import ERRORS
 from backend.spec import Budget, RunSpec, from_dict
 from jobs import races
 from jobs.cli import launch
-from jobs.cli.common import DONE, FAILED, json_command, number, show, table
+from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.queueing import enqueue, redis_store, spec_paths
 from jobs.races import Race
 from jobs.records import run_store
@@ -86,7 +86,7 @@ def race_command(
     if inline:
         ids = _run_here(entries, quiet=as_json)
     else:
-        ids = enqueue.launch_many([entry.spec for entry in entries], origin="cli")
+        ids = enqueue.launch_many([entry.spec for entry in entries], by=user())
         for run_id in ids if wait else []:
             launch.wait_for(run_id, quiet=as_json)
     results = [_result(entry, run_id) for entry, run_id in zip(entries, ids, strict=False)]

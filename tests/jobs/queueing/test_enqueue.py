@@ -214,6 +214,12 @@ def test_a_nul_in_a_path_is_refused() -> None:
         spec_paths.absolute_paths(energy_spec("x\0y"), "browser")
 
 
+def test_a_run_names_who_launched_it(redis_url: str) -> None:
+    ids = enqueue.launch_many([SPEC, SPEC], by="ada@lab.example")
+    assert [run_store.open_run(run).status().by for run in ids] == ["ada@lab.example"] * 2
+    assert run_store.open_run(enqueue.launch(SPEC)).status().by == ""
+
+
 def test_browser_launch_outside_leaves_nothing(redis_url: str) -> None:
     with pytest.raises(BadInput):
         enqueue.launch_many([SPEC, file_spec("/etc/passwd")], origin="browser")
