@@ -24,7 +24,7 @@ from backend.system import discovery
 from jobs import tasks
 from jobs.cli import common, launch, main
 from jobs.cli.data import data
-from jobs.cli.sample_sets import samples
+from jobs.cli.sampling.sample_sets import samples
 from jobs.cli.workers import workers
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
@@ -70,7 +70,7 @@ def trained() -> RunDirectory:
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
     wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork"
-    wanted += " delete restore trash workers disk card"
+    wanted += " delete restore trash workers disk card grid"
     groups = ("data", "samples")
     single = {name: command for name, command in main.commands.items() if name not in groups}
     assert set(single) == set(wanted.split())
