@@ -109,10 +109,24 @@ def load(ids: list[str]) -> tuple[list[Member], list[str]]:
         try:
             directory = run_store.open_run(run_id)
             spec = flat(directory.spec().model_dump(mode="json", exclude_none=True))
-            members.append(Member(directory, directory.status(), spec))
+            status = directory.status()
+            members.append(Member(directory, status, spec | _done_since(directory, status)))
         except (BasinError, OSError) as error:
             missing.append(str(error))
     return members, missing
+
+
+def _done_since(directory: RunDirectory, status: Status) -> dict[str, Any]:
+    """Collect by field what makes a run differ from others of its spec: where it was forked, and
+    its turns."""
+    fields: dict[str, Any] = {}
+    if origin := status.forked_from:
+        at = f"step {count(origin['step'])}"
+        fields["forked from"] = f"{origin['run']} at {at}, whose curves it has before that"
+    for turn in directory.turns():
+        at = f"from step {count(turn.step)}"
+        fields |= {f"config.{name} {at}": new for name, (_, new) in turn.fields.items()}
+    return fields
 
 
 def settings_of(directory: RunDirectory) -> dict[str, Any]:

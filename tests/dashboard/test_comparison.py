@@ -11,6 +11,7 @@ import pytest
 from backend.spec import RunSpec
 from dashboard import comparison
 from jobs.records import run_store
+from jobs.records.requests import Turn
 
 
 def run(seed: int = 0, metrics: dict[str, float] | None = None, **spec: Any) -> str:
@@ -63,6 +64,22 @@ def test_differences_are_of_what_runs_train_with_not_of_what_their_specs_say() -
     assert comparison.differences(comparison.groups(members)) == [
         ("preset", ["default", "short_run"]),
         ("config.num_steps", ["20", "60"]),
+    ]
+
+
+def test_a_turned_run_and_a_fork_are_no_seeds_of_the_run_that_they_were() -> None:
+    ids = [run(), run(), run()]
+    turned, forked = (run_store.open_run(run_id) for run_id in ids[1:])
+    turned.write_turns([Turn(1200, {"num_steps": (20.0, 40.0)}, "", 0.0, "")])
+    forked.write_status(forked_from={"run": ids[0], "step": 1500, "cost": []})
+    groups = comparison.groups(comparison.load(ids)[0])
+    assert [len(group.members) for group in groups] == [1, 1, 1]
+    assert comparison.differences(groups) == [
+        ("config.num_steps from step 1\u2009200", ["–", "40", "–"]),
+        (
+            "forked from",
+            ["–", "–", f"{ids[0]} at step 1\u2009500, whose curves it has before that"],
+        ),
     ]
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from backend import catalogue
 from backend.errors import BadInput
+from backend.spec import Budget
 from jobs.execution.training import Training
 from jobs.models import forks
 from jobs.queueing import control, forking
@@ -25,6 +27,7 @@ from tests.jobs.execution.stepping import (
     messages,
     run,
 )
+from tests.test_contracts import fitting_spec
 
 
 def save(training: Training) -> None:
@@ -174,6 +177,28 @@ def test_earlier_moments_are_kept_evenly_and_within_bounds(
     monkeypatch.setattr("jobs.records.checkpoint.MOMENT_BYTES", int(2.5 * size))
     directory.save_checkpoint(510, {"w": torch.zeros(100)}, {})
     assert len(directory.checkpoints()) == 4 and directory.checkpoints()[-2:] == [500, 510]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=[] if method == "sampling" else [pytest.mark.slow])
+        for method in sorted(catalogue.methods())
+    ],
+)
+def test_every_method_can_be_forked(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = fitting_spec(method)
+    assert spec is not None
+    directory = run_store.create_run(spec.model_copy(update={"budget": Budget(steps=6)}))
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, save)
+        assert run(directory) == "finished", directory.trace()
+    child = forking.make(forking.plan(directory.id, step=3))
+    assert run(child) == "finished", child.trace()
+    mine, other = child.load_checkpoint(), directory.load_checkpoint()
+    assert mine.step == other.step > 3 and mine.tensors
+    for name, tensor in mine.tensors.items():
+        assert torch.equal(tensor, other.tensors[name]), name
 
 
 def test_costs_go_on_from_those_of_the_parent(parent: RunDirectory) -> None:
