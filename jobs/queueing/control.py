@@ -168,8 +168,9 @@ def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[Status]:
     status = _watched_status(directory)
     if status.status not in RESUMABLE:
         advice = {
-            "diverged": "The same settings would diverge again: launch a copy with other ones.",
-            "finished": "Launch a copy with a larger budget instead.",
+            "diverged": "The same settings would diverge again: fork an earlier moment of it "
+            "with other ones, or launch a copy.",
+            "finished": "Fork it with a larger budget: `basin fork RUN --steps N`.",
         }.get(status.status, "It is on its way.")
         raise BadInput.at("run", f"`{directory.id}` is {status.status} and cannot resume. {advice}")
     if status.status == "failed" and not directory.checkpoints():

@@ -98,6 +98,9 @@ function runInWords(run, level, { group }) {
   const made = [run.method, run.preset === "default" ? "" : run.preset]
   const words = made.filter(Boolean).map((word) => word.replaceAll("_", " "))
   const seed = `seed ${run.seed}`
+  const origin = run.forked_from
+  // there is room for two words: it is of the method of what it was forked from
+  if (origin) words.splice(0, 1, `fork of ${origin.run.slice(-4)} at step ${count(origin.step)}`)
   if (!level) return { name: run.title, facts: [...words, seed].join(" · ") }
   const apart = level === 1 ? memberInWords(run, group(run)) : ""
   return { name: apart ? `${apart}, ${seed}` : seed, facts: "" }
