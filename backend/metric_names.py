@@ -143,6 +143,17 @@ ANSWERS: dict[str, str] = {
     "edge_mass": "Share at the edge of the box",
     "not_finite": "Share not finite",
     "roc": "ROC",
+    "neighbours_alike": "Nearest neighbours of the same run",
+    "neighbours_alike/chance": "As many by chance",
+    "p_value": "p-value of the neighbours",
+    "map_p_value": "p-value of the map",
+    "energy_gap_this": "Other's draws above this run's, by this energy",
+    "energy_gap_other": "Other's draws above this run's, by the other's energy",
+    "other_samples": "The other's samples",
+    "share_of_other": "Share of the other's draws",
+    "beyond_chance": "The share, where it is beyond chance",
+    "energy_this": "This run's energy of both",
+    "energy_other": "The other's energy of both",
 }
 """Names of pictures and figures of answers that are no figures of a run."""
 

@@ -294,6 +294,7 @@ class ComparePage extends ManyRuns {
     const named = pictures.map((picture, index) => ({
       ...picture,
       title: this.data.groups[index].title,
+      run: this.runOf(this.data.groups[index]),
     }))
     const paint = (canvas, index, side) => {
       const picture = { ...pictures[index], colour: this.colour(index) }
@@ -328,7 +329,12 @@ class ComparePage extends ManyRuns {
     }
     const first = pictures.findIndex((picture) => kindOf(picture))
     return pictures
-      .map((picture, index) => ({ title: groups[index].title, frame: picture.frame, index }))
+      .map(({ frame }, index) => ({
+        title: groups[index].title,
+        run: this.runOf(groups[index]),
+        frame,
+        index,
+      }))
       .filter(
         ({ index }) =>
           first >= 0 &&

@@ -9,8 +9,17 @@ const WORDS = {
   noise: "noise",
   train_time: "train-time",
   long_run: "long-run",
+  own: "this run's draws",
+  other: "the other's draws",
 }
-const COLOURS = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
+const COLOURS = {
+  data: "data",
+  noise: "noise",
+  train_time: "chains",
+  long_run: "samples",
+  own: "samples",
+  other: "chains",
+}
 const MARGIN = { left: 2, right: 2, top: 20, bottom: 36 }
 
 /** Name, unit, and how much of each set lies beyond the axis, as `energy, nats · noise: 512 above`. */
