@@ -39,6 +39,7 @@ PAGES = (
     "lab",
     "race",
     "studio",
+    "arena",
     "gallery",
     "system",
 )
@@ -69,6 +70,7 @@ def cases(runs: dict[str, list[str]]) -> list[Case]:
         Case("lab", "lab", (f".st-key-beside {_PRIMARY}",)),
         Case("race", f"lab?runs={','.join(race)}", (".bl-lane canvas", ".bl-diagnostics td")),
         Case("studio", f"studio?run={ring[0]}", (_PRIMARY,)),
+        Case("arena", "arena", ('[data-testid="stBaseButton-primaryFormSubmit"]',)),
         Case("gallery", "gallery", (".basin-claim", f'[class*="st-key-launch_"] {_PRIMARY}')),
         Case("system", "system", ('[data-testid="stMarkdownContainer"] td',)),
     ]

@@ -110,7 +110,7 @@ def code(text: str, *, height: int = 0) -> None:
 def report_card(run_ids: list[str]) -> None:
     """Show what runs cost and reached, to copy or download as Markdown."""
     text = report_cards.or_reason(run_ids)
-    st.caption("Markdown for a paper. Joules, where something measured them, are of training.")
+    st.caption("Markdown for a paper: what it cost, as it was measured, and what it came to.")
     code(text, height=420)
     st.download_button(
         "Download", text, "card.md", "text/markdown", icon=":material/download:", type="primary"

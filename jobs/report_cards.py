@@ -243,7 +243,9 @@ def comparison_card(run_ids: Sequence[str]) -> str:
     titles = list(dict.fromkeys(title for one in figures for title in one))[:MOST_FIGURES]
     head = ["run", "method", "data", "seed", "device", "time", "joules", "source"]
     head += [] if grid is None else ["CO₂"]
-    head += [part for title in titles for part in (title, "gained a kJ")]
+    gains = [title for title in titles if any(_gain(one.get(title)) is not None for one in figures)]
+    for title in titles:
+        head += [title, "gained a kJ"] if title in gains else [title]
     head += ["joules a sample"]
     rows, notes = [], []
     for directory, its in zip(directories, figures, strict=True):
@@ -263,10 +265,8 @@ def comparison_card(run_ids: Sequence[str]) -> str:
         row += [] if grid is None else [_carbon(status.joules, grid)]
         for title in titles:
             each = its.get(title)
-            row += [
-                _number(None if each is None else each.value),
-                _number(None if each is None else each.gain_a_kilojoule),
-            ]
+            row.append(_number(None if each is None else each.value))
+            row += [_number(_gain(each))] if title in gains else []
         rows.append([*row, _a_sample(drawn)])
         if sharers(status, runs):
             notes.append(f"- `{status.id}`: {joules_in_words(status, runs)}.")
@@ -278,6 +278,10 @@ def _a_sample(drawn: Drawn | None) -> str:
     if drawn is None or drawn.joules is None:
         return NOT_MEASURED
     return f"{joules(drawn.joules)}, {drawn.source}"
+
+
+def _gain(each: Reached | None) -> float | None:
+    return None if each is None else each.gain_a_kilojoule
 
 
 def _carbon(spent: float | None, grid: float) -> str:

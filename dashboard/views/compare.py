@@ -119,6 +119,13 @@ def _figures(parts: dict[str, list[Group]]) -> None:
                 each for groups in parts.values() for group in groups for each in group.members
             )
             report_card([member.id for member in members])
+        if len(parts) == 1:
+            runs = ",".join(
+                each.id for group in next(iter(parts.values())) for each in group.members
+            )
+            st.link_button(
+                "Vote blind", f"arena?runs={runs}", icon=":material/how_to_vote:", type="tertiary"
+            )
     for data, groups in parts.items():
         if len(parts) > 1:
             st.markdown(f"**{as_typed(data)}**")

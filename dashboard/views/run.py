@@ -172,8 +172,6 @@ def _acts(directory: RunDirectory, status: Status) -> None:
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
             st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
-            if st.button("Report card", icon=":material/receipt_long:"):
-                report_card([run_id])
             if st.button("Name, tags, note", icon=":material/edit:"):
                 _edit(directory, status)
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):
@@ -243,7 +241,10 @@ def _about(directory: RunDirectory, status: Status) -> None:
             st.error(str(error))
         else:
             code(text)
-            st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
+            with st.container(horizontal=True):
+                st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
+                if st.button("Report card", icon=":material/receipt_long:"):
+                    report_card([directory.id])
             st.caption("Runs again with `basin run FILE`.")
             if turns := directory.turns():
                 st.markdown("\n".join(["Turned since", *(f"- {t}" for t in turned_lines(turns))]))
