@@ -48,6 +48,7 @@ for command in (
     runs.resume,
     turning.turn,
     turning.fork,
+    turning.keep,
     runs.dismiss,
     runs.card,
     trash.delete,

@@ -1,4 +1,4 @@
-"""`basin turn` and `basin fork`: other settings while a run trains, or in a new run from there."""
+"""`basin turn`, `fork`, `keep`: other settings in flight, or in a new run from a moment kept."""
 
 from __future__ import annotations
 
@@ -83,6 +83,21 @@ def fork(
     words = f"{directory.id}: {status.status}, forked from {plan.parent.id} at step {plan.step:,}"
     show(value, as_json, words)
     sys.exit(FAILED if inline and status.status != "finished" else DONE)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--step", type=click.IntRange(0), help="Another step that is still there.")
+@json_command
+def keep(run: str, step: int | None, as_json: bool) -> None:
+    """Keep the moment that RUN is at for good, so that forks may begin there.
+
+    RUN is an id, the start of one, or `latest`. Of a run that is over: its newest checkpoint.
+    """
+    directory = run_store.open_run(run)
+    at = forking.keep(directory.id, step)
+    text = "keeps the present moment" if at is None else f"keeps step {at:,}"
+    show({"id": directory.id, "step": at}, as_json, f"{directory.id}: {text}")
 
 
 def read_settings(given: tuple[str, ...]) -> dict[str, Any]:

@@ -62,6 +62,8 @@ class Heartbeat:
         self._judging_since: float | None = None
         self.is_asked_to_turn = False
         """True while settings are asked for that the run has not taken"""
+        self.is_asked_to_keep = False
+        """True while the moment is to be kept"""
         self.request: str | None = None
         """stop, pause or orphan, None while the run shall go on"""
         self._fields: dict[str, Any] = {}
@@ -137,6 +139,7 @@ class Heartbeat:
         if request is not None:
             self.request = request
         self.is_asked_to_turn = self.directory.asks_to_turn()
+        self.is_asked_to_keep = self.directory.asks_to_keep()
         if self._parent and os.getppid() != self._parent and self.request is None:
             self._orphan_since = self._orphan_since or now
             away = getattr(self.publisher, "away_seconds", 1.0) > 0

@@ -100,7 +100,8 @@ class Training:
             self._step(min(fraction, _NEARLY_ONE))
             now = time.monotonic()
             observes = self.observation.is_due(self.step, now)
-            saves = self.checkpointer.is_due(now)
+            keeps = self.heartbeat.is_asked_to_keep and self.directory.asks_to_keep()
+            saves = keeps or self.checkpointer.is_due(now)
             if observes or saves or now >= self._next_flush or self._block.is_full:
                 self.flush()
             if observes or saves:
@@ -109,6 +110,8 @@ class Training:
                     self._observe()
                 if saves:
                     self.save(time.monotonic() - started)
+                if keeps:
+                    self._keep()
                 self.stopwatch.start()
 
     def end(self) -> None:
@@ -182,6 +185,14 @@ class Training:
         try:
             for message, level in self.turner.turn(self.step):
                 self.emitter.text(TURNED, message, self.cost, level)
+        except OSError as error:
+            raise CannotWrite.of(error) from error
+
+    def _keep(self) -> None:
+        """Keep the checkpoint of the present step for good, as was asked. Raises CannotWrite."""
+        try:
+            self.directory.keep_checkpoint(self.step)
+            self.directory.drop_keep_request()
         except OSError as error:
             raise CannotWrite.of(error) from error
 

@@ -52,6 +52,18 @@ def plan(
     return Plan(parent, at, spec, settings, by)
 
 
+def keep(run_id: str, step: int | None = None) -> int | None:
+    """Keep a moment of a run for good: the present one of a running run, its newest or that of a
+    step; returns the step, None where the run has yet to come to it. Raises BadInput, OSError."""
+    directory = run_store.open_run(run_id)
+    if step is None and directory.status().status == "running":
+        directory.ask_to_keep()
+        return None
+    at = _moment(directory, step)
+    directory.keep_checkpoint(at)
+    return at
+
+
 def make(fork: Plan) -> RunDirectory:
     """Create the new run; nobody trains it yet. Raises NotAvailable."""
     return forks.create(fork.parent, fork.step, fork.spec, fork.settings, fork.by)

@@ -54,7 +54,9 @@ def save(folder: Path, step: int, tensors: dict[str, Any], meta: dict[str, Any])
 
 
 def _thin(folder: Path, moments: list[int], newest: int) -> None:
-    """Drop moments that lie closest to those beside them, until few and small enough are left."""
+    """Drop moments that lie closest to those beside them, until few and small enough are left;
+    those that a person asked to keep stay."""
+    moments = [step for step in moments if not _pin_of(folder, step).exists()]
     sizes = {step: path_of(folder, step).stat().st_size for step in moments}
     while len(sizes) > MOMENTS or sum(sizes.values()) > MOMENT_BYTES:
         around = [0, *sizes, newest]
@@ -62,6 +64,15 @@ def _thin(folder: Path, moments: list[int], newest: int) -> None:
         closest = min(gaps, key=gaps.__getitem__)
         path_of(folder, closest).unlink(missing_ok=True)
         del sizes[closest]
+
+
+def pin(folder: Path, step: int) -> None:
+    """Keep the checkpoint of a step for good. Raises OSError."""
+    _pin_of(folder, step).touch(mode=0o600)
+
+
+def _pin_of(folder: Path, step: int) -> Path:
+    return path_of(folder, step).with_suffix(".keep")
 
 
 def read_meta(folder: Path, step: int) -> dict[str, Any]:

@@ -90,6 +90,19 @@ class Requests(RunFiles):
         with contextlib.suppress(IsADirectoryError):  # which asks for nothing
             (self.path / "control").unlink(missing_ok=True)
 
+    def ask_to_keep(self) -> None:
+        """Ask a run to keep the moment it is at. Raises OSError."""
+        (self.path / "keep").touch(mode=0o600)
+
+    def asks_to_keep(self) -> bool:
+        """Return True while the moment is to be kept and is not yet."""
+        return (self.path / "keep").exists()
+
+    def drop_keep_request(self) -> None:
+        """Mark the moment as kept. Raises OSError."""
+        with contextlib.suppress(IsADirectoryError):
+            (self.path / "keep").unlink(missing_ok=True)
+
     def ask_turn(self, settings: dict[str, float], by: str = "") -> None:
         """Ask a run to take other settings at its next step; one that rests takes them when it
         goes on. Raises OSError."""

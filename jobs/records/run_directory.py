@@ -191,6 +191,14 @@ class RunDirectory(Recording, Requests):
         """Load the checkpoint of a step, or the newest whole one. Raises NotAvailable."""
         return checkpoint.load(self.path / "checkpoints", step)
 
+    def keep_checkpoint(self, step: int) -> None:
+        """Keep the checkpoint of a step, whatever is thinned out. Raises BadInput for another step,
+        OSError."""
+        if step not in self.checkpoints():
+            listed = ", ".join(f"{each:,}" for each in self.checkpoints()) or "none"
+            raise BadInput.at("step", f"must be one that is there: {listed}; got {step:,}.")
+        checkpoint.pin(self.path / "checkpoints", step)
+
     def checkpoint_meta(self, step: int) -> dict[str, Any]:
         """Read the settings beside the checkpoint of a step. Raises NotAvailable."""
         return checkpoint.read_meta(self.path / "checkpoints", step)

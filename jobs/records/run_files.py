@@ -16,7 +16,7 @@ from jobs.system import atomic_files
 if TYPE_CHECKING:
     from jobs.records.attempts import Attempt
 
-_INTERNAL = ("control", "lock")
+_INTERNAL = ("control", "keep", "lock")
 """Files that hold nothing about the run."""
 _FILE_NAME = re.compile(r"(?:(?:checkpoints|samples|answers)/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 

@@ -69,7 +69,7 @@ def trained() -> RunDirectory:
 
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
-    wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork"
+    wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork keep"
     wanted += " delete restore trash workers disk card grid"
     groups = ("data", "samples")
     single = {name: command for name, command in main.commands.items() if name not in groups}

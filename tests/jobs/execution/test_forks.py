@@ -201,6 +201,26 @@ def test_every_method_can_be_forked(method: str, monkeypatch: pytest.MonkeyPatch
         assert torch.equal(tensor, other.tensors[name]), name
 
 
+def test_a_moment_is_kept_for_good_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = launched()
+
+    def ask(training: Training) -> None:
+        assert forking.keep(directory.id) is None
+        training.heartbeat.is_asked_to_keep = True
+
+    monkeypatch.setattr("jobs.records.checkpoint.MOMENTS", 1)
+    with monkeypatch.context() as patch:
+        at_step(patch, AT, ask)
+        for step in (10, 20, 25, 30, 35):
+            at_step(patch, step, save)
+        assert run(directory) == "finished"
+    assert AT in directory.checkpoints() and not directory.asks_to_keep()
+    assert len(directory.checkpoints()) == 4, "beside the last two and the one moment"
+    assert forking.keep(directory.id) == STEPS
+    with pytest.raises(BadInput, match=f"keeps: .*{AT}.*; got 3"):
+        forking.keep(directory.id, 3)
+
+
 def test_costs_go_on_from_those_of_the_parent(parent: RunDirectory) -> None:
     child = forked(parent)
     before = child.status()
