@@ -1,6 +1,6 @@
 """Machines: what the machines of this home's workers did in the last day, kept in Redis.
 
-One worker of each machine reads it, whoever is first when a reading is due.
+One worker of each machine reads it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 from typing import Any
 
 import redis
@@ -20,21 +21,39 @@ EVERY = 10.0
 KEPT_SECONDS = 24 * 3600
 MOST_POINTS = 180
 """Of a curve; each is the mean of a stretch."""
-_DUE_SECONDS = EVERY - 0.5
+_TURN_MILLISECONDS = round(2500 * EVERY)
+"""A worker that is silent for longer loses the turn to read."""
 
 
-def look(connection: redis.Redis) -> None:
-    """Read this machine and keep the reading, unless one is fresh. Raises RedisError."""
-    host = socket.gethostname()
-    turn = redis_names.machine_key(host) + ":turn"
-    if not connection.set(turn, 1, nx=True, px=round(1000 * _DUE_SECONDS)):
-        return
-    key = redis_names.machine_key(host)
-    content = json.dumps({**machine.read(), "about": machine.about()})
-    pipeline = connection.pipeline()
-    pipeline.xadd(key, {"r": content}, maxlen=round(KEPT_SECONDS / EVERY), approximate=True)
-    pipeline.expire(key, KEPT_SECONDS)
-    pipeline.execute()
+class Reader:
+    """Reader of this machine in one of its workers: whoever has the turn keeps it while it lives.
+
+    The load is a mean since the last reading, so that the first is taken `EVERY` seconds after the
+    turn.
+    """
+
+    def __init__(self, name: str) -> None:
+        """`name`: of the worker."""
+        self._name = name
+        self._due = 0.0
+
+    def look(self, connection: redis.Redis) -> None:
+        """Keep a reading if it is this worker's turn and one is due. Raises RedisError."""
+        key = redis_names.machine_key(socket.gethostname())
+        turn = f"{key}:turn"
+        if connection.set(turn, self._name, nx=True, px=_TURN_MILLISECONDS):
+            machine.read()
+            self._due = time.monotonic() + EVERY
+        mine: Any = connection.get(turn)
+        if mine != self._name.encode() or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + EVERY
+        content = json.dumps({**machine.read(), "about": machine.about()})
+        pipeline = connection.pipeline()
+        pipeline.xadd(key, {"r": content}, maxlen=round(KEPT_SECONDS / EVERY), approximate=True)
+        pipeline.expire(key, KEPT_SECONDS)
+        pipeline.pexpire(turn, _TURN_MILLISECONDS)
+        pipeline.execute()
 
 
 def course(connection: redis.Redis, host: str, seconds: float) -> dict[str, Any]:
@@ -44,8 +63,8 @@ def course(connection: redis.Redis, host: str, seconds: float) -> dict[str, Any]
     memory and power of each device after its name and a slash) one value a stretch, None where
     nothing was read. {} where there are none. Raises RedisError.
     """
-    time: Any = connection.time()
-    now = float(time[0]) + float(time[1]) / 1e6
+    clock: Any = connection.time()
+    now = float(clock[0]) + float(clock[1]) / 1e6
     start = now - seconds
     entries: Any = connection.xrange(redis_names.machine_key(host), min=max(round(1000 * start), 0))
     stretch = max(seconds / MOST_POINTS, EVERY)

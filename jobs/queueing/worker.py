@@ -88,14 +88,14 @@ def _publish() -> None:
 def _beat(worker: BasinWorker) -> None:
     """Report once a second that the worker is there; a client of its own, so no lock is shared."""
     connection = redis_store.client(redis_store.redis_url(), timeout=2.0)
-    description = worker.describe()
+    description, reader = worker.describe(), machines.Reader(worker.name)
     parent = os.getppid()
     failed = False
     while True:
         description |= {"run": worker.current, "asked": worker.asked}
         try:
             worker.take_request(redis_store.beat(connection, description))
-            machines.look(connection)
+            reader.look(connection)
             failed = False
         except redis.RedisError:
             pass  # the worker itself says so

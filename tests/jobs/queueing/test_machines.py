@@ -26,15 +26,25 @@ def put(connection: redis.Redis, seconds_ago: float, **changed: object) -> None:
     connection.xadd(redis_names.machine_key("here"), {"r": content}, id=f"{moment}-*")
 
 
-def test_a_reading_is_due_once_for_all_workers_of_a_machine(connection: redis.Redis) -> None:
-    for _ in range(3):
-        machines.look(connection)
+def test_one_worker_of_a_machine_reads_it_until_it_falls_silent(
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = redis_names.machine_key(socket.gethostname())
+    first, second = machines.Reader("first"), machines.Reader("second")
+    for reader in (first, second, first):
+        reader.look(connection)
+    assert connection.xlen(key) == 0  # a load is a mean over some time
+    monkeypatch.setattr(first, "_due", 0.0)
+    for reader in (second, first, first):
+        reader.look(connection)
     assert connection.xlen(key) == 1 and 0 < connection.ttl(key) <= machines.KEPT_SECONDS
     course = machines.course(connection, socket.gethostname(), 1800)
     assert course["about"]["cores"] >= 1
     assert 0 <= course["now"]["cpu"] <= 1
     assert 0 < course["now"]["memory"] < course["about"]["memory_total"]
+    connection.delete(f"{key}:turn")  # as it is 25 s after the first fell silent
+    second.look(connection)
+    assert connection.get(f"{key}:turn") == b"second"
 
 
 def test_a_course_has_means_of_stretches_and_gaps_where_nobody_read(

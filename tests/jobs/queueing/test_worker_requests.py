@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rq.exceptions import StopRequested
 
 from backend.errors import BadInput, NotAvailable
 from jobs.queueing import redis_store, worker_requests
+from jobs.queueing.rq_worker import BasinWorker
 from tests.jobs.queueing.test_worker import Started, wait_for
 
 
@@ -21,6 +24,23 @@ def worker(redis_url: str, tmp_path: Path) -> Iterator[Started]:
     started.end()
 
 
+def test_what_is_asked_is_heeded_between_jobs(redis_url: str) -> None:
+    worker = BasinWorker("quick", "cpu", redis_store.connect())
+    job = worker.queues[0].enqueue("jobs.tasks.check_job", {})
+    worker.take_request(worker_requests.DRAIN)
+    threading.Timer(0.5, worker.take_request, [worker_requests.RESUME]).start()
+    begin = time.monotonic()
+    assert worker.dequeue_job_and_maintain_ttl(1)[0].id == job.id
+    assert time.monotonic() - begin > 0.4
+    worker.take_request("nonsense")
+    assert worker.asked == "" and not worker.starts_anew
+    worker.take_request(worker_requests.RESTART)
+    with pytest.raises(StopRequested):
+        worker.dequeue_job_and_maintain_ttl(1)
+    assert worker.starts_anew
+
+
+@pytest.mark.slow
 def test_it_drains_takes_work_again_starts_anew_and_ends_when_told(worker: Started) -> None:
     def asked() -> str:
         return (worker.about() or {}).get("asked", "gone")
@@ -42,7 +62,7 @@ def test_it_drains_takes_work_again_starts_anew_and_ends_when_told(worker: Start
     assert again["alive"] and again["asked"] == "" and len(redis_store.workers()) == 1
     assert worker.ask("torch_ready", time.time())["loaded"]
     worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(30) == 0, worker.log.read_text()
     assert redis_store.workers() == []
 
 
