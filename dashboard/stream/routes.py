@@ -206,6 +206,7 @@ async def sample_set(request: Request) -> Response:
 
     def read() -> Response:
         known = sample_sets.open_set(query.get("id", ""))
+        viewers.sightings.note(viewers.viewer_of(request.cookies), [known.run])
         if query.get("part") == "pictures":
             content = known.pictures()
             return Response(content, media_type="application/octet-stream", headers=_PRIVATE)

@@ -234,6 +234,12 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     sets = sample_sets.list_sets()
     assert {each.run for each in sets} == {seeds[1].id, other.id} and len(sets) == 2
     assert {(each.state, each.seed) for each in sets} == {("done", 0)}
+    arena = page.get_by_role("link", name="Vote blind")
+    assert seeds[0].id in arena.get_attribute("href") and other.id in arena.get_attribute("href")
+    page.get_by_role("button", name="Report card").click()
+    card = page.get_by_role("dialog")
+    card.get_by_text("### Comparison").wait_for()
+    assert all(run.id in card.inner_text() for run in (*seeds, other))
 
 
 def _look_back_and_flip(page: Page) -> None:
