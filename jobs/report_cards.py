@@ -147,7 +147,7 @@ def joules(value: float) -> str:
     """Format joules with their unit.
 
     >>> joules(0.4123), joules(4123), joules(5.2e6)
-    ('0.412 J', '4.12 kJ', '5.2 MJ')
+    ('412 mJ', '4.12 kJ', '5.2 MJ')
     """
     for scale, unit in ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")):
         if abs(value) >= scale:
