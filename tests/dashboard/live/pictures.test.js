@@ -40,6 +40,15 @@ test("another quantity is drawn over its own range, what is no number not at all
   assert.deepEqual(Array.from(shades(frame)), [0, 0.5, NaN, 1])
 })
 
+test("no contour runs through places where nothing is known", () => {
+  const values = Float32Array.of(0, 1, 0, 1, NaN, 1, 0, 1, 0)
+  const frame = {
+    header: { meta: { quantity: "probability" } },
+    arrays: { values: { shape: [3, 3], data: values } },
+  }
+  assert.deepEqual(contours(frame), [])
+})
+
 test("a decision map has its boundary as a contour", () => {
   const frame = field([0, 1, 0, 1], [2, 2], { quantity: "probability" })
   assert.deepEqual(contours(frame), [

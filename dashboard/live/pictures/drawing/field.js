@@ -95,6 +95,8 @@ function segmentsAt(values, [height, width], levels) {
       for (let column = 0; column < width - 1; column++) {
         const at = row * width + column
         const corners = [values[at], values[at + 1], values[at + width + 1], values[at + width]]
+        // nothing is known there, so no line runs through it
+        if (corners.some(Number.isNaN)) continue
         const crossings = []
         for (let side = 0; side < 4; side++) {
           const [a, b] = [corners[side], corners[(side + 1) % 4]]
