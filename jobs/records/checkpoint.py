@@ -56,7 +56,7 @@ def save(folder: Path, step: int, tensors: dict[str, Any], meta: dict[str, Any])
 def _thin(folder: Path, moments: list[int], newest: int) -> None:
     """Drop moments that lie closest to those beside them, until few and small enough are left;
     those that a person asked to keep stay."""
-    moments = [step for step in moments if not _pin_of(folder, step).exists()]
+    moments = [step for step in moments if not is_pinned(folder, step)]
     sizes = {step: path_of(folder, step).stat().st_size for step in moments}
     while len(sizes) > MOMENTS or sum(sizes.values()) > MOMENT_BYTES:
         around = [0, *sizes, newest]
@@ -69,6 +69,11 @@ def _thin(folder: Path, moments: list[int], newest: int) -> None:
 def pin(folder: Path, step: int) -> None:
     """Keep the checkpoint of a step for good. Raises OSError."""
     _pin_of(folder, step).touch(mode=0o600)
+
+
+def is_pinned(folder: Path, step: int) -> bool:
+    """Return True for a checkpoint that is kept for good."""
+    return _pin_of(folder, step).exists()
 
 
 def _pin_of(folder: Path, step: int) -> Path:

@@ -14,7 +14,8 @@ from jobs.records.status import Status
 
 FOLDER = "checkpoints"
 EARLIER, ALL = "earlier", "all"
-"""Which checkpoints go: all but the last, with which a run is asked and resumed; or that too."""
+"""Which checkpoints go: all but the last, with which a run is asked and resumed, and those that a
+person asked to keep; or all of them."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class RunUse:
     num_bytes: int
     checkpoints: list[int]
     """bytes of each, the oldest first"""
+    pinned: int = 0
+    """bytes of those before the last that a person asked to keep"""
 
     @property
     def earlier(self) -> int:
-        """Bytes of all checkpoints but the last; 0 while it goes on."""
-        return sum(self.checkpoints[:-1]) if self.status.is_over else 0
+        """Bytes of all checkpoints but the last and those to keep; 0 while it goes on."""
+        return sum(self.checkpoints[:-1]) - self.pinned if self.status.is_over else 0
 
 
 def by_run() -> list[RunUse]:
@@ -37,7 +40,10 @@ def by_run() -> list[RunUse]:
     uses = []
     for status in run_store.list_runs():
         path = run_store.runs_folder() / status.id
-        uses.append(RunUse(status, _bytes_under(path), list(_checkpoints(path).values())))
+        sizes = _checkpoints(path)
+        steps = list(sizes)[:-1]
+        pinned = sum(sizes[step] for step in steps if checkpoint.is_pinned(path / FOLDER, step))
+        uses.append(RunUse(status, _bytes_under(path), list(sizes.values()), pinned))
     return sorted(uses, key=lambda use: use.num_bytes, reverse=True)
 
 
@@ -64,11 +70,14 @@ def _check(status: Status, which: str) -> None:
 
 def _drop(directory: RunDirectory, which: str) -> int:
     sizes = _checkpoints(directory.path)
-    steps = list(sizes) if which == ALL else list(sizes)[:-1]
+    folder = directory.path / FOLDER
+    steps = list(sizes)
+    if which == EARLIER:
+        steps = [step for step in steps[:-1] if not checkpoint.is_pinned(folder, step)]
     if steps and which == ALL:
         directory.write_status(checkpoint_step=None)  # first: no page offers what is going
     for step in steps:
-        checkpoint.path_of(directory.path / FOLDER, step).unlink(missing_ok=True)
+        checkpoint.path_of(folder, step).unlink(missing_ok=True)
     return sum(sizes[step] for step in steps)
 
 

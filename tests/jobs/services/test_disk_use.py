@@ -37,6 +37,15 @@ def test_the_last_checkpoint_stays_unless_all_are_to_go(basin_home: object) -> N
     assert directory.checkpoints() == [] and directory.status().checkpoint_step is None
 
 
+def test_moments_that_a_person_asked_to_keep_stay_with_the_last(basin_home: object) -> None:
+    directory = run_with((1, 2, 3))
+    directory.keep_checkpoint(2)
+    directory.keep_checkpoint(3)
+    (use,) = disk_use.by_run()
+    assert use.earlier == disk_use.drop_checkpoints([directory.id], disk_use.EARLIER) == 1000
+    assert directory.checkpoints() == [2, 3]
+
+
 @pytest.mark.parametrize(
     ("status", "which"),
     [("running", "earlier"), ("queued", "all"), ("paused", "all"), ("finished", "some")],
