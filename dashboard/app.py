@@ -23,10 +23,13 @@ PAGES = (
     ("lab", "Sampler Lab"),
     ("studio", "Studio"),
     ("arena", "Arena"),
+    ("grid", "Grid"),
     ("gallery", "Gallery"),
     ("system", "System"),
 )
 """file in `views/`, title; a run without a name in its address is the latest"""
+HIDDEN = ("grid",)
+"""Pages that other pages lead to: not in the menu."""
 
 
 def main() -> None:
@@ -35,7 +38,13 @@ def main() -> None:
     st.set_page_config(page_title="Basin", page_icon=icon, layout="wide")
     st.html(HERE / "style.css")
     pages = [
-        st.Page(HERE / "views" / f"{name}.py", title=title, url_path=name) for name, title in PAGES
+        st.Page(
+            HERE / "views" / f"{name}.py",
+            title=title,
+            url_path=name,
+            visibility="hidden" if name in HIDDEN else "visible",
+        )
+        for name, title in PAGES
     ]
     # the first page has an address of its own, so that links to it can carry settings
     start = st.Page(

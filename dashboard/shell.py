@@ -26,6 +26,7 @@ PAGES = {
     "lab": ("previews",),
     "studio": ("answer",),
     "arena": ("pictures/arena/page",),
+    "grid": ("comparing/grid/page",),
     "gallery": ("claim", "compare"),
     "system": ("charts/machines",),
 }

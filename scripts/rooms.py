@@ -55,7 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("dashboard.static_files",),
     ("dashboard.live",),
-    ("dashboard.live.list", "dashboard.live.comparing"),
+    ("dashboard.live.comparing.grid", "dashboard.live.list", "dashboard.live.comparing"),
     ("dashboard.live.pictures.arena", "dashboard.live.pictures.race"),
     ("dashboard.live.pictures",),
     ("dashboard.live.pictures.drawing",),

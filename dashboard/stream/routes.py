@@ -6,7 +6,9 @@
 /live/head?token=                     workers, running, queued, as the head of every page says them;
                                       with `blind` no run is named
 /live/file?run=&name=&token=          one file of a run
-/live/sample_set?id=&part=&token=    a sample set: its `fields` as JSON, or its `pictures`, frames
+/live/sample_set?id=&part=&token=    a sample set: its `fields` as JSON, its `pictures`, frames, or
+                                        its `samples`, an .npz
+/live/grid?id=&after=&token=            a grid of sample sets, with the cells that changed since
 /live/curves.csv?run=&path=&name=&token=    curves at full resolution; several runs and paths may be
                                             named, no path is all of them, `name` is the file's
 /live/static/NAME  /live/plotly.js    code of the panels; the same for everybody, no token;
@@ -45,7 +47,7 @@ from dashboard import static_files
 from dashboard.faults import sentence
 from dashboard.security import access, viewers
 from dashboard.settings import REPORTED
-from dashboard.stream import machine_list
+from dashboard.stream import grid_cells, machine_list
 from dashboard.stream.history import History
 from dashboard.stream.hub import Hub
 from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
@@ -105,6 +107,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         Route("/live/curves.csv", curves_csv),
         Route("/live/file", file),
         Route("/live/sample_set", sample_set),
+        Route("/live/grid", grid),
         Route("/live/static/{name:path}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
@@ -210,6 +213,11 @@ async def sample_set(request: Request) -> Response:
         if query.get("part") == "pictures":
             content = known.pictures()
             return Response(content, media_type="application/octet-stream", headers=_PRIVATE)
+        if query.get("part") == "samples":
+            path = known.path / "samples.npz"
+            if not path.is_file():
+                raise NotAvailable(f"There are no samples of `{known.id}` yet.")
+            return FileResponse(path, filename=f"{known.id}.npz", headers=_PRIVATE)
         fields = known.model_dump(mode="json", exclude={"host", "pid", "process"})
         return JSONResponse({**fields, "title": known.title}, headers=_PRIVATE)
 
@@ -217,6 +225,21 @@ async def sample_set(request: Request) -> Response:
         return await run_in_threadpool(read)
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
+
+
+async def grid(request: Request) -> Response:
+    """Serve a grid as JSON, see `dashboard/stream/grid_cells.py`."""
+    query = request.query_params
+    reason = access.refusal(request.headers, query.get("token", ""))
+    if reason:
+        return PlainTextResponse(reason, 403)
+    try:
+        content = await run_in_threadpool(
+            grid_cells.told, query.get("id", ""), query.get("after", "")
+        )
+    except (BadInput, NotAvailable) as error:
+        return PlainTextResponse(str(error), 404)
+    return JSONResponse(content, headers=_PRIVATE)
 
 
 async def curves_csv(request: Request) -> Response:

@@ -172,6 +172,8 @@ def _acts(directory: RunDirectory, status: Status) -> None:
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
         with st.popover("", icon=":material/more_horiz:"):
             st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
+            if status.checkpoint_step is not None:
+                st.link_button("Sampler grid", f"grid?run={run_id}", icon=":material/grid_on:")
             if st.button("Name, tags, note", icon=":material/edit:"):
                 _edit(directory, status)
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):

@@ -89,6 +89,7 @@ def _choose_run(runs: dict[str, str]) -> str:
     if run_id != wanted:
         st.query_params["run"] = run_id
         st.query_params.pop("answer", None)
+    st.markdown(f":small[[Its samples over a grid of settings](grid?run={run_id})]")
     return run_id
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from backend.errors import BadInput, BasinError, NotAvailable, Problem
 from jobs.grids import records
@@ -72,7 +72,7 @@ def take_turn(grid_id: str) -> int:
         problems = tuple((each.field, each.message) for each in error.problems)
         records.keep(grid.model_copy(update={"problems": problems}))
         return 0
-    if grid.is_stopped or not any(True for _ in _left(grid)):
+    if grid.is_stopped or not (left := _left(grid)):
         return 0
     _queue_turn(grid.id)  # before the work: a cell that ends this process ends no more than itself
     started = time.monotonic()
@@ -81,7 +81,7 @@ def take_turn(grid_id: str) -> int:
         seconds = time.monotonic() - started
         return seconds < (_LEAST_SECONDS if _others_wait(grid.id) else _MOST_SECONDS)
 
-    return draw_here(grid, goes_on=goes_on)
+    return _draw(grid, left, lambda _: None, goes_on)
 
 
 def draw_here(
@@ -96,10 +96,19 @@ def draw_here(
     drawn: called with each cell that has ended. goes_on: asked after each. Imports torch. Raises
     BadInput, NotAvailable for a run or a checkpoint that is gone.
     """
+    return _draw(grid, _left(grid), drawn, goes_on)
+
+
+def _draw(
+    grid: Grid,
+    left: list[Request],
+    drawn: Callable[[SampleSet], None],
+    goes_on: Callable[[], bool],
+) -> int:
     from jobs.models import sample_drawing
 
     num = 0
-    for request in list(_left(grid)):
+    for request in left:
         if grid.is_stopped or (num and not goes_on()):
             break
         if _is_taken(request.id):
@@ -145,11 +154,11 @@ def check(grid: Grid) -> None:
         raise BadInput(*problems)
 
 
-def _left(grid: Grid) -> Iterator[Request]:
-    """Yield the cells to draw, those of few sampler steps first."""
+def _left(grid: Grid) -> list[Request]:
+    """List the cells to draw, those of few sampler steps first."""
     cells = zip(grid.requests(), grid.cells(), strict=True)
     waiting = [request for request, cell in cells if cell is None or cell.state == "waiting"]
-    yield from sorted(waiting, key=num_steps)
+    return sorted(waiting, key=num_steps)
 
 
 def _is_taken(set_id: str) -> bool:

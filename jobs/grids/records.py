@@ -17,12 +17,14 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.errors import BadInput, NotAvailable, Problem
+from backend.system import yaml_reader
 from jobs.models import fingerprints
 from jobs.queueing.spec_paths import Origin, absolute_config
 from jobs.records import run_store, sample_sets
@@ -64,7 +66,7 @@ class Grid(BaseModel):
     """fields of the ability `sample` that no axis gives"""
     seed: int = 0
     steps: dict[str, int] = Field(default_factory=dict)
-    """step of the checkpoint by run, where no axis gives it"""
+    """step of the checkpoint by run, where no axis gives it and the run keeps any"""
     code: dict[str, str] = Field(default_factory=dict)
     sets: tuple[str, ...] = ()
     """ids of the cells: the first axis runs fastest"""
@@ -100,29 +102,44 @@ class Grid(BaseModel):
     def requests(self) -> list[Request]:
         """Build what each cell asks for. Raises BadInput, NotAvailable for a run or a checkpoint
         that is gone."""
-        return [self._request(place) for place in self.places]
-
-    def _request(self, place: Sequence[Value]) -> Request:
-        cell = self.settings(place)
-        for name in (STEP, SEED):
-            if isinstance(cell[name], bool) or not isinstance(cell[name], int):
-                raise BadInput.at(name, f"must be whole numbers, got {cell[name]!r}.")
-        return sample_sets.request(
-            cell["run"], cell["config"], code=self.code, seed=cell["seed"], step=cell["step"]
-        )
+        whole: dict[tuple[str, Any, Any], Request] = {}
+        requests = []
+        for place in self.places:
+            cell = self.settings(place)
+            for name in (STEP, SEED):
+                if cell[name] is None:
+                    continue  # a run that keeps no checkpoints
+                if isinstance(cell[name], bool) or not isinstance(cell[name], int):
+                    raise BadInput.at(name, f"must be whole numbers, got {cell[name]!r}.")
+            of = cell["run"], cell["step"], cell["seed"]
+            if of not in whole:
+                whole[of] = sample_sets.request(
+                    cell["run"], {}, code=self.code, seed=cell["seed"], step=cell["step"]
+                )
+            requests.append(whole[of]._replace(config=cell["config"]))
+        return requests
 
     def cells(self) -> Iterator[SampleSet | None]:
         """Read each cell; None for one that nobody has begun to draw."""
+        folder = sample_sets.folder()
         for set_id in self.sets:
             try:
-                yield sample_sets.open_set(set_id)
-            except NotAvailable:
+                entry = (folder / set_id / "set.json").stat()
+                cell = _read_cell(set_id, entry.st_ino, entry.st_mtime_ns)
+                # whose process is gone is not written down
+                yield sample_sets.open_set(set_id) if cell.state == "drawing" else cell
+            except (OSError, NotAvailable):
                 yield None
 
     @property
     def is_stopped(self) -> bool:
         """Tell that a person wants no more of it drawn."""
         return _stop_mark(self.id).exists()
+
+
+@lru_cache(maxsize=20_000)
+def _read_cell(set_id: str, *stat: int) -> SampleSet:
+    return sample_sets.open_set(set_id)
 
 
 def define(
@@ -150,7 +167,8 @@ def define(
     if not any(axis.field == STEP for axis in axes):
         for each in map(str, runs):
             known = run_store.open_run(each).checkpoints()
-            steps[each] = step if step is not None else max(known, default=0)
+            if step is not None or known:
+                steps[each] = max(known) if step is None else step
     draft = Grid(
         id="",
         axes=axes,
@@ -167,6 +185,34 @@ def define(
     with contextlib.suppress(NotAvailable):
         return keep(open_grid(grid_id).model_copy(update={"problems": ()}))
     return keep(draft.model_copy(update={"id": grid_id, "sets": sets}))
+
+
+def axis_of(where: str, text: str) -> Axis:
+    """Parse `FIELD=A,B,...`; values are YAML. Raises BadInput at `where`.
+
+    >>> axis_of("x", "step_size=1e-2,0.1")
+    Axis(field='step_size', values=(0.01, 0.1))
+    """
+    field, equals, values = text.partition("=")
+    if not equals or not field.strip() or not values.strip():
+        raise BadInput.at(where, f"takes FIELD=A,B,... such as step_size=0.01,0.1, got {text!r}.")
+    parts = [part.strip() for part in values.split(",")]
+    return Axis(field=field.strip(), values=tuple(_value_of(where, part) for part in parts))
+
+
+def _value_of(where: str, text: str) -> Value:
+    try:
+        value = yaml_reader.load_value(text)
+    except BadInput as error:
+        raise BadInput.at(where, f"{error}") from error
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML takes 1e-2 for a word
+        except ValueError:
+            return value
+    if isinstance(value, (bool, int, float)):
+        return value
+    raise BadInput.at(where, f"takes numbers and words, got {text!r}.")
 
 
 def full_name(name: str) -> str:

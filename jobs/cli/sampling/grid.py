@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from backend.errors import BadInput
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
-from jobs.cli.launch import apply, value_of
+from jobs.cli.launch import apply
 from jobs.formatting import duration
 from jobs.grids import drawing, records
 from jobs.grids.progress import progress
-from jobs.grids.records import Axis, Grid, Value
+from jobs.grids.records import Grid
 from jobs.records.sample_sets import SampleSet
 
 FIGURES = ("energy_distance", "frechet_features", "energy")
@@ -54,7 +53,9 @@ def grid_command(
     config: dict[str, Any] = {"num": num}
     for change in changes:
         apply(config, change)
-    axes = [axis(f"--{name}", text) for name, text in (("x", x), ("y", y), ("z", z)) if text]
+    axes = [
+        records.axis_of(f"--{name}", text) for name, text in (("x", x), ("y", y), ("z", z)) if text
+    ]
     grid = records.define(run, axes, config, seed=seed, step=step, origin="cli")
     if queue:
         drawing.launch(grid)
@@ -70,32 +71,6 @@ def grid_command(
     show(value, as_json, lambda: _in_words(grid, cells, value))
     failed = not queue and value["done"] < value["num"]
     sys.exit(FAILED if failed else DONE)
-
-
-def axis(option: str, text: str) -> Axis:
-    """Parse `FIELD=A,B,...`; values are YAML. Raises BadInput at the option.
-
-    >>> axis("--x", "step_size=1e-2,0.1")
-    Axis(field='step_size', values=(0.01, 0.1))
-    """
-    field, equals, values = text.partition("=")
-    if not equals or not field.strip() or not values.strip():
-        raise BadInput.at(option, f"takes FIELD=A,B,... such as step_size=0.01,0.1, got {text!r}.")
-    return Axis(
-        field=field.strip(), values=tuple(_value_of(option, each) for each in values.split(","))
-    )
-
-
-def _value_of(option: str, text: str) -> Value:
-    value = value_of(option, text.strip())
-    if isinstance(value, str):
-        try:
-            return float(value)  # YAML takes 1e-2 for a word
-        except ValueError:
-            return value
-    if isinstance(value, (bool, int, float)):
-        return value
-    raise BadInput.at(option, f"takes numbers and words, got {text.strip()!r}.")
 
 
 class _Line:

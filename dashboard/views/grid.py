@@ -1,0 +1,226 @@
+"""Grid page: samples of a run over two or three settings, drawn cell by cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from backend.errors import BadInput, BasinError, NotAvailable
+from dashboard.comparison import trained_runs
+from dashboard.elements import as_typed, empty, head, moment, name_of
+from dashboard.forms import schemas
+from dashboard.live_view import live_element
+from jobs.grids import drawing, records
+from jobs.grids.records import Axis, Grid
+from jobs.queueing import redis_store
+from jobs.records import run_store
+
+NONE = ""
+FIRST = (
+    ("across", "sampler.step_size", "0.003, 0.01, 0.03, 0.1"),
+    ("down", "num_steps", "10, 30, 100, 300"),
+    ("beside", NONE, ""),
+)
+"""Sides, with the field and the values each has at first."""
+MOST_LISTED = 20
+EXAMPLES = {
+    "sampler.kind": "langevin, mala, hmc",
+    "seed": "0, 1, 2",
+    "label": "0, 1, 2",
+    "own_sampler": "true, false",
+}
+
+
+def main() -> None:
+    """Draw the page."""
+    try:
+        catalogue = redis_store.catalogue()
+    except NotAvailable as error:
+        head("Grid")
+        empty(f"{error} This page shows what the workers can draw; it looks again when reloaded.")
+        return
+    grid = _grid_of_link()
+    runs = trained_runs(catalogue)
+    if grid is not None:
+        _show(grid)
+        if not runs:
+            return
+        with st.expander("Another grid", expanded=bool(grid.problems), key="grid_another"):
+            _form(catalogue, runs, grid)
+    elif runs:
+        head("Grid", facts=["Samples of a trained run, one set for each pair of settings."])
+        _form(catalogue, runs, None)
+    else:
+        head("Grid", facts=["Samples of a trained run, one set for each pair of settings."])
+        empty(
+            "No run has trained weights yet. The first checkpoint comes a few seconds after a run "
+            "starts.",
+            "views/launch.py",
+            "Launch a run",
+        )
+    _earlier(grid)
+
+
+def _grid_of_link() -> Grid | None:
+    if not (grid_id := st.query_params.get("id", "")):
+        return None
+    try:
+        return records.open_grid(grid_id)
+    except (BadInput, NotAvailable) as error:
+        st.warning(str(error))
+        return None
+
+
+# ---------------------------------------------------------------------- what is drawn
+
+
+def _show(grid: Grid) -> None:
+    lengths = [len(axis.values) for axis in grid.axes]
+    head(
+        f"{_name(grid.run)}: {grid.title}",
+        facts=[
+            f"{' × '.join(map(str, lengths))} = {len(grid.sets)} cells",
+            f"{grid.config.get('num', 0)} samples each",
+            *(f"step {step:,}".replace(",", "\u2009") for step in grid.steps.values()),
+            "the same starting noise and chain noise in every cell"
+            if not any(axis.field == records.SEED for axis in grid.axes)
+            else "each seed with the same noise in all its cells",
+        ],
+        tab=grid.title,
+    )
+    event = live_element(
+        "comparing/grid/page",
+        key="grid_live",
+        height=640,
+        grid=grid.id,
+        run=grid.run,
+        on_act_change=lambda: None,
+    )
+    if event.act:
+        try:
+            (drawing.stop if event.act["what"] == "stop" else drawing.launch)(grid)
+        except (BasinError, OSError) as error:
+            st.toast(str(error), icon=":material/warning:")
+
+
+def _name(run_id: str) -> str:
+    try:
+        return name_of(run_store.open_run(run_id).written_status())
+    except (BasinError, OSError):
+        return run_id
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+def _form(catalogue: dict[str, Any], runs: dict[str, str], grid: Grid | None) -> None:
+    ids = list(runs)
+    wanted = grid.run if grid else st.query_params.get("run", "")
+    run = st.selectbox(
+        "Run",
+        ids,
+        index=ids.index(wanted) if wanted in ids else 0,
+        format_func=lambda each: runs[each],
+        key=f"grid_run:{wanted}",
+    )
+    fields = _fields(catalogue)
+    axes = []
+    for index, (side, field, values) in enumerate(FIRST):
+        if grid:
+            known = grid.axes[index] if index < len(grid.axes) else None
+            field = known.field if known else NONE
+            values = ", ".join(map(_written, known.values)) if known else ""
+        axes.append(_side(side, field, values, fields, index, grid.id if grid else ""))
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    with left:
+        num = int(
+            st.number_input(
+                "Samples in a cell", 2, 100_000, int(grid.config["num"]) if grid else 64
+            )
+        )
+    with right:
+        pressed = st.button("Draw the grid", type="primary", icon=":material/grid_on:")
+    if pressed:
+        _draw(run, axes, num, grid)
+
+
+def _side(
+    side: str, field: str, values: str, fields: list[str], index: int, key: str
+) -> tuple[str, str]:
+    options = fields if index < 2 else [NONE, *fields]
+    if field not in options:
+        options = [*options, field]
+    left, right = st.columns([1, 3])
+    with left:
+        chosen = st.selectbox(
+            side.capitalize(),
+            options,
+            index=options.index(field),
+            format_func=lambda name: records.words(name) if name else "nothing",
+            key=f"grid_field:{key}:{index}",
+        )
+    with right:
+        text = st.text_input(
+            "Values",
+            values if chosen == field else EXAMPLES.get(chosen, ""),
+            placeholder="two or more, with commas between",
+            disabled=not chosen,
+            key=f"grid_values:{key}:{index}:{chosen}",
+        )
+    return str(chosen), text
+
+
+def _fields(catalogue: dict[str, Any]) -> list[str]:
+    """List what an axis can be over: settings of the drawing, then those of any sampler."""
+    schema = catalogue["abilities"]["sample"]["schema"]
+    kinds = schemas.kinds_of(schema["properties"]["sampler"], schema)
+    of_samplers = {
+        name: None
+        for kind in kinds.values()
+        for name, part in kind["properties"].items()
+        if name != "kind" and "type" in part
+    }
+    first = ["sampler.step_size", "num_steps", "sampler.kind", "seed", "step", "run"]
+    rest = [name for name in records.OF_DRAWING if name not in first]
+    rest += sorted(f"sampler.{name}" for name in of_samplers)
+    return list(dict.fromkeys([*first, *rest]))
+
+
+def _draw(run: str, sides: list[tuple[str, str]], num: int, grid: Grid | None) -> None:
+    config = {**(grid.config if grid else {}), "num": num}
+    try:
+        axes: list[Axis] = [
+            records.axis_of(side, f"{field}={text}")
+            for (side, *_), (field, text) in zip(FIRST, sides, strict=True)
+            if field
+        ]
+        made = records.define(run, axes, config, seed=grid.seed if grid else 0)
+        drawing.launch(made)
+    except (BasinError, OSError) as error:
+        st.error(f"Not drawn. {as_typed(str(error))}", icon=":material/block:")
+        return
+    st.query_params.clear()
+    st.query_params["id"] = made.id
+    st.rerun()
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _earlier(grid: Grid | None) -> None:
+    others = [each for each in records.list_grids() if grid is None or each.id != grid.id]
+    others = [each for each in others if not each.problems][:MOST_LISTED]
+    if not others:
+        return
+    with st.expander(f"Earlier grids ({len(others)})"):
+        for each in others:
+            label = as_typed(f"{_name(each.run)}: {each.title}")
+            st.markdown(
+                f"[{label}](grid?id={each.id}) :gray[{len(each.sets)} cells, "
+                f"{moment(each.created)}]"
+            )
+
+
+main()
