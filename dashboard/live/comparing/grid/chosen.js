@@ -80,7 +80,8 @@ export class ChosenCell {
         ),
       ),
     )
-    this.note.textContent = cell.caveat ? `They are no sample of the model: ${cell.caveat}` : ""
+    const { caveat } = cell
+    this.note.textContent = caveat && `${caveat[0].toUpperCase()}${caveat.slice(1)}.`
     const studio = new URLSearchParams({
       run: cell.run,
       ability: "sample",

@@ -181,7 +181,7 @@ class GridPage {
     if (failed) facts.push(fact(String(failed), "failed"))
     if (left && state === "drawing")
       facts.push(fact(`about ${duration(Math.max(1, left))}`, "left"))
-    if (done) facts.push(fact(duration(seconds), "of drawing"))
+    if (seconds >= 1) facts.push(fact(duration(seconds), "of drawing"))
     if (joules !== null) facts.push(fact(`${figure(joules)} J`, ""))
     this.facts.replaceChildren(...facts)
     const isOpen = OPEN.includes(state)
