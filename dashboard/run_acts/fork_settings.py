@@ -47,7 +47,7 @@ def _dialog(directory: RunDirectory, at: int, near: int | None) -> None:
         step = st.selectbox("Begins at step", moments, place, format_func=count)
         if near is not None and near not in moments:
             st.caption(f"Step {count(near)} itself is not kept.")
-    name = right.text_input("Name", directory.written_status().name, max_chars=120)
+    name = right.text_input("Name", directory.written_status().name)
     rules = directory.turnable(step)
     key = f"fork {directory.id} {step}"
     with st.form(key, border=False):

@@ -113,12 +113,13 @@ def test_a_report_opens_from_disk_and_asks_no_server(
     page.get_by_role("heading", name="Long-run samples while they trained").wait_for()
     assert [each for each in asked if not each.startswith("data:")] == [path.as_uri()]
     slider = page.get_by_label("Training step")
+    pictures = page.locator("section:has(output) img:visible")
     for place in (0, 3):
         slider.fill(str(place))
         assert page.locator("output").text_content() == f"step {place}"
-        assert page.locator("section:has(output) img:visible").count() == 2
+        wait_for(lambda: pictures.count() == 2, "both pictures of a step")
     broken = "images => images.filter(each => !each.naturalWidth).length"
     assert page.eval_on_selector_all("img", broken) == 0
-    assert page.locator("svg").count() > 0, "curves"
+    page.locator("svg").first.wait_for(state="attached")
     for words in ("Energy distance to held-out data", "config.num_steps", "model 1", runs[0]):
         assert words in page.content()

@@ -35,7 +35,7 @@ class Bench:
         num = raw.get("config", {}).get("num_steps", "the preset's")
         return Check(True, derived={"config.num_steps": f"Walks {num}."}, spec=spec)
 
-    def launch(self, specs: list[RunSpec], *, origin: str) -> list[str]:
+    def launch(self, specs: list[RunSpec], *, origin: str, by: str) -> list[str]:
         self.launched += specs
         return ["one"]
 
