@@ -72,7 +72,13 @@ class RecoveryLikelihood(Method):
         ),
         "cooperative": Preset(
             "The same with an initializer that learns from the chains where to start them.",
-            {**POINTS, "initializer": {"kind": "residual_mlp"}},
+            # Chains must forget where they were told to start: steps of a third of this variance
+            # leave them there, and the energy turns over far from the data.
+            {
+                **POINTS,
+                "initializer": {"kind": "residual_mlp"},
+                "base": {"kind": "flat", "step_size": 0.3},
+            },
             Budget(steps=4500),
         ),
         "digits": Preset(

@@ -23,6 +23,7 @@ READY = {
     "lab": "text=/of sampling in all/",
     "studio": ".basin-head",
     "arena": ".basin-head",
+    "grid": ".basin-head",
     "gallery": ".basin-claim",
     "system": ".bl-worker",
 }

@@ -201,7 +201,9 @@ def test_no_page_asks_anything_of_another_server(basin: Basin, browser: Browser)
 
 
 @pytest.mark.slow
-def test_a_page_whose_server_is_gone_says_so_uncovered(browser: Browser, basin_home: Path) -> None:
+def test_a_page_whose_server_is_gone_says_so_uncovered(
+    browser: Browser, basin_home: Path, redis_url: str
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "jobs.cli", "dashboard", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
