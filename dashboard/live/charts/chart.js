@@ -11,6 +11,7 @@ import { firstAt } from "../stream/curves.js"
 import { rangeOf, tracesOf } from "./traces.js"
 
 const MOST_NAMED = 4
+const NAMED_HEIGHT = 16 // pixels
 /** lines beyond which a chart leaves out what each of them says by itself */
 const CROWD = 8
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false, doubleClick: false }
@@ -52,7 +53,7 @@ function layoutOf(colours, { log, xTitle, height }) {
     yaxis: {
       ...axis,
       type: log ? "log" : "linear",
-      nticks: log ? 4 : 5,
+      nticks: log ? 3 : 5, // of more it names all nine of a decade, one over the other
       // on a log axis Plotly else mixes two sizes and two ways of writing a number
       ...(log ? { tickformat: "~g" } : { exponentformat: "power" }),
     },
@@ -328,19 +329,21 @@ export class Chart {
     return this.board.source.marks?.(this.board.axis) ?? []
   }
 
-  /** The words of the last few marks, one under the other. */
+  /** The words of the last few marks, one under the other, towards the middle of the chart. */
   named(colours) {
+    const end = this.board.source.end(this.board.axis) ?? 0
     return this.marks()
       .slice(-MOST_NAMED)
       .map(({ x, words, colour }, row) => ({
         x,
         yref: "paper",
-        y: 1 - 0.08 * row,
+        y: 1,
+        yshift: -NAMED_HEIGHT * row,
         text: words.replace(/[<>&]/g, " "),
         showarrow: false,
-        xanchor: "left",
+        xanchor: x > end / 2 ? "right" : "left",
         yanchor: "top",
-        xshift: 2,
+        xshift: x > end / 2 ? -2 : 2,
         font: { size: 11.5, color: colour(colours) },
         bgcolor: faded(colours.bg, 0.8),
       }))
