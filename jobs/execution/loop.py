@@ -305,7 +305,7 @@ class _Attempt:
             reporter=Reporter(
                 self.emitter,
                 prepared.method.headline,
-                before if before.attempt else None,
+                before if before.attempt or before.forked_from else None,
             ),
             heartbeat=self.beat,
             readings=SystemReadings(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from backend.events import Cost, Event, Scalar, Standing, Text
 from jobs.execution.emitter import Emitter
 from jobs.records.status import Status
-from jobs.records.summary import Trend, figures_of
+from jobs.records.summary import Trend, figures_of, lines_of
 
 
 class Reporter:
@@ -21,9 +21,9 @@ class Reporter:
     def __init__(
         self, emitter: Emitter, headline: Sequence[str], earlier: Status | None = None
     ) -> None:
-        """`earlier`: the run's status at its last attempt, whose trend goes on."""
+        """`earlier`: the run's status before this attempt, whose trend, floors and goals go on."""
         self.emitter, self._charts = emitter, headline
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, float] = lines_of(earlier.figures) if earlier else {}
         self._candidates = dict.fromkeys(
             path
             for chart in headline

@@ -17,6 +17,7 @@ from jobs.records import run_store
 from jobs.records.requests import Turn
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
+from jobs.records.summary import lines_of
 from jobs.system import atomic_files
 
 FORKED = "run/forked"
@@ -58,6 +59,7 @@ def create(
             "joules": cost.joules,
             "products": before.products,
             "settings": before.settings,
+            "figures": lines_of(before.figures),
         }
 
     return run_store.create_run(spec, begin, by)

@@ -68,6 +68,11 @@ def figures_of(metrics: Mapping[str, float], charts: Iterable[str]) -> dict[str,
     return {sys.intern(path): value for _, path, value in sorted(listed)[:MOST_FIGURES]}
 
 
+def lines_of(figures: Mapping[str, float]) -> dict[str, float]:
+    """Choose floors and goals among figures: a run is told them once, whoever goes on with it."""
+    return {path: value for path, value in figures.items() if path.rpartition("/")[2] in _BESIDE}
+
+
 class Trend:
     """Trend of a figure: at most `MOST_TREND` values, oldest first, about evenly apart."""
 

@@ -221,6 +221,14 @@ def test_a_moment_is_kept_for_good_on_request(monkeypatch: pytest.MonkeyPatch) -
         forking.keep(directory.id, 3)
 
 
+def test_a_figure_keeps_the_goal_that_its_parent_was_told(parent: RunDirectory) -> None:
+    parent.write_status(figures={"quality/grid_kl": 0.2, "quality/grid_kl/goal": 0.05})
+    child = forked(parent)
+    assert child.status().figures == {"quality/grid_kl/goal": 0.05}, "a figure is its own"
+    assert run(child) == "finished"
+    assert child.status().figures["quality/grid_kl/goal"] == 0.05
+
+
 def test_costs_go_on_from_those_of_the_parent(parent: RunDirectory) -> None:
     child = forked(parent)
     before = child.status()
