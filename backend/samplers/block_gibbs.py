@@ -10,7 +10,7 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.energies.rbm import RBM
 from backend.energy import Energy
-from backend.sampler import Info, State
+from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
@@ -18,7 +18,6 @@ from backend.samplers.discrete import (
     exponential,
     first,
     metropolis,
-    temperature_option,
     told,
     uniform,
 )

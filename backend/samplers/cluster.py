@@ -11,14 +11,13 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.energies.lattices import Lattice
 from backend.energy import Energy
-from backend.sampler import Info, State
+from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
     exponential,
     first,
     metropolis,
-    temperature_option,
     told,
     uniform,
 )

@@ -8,24 +8,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from backend.config import option
 from backend.energies.discrete import DiscreteEnergy, one_hot
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State, per_chain
-
-
-def temperature_option() -> float:
-    """The field of the temperature, the same in every discrete kernel."""
-    field: float = option(
-        1.0,
-        "T of the exp(−E/T) that is sampled.",
-        gt=0,
-        le=1000,
-        log=True,
-        group="Sampler",
-        turnable=True,
-    )
-    return field
 
 
 class DiscreteSampler(Sampler, ABC):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy
-from backend.sampler import Info, State
+from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
@@ -21,7 +21,6 @@ from backend.samplers.discrete import (
     held,
     metropolis,
     rises,
-    temperature_option,
     told,
     uniform,
 )

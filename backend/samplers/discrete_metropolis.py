@@ -9,13 +9,12 @@ from torch import Tensor
 
 from backend.config import KindConfig, option
 from backend.energy import Energy
-from backend.sampler import Info, State
+from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
     discrete,
     metropolis,
-    temperature_option,
     told,
     uniform,
 )

@@ -10,14 +10,13 @@ from torch import Tensor
 from backend.config import KindConfig, option
 from backend.energies.discrete import at_site, put
 from backend.energy import Energy
-from backend.sampler import Info, State
+from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     always,
     discrete,
     exponential,
     first,
-    temperature_option,
     told,
 )
 
