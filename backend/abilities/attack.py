@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from backend.abilities import Problems, cloud, real_only
-from backend.abilities.classify import class_log_probs, class_problems
+from backend.abilities import (
+    EACH,
+    Cells,
+    Label,
+    Problems,
+    cloud,
+    label_of,
+    label_problems,
+    nats,
+    real_only,
+)
+from backend.abilities.classify import class_log_probs, class_problems, log_probs_of
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.data import Data
-from backend.events import Table
+from backend.events import Event, Table
 from backend.metrics.classification import accuracy
+from backend.metrics.density import energies
+from backend.objectives import attacks
 from backend.observe import pictures
-from backend.sampler import per_chain
-
-Norm = Literal["linf", "l2"]
-STEP = 2.5
-"""Length of all steps together, in radii: enough to reach any place in the ball and turn back."""
 
 
-class AttackConfig(Config):
-    norm: Norm = option(
-        "linf", "How a change is measured: its largest coordinate, or its length.", main=True
-    )
-    radius: float = option(
-        0.2, "Largest change of an event.", unit="data sd", gt=0, le=100, main=True, log=True
-    )
-    num_steps: int = option(20, "Gradient steps of an attack.", ge=1, le=1000, main=True, log=True)
+class AttackConfig(attacks.AttackConfig):
     num: int = option(
         500, "At most so many held-out events.", ge=1, le=100_000, main=True, log=True
+    )
+    target: Label = option(
+        "",
+        "The class, by name or number, that events of the others should be taken for; empty lets "
+        "any wrong one do.",
+        max_length=100,
+        main=True,
     )
     random_start: bool = option(True, "Start anywhere in the ball; off, at the event itself.")
 
 
 class AttackAbility(Ability):
     """x ← P(x + a ∇ direction of −log p(label | x)), P onto the ball of `radius` around the event
-    and, for images, between black and white.
+    and, for images, between black and white; with a target up log p(target | x) instead.
 
     The direction is the gradient's sign (linf) or the gradient over its length (l2). `random`: the
     same ball, one change drawn at its edge. An upper bound on the accuracy under attack: stronger
-    attacks may exist. Madry et al. 2018.
+    attacks may exist. Of runs with an energy also the mean energy of each set. Madry et al. 2018.
     """
 
     id = "attack"
@@ -56,19 +61,30 @@ class AttackAbility(Ability):
     def problems(cls, asked: Asked, config: AttackConfig) -> Problems:
         yield from real_only(asked, "radius")
         yield from class_problems(asked)
-        if asked.data.held_out_labels is None:
+        objections = list(label_problems(asked, config.target, "target"))
+        if config.target == EACH:
+            objections.append(("target", "must be one class, got all of them."))
+        yield from objections
+        labels = asked.data.held_out_labels
+        if labels is None:
             yield "", "needs held-out data of known classes, and these have none."
+        elif config.target and not objections and _only(asked, labels, config.target):
+            yield "target", "must leave held-out events of another class, and all are of it."
 
     @classmethod
     def answer(cls, asked: Asked, config: AttackConfig, generator: torch.Generator) -> Answer:
         data, known = asked.data, asked.data.held_out_labels
         assert known is not None
-        z, labels = data.held_out[: config.num], known[: config.num]
-        attacked = attack(asked, z, labels, config, generator)
-        noise = torch.randn(z.shape, generator=generator, device=z.device)
-        random = _inside(data, z, z + _direction(noise, config.norm) * config.radius, config)
+        z, labels = data.held_out, known
+        target = label_of(asked, config.target) if config.target else None
+        if target is not None:
+            z, labels = z[labels != target], labels[labels != target]
+        z, labels = z[: config.num], labels[: config.num]
+        attacked = attack(asked, z, labels, config, generator, target)
+        random = attacks.ball_of(config, data).edge(z, generator)
         sets = {"clean": z, "random": random, "attacked": attacked}
-        accuracies = {name: accuracy(class_log_probs(asked, x), labels) for name, x in sets.items()}
+        called = {name: class_log_probs(asked, x) for name, x in sets.items()}
+        accuracies = {name: accuracy(log_probs, labels) for name, log_probs in called.items()}
         floor = float(labels.bincount().amax() / len(labels))
         figures = {
             "accuracy": accuracies["attacked"],
@@ -81,64 +97,64 @@ class AttackAbility(Ability):
             f"{accuracies['attacked']:.1%} under attack and {accuracies['random']:.1%} with random "
             f"changes as large; the most frequent class alone would be right of {floor:.1%}."
         )
-        rows: list[list[str | float | int | None]] = [
-            [name, value] for name, value in (*accuracies.items(), ("most frequent class", floor))
-        ]
+        if target is not None:
+            share = float((called["attacked"].argmax(1) == target).double().mean())
+            figures["success"] = share
+            summary += f" {share:.1%} are taken for class {config.target}."
+        values: dict[str, Tensor] = {}
+        if asked.method.has_energy:
+            values = {name: energies(asked.method.energy(), x) for name, x in sets.items()}
+            figures |= {f"energy/{name}": float(value.mean()) for name, value in values.items()}
+            summary += (
+                f" Mean energies are {nats(figures['energy/clean'])} and "
+                f"{nats(figures['energy/attacked'])}."
+            )
         arrays = {
             "x": pictures.in_units(data.restore(z)),
             "attacked": pictures.in_units(data.restore(attacked)),
             "label": labels.cpu().numpy(),
+            "called": called["attacked"].argmax(1).cpu().numpy(),
         }
-        events = (
-            *cloud("attacked", data, attacked, "noise"),
-            Table("table", ["held-out events", "accuracy"], rows),
-        )
-        return Answer(summary, figures, arrays, events)
+        events = [
+            *cloud("natural", data, z, "data", values.get("clean")),
+            *cloud("attacked", data, attacked, "noise", values.get("attacked")),
+            _table(accuracies, values, floor),
+        ]
+        return Answer(summary, figures, arrays, tuple(events))
 
 
 def attack(
-    asked: Asked, z: Tensor, labels: Tensor, config: AttackConfig, generator: torch.Generator
+    asked: Asked,
+    z: Tensor,
+    labels: Tensor,
+    config: AttackConfig,
+    generator: torch.Generator,
+    target: int | None = None,
 ) -> Tensor:
     """Standardised z (num, *event_shape) changed within the ball so that labels (num,) get less
-    likely."""
-    x = z
-    if config.random_start:
-        noise = torch.randn(z.shape, generator=generator, device=z.device)
-        share = torch.rand((len(z),), generator=generator, device=z.device)
-        x = _inside(
-            asked.data,
-            z,
-            z + config.radius * per_chain(share, z) * _direction(noise, config.norm),
-            config,
-        )
-    step = STEP * config.radius / config.num_steps
-    for _ in range(config.num_steps):
-        with torch.enable_grad():
-            x = x.detach().requires_grad_(True)
-            log_probs = asked.method.class_log_probs(x)
-            assert log_probs is not None
-            loss = F.nll_loss(log_probs, labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, x)
-        x = _inside(asked.data, z, x.detach() + step * _direction(gradient, config.norm), config)
-    return x
+    likely, or one class more."""
+    return attacks.attacked(
+        log_probs_of(asked),
+        z,
+        labels,
+        config,
+        asked.data,
+        generator,
+        targets=None if target is None else torch.full_like(labels, target),
+        random_start=config.random_start,
+    )
 
 
-def _direction(gradient: Tensor, norm: Norm) -> Tensor:
-    """The steepest direction of size 1 in a norm."""
-    if norm == "linf":
-        return gradient.sign()
-    length = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)
-    return gradient / per_chain(length, gradient)
+def _only(asked: Asked, labels: Tensor, target: str) -> bool:
+    number = label_of(asked, target)
+    return number is not None and bool(labels.eq(number).all())
 
 
-def _inside(data: Data, centre: Tensor, x: Tensor, config: AttackConfig) -> Tensor:
-    """The nearest place in the ball around each centre; of images, between black and white."""
-    change = x - centre
-    if config.norm == "linf":
-        change = change.clamp(-config.radius, config.radius)
-    else:
-        length = change.flatten(1).norm(dim=1)
-        change = change * per_chain((config.radius / length.clamp(min=config.radius)), change)
-    x = centre + change
-    # an event lies between black and white itself, so this takes nothing out of the ball
-    return x.clamp(data.noise_low, data.noise_high) if data.is_image else x
+def _table(accuracies: dict[str, float], values: dict[str, Tensor], floor: float) -> Event:
+    rows: list[Cells] = [
+        [name, value, *([float(values[name].mean())] if values else [])]
+        for name, value in accuracies.items()
+    ]
+    rows.append(["most frequent class", floor, *([None] if values else [])])
+    energy = ["mean energy, nats"] if values else []
+    return Table("table", ["held-out events", "accuracy", *energy], rows)

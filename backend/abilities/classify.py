@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from backend.abilities import Problems, label_name, nats, positions_problems, read_positions
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.events import Event, Table
+from backend.events import Curve, Event, Table
 from backend.metrics import classification
 from backend.observe import pictures
 
@@ -41,11 +43,23 @@ def class_log_probs(asked: Asked, z: Tensor) -> Tensor:
     return torch.cat([part for part in parts if part is not None])
 
 
+def log_probs_of(asked: Asked) -> Callable[[Tensor], Tensor]:
+    """log p(label | z) (batch, num_labels) of standardised z, with a graph where z wants its
+    gradient, of a run without `class_problems`."""
+
+    def log_probs(z: Tensor) -> Tensor:
+        values = asked.method.class_log_probs(z)
+        assert values is not None
+        return values
+
+    return log_probs
+
+
 class ClassifyAbility(Ability):
     """p(label | x) of every position: softmax of the logits.
 
-    Of held-out data with known classes also the accuracy, −log p of the true class and the expected
-    calibration error.
+    Of held-out data with known classes also the accuracy, −log p of the true class, the expected
+    calibration error and the reliability diagram: how often calls of a confidence are right.
     """
 
     id = "classify"
@@ -87,6 +101,7 @@ class ClassifyAbility(Ability):
             counts = classification.confusion(log_probs, labels).tolist()
             rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
             events.append(Table("confusion", ["true class", *names], rows))
+            events.append(reliability_curve("reliability", log_probs, labels))
             summary += (
                 f" {figures['accuracy']:.1%} are right; the most frequent class alone would be "
                 f"right of {figures['accuracy/floor']:.1%}."
@@ -97,3 +112,11 @@ class ClassifyAbility(Ability):
             "probability": pictures.float32(log_probs.exp()),
         }
         return Answer(summary, figures, arrays, tuple(events))
+
+
+def reliability_curve(path: str, log_probs: Tensor, labels: Tensor) -> Curve:
+    """Share of right calls over confidence, beside the diagonal where they are equal."""
+    confidence, right = classification.reliability(log_probs, labels)
+    y = np.stack([right, confidence]).astype(np.float32)
+    x = confidence.astype(np.float32)
+    return Curve(path, x, y, ["share of right calls", "as right as it says"], "confidence")

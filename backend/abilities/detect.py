@@ -25,16 +25,15 @@ from backend.data import Data
 from backend.energy import energy_and_gradient
 from backend.errors import BadInput
 from backend.events import Curve, Event, Table
-from backend.metrics.baselines import class_gaussian_energy, gaussian_energy, pixel_resampled
+from backend.metrics import outliers
+from backend.metrics.baselines import class_gaussian_energy, gaussian_energy
 from backend.metrics.density import energies
 from backend.metrics.detection import auroc, roc
 from backend.observe import pictures
 
-OfData = Literal["uniform", "shuffled", "inverted", "rot90", "rot180"]
 ScoreName = Literal["energy", "typicality", "gradient", "class_log_sum"]
 Score = Callable[[Tensor], Tensor]
 
-OF_IMAGES = ("inverted", "rot90", "rot180")
 BASELINES = ("gaussian", "class_gaussian")
 AS_GOOD = 0.005
 """An AUROC this little below the best is as good."""
@@ -42,7 +41,7 @@ CHUNK = 1024
 
 
 class DetectConfig(Config):
-    sets: Annotated[list[OfData], BeforeValidator(split_list)] = option(
+    sets: Annotated[list[outliers.Kind], BeforeValidator(split_list)] = option(
         [],
         "Outliers made of noise or of the held-out data, with commas between: uniform, "
         "shuffled and, of images, inverted, rot90, rot180; empty takes all that there are.",
@@ -104,7 +103,7 @@ class DetectAbility(Ability):
     def problems(cls, asked: Asked, config: DetectConfig) -> Problems:
         data = asked.data
         for name in config.sets:
-            if reason := _not_made(data, name):
+            if reason := outliers.not_made(data, name):
                 yield "sets", reason
         if "class_log_sum" in config.scores and asked.method.num_labels == 0:
             title = asked.method.title
@@ -119,7 +118,7 @@ class DetectAbility(Ability):
     def answer(cls, asked: Asked, config: DetectConfig, generator: torch.Generator) -> Answer:
         data = asked.data
         inliers = data.held_out[: config.num]
-        outliers = _outliers(data, config, generator)
+        sets = _outliers(data, config, generator)
         scores = _scores(asked, config)
         of_inliers = {name: score(inliers) for name, score in scores.items()}
         by_kind: dict[str, dict[str, float]] = {}
@@ -127,7 +126,7 @@ class DetectAbility(Ability):
         arrays: dict[str, Array] = {
             f"held_out_{name}": pictures.float32(values) for name, values in of_inliers.items()
         }
-        for kind, z in outliers.items():
+        for kind, z in sets.items():
             of_set = {name: score(z) for name, score in scores.items()}
             by_kind[kind] = {name: auroc(of_inliers[name], of_set[name]) for name in scores}
             arrays |= {f"{kind}_{name}": pictures.float32(v) for name, v in of_set.items()}
@@ -156,20 +155,11 @@ def _curves(kind: str, inliers: dict[str, Tensor], outliers: dict[str, Tensor]) 
 # ---------------------------------------------------------------------- outliers
 
 
-def _not_made(data: Data, name: str) -> str:
-    """Reason why there are no outliers of this kind; "" where there are."""
-    if name in OF_IMAGES and not data.is_image:
-        return f"{name} is made of images, and these data are points."
-    if name == "rot90" and data.event_shape[0] != data.event_shape[1]:
-        return "rot90 needs square images."
-    return ""
-
-
 def _outliers(data: Data, config: DetectConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """Standardised outliers (at most num, *event_shape) by kind."""
-    kinds: list[str] = [*config.sets] or ["uniform", "shuffled", *OF_IMAGES]
+    kinds = config.sets or outliers.KINDS
     z = data.held_out[: config.num]
-    made = {name: _made(data, name, z, generator) for name in kinds if not _not_made(data, name)}
+    made = outliers.made(data, z, generator, kinds)
     if config.data:
         other = catalogue.resolve_data({"name": config.data}).load()
         x = other.restore(other.held_out).to(z.device)
@@ -177,29 +167,6 @@ def _outliers(data: Data, config: DetectConfig, generator: torch.Generator) -> d
     if config.path:
         made["file"] = read_positions(data, config.path)[: config.num]
     return made
-
-
-def _made(data: Data, name: str, z: Tensor, generator: torch.Generator) -> Tensor:
-    if name == "uniform":
-        return data.noise(len(z), generator)
-    if name == "shuffled":
-        return _shuffled(data, z, generator)
-    if name == "rot90":
-        return z.rot90(1, (1, 2))
-    if name == "rot180":
-        return z.rot90(2, (1, 2))
-    assert data.image_range is not None
-    return data.standardise(sum(data.image_range) - data.restore(z))
-
-
-def _shuffled(data: Data, z: Tensor, generator: torch.Generator) -> Tensor:
-    """Pixels of an image in an order of its own; of points every coordinate from another one."""
-    if not data.is_image:
-        return pixel_resampled(data, len(z), generator)
-    flat = z.flatten(1, 2)
-    order = torch.rand(flat.shape[:2], generator=generator, device=z.device).argsort(1)
-    index = order.reshape(*order.shape, *[1] * (flat.dim() - 2)).expand_as(flat)
-    return flat.gather(1, index).reshape(z.shape)
 
 
 def _other_problems(data: Data, name: str) -> Problems:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Array = npt.NDArray[Any]
 
 NUM_BINS = 15
 """Bins of confidence of the calibration error."""
@@ -35,6 +40,19 @@ def calibration_error(log_probs: Tensor, labels: Tensor, num_bins: int = NUM_BIN
     gaps = torch.zeros(num_bins, dtype=torch.float64, device=labels.device)
     gaps.index_add_(0, index, right - confidence)
     return float(gaps.abs().sum() / len(labels))
+
+
+def reliability(log_probs: Tensor, labels: Tensor, num_bins: int = NUM_BINS) -> tuple[Array, Array]:
+    """Mean confidence and share of right calls, (bins that hold any,) float64 each, over bins of
+    equal width. On the diagonal a classifier is as right as it says. Niculescu-Mizil & Caruana
+    2005."""
+    from sklearn.calibration import calibration_curve
+
+    confidence, called = log_probs.double().exp().max(1)
+    right, mean_confidence = calibration_curve(
+        (called == labels).cpu().numpy(), confidence.clamp(0, 1).cpu().numpy(), n_bins=num_bins
+    )
+    return mean_confidence, right
 
 
 def confusion(log_probs: Tensor, labels: Tensor) -> Tensor:

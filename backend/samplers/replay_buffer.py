@@ -17,10 +17,16 @@ def drawn_places(buffer: Tensor, num: int, generator: torch.Generator) -> Tensor
     return torch.randperm(size, generator=generator, device=device)[:num]
 
 
-def restarted(positions: Tensor, data: Data, rate: float, generator: torch.Generator) -> Tensor:
-    """Positions (num, *event_shape), a share `rate` of them replaced by noise from the data's
-    box."""
-    num = len(positions)
-    fresh = data.noise(num, generator)
-    uniform = torch.rand((num,), generator=generator, device=positions.device)
+def restarted(
+    positions: Tensor,
+    data: Data,
+    rate: float,
+    generator: torch.Generator,
+    fresh: Tensor | None = None,
+) -> Tensor:
+    """Positions (num, *event_shape), a share `rate` of them replaced by the `fresh` ones in their
+    places, or by noise from the data's box."""
+    if fresh is None:
+        fresh = data.noise(len(positions), generator)
+    uniform = torch.rand((len(positions),), generator=generator, device=positions.device)
     return torch.where(per_chain(uniform < rate, fresh), fresh, positions)

@@ -273,6 +273,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
 
 SPECIAL: dict[tuple[str, str], Any] = {
     ("sample", "label"): "3",
+    ("attack", "target"): "3",
     ("condition", "strengths"): [0, 2],
     ("condition", "labels"): "1, 2",
     ("compose", "labels"): "3, 5",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from backend.config import Config
 from backend.energies.classifier import Classifier
 from backend.energies.location import LocationConfig, LocationEnergy
 from backend.errors import BadInput
-from backend.events import Field, Scalar, Table
+from backend.events import Curve, Field, Scalar, Table
 from backend.method import Method, Preset, Task
 from backend.observe.context import MEASURE, WATCH, Context, Subject
 from backend.observe.sizes import Sizes
@@ -47,6 +48,10 @@ class TwoGaussians(Method):
 
     def class_log_probs(self, x: Tensor) -> Tensor:
         return self.classifier.log_probs(x)
+
+    @property
+    def num_labels(self) -> int:
+        return 2
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,28 @@ def test_classes_come_with_their_probabilities(asked: Asked) -> None:
     assert answer.figures["accuracy/floor"] == 0.5
     # the true log-odds of two such Gaussians: nearly calibrated, up to 300 draws
     assert answer.figures["calibration_error"] < 0.1
+
+
+def test_a_target_is_what_the_others_are_taken_for(asked: Asked) -> None:
+    settings = {"target": "1", "radius": 2.0, "norm": "l2"}
+    answer = asking.ask(asked, "attack", settings, generator_of("a", 2))
+    assert set(answer.arrays["label"].tolist()) == {0}
+    assert answer.figures["success"] == 1 - answer.figures["accuracy"]
+    assert answer.figures["success"] > 0.8
+    with pytest.raises(BadInput, match="target"):
+        asking.ask(asked, "attack", {"target": "7"}, generator_of("a", 2))
+
+
+def test_a_classifier_of_the_true_odds_is_as_right_as_it_says(asked: Asked) -> None:
+    """The reliability diagram and the calibration error are of the same bins."""
+    answer = asking.ask(asked, "classify", {}, generator_of("c", 0))
+    (curve,) = (event for event in answer.events if isinstance(event, Curve))
+    right, confidence = curve.y
+    assert np.array_equal(confidence, curve.x) and (np.diff(curve.x) > 0).all()
+    called = answer.arrays["probability"].max(1)
+    counts = np.histogram(called, np.linspace(0, 1, 16))[0]
+    gaps = np.abs(right - confidence) * counts[counts > 0] / counts.sum()
+    assert gaps.sum() == pytest.approx(answer.figures["calibration_error"], abs=1e-6)
 
 
 @torch.no_grad()
