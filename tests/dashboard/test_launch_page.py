@@ -101,6 +101,7 @@ def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
 # ---------------------------------------------------------------------- which method
 
 
+@pytest.mark.slow
 def test_one_click_tries_the_sensible_methods_on_these_data(basin: Basin, page: Page) -> None:
     open_launch(basin, page, "?data=pinwheel")
     page.get_by_text("Proposed: Exact likelihood").wait_for()

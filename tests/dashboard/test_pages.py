@@ -81,6 +81,7 @@ def test_digits_bring_the_preset_for_images(basin: Basin, page: Page) -> None:
     page.get_by_text("Convolutional").first.wait_for()
 
 
+@pytest.mark.slow
 def test_a_run_is_cloned_with_its_settings(basin: Basin, page: Page) -> None:
     run = basin.launch(30, config={"num_steps": 7})
     page.goto(f"{basin.address}/launch?from={run.id}")
@@ -93,10 +94,11 @@ def test_a_run_is_cloned_with_its_settings(basin: Basin, page: Page) -> None:
     ("array", "words"),
     [
         (np.array([[1.0, np.nan]] * 50), "NaN"),
-        pytest.param(np.zeros(50), "shape", marks=pytest.mark.slow),
+        (np.zeros(50), "shape"),
     ],
     ids=["nan", "flat"],
 )
+@pytest.mark.slow
 def test_an_uploaded_file_that_will_not_do_is_said(
     basin: Basin, page: Page, tmp_path: Path, array: np.ndarray, words: str
 ) -> None:

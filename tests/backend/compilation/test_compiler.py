@@ -218,6 +218,7 @@ os._exit(compiler.status.phase != "compiled")
 """
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_it_compiles_in_a_process_forked_after_torch_was_imported() -> None:
     done = subprocess.run(
