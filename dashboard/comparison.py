@@ -8,7 +8,7 @@ import csv
 import io
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -17,14 +17,12 @@ from backend.errors import BasinError, NotAvailable
 from backend.metric_names import COMPANIONS, FIGURES, NUM_SAMPLES, chart_of
 from backend.spec import merge
 from dashboard.elements import count, data_of, figure, name_of
-from jobs.queueing import redis_store, sample_jobs
+from jobs.queueing import redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
 MOST_RUNS = 30
-NUM_DRAWN = 500
-"""Samples of a set that is drawn to be compared."""
 REACHED = ("quality/", "error/")
 """Charts whose floor is what perfect draws have; those of others cost no training."""
 _LABELS = frozenset({"name", "tags", "notes", "seed"})
@@ -76,6 +74,10 @@ class Group:
     members: list[Member]
     data: str = ""
     """name of the data: with their settings where others of that name differ in them"""
+    sample_set: str = ""
+    """id of the set that is compared, where it is one set rather than runs"""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """flat: what that set was asked for"""
 
 
 def labels(runs: list[Status]) -> dict[str, str]:
@@ -168,17 +170,20 @@ def groups(members: list[Member]) -> list[Group]:
             title = f"{title} ({len(together)} seeds)"
         result.append(Group(title, together))
     titles = [group.title for group in result]
-    names = _names_of_data([group.members[0] for group in result])
-    return [
-        Group(
-            f"{group.title} · {group.members[0].id[-4:]}"
+    return with_names_of_data(
+        [
+            replace(group, title=f"{group.title} · {group.members[0].id[-4:]}")
             if titles.count(group.title) > 1
-            else group.title,
-            group.members,
-            name,
-        )
-        for group, name in zip(result, names, strict=True)
-    ]
+            else group
+            for group in result
+        ]
+    )
+
+
+def with_names_of_data(compared: list[Group]) -> list[Group]:
+    """Give each group the name of its data, the same for the same law alone."""
+    names = _names_of_data([group.members[0] for group in compared])
+    return [replace(group, data=name) for group, name in zip(compared, names, strict=True)]
 
 
 def _names_of_data(members: list[Member]) -> list[str]:
@@ -227,7 +232,7 @@ def as_csv(compared: list[Group]) -> str:
 def differences(compared: list[Group]) -> list[tuple[str, list[str]]]:
     """List (field, value of each group) for every field in which the groups differ, whoever gave
     it: the spec, the preset or a default."""
-    specs = [group.members[0].settings for group in compared]
+    specs = [group.members[0].settings | group.asked for group in compared]
     fields = dict.fromkeys(name for spec in specs for name in spec if name not in _LABELS)
     rows = []
     for name in fields:
@@ -305,17 +310,6 @@ def last_figures(member: Member) -> dict[str, float]:
         return {path: value for path, value in metrics.items() if value is not None}
     last = member.directory.latest(("quality/", "sampler/"))
     return {path: value for path, value in last.items() if math.isfinite(value)}
-
-
-def samples(run_id: str, seed: int, num_steps: int | None) -> str:
-    """Have a sample set drawn of a run, as the Studio and `basin samples` draw; returns its id.
-
-    num_steps: None leaves it to the run. Raises BadInput, NotAvailable.
-    """
-    config: dict[str, Any] = {"num": NUM_DRAWN}
-    if num_steps is not None:
-        config["num_steps"] = num_steps
-    return sample_jobs.draw([sample_jobs.request(run_id, config, seed=seed)])[0].id
 
 
 def best(values: list[list[float]], better: str, floor: float | None = None) -> list[int]:

@@ -39,7 +39,7 @@ PLUG_INS = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.__main__", "dashboard.app", "dashboard.server", "dashboard.views"),
     (
-        "dashboard.comparison_report",
+        "dashboard.comparing",
         "dashboard.run_acts",
         "dashboard.sampler_lab",
         "dashboard.stream",

@@ -219,10 +219,10 @@ def _read_array(path: str, changed: int, field: str) -> np.ndarray[Any, Any]:
 # ---------------------------------------------------------------------- figures and pictures
 
 
-def judged(data: Data, z: Tensor, generator: torch.Generator) -> dict[str, float]:
+def judged(quality: Quality, z: Tensor, generator: torch.Generator) -> dict[str, float]:
     """`Quality` of samples; beside each figure the floor of as many real ones and, for images,
     what one Gaussian fitted to all the data would have."""
-    quality = Quality(data, len(z))
+    data = quality.data
     figures = quality.of(z)
     beside = {"floor": quality.floors(generator)}
     if data.is_image:

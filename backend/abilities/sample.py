@@ -26,7 +26,7 @@ from backend.events import Table
 from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.metrics.features import space_of
-from backend.metrics.quality import label_accuracy, label_spread
+from backend.metrics.quality import Quality, label_accuracy, label_spread
 from backend.observe import pictures
 from backend.requests import conditional_sampling
 
@@ -100,7 +100,7 @@ class SampleAbility(Ability):
         energy = energies(asked.method.energy(), z) if asked.method.has_energy else None
         # of one class there is no reference: all of the data are not it
         whole = request.labels is None or config.label == "each"
-        figures = judged(data, z, generator) if whole else {}
+        figures = judged(Quality(data, len(z)), z, generator) if whole else {}
         if request.labels is not None:
             figures |= _of_labels(asked, z, request.labels)
         if energy is not None:

@@ -22,13 +22,19 @@ def _vectors(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1)
 
 
-def _mean_over_pairs(x: Tensor, y: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
-    """Mean over all pairs of `of`(distance), 0-d float64; `of` may work in place."""
+def pair_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances (len(x), len(y)) of all pairs."""
+    x, y = _vectors(x), _vectors(y)
     # Through a matrix product only where coordinates are many: it blurs small distances.
     mode = "use_mm_for_euclid_dist" if x.shape[1] > 25 else "donot_use_mm_for_euclid_dist"
+    return torch.cdist(x, y, compute_mode=mode)
+
+
+def _mean_over_pairs(x: Tensor, y: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Mean over all pairs of `of`(distance), 0-d float64; `of` may work in place."""
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     for rows in x.split(CHUNK):
-        total += of(torch.cdist(rows, y, compute_mode=mode)).sum(dtype=torch.float64)
+        total += of(pair_distances(rows, y)).sum(dtype=torch.float64)
     return total / (len(x) * len(y))
 
 
@@ -62,13 +68,8 @@ def bandwidths(reference: Tensor) -> list[float]:
     return [factor * median for factor in BANDWIDTHS]
 
 
-def mmd(x: Tensor, y: Tensor, widths: list[float] | None = None) -> float:
-    """MMD²: k(X,X') + k(Y,Y') - 2 k(X,Y) in means, k the mean of Gaussian kernels of `widths`.
-
-    A V-statistic, never negative; `widths` are `bandwidths(y)` when not given. Gretton et al. 2012.
-    """
-    x, y = _vectors(x), _vectors(y)
-    widths = bandwidths(y) if widths is None else widths
+def gaussian_kernels(widths: list[float]) -> Callable[[Tensor], Tensor]:
+    """The mean of Gaussian kernels of `widths`, a function of distances; it works in place."""
 
     def kernel(distance: Tensor) -> Tensor:
         square = distance.square_()
@@ -82,6 +83,18 @@ def mmd(x: Tensor, y: Tensor, widths: list[float] | None = None) -> float:
             total, last = total.add_(part), width
         return total / len(widths)
 
+    return kernel
+
+
+def mmd(x: Tensor, y: Tensor, widths: list[float] | None = None) -> float:
+    """MMD²: k(X,X') + k(Y,Y') - 2 k(X,Y) in means, k the mean of Gaussian kernels of `widths`.
+
+    A V-statistic, never negative; `widths` are `bandwidths(y)` when not given. Gretton et al. 2012.
+    """
+    x, y = _vectors(x), _vectors(y)
+    widths = bandwidths(y) if widths is None else widths
+
+    kernel = gaussian_kernels(widths)
     parts = [_mean_over_pairs(a, b, kernel) for a, b in ((x, x), (y, y), (x, y))]
     return max(float(parts[0] + parts[1] - 2 * parts[2]), 0.0)
 

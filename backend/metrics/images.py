@@ -30,7 +30,7 @@ def frechet(x: Tensor, y: Tensor) -> float:
     spread_x, spread_y = (centred / (len(centred) - 1) ** 0.5 for centred in (centred_x, centred_y))
     traces = spread_x.square().sum() + spread_y.square().sum()
     if x.shape[1] <= len(x):
-        root = _square_root(spread_y.T @ spread_y)
+        root = square_root(spread_y.T @ spread_y)
         cross = torch.linalg.eigvalsh(root @ (spread_x.T @ spread_x) @ root)
         cross = cross.clamp(min=0).sqrt().sum()
     else:
@@ -56,9 +56,10 @@ class FrechetPCA:
 
     def distance(self, x: Tensor, reference: Tensor) -> float:
         """Between samples x and a reference (held-out data), each (num, *event_shape)."""
-        return frechet(self._scores(x), self._scores(reference))
+        return frechet(self.scores(x), self.scores(reference))
 
-    def _scores(self, x: Tensor) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        """Principal components (num, dim) float64 of images x (num, *event_shape)."""
         return (x.reshape(len(x), -1).double() - self.mean) @ self.components
 
 
@@ -71,14 +72,16 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     """
     x, y = x.flatten(1).double(), y.flatten(1).double()
 
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a @ b.T / a.shape[1] + 1).pow(3)
-
     def within(a: Tensor) -> Tensor:
-        values = kernel(a, a)
+        values = cubic_kernel(a, a)
         return (values.sum() - values.diagonal().sum()) / (len(a) * (len(a) - 1))
 
-    return float(within(x) + within(y) - 2 * kernel(x, y).mean())
+    return float(within(x) + within(y) - 2 * cubic_kernel(x, y).mean())
+
+
+def cubic_kernel(x: Tensor, y: Tensor) -> Tensor:
+    """(x·y/dim + 1)³ of all pairs (len(x), len(y)) of x (num, dim) and y."""
+    return (x @ y.T / x.shape[1] + 1).pow(3)
 
 
 def _leading(centred: Tensor, dim: int) -> Tensor:
@@ -92,6 +95,7 @@ def _leading(centred: Tensor, dim: int) -> Tensor:
     return centred.T @ (vectors[:, -dim:][:, seen] / values[-dim:][seen].sqrt())
 
 
-def _square_root(matrix: Tensor) -> Tensor:
+def square_root(matrix: Tensor) -> Tensor:
+    """The symmetric root of a positive semi-definite matrix."""
     values, vectors = torch.linalg.eigh(matrix)
     return vectors * values.clamp(min=0).sqrt() @ vectors.T

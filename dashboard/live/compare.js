@@ -2,22 +2,19 @@
 
 import { Board } from "./charts/board.js"
 import { compareSource } from "./charts/sources.js"
-import { DrawnSets } from "./comparing/drawn_sets.js"
 import { ManyRuns } from "./comparing/many_runs.js"
 import { ModelCards } from "./comparing/model_cards.js"
 import { PairView } from "./comparing/pair_view.js"
 import { Past } from "./comparing/past.js"
 import { massOf, paintCompared, viewOf } from "./comparing/pictures.js"
 import { reportOf } from "./comparing/report.js"
-import { SeedRow } from "./comparing/seed_row.js"
+import { ONE_SEED, Seeded } from "./comparing/seeded.js"
 import { coloursOf } from "./parts/colours.js"
 import { fromAddress, keepInAddress, make, Painter, segments } from "./parts/dom.js"
 import { linkCopier, save } from "./parts/figures/export.js"
 import { count } from "./parts/formatting.js"
 import { letters } from "./parts/keys.js"
 
-/** Samples drawn for this page, each run from the same numbers. */
-const ONE_SEED = "one_seed"
 const PICTURES = {
   "landscape/model": "landscape",
   "samples/long_run": "long-run samples",
@@ -39,16 +36,18 @@ class ComparePage extends ManyRuns {
   }
 
   build() {
+    /** sample sets of a link are compared by their samples alone */
+    this.isOfSets = Boolean(this.data.groups[0]?.set)
     this.kind = fromAddress("picture") in PICTURES ? fromAddress("picture") : "landscape/model"
-    const kinds = { ...PICTURES }
+    const kinds = this.isOfSets ? { [ONE_SEED]: "samples" } : { ...PICTURES }
+    if (this.isOfSets) this.kind = ONE_SEED
     if (this.data.bare) delete kinds[ONE_SEED]
     this.offered = Object.keys(kinds)
     this.kinds = segments(kinds, this.kind, (kind) => this.choose(kind), "Pictures")
     this.view = fromAddress("view") in VIEWS ? fromAddress("view") : "side"
     this.views = segments(VIEWS, this.view, (view) => this.chooseView(view), "View")
     this.scaleNote = make("span.bl-muted")
-    this.sets = new DrawnSets(() => this.readDrawn())
-    this.seeds = new SeedRow((question) => this.askToDraw(question))
+    this.seeded = new Seeded(this)
     /** the run that stands for a group of seeds, by its first */
     this.chosen = new Map()
     this.linked = (fromAddress("seeds") ?? "").split(",")
@@ -70,25 +69,26 @@ class ComparePage extends ManyRuns {
         this.scaleNote,
         make("span.bl-right.bl-row", {}, ...(isBare ? [] : [linkCopier(), report])),
       ),
-      this.seeds.row,
+      this.seeded.row.row,
       this.cards.element,
     )
     this.painter = new Painter(pictures, () => this.drawPictures())
     this.past = new Past(pictures, this)
     this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
-    // a page with a board of its own wants the pictures alone
-    this.root.append(...(isBare ? [pictures] : [this.notices.slot, pictures, this.board.slot]))
-    this.readDrawn()
+    // a page with a board of its own wants the pictures alone; of sets there are no curves
+    this.root.append(...(isBare ? [pictures] : [this.notices.slot, pictures]))
+    if (!isBare && !this.isOfSets) this.root.append(this.board.slot)
+    this.seeded.read()
   }
 
   update(data, component) {
     super.update(data, component)
-    this.readDrawn()
+    this.seeded.read()
   }
 
   close() {
-    this.sets.close()
+    this.seeded.close()
     this.past.close()
     super.close()
   }
@@ -135,36 +135,9 @@ class ComparePage extends ManyRuns {
     this.cards.named()
   }
 
-  // ------------------------------------------------------------------ samples with one seed
-
-  /** Follow what is drawn of each run. */
-  readDrawn() {
-    const { drawn, token } = this.data
-    const ids = Object.values(drawn?.sets ?? {})
-    this.sets.token = token
-    if (ids.join() !== this.followed) {
-      this.followed = ids.join()
-      this.sets.follow(ids, token)
-    }
-    const sets = ids.map((id) => this.sets.get(id))
-    this.seeds.show(drawn, sets)
-    this.painter.ask()
-  }
-
-  /** Ask for samples of the runs that are drawn, from the same numbers {seed, steps}. */
-  askToDraw({ seed, steps }) {
-    const runs = this.runsDrawn()
-    keepInAddress("draw_seed", seed)
-    keepInAddress("draw_steps", steps)
-    keepInAddress("seeds", runs.join(","))
-    this.followed = null
-    this.component.setTriggerValue("draw", { seed, steps, runs })
-  }
-
   /** Another run stands for a group: what was drawn with one seed is drawn of it too. */
   seedChosen() {
-    const { seed, steps } = this.data.drawn ?? {}
-    if (seed !== undefined) this.askToDraw({ seed, steps })
+    this.seeded.askAgain()
     this.past.restart()
     this.painter.ask()
   }
@@ -183,23 +156,17 @@ class ComparePage extends ManyRuns {
   // ------------------------------------------------------------------ pictures
 
   /**
-   * What a run has to show at a step, or at present, {frame, data, words, near, nearest}: `words`
+   * What a group has to show at a step, or at present, {frame, data, words, near, nearest}: `words`
    * where it has no frame.
    */
-  pictureOf(run, kind = this.kind, at = this.past.at) {
+  pictureOf(group, kind = this.kind, at = this.past.at) {
+    const run = this.runOf(group)
     const frames = this.frames.get(run) ?? {}
     const data = frames["samples/data"]
-    if (kind !== ONE_SEED) {
-      return at === null
-        ? { frame: frames[kind], data }
-        : { ...this.past.pictureOf(run, kind, at), data }
-    }
-    const { sets = {}, failed = {} } = this.data.drawn ?? {}
-    const set = sets[run] && this.sets.get(sets[run])
-    const of = (path) => set?.frames?.find(({ header }) => header.path === path)
-    const reason = failed[run] ?? (set?.state === "failed" ? set.reason : "")
-    const words = reason || (set ? "Being drawn." : "Not drawn yet.")
-    return { frame: of("samples"), data: of("held_out") ?? data, nearest: of("nearest"), words }
+    if (kind === ONE_SEED) return this.seeded.pictureOf(group, data)
+    return at === null
+      ? { frame: frames[kind], data }
+      : { ...this.past.pictureOf(run, kind, at), data }
   }
 
   /** The first run of every group; a shared scale and view make them comparable. */
@@ -214,7 +181,7 @@ class ComparePage extends ManyRuns {
       if (available[0] !== ONE_SEED) this.kinds.choose(available[0])
       return
     }
-    this.seeds.row.hidden = this.kind !== ONE_SEED
+    this.seeded.row.row.hidden = this.kind !== ONE_SEED || this.isOfSets
     const pictures = this.pictures()
     this.offerViews(pictures)
     const isPair = this.view === "swipe" || this.view === "flip"
@@ -242,7 +209,7 @@ class ComparePage extends ManyRuns {
   }
 
   kindWords(kind) {
-    const word = PICTURES[kind]
+    const word = this.isOfSets ? "samples" : PICTURES[kind]
     return word[0].toUpperCase() + word.slice(1)
   }
 
@@ -262,7 +229,7 @@ class ComparePage extends ManyRuns {
 
   /** Of every group what is drawn, with the view and the scale that it shares with the others. */
   pictures(kind = this.kind, at = this.past.at) {
-    const pictures = this.runsDrawn().map((run) => this.pictureOf(run, kind, at))
+    const pictures = this.data.groups.map((group) => this.pictureOf(group, kind, at))
     const isField = ({ frame }) => frame?.header.kind === "field"
     const highest = Math.max(...pictures.filter(isField).map(({ frame }) => 1 / massOf(frame)))
     return pictures.map((picture, index) => ({
@@ -283,7 +250,7 @@ class ComparePage extends ManyRuns {
       nearest: hasNearest ? "" : "Of images drawn with one seed: choose those first.",
     }
     for (const [view, reason] of Object.entries(reasons)) this.views.disable(view, reason)
-    const isKnown = this.kind !== ONE_SEED || !this.sets.isWaiting
+    const isKnown = this.kind !== ONE_SEED || !this.seeded.sets.isWaiting
     if (reasons[this.view] && isKnown) {
       this.views.show("side")
       this.chooseView("side")

@@ -8,9 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from backend.errors import BasinError
 from backend.metric_names import FIGURES
-from dashboard import comparison, comparison_report
+from dashboard import comparison
+from dashboard.comparing import drawn, report
+from dashboard.comparing.drawn import Drawn, Question
 from dashboard.comparison import Group
 from dashboard.elements import as_typed, empty, figure, head, plural, report_card
 from dashboard.live_view import live_element
@@ -21,13 +22,68 @@ MOST_SEED, MOST_STEPS = 2**31 - 1, 100_000
 
 
 def main() -> None:
-    """Draw the page."""
+    """Draw the page: of runs, or of the sample sets that a link names."""
     head("Compare")
+    set_ids = [each for each in st.query_params.get("sets", "").split(",") if each]
+    groups, sets = _of_sets(set_ids) if set_ids else _of_runs()
+    if not groups:
+        return
+    parts = comparison.by_data(groups)
+    _say_what_cannot_be_compared(parts)
+    event = live_element(
+        "compare",
+        key="compare_sets" if set_ids else "compare_live",
+        height=400 if set_ids else 700,
+        groups=[
+            {
+                "title": g.title,
+                "data": g.data,
+                "runs": [m.id for m in g.members],
+                "set": g.sample_set,
+            }
+            for g in groups
+        ],
+        figures={
+            path: {"title": item.title, "unit": item.unit, "log": item.log}
+            for path, item in FIGURES.items()
+        },
+        drawn=drawn.as_json(groups, sets) if sets else None,
+        report=report.report(groups, sets),
+        on_draw_change=lambda: None,
+        on_settled_change=lambda: None,
+    )
+    _figures(groups, parts, sets)
+    _differences(groups)
+    if event.draw:
+        _note_question(event.draw)
+        st.rerun()
+
+
+def _of_runs() -> tuple[list[Group], Drawn | None]:
+    """Group the runs that are chosen, with what is drawn of them; says what to do where none is."""
     statuses = run_store.list_runs()
     if not statuses:
         empty("There are no runs to compare yet.", "views/launch.py", "Launch a run")
-        return
-    labels = comparison.labels(statuses)
+        return [], None
+    members, missing = comparison.load(_choose(comparison.labels(statuses)))
+    for sentence in missing:
+        st.warning(sentence)
+    if not members:
+        empty(
+            "Choose two or more runs above, or select them under **Runs** and press **C**. Runs "
+            "that differ in nothing but their seed are drawn as one line with a band.",
+            "views/runs.py",
+            "See all runs",
+        )
+        return [], None
+    groups = comparison.groups(members)
+    question = _question(groups)
+    known = st.session_state.setdefault("compare_drawn", {})
+    return groups, drawn.draw(groups, question, known) if question else None
+
+
+def _choose(labels: dict[str, str]) -> list[str]:
+    """Draw the field of runs, which the link fills and follows; returns their ids."""
     run_ids = [run for run in st.query_params.get("runs", "").split(",") if run]
     if st.session_state.get("compare_asked") != run_ids:
         known = list(dict.fromkeys(run for run in run_ids if run in labels))
@@ -48,45 +104,37 @@ def main() -> None:
         st.query_params["runs"] = ",".join(selection)
     elif not selection and "runs" in st.query_params:
         del st.query_params["runs"]
-    members, missing = comparison.load(list(selection))
+    return list(selection)
+
+
+def _of_sets(ids: list[str]) -> tuple[list[Group], Drawn | None]:
+    """Open the sample sets of the link, a group each; says what to do where none is left."""
+    groups, sets, missing = drawn.open_sets(ids)
     for sentence in missing:
         st.warning(sentence)
-    if not members:
+    if not groups:
         empty(
-            "Choose two or more runs above, or select them under **Runs** and press **C**. Runs "
-            "that differ in nothing but their seed are drawn as one line with a band.",
+            "None of the sample sets of this link is here. `basin samples list` names those that "
+            "are; `basin samples draw RUN...` draws some. Runs can be compared without:",
             "views/runs.py",
             "See all runs",
         )
-        return
-    groups = comparison.groups(members)
-    parts = comparison.by_data(groups)
-    _say_different_data(parts)
-    drawn = _drawn(groups)
-    event = live_element(
-        "compare",
-        key="compare_live",
-        height=700,
-        groups=[
-            {"title": g.title, "data": g.data, "runs": [m.id for m in g.members]} for g in groups
-        ],
-        figures={
-            path: {"title": item.title, "unit": item.unit, "log": item.log}
-            for path, item in FIGURES.items()
-        },
-        drawn=drawn,
-        report=comparison_report.report(groups),
-        on_draw_change=lambda: None,
+        return [], None
+    runs = list(dict.fromkeys(member.id for group in groups for member in group.members))
+    st.markdown(
+        f"{plural(len(groups), 'sample set')} of {plural(len(runs), 'run')} "
+        f":small[[Compare the {'runs' if len(runs) > 1 else 'run'}](compare?runs={','.join(runs)})]"
     )
-    _figures(parts)
-    _differences(groups)
-    if event.draw:
-        _note_question(event.draw)
-        st.rerun()
+    return groups, sets
 
 
-def _say_different_data(parts: dict[str, list[Group]]) -> None:
+def _say_what_cannot_be_compared(parts: dict[str, list[Group]]) -> None:
     """Say what can and what cannot be compared of runs that learned different things."""
+    if sum(map(len, parts.values())) == 1:
+        st.info(
+            "There is nothing to compare it with yet: choose another run, best on the same data.",
+            icon=":material/add:",
+        )
     if len(parts) < 2:
         return
     names = [f"**{as_typed(name)}**" for name in parts]
@@ -99,42 +147,59 @@ def _say_different_data(parts: dict[str, list[Group]]) -> None:
     )
 
 
-def _figures(parts: dict[str, list[Group]]) -> None:
+def _figures(groups: list[Group], parts: dict[str, list[Group]], sets: Drawn | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header("Figures", anchor=False)
-        st.download_button(
-            "CSV",
-            "".join(
-                comparison.as_csv(groups).partition("\n")[2] if index else comparison.as_csv(groups)
-                for index, groups in enumerate(parts.values())
-            ),
-            "figures.csv",
-            "text/csv",
-            icon=":material/download:",
-            help="Every figure of every run, at full precision",
-            type="tertiary",
-        )
-        if st.button("Report card", icon=":material/receipt_long:", type="tertiary"):
-            members = (
-                each for groups in parts.values() for group in groups for each in group.members
-            )
-            report_card([member.id for member in members])
-        if len(parts) == 1:
-            runs = ",".join(
-                each.id for group in next(iter(parts.values())) for each in group.members
-            )
-            st.link_button(
-                "Vote blind", f"arena?runs={runs}", icon=":material/how_to_vote:", type="tertiary"
-            )
-    for data, groups in parts.items():
+        if not any(group.sample_set for group in groups):
+            _ways(parts)
+    of_runs = {} if any(group.sample_set for group in groups) else parts
+    for data, together in of_runs.items():
         if len(parts) > 1:
             st.markdown(f"**{as_typed(data)}**")
-        _figures_of(groups)
-    st.caption(
-        "Final figures, or the latest of a run that goes on; over several seeds the median and the "
-        "range. Bold: better in every seed than all others in any, and beyond the floor; of single "
-        "runs, whose spread is not known, none is. The floor is fresh real data of as many samples."
+        _figures_of(together)
+    if of_runs:
+        st.caption(report.NOTE)
+    if sets:
+        _figures_of_sets(groups, parts, sets)
+
+
+def _figures_of_sets(groups: list[Group], parts: dict[str, list[Group]], sets: Drawn) -> None:
+    """Draw the figures of samples, each with its interval."""
+    tables = {data: drawn.part(groups, sets, together) for data, together in parts.items()}
+    rows = {data: drawn.figures(parts[data], own) for data, own in tables.items()}
+    for data, own in tables.items():
+        if rows[data]:
+            of = f": {as_typed(data)}" if len(parts) > 1 else ""
+            st.markdown(f"**{report.title_of_sets(own)}{of}**")
+            _figure_table(parts[data], rows[data])
+    if any(rows.values()):
+        st.caption(report.NOTE_OF_SETS)
+    elif any(group.sample_set for group in groups):
+        st.caption(
+            "These sets have no figures: of one class, or of few samples, none are measured."
+        )
+
+
+def _ways(parts: dict[str, list[Group]]) -> None:
+    """Draw the ways that the figures of runs leave by."""
+    st.download_button(
+        "CSV",
+        "".join(
+            comparison.as_csv(groups).partition("\n")[2] if index else comparison.as_csv(groups)
+            for index, groups in enumerate(parts.values())
+        ),
+        "figures.csv",
+        "text/csv",
+        icon=":material/download:",
+        help="Every figure of every run, at full precision",
+        type="tertiary",
     )
+    ids = [each.id for groups in parts.values() for group in groups for each in group.members]
+    if st.button("Report card", icon=":material/receipt_long:", type="tertiary"):
+        report_card(ids)
+    if len(parts) == 1:
+        address = f"arena?runs={','.join(ids)}"
+        st.link_button("Vote blind", address, icon=":material/how_to_vote:", type="tertiary")
 
 
 def _figures_of(groups: list[Group]) -> None:
@@ -194,57 +259,29 @@ def _differences(groups: list[Group]) -> None:
 
 
 def _note_question(question: dict[str, Any]) -> None:
-    """Keep what is to be drawn: `seed`, `steps` (None leaves them to each run) and `runs`. The page
-    keeps it in the link, which a rerun would otherwise take other choices out of."""
-    st.session_state["compare_question"] = question
-    st.session_state.pop("compare_sets", None)
+    """Keep what is to be drawn: `seed`, `steps` (None leaves them to each run), `each_class` and
+    `runs`. The page keeps it in the link, which a rerun would otherwise take other choices out of.
+    """
+    st.session_state["compare_question"] = Question(**{**question, "runs": tuple(question["runs"])})
+    st.session_state.pop("compare_drawn", None)
 
 
-def _question(groups: list[Group]) -> dict[str, Any] | None:
+def _question(groups: list[Group]) -> Question | None:
     """Return what is to be drawn, of this visit or else of the link; None where nothing is."""
-    asked: dict[str, Any] | None = st.session_state.get("compare_question")
-    if asked and set(asked["runs"]) <= {each.id for group in groups for each in group.members}:
+    asked: Question | None = st.session_state.get("compare_question")
+    if asked and set(asked.runs) <= {each.id for group in groups for each in group.members}:
         return asked
     seed = _number_of_link("draw_seed", MOST_SEED)
     if seed is None:
         return None
     steps = _number_of_link("draw_steps", MOST_STEPS) or None
-    return {"seed": seed, "steps": steps, "runs": st.query_params.get("seeds", "").split(",")}
-
-
-def _runs_drawn(groups: list[Group], named: list[str]) -> list[str]:
-    """Find the run that stands for each group: its first, unless another one is named."""
-    members = [[member.id for member in group.members] for group in groups]
-    return [next((run for run in runs if run in named), runs[0]) for runs in members]
+    runs = tuple(st.query_params.get("seeds", "").split(","))
+    return Question(seed, steps, st.query_params.get("draw_classes") == "each", runs)
 
 
 def _number_of_link(name: str, most: int) -> int | None:
     text = st.query_params.get(name, "")
     return min(int(text), most) if re.fullmatch("[0-9]{1,12}", text) else None
-
-
-def _drawn(groups: list[Group]) -> dict[str, Any] | None:
-    """Gather what is drawn with one seed: sample sets and failures by run; None where nothing is to
-    be drawn. What was drawn before is there at once."""
-    question = _question(groups)
-    if question is None:
-        return None
-    seed, steps = question["seed"], question["steps"]
-    sets, failed = {}, {}
-    for run in _runs_drawn(groups, question["runs"]):
-        try:
-            sets[run] = _set_of(run, seed, steps)
-        except (BasinError, OSError) as error:
-            failed[run] = str(error)
-    return {"seed": seed, "steps": steps, "sets": sets, "failed": failed}
-
-
-def _set_of(run: str, seed: int, steps: int | None) -> str:
-    """Have a set drawn, once a visit: a run that goes on is not drawn again at every rerun."""
-    held: dict[tuple[str, int, int | None], str] = st.session_state.setdefault("compare_sets", {})
-    if (run, seed, steps) not in held:
-        held[run, seed, steps] = comparison.samples(run, seed, steps)
-    return held[run, seed, steps]
 
 
 main()

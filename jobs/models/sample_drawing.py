@@ -17,7 +17,9 @@ from backend.ability import Array
 from backend.data import Data
 from backend.errors import BadInput, BasinError, Problem
 from backend.events import Cost, Event, encode
+from backend.metrics import bootstrap
 from backend.metrics.density import energies
+from backend.metrics.quality import Quality
 from backend.observe import pictures
 from backend.randomness import generator_of
 from backend.requests import asking, sample_parts
@@ -90,10 +92,12 @@ def _drawn(
         watch.stop()
         z = result.position
         energy = energies(run.method.energy(), z) if run.method.has_energy else None
-        figures = dict(result.figures)
+        figures, intervals = dict(result.figures), {}
         if wanted.source == "model" and (labels is None or config.label == "each"):
             generator = generator_of("judge set", wanted.seed, device=device)
-            figures |= judged(run.data, z, generator)
+            quality = Quality(run.data, len(z))
+            figures |= judged(quality, z, generator)
+            intervals = bootstrap.intervals(quality, z, figures, generator)
         if energy is not None:
             figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
@@ -121,10 +125,12 @@ def _drawn(
         kind=events[0].kind if events else "values",
         image_range=run.data.image_range,
         columns=tuple(run.data.columns),
+        num_labels=run.method.num_labels,
         label_names=tuple(run.data.label_names),
         summary=f"{len(z):,} samples. {result.sentence}",
         caveat=result.caveat,
         figures=asking.plain(figures),
+        intervals=intervals,
         warnings=run.warnings,
         device=str(device),
         **(_cost(watch) if wanted.source == "model" else {}),

@@ -109,11 +109,15 @@ class SampleSet(BaseModel):
     """`images`, `points`, or `values` of what has no picture"""
     image_range: tuple[float, float] | None = None
     columns: tuple[str, ...] = ()
+    num_labels: int = 0
+    """classes that the run can be asked for; 0 where it knows none"""
     label_names: tuple[str, ...] = ()
     summary: str = ""
     caveat: str = ""
     """why these are no samples of the model; "" where nothing speaks against it"""
     figures: dict[str, float | None] = Field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """of some figures by name: where 95 % of those of other draws would lie, by bootstrap"""
     warnings: tuple[str, ...] = ()
     arrays: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     """shapes by name"""

@@ -12,12 +12,12 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
-from dashboard import comparison
+from dashboard.comparing import drawn as compared_sets
+from dashboard.comparing.drawn import Question
 from jobs import tasks
 from jobs.cli import main
 from jobs.models import sample_drawing
 from jobs.queueing import enqueue, sample_jobs
-from jobs.records import sample_sets
 from jobs.records.run_directory import RunDirectory
 from jobs.records.sample_sets import Request, SampleSet
 from tests.jobs import tiny
@@ -43,7 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 
 def drawn(run: RunDirectory, folder: Path) -> list[np.ndarray[Any, Any]]:
     """Samples with seed 6 by Compare, the Studio and the command line."""
-    compared = sample_sets.open_set(comparison.samples(run.id, 6, None)).samples()["x"]
+    compared = compared_sets.samples(run.id, Question(6, None, False, ())).samples()["x"]
     answer_of = enqueue.ask_run(run.id, "sample", {"num": 500}, seed=6)
     with np.load(run.path_of(answer_of["file"])) as file:
         studio = file["x"]

@@ -236,12 +236,18 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     sets = sample_sets.list_sets()
     assert {each.run for each in sets} == {seeds[1].id, other.id} and len(sets) == 2
     assert {(each.state, each.seed) for each in sets} == {("done", 0)}
+    page.get_by_text("500 samples of each, drawn with seed 0").wait_for()
     arena = page.get_by_role("link", name="Vote blind")
     assert seeds[0].id in arena.get_attribute("href") and other.id in arena.get_attribute("href")
     page.get_by_role("button", name="Report card").click()
     card = page.get_by_role("dialog")
     card.get_by_text("### Comparison").wait_for()
     assert all(run.id in card.inner_text() for run in (*seeds, other))
+    page.goto(f"{basin.address}/compare?sets={sets[0].id},{sets[1].id}")
+    page.get_by_text("2 sample sets of 2 runs").wait_for()
+    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "both sets of the link")
+    interval = page.get_by_role("row", name=re.compile("^Energy distance .*to 0")).first
+    interval.wait_for()
 
 
 def _look_back_and_flip(page: Page) -> None:

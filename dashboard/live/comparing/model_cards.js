@@ -7,6 +7,7 @@ import { drawGrid } from "../pictures/drawing/images.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { DifferenceCard } from "./difference_card.js"
 import { layOut, paintCompared, viewOf } from "./pictures.js"
+import { keyOf } from "./seeded.js"
 
 export class ModelCards {
   /** `page`: the page of many runs that these are of. */
@@ -111,7 +112,7 @@ export class ModelCards {
   }
 
   card(group, index) {
-    const known = this.shown.get(group.runs[0])
+    const known = this.shown.get(keyOf(group))
     if (known) return known
     const { page } = this
     const canvas = make("canvas", { role: "img", "aria-label": group.title })
@@ -131,7 +132,7 @@ export class ModelCards {
     const name = () => `${page.kind.replace("/", "-")}-${page.runOf(group)}`
     const ways = exporter({
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
-      csv: () => save(`${name()}.csv`, csvOf(page.pictureOf(page.runOf(group)).frame), "text/csv"),
+      csv: () => save(`${name()}.csv`, csvOf(page.pictureOf(group).frame), "text/csv"),
     })
     const seeds = group.runs.length > 1 ? this.seedChoice(group) : null
     const element = make(
@@ -148,7 +149,7 @@ export class ModelCards {
     const next = after.find((each) => each?.parentElement === this.element)
     this.element.insertBefore(element, next ?? null)
     const card = { element, canvas, step, word, none, near, group, seeds, link }
-    this.shown.set(group.runs[0], card)
+    this.shown.set(keyOf(group), card)
     this.named()
     return card
   }

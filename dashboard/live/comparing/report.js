@@ -84,7 +84,7 @@ function picturesOf(page, colours) {
 
 /** What is drawn now, at moments of training, with one slider. */
 async function filmOf(page, colours) {
-  const kind = page.kind
+  const { kind } = page
   const all = page.past.moments.steps(page.runsDrawn(), kind)
   if (all.length < 2) return []
   const num = Math.min(MOST_MOMENTS, all.length)
@@ -149,7 +149,7 @@ function plain(title, image) {
 /** The charts of the page, those out of sight too. */
 async function curvesOf(page) {
   const { board } = page
-  if (!board.charts.size) return []
+  if (page.isOfSets || !board.charts.size) return []
   await Promise.race([plotly(), new Promise((resolve) => setTimeout(resolve, WAIT))])
   const figures = []
   for (const chart of board.charts.values()) {

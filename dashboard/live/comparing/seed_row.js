@@ -6,7 +6,7 @@ const MOST_SEED = 2 ** 31 - 1
 const MOST_STEPS = 100_000
 
 export class SeedRow {
-  /** `onDraw({seed, steps})`: steps null leaves them to each run. */
+  /** `onDraw({seed, steps, each_class})`: steps null leaves them to each run. */
   constructor(onDraw) {
     const field = (label, attributes) => {
       const input = make("input.bl-number", { type: "number", step: 1, ...attributes })
@@ -18,11 +18,18 @@ export class SeedRow {
       max: MOST_STEPS,
       placeholder: "each run's own",
     })
+    this.classes = make("input", { type: "checkbox" })
+    this.classesLabel = make("label.bl-row.bl-muted", { hidden: true }, this.classes, "each class")
+    this.classesLabel.title = "As many samples of every class, for models that know them"
     this.button = make("button.bl-button", { type: "button" }, "Draw samples")
     this.note = make("span.bl-muted", { role: "status" })
     const ask = () => {
       if (!seed.reportValidity() || !steps.reportValidity()) return
-      onDraw({ seed: Number(seed.value), steps: steps.value ? Number(steps.value) : null })
+      onDraw({
+        seed: Number(seed.value),
+        steps: steps.value ? Number(steps.value) : null,
+        each_class: this.classes.checked,
+      })
     }
     this.button.onclick = ask
     for (const input of [seed, steps]) {
@@ -36,13 +43,17 @@ export class SeedRow {
       { hidden: true },
       seedLabel,
       stepsLabel,
+      this.classesLabel,
       this.button,
       this.note,
     )
   }
 
-  /** Show how far it is: {seed, steps}, and the sets being drawn, {state, num, num_drawn}. */
+  /** Show how far it is: {seed, steps, each_class}, and the sets, {state, num, num_drawn}. */
   show(drawn, sets) {
+    // a set knows how many classes its model can be asked for
+    const hasClasses = Boolean(drawn?.each_class) || sets.some((set) => set.num_labels > 0)
+    this.classesLabel.hidden = !hasClasses
     const open = sets.filter((set) => !set.frames && set.state !== "failed")
     this.button.disabled = open.length > 0
     if (!drawn) {
@@ -51,6 +62,7 @@ export class SeedRow {
     }
     if (document.activeElement !== this.seed) this.seed.value = drawn.seed
     if (document.activeElement !== this.steps) this.steps.value = drawn.steps ?? ""
+    if (document.activeElement !== this.classes) this.classes.checked = Boolean(drawn.each_class)
     const [now] = open.filter(({ state }) => state === "drawing")
     const part = now?.num ? `, ${now.num_drawn} of ${now.num} samples of the next` : ""
     this.note.textContent = open.length

@@ -66,7 +66,8 @@ def draw(
     from jobs.models import sample_drawing
 
     sets = [sample_drawing.draw(each, name=name, drawn=_tell) for each in wanted]
-    show([_value(each) for each in sets], as_json, "\n".join(map(_line, sets)))
+    lines = [*map(_line, sets), *_side_by_side(sets)]
+    show([_value(each) for each in sets], as_json, "\n".join(lines))
 
 
 @samples.command("list")
@@ -91,7 +92,10 @@ def list_command(run: str | None, as_json: bool) -> None:
         for each in sets
     ]
     columns = ("set", "state", "name", "run", "samples", "seed", "ms a sample", "size")
-    text = table(columns, rows) if rows else "There are no sample sets: `basin samples draw RUN`."
+    text = "There are no sample sets: `basin samples draw RUN`."
+    if rows:
+        newest = [each for each in sets if each.state == "done"][:2]
+        text = "\n".join([table(columns, rows), *_side_by_side(newest)])
     show([_value(each) for each in sets], as_json, text)
 
 
@@ -138,6 +142,12 @@ def _value(each: SampleSet) -> dict[str, Any]:
         "seconds_per_sample": each.seconds_per_sample,
         "joules_per_sample": each.joules_per_sample,
     }
+
+
+def _side_by_side(sets: list[SampleSet]) -> list[str]:
+    """Name the page where sets are compared, of two or more."""
+    ids = ",".join(dict.fromkeys(each.id for each in sets))
+    return [f"Side by side at /compare?sets={ids}"] if len(sets) > 1 else []
 
 
 def _line(each: SampleSet) -> str:

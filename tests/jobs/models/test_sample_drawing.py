@@ -145,6 +145,11 @@ def test_the_command_draws_lists_shows_and_deletes(run: RunDirectory) -> None:
     assert "8 samples" in basin("draw", run.id, "--n", "8", "--name", "mine")
     assert "mine" in basin("list", "--run", run.id)
     set_id = sample_sets.list_sets()[0].id
+    other = drawn(run, num=120)
+    assert "energy_distance" in other.intervals and other.num_labels == 0
+    pair = f"{other.id},{set_id}"
+    assert f"Side by side at /compare?sets={pair}" in basin("list", "--run", run.id)
+    sample_sets.delete(other.id)
     assert set_id in basin("show", set_id[:6])
     assert "deleted" in basin("delete", set_id)
     assert sample_sets.list_sets() == []
