@@ -36,6 +36,14 @@ COMPANIONS: dict[str, Companion] = {
     "mixture": Companion("Gaussian mixture", reference=True),
     "kernel": Companion("kernel estimate", reference=True),
     "truth": Companion("truth", reference=True),
+    "natural": Companion("natural"),
+    "attacked": Companion("under attack"),
+    "targeted": Companion("attacked towards a class"),
+    "uniform": Companion("uniform noise"),
+    "shuffled": Companion("shuffled"),
+    "inverted": Companion("inverted"),
+    "rot90": Companion("turned by 90°"),
+    "rot180": Companion("turned by 180°"),
 }
 """By the last segment of a path that is no chart of its own."""
 
@@ -92,6 +100,8 @@ class Picture:
 
 
 PICTURES: dict[str, Picture] = {
+    "classification/confusion": Picture("Which class is called which"),
+    "attack/energies": Picture("Energies of held-out data under attack"),
     "quality/final": Picture("Final figures"),
     "chains/diagnostics": Picture("Chains"),
     "chains/trace": Picture(

@@ -118,6 +118,9 @@ def _small(config: BaseModel) -> dict[str, Any]:
         "num_steps": 3,
         "num_warm_up": 6,
         "width": 32,
+        "window": 1,
+        "first_steps": 2,
+        "walk_steps": 3,
     }
     if isinstance(config, ImageConfig):
         sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}
@@ -437,7 +440,16 @@ def active(config: BaseModel) -> set[str]:
     return found
 
 
-LONG = ("energy_matching", "energy_transformer", "recovery_likelihood")
+ELSEWHERE_VARIED = ("waves_up_to", "most_steps", "goal")
+"""Fields that count by the coordinates of the data, or after many updates alone: tested where waves
+and curricula are."""
+LONG = (
+    "adversarial_training",
+    "dual_adversarial_training",
+    "energy_matching",
+    "energy_transformer",
+    "recovery_likelihood",
+)
 """Methods of many fields whose every step is dear: `make test-slow` varies their fields."""
 
 
@@ -464,8 +476,8 @@ def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, An
     for path, (field, value) in leaves(config):
         if (field.json_schema_extra or {}).get("group") in ("Budget", "Arithmetic"):
             continue  # when a run ends is tested where runs end, what changes speed alone below
-        if path[-1] == "waves_up_to":
-            continue  # counts by the coordinates of the data: tested where waves are
+        if path[-1] in ELSEWHERE_VARIED:
+            continue
         other = altered(field, value)
         if other is None or inert(holder(config, path), path[-1]):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,19 +11,23 @@ from torch import Tensor
 
 from backend import samplers
 from backend.config import Config, option
-from backend.data import Data
-from backend.energies import AnyNetwork, Condition, build_network
-from backend.energies.classifier import Classifier
+from backend.energies import AnyNetwork, Condition
 from backend.energy import Energy
-from backend.errors import BadInput
 from backend.events import Finding
-from backend.method import Method, Preset, Start, Task
+from backend.method import Preset, Start, Task
+from backend.methods.classifiers import (
+    OF_CLASSES_ALONE,
+    OF_STARTS,
+    ClassifierMethod,
+    StartName,
+    Starts,
+)
 from backend.metric_names import Figure
 from backend.sampler import Sampler
-from backend.samplers import ChainSampler
+from backend.samplers import ChainSampler, Walk
 from backend.samplers.replay_buffer import drawn_places, restarted
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import TrainConfig
 
 COLLAPSED = 0.9
 """Share of the chains in one class from which on the others are said to be lost."""
@@ -61,9 +65,18 @@ class JointEnergyConfig(Config):
         le=1_000_000,
         group="Chains",
     )
+    term: Literal["marginal", "by_class"] = option(
+        "marginal",
+        "Which likelihood is weighed: that of x, or of x given its class, whose chains keep a "
+        "class each.",
+        group="Objective",
+    )
+    start: StartName = option(
+        "noise", f"Chains start, and restart, from {OF_STARTS}.", group="Chains"
+    )
     reinit_rate: float = option(
         0.05,
-        "Share of an update's chains restarted from noise; 0.05 is usual.",
+        "Share of an update's chains that start anew; 0.05 is usual.",
         ge=0,
         le=1,
         main=True,
@@ -123,13 +136,15 @@ DIGITS: dict[str, Any] = {
 must be wider than √(step / 2), or chains overshoot it."""
 
 
-class JointEnergy(Method):
+class JointEnergy(ClassifierMethod):
     """−log p(y | x) − w log p(x), of p(x, y) ∝ exp f_y(x), f the classifier's logits.
 
     The first term is the cross-entropy of softmax f(x); the gradient of the second is that of
     w (mean E(x_data) − mean E(x_model)), E(x) = −log Σ_y exp f_y(x), with x_model from Langevin
-    chains of E kept in a replay buffer. Chains are far colder than T = 1 in every published
-    setting, so what is fitted is a density of that temperature, roughly. Grathwohl et al. 2020.
+    chains of E kept in a replay buffer. By class it is −w log p(x | y), with E(x | y) = −f_y(x) in
+    place of E(x) and chains of all classes in turn. Chains are far colder than T = 1 in every
+    published setting, so what is fitted is a density of that temperature, roughly. With w = 0 it is
+    a classifier alone. Grathwohl et al. 2020; from one Gaussian a class Yang & Ji 2021 (JEM++).
     """
 
     id = "joint_energy"
@@ -138,7 +153,7 @@ class JointEnergy(Method):
         "Fits one network as a classifier and as an energy of its inputs: it tells classes apart, "
         "draws samples of each, and knows what is unlike the data. Needs data with classes."
     )
-    references = "Grathwohl et al. 2020"
+    references = "Grathwohl et al. 2020; Yang & Ji 2021"
     url = "https://arxiv.org/abs/1912.03263"
     Config = JointEnergyConfig
     headline: ClassVar[tuple[str, ...]] = (
@@ -163,6 +178,12 @@ class JointEnergy(Method):
             Budget(steps=1200),
             data={"name": "digits"},
         ),
+        "digits_from_class_gaussians": Preset(
+            "The same with chains that start from one Gaussian a class and keep their class.",
+            {**DIGITS, "start": "class_gaussian", "term": "by_class"},
+            Budget(steps=1200),
+            data={"name": "digits"},
+        ),
         "classifier": Preset(
             "The same perceptron trained to tell digits apart and nothing else, to compare with.",
             {**DIGITS, "generative_weight": 0.0},
@@ -171,6 +192,7 @@ class JointEnergy(Method):
         ),
     }
     figures: ClassVar[dict[str, Figure]] = {
+        **ClassifierMethod.figures,
         "loss/classification": Figure("Cross-entropy in training", "nats"),
         "sampler/largest_class": Figure(
             "Largest class among the chains",
@@ -178,58 +200,49 @@ class JointEnergy(Method):
             help="Near 1 the buffer has collapsed to one class.",
         ),
     }
-    observers = (*Method.observers[:-1], "classification", Method.observers[-1])
     config: JointEnergyConfig
 
     def __init__(self, config: JointEnergyConfig, task: Task) -> None:
-        super().__init__(config, task)
-        network = build_network(config.energy, task, num_outputs=task.data.num_labels)
-        self.classifier = Classifier(
-            network, task.data.noise_low, task.data.noise_high, config.wall
-        ).to(task.device)
-        self.fitter = Fitter(config.train, self.classifier)
+        super().__init__(config, config.energy, config.train, task, config.wall)
+        if not config.generative_weight:
+            self.not_a_density = OF_CLASSES_ALONE
         self.kernel = samplers.build(config.sampler)
-        self.buffer = task.data.noise(config.buffer_size, self.generator)
-
-    @classmethod
-    def problems(cls, config: JointEnergyConfig, data: Data) -> Iterable[tuple[str, str]]:
-        if data.num_labels < 2:
-            yield (
-                "data.name",
-                f"must come in classes, and {data.title!r} does not. Choose `digits` or `moons`.",
-            )
+        self.starts = Starts(config.start, task.data)
+        places = torch.arange(config.buffer_size, device=task.device)
+        self.buffer = self.starts.draw(self._classes(places), self.generator)
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, data, generator = self.config, self.task.data, self.generator
         assert data.labels is not None
         index = data.indices(config.train.batch_size, generator)
         x_data = data.noised(data.train[index], config.data_noise, generator)
-        places = drawn_places(self.buffer, len(index), generator)
-        start = restarted(self.buffer[places], data, config.reinit_rate, generator)
-        walk = samplers.run(self.kernel, start, self.classifier, generator, config.num_steps)
+        places, start = self._drawn(len(index), generator)
+        walk = self._walk(places, start, generator)
         self.gradient_evaluations += walk.gradient_evaluations
         x_model = walk.state.position
         self.buffer[places] = x_model
+        classes = self._classes(places)
         logits_of: list[tuple[Tensor, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
             assert data.labels is not None
-            for share, (x, label, sample) in self.fitter.split(x_data, data.labels[index], x_model):
+            batch = (x_data, data.labels[index], x_model, classes)
+            for share, (x, label, sample, of) in self.fitter.split(*batch):
                 logits = self.classifier.logits(torch.cat([x, sample]))
                 on_data, on_model = logits.split(len(x))
                 logits_of.append((on_data.detach(), on_model.detach()))
-                gap = on_model.logsumexp(1).mean() - on_data.logsumexp(1).mean()
+                gap = self._energies(on_data, label).mean() - self._energies(on_model, of).mean()
                 loss = F.cross_entropy(on_data, label) + config.generative_weight * gap
                 yield share * loss
 
         fitted = self.fitter.update(losses(), progress)
         on_data, on_model = (torch.cat(parts) for parts in zip(*logits_of, strict=True))
         labels = data.labels[index]
-        energies = -torch.stack([on_data.logsumexp(1), on_model.logsumexp(1)])
+        energies = torch.stack([self._energies(on_data, labels), self._energies(on_model, classes)])
         of_data, of_model = energies.mean(1)
         classification = F.cross_entropy(on_data, labels)
         gap = of_data - of_model
-        classes = torch.zeros_like(on_model[0]).index_add_(
+        counts = torch.zeros_like(on_model[0]).index_add_(
             0, on_model.argmax(1), torch.ones_like(on_model[:, 0])
         )
         return {
@@ -240,41 +253,42 @@ class JointEnergy(Method):
             "energy/gap": gap,
             "energy/max": energies.abs().amax(),
             "sampler/radius": x_model.flatten(1).norm(dim=1).amax(),
-            "sampler/largest_class": classes.amax() / len(on_model),
+            "sampler/largest_class": counts.amax() / len(on_model),
             **fitted,
         }
-
-    def energy(self) -> Classifier:
-        return self.fitter.fitted
-
-    def class_log_probs(self, x: Tensor) -> Tensor:
-        return self.fitter.fitted.log_probs(x)
-
-    @property
-    def num_labels(self) -> int:
-        return self.task.data.num_labels
-
-    def conditional_energy(self, label: int) -> Energy:
-        if not 0 <= label < self.num_labels:
-            raise BadInput.at("label", f"must be one of {self.num_labels} classes, got {label}.")
-        return self.fitter.fitted.given(
-            Condition(label=torch.tensor(label, device=self.task.device))
-        )
 
     def sampler(self) -> Sampler:
         return self.kernel
 
     def start(self, num: int, generator: torch.Generator) -> Start:
-        positions = self.buffer[drawn_places(self.buffer, num, generator)]
-        positions = restarted(positions, self.task.data, self.config.reinit_rate, generator)
-        return Start(positions, True, self.config.num_steps)
+        return Start(self._drawn(num, generator)[1], True, self.config.num_steps)
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
-        positions = self.start(num, generator).positions
-        walk = samplers.run(
-            self.kernel, positions, self.classifier, generator, self.config.num_steps
-        )
-        return walk.state.position
+        return self._walk(*self._drawn(num, generator), generator).state.position
+
+    def _classes(self, places: Tensor) -> Tensor:
+        """The class of each chain by its place (num,) in the buffer."""
+        return places % self.num_labels
+
+    def _drawn(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Places (num,) of chains in the buffer and where they go on from, some of them anew."""
+        places = drawn_places(self.buffer, num, generator)
+        fresh = self.starts.draw(self._classes(places), generator)
+        positions, rate = self.buffer[places], self.config.reinit_rate
+        return places, restarted(positions, self.task.data, rate, generator, fresh)
+
+    def _walk(self, places: Tensor, start: Tensor, generator: torch.Generator) -> Walk:
+        """An update's steps of the chains at `places` (num,) from `start`."""
+        energy: Energy = self.classifier
+        if self.config.term == "by_class":
+            energy = energy.given(Condition(label=self._classes(places)))
+        return samplers.run(self.kernel, start, energy, generator, self.config.num_steps)
+
+    def _energies(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The energies (batch,) that are weighed, of logits (batch, num_labels)."""
+        if self.config.term == "by_class":
+            return -logits.gather(1, labels[:, None])[:, 0]
+        return -logits.logsumexp(1)
 
     def findings(self, generator: torch.Generator) -> Iterable[Finding]:
         """A buffer that has collapsed to one class."""

@@ -62,8 +62,8 @@ def above_lowest(values: Tensor, temperature: float) -> Tensor:
     return values.nan_to_num(CEILING * temperature)
 
 
-def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
-    """Energies of several sets, by role, on one axis.
+def histogram(path: str, sets: dict[str, Tensor], num_bins: int, unit: str = "nats") -> Histogram:
+    """Energies of several sets, or numbers of another unit, by role, on one axis.
 
     The axis spans the middle 99 % of the data and the middle 80 % of samples, whose tails stretch
     it by at most TAIL spans of the data; noise does not stretch it. What lies outside is counted
@@ -87,6 +87,7 @@ def histogram(path: str, sets: dict[str, Tensor], num_bins: int) -> Histogram:
         np.array(counts, np.float32),
         list(arrays),
         np.array(clipped, np.int32),
+        unit,
     )
 
 

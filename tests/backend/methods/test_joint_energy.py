@@ -85,3 +85,24 @@ def test_a_buffer_of_one_class_is_an_alarm() -> None:
         last.bias[0] -= 100.0
     (finding,) = method.findings(generator_of("f", 0))
     assert finding.level == "alarm" and "100%" in finding.message
+
+
+def test_chains_of_classes_start_from_their_gaussians_and_keep_their_class() -> None:
+    """−log p(x | y) weighs f_y alone, of data and of chains by their place in the buffer."""
+    data = data_of("moons")
+    method = made(data, term="by_class", start="class_gaussian", **SHORT)
+    assert data.labels is not None
+    for label in range(2):
+        chains = method.buffer[label::2]
+        spread = (chains.mean(0) - data.train[data.labels == label].mean(0)).abs()
+        assert spread.max() < 0.05
+    said = method.step(0.0)
+    total = said["loss/classification"] + said["energy/gap"]
+    assert torch.allclose(said["loss/total"], total, atol=1e-5)
+    marginal = made(data, start="class_gaussian", **SHORT).step(0.0)
+    assert said["energy/data"] != marginal["energy/data"]
+
+
+def test_a_classifier_alone_says_that_it_is_no_density() -> None:
+    data = data_of("moons")
+    assert made(data, generative_weight=0.0).not_a_density and not made(data).not_a_density
