@@ -1,7 +1,8 @@
 """Report cards: what a run, or a comparison, cost and reached, as Markdown to paste into a paper.
 
 Joules are those of training as they were measured, with the source; what nothing measured is said
-to be so. CO₂ stands there only with a factor of one's own grid in BASIN_GRID_CO2. Imports no torch.
+to be so. A fork's card counts what it paid itself: what its parent paid stands on the parent's.
+CO₂ stands there only with a factor of one's own grid in BASIN_GRID_CO2. Imports no torch.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ class Reached:
     floor: float | None
     goal: float | None
     first: float | None
-    """the first that was measured"""
+    """the first that was measured; of a fork the one that it began with"""
     gain_a_kilojoule: float | None
     """how much better than `first` for every kilojoule of training"""
     goal_after: tuple[float, float | None] | None
-    """seconds and joules of training at which the goal was first met"""
+    """seconds and joules of training at which the goal was first met; none where a fork began with
+    it met"""
 
 
 def reached(directory: RunDirectory) -> list[Reached]:
@@ -92,15 +94,20 @@ def _reached(directory: RunDirectory, path: str, last: dict[str, float]) -> Reac
     first = gain = goal_after = None
     curve = directory.scalars().get(path)
     if curve is not None and len(curve.step):
-        first = float(curve.value[0])
-        joules = directory.written_status().joules
-        if joules and len(curve.step) > 1 and math.isfinite(first):
-            gain = sign * (float(curve.value[-1]) - first) / (joules / 1000)
+        status = directory.written_status()
+        before, joules = status.inherited, status.own.joules
+        # a fork's curve begins with its parent's: its own with the last point of that
+        begin = max(int((curve.step <= before.step).sum()) - 1, 0)
+        values = curve.value[begin:]
+        first = float(values[0])
+        if joules and len(values) > 1 and math.isfinite(first):
+            gain = sign * (float(values[-1]) - first) / (joules / 1000)
         if goal is not None:
-            met = (sign * (curve.value - goal) >= 0).nonzero()[0]
+            met = (sign * (values - goal) >= 0).nonzero()[0]
             if len(met):
-                seconds, spent = float(curve.seconds[met[0]]), float(curve.joules[met[0]])
-                goal_after = (seconds, spent if math.isfinite(spent) else None)
+                seconds = max(float(curve.seconds[begin:][met[0]]) - before.seconds, 0.0)
+                spent = float(curve.joules[begin:][met[0]]) - (before.joules or 0.0)
+                goal_after = (seconds, max(spent, 0.0) if math.isfinite(spent) else None)
     title = f"{title}, {unit}" if unit else title
     return Reached(title, value, last.get(f"{chart}/floor"), goal, first, gain, goal_after)
 
@@ -130,9 +137,10 @@ def _span(status: Status) -> tuple[float, float]:
 
 def joules_in_words(status: Status, runs: Iterable[Status] = ()) -> str:
     """Describe the joules of a run's training, what they are of, and who shared the counter."""
-    if status.joules is None:
+    spent = status.own.joules
+    if spent is None:
         return NOT_MEASURED
-    text = f"{joules(status.joules)}, {status.joules_source}"
+    text = f"{joules(spent)}, {status.joules_source}"
     if status.joules_of:
         text += f" ({status.joules_of})"
     others = sharers(status, runs)
@@ -187,6 +195,7 @@ def card(run_id: str) -> str:
     directory = run_store.open_run(run_id)
     status, grid = directory.status(), grid_factor()
     budget = ", ".join(f"{value:,} {name}" for name, value in status.budget.items())
+    paid = status.own
     rows = [
         ("run", f"`{status.id}`, {status.status}"),
         ("method", f"{status.method}, preset {status.preset}"),
@@ -194,12 +203,14 @@ def card(run_id: str) -> str:
         ("seed", str(status.seed)),
         ("device", _device(status)),
         ("budget", budget),
-        ("training", f"{status.step:,} steps, {status.gradients:,} gradient evaluations"),
-        ("time of training", _time(status.seconds)),
+        ("training", f"{paid.step:,} steps, {paid.gradients:,} gradient evaluations"),
+        ("time of training", _time(paid.seconds)),
         ("joules of training", joules_in_words(status, run_store.list_runs())),
     ]
+    if status.forked_from is not None:
+        rows.append(("not counted", _of_the_parent(status)))
     if grid is not None:
-        rows.append(("CO₂ of training", _carbon(status.joules, grid)))
+        rows.append(("CO₂ of training", _carbon(paid.joules, grid)))
     if (drawn := of_samples(directory)) is not None:
         rows.append(("joules a sample", f"{_a_sample(drawn)}; {drawn.num:,} drawn at once"))
         rows.append(("time a sample", f"{_number(1000 * drawn.seconds)} ms"))
@@ -207,6 +218,15 @@ def card(run_id: str) -> str:
     if figures := reached(directory):
         lines += ["", *_figures(figures)]
     return "\n".join([*lines, "", f"Basin {version()}.", ""])
+
+
+def _of_the_parent(status: Status) -> str:
+    """Write what a fork goes on from, which its parent has paid."""
+    assert status.forked_from is not None
+    before = status.inherited
+    spent = "" if before.joules is None else f", {joules(before.joules)}"
+    cost = f"{duration(before.seconds)}, {before.gradients:,} gradient evaluations{spent}"
+    return f"{cost} until step {before.step:,}, paid by `{status.forked_from['run']}`"
 
 
 def _figures(figures: Sequence[Reached]) -> list[str]:
@@ -232,6 +252,8 @@ def _after(each: Reached) -> str:
     if each.goal_after is None:
         return "–" if each.goal is None else "not met"
     seconds, spent = each.goal_after
+    if not seconds:
+        return "met from the start"
     return ", ".join(filter(None, [duration(seconds), "" if spent is None else joules(spent)]))
 
 
@@ -251,23 +273,25 @@ def comparison_card(run_ids: Sequence[str]) -> str:
     for directory, its in zip(directories, figures, strict=True):
         status = directory.status()
         drawn = of_samples(directory)
-        measured = status.joules is not None
+        paid = status.own
         row = [
             f"{status.name} (`{status.id}`)" if status.name else f"`{status.id}`",
             f"{status.method}, {status.preset}",
             status.data,
             str(status.seed),
             _device(status),
-            _time(status.seconds),
-            joules(status.joules) if status.joules is not None else NOT_MEASURED,
-            status.joules_source if measured and status.joules_source else "–",
+            _time(paid.seconds),
+            NOT_MEASURED if paid.joules is None else joules(paid.joules),
+            "–" if paid.joules is None else status.joules_source or "–",
         ]
-        row += [] if grid is None else [_carbon(status.joules, grid)]
+        row += [] if grid is None else [_carbon(paid.joules, grid)]
         for title in titles:
             each = its.get(title)
             row.append(_number(None if each is None else each.value))
             row += [_number(_gain(each))] if title in gains else []
         rows.append([*row, _a_sample(drawn)])
+        if status.forked_from is not None:
+            notes.append(f"- `{status.id}`, not counted: {_of_the_parent(status)}.")
         if sharers(status, runs):
             notes.append(f"- `{status.id}`: {joules_in_words(status, runs)}.")
     lines = ["### Comparison", "", *_table(head, rows)]

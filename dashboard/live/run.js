@@ -7,7 +7,7 @@ import { belongsElsewhere, keysNote, letters } from "./parts/keys.js"
 import { alarmNotes } from "./pictures/alarm_notes.js"
 import { Notices } from "./parts/notices.js"
 import { count, duration, figure } from "./parts/formatting.js"
-import { nameOf } from "./parts/status.js"
+import { nameOf, ofParent } from "./parts/status.js"
 import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
@@ -355,7 +355,7 @@ class RunPanel {
     add(count(status.step), steps ? `of ${count(steps)} steps` : "steps")
     if (status.ahead) add(status.ahead, "")
     if (status.gradients) add(count(status.gradients), "gradients")
-    add(duration(status.seconds), "of training")
+    add(duration(status.seconds), `of training${ofParent(status)}`)
     const judging = status.judge_seconds ?? 0
     if (status.observe_seconds - judging >= 1)
       add(duration(status.observe_seconds - judging), "of looking")

@@ -11,16 +11,19 @@ import base64
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 import streamlit as st
 from itsdangerous import BadSignature, TimestampSigner
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from jobs.services import entry_link, login
 
 VALID_SECONDS = 12 * 3600
 _HOUR = 3600
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def identity() -> str:
@@ -59,6 +62,17 @@ def refusal(headers: Mapping[str, str], token: str) -> str:
     if not verify(token):
         return "The page's token is missing, has run out or may not come in: load the page again."
     return ""
+
+
+def admitted(endpoint: Endpoint) -> Endpoint:
+    """Wrap an endpoint so that it answers requests with a good token alone, others with 403."""
+
+    async def checked(request: Request) -> Response:
+        if reason := refusal(request.headers, request.query_params.get("token", "")):
+            return PlainTextResponse(reason, 403)
+        return await endpoint(request)
+
+    return checked
 
 
 def site_refusal(headers: Mapping[str, str]) -> str:

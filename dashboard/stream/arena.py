@@ -58,8 +58,6 @@ def _route(name: str, answer: Answer, *, posts: bool = False) -> Route:
     """Build a route that is let in by its token, knows its viewer and refuses in words."""
 
     async def endpoint(request: Request) -> Response:
-        if reason := access.refusal(request.headers, request.query_params.get("token", "")):
-            return PlainTextResponse(reason, 403)
         cookie = request.cookies.get(viewers.COOKIE, "")
         viewer = viewers.viewer_of(request.cookies)
         try:
@@ -89,7 +87,8 @@ def _route(name: str, answer: Answer, *, posts: bool = False) -> Route:
             )
         return response
 
-    return Route(f"/live/arena/{name}", endpoint, methods=["POST"] if posts else ["GET"])
+    path = f"/live/arena/{name}"
+    return Route(path, access.admitted(endpoint), methods=["POST"] if posts else ["GET"])
 
 
 def _count_new(host: str) -> None:

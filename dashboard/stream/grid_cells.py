@@ -9,13 +9,14 @@ from typing import Any
 from backend.errors import BadInput
 from jobs.grids import records
 from jobs.grids.progress import progress
+from jobs.grids.records import Grid
 from jobs.records.sample_sets import SampleSet
 
 _OVERLAP = 2.0
 """Seconds told again: a cell is dated a little before it is written."""
 
 
-def told(grid_id: str, after: str) -> dict[str, Any]:
+def told(grid: Grid, after: str) -> dict[str, Any]:
     """Describe a grid; `after`: the `now` of the last answer, "" for all cells.
 
     Raises BadInput, NotAvailable.
@@ -25,7 +26,6 @@ def told(grid_id: str, after: str) -> dict[str, Any]:
     except ValueError as error:
         raise BadInput.at("after", f"must be a number, got {after!r}.") from error
     now = time.time()
-    grid = records.open_grid(grid_id)
     cells = list(grid.cells())
     changed = [
         [index, _cell(cell)]

@@ -295,7 +295,7 @@ class Hub:
                 client.answer(say(op="error", run=name, message=sentence(error)))
             else:
                 watches.setdefault(run_id, Watch(run_id, position))
-        viewers.sightings.note(client.viewer, watches)
+        await run_in_threadpool(viewers.sightings.note, client.viewer, list(watches))
         self._unwatch(client, set(watches))
         for run_id in watches:
             if run_id in self._feeds:

@@ -23,7 +23,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,6 +51,7 @@ from dashboard.stream import grid_cells, machine_list
 from dashboard.stream.history import History
 from dashboard.stream.hub import Hub
 from dashboard.stream.questions import MOST_MESSAGE_BYTES, MOST_PATHS, MOST_RUNS, parsed
+from jobs.grids import records
 from jobs.records import run_store, sample_sets
 from jobs.records.run_directory import RunDirectory
 
@@ -75,9 +76,6 @@ def routes(hub: Hub) -> list[BaseRoute]:
         await hub.serve(socket)
 
     async def poll(request: Request) -> Response:
-        reason = access.refusal(request.headers, request.query_params.get("token", ""))
-        if reason:
-            return PlainTextResponse(reason, 403)
         try:
             name, texts = _parse_poll(await _body(request))
             data = await hub.poll(name, texts, viewers.viewer_of(request.cookies))
@@ -88,9 +86,6 @@ def routes(hub: Hub) -> list[BaseRoute]:
         return Response(data, media_type="application/octet-stream", headers=_PRIVATE)
 
     async def head(request: Request) -> Response:
-        reason = access.refusal(request.headers, request.query_params.get("token", ""))
-        if reason:
-            return PlainTextResponse(reason, 403)
         try:
             words = await hub.head()
             if "blind" in request.query_params:  # a page that must name nobody
@@ -101,13 +96,13 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
     return [
         WebSocketRoute("/live/ws", websocket),
-        Route("/live/poll", poll, methods=["POST"]),
-        Route("/live/head", head),
-        Route("/live/machines", machines),
-        Route("/live/curves.csv", curves_csv),
-        Route("/live/file", file),
-        Route("/live/sample_set", sample_set),
-        Route("/live/grid", grid),
+        Route("/live/poll", access.admitted(poll), methods=["POST"]),
+        Route("/live/head", access.admitted(head)),
+        Route("/live/machines", access.admitted(machines)),
+        Route("/live/curves.csv", access.admitted(curves_csv)),
+        Route("/live/file", access.admitted(file)),
+        Route("/live/sample_set", access.admitted(sample_set)),
+        Route("/live/grid", access.admitted(grid)),
         Route("/live/static/{name:path}", static),
         Route("/live/plotly.js", plotly_js),
         Route("/live/health", health),
@@ -116,9 +111,6 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 async def machines(request: Request) -> Response:
     """Serve the machines as JSON, see `dashboard/stream/machine_list.py`."""
-    reason = access.refusal(request.headers, request.query_params.get("token", ""))
-    if reason:
-        return PlainTextResponse(reason, 403)
     seconds = request.query_params.get("seconds", "")
     try:
         content = await run_in_threadpool(machine_list.listed, seconds)
@@ -184,14 +176,16 @@ def _plotly_path() -> Path:
 async def file(request: Request) -> Response:
     """Serve one file of a run, as a download."""
     query = request.query_params
-    reason = access.refusal(request.headers, query.get("token", ""))
-    if reason:
-        return PlainTextResponse(reason, 403)
+
+    def find() -> Path:
+        directory = run_store.open_run(query.get("run", ""))
+        _note_seen(request, [directory.id])
+        return _path_of(directory, query.get("name", ""))
+
     try:
-        path = await run_in_threadpool(_path_of, query.get("run", ""), query.get("name", ""))
+        path = await run_in_threadpool(find)
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
-    viewers.sightings.note(viewers.viewer_of(request.cookies), [query.get("run", "")])
     return FileResponse(
         path,
         media_type="application/octet-stream",
@@ -200,16 +194,18 @@ async def file(request: Request) -> Response:
     )
 
 
+def _note_seen(request: Request, runs: Iterable[str]) -> None:
+    """Note that these runs are seen by name: votes on them that the viewer has open are void."""
+    viewers.sightings.note(viewers.viewer_of(request.cookies), runs)
+
+
 async def sample_set(request: Request) -> Response:
     """Serve how far a sample set is, or the pictures of one that is done."""
     query = request.query_params
-    reason = access.refusal(request.headers, query.get("token", ""))
-    if reason:
-        return PlainTextResponse(reason, 403)
 
     def read() -> Response:
         known = sample_sets.open_set(query.get("id", ""))
-        viewers.sightings.note(viewers.viewer_of(request.cookies), [known.run])
+        _note_seen(request, [known.run])
         if query.get("part") == "pictures":
             content = known.pictures()
             return Response(content, media_type="application/octet-stream", headers=_PRIVATE)
@@ -230,25 +226,22 @@ async def sample_set(request: Request) -> Response:
 async def grid(request: Request) -> Response:
     """Serve a grid as JSON, see `dashboard/stream/grid_cells.py`."""
     query = request.query_params
-    reason = access.refusal(request.headers, query.get("token", ""))
-    if reason:
-        return PlainTextResponse(reason, 403)
+
+    def read() -> Response:
+        known = records.open_grid(query.get("id", ""))
+        _note_seen(request, known.runs)
+        return JSONResponse(grid_cells.told(known, query.get("after", "")), headers=_PRIVATE)
+
     try:
-        content = await run_in_threadpool(
-            grid_cells.told, query.get("id", ""), query.get("after", "")
-        )
+        return await run_in_threadpool(read)
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
-    return JSONResponse(content, headers=_PRIVATE)
 
 
 async def curves_csv(request: Request) -> Response:
     """Serve curves of runs as text: run, path, the four costs, the value; every point. All curves
     where no path is named."""
     query = request.query_params
-    reason = access.refusal(request.headers, query.get("token", ""))
-    if reason:
-        return PlainTextResponse(reason, 403)
     runs, paths = query.getlist("run"), query.getlist("path")
     try:
         if not 0 < len(runs) <= MOST_RUNS or len(paths) > MOST_PATHS:
@@ -256,6 +249,7 @@ async def curves_csv(request: Request) -> Response:
         directories = await run_in_threadpool(lambda: [run_store.open_run(run) for run in runs])
     except (BadInput, NotAvailable) as error:
         return PlainTextResponse(str(error), 404)
+    await run_in_threadpool(_note_seen, request, [each.id for each in directories])
     title = query.get("name") or (paths[0] if paths else "curves")
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{directories[0].id}-{title}")
     headers = {**_PRIVATE, "Content-Disposition": f'attachment; filename="{name}.csv"'}
@@ -287,8 +281,7 @@ def _cell(value: float) -> str:
     return "" if isinstance(value, float) and math.isnan(value) else f"{value:.9g}"
 
 
-def _path_of(run_id: str, name: str) -> Path:
-    directory = run_store.open_run(run_id)
+def _path_of(directory: RunDirectory, name: str) -> Path:
     path = directory.path_of(name)
     if name not in dict(directory.files()):
         raise NotAvailable(f"`{directory.id}` has no file {name!r}.")

@@ -8,10 +8,10 @@ import streamlit as st
 
 from backend.errors import BadInput, BasinError, NotAvailable
 from dashboard.comparison import trained_runs
-from dashboard.elements import as_typed, empty, head, moment, name_of
+from dashboard.elements import as_typed, empty, head, moment, name_of, plural, size
 from dashboard.forms import schemas
 from dashboard.live_view import live_element
-from jobs.grids import drawing, records
+from jobs.grids import deletion, drawing, records
 from jobs.grids.records import Axis, Grid
 from jobs.queueing import redis_store
 from jobs.records import run_store
@@ -59,7 +59,7 @@ def main() -> None:
             "views/launch.py",
             "Launch a run",
         )
-    _earlier(grid)
+    _all_grids(grid)
 
 
 def _grid_of_link() -> Grid | None:
@@ -209,18 +209,51 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _earlier(grid: Grid | None) -> None:
-    others = [each for each in records.list_grids() if grid is None or each.id != grid.id]
-    others = [each for each in others if not each.problems][:MOST_LISTED]
-    if not others:
+# ---------------------------------------------------------------------- those there are
+
+
+def _all_grids(current: Grid | None) -> None:
+    """List the grids there are, each with its deletion; the one on the page is the first."""
+    grids = [each for each in records.list_grids() if not each.problems]
+    if not grids:
         return
-    with st.expander(f"Earlier grids ({len(others)})"):
-        for each in others:
-            label = as_typed(f"{_name(each.run)}: {each.title}")
-            st.markdown(
-                f"[{label}](grid?id={each.id}) :gray[{len(each.sets)} cells, "
-                f"{moment(each.created)}]"
+    if current:
+        grids.sort(key=lambda each: each.id != current.id)
+    with st.expander(f"All grids ({len(grids)})", key="grid_all"):
+        for each in grids[:MOST_LISTED]:
+            name = f"{_name(each.run)}: {each.title}"
+            where = "shown here" if current and each.id == current.id else ""
+            facts = [f"{len(each.sets)} cells", moment(each.created), where]
+            link, act = st.columns([6, 1], vertical_alignment="center")
+            link.markdown(
+                f"[{as_typed(name)}](grid?id={each.id}) :gray[{', '.join(filter(None, facts))}]"
             )
+            if act.button("Delete", key=f"grid_delete:{each.id}", icon=":material/delete:"):
+                _delete(each, current)
+        if len(grids) > MOST_LISTED:
+            st.caption(f"and {len(grids) - MOST_LISTED} earlier ones: `basin grid list`")
+
+
+@st.dialog("Delete this grid?")
+def _delete(grid: Grid, current: Grid | None) -> None:
+    cells = [cell for cell in grid.cells() if cell]
+    own = deletion.own_cells(grid)
+    st.write(
+        f"**{as_typed(f'{_name(grid.run)}: {grid.title}')}** and {plural(len(own), 'drawn cell')}, "
+        f"{size(sum(cell.num_bytes for cell in own))}, are deleted for good. The same grid can be "
+        "drawn again."
+    )
+    if rest := len(cells) - len(own):
+        st.caption(f"{plural(rest, 'cell')} stay: another grid or an arena has them, or a name.")
+    if st.button("Delete it", type="primary"):
+        try:
+            deletion.delete(grid)
+        except (BasinError, OSError) as error:
+            st.error(f"Not all was deleted. {as_typed(str(error))}")
+            return
+        if current and current.id == grid.id:
+            st.query_params.clear()
+        st.rerun()
 
 
 main()

@@ -21,7 +21,7 @@ from jobs.cli import (
     workers,
 )
 from jobs.cli.common import BasinGroup
-from jobs.cli.sampling import grid, race, sample_sets
+from jobs.cli.sampling import arena, grid, race, sample_sets
 
 
 @click.group(cls=BasinGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,6 +60,7 @@ for command in (
     models.energy,
     sample_sets.samples,
     grid.grid_command,
+    arena.arena_command,
     about.methods,
     models.abilities,
     data.data,

@@ -80,6 +80,12 @@ class Grid(BaseModel):
         return _places(self.axes)
 
     @property
+    def runs(self) -> list[str]:
+        """List the runs that take part."""
+        axis = next((axis for axis in self.axes if axis.field == RUN), None)
+        return [str(value) for value in axis.values] if axis else [self.run]
+
+    @property
     def title(self) -> str:
         """Name the axes: `step size × steps`."""
         return " × ".join(words(axis.field) for axis in self.axes)
@@ -162,10 +168,9 @@ def define(
         raise BadInput(*problems)
     axes = tuple(_with_whole_ids(axis) for axis in axes)
     run = run_store.open_run(run_id)
-    runs = next((axis.values for axis in axes if axis.field == RUN), (run.id,))
     steps = {}
     if not any(axis.field == STEP for axis in axes):
-        for each in map(str, runs):
+        for each in Grid(id="", axes=axes, run=run.id).runs:
             known = run_store.open_run(each).checkpoints()
             if step is not None or known:
                 steps[each] = max(known) if step is None else step
@@ -264,8 +269,19 @@ def list_grids(run_id: str | None = None) -> list[Grid]:
     for entry in os.scandir(_folder()):
         with contextlib.suppress(NotAvailable, BadInput):  # deleted since, damaged, or a mark
             grids.append(open_grid(entry.name.removesuffix(".json")))
-    chosen = [each for each in grids if run_id is None or run_id in (each.run, *each.steps)]
+    chosen = [each for each in grids if run_id is None or run_id in (each.run, *each.runs)]
     return sorted(chosen, key=lambda each: (each.created, each.id), reverse=True)
+
+
+def remove(grid_id: str) -> None:
+    """Remove the record of a grid; its cells stay, and so does the mark of a stop.
+
+    Raises NotAvailable, OSError.
+    """
+    try:
+        _path(grid_id).unlink()
+    except FileNotFoundError as error:
+        raise NotAvailable(f"There is no grid `{grid_id}`.") from error
 
 
 def mark_stopped(grid_id: str, stopped: bool) -> None:

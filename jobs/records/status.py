@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from backend.events import Cost
 from backend.spec import RunSpec
 from jobs.formatting import roughly
 from jobs.records import documents
@@ -58,7 +59,8 @@ def _alarm(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _origin(raw: dict[str, Any]) -> dict[str, Any]:
     cost = raw.get("cost", [])
-    if isinstance(raw.get("run"), str) and is_number(raw.get("step")) and isinstance(cost, list):
+    numbers = isinstance(cost, list) and all(each is None or is_number(each) for each in cost)
+    if isinstance(raw.get("run"), str) and is_number(raw.get("step")) and numbers:
         return {"run": raw["run"], "step": int(raw["step"]), "cost": cost}
     raise ValueError("no run and step")
 
@@ -170,6 +172,23 @@ class Status:
     def needs_a_look(self) -> bool:
         """Return True while it goes on with alarms that a person should read."""
         return self.status == "running" and bool(self.alarms)
+
+    @property
+    def inherited(self) -> Cost:
+        """Return the costs that a fork goes on from, paid by the run before it; none for others."""
+        cost = self.forked_from["cost"] if self.forked_from else []
+        return Cost(*cost) if len(cost) == len(Cost._fields) else Cost()
+
+    @property
+    def own(self) -> Cost:
+        """Return what this run itself has paid: its costs without the `inherited` ones."""
+        before = self.inherited
+        return Cost(
+            self.step - before.step,
+            self.gradients - before.gradients,
+            self.seconds - before.seconds,
+            None if self.joules is None else self.joules - (before.joules or 0.0),
+        )
 
     @property
     def ahead(self) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboard import shell
+from jobs.grids import drawing, records
+from jobs.grids.records import Axis, Grid
 from tests.dashboard.conftest import Basin, wait_for
 from tests.dashboard.runs import make_run
 
@@ -23,7 +25,7 @@ READY = {
     "lab": "text=/of sampling in all/",
     "studio": ".basin-head",
     "arena": ".basin-head",
-    "grid": ".basin-head",
+    "grid": "text=of 4 cells drawn",
     "gallery": ".basin-claim",
     "system": ".bl-worker",
 }
@@ -86,10 +88,20 @@ def walk(page: Page) -> tuple[list[str], list[str]]:
     return unseen, page.evaluate(LEFT)
 
 
+def drawn_grid(basin: Basin) -> Grid:
+    """Draw a grid of four cells on the quick worker."""
+    axes = [Axis(field="step_size", values=(0.01, 0.1)), Axis(field="seed", values=(0, 1))]
+    grid = records.define(basin.launch(steps=10).id, axes, {"num": 8})
+    drawing.launch(grid)
+    return grid
+
+
 @pytest.mark.parametrize("name", list(shell.PAGES))
 def test_a_page_is_for_everybody(basin: Basin, page: Page, name: str) -> None:
     run = make_run()
     queries = {"run": f"?id={run.id}", "compare": f"?runs={run.id}"}
+    if name == "grid":
+        queries[name] = f"?id={drawn_grid(basin).id}&cell=3"
     page.goto(f"{basin.address}/{name}{queries.get(name, '')}")
     page.locator(READY[name]).first.wait_for(timeout=60_000)
     wait_for(lambda: page.locator('[data-stale="true"]').count() == 0, "a page that is drawn")

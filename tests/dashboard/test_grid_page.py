@@ -108,3 +108,13 @@ def test_a_grid_is_stopped_and_goes_on(basin: Basin, page: Page) -> None:
     time.sleep(1)  # its cell is ended too: the worker is free for others
     grid = records.list_grids(run.id)[0]
     wait_for(lambda: all(c is None or c.state != "drawing" for c in grid.cells()), "the end of it")
+    # it is deleted once that is confirmed, with its cells
+    page.get_by_text("All grids").click()
+    page.locator(f'[class*="grid_delete-{grid.id}"] button').click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("are deleted for good").wait_for()
+    assert records.list_grids(run.id) == [grid]
+    dialog.get_by_role("button", name="Delete it").click()
+    wait_for(lambda: records.list_grids(run.id) == [], "a grid less")
+    page.get_by_text("Samples of a trained run").wait_for()
+    assert sample_sets.list_sets(run.id) == []

@@ -13,6 +13,7 @@ from backend.events import Cost, encode_block
 from jobs import report_cards
 from jobs.cli import main
 from jobs.records import run_store
+from jobs.records import status as status_record
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status, hostname
 from tests.jobs import tiny
@@ -143,3 +144,42 @@ def test_every_source_is_one_that_a_status_may_hold() -> None:
     run = trained(joules=float(np.float64(3.0)), joules_source="estimate", joules_of="65 W")
     assert "3 J, estimate (65 W)" in report_cards.card(run.id)
     assert run_store.open_run(run.id).status().joules_of == "65 W"
+
+
+def test_a_fork_counts_what_it_paid_itself_and_names_who_paid_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(report_cards.GRID, "450")
+    parent = trained("parent")
+    # forked at the second of the three looks: 180 s, 2 kJ
+    origin = {"run": parent.id, "step": 2, "cost": [2, 3, 180.0, 2000.0]}
+    fork = trained("fork", step=3, gradients=6, forked_from=origin)
+    assert fork.status().own == (1, 3, 180.0, 2000.0)
+    assert parent.status().own == (300, 900, 360.0, 4000.0)
+    card = report_cards.card(fork.id)
+    assert row(card, "joules of training").startswith("| joules of training | 2 kJ, counter")
+    assert row(card, "time of training") == "| time of training | 3m 00s (0.05 h) |"
+    assert row(card, "training") == "| training | 1 steps, 3 gradient evaluations |"
+    assert row(card, "CO₂ of training").startswith("| CO₂ of training | 0.25 g")
+    assert row(card, "not counted").endswith(
+        f"3m 00s, 3 gradient evaluations, 2 kJ until step 2, paid by `{parent.id}` |"
+    )
+    # its own kilojoules took the figure from .1, its goal met before, to .02
+    assert row(card, "KL to the true density, nats").endswith(
+        "| 0.02 | 0.01 | 0.1 | met from the start | 0.1 | 0.04 |"
+    )
+    both = report_cards.comparison_card([parent.id, fork.id])
+    assert "| 4 kJ | counter |" in both and "| 2 kJ | counter |" in both
+    assert f"- `{fork.id}`, not counted: 3m 00s" in both and f"- `{parent.id}`, not" not in both
+
+
+def test_an_origin_whose_cost_is_damaged_is_left_out() -> None:
+    for cost in (["much", 0, 0, 0], "much"):
+        raw = {
+            "status": "finished",
+            "seconds": 5.0,
+            "forked_from": {"run": "a", "step": 1, "cost": cost},
+        }
+        status = status_record.from_dict("b", raw)
+        assert status.forked_from is None and status.own.seconds == 5.0
+        assert "`forked_from`" in status.damage

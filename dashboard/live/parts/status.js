@@ -1,6 +1,7 @@
 // Words of status: sign, colour and word together, as in dashboard/elements.py.
 
 import { make } from "./dom.js"
+import { duration } from "./formatting.js"
 import { STATUSES } from "./vocabulary.js"
 
 export function statusWord(status) {
@@ -21,4 +22,10 @@ export function dataOf(run) {
 export function nameOf(run) {
   const made = run.preset === "default" ? run.method : run.preset
   return run.name || `${dataOf(run)}, ${made.replaceAll("_", " ")}`
+}
+
+/** Words beside a run's seconds of training: how many of them a fork has from its parent. */
+export function ofParent({ forked_from: origin }) {
+  const seconds = origin?.cost[2] // step, gradients, seconds, joules
+  return seconds ? `, ${duration(seconds)} of it the parent's` : ""
 }

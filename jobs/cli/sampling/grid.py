@@ -1,4 +1,5 @@
-"""`basin grid`: sample sets of a run over two or three settings, here or in the queue."""
+"""`basin grid`: sample sets of a run over two or three settings, here or in the queue; the grids
+there are, and their deletion."""
 
 from __future__ import annotations
 
@@ -8,19 +9,38 @@ from typing import Any
 
 import click
 
+from backend.errors import BadInput, NotAvailable
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table
 from jobs.cli.launch import apply
 from jobs.formatting import duration
-from jobs.grids import drawing, records
+from jobs.grids import deletion, drawing, records
 from jobs.grids.progress import progress
 from jobs.grids.records import Grid
+from jobs.records import run_store
 from jobs.records.sample_sets import SampleSet
 
+NONE = "There are no grids: `basin grid RUN --x FIELD=A,B --y FIELD=A,B`."
 FIGURES = ("energy_distance", "frechet_features", "energy")
 """The first of them that a cell has is told."""
 
 
-@click.command("grid")
+class _DrawGroup(click.Group):
+    """Group whose command is `draw` where none is named: `basin grid RUN --x ...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_named = not args or args[0] in self.commands or args[0] in ctx.help_option_names
+        return super().parse_args(ctx, args if is_named else ["draw", *args])
+
+
+@click.group("grid", cls=_DrawGroup)
+def grid_command() -> None:
+    """Draw, list and delete grids: sample sets of a run over two or three settings.
+
+    `basin grid RUN --x FIELD=A,B --y FIELD=A,B` draws one; see `basin grid draw --help`.
+    """
+
+
+@grid_command.command()
 @click.argument("run")
 @click.option("--x", required=True, metavar="FIELD=A,B,...", help="What differs across.")
 @click.option("--y", required=True, metavar="FIELD=A,B,...", help="What differs down.")
@@ -33,7 +53,7 @@ FIGURES = ("energy_distance", "frechet_features", "energy")
 )
 @click.option("--queue", is_flag=True, help="Leave it to the quick worker, and return.")
 @json_command
-def grid_command(
+def draw(
     run: str,
     x: str,
     y: str,
@@ -71,6 +91,55 @@ def grid_command(
     show(value, as_json, lambda: _in_words(grid, cells, value))
     failed = not queue and value["done"] < value["num"]
     sys.exit(FAILED if failed else DONE)
+
+
+@grid_command.command("list")
+@click.option("--run", help="Those that a run takes part in.")
+@json_command
+def list_command(run: str | None, as_json: bool) -> None:
+    """List grids, newest first."""
+    grids = records.list_grids(run_store.open_run(run).id if run else None)
+    states = [progress(each, list(each.cells())) for each in grids]
+    value = [
+        {
+            "id": each.id,
+            "address": f"/grid?id={each.id}",
+            "run": each.run,
+            "axes": [axis.model_dump(mode="json") for axis in each.axes],
+            "created": each.created,
+            "state": state.state,
+            "num": state.num,
+            "done": state.done,
+        }
+        for each, state in zip(grids, states, strict=True)
+    ]
+    rows = [
+        (each.id, state.state, f"{state.done} of {state.num}", each.run, each.title)
+        for each, state in zip(grids, states, strict=True)
+    ]
+    text = table(("grid", "state", "cells", "run", "axes"), rows) if rows else NONE
+    show(value, as_json, text)
+
+
+@grid_command.command()
+@click.argument("grids", nargs=-1, required=True, metavar="GRID...")
+@json_command
+def delete(grids: tuple[str, ...], as_json: bool) -> None:
+    """Delete grids for good, and their cells but those that another grid or an arena has or that
+    have a name. All of them can be drawn again. GRID is an id or the start of one."""
+    chosen = [_named(each) for each in grids]
+    value = [{"id": each.id, "cells": len(deletion.delete(each))} for each in chosen]
+    lines = [f"{each['id']}: deleted, with {each['cells']} cells" for each in value]
+    show(value, as_json, "\n".join(lines))
+
+
+def _named(start: str) -> Grid:
+    fits = [each for each in records.list_grids() if start and each.id.startswith(start)]
+    if not fits:
+        raise NotAvailable(f"There is no grid `{start}`; see `basin grid list`.")
+    if len(fits) > 1:
+        raise BadInput.at("grid", f"`{start}` fits {len(fits)} grids, {fits[0].id} among them.")
+    return fits[0]
 
 
 class _Line:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from dashboard.security import access, viewers
 from dashboard.stream import arena as arena_routes
+from dashboard.stream import routes as stream_routes
+from dashboard.stream.hub import Hub
 from jobs.arena import votes
 from jobs.arena.arenas import Arena
+from jobs.grids import records
+from jobs.grids.records import Axis
 from tests.jobs import tiny
 from tests.jobs.arena.test_votes import drawn, made
 
@@ -37,8 +44,8 @@ def browser_of_ada() -> TestClient:
     return client()
 
 
-def client() -> TestClient:
-    app = Starlette(routes=arena_routes.routes())
+def client(routes: Sequence[BaseRoute] = ()) -> TestClient:
+    app = Starlette(routes=routes or arena_routes.routes())
     return TestClient(app, base_url="http://127.0.0.1", headers={"host": "127.0.0.1"})
 
 
@@ -142,3 +149,46 @@ def test_viewers_are_told_apart_by_a_cookie_that_no_record_holds() -> None:
     sightings.note(viewer, ["a", "b"])
     assert sightings.since(viewer, ["a", "c"], 0.0) == {"a"}
     assert sightings.since(viewer, ["a"], 9e12) == set() == sightings.since("", ["a"], 0.0)
+
+
+def test_a_restart_forgets_no_sighting(basin_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = viewers.viewer_of({viewers.COOKIE: viewers.new_cookie()})
+    before = time.time()
+    viewers.Sightings().note(viewer, ["a", "b"])
+    restarted = viewers.Sightings()
+    assert restarted.since(viewer, ["a", "c"], before) == {"a"}
+    restarted.note(viewer, ["c"])
+    assert viewers.Sightings().since(viewer, ["a", "c"], before) == {"a", "c"}
+    # of each viewer, and of all of them, the latest are kept
+    monkeypatch.setattr(viewers, "MOST_SIGHTINGS", 2)
+    restarted.note(viewer, ["a"])
+    assert viewers.Sightings().since(viewer, ["a", "b", "c"], before) == {"a", "c"}
+    monkeypatch.setattr(viewers, "MOST_VIEWERS", 1)
+    restarted.note("someone", ["a"])
+    assert [path.stem for path in (basin_home / "sightings").iterdir()] == ["someone"]
+    (basin_home / "sightings" / "someone.json").write_text("[1")
+    assert viewers.Sightings().since("someone", ["a"], before) == set()
+
+
+def test_every_route_that_names_a_run_notes_who_saw_it(
+    contest: Arena, browser_of_ada: TestClient
+) -> None:
+    run = votes_set(contest.sets[0]).run  # type: ignore[attr-defined]
+    axes = [Axis(field="seed", values=(0, 1)), Axis(field="num_steps", values=(1, 2))]
+    grid = records.define(run, axes, {"num": 8})
+    browser_of_ada.post(address("next", contest), json={})
+    viewer = votes.ballots(contest)[-1].viewer
+    pages = client(stream_routes.routes(Hub()))
+    pages.cookies = browser_of_ada.cookies
+    for path in (
+        f"sample_set?id={contest.sets[0]}",
+        f"grid?id={grid.id}",
+        f"file?run={run[:-1]}&name=spec.yaml",
+        f"curves.csv?run={run[:-1]}",
+    ):
+        moment = time.time()
+        assert not viewers.sightings.since(viewer, [run], moment)
+        assert pages.get(f"/live/{path}").status_code == 403
+        assert not viewers.sightings.since(viewer, [run], moment), "nothing was seen"
+        assert pages.get(f"/live/{path}&token={access.issue()}").status_code == 200, path
+        assert viewers.sightings.since(viewer, [run], moment) == {run}, path

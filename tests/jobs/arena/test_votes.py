@@ -10,14 +10,17 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from backend.errors import BadInput
 from backend.events import unpack
 from jobs.arena import arenas, blind, results, votes
 from jobs.arena.arenas import Arena
+from jobs.cli import main
 from jobs.records import sample_sets
 from jobs.records.sample_sets import Request, SampleSet
 from tests.conftest import ROOT
@@ -220,6 +223,25 @@ def test_votes_leave_as_a_table_and_open_ballots_stay_blind(
     text = results.as_csv(arena)
     assert text.startswith("ballot,left,right,left_name") and still.id not in text
     assert ",=Secret" not in text
+
+
+def test_the_command_line_lists_ranks_and_exports(contest: tuple[Arena, list[SampleSet]]) -> None:
+    def answer(*arguments: str) -> Any:
+        result = CliRunner().invoke(main, ["arena", *arguments, "--json"])
+        return json.loads(result.stdout) if result.exit_code == 0 else result.exit_code
+
+    arena, sets = contest
+    ballot = votes.ask(arena, "ada")
+    votes.vote(arena, ballot.id, "ada", "left")
+    (listed,) = answer("list")
+    assert (listed["id"], listed["votes"], listed["contestants"]) == (arena.id, 1, 3)
+    assert "Secret" not in json.dumps(listed), "a list names nobody"
+    assert answer("ranking", arena.id[:3]) == {"id": arena.id, **results.standings(arena, sets)}
+    assert answer("export", "latest") == results.exported(arena)
+    words = CliRunner().invoke(main, ["arena", "ranking", "latest"]).stdout
+    assert "Secret one" in words and "votes: 1, voters: 1" in words
+    assert CliRunner().invoke(main, ["arena", "export", "0"]).stdout == results.as_csv(arena)
+    assert answer("ranking", "f") == 2
 
 
 def test_runs_that_cannot_compete_are_refused_with_what_to_do(basin_home: Path) -> None:

@@ -221,3 +221,29 @@ def test_a_worker_says_in_the_record_what_cannot_be_drawn(
     assert any("-1" in message for _, message in refused.problems)
     assert progress(refused, list(refused.cells())).state == "refused"
     assert redis_store.queue(redis_store.QUICK).job_ids == []
+
+
+def test_a_deleted_grid_takes_the_cells_along_that_nothing_else_has(run: RunDirectory) -> None:
+    def answer(*arguments: str) -> Any:
+        result = CliRunner().invoke(main, ["grid", *arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    grid = defined(run)
+    drawing.draw_here(grid)
+    other = defined(run, Axis(field="step_size", values=(0.01, 0.5)), NUM_STEPS)
+    shared = set(grid.sets) & set(other.sets)
+    assert len(shared) == 3
+    named = next(each for each in grid.sets if each not in shared)
+    sample_sets.rename(named, "the good one")
+    assert {each["id"]: each["done"] for each in answer("list")} == {grid.id: 6, other.id: 3}
+    assert answer("list", "--run", run.id[:-1])[0]["num"] == 6
+    assert answer("delete", grid.id[:6]) == [{"id": grid.id, "cells": 2}]
+    assert {each.id for each in sample_sets.list_sets()} == {*shared, named}
+    assert [each.id for each in records.list_grids()] == [other.id]
+    # the same grid again draws what is gone
+    assert drawing.draw_here(defined(run)) == 0, "it was stopped: who deletes it wants no more"
+    records.mark_stopped(grid.id, False)
+    assert drawing.draw_here(defined(run)) == 2
+    gone = CliRunner().invoke(main, ["grid", "delete", "ffff"])
+    assert gone.exit_code == 2 and "basin grid list" in gone.stderr
