@@ -5,6 +5,7 @@ import { compareSource } from "./charts/sources.js"
 import { ManyRuns } from "./comparing/many_runs.js"
 import { ModelCards } from "./comparing/model_cards.js"
 import { PairView } from "./comparing/pair_view.js"
+import { PairTest } from "./comparing/pair_test.js"
 import { Past } from "./comparing/past.js"
 import { massOf, paintCompared, viewOf } from "./comparing/pictures.js"
 import { reportOf } from "./comparing/report.js"
@@ -52,6 +53,7 @@ class ComparePage extends ManyRuns {
     this.chosen = new Map()
     this.linked = (fromAddress("seeds") ?? "").split(",")
     this.cards = new ModelCards(this)
+    this.pairTest = new PairTest(this)
     this.pair = new PairView(() => this.painter.ask())
     const isBare = this.data.bare
     const report = make("button.bl-button", { type: "button" }, "Export report")
@@ -77,14 +79,18 @@ class ComparePage extends ManyRuns {
     this.board = new Board(compareSource(this))
     this.board.grid.classList.add("bl-wide")
     // a page with a board of its own wants the pictures alone; of sets there are no curves
-    this.root.append(...(isBare ? [pictures] : [this.notices.slot, pictures]))
+    this.root.append(
+      ...(isBare ? [pictures] : [this.notices.slot, pictures, this.pairTest.element]),
+    )
     if (!isBare && !this.isOfSets) this.root.append(this.board.slot)
     this.seeded.read()
+    this.pairTest.show()
   }
 
   update(data, component) {
     super.update(data, component)
     this.seeded.read()
+    this.pairTest.show()
   }
 
   close() {
@@ -95,6 +101,7 @@ class ComparePage extends ManyRuns {
 
   recolour() {
     this.past.recolour()
+    this.pairTest.recolour()
     super.recolour()
   }
 
@@ -138,6 +145,7 @@ class ComparePage extends ManyRuns {
   /** Another run stands for a group: what was drawn with one seed is drawn of it too. */
   seedChosen() {
     this.seeded.askAgain()
+    this.pairTest.show()
     this.past.restart()
     this.painter.ask()
   }
@@ -208,6 +216,10 @@ class ComparePage extends ManyRuns {
     )
   }
 
+  colours() {
+    return coloursOf(this.root)
+  }
+
   kindWords(kind) {
     const word = this.isOfSets ? "samples" : PICTURES[kind]
     return word[0].toUpperCase() + word.slice(1)
@@ -261,7 +273,6 @@ class ComparePage extends ManyRuns {
     const named = pictures.map((picture, index) => ({
       ...picture,
       title: this.data.groups[index].title,
-      run: this.runOf(this.data.groups[index]),
     }))
     const paint = (canvas, index, side) => {
       const picture = { ...pictures[index], colour: this.colour(index) }
@@ -298,7 +309,6 @@ class ComparePage extends ManyRuns {
     return pictures
       .map(({ frame }, index) => ({
         title: groups[index].title,
-        run: this.runOf(groups[index]),
         frame,
         index,
       }))

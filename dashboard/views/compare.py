@@ -10,8 +10,9 @@ import streamlit as st
 
 from backend.metric_names import FIGURES
 from dashboard import comparison
-from dashboard.comparing import drawn, report
+from dashboard.comparing import drawn, report, two_sample
 from dashboard.comparing.drawn import Drawn, Question
+from dashboard.comparing.two_sample import Pair
 from dashboard.comparison import Group
 from dashboard.elements import as_typed, empty, figure, head, plural, report_card
 from dashboard.live_view import live_element
@@ -29,11 +30,12 @@ def main() -> None:
     if not groups:
         return
     parts = comparison.by_data(groups)
+    pair, tested = _pair(groups)
     _say_what_cannot_be_compared(parts)
     event = live_element(
         "compare",
-        key="compare_sets" if set_ids else "compare_live",
-        height=400 if set_ids else 700,
+        key="compare_live",
+        height=700,
         groups=[
             {
                 "title": g.title,
@@ -49,7 +51,9 @@ def main() -> None:
         },
         drawn=drawn.as_json(groups, sets) if sets else None,
         report=report.report(groups, sets),
+        tested={**pair._asdict(), "waiting": not tested, **tested} if pair else None,
         on_draw_change=lambda: None,
+        on_test_change=lambda: None,
         on_settled_change=lambda: None,
     )
     _figures(groups, parts, sets)
@@ -57,6 +61,33 @@ def main() -> None:
     if event.draw:
         _note_question(event.draw)
         st.rerun()
+    if event.test:
+        pair, tested = Pair(**event.test), {}
+        st.session_state["compare_pair"] = pair
+        st.session_state["compare_tests"].pop(pair, None)
+    if pair and not tested:
+        _test(pair)
+        st.rerun()
+
+
+def _pair(groups: list[Group]) -> tuple[Pair | None, dict[str, Any]]:
+    """Return the pair that is tested, of this visit or else of the link, and what came of it."""
+    held: dict[Pair, dict[str, Any]] = st.session_state.setdefault("compare_tests", {})
+    asked: Pair | None = st.session_state.get("compare_pair")
+    text = ",".join(asked) if asked else st.query_params.get("test", "")
+    pair = two_sample.pair_of(groups, text)
+    return pair, held.get(pair, {}) if pair else {}
+
+
+def _test(pair: Pair) -> None:
+    """Wait for the test of a pair, at the end of the page: all else is drawn and can be used."""
+    place = st.empty()
+
+    def wait(seconds: float) -> None:
+        # what is drawn meanwhile lets a click end the wait, and with it the work
+        place.empty()
+
+    st.session_state["compare_tests"][pair] = two_sample.ask(pair, wait)
 
 
 def _of_runs() -> tuple[list[Group], Drawn | None]:

@@ -123,3 +123,28 @@ def test_a_report_opens_from_disk_and_asks_no_server(
     page.locator("svg").first.wait_for(state="attached")
     for words in ("Energy distance to held-out data", "config.num_steps", "model 1", runs[0]):
         assert words in page.content()
+
+
+@pytest.mark.slow
+def test_two_runs_are_tested_for_a_difference_beyond_chance_and_the_report_says_it(
+    basin: Basin, page: Page, tmp_path: Path
+) -> None:
+    runs = [basin.launch(30, seed=4), basin.launch(2, seed=5, config={"num_steps": 3})]
+    page.goto(f"{basin.address}/compare?runs={runs[0].id},{runs[1].id}")
+    page.get_by_role("button", name="Test", exact=True).click()
+    page.get_by_role("img", name="Map of where the draws").wait_for(timeout=60_000)
+    verdict = page.locator(".bl-tested .bl-answer").inner_text()
+    assert "beyond chance" in verdict
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export report").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    page.reload()  # the link has the pair, and the answer is kept
+    page.get_by_text(verdict).wait_for()
+    page.goto(path.as_uri())
+    page.get_by_text(verdict).wait_for()
+    assert (
+        page.get_by_role("img", name="Map of where the draws").evaluate("e => e.naturalWidth") > 0
+    )
+    charts = page.get_by_role("img", name="Draws of both by")
+    wait_for(lambda: charts.count() == 2, "energies by both")

@@ -6,17 +6,6 @@ import { planeOn } from "../pictures/drawing/plane.js"
 import { imageDifference, logDifference, MOST_NATS, paintDifference } from "./difference.js"
 import { paintOver } from "./pictures.js"
 
-/** A link to the test of two runs: `point(first, second)` sets it, undefined takes it away. */
-export function testLink() {
-  const link = make("a.bl-test", {}, "Is it chance? Test their draws")
-  link.point = (first, second) => {
-    link.hidden = !first || !second || first === second
-    const config = JSON.stringify({ runs: [second] })
-    link.href = `studio?${new URLSearchParams({ run: first, ability: "differ", config })}`
-  }
-  return link
-}
-
 export class DifferenceCard {
   /** `changed()`: another pair was chosen. */
   constructor(changed) {
@@ -40,7 +29,6 @@ export class DifferenceCard {
     this.low = make("span")
     this.bar = make("i")
     this.high = make("span")
-    this.test = testLink()
     this.element = make(
       "div.bl-card",
       {},
@@ -48,7 +36,6 @@ export class DifferenceCard {
       make("div.bl-row.bl-pair", {}, this.to, make("span.bl-muted", {}, "−"), this.from),
       this.canvas,
       make("span.bl-scale", {}, this.low, this.bar, this.high),
-      this.test,
     )
   }
 
@@ -66,7 +53,6 @@ export class DifferenceCard {
       select.selectedIndex = index
     }
     const [first, second] = [pictures[from], pictures[to]]
-    this.test.point(first.run, second.run)
     const isField = first.frame.header.kind === "field"
     this.name.textContent = isField ? "Difference of log density" : "Difference, cell by cell"
     this.bar.style.background = `linear-gradient(90deg, ${colours.diverging.join(",")})`

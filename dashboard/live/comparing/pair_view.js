@@ -1,6 +1,5 @@
 // Two pictures in one place: a divider swiped across them, or one flipped for the other.
 
-import { testLink } from "./difference_card.js"
 import { fromAddress, keepInAddress, make } from "../parts/dom.js"
 
 const MOST_SIDE = 640
@@ -29,7 +28,6 @@ export class PairView {
     this.flipper.onclick = () => this.flip()
     this.word = make("span.bl-name", { role: "status" })
     this.about = make("span.bl-muted")
-    this.test = testLink()
     this.stack.onpointermove = (event) =>
       this.drag(event, event.pointerType === "mouse" || event.buttons > 0)
     this.stack.onpointerdown = (event) => {
@@ -42,7 +40,7 @@ export class PairView {
       {},
       make("div.bl-row.bl-pair", {}, this.first, swap, this.second),
       this.stack,
-      make("div.bl-row", {}, this.divider, this.flipper, this.word, this.about, this.test),
+      make("div.bl-row", {}, this.divider, this.flipper, this.word, this.about),
     )
   }
 
@@ -95,7 +93,7 @@ export class PairView {
   }
 
   /**
-   * `pictures`: [{title, run, frame, words, step}], `paint(canvas, index, side)` draws one; `width`: what
+   * `pictures`: [{title, frame, words, step}], `paint(canvas, index, side)` draws one; `width`: what
    * there is.
    */
   draw(mode, pictures, width, paint) {
@@ -112,7 +110,6 @@ export class PairView {
       select.selectedIndex = pair[place]
     })
     this.titles = pair.map((index) => pictures[index].title)
-    this.test.point(...pair.map((index) => pictures[index].run))
     const side = Math.min(width, MOST_SIDE)
     const missing = pair.map((index) => pictures[index]).filter(({ frame }) => !frame)
     this.stack.hidden = missing.length > 0

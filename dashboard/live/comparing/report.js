@@ -37,6 +37,9 @@ figcaption { max-width: ${SIDE}px; } figcaption b { color: ${text}; }
 i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 6px; }
 img { max-width: 100%; border-radius: 4px; } svg { max-width: 100%; height: auto; }
 input[type=range] { width: min(100%, 480px); accent-color: ${accent}; }
+.bl-scale, .bl-legend, .bl-row { display: flex; gap: 8px; align-items: center; color: ${muted}; }
+.bl-legend { gap: 24px; margin: 8px 0; } .bl-scale i { width: 96px; height: 9px; }
+.bl-card { display: flex; flex-direction: column; gap: 6px; max-width: 460px; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 14px 5px 0; border-bottom: 1px solid ${line}; }
 th:first-child, td:first-child { text-align: left; } .best { font-weight: 600; color: ${good}; }
@@ -50,6 +53,7 @@ export async function reportOf(page, colours) {
     make("p", {}, `${report.about} Written ${new Date().toLocaleString()}.`),
     ...picturesOf(page, colours),
     ...(await filmOf(page, colours)),
+    ...testOf(page, colours),
     ...(await curvesOf(page)),
     ...report.tables.flatMap(tableOf),
     ...specsOf(report.runs),
@@ -120,6 +124,20 @@ async function filmOf(page, colours) {
       make("div.row", {}, ...figures),
     ),
   ]
+}
+
+/** The test of two runs, where one was made. */
+function testOf(page, colours) {
+  const contents = page.pairTest.contents(colours)
+  if (!contents.length) return []
+  const section = make("section", {}, make("h2", {}, "Do they differ?"), ...contents)
+  for (const canvas of section.querySelectorAll("canvas")) {
+    const image = make("img", { src: canvas.toDataURL("image/png"), alt: canvas.ariaLabel })
+    image.width = Math.round(parseFloat(canvas.style.width))
+    canvas.replaceWith(image)
+  }
+  section.querySelector(".bl-cards").className = "row"
+  return [section]
 }
 
 function imageOf(page, picture, index, colours) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { logDifference } from "../../../dashboard/live/comparing/difference.js"
+import { outline } from "../../../dashboard/live/comparing/pair_test.js"
 import { columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
 
 const field = (xs, ys, values) => ({
@@ -60,4 +61,14 @@ test("two grids are compared on the first, and nowhere beyond the second", () =>
   const { nats } = logDifference(wide, small)
   assert.ok(Math.abs(nats[0] - Math.log(4)) < 1e-5)
   assert.ok(Number.isNaN(nats[3]))
+})
+
+test("the outline of marked cells is every edge to one that is not, and no other", () => {
+  const [x, o] = [true, false]
+  assert.deepEqual(outline([o, o, o, o], 2, 2), [])
+  const alone = outline([o, o, o, o, x, o, o, o, o], 3, 3)
+  assert.equal(alone.length, 4)
+  assert.ok(alone.some((edge) => edge.join() === "1,1,2,1"))
+  assert.equal(outline([x, x, x, x], 2, 2).length, 8)
+  assert.equal(outline([x, x, o, o], 2, 2).length, 6)
 })
