@@ -142,8 +142,8 @@ class Method(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """names of `Data.given` that training takes and that every sample must be asked with; a method
     with a `context` predicts: its draws are what it expects where that context is given"""
-    trains: ClassVar[bool] = True
-    """False for methods that only sample"""
+    trains: bool = True
+    """False for methods that only sample. Of a class, or of an object whose settings fit nothing"""
     has_energy: ClassVar[bool] = False
     """True where `energy` is defined; follows from that"""
     not_a_density: str = ""

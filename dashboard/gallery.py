@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backend.claims.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture
+from backend.claims.recipe import CurvePicture, DotsPicture, Recipe, SweepPicture, Term
 from dashboard.elements import MINUS, figure
 from jobs.claims import recipe_results as found_in
 from jobs.claims.recipe_results import FigureResult, Findings, Runs
@@ -151,14 +151,16 @@ def compared(recipe: Recipe) -> str:
     """Describe in words what the deciding claim compares."""
     claim = recipe.deciding()
 
-    def of(variant: str, name: str) -> str:
-        return f"{_within(recipe.figures[name].title)}, {_within(recipe.variants[variant].title)}"
+    def of(term: Term) -> str:
+        titles = [_within(recipe.variants[variant].title) for variant in term.variants]
+        means = "mean over " if len(titles) > 1 else ""
+        return f"{_within(recipe.figures[term.figure].title)}, {means}{', '.join(titles)}"
 
-    text = of(claim.value.variant, claim.value.figure)
+    text = of(claim.value)
     if claim.other is None:
         return text
     sign = "over" if claim.over else "minus"
-    return f"{text} {sign} {of(claim.other.variant, claim.other.figure)}"
+    return f"{text} {sign} {of(claim.other)}"
 
 
 def _within(title: str) -> str:

@@ -261,11 +261,12 @@ def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
         for role, term in terms.items():
             if term is not None:
                 at = f"{where}.{role}"
-                yield from _unknown([term.variant], recipe.variants, f"{at}.variant", "variant")
+                yield from _unknown(term.variants, recipe.variants, f"{at}.variant", "variant")
                 yield from _unknown([term.figure], recipe.figures, f"{at}.figure", "figure")
                 if term.figure in recipe.figures:
                     path = recipe.figures[term.figure].path
-                    yield from _unasked(recipe, term.variant, path, f"{at}.figure")
+                    for variant in term.variants:
+                        yield from _unasked(recipe, variant, path, f"{at}.figure")
 
 
 def _unasked(recipe: Recipe, variant: str, path: str, where: str) -> Iterator[Problem]:

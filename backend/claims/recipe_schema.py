@@ -97,10 +97,14 @@ class Figure(Part):
 
 
 class Term(Part):
-    """One figure of one variant."""
+    """One figure of one variant, or its mean over several."""
 
-    variant: str
+    variant: str | list[str] = Field(min_length=1)
     figure: str
+
+    @property
+    def variants(self) -> list[str]:
+        return [self.variant] if isinstance(self.variant, str) else self.variant
 
 
 class Claim(Part):

@@ -66,6 +66,23 @@ def paired(values: Sequence[Reading], others: Sequence[Reading], how: Comparison
     return [_pair(value, by_seed[value.seed], how) for value in values if value.seed in by_seed]
 
 
+def averaged(parts: Sequence[Sequence[Reading]]) -> list[Reading]:
+    """Means over several readings of the seeds that all of them have, in the order of the first."""
+    by_seed = [{each.seed: each for each in part} for part in parts]
+    means = []
+    for seed in by_seed[0]:
+        if not all(seed in part for part in by_seed):
+            continue
+        of_seed = [part[seed] for part in by_seed]
+        values = [each.value for each in of_seed if each.value is not None]
+        if len(values) == len(of_seed):
+            means.append(reading(seed, statistics.fmean(values)))
+        else:
+            note = next(each.note for each in of_seed if each.value is None)
+            means.append(Reading(seed=seed, note=note))
+    return means
+
+
 def _pair(value: Reading, other: Reading, how: Comparison) -> Reading:
     if value.value is None or other.value is None:
         return Reading(seed=value.seed, note=value.note or other.note)

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from backend.claims.recipe import Claim, CurvePicture, Recipe, SweepPicture, Term
-from backend.claims.verdict import SIGNS, Holds, Reading, judge, paired, reading
+from backend.claims.verdict import SIGNS, Holds, Reading, averaged, judge, paired, reading
 from backend.errors import BadInput, NotAvailable
 from jobs.records import run_store
 from jobs.records.status import OVER, Status
@@ -236,7 +236,8 @@ def _claim(
     recipe: Recipe, index: int, claim: Claim, deciding: bool, seeds: Sequence[int], runs: Runs
 ) -> ClaimResult:
     def of(term: Term) -> list[Reading]:
-        return _readings(term.variant, recipe.figures[term.figure].path, seeds, runs)
+        path = recipe.figures[term.figure].path
+        return averaged([_readings(variant, path, seeds, runs) for variant in term.variants])
 
     readings, how = of(claim.value), claim.compares
     if claim.other is not None and how is not None:

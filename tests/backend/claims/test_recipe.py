@@ -60,6 +60,7 @@ def test_a_recipe_is_read_with_what_it_leaves_out() -> None:
         ({"figures__distance__path": "with space"}, "figures.distance.path", "pattern"),
         ({"figures__distance__path": "k{x}"}, "figures.distance.path", "no template"),
         ({"claims__0__value__variant": "tall"}, "claims.0.value.variant", "Known: `wide`"),
+        ({"claims__0__value__variant": ["wide", "tall"]}, "claims.0.value.variant", "`tall`"),
         ({"claims__1__over__figure": "width"}, "claims.1.over.figure", "Known: `distance`"),
         ({"claims__0__relation": "<"}, "claims.0.relation", "'<=' or '>='"),
         ({"claims__0__deciding": True}, "claims", "only one"),

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from backend.claims.verdict import Reading, judge, meets, paired, reading
+from backend.claims.verdict import Reading, averaged, judge, meets, paired, reading
 
 
 def seeds(*values: float | None) -> list[Reading]:
@@ -101,6 +101,15 @@ def test_a_pair_without_both_values_says_why_it_has_none() -> None:
     verdict = judge(found, "<=", 0.5, how="ratio")
     assert (verdict.holds, verdict.median, verdict.min) == ("fails", None, None)
     assert "seed 0 diverged; seed 1 failed; seed 2 has no ratio to 0" in verdict.reason
+
+
+def test_a_mean_over_several_is_of_the_seeds_that_all_have() -> None:
+    means = averaged([seeds(1.0, 2.0, 3.0), seeds(3.0, None, 5.0, 7.0)])
+    assert [(each.seed, each.value, each.note) for each in means] == [
+        (0, 2.0, ""),
+        (1, None, "diverged"),
+        (2, 4.0, ""),
+    ]
 
 
 def test_the_reason_gives_the_numbers() -> None:
