@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from backend.spec import Budget, RunSpec
 from benchmarks import chromium
@@ -54,6 +55,9 @@ TARGETS = (
     ("console", "errors", 0, ""),
 )
 """What the worst page may have: who or what it is measured of, the figure, the most, its unit."""
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+THEME_MS = 1000
+"""Until a page that is told of another theme has drawn all in it."""
 _CHART = ".bl-plot .main-svg"
 _PRIMARY = 'button[data-testid="stBaseButton-primary"]:not(:disabled)'
 
@@ -87,10 +91,13 @@ def run(pages: list[str], quick: bool) -> Report:
             chosen = [case for case in cases(_make_runs(home)) if case.name in pages]
             browser = chromium.launch(playwright.chromium)
             # who comes first to a server that just started waits for its imports: once a start
-            _cold(browser, basin.address, chosen[0])
+            page, _ = visit(browser.new_context(), basin.address, chosen[0])
+            page.context.close()
             for case in chosen:
-                print(f"{case.name} ...", file=sys.stderr, flush=True)
+                began = time.monotonic()
                 _measure(report, browser, basin.address, case, 1 if quick else 3)
+                seconds = time.monotonic() - began
+                print(f"{case.name}: {seconds:.0f} s", file=sys.stderr, flush=True)
             browser.close()
     claim(report)
     return report
@@ -130,22 +137,23 @@ def _make_runs(home: Path) -> dict[str, list[str]]:
     return runs
 
 
-def _cold(browser: Browser, address: str, case: Case) -> tuple[Visit, Visit]:
-    """Visit with a new profile, and once more with the same."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    try:
-        visits = []
-        for _ in range(2):
-            page, result = visit(context, address, case)
-            page.close()
-            visits.append(result)
-    finally:
-        context.close()
-    return visits[0], visits[1]
+def _visit_twice(browser: Browser, address: str, case: Case) -> tuple[Page, tuple[Visit, Visit]]:
+    """Visit with a new profile, and once more with the same, whose page is left open."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    page, cold = visit(context, address, case)
+    page.close()
+    page, warm = visit(context, address, case)
+    return page, (cold, warm)
 
 
 def _measure(report: Report, browser: Browser, address: str, case: Case, repeats: int) -> None:
-    pairs = [_cold(browser, address, case) for _ in range(repeats)]
+    pairs = []
+    for repeat in range(repeats):
+        page, pair = _visit_twice(browser, address, case)
+        pairs.append(pair)
+        if repeat == repeats - 1:
+            _look(report, page, case)
+        page.context.close()
     for subject, visits in zip(("cold", "warm"), zip(*pairs, strict=True), strict=True):
         figures = {
             ("first paint", "s"): [each.first_paint for each in visits],
@@ -164,23 +172,17 @@ def _measure(report: Report, browser: Browser, address: str, case: Case, repeats
     report.notes.append(f"{case.name}: the heaviest are {weights}")
     report.notes += [f"{case.name}: console: {text}" for text in sorted(errors)]
     report.add(case.name, "console", "errors", "", [float(len(errors))])
-    _look(report, browser, address, case)
 
 
-def _look(report: Report, browser: Browser, address: str, case: Case) -> None:
-    """Ask axe in both themes, and measure the width."""
-    for theme in ("light", "dark"):
-        context = browser.new_context(
-            viewport={"width": 1440, "height": 900},
-            color_scheme=theme,
-        )
-        page, _ = visit(context, address, case)
+def _look(report: Report, page: Page, case: Case) -> None:
+    """Ask axe of a page that is open, in both themes, and measure its width."""
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_timeout(THEME_MS)
         listed = violations(page)
         report.add(case.name, theme, "axe violations", "", [float(len(listed))])
         report.notes += [f"{case.name}, {theme}: {text}" for text in listed]
-        if theme == "light":
-            report.add(case.name, "narrow", "overflow at 390", "px", [float(overflow(page))])
-        context.close()
+    report.add(case.name, "narrow", "overflow at 390", "px", [float(overflow(page))])
 
 
 def claim(report: Report) -> None:

@@ -72,11 +72,20 @@ class PrincipalAxes:
             f"principal axis 2, {second:.0%} of the variance",
         )
 
-    def points(self, path: str, z: Tensor, role: str, energy: Tensor | None = None) -> Points:
-        """Places (num, 2) of standardised z (num, *event_shape) in the plane."""
+    def points(
+        self,
+        path: str,
+        z: Tensor,
+        role: str,
+        energy: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Points:
+        """Places (num, 2) of standardised z (num, *event_shape) in the plane, with the energy and
+        the class (num,) of each where they are known."""
         places = (z.flatten(1) - self.centre) @ self.axes
         values = None if energy is None else pictures.float32(energy)
-        return Points(path, pictures.float32(places), role, values, axes=self.names)
+        classes = None if labels is None else labels.cpu().numpy().astype("int32")
+        return Points(path, pictures.float32(places), role, values, classes, axes=self.names)
 
     def slice(self, path: str, energy: Energy, data: Data, size: int, temperature: float) -> Field:
         """The energy of standardised positions over the plane itself, size × size of them, above

@@ -46,6 +46,10 @@ class PrincipalAxesObserver(Observer):
 
     def _points(self, role: str, z: Tensor, context: Context) -> Iterable[Event]:
         assert self.axes is not None
-        z = z[: self.subject.sizes.num_dots]
-        energy = None if role == "data" else context.energies(z)
-        yield self.axes.points(f"principal/{role}", z, role, energy)
+        num = self.subject.sizes.num_dots
+        z, labels = z[:num], self.subject.data.labels
+        if role == "data":
+            classes = None if labels is None else labels[:num]
+            yield self.axes.points(f"principal/{role}", z, role, labels=classes)
+        else:
+            yield self.axes.points(f"principal/{role}", z, role, context.energies(z))

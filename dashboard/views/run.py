@@ -25,6 +25,7 @@ from dashboard.elements import (
 )
 from dashboard.live_view import live_element
 from dashboard.run_acts.fork_settings import fork_marks, open_fork, related_runs
+from dashboard.run_acts.keep_moment import say_what_was_kept, show_keep
 from dashboard.run_acts.turn_settings import show_turn_settings, turned_lines
 from dashboard.security import access
 from jobs.claims import reproduction
@@ -65,6 +66,7 @@ def main() -> None:
         head(name, status_word(status.status), facts, tab)
     with acts:
         _acts(directory, status)
+    say_what_was_kept()
     headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
     event = live_element(
         "run",
@@ -174,6 +176,7 @@ def _acts(directory: RunDirectory, status: Status) -> None:
             st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
             if status.checkpoint_step is not None:
                 st.link_button("Sampler grid", f"grid?run={run_id}", icon=":material/grid_on:")
+            show_keep(directory, status)
             if st.button("Name, tags, note", icon=":material/edit:"):
                 _edit(directory, status)
             if word == "running" and st.button("Kill now", icon=":material/dangerous:"):

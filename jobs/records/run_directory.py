@@ -199,6 +199,10 @@ class RunDirectory(Recording, Requests):
             raise BadInput.at("step", f"must be one that is there: {listed}; got {step:,}.")
         checkpoint.pin(self.path / "checkpoints", step)
 
+    def keeps_checkpoint(self, step: int) -> bool:
+        """Return True for a step whose checkpoint a person asked to keep."""
+        return checkpoint.is_pinned(self.path / "checkpoints", step)
+
     def checkpoint_meta(self, step: int) -> dict[str, Any]:
         """Read the settings beside the checkpoint of a step. Raises NotAvailable."""
         return checkpoint.read_meta(self.path / "checkpoints", step)

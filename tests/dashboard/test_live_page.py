@@ -144,7 +144,11 @@ def test_nothing_is_covered_by_the_time_bar_and_nothing_jumps_as_a_run_opens(
     page.add_init_script(WATCH_SHIFTS)
     run = make_run()
     run.write_status(alarms=[{"path": "alarm/a", "message": "One. Two. Three.", "step": 3}] * 2)
+    run.set_labels(tags=[f"a tag, number {number}" for number in range(4)])
     page.goto(f"{basin.address}/run?id={run.id}&charts={','.join(MORE)}")
+    line = page.locator(".basin-head .basin-facts, .basin-facts").first
+    line.wait_for()
+    assert (line.bounding_box() or {"height": 0.0})["height"] > 30, "facts of two lines"
     wait_for(lambda: charts(page).count() == 3, "three charts")
     page.get_by_text("One. Two.").first.wait_for()
     assert not page.get_by_text("Three.").first.is_visible()

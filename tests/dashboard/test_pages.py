@@ -222,7 +222,8 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.locator(".bl-plot").first.scroll_into_view_if_needed()
     plot = page.locator(".bl-plot:has(.main-svg)")
     plot.first.wait_for()
-    wait_for(lambda: plot.locator(".xtitle").text_content() == "seconds", "the axis of the link")
+    axis = page.locator('[aria-label="x axis"] [aria-pressed="true"]')
+    wait_for(lambda: axis.inner_text() == "seconds", "the axis of the link")
     filled = plot.evaluate("plot => plot.data.filter(trace => trace.fill === 'tonexty').length")
     assert filled == 1  # the two seeds are one band
     page.get_by_text("config.num_steps").wait_for()

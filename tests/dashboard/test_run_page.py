@@ -14,7 +14,7 @@ from jobs.models import forks
 from jobs.queueing import control, enqueue
 from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
-from tests.dashboard.runs import make_run, zoom
+from tests.dashboard.runs import NUM, make_run, zoom
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, WebSocketRoute
@@ -220,7 +220,20 @@ def fork_from_here(page: Page, parent: str) -> int:
     assert child.id in page.url and child.budget["steps"] == 500
     assert turn.fields["train.learning_rate"][1] == 0.003
     control.stop(child.id)
+    keep_a_moment(page, child.id)
     return turn.step
+
+
+def keep_a_moment(page: Page, run: str) -> None:
+    """Keep the moment that a stopped run began with, for good."""
+    directory = run_store.open_run(run)
+    wait_for(lambda: directory.status().is_over, "the end of the fork")
+    page.reload()
+    page.get_by_test_id("stPopover").last.click()
+    page.get_by_role("button", name="Keep a moment").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    page.get_by_text(re.compile("is kept for good")).wait_for()
+    assert any(map(directory.keeps_checkpoint, directory.checkpoints()))
 
 
 @pytest.mark.slow
@@ -228,20 +241,23 @@ def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: P
     run = make_run()
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-plot .main-svg")
+    plot = page.locator(".bl-plot").first
+
+    def end_of_axis() -> float:
+        return float(plot.evaluate("plot => plot._fullLayout.xaxis.range[1]"))
+
+    assert end_of_axis() == NUM
     page.get_by_role("button", name="gradients", exact=True).click()
-    title = page.locator(".bl-plot .xtitle").first
-    wait_for(lambda: title.text_content() == "gradients", "the axis")
+    wait_for(lambda: end_of_axis() == 10 * NUM, "the axis")
     assert "axis=gradients" in page.url
     page.reload()
     page.wait_for_selector(".bl-plot .main-svg")
-    wait_for(
-        lambda: page.locator(".bl-plot .xtitle").first.text_content() == "gradients", "the axis"
-    )
+    wait_for(lambda: end_of_axis() == 10 * NUM, "the axis")
     joules = page.get_by_role("button", name="joules", exact=True)
     if joules.is_disabled():
         assert "joules" in (joules.get_attribute("title") or "")
     page.keyboard.press("1")
-    wait_for(lambda: page.locator(".bl-plot .xtitle").first.text_content() == "step", "the axis")
+    wait_for(lambda: end_of_axis() == NUM, "the axis")
 
 
 def test_images_are_three_grids_of_equal_size(basin: Basin, page: Page) -> None:

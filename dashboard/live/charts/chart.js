@@ -23,7 +23,7 @@ export const AXES = {
 }
 
 /** The layout all charts share. */
-function layoutOf(colours, { log, xTitle, height }) {
+function layoutOf(colours, { log, height }) {
   const axis = {
     gridcolor: colours.line,
     zeroline: !log,
@@ -35,7 +35,7 @@ function layoutOf(colours, { log, xTitle, height }) {
   }
   return {
     height,
-    margin: { l: 46, r: 10, t: 6, b: 34 },
+    margin: { l: 46, r: 10, t: 6, b: 20 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "'Source Sans', 'Source Sans Pro', sans-serif", color: colours.text },
@@ -47,8 +47,7 @@ function layoutOf(colours, { log, xTitle, height }) {
       showgrid: false,
       zeroline: false,
       showline: true,
-      nticks: 5,
-      title: { text: xTitle, font: { size: 12, color: colours.muted }, standoff: 4 },
+      nticks: 5, // the board above says what they are of
     },
     yaxis: {
       ...axis,
@@ -175,8 +174,7 @@ export class Chart {
     this.name()
     const layout = layoutOf(colours, {
       log,
-      xTitle: AXES[board.axis],
-      height: this.plot.clientHeight || 172,
+      height: this.plot.clientHeight || 158,
     })
     const end = board.source.end(board.axis)
     if (board.zoom) layout.xaxis.range = [...board.zoom]
@@ -358,6 +356,7 @@ export class Chart {
       title: about.title,
       subtitle: [runName(), board.source.compared?.(path)].filter(Boolean).join(" · "),
       unit: this.unitWords(),
+      axis: AXES[board.axis],
       references: board.source.references(path),
       width: plot.clientWidth,
       colours: coloursOf(this.slot),

@@ -12,9 +12,10 @@ function plain(words) {
 
 /**
  * Data and layout for Plotly of a chart that is drawn as `plot` {data, layout}. `words`: {title,
- * subtitle, unit, references: [{word, value}], width, colours}.
+ * subtitle, unit, axis, references: [{word, value}], width, colours}.
  */
-export function figureOf({ data, layout }, { title, subtitle, unit, references, width, colours }) {
+export function figureOf({ data, layout }, words) {
+  const { title, subtitle, unit, axis, references, width, colours } = words
   // a line that is called as the chart needs no legend
   const isNamed = (trace) => trace.name && trace.name !== title && trace.hoverinfo !== "skip"
   const isLog = layout.yaxis.type === "log"
@@ -49,10 +50,7 @@ export function figureOf({ data, layout }, { title, subtitle, unit, references, 
         yanchor: "top",
         pad: { l: 14, t: 22 },
       },
-      xaxis: {
-        ...layout.xaxis,
-        title: { ...layout.xaxis.title, ...axisTitle(layout.xaxis.title.text) },
-      },
+      xaxis: { ...layout.xaxis, title: { ...axisTitle(axis), standoff: 4 } },
       yaxis: { ...layout.yaxis, title: { ...axisTitle(unit), standoff: 8 } },
       annotations: [...(layout.annotations ?? []), ...named],
       height: HEIGHT,

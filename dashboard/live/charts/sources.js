@@ -92,11 +92,16 @@ function marksOf(texts, axis) {
       : [
           {
             x: last[place],
-            words: meta.message.replace(/\.$/, ""),
+            words: shortened(meta.message),
             colour: (colours) => colours.muted,
           },
         ],
   )
+}
+
+/** What a mark says beside its line: a run by the last digits of its id, the step by the line. */
+function shortened(message) {
+  return message.replace(/^Forked from \S*(\S{4}) at step .*/, "Forked from $1").replace(/\.$/, "")
 }
 
 /** A run's paths, each with its companions. */

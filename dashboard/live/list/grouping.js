@@ -20,15 +20,19 @@ export function groupsOf(runs) {
 }
 
 /**
- * Rows in order: {id, level, runs, opened (null for a single run)}.
+ * Rows in order: {id, level, runs, opened (null for a single run), isFork}. Forks stand below what
+ * they were forked from, where that has a row of its own.
  * `column`: sorted by, or null for the newest first; `opened`: ids of the rows that are.
  */
 export function rowsOf(runs, { fold, opened, column, descending, figures }) {
-  const order = byValue(column, descending, figures)
+  const forks = fold ? forksOf(runs) : new Map()
+  const nested = new Set([...forks.values()].flat())
+  const order = byValue(column, descending, figures, forks)
   const entries = []
   const groups = new Map()
   for (const run of runs) {
     const tag = fold ? groupOf(run) : ""
+    if (nested.has(run)) continue
     if (!tag) entries.push([run])
     else if (groups.has(tag)) groups.get(tag).push(run)
     else {
@@ -38,13 +42,33 @@ export function rowsOf(runs, { fold, opened, column, descending, figures }) {
   }
   const rows = []
   for (const members of sorted(entries, order)) {
-    if (members.length === 1) rows.push(rowOf(members[0].id, 0, members))
+    if (members.length === 1) addRun(rows, members[0], 0, forks, order)
     else addGroup(rows, groupOf(members[0]), members, opened, order)
   }
   return rows
 }
 
-const rowOf = (id, level, runs, opened = null) => ({ id, level, runs, opened })
+const rowOf = (id, level, runs, opened = null) => ({ id, level, runs, opened, isFork: false })
+
+/** Forks outside groups by the id of the run outside groups that they were forked from. */
+function forksOf(runs) {
+  const alone = new Map(runs.filter((run) => !groupOf(run)).map((run) => [run.id, run]))
+  const forks = new Map()
+  for (const run of alone.values()) {
+    const parent = alone.get(run.forked_from?.run)
+    // a parent is there before its fork: no circle, whatever the files say
+    if (!parent || parent.id >= run.id) continue
+    if (forks.has(parent.id)) forks.get(parent.id).push(run)
+    else forks.set(parent.id, [run])
+  }
+  return forks
+}
+
+function addRun(rows, run, level, forks, order) {
+  rows.push({ ...rowOf(run.id, Math.min(level, 2), [run]), isFork: level > 0 })
+  for (const fork of each(forks.get(run.id) ?? [], order))
+    addRun(rows, fork, level + 1, forks, order)
+}
 
 function addGroup(rows, tag, members, opened, order) {
   rows.push(rowOf(tag, 0, members, opened.has(tag)))
@@ -90,10 +114,11 @@ function sorted(entries, order) {
   return keyed.sort((a, b) => order.compare(a.key, b.key)).map(({ runs }) => runs)
 }
 
-/** How rows are put in order: a row's key is that of its best run. */
-function byValue(column, descending, figures) {
+/** How rows are put in order: a row's key is that of its best run, or of its newest fork. */
+function byValue(column, descending, figures, forks) {
   if (!column) {
-    const key = (runs) => runs.reduce((most, run) => Math.max(most, run.created), 0)
+    const key = (runs) =>
+      runs.reduce((most, { id, created }) => Math.max(most, created, key(forks.get(id) ?? [])), 0)
     return { key, compare: (a, b) => b - a }
   }
   const sign = descending ? -1 : 1

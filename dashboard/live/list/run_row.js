@@ -45,10 +45,20 @@ export class RunRow {
     this.box.checked = numSelected === runs.length
     this.box.indeterminate = numSelected > 0 && numSelected < runs.length
     this.element.classList.toggle("selected", numSelected > 0)
-    const key = JSON.stringify([row.id, row.level, row.opened, context.key, runs.map(stateOf)])
+    const isFork = row.isFork
+    const key = JSON.stringify([
+      row.id,
+      row.level,
+      isFork,
+      row.opened,
+      context.key,
+      runs.map(stateOf),
+    ])
     if (key === this.key) return
     this.key = key
-    const words = isGroup ? groupInWords(runs, row.level) : runInWords(run, row.level, context)
+    const words = isGroup
+      ? groupInWords(runs, row.level)
+      : runInWords(run, isFork ? 0 : row.level, context)
     const name = isGroup && row.level ? memberInWords(run, context.group(run)) : words.name
     this.box.setAttribute("aria-label", `Select ${name}`)
     this.element.dataset.run = row.id

@@ -1,12 +1,15 @@
 // The picture of a table: its columns in pairs, or the plane of its two longest principal axes.
 
 import { colourAt, coloursOf, faded } from "../parts/colours.js"
-import { drawn, make, Painter } from "../parts/dom.js"
+import { drawn, fromAddress, keepInAddress, make, Painter, segments } from "../parts/dom.js"
+import { figure } from "../parts/formatting.js"
 import { canvasWays } from "../parts/figures/export.js"
 import { runName } from "../parts/figures/figure.js"
 import { layerChips, viewSegments } from "./drawing/layers.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField } from "./drawing/field.js"
+import { classesOf } from "./drawing/points.js"
+import { energyRange, tintOf, TINTS, tintsOf } from "./drawing/tints.js"
 import { PairPlot } from "./pair_plot.js"
 import { FONT, paintTicks, placing, rangesOf, strokeSegments } from "./drawing/plane.js"
 
@@ -25,6 +28,14 @@ export function tableFrames(frames) {
   }
 }
 
+const gradientOf = (stops) => `linear-gradient(90deg, ${stops.join(",")})`
+
+function barOf(stops) {
+  const bar = make("i")
+  bar.style.background = gradientOf(stops)
+  return bar
+}
+
 export class TablePicture {
   constructor(slot) {
     this.slot = slot
@@ -34,6 +45,16 @@ export class TablePicture {
     })
     this.views = row
     this.view = view
+    const asked = fromAddress("colour")
+    this.tint = asked in TINTS ? asked : "layer"
+    this.tints = segments(TINTS, this.tint, (chosen) => this.colourBy(chosen), "Dots coloured by")
+    this.tinting = make(
+      "div.bl-row",
+      { hidden: true },
+      make("span.bl-muted", {}, "coloured by"),
+      this.tints,
+      (this.legend = make("span.bl-row")),
+    )
     this.bar = make("i")
     this.ends = [make("span"), make("span")]
     this.scale = make("span.bl-scale", {}, this.ends[0], this.bar, this.ends[1])
@@ -57,6 +78,7 @@ export class TablePicture {
     slot.append(
       make("header", {}, row, this.scale, ways),
       make("div.bl-table-picture", {}, this.canvas),
+      this.tinting,
       make("div.bl-chips", {}, ...Object.values(this.chips)),
       this.about,
     )
@@ -124,6 +146,42 @@ export class TablePicture {
     return this.view !== "pairs" && data ? "principal" : "pairs"
   }
 
+  /** What the dots are coloured by, of what there is. */
+  get drawnTint() {
+    const isPlane = this.drawnView === "principal"
+    return isPlane && tintsOf(this.dotted()).includes(this.tint) ? this.tint : "layer"
+  }
+
+  colourBy(tint) {
+    this.tint = tint
+    keepInAddress("colour", tint === "layer" ? null : tint)
+    this.draw()
+  }
+
+  /** The frames of the plane that are drawn as dots. */
+  dotted() {
+    const { data, chains, samples } = this.plane
+    return { data, chains, samples }
+  }
+
+  showTints(colours) {
+    const known = tintsOf(this.dotted())
+    this.tinting.hidden = this.drawnView !== "principal" || known.length < 2
+    this.tints.disable("energy", known.includes("energy") ? "" : "No energy of them was taken.")
+    this.tints.disable("class", known.includes("class") ? "" : "The data have no classes.")
+    const classes = this.drawnTint === "class" ? classesOf(this.plane.data, colours) : []
+    const words = classes.map(({ name, colour }) => {
+      const word = make("span.bl-muted", {}, name)
+      word.style.color = colour
+      return word
+    })
+    if (this.drawnTint === "energy") {
+      const { stops, low, high } = this.colours(colours)
+      words.push(make("span.bl-scale", {}, low, barOf(stops), high))
+    }
+    this.legend.replaceChildren(...words)
+  }
+
   layersNow() {
     return this.drawnView === "pairs" ? this.frames : this.plane
   }
@@ -167,7 +225,7 @@ export class TablePicture {
     const still = [data, samples, this.pairs.made, this.plane.field].map(
       (frame) => frame?.header.seq,
     )
-    const key = [width, ratio, colours.bg, this.drawnView, ...still].join()
+    const key = [width, ratio, colours.bg, this.drawnView, this.drawnTint, ...still].join()
     if (!this.base || this.base.key !== key) {
       const base = make("canvas", { width: canvas.width, height: canvas.height })
       const inner = base.getContext("2d")
@@ -255,16 +313,25 @@ export class TablePicture {
     const { box } = this
     const place = placing(box, this.ranges)
     const { shape, data } = frame.arrays.positions
+    const opacity = layer === "data" ? 0.55 : 0.85
+    const tint = tintOf(frame, this.drawnTint, energyRange(this.dotted()), colours)
     context.beginPath()
     for (let row = 0; row < shape[0]; row++) {
       const [x, y] = place(data[2 * row], data[2 * row + 1])
       const isInside =
         x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height
       if (!isInside) continue
+      if (tint) context.beginPath()
       context.moveTo(x + radius, y)
       context.arc(x, y, radius, 0, 2 * Math.PI)
+      if (!tint) continue
+      context.fillStyle = tint(row)
+      context.fill()
     }
-    context.fillStyle = faded(colours[layer], layer === "data" ? 0.55 : 0.85)
+    if (tint) return
+    // what has no energy, or no class, steps back
+    const isApart = this.drawnTint !== "layer"
+    context.fillStyle = isApart ? faded(colours.muted, 0.35) : faded(colours[layer], opacity)
     context.fill()
   }
 
@@ -277,7 +344,13 @@ export class TablePicture {
 
   /** The colours that the drawn view uses, with words for their ends; null where it has none. */
   colours(colours) {
-    if (this.drawnView === "principal") return null
+    if (this.drawnView === "principal") {
+      if (this.drawnTint !== "energy") return null
+      const [low, high] = energyRange(this.dotted()).map((value) => `${figure(value)} nats`)
+      // the high energies are the unlikely ones: the ramp's low end
+      const stops = colours.sequential
+      return { stops, low: high, high: low, colourAt: (share) => colourAt(stops, share) }
+    }
     const stops = this.drawnView === "pairs" ? colours.diverging : colours.sequential
     const [low, high] =
       this.drawnView === "pairs" ? ["samples less", "more correlated"] : ["unlikely", "likely"]
@@ -286,9 +359,11 @@ export class TablePicture {
 
   colourScale(colours) {
     const scale = this.colours(colours)
-    this.scale.style.visibility = scale ? "visible" : "hidden"
-    if (!scale) return
-    this.bar.style.background = `linear-gradient(90deg, ${scale.stops.join(",")})`
+    this.showTints(colours)
+    const isAbove = scale && this.drawnView !== "principal"
+    this.scale.style.visibility = isAbove ? "visible" : "hidden"
+    if (!isAbove) return
+    this.bar.style.background = gradientOf(scale.stops)
     this.ends.forEach((end, place) => (end.textContent = place ? scale.high : scale.low))
   }
 

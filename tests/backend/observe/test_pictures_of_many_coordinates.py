@@ -56,6 +56,11 @@ def test_principal_axes_are_those_of_the_data() -> None:
     assert points.positions.shape == (400, 2)
     assert points.positions.std(0) == pytest.approx([3, 1], rel=0.15)
     assert points.axes[0].startswith("principal axis 1, ") and "%" in points.axes[0]
+    assert points.labels is None
+    classes = torch.arange(400) % 3
+    points = axes.points("principal/data", data.train, "data", labels=classes)
+    assert points.labels is not None and points.labels.dtype == np.int32
+    assert points.labels.tolist() == classes.tolist()
 
 
 def test_a_slice_is_the_energy_on_the_plane() -> None:

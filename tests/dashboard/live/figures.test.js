@@ -14,7 +14,7 @@ const plot = {
     { name: "raw", hoverinfo: "skip" },
   ],
   layout: {
-    xaxis: { title: { text: "gradients" } },
+    xaxis: {},
     yaxis: { type: "log" },
     annotations: [{ text: "step size 0.1" }],
   },
@@ -23,6 +23,7 @@ const words = {
   title: "Distance <b>",
   subtitle: "my run · 512 samples",
   unit: "nats, log",
+  axis: "gradients",
   references: [
     { word: "floor", value: 0.01 },
     { word: "goal", value: -1 },

@@ -7,6 +7,7 @@ import { contours, rangeOf, shades } from "../../../dashboard/live/pictures/draw
 import { axisWords } from "../../../dashboard/live/pictures/histogram.js"
 import { placing, rangesOf } from "../../../dashboard/live/pictures/drawing/plane.js"
 import { classesOf } from "../../../dashboard/live/pictures/drawing/points.js"
+import { energyRange, tintOf, tintsOf } from "../../../dashboard/live/pictures/drawing/tints.js"
 import { tableFrames } from "../../../dashboard/live/pictures/table_picture.js"
 
 function field(values, shape, meta = {}) {
@@ -134,4 +135,23 @@ test("a table has a picture, a landscape has its own", () => {
   assert.equal(tableFrames({ ...frames, "chains/positions": walking }).chains, walking)
   assert.equal(tableFrames({ ...frames, "landscape/model": {} }), null)
   assert.equal(tableFrames({ "samples/data": { header: { kind: "images" } } }), null)
+})
+
+test("dots are coloured by energy or class where there are any, likely ones as a density's", () => {
+  const colours = { sequential: ["#ffffff", "#000000"], alarm: "#ff0000", muted: "m", runs: ["r"] }
+  const samples = { arrays: { energies: { data: Float32Array.of(1, 3, 2, NaN) } } }
+  const data = { arrays: { labels: { data: Int32Array.of(0, -1) } } }
+  assert.deepEqual(tintsOf({ data, samples, chains: undefined }), ["layer", "energy", "class"])
+  assert.deepEqual(tintsOf({ samples }), ["layer", "energy"])
+  assert.deepEqual(tintsOf({ data: { arrays: {} } }), ["layer"])
+  const range = energyRange({ data, samples })
+  assert.deepEqual(range, [1, 3])
+  const energy = tintOf(samples, "energy", range, colours)
+  assert.deepEqual([0, 1, 3].map(energy), ["rgb(0,0,0)", "rgb(255,255,255)", "#ff0000"])
+  const classes = tintOf(data, "class", range, colours)
+  assert.deepEqual([0, 1].map(classes), ["r", "m"])
+  for (const tint of ["layer", "class"]) assert.equal(tintOf(samples, tint, range, colours), null)
+  // one energy that is far off does not make all others one colour
+  const values = Float32Array.from({ length: 201 }, (_, row) => (row ? row / 200 : 1e9))
+  assert.ok(energyRange({ a: { arrays: { energies: { data: values } } } })[1] <= 1)
 })

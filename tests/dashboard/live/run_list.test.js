@@ -99,6 +99,34 @@ test("nothing is folded when that is chosen, and a group of one is a run", () =>
   assert.deepEqual(rows([run({ tags: ["sweep:9"] })])[0].opened, null)
 })
 
+test("forks stand below what they were forked from, the newest family first", () => {
+  const fork = (parent, more = {}) => run({ forked_from: { run: parent.id, step: 50 }, ...more })
+  const parent = run({ kl: 0.5 })
+  const other = run({ kl: 0.3 })
+  const [first, second] = [fork(parent, { kl: 0.4 }), fork(parent, { kl: 0.2 })]
+  const grandchild = fork(first)
+  const all = [parent, other, first, second, grandchild]
+  const told = (some, more) => rows(some, more).map((row) => [row.id, row.level, row.isFork])
+  const family = [
+    [parent.id, 0, false],
+    [first.id, 1, true],
+    [grandchild.id, 2, true],
+    [second.id, 1, true],
+  ]
+  assert.deepEqual(told(all), [...family, [other.id, 0, false]])
+  const column = columns(all).get("headline")
+  const best = [family[0], family[3], family[1], family[2]]
+  assert.deepEqual(told(all, { column }), [[other.id, 0, false], ...best])
+  // flat where nothing is folded; alone where the parent is not listed or in a group
+  assert.ok(told(all, { fold: false }).every(([, level]) => level === 0))
+  assert.deepEqual(told([first]), [[first.id, 0, false]])
+  const member = run({ tags: ["sweep:3"] })
+  assert.equal(told([member, run({ tags: ["sweep:3"] }), fork(member)]).at(0)[1], 0)
+  const circle = run()
+  circle.forked_from = { run: circle.id, step: 1 }
+  assert.equal(told([circle]).length, 1)
+})
+
 test("a row sorts by its best run, whichever end is better", () => {
   const [bad, good] = [run({ kl: 0.5 }), run({ kl: 0.2 })]
   bad.figures["density/log_likelihood"] = -1

@@ -94,3 +94,22 @@ test("a turn or a fork is a mark on every axis that it has a place on, what was 
   )
   assert.deepEqual(seen("joules"), [])
 })
+
+test("a fork's mark is as short as its parent's", () => {
+  const text = (path, message) => ({
+    path,
+    last: [400, 1, 2, null],
+    meta: { message, level: "info" },
+  })
+  const texts = [
+    text("run/forked", "Forked from 20261128-182956-fbd2 at step 400."),
+    text("run/changed", "step size 0.1 → 0.2."),
+  ]
+  const page = { curves: curvesOf(begin), settings: { run: "r", figures: {} }, texts }
+  assert.deepEqual(
+    runSource(page)
+      .marks("step")
+      .map(({ words }) => words),
+    ["Forked from fbd2", "step size 0.1 → 0.2"],
+  )
+})

@@ -87,7 +87,7 @@ function paintDots({ context, place }, { shape, data }, colourOf, radius) {
 }
 
 /** A class's colour; what has no class (a negative label) is grey. */
-function classColour(label, { runs, muted }) {
+export function classColour(label, { runs, muted }) {
   return label < 0 ? muted : runs[label % runs.length]
 }
 
