@@ -105,6 +105,7 @@ class AttackAbility(Ability):
         if asked.method.has_energy:
             values = {name: energies(asked.method.energy(), x) for name, x in sets.items()}
             figures |= {f"energy/{name}": float(value.mean()) for name, value in values.items()}
+            figures["energy/gap"] = figures["energy/attacked"] - figures["energy/clean"]
             summary += (
                 f" Mean energies are {nats(figures['energy/clean'])} and "
                 f"{nats(figures['energy/attacked'])}."

@@ -27,6 +27,12 @@ class SplitConfig(KindConfig):
 
 class DigitsConfig(SplitConfig):
     kind: Literal["digits"] = "digits"
+    num_train: int = option(
+        1257,
+        "Digits to train on, as many of each class as of all; fewer make a harder task.",
+        ge=20,
+        le=1257,
+    )
 
 
 class DigitsData(Dataset):
@@ -48,6 +54,14 @@ class DigitsData(Dataset):
         train, held_out, train_labels, held_out_labels = train_test_split(
             pixels, labels, test_size=540, stratify=labels, random_state=self.config.seed
         )
+        if self.config.num_train < len(train):
+            train, _, train_labels, _ = train_test_split(
+                train,
+                train_labels,
+                train_size=self.config.num_train,
+                stratify=train_labels,
+                random_state=self.config.seed,
+            )
         shape = pixels.shape[1:]
         return Data(
             name="digits",
@@ -99,7 +113,7 @@ class DigitsDenoising(Dataset):
 
     def load(self) -> Data:
         config: DenoisingConfig = self.config
-        digits = DigitsData(config).load()
+        digits = DigitsData(DigitsConfig(seed=config.seed)).load()
         assert digits.labels is not None
         generator = generator_of("digits_denoising", config.seed)
 

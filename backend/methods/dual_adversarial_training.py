@@ -15,6 +15,7 @@ from backend.events import Finding
 from backend.method import Preset, SampleRequest, Task
 from backend.methods.classifiers import OF_STARTS, ClassifierMethod, StartName, Starts, logit_of
 from backend.metric_names import Figure
+from backend.metrics.quality import Quality
 from backend.objectives import attacks
 from backend.objectives.attacks import AttackConfig
 from backend.spec import Budget
@@ -265,6 +266,9 @@ class DualAdversarialTraining(ClassifierMethod):
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor | None:
         return self.draw(SampleRequest(num), generator)
+
+    def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
+        return {"sampler/walk_steps": float(self.walk_steps)}
 
     def findings(self, generator: torch.Generator) -> Iterable[Finding]:
         """Walks that never got longer."""

@@ -192,10 +192,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "predict": {"num": 30, "num_steps": 2},
     "classify": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
+    "counterfactual": {"num": 8, "num_steps": 3},
 }
 ONLY = {
     "classify": ("classes",),
     "attack": ("classes",),
+    "counterfactual": ("classes",),
     "condition": ("classes",),
     "predict": ("contexts",),
 }
@@ -274,6 +276,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
 SPECIAL: dict[tuple[str, str], Any] = {
     ("sample", "label"): "3",
     ("attack", "target"): "3",
+    ("counterfactual", "target"): "3",
     ("condition", "strengths"): [0, 2],
     ("condition", "labels"): "1, 2",
     ("compose", "labels"): "3, 5",

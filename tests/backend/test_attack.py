@@ -125,6 +125,21 @@ def test_a_target_is_what_the_others_are_taken_for(asked: Asked) -> None:
         asking.ask(asked, "attack", {"target": "7"}, generator_of("a", 2))
 
 
+def test_the_path_to_the_other_class_is_straight_and_ends_beyond_the_boundary(
+    asked: Asked,
+) -> None:
+    settings = {"num": 20, "step_size": 0.1, "num_steps": 36}
+    answer = asking.ask(asked, "counterfactual", settings, generator_of("c", 1))
+    path = torch.from_numpy(answer.arrays["path"])
+    z = asked.data.standardise(path)
+    assert torch.allclose(z[:, :, 1], z[0, :, 1].expand(37, 20), atol=1e-3)
+    (table,) = (event for event in answer.events if isinstance(event, Table))
+    for row, start in zip(table.rows, asked.data.held_out[:20, 0].tolist(), strict=True):
+        # the first of the steps that is past x₀ = 0
+        assert abs(start) <= float(row[2] or 0) <= abs(start) + 0.1 + 1e-4
+    assert answer.figures["arrived"] == 1
+
+
 def test_a_classifier_of_the_true_odds_is_as_right_as_it_says(asked: Asked) -> None:
     """The reliability diagram and the calibration error are of the same bins."""
     answer = asking.ask(asked, "classify", {}, generator_of("c", 0))

@@ -57,6 +57,19 @@ def test_what_is_given_moves_with_the_data() -> None:
     assert {value.device.type for value in moved} == {"meta"}
 
 
+def test_fewer_digits_are_of_all_classes_and_the_held_out_ones_stay() -> None:
+    few, whole = (
+        resolve_data({"name": "digits", **fields}).load() for fields in ({"num_train": 100}, {})
+    )
+    assert few.labels is not None and whole.labels is not None
+    assert len(few.train) == 100 and few.labels.bincount().tolist() == pytest.approx(
+        [10] * 10, abs=1
+    )
+    assert torch.equal(few.held_out, whole.held_out)
+    among = (few.train[:, None] == whole.train[None]).flatten(2).all(2).any(1)
+    assert among.all() and len(whole.train) == 1257
+
+
 def test_noisy_digits_are_as_far_from_the_clean_ones_as_their_noise() -> None:
     data = resolve_data({"name": "digits_denoising", "noise": 0.5, "num_copies": 3}).load()
     clean = resolve_data({"name": "digits"}).load()

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from backend import catalogue
 from backend.claims import recipe
 from backend.claims.recipe import DotsPicture, discover, parse, text_of
 from backend.errors import BadInput, NotAvailable
+from jobs.models.method_setup import prepare
 from tests.conftest import ROOT
 from tests.jobs.claiming import TEXT
 
@@ -184,6 +186,15 @@ def test_one_of_an_unknown_method_is_broken_in_the_catalogue(
     assert published["recipes"] == {}
     said = [item for item in published["broken"] if item["module"].endswith("width.yaml")]
     assert "there is no method `tiny`" in said[0]["error"]
+
+
+@pytest.mark.parametrize("name", ["dat", "jem", "weat"])
+def test_every_variant_of_a_classifier_takes_its_first_step(name: str) -> None:
+    made = parse(text_of(name), name)
+    for variant in made.variants:
+        run = prepare(made.spec(variant), torch.device("cpu"), None).method
+        losses = run.step(0.0), run.step(0.5)
+        assert all(float(each["loss/total"].isfinite()) for each in losses), variant
 
 
 @pytest.mark.parametrize("name", SHIPPED)
