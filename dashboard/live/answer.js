@@ -5,7 +5,7 @@ import { cardOf, columnOf, words } from "./pictures/cards.js"
 import { coloursOf } from "./parts/colours.js"
 import { make, rootOf } from "./parts/dom.js"
 import { readAnswer } from "./stream/answers.js"
-import { tableOf } from "./parts/table.js"
+import { tableAt, tableOf } from "./parts/table.js"
 import { FIGURES } from "./parts/vocabulary.js"
 
 const GAP = 20
@@ -58,7 +58,7 @@ class Answer {
         "section.bl-panel",
         {},
         ...(path === "table" ? [] : [make("h2", {}, words(path))]),
-        make("div.bl-scroll", {}, tableOf(columns, rows, named)),
+        make("div.bl-scroll", {}, tableAt(path, columns, rows, named)),
       ),
     )
     this.root.replaceChildren(

@@ -3,6 +3,29 @@
 import { make } from "./dom.js"
 import { figure } from "./formatting.js"
 
+/** Of a matrix of true classes by called ones, each number's share of its row. */
+export function sharesOf(rows) {
+  return rows.map(([, ...counts]) => {
+    const sum = counts.reduce((total, count) => total + (count ?? 0), 0)
+    return counts.map((count) => (sum ? (count ?? 0) / sum : 0))
+  })
+}
+
+/** The table of a path; one of classes by classes is shaded by the shares of its rows. */
+export function tableAt(path, columns, rows, named) {
+  const table = tableOf(columns, rows, named)
+  if (!path.endsWith("confusion")) return table
+  table.classList.add("bl-confusion")
+  sharesOf(rows).forEach((shares, row) =>
+    shares.forEach((share, column) => {
+      const cell = table.tBodies[0].rows[row].cells[column + 1]
+      if (row === column) cell.classList.add("right")
+      cell.style.setProperty("--share", share.toFixed(3))
+    }),
+  )
+  return table
+}
+
 /** `named(word)`: how a word or a column's name is written. */
 export function tableOf(columns, rows, named = (word) => word) {
   const isWordy = columns.map(

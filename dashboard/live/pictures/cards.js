@@ -4,7 +4,7 @@ import { lineChart } from "../charts/small_charts.js"
 import { make } from "../parts/dom.js"
 import { exporter, save } from "../parts/figures/export.js"
 import { figure } from "../parts/formatting.js"
-import { tableOf } from "../parts/table.js"
+import { tableAt } from "../parts/table.js"
 import { FIGURES, PICTURES } from "../parts/vocabulary.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField, rangeOf } from "./drawing/field.js"
@@ -29,8 +29,8 @@ const CONTENTS = {
   trajectory,
   curve: (card) => chart(card, curves(card)),
   histogram: (card) => chart(card, steps(card)),
-  table: ({ frame }) => [
-    make("div.bl-scroll.bl-tall", {}, tableOf(frame.header.meta.columns, frame.header.meta.rows)),
+  table: ({ frame: { header } }) => [
+    make("div.bl-scroll.bl-tall", {}, tableAt(header.path, header.meta.columns, header.meta.rows)),
   ],
 }
 
@@ -124,7 +124,7 @@ function chart({ frame, room, colours }, lines) {
     x: meta.x_name || (isCurve ? "" : meta.unit) || "",
     y: isCurve ? meta.unit : "share",
   }
-  const square = /false.positive/i.test(titles.x)
+  const square = /false.positive|confidence/i.test(titles.x)
   const svg = lineChart(room, 280, lines, titles, colours, { square })
   svg.setAttribute("role", "img")
   svg.setAttribute("aria-label", `${words(path)}: ${lines.map(({ name }) => name).join(", ")}.`)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { apart, median, scaleOf, short } from "../../../dashboard/live/charts/small_charts.js"
+import { sharesOf } from "../../../dashboard/live/parts/table.js"
 
 test("a scale keeps its values inside and its ticks round", () => {
   const scale = scaleOf([0, 90], false, [0, 100])
@@ -45,4 +46,17 @@ test("the median of an even number lies between the middle two", () => {
 test("a long label ends in an ellipsis", () => {
   assert.equal(short("langevin", 200), "langevin")
   assert.equal(short("a very long name of a racer", 64), "a very lo…")
+})
+
+test("a matrix of classes is shaded by the share of each true class", () => {
+  const rows = [
+    ["0", 48, 2],
+    ["1", 5, null],
+    ["2", 0, 0],
+  ]
+  assert.deepEqual(sharesOf(rows), [
+    [0.96, 0.04],
+    [1, 0],
+    [0, 0],
+  ])
 })
