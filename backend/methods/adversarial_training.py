@@ -19,6 +19,7 @@ from backend.methods.classifiers import (
     ClassifierMethod,
     StartName,
     Starts,
+    without_density,
 )
 from backend.metric_names import Figure
 from backend.metrics.density import energies
@@ -167,7 +168,7 @@ class AdversarialTraining(ClassifierMethod):
         **ClassifierMethod.figures,
         "loss/classification": Figure("Cross-entropy in training, natural", "nats"),
         "loss/weight": Figure("Mean weight of an event", help="1 / log(1 + exp |E(x)|)."),
-        "energy/attacked": Figure("Energy of attacked data in training", "nats"),
+        "energy/adversarial": Figure("Energy of attacked data in training", "nats"),
         "energy/attack_gap": Figure(
             "Energy of attacked less natural data",
             "nats",
@@ -176,6 +177,7 @@ class AdversarialTraining(ClassifierMethod):
         ),
     }
     config: AdversarialTrainingConfig
+    observers = without_density(ClassifierMethod.observers)
     not_a_density = OF_CLASSES_ALONE
 
     def __init__(self, config: AdversarialTrainingConfig, task: Task) -> None:
@@ -209,7 +211,7 @@ class AdversarialTraining(ClassifierMethod):
             ).mean(),
             "loss/classification": F.cross_entropy(natural, labels),
             "energy/data": of_data,
-            "energy/attacked": of_attacked,
+            "energy/adversarial": of_attacked,
             "energy/attack_gap": of_attacked - of_data,
             "energy/max": value.abs().amax(),
             **fitted,

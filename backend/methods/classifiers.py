@@ -58,6 +58,12 @@ def logit_of(classifier: Classifier, labels: Tensor) -> Value:
     return value
 
 
+def without_density(observers: tuple[str, ...]) -> tuple[str, ...]:
+    """The observers less those that hold an energy to being a density, for classifiers that say
+    why theirs is none."""
+    return tuple(name for name in observers if name != "energy_alarms")
+
+
 class ClassifierMethod(Method):
     """Base of methods that fit a `Classifier`: `_set_up` makes it, `step` fits it."""
 

@@ -13,7 +13,14 @@ from backend.config import Config, option
 from backend.energies import AnyNetwork
 from backend.events import Finding
 from backend.method import Preset, SampleRequest, Task
-from backend.methods.classifiers import OF_STARTS, ClassifierMethod, StartName, Starts, logit_of
+from backend.methods.classifiers import (
+    OF_STARTS,
+    ClassifierMethod,
+    StartName,
+    Starts,
+    logit_of,
+    without_density,
+)
 from backend.metric_names import Figure
 from backend.metrics.quality import Quality
 from backend.objectives import attacks
@@ -176,6 +183,7 @@ class DualAdversarialTraining(ClassifierMethod):
         ),
     }
     config: DualAdversarialTrainingConfig
+    observers = without_density(ClassifierMethod.observers)
     not_a_density = (
         "Training tells data from the ends of walks of a fixed length, so exp(−E) is the odds "
         "between the two and no density of the data."
