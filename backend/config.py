@@ -59,6 +59,7 @@ def option(
     log: bool = False,
     turnable: bool = False,
     without: str = "",
+    sweep: tuple[float, float] | None = None,
     **bounds: Any,
 ) -> Any:
     """A pydantic field with what a form needs.
@@ -66,7 +67,8 @@ def option(
     about: one sentence. unit: shown beside the value. group: heading in the form. main: among the
     few fields shown unfolded. log: the field spans decades. turnable: it is read at every step and
     decides no shape, so that it can be turned while a run trains. without: the name of a switch
-    beside it that leaves it without effect while it is on. bounds: ge, gt, le, lt and the like.
+    beside it that leaves it without effect while it is on. sweep: ends of the slider that asks for
+    one value after another, on a log scale where `log` is set. bounds: ge, gt, le, lt and the like.
     """
     extra: dict[str, Any] = {
         "unit": unit,
@@ -75,6 +77,7 @@ def option(
         "log": log,
         "turnable": turnable,
         "without": without,
+        "sweep": list(sweep) if sweep else None,
     }
     return Field(
         default,

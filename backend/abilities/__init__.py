@@ -62,25 +62,30 @@ Words = Annotated[list[Label], BeforeValidator(split_list)]
 # ---------------------------------------------------------------------- how samples are drawn
 
 
-class Drawing(Config):
-    """Base of the Configs of abilities that draw samples."""
-
-    num_steps: int | None = option(
+def steps_option(main: bool = False) -> Any:
+    """The field of how long chains are; main where it is among the three that matter."""
+    return option(
         None,
         "Sampler steps of chains, or steps at each level of methods that go down a ladder of "
         "noise; empty leaves it to the run, and points of an energy are then drawn without chains: "
         "exactly up to two coordinates, by importance sampling beyond.",
         ge=0,
         le=100_000,
-        main=True,
+        main=main,
         log=True,
         group="Sampler",
+        sweep=(1, 1000) if main else None,
     )
+
+
+class Drawing(Config):
+    """Base of the Configs of abilities that draw samples."""
+
+    num_steps: int | None = steps_option()
     own_sampler: bool = option(
         True,
         "On: the way the run draws by itself, or exp(−E) as exactly as can be. Off: chains of the "
         "sampler below, from noise.",
-        main=True,
         group="Sampler",
     )
     sampler: AnySampler = option(

@@ -29,9 +29,7 @@ from backend.observe import pictures
 
 
 class AttackConfig(attacks.AttackConfig):
-    num: int = option(
-        500, "At most so many held-out events.", ge=1, le=100_000, main=True, log=True
-    )
+    num: int = option(500, "At most so many held-out events.", ge=1, le=100_000, log=True)
     target: Label = option(
         "",
         "The class, by name or number, that events of the others should be taken for; empty lets "

@@ -62,7 +62,6 @@ class AugmentConfig(Config):
     baselines: bool = option(
         True,
         "Judge SMOTE, plain jitter and real rows repeated on the same splits.",
-        main=True,
         group="Worth",
     )
     num_updates: int = option(
@@ -70,7 +69,6 @@ class AugmentConfig(Config):
         "Updates of a method that is fitted anew; those that fit nothing need none.",
         ge=1,
         le=100_000,
-        main=True,
         log=True,
         group="Worth",
     )

@@ -45,7 +45,6 @@ class ComposeConfig(Drawing):
         [],
         "Classes of this run, with commas between; empty takes its energy as a whole.",
         max_length=20,
-        main=True,
         group="Parts",
     )
     weights: Numbers = option(
@@ -63,7 +62,7 @@ class ComposeConfig(Drawing):
         main=True,
         group="Parts",
     )
-    num: int = option(500, "Samples.", ge=2, le=100_000, main=True, log=True, group="Samples")
+    num: int = option(500, "Samples.", ge=2, le=100_000, log=True, group="Samples")
 
 
 class Part(NamedTuple):

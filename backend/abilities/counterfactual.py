@@ -48,11 +48,13 @@ class CounterfactualConfig(Config):
         "An .npy file of events (num, ...) in the data's units; empty takes held-out ones.",
         max_length=1000,
     )
-    num: int = option(6, "At most so many of the events.", ge=1, le=1000, main=True, log=True)
+    num: int = option(6, "At most so many of the events.", ge=1, le=1000, log=True)
     step_size: float = option(
         0.3, "Length of a step.", unit="data sd", gt=0, le=100, main=True, log=True
     )
-    num_steps: int = option(24, "Steps of a walk.", ge=1, le=1000, main=True, log=True)
+    num_steps: int = option(
+        24, "Steps of a walk.", ge=1, le=1000, main=True, log=True, sweep=(1, 200)
+    )
 
 
 class CounterfactualAbility(Ability):

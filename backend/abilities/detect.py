@@ -68,7 +68,6 @@ class DetectConfig(Config):
         "Scores, with commas between: energy, typicality, gradient and, of runs with classes, "
         "class_log_sum; empty takes all that there are.",
         max_length=4,
-        main=True,
         group="Scores",
     )
     num: int = option(
@@ -76,7 +75,6 @@ class DetectConfig(Config):
         "At most so many held-out events, and outliers of each kind.",
         ge=10,
         le=100_000,
-        main=True,
         log=True,
         group="Scores",
     )

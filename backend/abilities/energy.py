@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from backend.abilities import Problems, nats, positions_problems, read_positions
+from backend.abilities import Problems, cloud, nats, positions_problems, read_positions
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Table
@@ -79,6 +79,7 @@ class EnergyAbility(Ability):
             },
             (
                 pictures.histogram("histogram", by_set, NUM_BINS),
+                *cloud("positions", data, sets["asked"], "data", values),
                 Table("table", ["positions", *_summary(values)], rows),  # type: ignore[arg-type]
             ),
         )

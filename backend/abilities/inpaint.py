@@ -22,6 +22,7 @@ from backend.abilities import (
     read_array,
     real_only,
     refused,
+    steps_option,
 )
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
@@ -30,12 +31,17 @@ from backend.errors import BadInput
 from backend.events import Event, Table
 from backend.method import SampleRequest
 from backend.metrics import baselines
+from backend.metrics.density import energies
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy
 from backend.observe import pictures
-from backend.requests import conditional_sampling
+from backend.requests import conditional_sampling, masks
 
-Hidden = Literal["lower", "upper", "left", "right", "centre", "random", "coordinates", "file"]
+Hidden = Literal[
+    "lower", "upper", "left", "right", "centre", "random", "coordinates", "drawn", "file"
+]
+USED = {"random": "share", "coordinates": "coordinates", "drawn": "mask", "file": "mask_path"}
+"""The field that says more, by what is hidden."""
 TRUE = "true"
 """Stands for the class that each event is of."""
 NUM_DRAWS = 3
@@ -51,7 +57,7 @@ TITLES = {
 class InpaintConfig(Drawing):
     num: int = option(
         100,
-        "Held-out events that are filled in.",
+        "Held-out events that are filled in, the first of them; of one `row` so many fills.",
         ge=2,
         le=20_000,
         main=True,
@@ -61,11 +67,33 @@ class InpaintConfig(Drawing):
     hidden: Hidden = option(
         "lower",
         "What is hidden: a part of the image, random places, coordinates by number or "
-        "name, or what a file says.",
+        "name, what was drawn, or what a file says.",
         main=True,
         group="What is hidden",
     )
-    share: float = option(0.5, "Share of the random places.", gt=0, lt=1, group="What is hidden")
+    num_steps: int | None = steps_option(main=True)
+    row: int | None = option(
+        None,
+        "The one held-out event that is filled in, by its row from 0; empty takes many.",
+        ge=0,
+        le=10_000_000,
+        group="What is hidden",
+    )
+    mask: str = option(
+        "",
+        "What was drawn, row by row from the upper left: k20h8k36 is 20 places known, 8 hidden, "
+        "36 known.",
+        max_length=masks.MOST_CHARACTERS,
+        group="What is hidden",
+    )
+    share: float = option(
+        0.5,
+        "Share of the random places.",
+        gt=0,
+        lt=1,
+        group="What is hidden",
+        sweep=(0.1, 0.9),
+    )
     coordinates: Words = option(
         ["0"],
         "Hidden coordinates, by number from 0 or by name, with commas between.",
@@ -84,12 +112,11 @@ class InpaintConfig(Drawing):
         "The class that is told: `true` for each event's own, or one by name or number; empty "
         "tells none.",
         max_length=100,
-        main=True,
         group="What is hidden",
     )
 
     def derived(self) -> dict[str, str]:
-        used = {"random": "share", "coordinates": "coordinates", "file": "mask_path"}
+        used = USED
         return super().derived() | {
             field: f"No effect unless `{hidden}` is hidden."
             for hidden, field in used.items()
@@ -109,12 +136,14 @@ class InpaintAbility(Ability):
     title = "Inpainting"
     summary = "Hides a part of held-out events and fills it in, beside neighbours and Gaussians."
     references = "Lugmayr et al. 2022"
+    to_choose = ("hidden",)
     Config: ClassVar[type[Config]] = InpaintConfig
 
     @classmethod
     def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
-        objections = [*real_only(asked, "hidden"), *drawing_problems(asked, config)]
-        objections += _mask_problems(asked.data, config)
+        objections = [*real_only(asked, "num"), *drawing_problems(asked, config)]
+        if config.row is not None and config.row >= (num := len(asked.data.held_out)):
+            objections.append(("row", f"must be < {num}, the held-out rows, got {config.row}."))
         if config.label == EACH:
             objections.append(
                 ("label", "is one class, or `true` for each event's own; not `each`.")
@@ -123,12 +152,18 @@ class InpaintAbility(Ability):
             objections += label_problems(asked, config.label)
         elif asked.method.num_labels == 0 or asked.data.held_out_labels is None:
             objections += label_problems(asked, "0") or [("label", "is not known of these data.")]
+        unusable = _mask_problems(asked.data, config)
         if not objections:
+            # a run that fills in nothing says so, whatever is hidden
+            hidden = torch.arange(_places(asked.data).numel(), device=asked.data.train.device) == 0
             generator = torch.Generator(asked.data.train.device).manual_seed(0)
-            refusals = refused(asked, _request(asked, config, _mask(asked.data, config, generator)))
-            names = {"mask": "hidden", "known": "hidden"}
+            mask = (
+                _of_places(asked.data, hidden) if unusable else _mask(asked.data, config, generator)
+            )
+            refusals = refused(asked, _request(asked, config, mask))
+            names = {"mask": "num", "known": "num"}
             objections += [(names.get(field, field), sentence) for field, sentence in refusals]
-        yield from objections
+        yield from [*objections, *unusable]
 
     @classmethod
     def answer(cls, asked: Asked, config: InpaintConfig, generator: torch.Generator) -> Answer:
@@ -142,7 +177,10 @@ class InpaintAbility(Ability):
         ]
         draws = torch.stack([each.position for each in drawn])
         together = conditional_sampling.joined(draws, drawn)
-        compared = Compared(data, known, mask)
+        labels = data.held_out_labels
+        if labels is not None:
+            labels = labels[_rows(asked, config)]
+        compared = Compared(data, known, mask, labels, spread=config.row is None)
         rows = {"": compared.of(draws[0], draws.mean(0))}
         rows |= compared.beside(generator)
         figures = {
@@ -155,15 +193,21 @@ class InpaintAbility(Ability):
             "filled": pictures.in_units(data.restore(draws).transpose(0, 1)),
             "hidden": (~mask).cpu().numpy(),
         }
-        events = [*_pictures(data, known, mask, draws[0]), _table(rows)]
+        events = [*_pictures(asked, config, known, mask, draws[0]), _table(rows)]
         summary = f"{_in_words(config, rows)} {together.sentence}"
         return Answer(summary, {**figures, **together.figures}, arrays, tuple(events))
 
 
+def _rows(asked: Asked, config: InpaintConfig) -> slice | list[int]:
+    """The held-out rows that are filled in."""
+    return slice(config.num) if config.row is None else [config.row] * config.num
+
+
 def _request(asked: Asked, config: InpaintConfig, mask: Tensor) -> SampleRequest:
-    known = asked.data.held_out[: config.num]
+    rows = _rows(asked, config)
+    known = asked.data.held_out[rows]
     if config.label == TRUE and asked.data.held_out_labels is not None:
-        labels: Tensor | None = asked.data.held_out_labels[: len(known)]
+        labels: Tensor | None = asked.data.held_out_labels[rows]
     else:
         labels = asked_labels(asked, config.label, len(known))
     return SampleRequest(
@@ -197,6 +241,11 @@ def _mask_problems(data: Data, config: InpaintConfig) -> list[tuple[str, str]]:
         for name in config.coordinates:
             if _coordinate(data, name) is None:
                 return [("coordinates", f"there is no coordinate {name!r}. Known: {known}.")]
+    elif config.hidden == "drawn":
+        try:
+            masks.read(config.mask, _places(data).numel())
+        except ValueError as error:
+            return [("mask", str(error))]
     elif config.hidden != "random" and not data.is_image:
         return [
             (
@@ -208,7 +257,7 @@ def _mask_problems(data: Data, config: InpaintConfig) -> list[tuple[str, str]]:
     generator = torch.Generator(data.train.device).manual_seed(0)
     mask = _mask(data, config, generator)
     if bool(mask.all()) or not bool(mask.any()):
-        field = {"coordinates": "coordinates", "file": "mask_path"}.get(config.hidden, "hidden")
+        field = USED.get(config.hidden, "hidden")
         return [(field, "must hide a part of an event, neither nothing nor all of it.")]
     return []
 
@@ -217,6 +266,18 @@ def _coordinate(data: Data, name: str) -> int | None:
     if name in data.columns:
         return data.columns.index(name)
     return int(name) if name.isdecimal() and int(name) < data.event_shape[0] else None
+
+
+def _places(data: Data) -> torch.Size:
+    """Places that can be hidden one by one: the pixels of an image, the coordinates of a point."""
+    return data.event_shape[:2] if data.is_image else data.event_shape
+
+
+def _of_places(data: Data, hidden: Tensor) -> Tensor:
+    """Known coordinates, (*event_shape) bool, from the places that are hidden (num_places,)."""
+    places = _places(data)
+    channels = [1] * (len(data.event_shape) - len(places))
+    return ~hidden.reshape(*places, *channels).expand(data.event_shape)
 
 
 def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tensor:
@@ -232,13 +293,13 @@ def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tens
         ] = True
         return ~hidden
     if config.hidden == "random":
-        places = shape[:2] if data.is_image else shape
-        num = places.numel()
+        num = _places(data).numel()
         most = min(max(1, round(config.share * num)), max(1, num - 1))
         flat = torch.zeros(num, dtype=torch.bool, device=device)
         flat[torch.randperm(num, generator=generator, device=device)[:most]] = True
-        flat = flat.reshape(*places, *[1] * (len(shape) - len(places)))
-        return ~flat.expand(shape)
+        return _of_places(data, flat)
+    if config.hidden == "drawn":
+        return _of_places(data, masks.read(config.mask, _places(data).numel()).to(device))
     height, width = shape[0], shape[1]
     half, across = height // 2, width // 2
     if config.hidden == "centre":
@@ -260,14 +321,15 @@ def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tens
 class Compared:
     """Figures of filled-in events, and the same of what costs nothing to fit."""
 
-    def __init__(self, data: Data, known: Tensor, mask: Tensor) -> None:
-        self.data, self.known, self.mask = data, known, mask
-        self.labels = None
-        if data.held_out_labels is not None:
-            self.labels = data.held_out_labels[: len(known)]
+    def __init__(
+        self, data: Data, known: Tensor, mask: Tensor, labels: Tensor | None, spread: bool
+    ) -> None:
+        """labels: of what is known; spread: whether the events are many, so that a distance
+        between laws means something."""
+        self.data, self.known, self.mask, self.labels = data, known, mask, labels
         space = space_of(data)
         self.space = space if space is not None and space.num_labels else None
-        self.quality = Quality(data, len(known)) if data.is_image else None
+        self.quality = Quality(data, len(known)) if data.is_image and spread else None
 
     def of(self, one: Tensor, mean: Tensor | None = None) -> dict[str, float]:
         """One draw (num, *event_shape) and the mean of several."""
@@ -307,13 +369,23 @@ class Compared:
         return rows
 
 
-def _pictures(data: Data, known: Tensor, mask: Tensor, filled: Tensor) -> list[Event]:
+def _pictures(
+    asked: Asked, config: InpaintConfig, known: Tensor, mask: Tensor, filled: Tensor
+) -> list[Event]:
+    """Pictures of what was given, what the run made of it and what it was, with energies."""
+    data, method = asked.data, asked.method
+    if config.row is not None:
+        known = known[:1]
     dark = data.noise_low.expand(data.event_shape)
     given = torch.where(mask, known, dark) if data.is_image else known
+
+    def energy(z: Tensor) -> Tensor | None:
+        return energies(method.energy(), z) if method.has_energy else None
+
     return [
         *cloud("known", data, given, "data"),
-        *cloud("filled", data, filled, "long_run"),
-        *(cloud("whole", data, known, "data") if data.is_image else []),
+        *cloud("filled", data, filled, "long_run", energy(filled)),
+        *(cloud("whole", data, known, "data", energy(known)) if data.is_image else []),
     ]
 
 

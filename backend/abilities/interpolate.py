@@ -27,9 +27,15 @@ class InterpolateConfig(Config):
     second: int = option(
         1, "The row of held-out data the path ends at.", ge=0, le=10_000_000, main=True
     )
-    num_points: int = option(33, "Places along the path.", ge=3, le=1000, main=True, log=True)
+    num_points: int = option(33, "Places along the path.", ge=3, le=1000, log=True)
     num_steps: int = option(
-        500, "Steps the path is relaxed for.", ge=0, le=100_000, main=True, log=True
+        500,
+        "Steps the path is relaxed for.",
+        ge=0,
+        le=100_000,
+        main=True,
+        log=True,
+        sweep=(1, 2000),
     )
     step_size: float = option(
         0.01,
@@ -44,7 +50,6 @@ class InterpolateConfig(Config):
         True,
         "Whether the ends go down the energy as well, to minima near the two points; data "
         "lie higher than those, and a pass may hide below them.",
-        main=True,
     )
 
 

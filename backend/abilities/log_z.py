@@ -58,7 +58,6 @@ class LogZConfig(Drawing):
         "are too few.",
         ge=1,
         le=100,
-        main=True,
         group="Estimates",
     )
     annealing: bool = option(

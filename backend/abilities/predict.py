@@ -29,6 +29,7 @@ class PredictConfig(Config):
         le=10_000,
         main=True,
         log=True,
+        sweep=(1, 100),
     )
     num_draws: int = option(
         3,

@@ -19,6 +19,7 @@ from backend.abilities import (
     label_problems,
     nats,
     refused,
+    steps_option,
 )
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
@@ -40,14 +41,15 @@ class SampleConfig(Drawing):
         main=True,
         group="Samples",
     )
+    num_steps: int | None = steps_option(main=True)
     guidance: float = option(
         0.0,
         "How far the samples are pushed towards their class: 0 is the class's own law, more "
         "makes them typical and alike.",
         ge=0,
         le=100,
-        main=True,
         group="Samples",
+        sweep=(0, 5),
     )
     time: float | None = option(
         None,

@@ -39,6 +39,7 @@ class AttackConfig(Config):
         main=True,
         log=True,
         group="Attack",
+        sweep=(0.01, 1),
     )
     num_steps: int = option(
         20, "Gradient steps of an attack.", ge=1, le=1000, main=True, log=True, group="Attack"

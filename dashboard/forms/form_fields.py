@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashboard.elements import figure
 from dashboard.forms import field_words, numbers
-from dashboard.forms.schemas import Values, defaults, kinds_of, resolved
+from dashboard.forms.schemas import Values, defaults, kinds_of, resolved, with_value, written_out
 
 COLUMNS = 2
 MOST_IN_LINE = 6
@@ -88,10 +88,14 @@ class Form:
     idle: Mapping[str, str] = field(default_factory=dict)
     """why a field cannot be given, by dotted path"""
     between: Callable[[], None] | None = None
-    """draws what stands between the main fields and the folded ones"""
+    """draws what stands between the main fields and all others, which are folded into one then"""
     several: bool = False
-    """whether a field of numbers takes several values, with commas between; what a field is for
-    stands in its help then, not under it"""
+    """whether a field of numbers takes several values, with commas between"""
+
+    @property
+    def is_short(self) -> bool:
+        """Return True where what a field is for stands in its help, not under it."""
+        return self.several or self.between is not None
 
     def dotted(self, path: tuple[str, ...]) -> str:
         return ".".join((self.prefix, *path))
@@ -130,9 +134,9 @@ def parts(
 def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
     """Draw a Config's form and return its values. Main fields first, the rest folded by group."""
     root = schema
-    result = _written_out(schema, values, root)
+    result = written_out(schema, values, root)
     if form.between is not None:
-        return _show_in_order(schema, result, form, form.between)
+        return _show_folded(schema, result, form, form.between)
     result = _show_choices(schema, result, root, form)
     leaves = [part for part in parts(schema, result, root) if isinstance(part, Leaf)]
     main = [leaf for leaf in leaves if leaf.is_main]
@@ -151,15 +155,17 @@ def show(schema: dict[str, Any], values: Values, form: Form) -> Values:
     return result
 
 
-def _show_in_order(
+def _show_folded(
     schema: dict[str, Any], result: Values, form: Form, between: Callable[[], None]
 ) -> Values:
-    """Draw the main fields, what stands between, the choices that have an effect, and the rest
-    folded."""
+    """Draw the main fields that can be given, what stands between, and all others in one fold."""
     main = [
         part
         for part in parts(schema, result, schema)
-        if isinstance(part, Leaf) and part.is_main and len(part.path) == 1
+        if isinstance(part, Leaf)
+        and part.is_main
+        and len(part.path) == 1
+        and form.dotted(part.path) not in form.idle
     ]
     _show_leaves(main, result, form)
     between()
@@ -169,17 +175,25 @@ def _show_in_order(
         if (switch := part.get("without")) and result.get(switch)
     }
     form.idle = {**off, **form.idle}
-    result = _show_choices(schema, result, schema, form)
     drawn = {part.path for part in main}
-    rest = [
-        part
-        for part in parts(schema, result, schema)
-        if isinstance(part, Leaf)
-        and part.path not in drawn
-        and form.dotted(part.path[:1]) not in off
-    ]
-    for group, members in _grouped(rest).items():
-        with st.expander(f"**{group}** &nbsp; :gray[{_line(members)}]", _is_wrong(members, form)):
+
+    def rest() -> list[Leaf]:
+        return [
+            part
+            for part in parts(schema, result, schema)
+            if isinstance(part, Leaf)
+            and part.path not in drawn
+            and form.dotted(part.path[:1]) not in off
+        ]
+
+    if not (folded := rest()):
+        return result
+    line = _line(folded[:MOST_IN_LINE]) + (", …" if len(folded) > MOST_IN_LINE else "")
+    title = f"**{len(folded)} more** &nbsp; :gray[{line}]"
+    with st.expander(title, any(path not in map(form.dotted, drawn) for path in form.problems)):
+        result = _show_choices(schema, result, schema, form)
+        for group, members in _grouped(rest()).items():
+            st.markdown(f"**{group}**")
             _show_leaves(members, result, form)
     return result
 
@@ -200,22 +214,6 @@ def _line(leaves: list[Leaf]) -> str:
 def _is_wrong(leaves: list[Leaf], form: Form) -> bool:
     """Return True where something is wrong with one of the fields."""
     return any(form.dotted(leaf.path) in form.problems for leaf in leaves)
-
-
-def _written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -> Values:
-    """Fill values with the defaults of what they leave out; another kind brings its own
-    defaults."""
-    result = defaults(schema, root)
-    for name, value in values.items():
-        part = resolved(schema.get("properties", {}).get(name, {}), root)
-        kinds = kinds_of(part, root)
-        if kinds and isinstance(value, dict) and str(value.get("kind")) in kinds:
-            result[name] = _written_out(kinds[value["kind"]], value, root)
-        elif "properties" in part and isinstance(value, dict):
-            result[name] = _written_out(part, value, root)
-        elif isinstance(value, dict) or not (kinds or "properties" in part):
-            result[name] = value  # a part that is none gets its default
-    return result
 
 
 def _show_choices(
@@ -300,7 +298,7 @@ def _field(leaf: Leaf, form: Form) -> Any:
     if kind is None and "anyOf" in leaf.schema:
         kinds = [item.get("type") for item in leaf.schema["anyOf"] if item.get("type") != "null"]
         kind = kinds[0] if kinds else "string"
-    about = about if form.several else ""
+    about = about if form.is_short else ""
     if "enum" in leaf.schema:
         options = leaf.schema["enum"]
         index = options.index(value) if value in options else 0
@@ -313,7 +311,12 @@ def _field(leaf: Leaf, form: Form) -> Any:
         typed = numbers.field(leaf.label, value, key, whole=kind == "integer", help=about)
     elif kind == "integer":
         typed = st.number_input(
-            leaf.label, value=numbers.number(value, int), step=1, key=key, disabled=off
+            leaf.label,
+            value=numbers.number(value, int),
+            step=1,
+            key=key,
+            help=about or None,
+            disabled=off,
         )
     elif kind == "number":
         step = numbers.step_of(value, bool(leaf.schema.get("log")))
@@ -323,14 +326,17 @@ def _field(leaf: Leaf, form: Form) -> Any:
             step=step,
             format="%g",
             key=key,
+            help=about or None,
             disabled=off,
         )
     else:
         text = "" if value is None else str(value)
         typed = st.text_input(leaf.label, text, key=key, help=about or None, disabled=off)
     if not form.several:
-        about = form.idle.get(dotted) or str(leaf.schema.get("description", ""))
-        st.caption(" ".join(filter(None, [about, form.derived.get(dotted, "")])))
+        about = "" if form.is_short else str(leaf.schema.get("description", ""))
+        about = form.idle.get(dotted) or about
+        if words := " ".join(filter(None, [about, form.derived.get(dotted, "")])):
+            st.caption(words)
     _say(form, dotted, leaf.words)
     return typed
 
@@ -341,6 +347,7 @@ def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
     off = form.dotted(leaf.path) in form.idle
     titles = form.choices.get(form.dotted(leaf.path))
     options = leaf.schema.get("items", {}).get("enum") or list(titles or {})
+    about = str(leaf.schema.get("description", "")) if form.is_short else None
     if options:
         chosen = list(dict.fromkeys(item for item in items if item in options))
         return st.multiselect(
@@ -349,16 +356,17 @@ def _list_field(leaf: Leaf, form: Form, key: str) -> Any:
             chosen,
             format_func=lambda item: (titles or {}).get(item, item),
             key=key,
+            help=about,
             disabled=off,
         )
     words = ", ".join(f"{item}" for item in items)
-    text = st.text_input(leaf.label, words, key=key, disabled=off)
+    text = st.text_input(leaf.label, words, key=key, help=about, disabled=off)
     return [numbers.typed(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def fields_of(schema: dict[str, Any], values: Values) -> list[str]:
     """List the dotted path of every field that `show` draws."""
-    fields = parts(schema, _written_out(schema, values, schema), schema)
+    fields = parts(schema, written_out(schema, values, schema), schema)
     return [
         ".".join((*part.path, *(["kind"] if isinstance(part, Choice) else []))) for part in fields
     ]
@@ -384,13 +392,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
     return str(value) if value not in (None, "") else "none"
-
-
-def with_value(values: Values, path: tuple[str, ...], value: Any) -> Values:
-    """Copy values with one replaced."""
-    name, *rest = path
-    inner = with_value(dict(values.get(name) or {}), tuple(rest), value) if rest else value
-    return {**values, name: inner}
 
 
 def difference(values: Values, base: Values) -> Values:

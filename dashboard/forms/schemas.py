@@ -41,3 +41,26 @@ def defaults(schema: dict[str, Any], root: dict[str, Any]) -> Values:
         elif default is not None:
             values[name] = default
     return values
+
+
+def written_out(schema: dict[str, Any], values: Values, root: dict[str, Any]) -> Values:
+    """Fill values with the defaults of what they leave out; another kind brings its own
+    defaults."""
+    result = defaults(schema, root)
+    for name, value in values.items():
+        part = resolved(schema.get("properties", {}).get(name, {}), root)
+        kinds = kinds_of(part, root)
+        if kinds and isinstance(value, dict) and str(value.get("kind")) in kinds:
+            result[name] = written_out(kinds[value["kind"]], value, root)
+        elif "properties" in part and isinstance(value, dict):
+            result[name] = written_out(part, value, root)
+        elif isinstance(value, dict) or not (kinds or "properties" in part):
+            result[name] = value  # a part that is none gets its default
+    return result
+
+
+def with_value(values: Values, path: tuple[str, ...], value: Any) -> Values:
+    """Copy values with one replaced."""
+    name, *rest = path
+    inner = with_value(dict(values.get(name) or {}), tuple(rest), value) if rest else value
+    return {**values, name: inner}

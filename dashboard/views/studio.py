@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +11,17 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from backend.errors import BadInput, NotAvailable, Problem
-from backend.system import yaml_reader
 from dashboard.comparison import trained_runs
 from dashboard.elements import empty, head, moment
 from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
+from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
+from dashboard.studio import question, sweeps
+from dashboard.studio.question import Given
 from jobs.formatting import duration
 from jobs.models import fingerprints
+from jobs.models.standing_answers import standing
 from jobs.queueing import enqueue, redis_store
 from jobs.records import run_store
 from jobs.records.documents import is_number
@@ -28,9 +29,10 @@ from jobs.records.run_directory import RunDirectory
 
 FIRST = "sample"
 """The ability that is asked first."""
-MOST_SEED = 2**31 - 1
 MOST_SHOWN = 30
 """Earlier answers listed."""
+Refused = dict[str, str]
+"""Why a run cannot be asked, by ability."""
 LABELS = {"num": "How many"}
 """Names of fields that mean something else in a question than in data."""
 
@@ -54,21 +56,31 @@ def main() -> None:
         )
         return
     head("Studio", facts=["Ask a trained run. It is left as it is; every answer is kept with it."])
-    left, right = st.columns([5, 9], gap="large")
-    with left:
+    abilities = st.container(key="studio_abilities")
+    left, right = st.columns([9, 4], gap="large")
+    with right, st.container(key="studio_form"):
         run_id = _choose_run(runs)
-        offers = _offers(run_id, run_store.open_run(run_id).status().checkpoint_step)
-        ability = _choose_ability(catalogue, offers)
-        about = catalogue["abilities"][ability]
-        config, question = _form(about, ability, run_id, runs, offers.get(ability, {}))
-    with right, st.container(key="studio_answers"):
         directory = run_store.open_run(run_id)
+        offers = _offers(run_id, directory.status().checkpoint_step)
+        with abilities:
+            ability, refused = _choose_ability(catalogue, offers)
+        about = catalogue["abilities"][ability]
+        answers = directory.answers()
+        present = _answer_shown(answers, ability)
+        start = question.given(run_id, ability, about["schema"], present)
+        asking = Asking(start)
+        config = _form(about, asking, runs, offers.get(ability, {}))
+        _about(about)
+        _say_refused(catalogue, refused)
+        _earlier(directory, answers, present)
+    with left, st.container(key="studio_answers"):
         for warning in fingerprints.changes_in_words(fingerprints.read(directory)):
             st.warning(warning)
-        if question.pressed:
-            _ask(directory, ability, config, question.seed)
+        if asking.pressed:
+            _ask(directory, ability, config, asking.seed)
+            present = _answer_shown(directory.answers(), ability)
         _say_refusal(directory, ability)
-        _show(directory, ability, about)
+        _show(directory, about, present, asking.start, offers.get(ability, {}))
 
 
 # ---------------------------------------------------------------------- what is asked
@@ -107,7 +119,8 @@ def _offers(run_id: str, step: int | None) -> dict[str, Any]:
         return {}
 
 
-def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> str:
+def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> tuple[str, Refused]:
+    """Draw what this run can be asked; returns the choice, and what it cannot be asked."""
     known = catalogue["abilities"]
     refused = {name: item["refused"] for name, item in offers.items() if item["refused"]}
     names = sorted(set(known) - set(refused), key=lambda n: (n != FIRST, known[n]["title"]))
@@ -122,67 +135,77 @@ def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> str:
         required=True,
         format_func=lambda name: known[name]["title"],
         key=f"studio_ability:{','.join(names)}",
+        label_visibility="collapsed",
     )
-    st.query_params["ability"] = ability
+    if ability != st.query_params.get("ability"):
+        for name in ("answer", "config", "seed") if "ability" in st.query_params else ():
+            st.query_params.pop(name, None)
+        st.query_params["ability"] = ability
+    return str(ability), refused
+
+
+def _say_refused(catalogue: dict[str, Any], refused: Refused) -> None:
+    known = catalogue["abilities"]
     if refused:
         with st.expander(f":gray[{len(refused)} more that this run cannot be asked]"):
             for name in sorted(refused, key=lambda n: str(known[n]["title"])):
                 st.markdown(f":gray[**{known[name]['title']}**: {refused[name]}]")
-    references = known[ability]["references"]
-    st.caption(known[ability]["summary"] + (f" {references}." if references else ""))
-    return str(ability)
+
+
+def _about(about: dict[str, Any]) -> None:
+    references = about["references"]
+    st.caption(about["summary"] + (f" {references}." if references else ""))
 
 
 @dataclass
-class Question:
-    """Seed of a question, and the press that asks it."""
+class Asking:
+    """Question that is being put: where it starts, its seed, and the press that asks it."""
 
+    start: Given
     seed: int = 0
     pressed: bool = False
 
-    def draw(self, title: str) -> None:
+    def draw(self) -> None:
         """Draw the seed and the button, above what is folded."""
         seed, button = st.columns([2, 3], vertical_alignment="bottom")
         with seed:
-            self.seed = int(st.number_input("Seed", 0, MOST_SEED, _seed_of_link()))
+            self.seed = int(
+                st.number_input(
+                    "Seed",
+                    0,
+                    question.MOST_SEED,
+                    self.start.seed,
+                    key=f"studio_seed:{self.start.of}:{self.start.turn}",
+                )
+            )
         with button:
             self.pressed = st.button(
-                f"Ask for {title.lower()}",
+                "Ask",
                 type="primary",
                 icon=":material/question_answer:",
                 shortcut="Ctrl+Enter",
                 width="stretch",
             )
+        if self.start.is_asked:  # by the pointer, and only once
+            self.start.is_asked, self.pressed = False, True
 
 
 def _form(
-    about: dict[str, Any],
-    ability: str,
-    run_id: str,
-    runs: dict[str, str],
-    offer: dict[str, Any],
-) -> tuple[dict[str, Any], Question]:
-    """Draw the ability's form; returns the fields that differ from their defaults, and the seed
-    with the press of the button."""
-    schema, question = _labelled(about["schema"]), Question()
+    about: dict[str, Any], asking: Asking, runs: dict[str, str], offer: dict[str, Any]
+) -> Values:
+    """Draw the ability's form; returns the fields that differ from their defaults."""
+    schema = _labelled(about["schema"])
+    run_id, ability = asking.start.of
     form = Form(
-        key=f"studio:{ability}",
+        key=f"studio:{ability}:{asking.start.turn}",
         problems={f"ask.{p.field}": p.message for p in _problems(run_id, ability)},
         prefix="ask",
         choices={"ask.runs": {run: name for run, name in runs.items() if run != run_id}},
         idle={f"ask.{name}": reason for name, reason in offer.get("idle", {}).items()},
-        between=lambda: question.draw(about["title"]),
+        between=asking.draw,
     )
-    initial: dict[str, Any] = {}
-    if text := st.query_params.get("config"):
-        try:
-            initial = dict(json.loads(text))
-            yaml_reader.check(initial)
-        except (ValueError, TypeError, RecursionError, BadInput):
-            initial = {}
-            st.warning("The settings in this link cannot be read; these are the defaults.")
-    values = form_fields.show(schema, initial, form)
-    return form_fields.difference(values, schemas.defaults(schema, schema)), question
+    values = form_fields.show(schema, asking.start.config, form)
+    return form_fields.difference(values, schemas.defaults(schema, schema))
 
 
 def _labelled(schema: dict[str, Any]) -> dict[str, Any]:
@@ -210,11 +233,6 @@ def _say_refusal(directory: RunDirectory, ability: str) -> None:
         st.error("Not asked. " + "  \n".join(sentences), icon=":material/block:")
 
 
-def _seed_of_link() -> int:
-    text = st.query_params.get("seed", "")
-    return min(int(text), MOST_SEED) if re.fullmatch("[0-9]{1,12}", text) else 0
-
-
 def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: int) -> None:
     st.session_state.pop("studio_problems", None)
     started = time.time()
@@ -231,12 +249,7 @@ def _ask(directory: RunDirectory, ability: str, config: dict[str, Any], seed: in
         return
     finally:
         place.empty()
-    st.query_params["answer"] = answer["id"]
-    st.query_params["seed"] = str(seed)
-    if config:
-        st.query_params["config"] = json.dumps(config)
-    else:
-        st.query_params.pop("config", None)
+    question.keep_in_link(config, seed, answer["id"])
     st.session_state["studio_kept"] = answer["id"] if answer["time"] < started else ""
 
 
@@ -265,62 +278,67 @@ def _progress(
 # ---------------------------------------------------------------------- what came back
 
 
-def _show(directory: RunDirectory, ability: str, about: dict[str, Any]) -> None:
-    """Draw the answer a link names, else the newest of its kind."""
-    answers = directory.answers()
+def _answer_shown(answers: list[dict[str, Any]], ability: str) -> dict[str, Any] | None:
+    """Return the answer that the link names, else the newest of its kind."""
     wanted = st.query_params.get("answer", "")
     same = [item for item in answers if item["ability"] == ability]
-    answer = next((item for item in same if item["id"] == wanted), same[0] if same else None)
+    return next((item for item in same if item["id"] == wanted), same[0] if same else None)
+
+
+def _show(
+    directory: RunDirectory,
+    about: dict[str, Any],
+    answer: dict[str, Any] | None,
+    start: Given,
+    offer: dict[str, Any],
+) -> None:
+    """Draw an answer with its sliders, or what is missing."""
+    schema = _labelled(about["schema"])
     if answer is None:
-        title = about["title"].lower()
-        empty(f"Nobody has asked this run for {title} yet. {about['summary']}")
-        _earlier(directory, answers, {"id": ""})
+        empty(f"Nobody has asked this run for {about['title'].lower()} yet. {about['summary']}")
         return
-    facts = [
-        f"seed {answer['seed']}",
-        f"step {answer['step']:,}".replace(",", "\u2009"),
-        moment(answer["time"]),
-        f"took {duration(answer['took'])}" if is_number(answer.get("took")) else "",
-        "asked before: this is what was kept"
-        if st.session_state.get("studio_kept") == answer["id"]
-        else "",
-    ]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(
-            f'<div class="basin-head"><h1>{answer["title"]}</h1></div>'
-            f'<div class="basin-facts">{"".join(f"<span>{fact}</span>" for fact in facts if fact)}'
-            "</div>"
-        )
-        _ways(directory, answer)
-    live_element("answer", key="studio_answer", height=420, run=directory.id, answer=answer["id"])
-    _earlier(directory, answers, answer)
+    event = live_element(
+        "studio/answer",
+        key="studio_answer",
+        height=420,
+        run=directory.id,
+        answer=answer["id"],
+        before=st.session_state.get("studio_kept", ""),
+        defaults=schemas.defaults(schema, schema),
+        sweeps=sweeps.sweeps_of(schema, answer, standing(directory), offer.get("idle", {})),
+        on_act_change=lambda: None,
+    )
+    if event.act:
+        _take(about, start, answer, dict(event.act))
 
 
-def _ways(directory: RunDirectory, answer: dict[str, Any]) -> None:
-    command = f"basin ask {directory.id} {answer['ability']} --seed {answer['seed']}"
-    with st.popover("", icon=":material/more_horiz:", help="Command, settings, files"):
-        st.caption("The same from the command line, with the settings that follow as `--set`:")
-        st.code(command, language="bash")
-        st.json(answer["config"], expanded=False)
-        if answer["file"]:
-            with st.container(key="studio_file"):
-                path = directory.path_of(answer["file"])
-                if path.is_file():
-                    st.download_button(
-                        "Download the arrays",
-                        path.read_bytes(),
-                        path.name,
-                        icon=":material/download:",
-                    )
+def _take(about: dict[str, Any], start: Given, answer: dict[str, Any], act: dict[str, Any]) -> None:
+    """Ask the question of an answer with another value of one field, from its slider, or follow
+    the slider to an answer that it shows already."""
+    schema = about["schema"]
+    if shows := act.get("shows"):
+        known = run_store.open_run(start.of[0]).answers()
+        follows = next((item for item in known if item["id"] == shows), None)
+        if follows is not None:
+            config = form_fields.difference(follows["config"], schemas.defaults(schema, schema))
+            question.keep_in_link(config, int(follows["seed"]), follows["id"])
+            question.give(start, config, int(follows["seed"]), ask=False)
+            st.rerun()
+    if act.get("answer") != answer["id"] or act.get("field") not in schema["properties"]:
+        return
+    config = {**answer["config"], str(act["field"]): act.get("value")}
+    config = form_fields.difference(config, schemas.defaults(schema, schema))
+    question.give(start, config, int(answer["seed"]), ask=True)
+    st.rerun()
 
 
 def _earlier(
-    directory: RunDirectory, answers: list[dict[str, Any]], current: dict[str, Any]
+    directory: RunDirectory, answers: list[dict[str, Any]], current: dict[str, Any] | None
 ) -> None:
-    others = [item for item in answers if item["id"] != current["id"]]
+    others = [item for item in answers if current is None or item["id"] != current["id"]]
     if not others:
         return
-    with st.expander(f"Earlier answers of this run ({len(others)})"):
+    with st.expander(f"Asked before ({len(others)})"):
         for item in others[:MOST_SHOWN]:
             label = f"{item['title']} · seed {item['seed']} · {moment(item['time'])}"
             link = f"studio?run={directory.id}&ability={item['ability']}&answer={item['id']}"

@@ -22,13 +22,11 @@ from backend.requests.asking import Answered
 from backend.samplers import default_sampler
 from jobs.models import fingerprints, trained_run
 from jobs.models.method_setup import Prepared
+from jobs.models.standing_answers import standing
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system import atomic_files
 from jobs.system.joule_meter import Stopwatch, meter
-
-_READS = ("path", "mask_path", "runs")
-"""Fields of what an ability reads beside the run itself."""
 
 
 def answer(
@@ -61,11 +59,11 @@ def answer_to_run(
     A question that was answered before is not answered again, as long as the run, its data and
     Basin are as they were; with `out` it is.
 
-    id, run, step, ability, title, config (every field), seed, time, summary, warnings (sentences),
-    figures (null where not finite), file (the .npz of `arrays`, by its name in the run's folder, or
-    `out`; null without arrays), arrays (shape by name), tables (path, columns, rows), frames
-    (base64, each an event as `backend.events` packs it), code (what answered), took (seconds),
-    joules and joules_source (null where not measured).
+    id, run, step, ability, title, config (every field), derived (a sentence by field), seed, time,
+    summary, warnings (sentences), figures (null where not finite), file (the .npz of `arrays`, by
+    its name in the run's folder, or `out`; null without arrays), arrays (shape by name), tables
+    (path, columns, rows), frames (base64, each an event as `backend.events` packs it), code (what
+    answered), took (seconds), joules and joules_source (null where not measured).
     Beside the arrays the .npz holds
     `settings`, the JSON of run, step, ability, config and seed.
     """
@@ -92,6 +90,7 @@ def answer_to_run(
         **settings,
         "id": name,
         "title": cls.title,
+        "derived": checked.derived(),
         "time": now,
         "summary": result.summary,
         "warnings": list(run.warnings),
@@ -118,21 +117,9 @@ def _answered_before(
 ) -> dict[str, Any] | None:
     """Find the newest answer to the same question; None where it may be another one by now, or
     files and other runs are asked about too."""
-    config = checked.model_dump(mode="json")
-    if any(config.get(name) for name in _READS):
-        return None
-    trained = directory.newest_checkpoint_time()
-    question = {
-        "ability": ability,
-        "config": config,
-        "seed": seed,
-        "code": fingerprints.code_now(),
-        "warnings": fingerprints.changes_in_words(fingerprints.read(directory)),
-    }
-    for known in directory.answers():
-        if known["time"] > trained and question.items() <= known.items():
-            return known
-    return None
+    question = {"ability": ability, "config": checked.model_dump(mode="json"), "seed": seed}
+    alike = (known for known in standing(directory) if question.items() <= known.items())
+    return next(alike, None)
 
 
 def own_sampler(run_id: str) -> dict[str, Any]:

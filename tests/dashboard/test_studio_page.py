@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from jobs.cli import main
 from jobs.records.run_directory import RunDirectory
 from tests.dashboard.conftest import Basin, wait_for
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(180)
 
-ASK = re.compile("Ask for ")
+ASK = re.compile(r"\bAsk\b")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +56,31 @@ def test_samples_are_asked_for_kept_and_linked(
     page.get_by_text("asked before").wait_for(timeout=60_000)
     assert len(trained.answers()) == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    # an answer under the thumb is of the value that stands beside it, or there is none
+    slider = page.get_by_role("slider", name="Number of steps of the answer")
+    slider.press("ArrowRight")
+    page.get_by_role("status").get_by_text("Asking for number of steps").wait_for()
+    wait_for(lambda: len(trained.answers()) == 2, "the answer to the slider")
+    command = page.locator(".bl-repeat pre").nth(1)
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    [swept, _] = trained.answers()
+    assert swept["config"] == {**kept["config"], "num_steps": swept["config"]["num_steps"]}
+    wait_for(lambda: f"num_steps={swept['config']['num_steps']}" in command.inner_text(), "it")
+    wait_for(lambda: swept["id"] in page.evaluate("location.href"), "a link to it")
+    slider.press("ArrowLeft")  # what was asked before is there at once
+    wait_for(lambda: "num_steps=20" in command.inner_text(), "the answer before")
+    wait_for(lambda: kept["id"] in page.evaluate("location.href"), "its link")
+    assert len(trained.answers()) == 2
+    words = shlex.split(command.inner_text())[1:]
+    done = CliRunner().invoke(main, [*words, "--json"], catch_exceptions=False)
+    assert f'"{kept["id"]}"' in done.stdout and len(trained.answers()) == 2
 
 
 def test_it_offers_what_the_run_can_be_asked_and_says_what_not(
     basin: Basin, page: Page, trained: RunDirectory
 ) -> None:
     open_studio(basin, page, f"run={trained.id}&ability=sample")
+    page.locator("summary", has_text="own sampler").click()
     for name in ("Label", "Guidance"):
         assert page.get_by_label(name, exact=True).is_disabled()
     page.get_by_text(re.compile("trained without classes")).locator("visible=true").first.wait_for()

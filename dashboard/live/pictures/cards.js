@@ -15,7 +15,8 @@ import { drawTrajectory } from "./drawing/trajectory.js"
 
 const CARD = 340
 const GAP = 20
-const WIDE = 520
+/** The widest column of cards. */
+export const WIDE = 520
 const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
 
 /** Makers of a card's content, by the kind of its event; scalars and texts have other places. */
@@ -42,12 +43,12 @@ export function columnOf(width) {
 
 /**
  * A card of a frame, `room` pixels wide, or null for a scalar or a text; `data`: a frame of real
- * points to draw others over.
+ * points to draw others over; `most`: pixels that a picture is wide at most.
  */
-export function cardOf(frame, room, colours, data = null) {
+export function cardOf(frame, room, colours, data = null, most = CARD) {
   const { kind, path, meta } = frame.header
   if (!(kind in CONTENTS)) return null
-  const width = Math.min(Math.max(room, 220), CARD)
+  const width = Math.min(Math.max(room, 220), most)
   const canvas = make("canvas", { role: "img", "aria-label": words(path) })
   const content = CONTENTS[kind]({ frame, canvas, width, room, colours, data })
   const name = make("div.bl-name", {}, words(path), meta.role === "data" ? realOnes() : "")

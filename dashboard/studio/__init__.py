@@ -1,0 +1,1 @@
+"""Studio: what a question holds between two looks at the page, and sliders of an answer."""

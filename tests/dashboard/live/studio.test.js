@@ -1,0 +1,66 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { changed, commandOf, linkOf, pythonOf } from "../../../dashboard/live/studio/repeats.js"
+import { REST, Stops } from "../../../dashboard/live/studio/sweep.js"
+
+const DEFAULTS = { num: 500, label: "", on: true, sampler: { kind: "mala" } }
+const answer = {
+  run: "r1",
+  ability: "sample",
+  seed: 3,
+  id: "a1",
+  config: { num: 20, label: "yes", on: false, sampler: { kind: "mala" }, time: null },
+}
+
+test("only what differs from its default is repeated, and a field without one that is empty not", () => {
+  assert.deepEqual(changed(answer.config, DEFAULTS), { num: 20, label: "yes", on: false })
+})
+
+test("a shell and YAML read back what was asked", () => {
+  const line = `basin ask r1 sample --seed 3 --set num=20 --set 'label="yes"' --set on=false`
+  assert.equal(commandOf(answer, DEFAULTS), line)
+  const odd = { ...answer, config: { label: "it's", mask: "k2h1" } }
+  const sets = `--set 'label="it'\\''s"' --set mask=k2h1`
+  assert.equal(commandOf(odd, DEFAULTS), `basin ask r1 sample --seed 3 ${sets}`)
+})
+
+test("Python has its own words for what is on and empty", () => {
+  const [, call] = pythonOf({ ...answer, config: { on: false, a: [1, "x"] } }, DEFAULTS).split("\n")
+  const fields = `{"on": False, "a": [1, "x"]}`
+  assert.equal(call, `answer = answering.answer("r1", "sample", ${fields}, seed=3)`)
+})
+
+test("a link carries the settings and the answer to them", () => {
+  const { searchParams } = new URL(linkOf(answer, DEFAULTS, "http://x/studio?run=other&mode=1"))
+  assert.deepEqual(Object.fromEntries(searchParams), {
+    run: "r1",
+    ability: "sample",
+    answer: "a1",
+    seed: "3",
+    config: `{"num":20,"label":"yes","on":false}`,
+  })
+})
+
+test("a stop that was answered is there at once and asks nothing", () => {
+  const asked = []
+  const stops = new Stops({ stops: [0, 1, 2], cells: ["a", null, "c"] }, (v) => asked.push(v))
+  assert.equal(stops.move(2), "c")
+  assert.equal(stops.move(0), "a")
+  assert.deepEqual(asked, [])
+  assert.equal(stops.place(1), 1)
+  assert.equal(stops.place(null), null)
+})
+
+test("only the stop where the thumb rests is asked, once", async () => {
+  const asked = []
+  const stops = new Stops({ stops: [0, 1, 2], cells: [null, null, "c"] }, (v) => asked.push(v))
+  assert.equal(stops.move(0), null)
+  stops.move(1)
+  await new Promise((resolve) => setTimeout(resolve, REST + 60))
+  assert.deepEqual(asked, [1])
+  stops.move(0)
+  stops.move(2) // back to what is known: the pending one is not asked
+  await new Promise((resolve) => setTimeout(resolve, REST + 60))
+  assert.deepEqual(asked, [1])
+})
