@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from dashboard.forms import draft
 from dashboard.live_view import live_element
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store, worker_requests
-from jobs.records import run_store
+from jobs.records import run_store, trash
+from jobs.records.run_directory import RunDirectory
 from jobs.services import disk_use
 from jobs.services.disk_use import RunUse
 
@@ -140,10 +141,42 @@ def _disk() -> None:
     if not uses:
         return
     st.html(_disk_rows(uses))
+    _deleted_checkpoints(uses)
     if any(use.checkpoints for use in uses) and st.button(
         "Delete checkpoints", icon=":material/delete_sweep:"
     ):
         _delete_checkpoints(uses)
+
+
+def _deleted_checkpoints(uses: list[RunUse]) -> None:
+    """Offer to restore what was deleted within a day, or to free its place now."""
+    deleted = [use for use in uses if use.deleted]
+    if not deleted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="disk_deleted"):
+        st.markdown(
+            f"Deleted checkpoints of {plural(len(deleted), 'run')}, "
+            f"{size(sum(use.deleted for use in deleted))}, are kept for a day."
+        )
+        if st.button("Restore", icon=":material/undo:"):
+            _clear(lambda: [trash.restore_checkpoints(_open(use)) for use in deleted])
+        if st.button("Free their place now", icon=":material/delete_forever:"):
+            _clear(trash.empty_checkpoints)
+
+
+def _open(use: RunUse) -> RunDirectory:
+    return run_store.open_run(use.status.id)
+
+
+def _clear(act: Callable[[], object]) -> None:
+    """Act on the disk and measure it anew, or say why not."""
+    try:
+        act()
+    except (BasinError, OSError) as error:
+        st.toast(str(error), icon=":material/warning:")
+        return
+    _uses.clear()
+    st.rerun()
 
 
 @st.cache_data(ttl=30, show_spinner="Measuring what runs take…")
@@ -213,15 +246,15 @@ def _delete_checkpoints(uses: list[RunUse]) -> None:
         key=f"disk_runs:{which}",
     )
     freed = sum(_bytes_of(known[run], which) for run in chosen)
-    words = f"Delete them for good, {size(freed)}" if chosen else "Delete them for good"
+    words = f"Delete them, {size(freed)}" if chosen else "Delete them"
+    st.caption("They can be restored for a day; their place is free after it, or once you say so.")
     if st.button(words, type="primary", disabled=not chosen):
         try:
-            freed = disk_use.drop_checkpoints(chosen, which)
+            disk_use.drop_checkpoints(chosen, which)
         except (BasinError, OSError) as error:
             st.error(f"Nothing more was deleted. {error}")
             return
         _uses.clear()
-        st.toast(f"{size(freed)} freed.")
         st.rerun()
 
 

@@ -80,19 +80,40 @@ def trash(empty: bool, as_json: bool) -> None:
     type=click.Choice((EARLIER, ALL)),
     help="Delete the checkpoints of these runs: all but the last of each, or that too.",
 )
+@click.option("--restore", is_flag=True, help="Bring back those deleted within a day.")
+@click.option("--empty", is_flag=True, help="Free what all deleted checkpoints take, now.")
 @json_command
-def disk(runs: tuple[str, ...], drop: str | None, as_json: bool) -> None:
-    """List what runs take of the disk, the largest first, or delete their checkpoints for good.
+def disk(
+    runs: tuple[str, ...], drop: str | None, restore: bool, empty: bool, as_json: bool
+) -> None:
+    """List what runs take of the disk, the largest first, or delete their checkpoints.
 
     RUN is an id, the start of one, or `latest`. A run without its last checkpoint keeps its curves,
-    pictures and samples; it can be asked and resumed no more.
+    pictures and samples; it can be asked and resumed no more. What is deleted can be restored
+    within a day.
     """
+    if empty:
+        freed = run_trash.empty_checkpoints()
+        show({"freed": freed}, as_json, f"{freed / 1e6:.1f} MB freed.")
+        return
     names = [run_store.open_run(run).id for run in runs]
     if drop is not None:
         if not names:
             raise BadInput.at("run", "name the runs whose checkpoints are deleted.")
-        freed = disk_use.drop_checkpoints(names, drop)
-        show({"runs": names, "freed": freed}, as_json, f"{freed / 1e6:.1f} MB freed.")
+        num_bytes = disk_use.drop_checkpoints(names, drop)
+        text = f"{num_bytes / 1e6:.1f} MB are freed in a day, or now by `basin disk --empty`."
+        show({"runs": names, "deleted": num_bytes}, as_json, f"{text} Until then: --restore.")
+        return
+    if restore:
+        if not names:
+            raise BadInput.at("run", "name the runs whose deleted checkpoints are restored.")
+        back = {name: run_trash.restore_checkpoints(run_store.open_run(name)) for name in names}
+        lines = [f"{name}: {len(steps)} checkpoints restored" for name, steps in back.items()]
+        show(
+            [{"id": name, "steps": steps} for name, steps in back.items()],
+            as_json,
+            "\n".join(lines),
+        )
         return
     uses = [use for use in disk_use.by_run() if not names or use.status.id in names]
     value = [

@@ -59,9 +59,9 @@ class Reader:
 def course(connection: redis.Redis, host: str, seconds: float) -> dict[str, Any]:
     """Return the readings of a machine's last `seconds`, in at most `MOST_POINTS` stretches.
 
-    `about` as `machine.about`; `now`, the last reading; `curves`: by name (cpu, memory, and busy,
-    memory and power of each device after its name and a slash) one value a stretch, None where
-    nothing was read. {} where there are none. Raises RedisError.
+    `about` as `machine.about`; `now`, the last reading; `curves`: by name (cpu, memory, power, and
+    busy, memory and power of each device after its name and a slash) one value a stretch, None
+    where nothing was read. {} where there are none. Raises RedisError.
     """
     clock: Any = connection.time()
     now = float(clock[0]) + float(clock[1]) / 1e6
@@ -89,7 +89,9 @@ def course(connection: redis.Redis, host: str, seconds: float) -> dict[str, Any]
 
 
 def _flat(reading: dict[str, Any]) -> dict[str, float]:
-    flat = {name: float(reading[name]) for name in ("cpu", "memory")}
+    flat: dict[str, float] = {
+        name: float(reading[name]) for name in ("cpu", "memory", "power") if name in reading
+    }
     for device, values in reading["gpus"].items():
         flat |= {f"{device}/{name}": float(value) for name, value in values.items()}
     return flat

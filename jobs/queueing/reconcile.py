@@ -39,14 +39,15 @@ def reconcile_runs() -> list[str]:
 
     Runs asked to stop more than `control.GRACE` ago are killed; lost ones are written down as such
     and cleared from RQ's books; queued ones whose job vanished are queued again; interrupted ones
-    go on. An error with one run is reported once and keeps nothing from the others. Runs deleted a
-    day ago are removed for good.
+    go on. An error with one run is reported once and keeps nothing from the others. Runs and
+    checkpoints deleted a day ago are removed for good.
     """
     with _turn() as is_ours:
         if not is_ours:
             return []
         with contextlib.suppress(NotAvailable, OSError):
             trash.empty(trash.KEPT_SECONDS)
+            trash.empty_checkpoints(trash.KEPT_SECONDS)
         return _reconcile_all()
 
 

@@ -17,7 +17,8 @@ import threading
 import psutil
 import redis
 
-from jobs.queueing import machines, redis_store
+from backend.errors import NotAvailable
+from jobs.queueing import machines, redis_store, worker_requests
 from jobs.queueing.rq_worker import BasinWorker
 from jobs.system import devices
 from jobs.system.processes import PARENT
@@ -55,6 +56,9 @@ def serve(queue: str, device: str) -> None:
     _publish_catalogue()
     logging.getLogger("rq.worker").setLevel(logging.INFO)
     worker = BasinWorker(queue, device, connection)
+    with contextlib.suppress(NotAvailable):
+        if worker_requests.was_drained(queue, device, connection):
+            worker.take_request(worker_requests.DRAIN)
     worker.beat = threading.Thread(target=_beat, args=(worker,), name="beat", daemon=True)
     worker.work(logging_level="INFO")
     if worker.starts_anew:  # with the same id of its process: who watches it need not know

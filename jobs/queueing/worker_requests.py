@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import redis
+
 from backend.errors import BadInput, NotAvailable
 from jobs.queueing import redis_names, redis_store
 
@@ -33,6 +35,18 @@ def chosen(names: Iterable[str]) -> list[dict[str, Any]]:
             raise BadInput.at("worker", f"no living worker is called {name!r}; there are {there}.")
         fitting += [worker for worker in here if worker not in fitting]
     return fitting
+
+
+@redis_store.reaching()
+def was_drained(kind: str, device: str, connection: redis.Redis) -> bool:
+    """Return True where a new worker takes the place of a drained one that crashed on this machine;
+    that one is forgotten. A worker that ends as it should leaves nothing to take over."""
+    for worker in redis_store.workers(connection):
+        same = (worker["queue"], worker["device"]) == (kind, device)
+        if same and worker["dead"] and worker.get("asked") == DRAIN:
+            redis_store.forget_worker(connection, worker["name"])
+            return True
+    return False
 
 
 @redis_store.reaching()

@@ -1,6 +1,7 @@
-"""Trash: runs that were deleted, kept for a day in `runs/.trash` so that they can be restored.
+"""Trash: what was deleted, kept for a day so that it can be restored.
 
-A folder there is named as the run; its time of change is when it was deleted.
+runs/.trash/<run>/                      a run; its time of change is when it was deleted
+runs/<run>/checkpoints/.trash/          checkpoints of a run that is there
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from backend.errors import BadInput, NotAvailable
 from backend.system.home import make_private
-from jobs.records import run_store
+from jobs.records import checkpoint, run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
@@ -100,3 +101,58 @@ def _paths() -> list[Path]:
         return [path for path in folder().iterdir() if run_store.is_id(path.name)]
     except FileNotFoundError:
         return []
+
+
+# ------------------------------------------------------------------ checkpoints of runs that stay
+
+
+def put_checkpoints(directory: RunDirectory, steps: list[int]) -> None:
+    """Take checkpoints of a run out of sight. Raises OSError."""
+    folder = _of_checkpoints(directory.path)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for step in steps:
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+            path = checkpoint.path_of(folder.parent, step)
+            path.replace(checkpoint.path_of(folder, step))
+    os.utime(folder)
+
+
+def checkpoint_bytes(path: Path) -> int:
+    """Sum the bytes of deleted checkpoints of the run in a folder, 0 where there are none."""
+    folder = _of_checkpoints(path)
+    sizes = [0]
+    for step in checkpoint.steps(folder):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            sizes.append(checkpoint.path_of(folder, step).stat().st_size)
+    return sum(sizes)
+
+
+def restore_checkpoints(directory: RunDirectory) -> list[int]:
+    """Bring the deleted checkpoints of a run back; returns their steps. Raises OSError."""
+    folder = _of_checkpoints(directory.path)
+    steps = checkpoint.steps(folder)
+    for step in steps:
+        checkpoint.path_of(folder, step).replace(checkpoint.path_of(folder.parent, step))
+    if steps:
+        shutil.rmtree(folder, ignore_errors=True)
+        if directory.written_status().is_over:
+            directory.write_status(checkpoint_step=directory.checkpoints()[-1])
+    return steps
+
+
+def empty_checkpoints(older_than: float = 0.0) -> int:
+    """Remove deleted checkpoints for good, those deleted `older_than` seconds ago; returns their
+    bytes. Raises NotAvailable."""
+    removed = 0
+    for name in run_store.run_names():
+        path = run_store.runs_folder() / name
+        folder = _of_checkpoints(path)
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime >= older_than:
+                removed += checkpoint_bytes(path)
+                shutil.rmtree(folder)
+    return removed
+
+
+def _of_checkpoints(path: Path) -> Path:
+    return path / "checkpoints" / ".trash"

@@ -1,4 +1,7 @@
-"""Disk use: what each run takes of the disk, and the deletion of checkpoints that nobody needs."""
+"""Disk use: what each run takes of the disk, and the deletion of checkpoints that nobody needs.
+
+What is deleted lies in the trash for a day, `jobs.records.trash`, and takes its place until then.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import BadInput
-from jobs.records import checkpoint, run_store
+from jobs.records import checkpoint, run_store, trash
 from jobs.records.run_store import RunDirectory
 from jobs.records.status import Status
 
@@ -28,6 +31,8 @@ class RunUse:
     """bytes of each, the oldest first"""
     pinned: int = 0
     """bytes of those before the last that a person asked to keep"""
+    deleted: int = 0
+    """bytes of those that were deleted and can be restored, in `num_bytes` too"""
 
     @property
     def earlier(self) -> int:
@@ -43,12 +48,13 @@ def by_run() -> list[RunUse]:
         sizes = _checkpoints(path)
         steps = list(sizes)[:-1]
         pinned = sum(sizes[step] for step in steps if checkpoint.is_pinned(path / FOLDER, step))
-        uses.append(RunUse(status, _bytes_under(path), list(sizes.values()), pinned))
+        deleted = trash.checkpoint_bytes(path)
+        uses.append(RunUse(status, _bytes_under(path), list(sizes.values()), pinned, deleted))
     return sorted(uses, key=lambda use: use.num_bytes, reverse=True)
 
 
 def drop_checkpoints(run_ids: list[str], which: str) -> int:
-    """Delete checkpoints of runs that are over, `earlier` ones or `all`; returns the bytes freed.
+    """Delete checkpoints of runs that are over, `earlier` ones or `all`; returns their bytes.
 
     None is deleted unless every run allows it. Raises BadInput, NotAvailable, OSError.
     """
@@ -76,8 +82,8 @@ def _drop(directory: RunDirectory, which: str) -> int:
         steps = [step for step in steps[:-1] if not checkpoint.is_pinned(folder, step)]
     if steps and which == ALL:
         directory.write_status(checkpoint_step=None)  # first: no page offers what is going
-    for step in steps:
-        checkpoint.path_of(folder, step).unlink(missing_ok=True)
+    if steps:
+        trash.put_checkpoints(directory, steps)
     return sum(sizes[step] for step in steps)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
+from functools import cache
 from typing import Any
 
 import psutil
 
-from jobs.system import devices
+from jobs.system import devices, joule_meter
 
 _FIELDS = "uuid,utilization.gpu,memory.used,memory.total,power.draw"
 _SECONDS = 3.0
@@ -31,15 +33,44 @@ def about() -> dict[str, Any]:
 def read() -> dict[str, Any]:
     """Read the machine: shares of 1, bytes and watts.
 
-    `cpu` is the mean of all cores since the last call in this process; `gpus` has `busy`, `memory`,
-    `memory_total` and `power` by name, those that the driver tells.
+    `cpu` is the mean of all cores since the last call in this process, and `power` that of the CPU
+    where a counter of its own can be read; `gpus` has `busy`, `memory`, `memory_total` and `power`
+    by name, those that the driver tells.
     """
     memory = psutil.virtual_memory()
+    watts = _cpu_power().watts()
     return {
         "cpu": psutil.cpu_percent() / 100,
         "memory": memory.total - memory.available,
         "gpus": _read_devices(),
+        **({} if watts is None else {"power": watts}),
     }
+
+
+class _CpuPower:
+    """Mean power of the CPU from one look to the next, by its RAPL counter."""
+
+    def __init__(self) -> None:
+        self._meter = joule_meter.rapl(joule_meter.RAPL)
+        self._last: tuple[float, float] | None = None
+
+    def watts(self) -> float | None:
+        """Return the watts since the last look; None at the first one, and without a counter."""
+        before, self._last = self._last, None
+        if self._meter is None:
+            return None
+        try:
+            self._last = time.monotonic(), self._meter.read()
+        except (OSError, ValueError):  # closed to this user since
+            return None
+        if before is None or self._last[0] <= before[0]:
+            return None
+        return (self._last[1] - before[1]) / (self._last[0] - before[0])
+
+
+@cache
+def _cpu_power() -> _CpuPower:
+    return _CpuPower()
 
 
 def _read_devices() -> dict[str, dict[str, float]]:

@@ -116,7 +116,7 @@ def test_a_report_opens_from_disk_and_asks_no_server(
     pictures = page.locator("section:has(output) img:visible")
     for place in (0, 3):
         slider.fill(str(place))
-        assert page.locator("output").text_content() == f"step {place}"
+        page.locator("output", has_text=f"step {place}").wait_for()
         wait_for(lambda: pictures.count() == 2, "both pictures of a step")
     broken = "images => images.filter(each => !each.naturalWidth).length"
     assert page.eval_on_selector_all("img", broken) == 0

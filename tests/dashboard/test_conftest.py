@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -22,12 +25,75 @@ def _counts_at_once(assertion: ast.Assert) -> bool:
     return False
 
 
-def test_no_count_of_elements_is_asserted_at_once() -> None:
+READINGS = ("inner_text", "text_content", "all_inner_texts", "all_text_contents")
+
+
+def _reads_at_once(assertion: ast.Assert) -> bool:
+    """Tell a text, or elements gone through, that must be there by now; what must not is another
+    matter."""
+    test = assertion.test
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return False
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotIn | ast.NotEq):
+        return False
+    calls = [
+        node.func.attr
+        for node in ast.walk(test)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    gone_through = [
+        ast.unparse(node.iter) for node in ast.walk(test) if isinstance(node, ast.comprehension)
+    ]
+    return any(call in READINGS for call in calls) or any(
+        text.endswith(".all()") for text in gone_through
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_hasty", "mend"),
+    [
+        (_counts_at_once, "use wait_for(lambda: … .count() == n, …)"),
+        (_reads_at_once, "use get_by_text(…).wait_for(), or wait_for(lambda: …, …)"),
+    ],
+)
+def test_nothing_that_the_server_has_yet_to_send_is_asserted_at_once(
+    is_hasty: Callable[[ast.Assert], bool], mend: str
+) -> None:
     hasty = [
         f"{path.name}:{node.lineno}"
         for path in sorted((ROOT / "tests" / "dashboard").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Assert) and _counts_at_once(node)
+        if isinstance(node, ast.Assert) and is_hasty(node)
     ]
-    assert hasty == [], "use wait_for(lambda: … .count() == n, …)"
-    assert _counts_at_once(ast.parse("assert rows.count() == 2").body[0])  # type: ignore[arg-type]
+    assert hasty == [], mend
+
+
+@pytest.mark.parametrize(
+    "hasty",
+    [
+        "assert rows.count() == 2",
+        'assert "a" in row.inner_text()',
+        'assert row.text_content() == "a"',
+        "assert [each.get_attribute('a') for each in rows.all()] == ['b']",
+        'assert all(word in row.inner_text() for word in words), "all"',
+    ],
+)
+def test_what_is_hasty_is_seen(hasty: str) -> None:
+    (assertion,) = ast.parse(hasty).body
+    assert isinstance(assertion, ast.Assert)
+    assert _counts_at_once(assertion) or _reads_at_once(assertion)
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        "assert rows.count() == 0",
+        'assert "a" not in row.inner_text()',
+        "assert not [name for name in names if name in body.inner_text()]",
+        "assert np.isfinite(values).all()",
+    ],
+)
+def test_what_must_not_be_there_may_be_asserted_at_once(patient: str) -> None:
+    (assertion,) = ast.parse(patient).body
+    assert isinstance(assertion, ast.Assert)
+    assert not _counts_at_once(assertion) and not _reads_at_once(assertion)

@@ -71,7 +71,8 @@ def test_a_grid_of_hundreds_is_launched_drawn_and_opened(basin: Basin, page: Pag
     opened = page.locator(".bl-chosen-cell")
     opened.locator("canvas").wait_for()
     assert sample_sets.open_set(grid.sets[5]).config["sampler"]["step_size"] == 0.06
-    assert "step size 0.06" in opened.inner_text() and grid.sets[5] in opened.inner_text()
+    for words in ("step size 0.06", grid.sets[5]):
+        opened.get_by_text(re.compile(words)).first.wait_for()
     page.keyboard.press("ArrowRight")
     opened.get_by_text(re.compile("step size 0.07")).wait_for()
     with page.expect_download() as download:

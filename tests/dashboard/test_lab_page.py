@@ -168,7 +168,7 @@ def test_a_fast_wrong_sampler_is_not_read_as_a_winner(basin: Basin, page: Page) 
     assert lanes(page).nth(1).locator(".bl-lane-note:visible").count() == 0
     dotted = "plot => plot.data.filter((trace) => trace.line.dash === 'dot').length"
     wait_for(lambda: charts(page).first.evaluate(dotted) == 3, "a floor each")
-    assert page.locator('[aria-label="x axis"] [aria-pressed="true"]').inner_text() == "gradients"
+    page.locator('[aria-label="x axis"] [aria-pressed="true"]', has_text="gradients").wait_for()
 
 
 @pytest.mark.slow

@@ -73,6 +73,10 @@ def test_a_zoom_follows_to_another_cost_axis(basin: Basin, page: Page) -> None:
     wait_for(lambda: np.allclose(ranges(page), [[10_000, 20_000]] * 2), "the stretch in gradients")
 
 
+def pressed(buttons: Locator) -> list[str | None]:
+    return [each.get_attribute("aria-pressed") for each in buttons.all()]
+
+
 def bands(page: Page) -> list[int]:
     """How many bands each chart shows."""
     count = "plot => plot.data.filter((trace) => trace.fill === 'tonexty').length"
@@ -93,7 +97,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     legend = page.locator(".bl-legend button")
     words = page.locator(f".bl-chart[data-path='{PATHS[0]}'] .bl-word")
     wait_for(lambda: [legend.count(), words.count()] == [2, 2], "a legend and its words")
-    assert "(2 seeds)" in legend.first.inner_text()
+    legend.first.get_by_text("(2 seeds)").wait_for()
     wait_for(lambda: bands(page) == [1, 1], "one band in each chart")
     charts(page).first.scroll_into_view_if_needed()
     chosen = zoom(page, charts(page).first)
@@ -104,9 +108,10 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     page.reload()
     page.locator(".bl-plot").last.scroll_into_view_if_needed()
     wait_for(lambda: charts(page).count() == 2, "two charts")
-    assert np.allclose(ranges(page), [chosen] * 2, rtol=1e-4)
-    assert [each.get_attribute("aria-pressed") for each in legend.all()] == ["false", "true"]
-    assert bands(page) == [0, 0]
+    zoomed = [chosen] * 2
+    wait_for(lambda: np.allclose(ranges(page), zoomed, rtol=1e-4), "the stretch of the link")
+    wait_for(lambda: pressed(legend) == ["false", "true"], "the choice of the link")
+    wait_for(lambda: bands(page) == [0, 0], "no band in any chart")
 
 
 @pytest.mark.slow

@@ -201,8 +201,9 @@ def test_a_stranger_gets_the_login_page_and_nothing_else(
     page.goto(f"{guarded.address}/{path}")
     page.get_by_role("button", name="Log in").wait_for()
     page.wait_for_timeout(200)
-    shown = page.get_by_test_id("stMain").inner_text().split("\n\n")
-    assert shown == ["Basin", "Log in to launch runs and watch them learn.", "Log in"]
+    main = page.get_by_test_id("stMain")
+    words = ["Basin", "Log in to launch runs and watch them learn.", "Log in"]
+    wait_for(lambda: main.inner_text().split("\n\n") == words, "the login page")
     assert page.get_by_test_id("stTopNavLink").count() == 0
     assert not received
 

@@ -39,7 +39,7 @@ def checked(page: Page) -> None:
 def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Page) -> None:
     page.goto(basin.address)
     checked(page)
-    assert page.locator('.bl-tile[aria-checked="true"]').inner_text() == "Ring of Gaussians"
+    page.locator('.bl-tile[aria-checked="true"]', has_text="Ring of Gaussians").wait_for()
     assert page.eval_on_selector(".bl-tile canvas", INKED) > 1
     fill(page, "Steps", "60")
     page.get_by_text("60 steps").wait_for()
@@ -243,7 +243,8 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.get_by_role("button", name="Report card").click()
     card = page.get_by_role("dialog")
     card.get_by_text("### Comparison").wait_for()
-    assert all(run.id in card.inner_text() for run in (*seeds, other))
+    for run in (*seeds, other):
+        card.get_by_text(run.id).first.wait_for()
     page.goto(f"{basin.address}/compare?sets={sets[0].id},{sets[1].id}")
     page.get_by_text("2 sample sets of 2 runs").wait_for()
     wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "both sets of the link")
@@ -298,6 +299,25 @@ def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, pag
     connection = (basin.home / "connection.json").read_text()
     password = connection.partition("redis://:")[2].partition("@")[0]
     assert password and password not in page.content()
+
+
+@pytest.mark.slow
+def test_deleted_checkpoints_are_restored_on_the_system_page(basin: Basin, page: Page) -> None:
+    run = basin.launch(10, name="to be trimmed")
+    steps = run.checkpoints()
+    page.goto(f"{basin.address}/system")
+    page.get_by_role("button", name="Delete checkpoints").click(timeout=30_000)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("The last too").click()
+    dialog.get_by_role("combobox").fill("to be trimmed")
+    page.get_by_role("option").first.click()
+    page.keyboard.press("Escape")
+    dialog.get_by_role("button", name=re.compile(r"^Delete them, [\d.]+")).click()
+    page.get_by_text(re.compile("Deleted checkpoints of 1 run, .* are kept for a day")).wait_for()
+    assert run.checkpoints() == [] and run.status().checkpoint_step is None
+    page.get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("are kept for a day").wait_for(state="hidden")
+    assert run.checkpoints() == steps and run.status().checkpoint_step == steps[-1]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-hero canvas")
     page.get_by_text("Final figures").wait_for()
-    assert page.locator(".bl-status, .basin-word").first.inner_text().endswith("finished")
+    page.locator(".bl-status, .basin-word", has_text="finished").first.wait_for()
     slider = page.locator(".bl-time input[type=range]")
     assert int(slider.get_attribute("max") or 0) >= 1
     slider.focus()

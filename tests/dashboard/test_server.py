@@ -172,7 +172,8 @@ def test_a_page_under_a_name_of_somebody_else_shows_nothing(basin: Basin, page: 
     answer = page.goto(f"{basin.address.replace('127.0.0.1', 'evil.localhost')}/launch")
     assert answer is not None and answer.status == 403
     told = "This address is not one that Basin answers to; see BASIN_ALLOWED_HOSTS."
-    assert page.inner_text("body").split() == ["Basin", *told.split()]
+    words = ["Basin", *told.split()]
+    wait_for(lambda: page.inner_text("body").split() == words, "the refusal")
 
 
 def status(host: str, path: str, headers: dict[str, str], method: str = "GET") -> int:
@@ -228,7 +229,7 @@ def test_a_page_whose_server_is_gone_says_so_uncovered(
         process.wait()
         page.wait_for_selector(".basin-away")
         page.wait_for_timeout(12_000)  # Streamlit's dialog comes after some tries
-        assert "Basin does not answer" in page.inner_text(".basin-away")
+        page.locator(".basin-away", has_text="Basin does not answer").wait_for()
         assert page.locator('[data-testid="stDialog"]:visible').count() == 0
     finally:
         context.close()

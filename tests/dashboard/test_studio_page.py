@@ -43,14 +43,14 @@ def test_samples_are_asked_for_kept_and_linked(
     steps.press("Enter")
     page.get_by_role("button", name=ASK).click()
     page.locator(".bl-answer").wait_for(timeout=60_000)
-    assert "500 samples" in page.locator(".bl-answer").inner_text()
+    page.locator(".bl-answer", has_text="500 samples").wait_for()
     page.locator(".bl-card canvas").first.wait_for()
     [kept] = trained.answers()
     assert kept["config"]["num_steps"] == 20 and kept["file"]
     wait_for(lambda: kept["id"] in page.url, "a link to the answer")
     page.reload()
     page.locator(".bl-answer").wait_for(timeout=60_000)
-    assert "500 samples" in page.locator(".bl-answer").inner_text()
+    page.locator(".bl-answer", has_text="500 samples").wait_for()
     assert page.get_by_label("Number of steps", exact=True).input_value() == "20"
     page.get_by_role("button", name=ASK).click()  # what is asked again is there
     page.get_by_text("asked before").wait_for(timeout=60_000)

@@ -161,7 +161,8 @@ export function readingOf(device, now, about, curves) {
       memory: now?.memory ?? null,
       memoryTotal: about?.memory_total,
       memories: curve("memory"),
-      power: null,
+      power: now?.power ?? null,
+      powers: curve("power"),
     }
   const own = now?.gpus?.[device] ?? {}
   return {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
 from jobs.queueing import machines, redis_names, redis_store
-from jobs.system import machine
+from jobs.system import joule_meter, machine
 
 READING = {"cpu": 0.5, "memory": 2e9, "gpus": {"cuda:0": {"busy": 0.25, "power": 100.0}}}
 
@@ -62,6 +63,31 @@ def test_a_course_has_means_of_stretches_and_gaps_where_nobody_read(
     whole_day = machines.course(connection, "here", machines.KEPT_SECONDS)["curves"]["cpu"]
     assert len(whole_day) == machines.MOST_POINTS
     assert machines.course(connection, "here", 30) == {}
+
+
+def test_the_cpus_watts_are_read_where_it_has_a_counter(
+    connection: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "power" not in machine.read() or (joule_meter.RAPL / "intel-rapl:0").exists()
+    package = tmp_path / "intel-rapl:0"
+    package.mkdir()
+    (package / "max_energy_range_uj").write_text("1000000000")
+    counter = package / "energy_uj"
+    counter.write_text("5000000")
+    monkeypatch.setattr(joule_meter, "RAPL", tmp_path)
+    now = [10.0]
+    monkeypatch.setattr(machine.time, "monotonic", lambda: now[0])
+    power = machine._CpuPower()
+    assert power.watts() is None
+    now[0] = 12.0
+    counter.write_text("95000000")
+    assert power.watts() == pytest.approx(45.0)
+    counter.unlink()
+    assert power.watts() is None
+    put(connection, 20, power=45.0)
+    course = machines.course(connection, "here", 1800)
+    assert course["now"]["power"] == 45.0
+    assert [value for value in course["curves"]["power"] if value is not None] == [45.0]
 
 
 def test_what_is_no_reading_costs_nothing_else(connection: redis.Redis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from rq.exceptions import StopRequested
 from backend.errors import BadInput, NotAvailable
 from jobs.queueing import redis_store, worker_requests
 from jobs.queueing.rq_worker import BasinWorker
+from jobs.records.status import hostname
 from tests.jobs.queueing.test_worker import Started, wait_for
 
 
@@ -38,6 +40,19 @@ def test_what_is_asked_is_heeded_between_jobs(redis_url: str) -> None:
     with pytest.raises(StopRequested):
         worker.dequeue_job_and_maintain_ttl(1)
     assert worker.starts_anew
+
+
+def test_who_takes_the_place_of_a_drained_worker_that_crashed_is_drained(redis_url: str) -> None:
+    connection = redis_store.connect()
+    gone = {"name": "gone", "queue": "train", "device": "cpu", "host": hostname(), "pid": 2**22 + 7}
+    redis_store.beat(connection, {**gone, "asked": "drain"})
+    redis_store.beat(connection, {**gone, "name": "other", "asked": ""})
+    redis_store.beat(connection, {**gone, "name": "here", "asked": "drain", "pid": os.getpid()})
+    for kind, device in (("quick", "cpu"), ("train", "cuda:0")):
+        assert not worker_requests.was_drained(kind, device, connection)
+    assert worker_requests.was_drained("train", "cpu", connection)
+    assert not worker_requests.was_drained("train", "cpu", connection), "one takes one's place"
+    assert {each["name"] for each in redis_store.workers(connection)} == {"other", "here"}
 
 
 @pytest.mark.slow

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from click.testing import CliRunner
 
 from backend.errors import BadInput
+from jobs.cli import main
+from jobs.records import trash
 from jobs.records.run_directory import RunDirectory
 from jobs.services import disk_use
 from tests.jobs import tiny
@@ -44,6 +50,35 @@ def test_moments_that_a_person_asked_to_keep_stay_with_the_last(basin_home: obje
     (use,) = disk_use.by_run()
     assert use.earlier == disk_use.drop_checkpoints([directory.id], disk_use.EARLIER) == 1000
     assert directory.checkpoints() == [2, 3]
+
+
+def test_what_was_deleted_is_restored_within_a_day_and_takes_its_place_until_then(
+    basin_home: object,
+) -> None:
+    directory, other = run_with((1, 2, 3)), run_with((4,))
+    disk_use.drop_checkpoints([directory.id], disk_use.EARLIER)
+    disk_use.drop_checkpoints([directory.id, other.id], disk_use.ALL)
+    uses = {use.status.id: use for use in disk_use.by_run()}
+    assert uses[directory.id].deleted == 6000 and uses[directory.id].num_bytes > 6000
+    assert uses[directory.id].checkpoints == []
+    assert trash.restore_checkpoints(directory) == [1, 2, 3]
+    assert directory.checkpoints() == [1, 2, 3] and directory.status().checkpoint_step == 3
+    assert trash.restore_checkpoints(directory) == []
+    assert trash.empty_checkpoints(trash.KEPT_SECONDS) == 0
+    assert CliRunner().invoke(main, ["disk", "--empty", "--json"]).stdout == '{"freed": 4000}\n'
+    assert trash.restore_checkpoints(other) == [] and other.checkpoints() == []
+
+
+def test_the_command_line_deletes_and_restores(basin_home: object) -> None:
+    def answer(*arguments: str) -> Any:
+        result = CliRunner().invoke(main, ["disk", *arguments, "--json"])
+        return json.loads(result.stdout)
+
+    directory = run_with((1, 2))
+    assert answer(directory.id, "--drop", "all") == {"runs": [directory.id], "deleted": 3000}
+    assert directory.checkpoints() == []
+    assert answer(directory.id, "--restore") == [{"id": directory.id, "steps": [1, 2]}]
+    assert "name the runs" in answer("--restore")["error"]["problems"][0]["message"]
 
 
 @pytest.mark.parametrize(
