@@ -57,7 +57,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.static_files",),
     ("dashboard.live",),
     ("dashboard.live.comparing.grid", "dashboard.live.list", "dashboard.live.comparing"),
-    ("dashboard.live.studio",),
+    ("dashboard.live.comparing.selecting", "dashboard.live.studio"),
     ("dashboard.live.pictures.arena", "dashboard.live.pictures.race"),
     ("dashboard.live.pictures",),
     ("dashboard.live.pictures.drawing",),

@@ -4,9 +4,10 @@ import { Board } from "./charts/board.js"
 import { compareSource } from "./charts/sources.js"
 import { ManyRuns } from "./comparing/many_runs.js"
 import { ModelCards } from "./comparing/model_cards.js"
-import { PairView } from "./comparing/pair_view.js"
 import { PairTest } from "./comparing/pair_test.js"
+import { PairView } from "./comparing/pair_view.js"
 import { Past } from "./comparing/past.js"
+import { columnsOf, isTable } from "./comparing/pair_plots.js"
 import { massOf, paintCompared, viewOf } from "./comparing/pictures.js"
 import { reportOf } from "./comparing/report.js"
 import { ONE_SEED, Seeded } from "./comparing/seeded.js"
@@ -72,6 +73,7 @@ class ComparePage extends ManyRuns {
         make("span.bl-right.bl-row", {}, ...(isBare ? [] : [linkCopier(), report])),
       ),
       this.seeded.row.row,
+      this.seeded.selected.element,
       this.cards.element,
     )
     this.painter = new Painter(pictures, () => this.drawPictures())
@@ -119,7 +121,8 @@ class ComparePage extends ManyRuns {
   }
 
   acts() {
-    const acts = { ...super.acts(), ...this.past.acts() }
+    const ofKind = this.kind === ONE_SEED ? this.seeded : this.past
+    const acts = { ...super.acts(), ...ofKind.acts() }
     if (letters.areOn()) acts.f = () => this.flip()
     return acts
   }
@@ -191,6 +194,7 @@ class ComparePage extends ManyRuns {
     }
     this.seeded.row.row.hidden = this.kind !== ONE_SEED || this.isOfSets
     const pictures = this.pictures()
+    this.seeded.showSelection(this.kind === ONE_SEED ? pictures : [])
     this.offerViews(pictures)
     const isPair = this.view === "swipe" || this.view === "flip"
     this.cards.element.hidden = isPair
@@ -248,6 +252,7 @@ class ComparePage extends ManyRuns {
       ...picture,
       peak: isField(picture) ? massOf(picture.frame) * highest : 1,
       view: picture.frame ? this.viewAmong(pictures, index) : null,
+      columns: this.columnsAmong(pictures, index),
       step: this.stepWords(picture, at),
     }))
   }
@@ -278,7 +283,8 @@ class ComparePage extends ManyRuns {
       const picture = { ...pictures[index], colour: this.colour(index) }
       const { seq, path, time } = picture.frame.header
       const { view, peak } = picture
-      const key = JSON.stringify([index, seq, path, time, side, colours.bg, view, peak])
+      const selected = picture.selected?.text()
+      const key = JSON.stringify([index, seq, path, time, side, colours.bg, view, peak, selected])
       if (canvas.key === key) return
       canvas.key = key
       paintCompared(canvas, picture, view, side, colours)
@@ -329,6 +335,19 @@ class ComparePage extends ManyRuns {
         frame?.header.kind === "points" ? [frame, data] : [frame],
       ),
     )
+  }
+
+  /** The columns of a table that are drawn of all that learned the same data; null of no table. */
+  columnsAmong(pictures, index) {
+    const { groups } = this.data
+    const first = pictures.findIndex(
+      ({ frame, data }, at) => groups[at].data === groups[index].data && isTable(frame, data),
+    )
+    if (first < 0) return null
+    const { frame, data } = pictures[first]
+    if (frame !== this.columnsOf?.frame)
+      this.columnsOf = { frame, columns: columnsOf({ frame, data }) }
+    return this.columnsOf.columns
   }
 
   noteScale(pictures) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import pytest
 from backend.events import Cost, Images
 from backend.spec import RunSpec
 from jobs.execution.emitter import Emitter
+from jobs.models import sample_drawing
+from jobs.queueing import sample_jobs
 from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
 
@@ -148,3 +151,37 @@ def test_two_runs_are_tested_for_a_difference_beyond_chance_and_the_report_says_
     )
     charts = page.get_by_role("img", name="Draws of both by")
     wait_for(lambda: charts.count() == 2, "energies by both")
+
+
+@pytest.mark.slow
+def test_samples_brushed_in_one_picture_are_selected_in_all(basin: Basin, page: Page) -> None:
+    runs = [basin.launch(steps, seed=6, name=f"of {steps} steps") for steps in (30, 2)]
+    sets = [sample_drawing.draw(sample_jobs.request(run.id, {"num": 200})) for run in runs]
+    page.goto(f"{basin.address}/compare?sets={sets[0].id},{sets[1].id}")
+    pictures = page.locator(".bl-compared .bl-card > canvas.bl-brushed:visible")
+    wait_for(lambda: pictures.count() == 2, "both pictures")
+    words = page.locator(".bl-selection [role=status]")
+    box = pictures.first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    wait_for(lambda: re.match(r"\d+ of 200 selected", words.inner_text()), "a selection")
+    num = words.inner_text().split()[0]
+    assert 0 < int(num) < 200
+    strips = page.locator(".bl-strip .bl-muted").filter(has_text=f"{num} selected")
+    wait_for(lambda: strips.count() == 2, "the same ones under both models")
+    page.reload()  # the link has the selection
+    wait_for(lambda: words.inner_text().startswith(f"{num} of 200"), "the selection of the link")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    wait_for(lambda: words.inner_text().startswith("2 of 200"), "two, by keys")
+    page.get_by_text("Selected, as a table").click()
+    rows = page.locator("details .bl-scroll tbody tr")
+    wait_for(lambda: rows.count() == 2, "a row for each")
+    energies = page.get_by_role("img", name="Energies of the samples").last
+    width = energies.evaluate("canvas => canvas.getBoundingClientRect().width")
+    energies.click(position={"x": width - 2, "y": 40})
+    wait_for(lambda: not words.inner_text().startswith("2 of"), "those of the highest energies")

@@ -231,9 +231,9 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
     page.get_by_role("button", name="samples with one seed").click()
     page.get_by_role("button", name="Draw samples").click()
     page.get_by_text("The same starting noise").wait_for(timeout=60_000)
-    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "samples of both")
+    wait_for(lambda: page.locator(".bl-card > canvas:visible").count() == 2, "samples of both")
     page.reload()  # the link has the seed; what was drawn is not drawn again
-    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "the same samples")
+    wait_for(lambda: page.locator(".bl-card > canvas:visible").count() == 2, "the same samples")
     sets = sample_sets.list_sets()
     assert {each.run for each in sets} == {seeds[1].id, other.id} and len(sets) == 2
     assert {(each.state, each.seed) for each in sets} == {("done", 0)}
@@ -247,7 +247,9 @@ def test_runs_side_by_side_with_bands_differences_and_floors(basin: Basin, page:
         card.get_by_text(run.id).first.wait_for()
     page.goto(f"{basin.address}/compare?sets={sets[0].id},{sets[1].id}")
     page.get_by_text("2 sample sets of 2 runs").wait_for()
-    wait_for(lambda: page.locator(".bl-card canvas:visible").count() == 2, "both sets of the link")
+    wait_for(
+        lambda: page.locator(".bl-card > canvas:visible").count() == 2, "both sets of the link"
+    )
     interval = page.get_by_role("row", name=re.compile("^Energy distance .*to 0")).first
     interval.wait_for()
 

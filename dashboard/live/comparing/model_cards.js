@@ -7,7 +7,9 @@ import { drawGrid } from "../pictures/drawing/images.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { DifferenceCard } from "./difference_card.js"
 import { layOut, paintCompared, viewOf } from "./pictures.js"
-import { keyOf } from "./seeded.js"
+import { keyOf, ONE_SEED } from "./seeded.js"
+import { brush } from "./selecting/brush.js"
+import { SampleStrip } from "./selecting/sample_strip.js"
 
 export class ModelCards {
   /** `page`: the page of many runs that these are of. */
@@ -42,8 +44,11 @@ export class ModelCards {
       card.none.textContent = picture.words ?? "Nothing drawn yet."
       card.step.textContent = picture.step
       this.showNearest(card, hasNearest ? picture.nearest : null, side)
+      const coloured = { ...picture, colour: page.colour(index) }
+      card.canvas.classList.toggle("bl-brushed", Boolean(picture.selected))
+      card.strip.draw(picture.selected ? coloured : {}, side, colours)
       if (!picture.frame) return
-      this.drawCard(card, { ...picture, colour: page.colour(index) }, side, colours)
+      this.drawCard(card, coloured, side, colours)
     })
     if (real) this.drawCard(this.real(), { frame: real, peak: 1 }, side, colours)
     if (pairs.length > 1) {
@@ -61,10 +66,11 @@ export class ModelCards {
     const { header } = picture.frame
     const { seq, path, time } = header
     const key = JSON.stringify([this.page.kind, seq, path, time, width, colours.bg, picture.view])
-    const painted = `${key} ${picture.peak.toPrecision(3)} ${picture.data?.header.time}`
+    const over = `${picture.data?.header.time} ${picture.selected?.text()} ${picture.columns}`
+    const painted = `${key} ${picture.peak.toPrecision(3)} ${over}`
     if (painted === card.painted) return
     card.painted = painted
-    paintCompared(card.canvas, picture, picture.view, width, colours)
+    card.geometry = paintCompared(card.canvas, picture, picture.view, width, colours)
     if (!picture.frame.isDrawn) drawn(card.canvas, header)
     picture.frame.isDrawn = true
   }
@@ -134,6 +140,7 @@ export class ModelCards {
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
       csv: () => save(`${name()}.csv`, csvOf(page.pictureOf(group).frame), "text/csv"),
     })
+    const strip = new SampleStrip(page.seeded.selection)
     const seeds = group.runs.length > 1 ? this.seedChoice(group) : null
     const element = make(
       "div.bl-card",
@@ -142,13 +149,18 @@ export class ModelCards {
       make("div.bl-row", {}, word, ...(seeds ? [seeds] : []), step),
       canvas,
       none,
+      strip.element,
       near,
     )
     // real images and the difference come after all models
     const after = [this.shownReal?.element, this.difference.element]
     const next = after.find((each) => each?.parentElement === this.element)
     this.element.insertBefore(element, next ?? null)
-    const card = { element, canvas, step, word, none, near, group, seeds, link }
+    const card = { element, canvas, step, word, none, near, group, seeds, link, strip }
+    brush(canvas, {
+      geometry: () => (page.kind === ONE_SEED ? card.geometry : null),
+      select: (places, isAdded) => page.seeded.selection.choose(places, isAdded),
+    })
     this.shown.set(keyOf(group), card)
     this.named()
     return card

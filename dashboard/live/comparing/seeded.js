@@ -1,11 +1,16 @@
 // Samples that several models drew from the same numbers, and sample sets that a link names.
 
-import { keepInAddress } from "../parts/dom.js"
+import { fromAddress, keepInAddress } from "../parts/dom.js"
 import { DrawnSets } from "./drawn_sets.js"
 import { SeedRow } from "./seed_row.js"
+import { Selection } from "./selecting/selection.js"
+import { SelectionRow } from "./selecting/selection_row.js"
 
 /** Samples drawn for this page: the kind of picture that they are. */
 export const ONE_SEED = "one_seed"
+
+/** Images of a set that a grid shows. */
+const MOST_CELLS = 64
 
 /** What tells a group from others: its set, or the first of its runs. */
 export const keyOf = (group) => group.set || group.runs[0]
@@ -16,6 +21,11 @@ export class Seeded {
     this.page = page
     this.sets = new DrawnSets(() => this.read())
     this.row = new SeedRow((question) => this.ask(question))
+    this.selection = new Selection(fromAddress("picked"), () => {
+      keepInAddress("picked", this.selection.text())
+      page.painter.ask()
+    })
+    this.selected = new SelectionRow(this.selection, () => this.numShared())
   }
 
   /** Follow what is drawn of each group. */
@@ -71,7 +81,33 @@ export class Seeded {
     const nothing = "Its events have no picture: `basin samples show` has their figures."
     const words = reason || (!set ? "Not drawn yet." : set.frames ? nothing : "Being drawn.")
     const frames = { frame: of("samples"), data: of("held_out") ?? data, nearest: of("nearest") }
-    return { ...frames, words, set }
+    return { ...frames, words, set, selected: this.selection }
+  }
+
+  /** How many samples every picture has, at the same places. */
+  numShared() {
+    const frames = this.page.data.groups.map((group) => this.pictureOf(group).frame)
+    const nums = frames
+      .filter(Boolean)
+      .map(({ header, arrays }) =>
+        header.kind === "images"
+          ? Math.min(arrays.pixels.shape[0], MOST_CELLS)
+          : arrays.positions.shape[0],
+      )
+    return nums.length ? Math.min(...nums) : 0
+  }
+
+  /** Show what can be selected, and what is, of pictures [{frame, nearest}]; none of other kinds. */
+  showSelection(pictures) {
+    const { groups } = this.page.data
+    this.selected.element.hidden = !pictures.some(({ frame }) => frame)
+    this.selected.show(pictures.map((each, at) => ({ ...each, title: groups[at].title })))
+  }
+
+  /** Keys that go through the samples. */
+  acts() {
+    const go = (by) => (event) => this.selection.move(by, this.numShared(), event.shiftKey)
+    return { ArrowLeft: go(-1), ArrowRight: go(1), Escape: () => this.selection.clear() }
   }
 
   close() {

@@ -148,12 +148,13 @@ export class PairPlot {
     context.textAlign = "center"
     context.textBaseline = "middle"
     const isSmall = this.cell < 50
+    const isStrong = !isChance && Math.abs(difference) > FULL / 2
     if (this.made) {
-      context.fillStyle = colours.text
+      context.fillStyle = isStrong ? colours.bg : colours.text
       context.font = BOLD
       context.fillText(two(made), middle[0], middle[1] - 8)
     }
-    context.fillStyle = !isChance && Math.abs(difference) > FULL / 2 ? colours.text : colours.muted
+    context.fillStyle = isStrong ? colours.bg : isChance ? colours.muted : colours.text
     context.font = FONT
     context.fillText(isSmall ? two(real) : `data ${two(real)}`, middle[0], middle[1] + 8)
   }

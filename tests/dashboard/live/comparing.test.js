@@ -3,7 +3,7 @@ import { test } from "node:test"
 
 import { logDifference } from "../../../dashboard/live/comparing/difference.js"
 import { outline } from "../../../dashboard/live/comparing/pair_test.js"
-import { columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
+import { beyondOf, columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
 
 const field = (xs, ys, values) => ({
   header: { kind: "field", meta: { x_range: xs, y_range: ys, temperature: 1 } },
@@ -36,6 +36,16 @@ test("one view holds all landscapes and samples", () => {
   const [xs] = viewOf([...all, points([10, 0, 0, 0])])
   assert.ok(xs[0] <= -2 && xs[1] >= 10)
   assert.equal(viewOf([null]), null)
+})
+
+test("samples far out do not shrink the others, and are counted at the sides", () => {
+  const many = Array.from({ length: 100 }, (_, place) => [place / 100, 0]).flat()
+  const { arrays } = points([...many, 1000, 0, 0.5, -700])
+  const view = viewOf([{ header: { kind: "points", meta: { role: "long_run" } }, arrays }])
+  assert.ok(view[0][1] < 2 && view[1][0] > -2)
+  assert.deepEqual(beyondOf(arrays.positions, view), { left: 0, right: 1, top: 0, bottom: 1 })
+  const data = viewOf([{ header: { kind: "points", meta: { role: "data" } }, arrays }])
+  assert.ok(data[0][1] >= 1000, "all of the data are seen")
 })
 
 test("a density is normalised by its mass over the field", () => {

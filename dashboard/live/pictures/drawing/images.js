@@ -54,11 +54,12 @@ function mosaic(target, frame, { perRow, numDrawn }) {
   return canvas
 }
 
-/** The layout of the first `count` images in a grid about `width` pixels wide. */
-export function gridOf(frame, { width, count = 64 }) {
+/** The layout of the first `count` images in a grid about `width` pixels wide, a square unless
+ * `perRow` says how many stand in a row. */
+export function gridOf(frame, { width, count = 64, perRow: inRow }) {
   const [num, rows, columns] = frame.arrays.pixels.shape
   const numDrawn = Math.min(count, num)
-  const perRow = Math.ceil(Math.sqrt(numDrawn))
+  const perRow = inRow ?? Math.ceil(Math.sqrt(numDrawn))
   const ratio = window.devicePixelRatio || 1
   const room = (width - GAP * (perRow - 1)) / perRow
   const scale = Math.max(Math.floor((room * ratio) / columns), 1) / ratio
@@ -68,8 +69,10 @@ export function gridOf(frame, { width, count = 64 }) {
   return { perRow, cellWidth, cellHeight, gap: GAP, numDrawn, size, ratio }
 }
 
-/** Draw a grid on a context, in CSS pixels; the pinned image framed. */
-export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b80" } = {}) {
+/** Draw a grid on a context, in CSS pixels; the pinned image framed, or those `selected`, and then
+ * the others fade to `bg`. */
+export function paintGrid(context, frame, grid, options = {}) {
+  const { pinned = null, selected = null, accent = "#0f6b80", bg = "#fcfcfb" } = options
   const [, rows, columns] = frame.arrays.pixels.shape
   const { perRow, cellWidth, cellHeight, numDrawn } = grid
   const onScreen = context instanceof CanvasRenderingContext2D
@@ -82,7 +85,14 @@ export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b
       const from = [column * columns, row * rows, columns, rows]
       context.drawImage(all, ...from, x, y, cellWidth, cellHeight)
     } else context.drawImage(imageOf(frame, index), x, y, cellWidth, cellHeight)
-    if (index === pinned) {
+    const isChosen = Boolean(selected?.has(index))
+    if (selected?.size && !isChosen) {
+      context.globalAlpha = 0.65
+      context.fillStyle = bg
+      context.fillRect(x, y, cellWidth, cellHeight)
+      context.globalAlpha = 1
+    }
+    if (index === pinned || isChosen) {
       context.strokeStyle = accent
       context.lineWidth = 2
       context.strokeRect(x - 1, y - 1, cellWidth + 2, cellHeight + 2)
@@ -90,16 +100,16 @@ export function paintGrid(context, frame, grid, { pinned = null, accent = "#0f6b
   }
 }
 
-/** Draws the first `count` images into a canvas about `width` pixels wide; the pinned one framed. */
-export function drawGrid(canvas, frame, { width, count, pinned, accent }) {
-  const grid = gridOf(frame, { width, count })
+/** Draws the first `count` images into a canvas about `width` pixels wide, as `paintGrid` does. */
+export function drawGrid(canvas, frame, { width, count, perRow, ...options }) {
+  const grid = gridOf(frame, { width, count, perRow })
   canvas.width = Math.round(grid.size[0] * grid.ratio)
   canvas.height = Math.round(grid.size[1] * grid.ratio)
   canvas.style.width = `${grid.size[0]}px`
   canvas.style.height = `${grid.size[1]}px`
   const context = canvas.getContext("2d")
   context.setTransform(grid.ratio, 0, 0, grid.ratio, 0, 0)
-  paintGrid(context, frame, grid, { pinned, accent })
+  paintGrid(context, frame, grid, options)
   return grid
 }
 
