@@ -273,6 +273,11 @@ class Method(ABC):
         return None
 
     @property
+    def noise_at_end(self) -> float:
+        """Standard deviation, in data sd, of the noise on the data when training ends."""
+        return float(getattr(self.config, self.data_noise_field, 0.0))
+
+    @property
     def num_labels(self) -> int:
         """Classes that samples can be asked of; 0 for methods without conditions."""
         return 0

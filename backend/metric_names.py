@@ -26,6 +26,7 @@ COMPANIONS: dict[str, Companion] = {
     "train_time": Companion("train-time"),
     "floor": Companion("floor", reference=True),
     "goal": Companion("goal", reference=True),
+    "at_most": Companion("at most"),
     "clip": Companion("clip", reference=True),
     "data_noise": Companion("data noise alone", reference=True),
     "class_gaussian": Companion("a Gaussian a class", reference=True),

@@ -55,6 +55,8 @@ SMALL = Sizes(
     image_num_evaluated=8,
     image_measured_steps=8,
     image_long_run_steps=8,
+    image_num_annealed=320,
+    image_num_annealed_evaluated=320,
     num_diagnosed=8,
     num_draws=4,
 )

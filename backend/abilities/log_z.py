@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -22,14 +21,19 @@ from backend.metric_names import BASELINES
 from backend.metrics import cubature
 from backend.metrics.density import energies
 from backend.metrics.density_baselines import baselines, means
-from backend.metrics.log_likelihood import importance, log_scale, proposal_for
+from backend.metrics.log_likelihood import (
+    BLUR,
+    dequantised,
+    importance,
+    log_scale,
+    pixel_noise,
+    proposal_for,
+)
 from backend.metrics.weighted_points import TRUSTED_SHARE, weighed
 from backend.requests import conditional_sampling
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 from backend.samplers.annealing import weight_ess
 
-BLUR = 0.03
-"""Standard deviation of noise on what the proposal is fitted to, in data sd."""
 EDGE = 1e-3
 """Mass at the edge of the box beyond which quadrature is not believed."""
 
@@ -131,13 +135,13 @@ class LogZAbility(Ability):
             figures["own"] = float(own)
         best, trusted = _best(figures)
         figures |= {"log_z": figures[best], "trusted": float(trusted)}
-        noise_sd = _noise_sd(asked)
-        blurred = _blurred(data, noise_sd, generator)
+        noise_sd = asked.method.noise_at_end
+        blurred = dequantised(data, noise_sd, generator)
         held_out = float(energies(energy, blurred.held_out).double().mean())
         figures["nll"] = held_out + figures[best] + log_scale(data)
         for name, nats_each in means(baselines(blurred, generator)).items():
             figures[f"nll/{name}"] = -nats_each
-        words = _in_words(figures, best, trusted, noise_sd)
+        words = _in_words(figures, best, trusted, pixel_noise(data, noise_sd))
         return Answer(words, figures, {}, (_table(figures), _likelihoods(figures, trusted)))
 
 
@@ -151,20 +155,6 @@ class Estimate(NamedTuple):
 
 def _estimate(log_weights: Tensor) -> Estimate:
     return Estimate(weighed(log_weights)[0], float(weight_ess(log_weights.double())))
-
-
-def _noise_sd(asked: Asked) -> float:
-    """Noise, in data sd, that images carry where their likelihood is asked: that of training's end,
-    and at least BLUR, since pixels that never vary have no density."""
-    if not asked.data.is_image:
-        return 0.0
-    method = asked.method
-    return max(BLUR, getattr(method.config, method.data_noise_field, 0.0))
-
-
-def _blurred(data: Data, noise_sd: float, generator: torch.Generator) -> Data:
-    train = data.noised(data.train, noise_sd, generator)
-    return replace(data, train=train, held_out=data.noised(data.held_out, noise_sd, generator))
 
 
 def fitted_proposal(data: Data, num_components: int, generator: torch.Generator) -> Distribution:

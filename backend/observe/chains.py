@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +46,12 @@ class Chains:
     @property
     def acceptance_rate(self) -> float:
         return float(torch.stack(self.acceptance).mean())
+
+    @property
+    def drift(self) -> tuple[float, float]:
+        """What the mean energy changed by over the kept steps, and its standard error."""
+        change = self.energies[-1].double() - self.energies[0].double()
+        return float(change.mean()), float(change.std()) / math.sqrt(len(change))
 
     @property
     def gradient_to_noise(self) -> float:

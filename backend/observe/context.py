@@ -55,7 +55,7 @@ class Subject:
         view = pictures.view_of(data)
         self.grid = None if view is None else Grid(view, data.num_values or sizes.field)
         """over the view of 2-D data, in the user's units"""
-        self.beside = Beside(data, seed)
+        self.beside = Beside(data, seed, method.noise_at_end)
         """what the held-out log-likelihood is compared with"""
         self.walk: Chains | None = None
         """the walking chains as they were last watched"""
@@ -160,16 +160,23 @@ class Context:
     @cached_property
     def log_likelihood(self) -> LogLikelihood:
         """Of held-out data under exp(−E/T); the final one looks where the long-run chains ended,
-        too. Raises ValueError where `log_likelihood.refusal` says why there is none."""
+        too. Before it that of images is known from above alone: short chains and short annealing
+        agree where they both miss mass. Raises ValueError where `log_likelihood.refusal` says why
+        there is none."""
         subject, sizes = self.subject, self.subject.sizes
+        images, beside = subject.data.is_image, subject.beside
+        num = sizes.num_nodes_evaluated if self.is_final else sizes.num_nodes
+        if images:
+            num = sizes.image_num_annealed_evaluated if self.is_final else sizes.image_num_annealed
         return log_likelihood(
             self.energy,
-            subject.data,
+            beside.data,
             # the same draws at every step: a curve moves by what is learned alone
             generator_of("log_likelihood", subject.seed, device=subject.device),
             temperature=subject.temperature,
-            num=sizes.num_nodes_evaluated if self.is_final else sizes.num_nodes,
+            num=num,
             draws=self.long_run.position if self.is_final else None,
+            drift=self.long_run.drift if self.is_final and images else (0.0, 0.0),
         )
 
     # ------------------------------------------------------------------ samples

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.metrics import density_baselines
-from backend.metrics.log_likelihood import LogLikelihood, refusal
+from backend.metrics.log_likelihood import LogLikelihood, dequantised, refusal
 from backend.metrics.modes import nearest_mode
 from backend.randomness import generator_of
 
@@ -29,10 +29,14 @@ class Parts(NamedTuple):
 
 
 class Beside:
-    """Baselines and parts of the data, made when they are first asked for."""
+    """Baselines and parts of the data, made when they are first asked for.
 
-    def __init__(self, data: Data, seed: int) -> None:
-        self.data, self.seed = data, seed
+    noise_sd: standard deviation of the noise that training leaves on the data, in data sd.
+    """
+
+    def __init__(self, data: Data, seed: int, noise_sd: float = 0.0) -> None:
+        generator = generator_of("dequantised", seed, device=data.train.device)
+        self.data, self.seed = dequantised(data, noise_sd, generator), seed
 
     @cached_property
     def baselines(self) -> dict[str, float]:
@@ -76,7 +80,8 @@ def figures_of(likelihood: LogLikelihood, baselines: dict[str, float]) -> dict[s
     path = "density/log_likelihood"
     figures = {f"{path}/{name}": value for name, value in baselines.items()}
     if likelihood.doubt:
-        return figures
+        bound = {} if likelihood.way != "annealing" else {f"{path}/at_most": likelihood.at_most}
+        return figures | bound
     return figures | {
         path: likelihood.value,
         f"{path}_error": likelihood.error,

@@ -14,6 +14,9 @@ class Sizes:
     num_nodes: int = 30_000
     """energies that a held-out log-likelihood takes while training, about"""
     num_nodes_evaluated: int = 200_000
+    image_num_annealed: int = 16_000
+    """gradients that a held-out log-likelihood of images takes while training, about"""
+    image_num_annealed_evaluated: int = 100_000
     num_walkers: int = 128
     num_trails: int = 32
     trail: int = 24

@@ -71,7 +71,8 @@ class EnergyAlarmsObserver(Observer):
         stuck = alarms.stuck(chains.acceptance_rate, float(moved))
         # Chains of a trained energy need not cross between modes; their energies must settle.
         findings = alarms.unmixed(health.r_hat_energy, "their energy")
-        if findings and not refusal(self.subject.data):
+        data = self.subject.data
+        if findings and not data.is_image and not refusal(data):
             return stuck + self._off_the_model(context)
         return stuck + findings
 

@@ -36,18 +36,20 @@ class LogLikelihoodObserver(Observer):
         if log_likelihood.refusal(subject.data):
             return
         likelihood, beside = context.log_likelihood, subject.beside
-        baselines, parts = beside.baselines, beside.parts
+        baselines = beside.baselines
         figures = held_out.figures_of(likelihood, baselines)
-        masses = beside.masses(likelihood.points.positions, likelihood.points.shares)
-        if not likelihood.doubt:
-            figures["density/cluster_error"] = held_out.total_variation(masses, parts.shares)
-        yield from (Scalar(path, value) for path, value in figures.items())
-        centres = subject.data.restore(parts.centres.reshape(-1, *subject.data.event_shape))
         findings = [
             *density_alarms.no_density(likelihood, baselines, subject.method.not_a_density),
             *density_alarms.leaked(likelihood),
-            *density_alarms.wrong_masses(masses, parts.shares, centres),
         ]
+        if not subject.data.is_image:  # few chains stand for those
+            parts = beside.parts
+            masses = beside.masses(likelihood.points.positions, likelihood.points.shares)
+            if not likelihood.doubt:
+                figures["density/cluster_error"] = held_out.total_variation(masses, parts.shares)
+            centres = subject.data.restore(parts.centres.reshape(-1, *subject.data.event_shape))
+            findings += density_alarms.wrong_masses(masses, parts.shares, centres)
+        yield from (Scalar(path, value) for path, value in figures.items())
         better = not density_alarms.is_worse_than_gaussian(likelihood, baselines)
         self._was_better = self._was_better or better
         if density_alarms.is_good(likelihood, baselines) or not (

@@ -45,6 +45,8 @@ SMALL = Sizes(
     image_num_evaluated=80,
     image_measured_steps=10,
     image_long_run_steps=20,
+    image_num_annealed=3200,
+    image_num_annealed_evaluated=3200,
 )
 
 
@@ -251,6 +253,12 @@ def test_what_an_image_run_shows(digits: Data) -> None:
     assert "quality/coverage/long_run" in paths
     assert of(begin, "quality/frechet_features/class_gaussian").value < 1
     assert figures["quality/frechet_features/class_gaussian"] < 1
+    # of pixels with noise, beside baselines of the same; a net that learned nothing is not better
+    assert -10 < of(measure, "density/log_likelihood/gaussian").value < 60
+    known = figures.get("density/log_likelihood", -math.inf)
+    assert known < figures["density/log_likelihood/gaussian"]
+    assert known > -math.inf or of(events, "density/not_known").message
+    assert of(measure, "density/log_likelihood/at_most").value < 60
     final = of(events, "quality/final")
     assert final.columns[-1] == "one Gaussian a class"
     assert {len(row) for row in final.rows} == {len(final.columns)}
