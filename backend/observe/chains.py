@@ -49,7 +49,7 @@ class Chains:
 
     @property
     def drift(self) -> tuple[float, float]:
-        """What the mean energy changed by over the kept steps, and its standard error."""
+        """Change of the mean energy over the kept steps, and its standard error."""
         change = self.energies[-1].double() - self.energies[0].double()
         return float(change.mean()), float(change.std()) / math.sqrt(len(change))
 
