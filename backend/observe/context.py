@@ -21,7 +21,7 @@ from backend.errors import NotAvailable
 from backend.events import Event
 from backend.method import Method
 from backend.metrics.density import Grid, energies
-from backend.metrics.log_likelihood import LogLikelihood, log_likelihood
+from backend.metrics.log_likelihood import LogLikelihood, log_likelihood, refusal
 from backend.metrics.quality import Quality
 from backend.observe import alarms, pictures
 from backend.observe.chains import Chains, Diagnostics, diagnose, run_chains
@@ -31,6 +31,8 @@ from backend.randomness import generator_of
 from backend.sampler import Sampler
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
+COLD = 0.01
+"""Temperature below which chains on images draw pictures, and no density is asked of the energy."""
 
 
 class Walk(NamedTuple):
@@ -79,6 +81,16 @@ class Subject:
     def temperature(self) -> float:
         """T of exp(-E/T), which the sampler is after; 1 unless it says otherwise."""
         return float(getattr(self.sampler, "temperature", 1.0))
+
+    @property
+    def no_likelihood(self) -> str:
+        """Reason why no held-out log-likelihood is measured; "" when one is."""
+        if self.data.is_image and self.temperature < COLD:
+            return (
+                f"Chains at T = {self.temperature:.2g} are after the lowest energies, not after a "
+                "density of pixels."
+            )
+        return refusal(self.data)
 
     @cached_property
     def grid_points(self) -> Tensor | None:
@@ -161,8 +173,8 @@ class Context:
     def log_likelihood(self) -> LogLikelihood:
         """Of held-out data under exp(−E/T); the final one looks where the long-run chains ended,
         too. Before it that of images is known from above alone: short chains and short annealing
-        agree where they both miss mass. Raises ValueError where `log_likelihood.refusal` says why
-        there is none."""
+        agree where they both miss mass. Raises ValueError where `refusal` says why there is
+        none."""
         subject, sizes = self.subject, self.subject.sizes
         images, beside = subject.data.is_image, subject.beside
         num = sizes.num_nodes_evaluated if self.is_final else sizes.num_nodes

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from backend.events import Event, Finding
 from backend.metrics.density import energies
-from backend.metrics.log_likelihood import refusal
 from backend.observe import alarms, density_alarms
 from backend.observe.context import Context, Subject
 from backend.observe.observer import Observer
@@ -35,7 +34,7 @@ class EnergyAlarmsObserver(Observer):
         return self._alarms.say(findings, final=context.is_final, share_spent=context.share_spent)
 
     def _density_is_good(self, context: Context) -> bool:
-        if refusal(self.subject.data):
+        if self.subject.no_likelihood:
             return False
         return density_alarms.is_good(context.log_likelihood, self.subject.beside.baselines)
 
@@ -71,8 +70,7 @@ class EnergyAlarmsObserver(Observer):
         stuck = alarms.stuck(chains.acceptance_rate, float(moved))
         # Chains of a trained energy need not cross between modes; their energies must settle.
         findings = alarms.unmixed(health.r_hat_energy, "their energy")
-        data = self.subject.data
-        if findings and not data.is_image and not refusal(data):
+        if findings and not (self.subject.data.is_image or self.subject.no_likelihood):
             return stuck + self._off_the_model(context)
         return stuck + findings
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backend.events import Event, Scalar, Text
-from backend.metrics import log_likelihood
 from backend.observe import density_alarms, held_out
 from backend.observe.alarms import Alarms
 from backend.observe.context import Context, Subject
 from backend.observe.observer import Observer
+
+NOT_KNOWN = "The held-out log-likelihood is not known."
 
 
 class LogLikelihoodObserver(Observer):
@@ -33,7 +34,9 @@ class LogLikelihoodObserver(Observer):
 
     def measure(self, context: Context) -> Iterable[Event]:
         subject = self.subject
-        if log_likelihood.refusal(subject.data):
+        if reason := subject.no_likelihood:
+            if context.is_final and subject.data.num_values is None:
+                yield Text("density/not_known", f"{NOT_KNOWN} {reason}")
             return
         likelihood, beside = context.log_likelihood, subject.beside
         baselines = beside.baselines
@@ -60,5 +63,4 @@ class LogLikelihoodObserver(Observer):
             findings, final=context.is_final, share_spent=context.share_spent
         )
         if context.is_final and likelihood.doubt:
-            message = f"The held-out log-likelihood is not known. {likelihood.doubt}"
-            yield Text("density/not_known", message)
+            yield Text("density/not_known", f"{NOT_KNOWN} {likelihood.doubt}")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from backend import samplers
 from backend.catalogue import resolve_data
 from backend.config import Config
 from backend.data import Data
@@ -33,6 +34,7 @@ from backend.observe.context import WATCH
 from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
+from backend.samplers.langevin import LangevinConfig
 from tests.backend.small_method import Exact, Small
 
 SMALL = Sizes(
@@ -262,6 +264,16 @@ def test_what_an_image_run_shows(digits: Data) -> None:
     final = of(events, "quality/final")
     assert final.columns[-1] == "one Gaussian a class"
     assert {len(row) for row in final.rows} == {len(final.columns)}
+
+
+def test_chains_far_below_the_energys_temperature_have_no_density_of_pixels(digits: Data) -> None:
+    method = Small(Config(), task(digits))
+    method.langevin = samplers.build(LangevinConfig(step_size=1.0, noise_scale=0.01))
+    observation = Observation(method, digits, 0, SMALL)
+    assert not any(event.path.startswith("density/") for event in observation.measure(2))
+    figures, events, _ = observation.evaluate(3)
+    assert "T = 0.0001" in of(events, "density/not_known").message
+    assert not any(path.startswith("density/") for path in figures)
 
 
 def test_a_perfect_model_sits_on_its_floors(ring: Data) -> None:
