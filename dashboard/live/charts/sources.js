@@ -13,7 +13,16 @@ import { median } from "./small_charts.js"
 
 const NUM_HEADLINES = 4
 /** Series of one chart of a run, by what their path ends in; reference lines are not among them. */
-const SERIES = { "": "data", "/train_time": "chains", "/long_run": "samples" }
+const TAILS = Object.keys(COMPANIONS).filter((name) => !COMPANIONS[name].reference)
+const SERIES = ["", ...TAILS.map((name) => `/${name}`)]
+/** Colours of series that mean the same on every chart; others take those of runs in turn. */
+const COLOURS = {
+  "": "data",
+  "/natural": "data",
+  "/train_time": "chains",
+  "/long_run": "samples",
+  "/attacked": "samples",
+}
 const REFERENCES = Object.entries(COMPANIONS).filter(([, { reference }]) => reference)
 
 /** The chart that a path is drawn in. */
@@ -25,6 +34,7 @@ const chartOf = (path) => path.replace(COMPANION_ENDING, "")
  */
 export function samplesCompared(curves, path) {
   const numbers = curves.get(NUM_SAMPLES)?.value
+  if (!path.startsWith("quality/")) return {}
   if (!numbers?.length || !curves.get(`${chartOf(path)}/floor`)?.value.length) return {}
   return { curve: numbers[0], final: numbers.length > 1 ? numbers.at(-1) : undefined }
 }
@@ -107,7 +117,7 @@ function shortened(message) {
 /** A run's paths, each with its companions. */
 export function runSource(page) {
   const { curves, settings } = page
-  const fed = (path) => Object.keys(SERIES).some((tail) => curves.get(path + tail)?.value.length)
+  const fed = (path) => SERIES.some((tail) => curves.get(path + tail)?.value.length)
   const known = () => [
     ...new Set([...curves.paths.keys()].filter((path) => path !== NUM_SAMPLES).map(chartOf)),
   ]
@@ -121,10 +131,11 @@ export function runSource(page) {
     // a floor or goal, said at the start, keeps the place of a chart whose first value takes a while
     canPlace: (path) => (page.isOver ? fed(path) : known().includes(path)),
     lines: (path) =>
-      Object.entries(SERIES).flatMap(([tail, colour]) => {
+      SERIES.flatMap((tail, index) => {
         const columns = curves.get(path + tail)
         if (!columns) return []
-        const made = tail === "" && path.startsWith("quality/") ? "samples" : colour
+        const made = tail === "" && path.startsWith("quality/") ? "samples" : COLOURS[tail]
+        const colour = (colours) => colours[made] ?? colours.runs[index % colours.runs.length]
         const name = COMPANIONS[tail.slice(1)]?.title ?? ""
         const apart = isFinalApart(curves, path)
         const member = {
@@ -134,7 +145,7 @@ export function runSource(page) {
           curves,
           isFinalApart: apart,
         }
-        return [{ key: path + tail, name, colour: (colours) => colours[made], members: [member] }]
+        return [{ key: path + tail, name, colour, members: [member] }]
       }),
     references: (path) =>
       REFERENCES.flatMap(([tail, { title }]) => referencesOf(curves, path, tail, title)),

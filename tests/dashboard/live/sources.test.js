@@ -113,3 +113,21 @@ test("a fork's mark is as short as its parent's", () => {
     ["Forked from fbd2", "step size 0.1 → 0.2"],
   )
 })
+
+test("a chart draws every series of its own, natural and attacked, each in a colour", () => {
+  const paths = ["natural", "attacked", "targeted"].map((tail) => `energy/under_attack/${tail}`)
+  const values = Object.fromEntries(paths.map((path) => [path, 1]))
+  const { lines, paths: charts } = source(curvesOf([10, values]))
+  assert.deepEqual(charts(), ["energy/under_attack"])
+  const drawn = lines("energy/under_attack")
+  assert.deepEqual(new Set(drawn.map(({ key }) => key)), new Set(paths))
+  const colours = { data: "black", samples: "orange", runs: ["a", "b", "c", "d", "e", "f"] }
+  const chosen = drawn.map(({ colour }) => colour(colours))
+  assert.equal(new Set(chosen).size, 3)
+  assert.ok(chosen.every(Boolean))
+})
+
+test("a floor that is no number of samples' names none", () => {
+  const rows = [0, { "quality/num_samples": 512, "classification/accuracy/floor": 0.1 }]
+  assert.deepEqual(samplesCompared(curvesOf(rows), "classification/accuracy"), {})
+})
