@@ -260,6 +260,11 @@ class Method(ABC):
         classes apart."""
         return None
 
+    def larger_log_probs(self, x: Tensor) -> Tensor | None:
+        """log p(label | x), as `class_log_probs`, of a larger model that the method fits beside the
+        one whose `energy` it has, to answer where that one is unsure; None without one."""
+        return None
+
     def sampler(self) -> Sampler | None:
         """The sampler used in training, or None; the page's walking chains use it."""
         return None
