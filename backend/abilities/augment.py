@@ -241,8 +241,9 @@ def refitted(method: Method, data: Data, num_updates: int, generator: torch.Gene
         int(torch.randint(2**31 - 1, (), generator=generator))
     )
     again = type(method)(method.config, replace(method.task, data=data.to(device), generator=own))
-    for index in range(num_updates if again.trains else 0):
-        again.step(index / num_updates)
+    with torch.enable_grad():  # questions are asked without
+        for index in range(num_updates if again.trains else 0):
+            again.step(index / num_updates)
     for module in again.modules():
         module.eval()
     return again

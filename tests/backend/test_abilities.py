@@ -154,6 +154,8 @@ def trained(name: str) -> Asked:
     if name == "contexts":
         noisy = catalogue.resolve_data({"name": "digits_denoising", "num_copies": 2}).load()
         return Asked(LeastSquares(Config(), task_of(noisy)), noisy, 0)
+    if name in ("table", "pair"):
+        return _of_iris(name)
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -161,6 +163,19 @@ def trained(name: str) -> Asked:
     )
     config = {"train": {"batch_size": 32}, "sampler": {"kind": "langevin", "step_size": 0.004}}
     spec = RunSpec(method="contrastive_divergence", data=data, config=config, seed=1)
+    run = prepare(spec, CPU, None)
+    for index in range(4):
+        run.method.step(index / 4)
+    return Asked(run.method, run.data, 1)
+
+
+def _of_iris(name: str) -> Asked:
+    """A run that makes rows, or one of two classifiers."""
+    surrogate = {"kind": "network", "train": {"learning_rate": 0.5}}
+    config: dict[str, Any] = {"surrogate": surrogate, "num_chains": 8, "num_steps": 20}
+    spec = RunSpec(method="tabebm", data={"name": "iris", "num": 20}, config=config, seed=1)
+    if name == "pair":
+        spec = spec.model_copy(update={"method": "energy_routing", "config": {"small_rows": 8}})
     run = prepare(spec, CPU, None)
     for index in range(4):
         run.method.step(index / 4)
@@ -193,8 +208,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "classify": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
     "counterfactual": {"num": 8, "num_steps": 3},
+    "augment": {"num": 6, "baselines": False, "num_updates": 2},
+    "route": {},
 }
 ONLY = {
+    "augment": ("table",),
+    "route": ("pair",),
     "classify": ("classes",),
     "attack": ("classes",),
     "counterfactual": ("classes",),
@@ -277,6 +296,9 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("sample", "label"): "3",
     ("attack", "target"): "3",
     ("counterfactual", "target"): "3",
+    ("augment", "label"): "setosa",
+    ("augment", "num_splits"): 1,
+    ("route", "larger_run"): "other",
     ("condition", "strengths"): [0, 2],
     ("condition", "labels"): "1, 2",
     ("compose", "labels"): "3, 5",
@@ -348,6 +370,8 @@ def _awake(name: str) -> dict[str, Any]:
         return {"own_sampler": False}
     if name == "guidance":
         return {"label": "3"}
+    if name in ("baselines", "num_updates"):
+        return {"num_splits": 1}
     if name in ("mask_path", "mask"):
         return {}
     return {"hidden": {"share": "random"}.get(name, "coordinates")}
