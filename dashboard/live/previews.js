@@ -1,7 +1,7 @@
 // Small sets of data or samples, each drawn as large as its place allows.
 
 import { make, rootOf } from "./parts/dom.js"
-import { drawCloud } from "./pictures/thumbnail.js"
+import { drawPreview } from "./pictures/thumbnail.js"
 
 const SIDES = [160, 380]
 
@@ -27,9 +27,10 @@ export function mount(slot, component) {
         Math.max(canvas.parentElement.clientWidth, SIDES[0]),
         data.side ?? SIDES[1],
       )
-      if (canvas.style.width !== `${side}px`) {
+      if (canvas.dataset.side !== String(side)) {
+        canvas.dataset.side = side
         const { preview, columns } = data.sets[index]
-        drawCloud(canvas, preview, side, { axes: true, columns })
+        drawPreview(canvas, preview, side, columns)
       }
     }
     slot.style.minHeight = ""

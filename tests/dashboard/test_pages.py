@@ -41,6 +41,8 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
     checked(page)
     page.locator('.bl-tile[aria-checked="true"]', has_text="Ring of Gaussians").wait_for()
     assert page.eval_on_selector(".bl-tile canvas", INKED) > 1
+    preview = ".st-key-data_preview canvas"
+    wait_for(lambda: page.eval_on_selector(preview, INKED) > 5, "the data on their axes")
     fill(page, "Steps", "60")
     page.get_by_text("60 steps").wait_for()
     page.get_by_role("button", name=re.compile("^.*Launch")).click()

@@ -1,15 +1,21 @@
 // A small picture of data, given as base64: points as dots, images as a grid.
 
 import { coloursOf, faded } from "../parts/colours.js"
-import { figure } from "../parts/formatting.js"
 import { drawGrid } from "./drawing/images.js"
+import { paintDots } from "./drawing/points.js"
+import { planeOn, rangesOf } from "./drawing/plane.js"
+
+/** As much room around the dots as keeps them off the axes. */
+const ROOM = 0.06
+/** By how many pixels a plane with named axes is higher than wide. */
+const NAMES = 20
 
 function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
 }
 
 /** Draws {kind, shape, values} on a canvas `side` pixels wide; the first two coordinates of points. */
-export function drawCloud(canvas, preview, side, { axes = false, columns = [] } = {}) {
+export function drawCloud(canvas, preview, side) {
   const data = bytes(preview.values)
   if (preview.kind === "images") {
     const frame = { arrays: { pixels: { shape: preview.shape, data } } }
@@ -44,19 +50,16 @@ export function drawCloud(canvas, preview, side, { axes = false, columns = [] } 
     context.arc(place(at(row, 0), 0), place(at(row, 1), 1), radius, 0, 2 * Math.PI)
     context.fill()
   }
-  if (axes) drawRanges(context, side, ends.slice(0, dim), columns, colours)
 }
 
-/** The range of each axis at its end, by the column's name where there is one. */
-function drawRanges(context, side, ends, columns, colours) {
-  const words = ends.map(
-    ([low, high], axis) =>
-      `${columns[axis] ?? (axis ? "x₂" : "x₁")}, ${figure(low)} to ${figure(high)}`,
-  )
-  context.fillStyle = colours.muted
-  context.font = "12px 'Source Sans', sans-serif"
-  context.textAlign = "right"
-  context.fillText(words[0], side - 4, side - 6)
-  context.textAlign = "left"
-  if (words.length > 1) context.fillText(words[1], 4, 14)
+/** The same with axes that are named by the columns, as large as data are looked at. */
+export function drawPreview(canvas, preview, side, columns = []) {
+  if (preview.kind === "images") return drawCloud(canvas, preview, side)
+  const { shape } = preview
+  const positions = { shape, data: new Float32Array(bytes(preview.values).buffer) }
+  const names = ["x₁", "x₂"].slice(0, shape[1]).map((name, axis) => columns[axis] ?? name)
+  const colours = coloursOf(canvas)
+  const ranges = rangesOf(positions, { room: ROOM })
+  const plane = planeOn(canvas, side - NAMES, ranges, colours, names)
+  paintDots(plane, positions, () => faded(colours.data, 0.55), 1.6)
 }

@@ -75,7 +75,7 @@ function paintPoints(plane, frame, data, colours) {
   paintDots(plane, frame.arrays.positions, (row) => faded(colourOf(row), 0.85), labels ? 2.2 : 1.8)
 }
 
-function paintDots({ context, place }, { shape, data }, colourOf, radius) {
+export function paintDots({ context, place }, { shape, data }, colourOf, radius) {
   const [num, dim] = shape
   for (let row = 0; row < num; row++) {
     const [x, y] = place(data[row * dim], dim > 1 ? data[row * dim + 1] : 0)
