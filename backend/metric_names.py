@@ -103,7 +103,6 @@ class Picture:
 PICTURES: dict[str, Picture] = {
     "classification/confusion": Picture("Which class is called which"),
     "attack/energies": Picture("Energies of held-out data under attack"),
-    "loss/weights": Picture("Weights of held-out events"),
     "quality/final": Picture("Final figures"),
     "chains/diagnostics": Picture("Chains"),
     "chains/trace": Picture(

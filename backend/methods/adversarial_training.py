@@ -258,7 +258,7 @@ class AdversarialTraining(ClassifierMethod):
             return
         held_out = self.task.data.held_out[:NUM_WEIGHED]
         value = 1 / F.softplus(energies(self.energy(), held_out).abs())
-        yield pictures.histogram("loss/weights", {"data": value}, 32, unit="weight")
+        yield pictures.histogram("weights_of_events", {"data": value}, 32, unit="weight")
 
 
 def weights(logits: Tensor) -> Tensor:
