@@ -104,7 +104,7 @@ class SampleAbility(Ability):
         whole = request.labels is None or config.label == "each"
         figures = judged(Quality(data, len(z)), z, generator) if whole else {}
         if request.labels is not None:
-            figures |= _of_labels(asked, z, request.labels)
+            figures |= label_figures(asked, z, request.labels)
         if energy is not None:
             figures["energy"] = float(energy.mean())
         figures |= drawn.figures
@@ -135,7 +135,7 @@ class SampleAbility(Ability):
         return Answer(summary, figures, arrays, tuple(events))
 
 
-def _of_labels(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
+def label_figures(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:
     """Agreement of samples with their class, and their variety, beside held-out data."""
     data, space = asked.data, space_of(asked.data)
     if space is None or not space.num_labels or not z.isfinite().all():

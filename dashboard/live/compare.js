@@ -24,7 +24,13 @@ const PICTURES = {
   [ONE_SEED]: "samples with one seed",
 }
 /** Ways of holding pictures against each other. */
-const VIEWS = { side: "side by side", swipe: "swipe", flip: "flip", nearest: "nearest training" }
+const VIEWS = {
+  side: "side by side",
+  swipe: "swipe",
+  flip: "flip",
+  nearest: "nearest training",
+  classes: "by class",
+}
 
 export function mount(slot, component) {
   const page = new ComparePage(slot, component)
@@ -204,8 +210,8 @@ class ComparePage extends ManyRuns {
     else {
       this.cards.draw(pictures, {
         colours,
-        real: this.realImages(pictures),
-        pairs: this.data.bare ? [] : this.differing(pictures),
+        real: this.view === "classes" ? null : this.realImages(pictures),
+        pairs: this.data.bare || this.view === "classes" ? [] : this.differing(pictures),
         isPast: this.kind !== ONE_SEED && this.past.at !== null,
         hasNearest: this.view === "nearest",
       })
@@ -265,6 +271,10 @@ class ComparePage extends ManyRuns {
       swipe: isAlone,
       flip: isAlone,
       nearest: hasNearest ? "" : "Of images drawn with one seed: choose those first.",
+      classes:
+        this.kind === ONE_SEED && this.seeded.hasClasses
+          ? ""
+          : "Of samples with one seed of each class, drawn of models that know classes.",
     }
     for (const [view, reason] of Object.entries(reasons)) this.views.disable(view, reason)
     const isKnown = this.kind !== ONE_SEED || !this.seeded.sets.isWaiting
@@ -357,6 +367,7 @@ class ComparePage extends ManyRuns {
     if (pictures.some(({ frame, data }) => frame?.header.kind === "points" && data)) {
       words.push("data in grey, one axis")
     }
+    if (pictures.some(({ classes }) => classes)) words.push("as many samples of every class")
     const steps = new Set(pictures.map(({ frame }) => frame?.header.last[0]).filter(Boolean))
     if (steps.size > 1) words.push(`of different steps: ${[...steps].map(count).join(", ")}`)
     this.scaleNote.textContent = words.join(" · ")

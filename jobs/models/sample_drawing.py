@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.abilities import cloud, judged
-from backend.abilities.sample import SampleAbility, SampleConfig, request_of
+from backend.abilities.sample import SampleAbility, SampleConfig, label_figures, request_of
 from backend.ability import Array
 from backend.data import Data
 from backend.errors import BadInput, BasinError, Problem
@@ -98,6 +98,8 @@ def _drawn(
             quality = Quality(run.data, len(z))
             figures |= judged(quality, z, generator)
             intervals = bootstrap.intervals(quality, z, figures, generator)
+        if wanted.source == "model" and labels is not None:
+            figures |= label_figures(asked, z, labels)
         if energy is not None:
             figures["energy"] = float(energy.mean())
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())

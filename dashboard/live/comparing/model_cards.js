@@ -46,6 +46,7 @@ export class ModelCards {
       this.showNearest(card, hasNearest ? picture.nearest : null, side)
       const coloured = { ...picture, colour: page.colour(index) }
       card.canvas.classList.toggle("bl-brushed", Boolean(picture.selected))
+      showClasses(card.legend, picture, colours)
       card.strip.draw(picture.selected ? coloured : {}, side, colours)
       if (!picture.frame) return
       this.drawCard(card, coloured, side, colours)
@@ -66,7 +67,7 @@ export class ModelCards {
     const { header } = picture.frame
     const { seq, path, time } = header
     const key = JSON.stringify([this.page.kind, seq, path, time, width, colours.bg, picture.view])
-    const over = `${picture.data?.header.time} ${picture.selected?.text()} ${picture.columns}`
+    const over = `${picture.data?.header.time} ${picture.selected?.text()} ${picture.columns} ${picture.classes}`
     const painted = `${key} ${picture.peak.toPrecision(3)} ${over}`
     if (painted === card.painted) return
     card.painted = painted
@@ -140,6 +141,7 @@ export class ModelCards {
       png: () => canvas.toBlob((blob) => save(`${name()}.png`, blob)),
       csv: () => save(`${name()}.csv`, csvOf(page.pictureOf(group).frame), "text/csv"),
     })
+    const legend = make("div.bl-legend", { hidden: true })
     const strip = new SampleStrip(page.seeded.selection)
     const seeds = group.runs.length > 1 ? this.seedChoice(group) : null
     const element = make(
@@ -148,6 +150,7 @@ export class ModelCards {
       make("div.bl-row", {}, mark, link, ways),
       make("div.bl-row", {}, word, ...(seeds ? [seeds] : []), step),
       canvas,
+      legend,
       none,
       strip.element,
       near,
@@ -156,7 +159,7 @@ export class ModelCards {
     const after = [this.shownReal?.element, this.difference.element]
     const next = after.find((each) => each?.parentElement === this.element)
     this.element.insertBefore(element, next ?? null)
-    const card = { element, canvas, step, word, none, near, group, seeds, link, strip }
+    const card = { element, canvas, step, word, none, near, group, seeds, link, strip, legend }
     brush(canvas, {
       geometry: () => (page.kind === ONE_SEED ? card.geometry : null),
       select: (places, isAdded) => page.seeded.selection.choose(places, isAdded),
@@ -179,4 +182,18 @@ export class ModelCards {
       card.seeds?.show()
     }
   }
+}
+
+/** Names of the classes of points, in their colours. */
+function showClasses(legend, { frame, classes }, { runs }) {
+  legend.hidden = !classes || frame?.header.kind !== "points"
+  const key = legend.hidden ? "" : [...classes, ...runs].join()
+  if (key === legend.key) return
+  legend.key = key
+  const entries = (classes ?? []).map((name, label) => {
+    const mark = make("i.bl-mark")
+    mark.style.background = runs[label % runs.length]
+    return make("span.bl-row", {}, mark, name)
+  })
+  legend.replaceChildren(...entries)
 }

@@ -5,6 +5,7 @@ import { faded } from "../parts/colours.js"
 import { densities, paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
 import { FONT, paintBeyond, planeOn, rangesOf } from "../pictures/drawing/plane.js"
+import { paintClassRows } from "./selecting/class_rows.js"
 import { isTable, paintPairs } from "./pair_plots.js"
 
 const GAP = 20
@@ -92,11 +93,14 @@ export function massOf(frame) {
  * Draw `frame` on a canvas `width` CSS pixels wide. `view`: the ranges of its axes; `peak`: the
  * highest density of all, as a multiple of its own; `colour`: of its model; `data`: points to draw
  * it over; `selected`: places of samples that stand out, with the `nearest` training points;
- * `columns`: of a table. Returns where samples lie, as selecting/regions.js has it.
+ * `columns`: of a table; `classes`: names of those that samples are of in turn. Returns where samples lie, as selecting/regions.js has it.
  */
 export function paintCompared(canvas, picture, view, width, colours) {
   const { frame, data, colour, peak, selected } = picture
   const { kind, meta } = frame.header
+  if (kind === "images" && picture.classes) {
+    return paintClassRows(canvas, picture, width, colours)
+  }
   if (kind === "images") {
     const { accent, bg } = colours
     return { grid: drawGrid(canvas, frame, { width, selected, accent, bg }) }
@@ -113,7 +117,14 @@ export function paintCompared(canvas, picture, view, width, colours) {
   const { positions } = frame.arrays
   if (data) paintDots(plane, data.arrays.positions, faded(colours.data, DATA_OPACITY), radius)
   const isFaded = Boolean(selected?.size)
-  paintDots(plane, positions, faded(colour, isFaded ? 0.18 : 0.75), radius)
+  const opacity = isFaded ? 0.18 : 0.75
+  const num = picture.classes?.length
+  const ofClass =
+    ({ runs }) =>
+    (row) =>
+      faded(runs[(row % num) % runs.length], opacity)
+  const dotted = num ? ofClass(colours) : faded(colour, opacity)
+  paintDots(plane, positions, dotted, radius)
   if (isFaded) paintSelected(plane, picture, radius, colours)
   context.font = FONT
   paintBeyond(context, plane.box, beyondOf(positions, view), colours.text)
@@ -153,9 +164,11 @@ export function paintOver({ context, place }, picture, { x_range: xs, y_range: y
   context.drawImage(picture, left, top, right - left, bottom - top)
 }
 
+/** `colour`: of all, or a function of the row. */
 function paintDots({ context, place }, { shape: [num, dim], data }, colour, radius) {
-  context.fillStyle = colour
+  if (typeof colour !== "function") context.fillStyle = colour
   for (let row = 0; row < num; row++) {
+    if (typeof colour === "function") context.fillStyle = colour(row)
     const [x, y] = place(data[row * dim], dim > 1 ? data[row * dim + 1] : 0)
     context.beginPath()
     context.arc(x, y, radius, 0, 2 * Math.PI)

@@ -3,14 +3,15 @@
 import { fromAddress, keepInAddress } from "../parts/dom.js"
 import { DrawnSets } from "./drawn_sets.js"
 import { SeedRow } from "./seed_row.js"
+import { classesOf } from "./selecting/classes.js"
 import { Selection } from "./selecting/selection.js"
 import { SelectionRow } from "./selecting/selection_row.js"
 
 /** Samples drawn for this page: the kind of picture that they are. */
 export const ONE_SEED = "one_seed"
 
-/** Images of a set that a grid shows. */
-const MOST_CELLS = 64
+/** Images of a set that a grid shows, and of those by class. */
+const [MOST_CELLS, MOST_BY_CLASS] = [64, 100]
 
 /** What tells a group from others: its set, or the first of its runs. */
 export const keyOf = (group) => group.set || group.runs[0]
@@ -81,20 +82,27 @@ export class Seeded {
     const nothing = "Its events have no picture: `basin samples show` has their figures."
     const words = reason || (!set ? "Not drawn yet." : set.frames ? nothing : "Being drawn.")
     const frames = { frame: of("samples"), data: of("held_out") ?? data, nearest: of("nearest") }
-    return { ...frames, words, set, selected: this.selection }
+    const classes = this.page.view === "classes" ? classesOf(set) : null
+    return { ...frames, words, set, classes, selected: this.selection }
   }
 
   /** How many samples every picture has, at the same places. */
   numShared() {
+    const most = this.page.view === "classes" ? MOST_BY_CLASS : MOST_CELLS
     const frames = this.page.data.groups.map((group) => this.pictureOf(group).frame)
     const nums = frames
       .filter(Boolean)
       .map(({ header, arrays }) =>
         header.kind === "images"
-          ? Math.min(arrays.pixels.shape[0], MOST_CELLS)
+          ? Math.min(arrays.pixels.shape[0], most)
           : arrays.positions.shape[0],
       )
     return nums.length ? Math.min(...nums) : 0
+  }
+
+  /** True where samples of each class in turn are here, of any group. */
+  get hasClasses() {
+    return this.page.data.groups.some((group) => classesOf(this.setOf(group)))
   }
 
   /** Show what can be selected, and what is, of pictures [{frame, nearest}]; none of other kinds. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { classesOf, orderOf } from "../../../dashboard/live/comparing/selecting/classes.js"
 import { countsOf, middleOf } from "../../../dashboard/live/comparing/selecting/energy_strip.js"
 import { distanceOf, figuresOf } from "../../../dashboard/live/comparing/selecting/figures.js"
 import { placeAt, placesIn } from "../../../dashboard/live/comparing/selecting/regions.js"
@@ -70,6 +71,21 @@ test("a rectangle over a grid selects the cells it meets, and none that are not 
   assert.deepEqual(placesIn({ grid }, [30, 20], [15, 5]), [1, 2, 4, 5])
   assert.deepEqual(placesIn({ grid }, [0, 25], [40, 40]), [6, 7])
   assert.deepEqual(placeAt({ grid }, [13, 1]), [1])
+})
+
+test("images by class stand a row each, and a cell selects the sample that stands in it", () => {
+  const set = { num_labels: 3, label_names: ["a", "b", "c"], settings: { label: "each" } }
+  assert.deepEqual(classesOf(set), ["a", "b", "c"])
+  assert.deepEqual(classesOf({ ...set, label_names: [] }), ["0", "1", "2"])
+  assert.equal(classesOf({ ...set, settings: { label: "a" } }), null)
+  assert.equal(classesOf(undefined), null)
+  const { order, each } = orderOf(8, 3, 10)
+  assert.equal(each, 2)
+  assert.deepEqual(order, [0, 3, 1, 4, 2, 5])
+  const layout = { ...grid, perRow: 2, numDrawn: 6 }
+  const geometry = { grid: layout, left: 64, order }
+  assert.deepEqual(placesIn(geometry, [64, 13], [90, 20]), [1, 4])
+  assert.deepEqual(placeAt(geometry, [64 + 13, 1]), [3])
 })
 
 test("a rectangle over a plane selects the points that are drawn in it", () => {

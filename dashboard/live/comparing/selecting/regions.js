@@ -1,5 +1,6 @@
 // Which samples a rectangle over a picture holds. Geometry of a picture, in CSS pixels:
-//   {grid}             cells of images, as `gridOf` lays them out
+//   {grid, left, order}   cells of images, as `gridOf` lays them out, `left` pixels in; `order`: the
+//                      place of the sample in each cell, where they stand in another
 //   {planes, data, dim}   rows of positions on planes [{box, ranges, axes: [first, second]}]
 //   {line, values}     values along a line {left, width, range}
 // Needs no browser.
@@ -11,7 +12,7 @@ const REACH = 9
 export function placesIn(geometry, from, to) {
   const [left, right] = [Math.min(from[0], to[0]), Math.max(from[0], to[0])]
   const [top, bottom] = [Math.min(from[1], to[1]), Math.max(from[1], to[1])]
-  if (geometry.grid) return cellsIn(geometry.grid, left, right, top, bottom)
+  if (geometry.grid) return cellsIn(geometry, left, right, top, bottom)
   if (geometry.line) return valuesIn(geometry, left, right)
   const plane = planeAt(geometry, from)
   if (!plane) return []
@@ -25,7 +26,7 @@ export function placesIn(geometry, from, to) {
 
 /** The place under a point, [] where there is none. */
 export function placeAt(geometry, point) {
-  if (geometry.grid) return cellsIn(geometry.grid, point[0], point[0], point[1], point[1])
+  if (geometry.grid) return cellsIn(geometry, point[0], point[0], point[1], point[1])
   if (geometry.line) return valuesIn(geometry, point[0] - 2, point[0] + 2)
   const plane = planeAt(geometry, point)
   if (!plane) return []
@@ -54,14 +55,16 @@ function placeOf({ data, dim }, { box, ranges: [xs, ys], axes: [first, second] }
   ]
 }
 
-function cellsIn({ perRow, cellWidth, cellHeight, gap, numDrawn }, left, right, top, bottom) {
-  const across = (x) => Math.max(0, Math.min(Math.floor(x / (cellWidth + gap)), perRow - 1))
+function cellsIn({ grid, left: start = 0, order }, left, right, top, bottom) {
+  const { perRow, cellWidth, cellHeight, gap, numDrawn } = grid
+  const across = (x) =>
+    Math.max(0, Math.min(Math.floor((x - start) / (cellWidth + gap)), perRow - 1))
   const down = (y) => Math.max(0, Math.floor(y / (cellHeight + gap)))
   const places = []
   for (let row = down(top); row <= down(bottom); row++) {
     for (let column = across(left); column <= across(right); column++) {
       const place = row * perRow + column
-      if (place < numDrawn) places.push(place)
+      if (place < numDrawn) places.push(order?.[place] ?? place)
     }
   }
   return places
