@@ -60,6 +60,8 @@ def option(
     turnable: bool = False,
     without: str = "",
     sweep: tuple[float, float] | None = None,
+    pointed: str = "",
+    implies: dict[str, Any] | None = None,
     **bounds: Any,
 ) -> Any:
     """A pydantic field with what a form needs.
@@ -68,7 +70,9 @@ def option(
     few fields shown unfolded. log: the field spans decades. turnable: it is read at every step and
     decides no shape, so that it can be turned while a run trains. without: the name of a switch
     beside it that leaves it without effect while it is on. sweep: ends of the slider that asks for
-    one value after another, on a log scale where `log` is set. bounds: ge, gt, le, lt and the like.
+    one value after another, on a log scale where `log` is set. pointed: `row` of a held-out event
+    that is picked by the pointer, or `mask` that is drawn. implies: values of other fields that
+    come with it then. bounds: ge, gt, le, lt and the like.
     """
     extra: dict[str, Any] = {
         "unit": unit,
@@ -78,6 +82,8 @@ def option(
         "turnable": turnable,
         "without": without,
         "sweep": list(sweep) if sweep else None,
+        "pointed": pointed,
+        "implies": implies,
     }
     return Field(
         default,

@@ -24,7 +24,7 @@ PAGES = {
     "run": ("run", "charts/plotly"),
     "compare": ("compare", "charts/plotly"),
     "lab": ("previews",),
-    "studio": ("studio/answer",),
+    "studio": ("studio/answer", "studio/picker"),
     "arena": ("pictures/arena/page",),
     "grid": ("comparing/grid/page",),
     "gallery": ("claim", "compare"),

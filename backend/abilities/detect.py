@@ -38,6 +38,7 @@ BASELINES = ("gaussian", "class_gaussian")
 AS_GOOD = 0.005
 """An AUROC this little below the best is as good."""
 CHUNK = 1024
+NUM_BINS = 60
 
 
 class DetectConfig(Config):
@@ -124,6 +125,11 @@ class DetectAbility(Ability):
         arrays: dict[str, Array] = {
             f"held_out_{name}": pictures.float32(values) for name, values in of_inliers.items()
         }
+        energy_of = {"train": data.train[: config.num], "held_out": inliers, **sets}
+        energy = asked.method.energy()
+        by_set = {name: energies(energy, z) for name, z in energy_of.items()}
+        events.append(pictures.histogram("energies", by_set, NUM_BINS))
+        arrays["train_energy"] = pictures.float32(by_set["train"])
         for kind, z in sets.items():
             of_set = {name: score(z) for name, score in scores.items()}
             by_kind[kind] = {name: auroc(of_inliers[name], of_set[name]) for name in scores}

@@ -78,6 +78,7 @@ class InpaintConfig(Drawing):
         ge=0,
         le=10_000_000,
         group="What is hidden",
+        pointed="row",
     )
     mask: str = option(
         "",
@@ -85,6 +86,8 @@ class InpaintConfig(Drawing):
         "36 known.",
         max_length=masks.MOST_CHARACTERS,
         group="What is hidden",
+        pointed="mask",
+        implies={"hidden": "drawn"},
     )
     share: float = option(
         0.5,

@@ -22,10 +22,20 @@ FARTHEST = 0.5
 
 class InterpolateConfig(Config):
     first: int = option(
-        0, "The row of held-out data the path starts at.", ge=0, le=10_000_000, main=True
+        0,
+        "The row of held-out data the path starts at.",
+        ge=0,
+        le=10_000_000,
+        main=True,
+        pointed="row",
     )
     second: int = option(
-        1, "The row of held-out data the path ends at.", ge=0, le=10_000_000, main=True
+        1,
+        "The row of held-out data the path ends at.",
+        ge=0,
+        le=10_000_000,
+        main=True,
+        pointed="row",
     )
     num_points: int = option(33, "Places along the path.", ge=3, le=1000, log=True)
     num_steps: int = option(

@@ -17,7 +17,7 @@ from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
 from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
-from dashboard.studio import question, sweeps
+from dashboard.studio import picker, question, sweeps
 from dashboard.studio.question import Given
 from jobs.formatting import duration
 from jobs.models import fingerprints
@@ -70,12 +70,16 @@ def main() -> None:
         start = question.given(run_id, ability, about["schema"], present)
         asking = Asking(start)
         config = _form(about, asking, runs, offers.get(ability, {}))
+        held_out = picker.held_out(directory, about, offers)
         _about(about)
         _say_refused(catalogue, refused)
         _earlier(directory, answers, present)
     with left, st.container(key="studio_answers"):
         for warning in fingerprints.changes_in_words(fingerprints.read(directory)):
             st.warning(warning)
+        picker.draw(
+            directory, _labelled(about["schema"]), asking.start, config, asking.seed, held_out
+        )
         if asking.pressed:
             _ask(directory, ability, config, asking.seed)
             present = _answer_shown(directory.answers(), ability)
@@ -297,7 +301,7 @@ def _show(
     if answer is None:
         empty(f"Nobody has asked this run for {about['title'].lower()} yet. {about['summary']}")
         return
-    event = live_element(
+    live_element(
         "studio/answer",
         key="studio_answer",
         height=420,
@@ -306,30 +310,25 @@ def _show(
         before=st.session_state.get("studio_kept", ""),
         defaults=schemas.defaults(schema, schema),
         sweeps=sweeps.sweeps_of(schema, answer, standing(directory), offer.get("idle", {})),
-        on_act_change=lambda: None,
+        on_act_change=lambda: _take(schema, start, answer),
     )
-    if event.act:
-        _take(about, start, answer, dict(event.act))
 
 
-def _take(about: dict[str, Any], start: Given, answer: dict[str, Any], act: dict[str, Any]) -> None:
+def _take(schema: dict[str, Any], start: Given, answer: dict[str, Any]) -> None:
     """Ask the question of an answer with another value of one field, from its slider, or follow
     the slider to an answer that it shows already."""
-    schema = about["schema"]
-    if shows := act.get("shows"):
+    act = st.session_state["studio_answer"].act or {}
+    base = schemas.defaults(schema, schema)
+    if follows := act.get("shows"):
         known = run_store.open_run(start.of[0]).answers()
-        follows = next((item for item in known if item["id"] == shows), None)
-        if follows is not None:
-            config = form_fields.difference(follows["config"], schemas.defaults(schema, schema))
-            question.keep_in_link(config, int(follows["seed"]), follows["id"])
-            question.give(start, config, int(follows["seed"]), ask=False)
-            st.rerun()
-    if act.get("answer") != answer["id"] or act.get("field") not in schema["properties"]:
-        return
-    config = {**answer["config"], str(act["field"]): act.get("value")}
-    config = form_fields.difference(config, schemas.defaults(schema, schema))
-    question.give(start, config, int(answer["seed"]), ask=True)
-    st.rerun()
+        followed = next((item for item in known if item["id"] == follows), None)
+        if followed is not None:
+            config = form_fields.difference(followed["config"], base)
+            question.keep_in_link(config, int(followed["seed"]), followed["id"])
+            question.give(start, config, int(followed["seed"]), ask=False)
+    elif act.get("answer") == answer["id"] and act.get("field") in schema["properties"]:
+        config = {**answer["config"], str(act["field"]): act.get("value")}
+        question.give(start, form_fields.difference(config, base), int(answer["seed"]), ask=True)
 
 
 def _earlier(

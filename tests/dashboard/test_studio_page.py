@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -145,3 +146,69 @@ def test_no_link_breaks_a_page(basin: Basin, page: Page, trained: RunDirectory, 
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.wait_for_timeout(1000)
     assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.slow
+def test_a_mask_is_drawn_by_pointer_and_keyboard_and_filled_in(basin: Basin, page: Page) -> None:
+    run = basin.launch(steps=10, name="digits to fill in", data={"name": "digits"})
+    open_studio(basin, page, f"run={run.id}&ability=inpaint&config={{%22num%22:4}}")
+    canvas, status = page.locator(".bl-mask"), page.locator(".bl-mask-editor [role=status]")
+    canvas.wait_for(timeout=60_000)
+    page.get_by_role("button", name="Row 3", exact=True).click()
+    page.get_by_text("Row 3", exact=True).wait_for()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.5)
+    page.mouse.up()
+    wait_for(lambda: status.inner_text() != "64 of 64 pixels known", "a drawn mask")
+    drawn = status.inner_text()
+    for key in ("ArrowUp", "ArrowUp", "ArrowUp", " "):
+        canvas.press(key)
+    wait_for(lambda: status.inner_text() != drawn, "a dab by the keyboard")
+    page.get_by_role("button", name="Undo").click()
+    wait_for(lambda: status.inner_text() == drawn, "the mask before it")
+    page.get_by_role("button", name="Invert").click()
+    page.get_by_role("button", name="Invert").click()
+    hidden = 64 - int(drawn.split()[0])
+    page.wait_for_timeout(1000)  # the hand rests
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    [kept] = [item for item in run.answers() if item["ability"] == "inpaint"]
+    assert kept["config"]["hidden"] == "drawn" and kept["config"]["row"] == 3
+    with np.load(run.path_of(kept["file"])) as arrays:
+        assert arrays["hidden"].sum() == hidden and len(arrays["filled"]) == 4
+    link = page.locator(".bl-repeat pre").first.inner_text()
+    page.goto(link)  # the link draws the same mask
+    wait_for(lambda: status.inner_text() == drawn, "the mask of the link")
+
+
+@pytest.mark.slow
+def test_both_ends_of_a_walk_are_picked_among_points(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    config = "%7B%22num_steps%22:5%7D"
+    open_studio(basin, page, f"run={trained.id}&ability=interpolate&config={config}")
+    canvas = page.locator(".bl-picked canvas")
+    canvas.wait_for(timeout=60_000)
+    picked = page.locator(".bl-picked header")
+    before = picked.inner_text()
+    canvas.click(position={"x": 177, "y": 55})  # the ring's top
+    wait_for(lambda: picked.inner_text() != before, "the first end")
+    first = picked.inner_text()
+    page.wait_for_timeout(1000)
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    for key in ("ArrowDown", " "):
+        canvas.press(key)
+    wait_for(lambda: picked.inner_text() != first, "the second end")
+    page.wait_for_timeout(1000)  # the hand rests
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    config = next(a for a in trained.answers() if a["ability"] == "interpolate")["config"]
+    assert config["first"] != 0 and config["second"] != 1
+    assert (
+        f"{config['first']}" in picked.inner_text() and f"{config['second']}" in picked.inner_text()
+    )

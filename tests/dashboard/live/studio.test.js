@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { Mask } from "../../../dashboard/live/studio/mask.js"
+import { beside, nearest } from "../../../dashboard/live/studio/places.js"
 import { changed, commandOf, linkOf, pythonOf } from "../../../dashboard/live/studio/repeats.js"
 import { REST, Stops } from "../../../dashboard/live/studio/sweep.js"
 
@@ -63,4 +65,61 @@ test("only the stop where the thumb rests is asked, once", async () => {
   stops.move(2) // back to what is known: the pending one is not asked
   await new Promise((resolve) => setTimeout(resolve, REST + 60))
   assert.deepEqual(asked, [1])
+})
+
+test("a mask is one word, and the word is the mask", () => {
+  const mask = new Mask(8, 8)
+  assert.equal(mask.word(), "")
+  mask.stroke([2, 1], [4, 1], 1)
+  assert.equal(mask.word(), "k10h3k51")
+  assert.equal(new Mask(8, 8, "k10h3k51").word(), "k10h3k51")
+  assert.equal(mask.count, 3)
+  for (const odd of ["k10h3", "h99999", "x", "k-1h65", ""]) {
+    assert.equal(new Mask(8, 8, odd).word(), "", odd)
+  }
+})
+
+test("a brush is round, stays on the picture, erases, and leaves no gaps", () => {
+  const mask = new Mask(5, 5)
+  mask.dab(0, 0, 3)
+  assert.equal(mask.count, 4)
+  mask.dab(0, 0, 3, false)
+  assert.equal(mask.count, 0)
+  mask.stroke([0, 0], [4, 4], 1)
+  assert.equal(mask.word(), "h1k5h1k5h1k5h1k5h1")
+  const wide = new Mask(9, 9)
+  wide.dab(4, 4, 2)
+  assert.equal(wide.count, 4)
+})
+
+test("clear and invert can be undone, stroke by stroke", () => {
+  const mask = new Mask(4, 1)
+  mask.remember()
+  mask.dab(0, 0, 1)
+  mask.invert()
+  assert.equal(mask.word(), "k1h3")
+  mask.clear()
+  assert.equal(mask.word(), "")
+  assert.ok(mask.undo())
+  assert.equal(mask.word(), "k1h3")
+  assert.ok(mask.undo())
+  assert.equal(mask.word(), "h1k3")
+  assert.ok(mask.undo())
+  assert.equal(mask.word(), "")
+  assert.ok(!mask.undo())
+})
+
+test("arrows go to the nearest point on their side, and stay at the edge", () => {
+  const places = [
+    [0, 0],
+    [10, 2],
+    [30, 0],
+    [0, 20],
+  ]
+  assert.equal(beside(places, 0, [1, 0]), 1)
+  assert.equal(beside(places, 1, [1, 0]), 2)
+  assert.equal(beside(places, 0, [0, 1]), 3)
+  assert.equal(beside(places, 2, [1, 0]), 2)
+  assert.equal(nearest(places, [28, 3]), 2)
+  assert.equal(nearest([], [0, 0]), null)
 })
