@@ -173,7 +173,8 @@ def _say_what_cannot_be_compared(parts: dict[str, list[Group]]) -> None:
         f"These runs learned different data: {', '.join(names[:-1])} and {names[-1]}. "
         "Settings, speed and cost can be compared. Distances, likelihoods and energies cannot: "
         "each is measured against its own data. So figures stand apart below, one table for each, "
-        "and pictures share a view within the same data alone.",
+        "and pictures share a view within the same data alone. To compare what was learned, leave "
+        "those of one data set and take the others out above.",
         icon=":material/call_split:",
     )
 
