@@ -9,7 +9,7 @@ from torch import Tensor
 from backend.events import Finding
 from backend.metric_names import BASELINES
 from backend.metrics.log_likelihood import LogLikelihood
-from backend.observe.held_out import total_variation
+from backend.observe.held_out import Beside, total_variation
 
 GOOD = 0.05
 """Nats a point from the best baseline within which a density is as good as any here."""
@@ -27,9 +27,15 @@ def best_of(baselines: dict[str, float]) -> tuple[str, float]:
     return name, baselines[name]
 
 
-def is_good(likelihood: LogLikelihood, baselines: dict[str, float]) -> bool:
-    """True within GOOD nats of the best baseline, or above it."""
-    return likelihood.value > best_of(baselines)[1] - GOOD
+def is_good(
+    likelihood: LogLikelihood, baselines: dict[str, float], beside: Beside | None = None
+) -> bool:
+    """True within GOOD nats of the best baseline, or above it. Where `beside` compares them point
+    by point, twice the standard error of their difference comes on top, up to GOOD again: few
+    points of a heavy tail move means by that much."""
+    name, best = best_of(baselines)
+    error = 0.0 if beside is None else beside.error_beside(likelihood, name)
+    return likelihood.value + min(2 * error, GOOD) > best - GOOD
 
 
 def is_worse_than_gaussian(likelihood: LogLikelihood, baselines: dict[str, float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import NamedTuple
 
@@ -39,12 +40,23 @@ class Beside:
         self.data, self.seed = dequantised(data, noise_sd, generator), seed
 
     @cached_property
-    def baselines(self) -> dict[str, float]:
-        """Mean log p of held-out data by name of the baseline; empty where there is none."""
+    def log_probs(self) -> density_baselines.Baselines:
+        """log p (num,) of each held-out point by baseline; empty where there are none."""
         if refusal(self.data):
             return {}
         generator = generator_of("baselines", self.seed, device=self.data.train.device)
-        return density_baselines.means(density_baselines.baselines(self.data, generator))
+        return density_baselines.baselines(self.data, generator)
+
+    @cached_property
+    def baselines(self) -> dict[str, float]:
+        """Their means."""
+        return density_baselines.means(self.log_probs)
+
+    def error_beside(self, likelihood: LogLikelihood, name: str) -> float:
+        """Standard error of the mean difference, point by point, from a baseline; nats."""
+        differences = likelihood.log_probs - self.log_probs[name]
+        sampling = float(differences.std()) / math.sqrt(len(differences))
+        return math.hypot(sampling, likelihood.log_z_error)
 
     @cached_property
     def parts(self) -> Parts:

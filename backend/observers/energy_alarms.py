@@ -36,7 +36,8 @@ class EnergyAlarmsObserver(Observer):
     def _density_is_good(self, context: Context) -> bool:
         if self.subject.no_likelihood:
             return False
-        return density_alarms.is_good(context.log_likelihood, self.subject.beside.baselines)
+        beside = self.subject.beside
+        return density_alarms.is_good(context.log_likelihood, beside.baselines, beside)
 
     def _of_energies(self, context: Context) -> list[Finding]:
         data, num = self.subject.data, self.subject.sizes.num_energies

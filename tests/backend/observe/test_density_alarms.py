@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -19,8 +20,13 @@ from backend.data import Data
 from backend.energy import Energy
 from backend.events import Event, Scalar, Text
 from backend.method import Method, Preset, Task
+from backend.metrics.log_likelihood import likelihood_of
+from backend.metrics.weighted_points import WeightedPoints
+from backend.observe import density_alarms
+from backend.observe.held_out import Beside
 from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
+from backend.randomness import generator_of
 from backend.requests.asking import ask
 
 SMALL = Sizes(
@@ -174,6 +180,21 @@ def test_whoever_asks_a_generator_for_its_energy_is_told_what_it_is(ability: str
     method.not_a_density = "It is a generator."
     told = ask(asked, ability, config, torch.Generator().manual_seed(0)).summary
     assert told == f"{plain} It is a generator."
+
+
+@pytest.mark.parametrize(
+    ("missed", "sd", "good"),
+    [(0.04, 0.0, True), (0.06, 0.0, False), (0.06, 1.0, True), (0.2, 100.0, False)],
+)
+def test_what_points_leave_open_is_no_reason_to_cry(missed: float, sd: float, good: bool) -> None:
+    beside = Beside(ring(), 0)
+    name, best = density_alarms.best_of(beside.baselines)
+    log_probs = beside.log_probs[name]
+    noise = sd * torch.randn(len(log_probs), generator=generator_of("noise"), dtype=torch.float64)
+    points = WeightedPoints(ring().train[:1], torch.zeros(1, dtype=torch.float64), 0.0)
+    doubtless = likelihood_of(Tilted(ring(), 0.0), ring(), 1.0, points, "quadrature", "")
+    likelihood = replace(doubtless, value=best - missed, log_probs=log_probs - missed + noise)
+    assert density_alarms.is_good(likelihood, beside.baselines, beside) == good
 
 
 def test_generators_say_so_and_densities_do_not() -> None:
