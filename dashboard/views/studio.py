@@ -17,7 +17,7 @@ from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
 from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
-from dashboard.studio import picker, question, sweeps
+from dashboard.studio import own_positions, picker, question, sweeps
 from dashboard.studio.question import Given
 from jobs.formatting import duration
 from jobs.models import fingerprints
@@ -70,6 +70,7 @@ def main() -> None:
         start = question.given(run_id, ability, about["schema"], present)
         asking = Asking(start)
         config = _form(about, asking, runs, offers.get(ability, {}))
+        own_positions.draw(about["schema"], start, config, asking.seed)
         held_out = picker.held_out(directory, about, offers)
         _about(about)
         _say_refused(catalogue, refused)

@@ -622,6 +622,8 @@ def test_a_run_that_is_the_gaussian_detects_as_the_gaussian_does() -> None:
     # by quadrature of χ²: shuffled coordinates have variance 1 along axes of 1.8 and 0.2
     assert 0.6 < figures["shuffled/energy"] < 0.85
     assert "does as well on uniform" in found.summary
+    [energies] = [event for event in found.events if event.path == "energies"]
+    assert list(energies.names) == ["train", "held_out", "uniform", "shuffled"]  # type: ignore[union-attr]
 
 
 def test_classes_are_drawn_as_asked_beside_one_gaussian_a_class() -> None:

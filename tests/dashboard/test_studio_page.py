@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
 
 from jobs.cli import main
 from jobs.records.run_directory import RunDirectory
@@ -212,3 +214,27 @@ def test_both_ends_of_a_walk_are_picked_among_points(
     assert (
         f"{config['first']}" in picked.inner_text() and f"{config['second']}" in picked.inner_text()
     )
+
+
+@pytest.mark.slow
+def test_a_file_of_ones_own_is_scored_beside_train_and_held_out(
+    basin: Basin, page: Page, trained: RunDirectory, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.npy"
+    np.save(file, np.random.default_rng(0).normal(size=(50, 2)))
+    open_studio(basin, page, f"run={trained.id}&ability=detect")
+    page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(file)
+    path = page.get_by_label("Path", exact=True)
+    wait_for(lambda: any("mine" in field.input_value() for field in path.all()), "the file's path")
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer").wait_for(timeout=60_000)
+    kept = next(item for item in trained.answers() if item["ability"] == "detect")
+    with np.load(trained.path_of(kept["file"])) as arrays:
+        scores = [arrays["held_out_energy"], arrays["file_energy"]]
+        assert len(arrays["train_energy"]) and len(scores[1]) == 50
+    labels = np.repeat([0, 1], [len(part) for part in scores])
+    expected = roc_auc_score(labels, np.concatenate(scores))
+    assert kept["figures"]["file/energy"] == pytest.approx(expected, abs=1e-6)
+    for name in ("energies", "roc/file"):
+        page.locator(f".bl-card[data-path='{name}'] svg").wait_for()
