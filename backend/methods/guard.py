@@ -15,7 +15,7 @@ from backend.events import Event, Scalar
 from backend.method import Method, Preset, SampleRequest, Task
 from backend.metric_names import Figure
 from backend.metrics.quality import Quality
-from backend.spec import Budget
+from backend.spec import Budget, Word
 from backend.training import Fitter, TrainConfig
 
 SPREAD = 0.25
@@ -25,7 +25,7 @@ WEAK_FEATURES = 6
 
 
 class GuardConfig(Config):
-    guarded: list[str] = option(
+    guarded: list[Word] = option(
         ["4", "7", "9"],
         "Classes that are to be told from all others, by their names or numbers.",
         min_length=1,
