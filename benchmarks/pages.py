@@ -78,7 +78,7 @@ def cases(runs: dict[str, list[str]]) -> list[Case]:
         Case("studio", f"studio?run={ring[0]}", (_PRIMARY,)),
         Case("arena", "arena", ('[data-testid="stBaseButton-primaryFormSubmit"]',)),
         Case("gallery", "gallery", (".basin-claim", f'[class*="st-key-launch_"] {_PRIMARY}')),
-        Case("system", "system", ('[data-testid="stMarkdownContainer"] td',)),
+        Case("system", "system", (".bl-worker", ".basin-disk")),
     ]
 
 
