@@ -107,10 +107,8 @@ def test_no_page_names_an_address_from_the_root_of_its_host() -> None:
 
 def test_each_word_of_an_address_has_one_writer() -> None:
     """Streamlit writes what its scripts knew as the page opened over what modules keep since."""
-    pages = [*DASHBOARD.glob("views/*.py"), *DASHBOARD.glob("sampler_lab/*.py")]
-    pages += [*DASHBOARD.glob("forms/*.py")]
     of_scripts = set()
-    for path in pages:
+    for path in DASHBOARD.rglob("*.py"):
         text = path.read_text()
         of_scripts |= set(re.findall(r'st\.query_params\["(\w+)"\] = ', text))
         for given in re.findall(r"st\.query_params\.from_dict\(\{(.*?)\}\)", text, re.S):

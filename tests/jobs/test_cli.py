@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,6 @@ from backend.spec import Budget, from_dict
 from backend.system import discovery
 from jobs import tasks
 from jobs.cli import common, launch, main
-from jobs.cli.data import data
-from jobs.cli.sampling.sample_sets import samples
-from jobs.cli.workers import workers
 from jobs.formatting import duration
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
@@ -70,20 +68,24 @@ def trained() -> RunDirectory:
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
     wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork keep"
-    wanted += " delete restore trash workers disk card grid"
-    groups = ("data", "samples")
-    single = {name: command for name, command in main.commands.items() if name not in groups}
-    assert set(single) == set(wanted.split())
-    assert list(data.commands) == ["fetch"]
-    parts = {"data fetch": data.commands["fetch"]}
-    parts |= {f"workers {name}": command for name, command in workers.commands.items()}
-    parts |= {f"samples {name}": command for name, command in samples.commands.items()}
-    assert len(parts) == 8
-    for name, command in {**single, **parts}.items():
+    wanted += " delete restore trash workers disk card grid data samples arena"
+    assert set(main.commands) == set(wanted.split())
+    commands = dict(_leaves(main, ""))
+    assert {"data fetch", "samples draw", "grid draw", "arena ranking", "workers"} <= set(commands)
+    for name, command in commands.items():
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, name
         assert basin(*name.split(), "--help").output
         assert command.get_short_help_str(), name
+
+
+def _leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that does something, with its name as typed."""
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield name, command
+    if isinstance(command, click.Group):
+        for word, part in command.commands.items():
+            yield from _leaves(part, f"{name} {word}".strip())
 
 
 def test_a_run_is_asked_and_the_answer_is_kept(trained: RunDirectory, tmp_path: Path) -> None:

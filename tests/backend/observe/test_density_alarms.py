@@ -205,4 +205,5 @@ def test_generators_say_so_and_densities_do_not() -> None:
         config = cls.Config.model_validate(cls.presets[preset].config)
         assert bool(cls(config, task).not_a_density) == generates
     generators = {name for name, method in methods.items() if method.not_a_density}
-    assert generators == {"energy_matching", "recovery_likelihood"}
+    classifiers = {"adversarial_training", "dual_adversarial_training", "energy_routing", "tabebm"}
+    assert generators == {"energy_matching", "recovery_likelihood"} | classifiers
