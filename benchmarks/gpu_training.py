@@ -74,7 +74,10 @@ def _tiny(method: str, preset: str) -> dict[str, Any]:
     if not settings.wants_gpu:
         return {}
     networks = [name for name, part in settings.config.items() if "features" in str(part)]
-    return {**dict.fromkeys(networks, TINY), "train": {"batch_size": 4}, "num_steps": 2}
+    tiny: dict[str, Any] = {**dict.fromkeys(networks, TINY), "train": {"batch_size": 4}}
+    if "num_steps" in catalogue.methods()[method].Config.model_fields:
+        tiny["num_steps"] = 2
+    return tiny
 
 
 def _digits_like(stand_in: Data) -> Data:

@@ -166,7 +166,7 @@ class AdversarialTraining(ClassifierMethod):
     }
     figures: ClassVar[dict[str, Figure]] = {
         **ClassifierMethod.figures,
-        "loss/classification": Figure("Cross-entropy in training, natural", "nats"),
+        "loss/classification": Figure("Cross-entropy in training", "nats"),
         "loss/weight": Figure("Mean weight of an event", help="1 / log(1 + exp |E(x)|)."),
         "energy/adversarial": Figure("Energy of attacked data in training", "nats"),
         "energy/attack_gap": Figure(

@@ -170,7 +170,7 @@ class DualAdversarialTraining(ClassifierMethod):
     }
     figures: ClassVar[dict[str, Figure]] = {
         **ClassifierMethod.figures,
-        "loss/classification": Figure("Cross-entropy under attack, in training", "nats"),
+        "loss/under_attack": Figure("Cross-entropy under attack, in training", "nats"),
         "loss/generation": Figure("Telling data from walks", "nats"),
         "sampler/walk_steps": Figure("Steps of a walk", help="The curriculum's length."),
         "sampler/auroc": Figure(
@@ -239,7 +239,7 @@ class DualAdversarialTraining(ClassifierMethod):
         walked = max(num_steps, 1) * config.walk_step_size
         return {
             "loss/total": classes + weight * generation,
-            "loss/classification": classes,
+            "loss/under_attack": classes,
             "loss/generation": generation,
             "energy/data": value[0].mean(),
             "energy/model": value[1].mean(),

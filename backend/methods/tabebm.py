@@ -123,8 +123,7 @@ class TabEBM(Method):
         "energy/gap",
     )
     figures: ClassVar[dict[str, Figure]] = {
-        "sampler/displacement": Figure("Way from the real row a chain began at", "data sd"),
-        "loss/total": Figure("Cross-entropy of the classifiers", "nats", log=True, better="lower"),
+        "sampler/displacement": Figure("Distance from a chain's start to its end", "data sd"),
     }
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(

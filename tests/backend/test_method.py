@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend import catalogue
+from backend import catalogue, metric_names
 from backend.ability import Asked
 from backend.config import Config
 from backend.errors import BadInput, NotAvailable
@@ -52,7 +52,14 @@ def test_it_says_that_it_has_no_energy(asked: Asked) -> None:
 
 def test_every_method_that_ships_says_whether_it_has_one() -> None:
     for cls in catalogue.methods().values():
-        assert cls.has_energy == ("energy" in vars(cls))
+        assert cls.has_energy == (cls.energy is not Method.energy)
+
+
+def test_no_method_gives_another_meaning_to_a_figure_that_others_have() -> None:
+    meanings = dict(metric_names.FIGURES)
+    for name, cls in catalogue.methods().items():
+        for path, figure in cls.figures.items():
+            assert meanings.setdefault(path, figure) == figure, f"{name}: {path}"
 
 
 @pytest.mark.parametrize("ability", NEEDING)

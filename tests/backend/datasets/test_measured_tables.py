@@ -17,7 +17,7 @@ def test_every_row_of_the_table_is_there_once_in_its_own_units(name: str) -> Non
     assert data.label_names == tuple(bunch.target_names)
     x = torch.cat([data.restore(data.train), data.restore(data.held_out)])
     assert x.shape == bunch.data.shape
-    assert torch.allclose(x.sum(0), torch.from_numpy(bunch.data.sum(0)), rtol=1e-5)
+    assert torch.allclose(x.double().sum(0), torch.from_numpy(bunch.data.sum(0)), rtol=1e-5)
     shares = [labels.bincount() / len(labels) for labels in (data.labels, data.held_out_labels)]
     assert torch.allclose(*shares, atol=0.02)
 

@@ -31,8 +31,8 @@ def made(data: Data, **config: Any) -> DualAdversarialTraining:
 def test_the_first_stage_is_adversarial_training_alone(digits: Data) -> None:
     method = made(digits, first_steps=3)
     first, second = method.step(0.29), method.step(0.31)
-    assert torch.equal(first["loss/total"], first["loss/classification"])
-    total = second["loss/classification"] + second["loss/generation"]
+    assert torch.equal(first["loss/total"], first["loss/under_attack"])
+    total = second["loss/under_attack"] + second["loss/generation"]
     assert torch.allclose(second["loss/total"], total, atol=1e-5)
     assert float(first["sampler/walk_steps"]) == 0 and float(second["sampler/walk_steps"]) == 3
     # five steps of the attack and one fit; then as many, three steps of a walk and three sets

@@ -104,7 +104,9 @@ def test_its_memory_is_bounded_and_streams_go_first(server: RedisServer) -> None
         for number in range(400):
             client.xadd(f"stream:{number % 40}", {"f": b"x" * 20_000})
             client.expire(f"stream:{number % 40}", 3600)
-        assert client.exists("kept") and client.exists(f"stream:{399 % 40}")
+        streams = [f"stream:{number}" for number in range(40)]
+        # which stream goes is a draw: the server's clock of last use ticks once a second
+        assert client.exists("kept") and 0 < client.exists(*streams) < 40
 
 
 def test_asks_for_the_password_and_shows_it_nowhere(server: RedisServer) -> None:
