@@ -19,10 +19,12 @@ from backend.config import Config, option
 from backend.data import Data
 from backend.datasets import array_files
 from backend.energies import NO_LABEL
+from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Event
 from backend.method import SampleRequest
 from backend.metrics.baselines import single_gaussian
+from backend.metrics.density import Grid
 from backend.metrics.quality import Quality
 from backend.observe import pictures
 from backend.requests import conditional_sampling
@@ -35,6 +37,8 @@ Cells = list[str | float | int | None]
 
 ONE_GAUSSIAN = "single_gaussian"
 """Tail of the figures of one Gaussian fitted to all the data."""
+CELLS = 120
+"""Cells along a side of a landscape."""
 EACH = "each"
 """Stands for all the classes in turn."""
 
@@ -241,6 +245,16 @@ def cloud(path: str, data: Data, z: Tensor, role: str, energy: Tensor | None = N
     """Points or images to look at; nothing for events of other shapes."""
     event = pictures.cloud(path, data, z, role, energy, num_dots=1000, num_cells=100)
     return [] if event is None else [event]
+
+
+def landscape(data: Data, energy: Energy) -> list[Event]:
+    """An energy of standardised positions over the view of the data; nothing beyond the plane."""
+    view = None if data.num_values is not None else pictures.view_of(data)
+    if view is None:
+        return []
+    grid = Grid(view, CELLS)
+    points = data.standardise(grid.points(data.train.device)).to(data.train)
+    return [pictures.landscape("landscape", energy, grid, points, 1.0)]
 
 
 def nats(value: float) -> str:

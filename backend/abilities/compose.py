@@ -1,12 +1,13 @@
-"""Several energies as one: runs, or classes of this run, added, alternated or taken away."""
+"""Several energies as one: runs, or classes of this run, joined by and, or, not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from pydantic import model_validator
+from torch import Tensor
 
 from backend.abilities import (
     Cells,
@@ -19,10 +20,11 @@ from backend.abilities import (
     label_name,
     label_of,
     label_problems,
+    landscape,
     nats,
     refused,
 )
-from backend.abilities.log_z import fitted_proposal, weighted_estimate
+from backend.abilities.log_z import EDGE, fitted_proposal, weighted_estimate
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
@@ -34,7 +36,10 @@ from backend.metrics import cubature
 from backend.metrics.density import energies
 from backend.metrics.weighted_points import TRUSTED_SHARE
 from backend.observe import pictures
-from backend.requests import conditional_sampling
+from backend.requests import composition, conditional_sampling
+from backend.requests.composition import LETTERS, Formula, Law
+
+ALIKE = "Choose runs whose data are alike."
 
 
 class ComposeConfig(Drawing):
@@ -49,54 +54,50 @@ class ComposeConfig(Drawing):
     )
     weights: Numbers = option(
         [],
-        "One weight a part, this run or its classes first, then the other runs; below 0 pushes "
-        "away. Empty weighs all alike.",
+        "One weight a part, this run or its classes first, then the other runs; those left out "
+        "are 1.",
         max_length=30,
         main=True,
         group="Parts",
+        sweep=(0, 2.4),
     )
-    how: Literal["and", "or"] = option(
+    how: str = option(
         "and",
-        "And: energies are added, so samples please every part. Or: densities are added, so "
-        "they please one of them.",
+        "`and` adds the energies of all parts, so samples please every one; `or` mixes their "
+        "densities, so they please one of them. Or a formula, `(a and b) or c` or `a and not b`: a "
+        "is the first part, b the second; a bracket weighs 1.",
+        min_length=1,
+        max_length=200,
         main=True,
         group="Parts",
     )
     num: int = option(500, "Samples.", ge=2, le=100_000, log=True, group="Samples")
 
+    @model_validator(mode="after")
+    def _every_part_weighs(self) -> ComposeConfig:
+        """Write the weights out, so that each can be asked for anew."""
+        missing = self.num_parts - len(self.weights)
+        object.__setattr__(self, "weights", [*self.weights, *[1.0] * missing])
+        return self
 
-class Part(NamedTuple):
-    """One of the energies that are composed."""
+    @property
+    def num_parts(self) -> int:
+        return max(1, len(self.labels)) + len(self.runs)
 
-    name: str
-    energy: Energy
-    """of this run's standardised positions"""
-    data: Tensor
-    """held-out positions of its own law, standardised as this run's are"""
-    label: int | None = None
-
-
-class Mixture(Energy):
-    """−log Σ share exp(−E(z) − log Z), a mixture of the normalised laws."""
-
-    def __init__(self, parts: list[Energy], log_weights: Tensor) -> None:
-        super().__init__()
-        self.parts, self.log_weights = nn.ModuleList(parts), log_weights
-        """log share − log Z"""
-
-    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-        values = torch.stack([part(x) for part in self.parts], 1)
-        return -(self.log_weights.to(values) - values).logsumexp(1)
+    @property
+    def formula(self) -> Formula:
+        """Raises ValueError with a sentence about `how`."""
+        return composition.read(self.how, self.num_parts)
 
 
 class ComposeAbility(Ability):
     """And, with runs: Σ weight E_run. With classes: E + Σ weight (E(· | label) − E), which for
     weights of 1 is p(x) Π p(label | x). Or: the mixture of the normalised laws, by estimates of
-    log Z. Energies of other runs are read in the user's units, so runs on data of other means and
-    scales compose.
+    log Z. Not: the energy is taken away, by no more weight than stands beside it. Energies of other
+    runs are read in the user's units, so runs on data of other means and scales compose.
 
     Chains from noise, where they are asked for, mix badly between parts that lie apart: the shares
-    of an `or` are then those of the basins, not the weights. A part pushed away may leave no law
+    of an `or` are then those of the basins, not the weights. A part taken away may leave no law
     to sample: `outside` is the share of samples beyond twice the box of the data.
     Hinton 2002; Du, Li & Mordatch 2020.
     """
@@ -116,16 +117,12 @@ class ComposeAbility(Ability):
             objections += label_problems(asked, label, "labels")
             if label == "each":
                 objections.append(("labels", "names classes one by one; `each` is none."))
-        num = max(1, len(config.labels)) + len(config.runs)
-        if num < 2:
+        if config.num_parts < 2:
             objections.append(("runs", "at least one other run, or two classes in `labels`."))
-        if config.weights and len(config.weights) != num:
-            sentence = f"must be {num} numbers, one a part, got {len(config.weights)}."
-            objections.append(("weights", sentence))
-        if config.how == "or" and any(weight <= 0 for weight in config.weights):
-            objections.append(("weights", "must be > 0 for `or`; `and` takes negative ones."))
+        else:
+            objections += _formula_problems(asked, config)
         objections += _run_problems(asked, config)
-        if not objections and _native(asked, config):
+        if not objections and _native(config):
             names = {"mixture": "labels", "label": "labels"}
             for field, sentence in refused(asked, _request(asked, config)):
                 objections.append((names.get(field, field), sentence))
@@ -133,12 +130,17 @@ class ComposeAbility(Ability):
 
     @classmethod
     def answer(cls, asked: Asked, config: ComposeConfig, generator: torch.Generator) -> Answer:
-        data, parts = asked.data, _parts(asked, config)
-        weights = _weights(config, len(parts))
-        logs, trusted = _log_zs(asked, parts, config, generator)
-        composite = _composed(asked, config, parts, weights, logs)
+        data, laws = asked.data, _laws(asked, config)
+        doubts: list[str] = []
+        composite = composition.energy_of(
+            config.formula,
+            config.weights,
+            laws,
+            asked.method.energy(),
+            lambda energy, z, words: _log_z(asked, energy, z, words, doubts, generator),
+        )
         request = _request(asked, config)
-        if _native(asked, config):
+        if _native(config):
             drawn = conditional_sampling.draw(asked.method, request, generator)
         else:
             drawn = conditional_sampling.on_energy(asked.method, composite, request, generator)
@@ -148,16 +150,46 @@ class ComposeAbility(Ability):
         inside = ((z - centre).abs() <= reach).flatten(1).all(1)
         figures = {"energy": float(energy.mean()), "outside": float((~inside).double().mean())}
         rows: list[Cells] = []
-        for part, weight in zip(parts, weights, strict=True):
-            of_samples = float(energies(part.energy, z).mean())
-            of_data = float(energies(part.energy, part.data).mean())
-            figures |= {part.name: of_samples, f"{part.name}/floor": of_data}
-            rows.append([part.name, weight, of_samples, of_data])
-        columns = ["part", "weight", "its energy of the samples", "of its own held-out data"]
-        events = (*cloud("samples", data, z, "long_run", energy), Table("table", columns, rows))
+        for letter, law, weight in zip(_letters(len(laws)), laws, config.weights, strict=True):
+            of_samples = float(energies(law.energy, z).mean())
+            of_data = float(energies(law.energy, law.data).mean())
+            figures |= {law.name: of_samples, f"{law.name}/floor": of_data}
+            rows.append([letter, law.name, weight, of_samples, of_data])
+        columns = ["", "part", "weight", "its energy of the samples", "of its own held-out data"]
+        events = (
+            *landscape(data, composite),
+            *cloud("samples", data, z, "long_run", energy),
+            Table("table", columns, rows),
+        )
         arrays = {"x": pictures.in_units(data.restore(z)), "energy": pictures.float32(energy)}
-        summary = f"{_in_words(config, figures, len(parts), trusted)} {drawn.sentence}"
+        summary = " ".join([_in_words(config, figures), *doubts, drawn.sentence])
         return Answer(summary, {**figures, **drawn.figures}, arrays, events)
+
+
+def _formula_problems(asked: Asked, config: ComposeConfig) -> Problems:
+    """Objections to weights or formula."""
+    if len(config.weights) > config.num_parts:
+        yield (
+            "weights",
+            f"must be at most {config.num_parts} numbers, one a part, got {len(config.weights)}.",
+        )
+        return
+    if min(config.weights) < 0:
+        yield "weights", "must be ≥ 0; say `not` in `how` to take a part away."
+        return
+    try:
+        formula = config.formula
+    except ValueError as error:
+        yield "how", str(error)
+        return
+    classes = [index < len(config.labels) for index in range(config.num_parts)]
+    yield from composition.problems(formula, config.weights, classes)
+    if asked.data.num_values is not None and formula.has("or"):
+        yield (
+            "how",
+            "mixes normalised laws where it says `or`, and log Z is not known of whole numbers; "
+            "join them by `and`.",
+        )
 
 
 def _run_problems(asked: Asked, config: ComposeConfig) -> list[tuple[str, str]]:
@@ -170,7 +202,9 @@ def _run_problems(asked: Asked, config: ComposeConfig) -> list[tuple[str, str]]:
             objections.append(("runs", str(error)))
             continue
         if reason := _apart(asked.data, other.data):
-            objections.append(("runs", f"`{run}` cannot be composed with this run: {reason}"))
+            objections.append(
+                ("runs", f"`{run}` cannot be composed with this run: {reason} {ALIKE}")
+            )
     return objections
 
 
@@ -198,9 +232,9 @@ def _apart(one: Data, other: Data) -> str:
     return ""
 
 
-def _parts(asked: Asked, config: ComposeConfig) -> list[Part]:
+def _laws(asked: Asked, config: ComposeConfig) -> list[Law]:
     data = asked.data
-    parts = []
+    laws = []
     for text in config.labels:
         label = label_of(asked, text)
         assert label is not None
@@ -208,9 +242,9 @@ def _parts(asked: Asked, config: ComposeConfig) -> list[Part]:
         if data.held_out_labels is not None:
             of = of[data.held_out_labels == label]
         name = f"class_{label_name(data, label)}"
-        parts.append(Part(name, asked.method.conditional_energy(label), of, label))
-    if not parts:
-        parts.append(Part("this_run", asked.method.energy(), data.held_out))
+        laws.append(Law(name, asked.method.conditional_energy(label), of, label))
+    if not laws:
+        laws.append(Law("this_run", asked.method.energy(), data.held_out))
     for run in config.runs:
         other = _other(asked, run)
         # one shift from these standardised units to the others, as offsets of both may be large
@@ -218,72 +252,57 @@ def _parts(asked: Asked, config: ComposeConfig) -> list[Part]:
         scale = other.data.scale.double() / data.scale.double()
         energy = InUnits(other.method.energy(), mean.float(), scale.float())
         held_out = data.standardise(other.data.restore(other.data.held_out)).to(data.held_out)
-        parts.append(Part(f"run_{run}", energy, held_out))
-    return parts
+        laws.append(Law(f"run_{run}", energy, held_out))
+    return laws
 
 
-def _weights(config: ComposeConfig, num: int) -> list[float]:
-    if config.how == "and":
-        return list(config.weights) or [1.0] * num
-    given = list(config.weights) or [1.0] * num
-    return [weight / sum(given) for weight in given]
+def _letters(num: int) -> list[str]:
+    return [LETTERS[index] if index < len(LETTERS) else "" for index in range(num)]
 
 
-def _log_zs(
-    asked: Asked, parts: list[Part], config: ComposeConfig, generator: torch.Generator
-) -> tuple[list[float], bool]:
-    """log Z of every part, and whether all of them are to be trusted; 0 where none is needed."""
-    if config.how == "and":
-        return [0.0] * len(parts), True
-    logs, trusted = [], True
-    for part in parts:
-        if cubature.fits(asked.data):
-            logs.append(cubature.integrated(part.energy, asked.data).log_z)
-            continue
-        proposal = fitted_proposal(replace(asked.data, train=part.data), 10, generator)
-        estimate = weighted_estimate(part.energy, proposal, 5000, generator)
-        logs.append(estimate.log_z)
-        trusted = trusted and estimate.share >= TRUSTED_SHARE
-    return logs, trusted
+def _log_z(
+    asked: Asked,
+    energy: Energy,
+    z: Tensor,
+    words: str,
+    doubts: list[str],
+    generator: torch.Generator,
+) -> float:
+    """log Z of a member of an `or`; a sentence joins the doubts where it is not to be trusted."""
+    if cubature.fits(asked.data):
+        points = cubature.integrated(energy, asked.data, also=z)
+        log_z, reason = points.log_z, ""
+        if points.edge >= EDGE:
+            reason = f"{points.edge:.1%} of its mass lies at the very edge of the box"
+    else:
+        proposal = fitted_proposal(replace(asked.data, train=z), 10, generator)
+        estimate = weighted_estimate(energy, proposal, 5000, generator)
+        log_z, reason = estimate.log_z, ""
+        if estimate.share < TRUSTED_SHARE:
+            reason = f"only {estimate.share:.1%} of the weights count"
+    if reason:
+        doubts.append(f"Log Z of {words} is not known ({reason}), so neither is its share.")
+    return log_z
 
 
-def _composed(
-    asked: Asked, config: ComposeConfig, parts: list[Part], weights: list[float], logs: list[float]
-) -> Energy:
-    each = [part.energy for part in parts]
-    if config.how == "or":
-        return Mixture(each, torch.tensor(weights).log() - torch.tensor(logs))
-    if not config.labels:
-        return conditional_sampling.Sum(each, weights)
-    num = len(config.labels)
-    classes = [(part.label or 0, weight) for part, weight in zip(parts, weights, strict=True)]
-    of_classes = conditional_sampling.mixed(asked.method, classes[:num])
-    return conditional_sampling.Sum([of_classes, *each[num:]], [1.0, *weights[num:]])
-
-
-def _native(asked: Asked, config: ComposeConfig) -> bool:
+def _native(config: ComposeConfig) -> bool:
     """True where the method itself draws this mixture of its classes."""
-    return config.own_sampler and not config.runs and config.how == "and"
+    is_flat = composition.flat(config.formula, config.weights) is not None
+    return config.own_sampler and not config.runs and is_flat
 
 
 def _request(asked: Asked, config: ComposeConfig) -> SampleRequest:
     request = SampleRequest(config.num, num_steps=config.num_steps, sampler=config.kernel())
-    if not _native(asked, config):
+    if not _native(config):
         return request
     labels = [label_of(asked, label) or 0 for label in config.labels]
-    weights = _weights(config, len(labels))
-    return SampleRequest(
-        config.num, num_steps=config.num_steps, mixture=tuple(zip(labels, weights, strict=True))
-    )
+    terms = composition.flat(config.formula, config.weights) or []
+    return replace(request, mixture=tuple((labels[part], weight) for part, weight in terms))
 
 
-def _in_words(config: ComposeConfig, figures: dict[str, float], num: int, trusted: bool) -> str:
-    sentence = f"{config.num:,} samples of {num} parts by `{config.how}`, mean energy "
-    sentence += f"{nats(figures['energy'])}."
+def _in_words(config: ComposeConfig, figures: dict[str, float]) -> str:
+    formula = composition.in_words(config.formula, config.weights)
+    sentence = f"{config.num:,} samples of {formula}, mean energy {nats(figures['energy'])}."
     if figures["outside"] > 0.01:
         sentence += f" {figures['outside']:.0%} of them lie far outside the data."
-    if not trusted:
-        sentence += (
-            " The normalisers of the parts are not to be trusted, so neither are their shares."
-        )
     return sentence

@@ -6,6 +6,7 @@ A slider has few stops, so that an answer that was given once is there when the 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from string import ascii_lowercase
 from typing import Any
 
 from dashboard.forms import field_words
@@ -21,7 +22,8 @@ def sweeps_of(
     idle: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """List the sliders of an answer: `field`, `label`, `unit`, `stops`, and `cells`, the id of the
-    answer that stands for each stop or None; all else is as in the answer itself.
+    answer that stands for each stop or None; all else is as in the answer itself. A field that is
+    a list has a slider for each `place` in it, named a, b, c, …; of others `place` is None.
 
     standing: answers of the run that stand, newest first. idle: fields the run cannot be given.
     """
@@ -34,22 +36,35 @@ def sweeps_of(
     for field, part in schema["properties"].items():
         if "sweep" not in part or field in without_effect or field not in answer["config"]:
             continue
-        by_value = {
-            other["config"].get(field): other["id"]
-            for other in reversed([answer, *standing])
-            if _differs_at_most(answer, other, field)
-        }
-        stops = stops_of(part, *by_value)
-        sweeps.append(
-            {
-                "field": field,
-                "label": str(part.get("label") or field_words.field(field)),
-                "unit": part.get("unit", ""),
-                "stops": stops,
-                "cells": [by_value.get(stop) for stop in stops],
-            }
-        )
+        value = answer["config"][field]
+        places: Iterable[int | None] = range(len(value)) if isinstance(value, list) else (None,)
+        sweeps += [_sweep(field, place, part, answer, standing) for place in places]
     return sweeps
+
+
+def _sweep(
+    field: str,
+    place: int | None,
+    part: dict[str, Any],
+    answer: dict[str, Any],
+    standing: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Describe one slider: of a field, or of one place of a field that is a list."""
+    by_value = {
+        _at(other["config"].get(field), place): other["id"]
+        for other in reversed([answer, *standing])
+        if _differs_at_most(answer, other, field, place)
+    }
+    stops = stops_of(part, *by_value)
+    label = str(part.get("label") or field_words.field(field))
+    return {
+        "field": field,
+        "place": place,
+        "label": label if place is None else f"{label}, {ascii_lowercase[place]}",
+        "unit": part.get("unit", ""),
+        "stops": stops,
+        "cells": [by_value.get(stop) for stop in stops],
+    }
 
 
 def stops_of(part: dict[str, Any], *values: float | None) -> list[float]:
@@ -68,9 +83,22 @@ def stops_of(part: dict[str, Any], *values: float | None) -> list[float]:
     return sorted({*rounded, *(value for value in values if value is not None)})
 
 
-def _differs_at_most(answer: dict[str, Any], other: dict[str, Any], field: str) -> bool:
-    """Return True for an answer to the same question but for one field."""
+def _at(value: Any, place: int | None) -> Any:
+    return value if place is None else value[place]
+
+
+def _differs_at_most(
+    answer: dict[str, Any], other: dict[str, Any], field: str, place: int | None
+) -> bool:
+    """Return True for an answer to the same question but for one field, or one place of it."""
     asked = ("ability", "seed", "step")
     if any(answer[name] != other[name] for name in asked):
         return False
-    return {**answer["config"], field: None} == {**other["config"], field: None}
+    return _without(answer["config"], field, place) == _without(other["config"], field, place)
+
+
+def _without(config: dict[str, Any], field: str, place: int | None) -> dict[str, Any]:
+    value = config.get(field)
+    if place is None or not isinstance(value, list):
+        return {**config, field: None}
+    return {**config, field: [*value[:place], None, *value[place + 1 :]]}

@@ -208,6 +208,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "classify": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
     "counterfactual": {"num": 8, "num_steps": 3},
+    "trace": {"num_steps": 3},
     "augment": {"num": 6, "baselines": False, "num_updates": 2},
     "route": {},
 }
@@ -304,6 +305,8 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("compose", "labels"): "3, 5",
     ("compose", "runs"): "other",
     ("compose", "weights"): "2, 1",
+    ("compose", "how"): "or",
+    ("trace", "place"): "1, 0.5",
     ("inpaint", "label"): "true",
     ("inpaint", "hidden"): "random",
     ("inpaint", "mask"): {"hidden": "drawn", "mask": "k20h8k36"},
@@ -325,8 +328,9 @@ def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_p
     np.save(mask, np.eye(8))
     masked = {"hidden": "file", "mask_path": str(mask)}
     specials = SPECIAL | {(ability, "path"): str(file), (ability, "mask_path"): masked}
-    # digits are too few to fit a second Gaussian to
-    usual = "points" if ability == "log_z" else ONLY.get(ability, ("classes",))[0]
+    # digits are too few to fit a second Gaussian to, and have no place of two coordinates
+    of_points = ability in ("log_z", "trace")
+    usual = "points" if of_points else ONLY.get(ability, ("classes",))[0]
     base = answered(usual, ability)
     for name in cls.Config.model_fields:
         if (ability, name) == ("differ", "runs"):
@@ -338,7 +342,7 @@ def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_p
                 answered("classes", ability, **changed)
         elif name == "guidance" or config.derived().get(name, "").startswith("No effect"):
             run = "points" if name == "coordinates" else usual
-            awake = _awake(name)
+            awake = _awake(ability, name)
             before = answered(run, ability, **awake)
             assert not same(before, answered(run, ability, **{**awake, **changed})), name
         else:
@@ -364,8 +368,10 @@ def _changed(
     return {name: 0.25 if value is None or isinstance(value, float) else ["1"]}
 
 
-def _awake(name: str) -> dict[str, Any]:
+def _awake(ability: str, name: str) -> dict[str, Any]:
     """What makes a field count that is idle by default."""
+    if ability == "trace" and name in ("row", "place"):
+        return {"row": {"begin": "held_out"}, "place": {"begin": "place", "place": "0, 0"}}[name]
     if name == "sampler":
         return {"own_sampler": False}
     if name == "guidance":
@@ -525,8 +531,11 @@ def test_two_gaussians_multiply_in_the_users_units() -> None:
         "sampler": {"kind": "mala", "step_size": 0.4},
     }
     asked = replace(one, load=lambda _: other)
-    for weights, centre, variance in (("1, 1", 0.5, 0.5), ("2, -1", -1.0, 1.0)):
-        answer = ask(asked, "compose", config | {"weights": weights}, _generator())
+    for how, weights, centre, variance in (
+        ("and", "1, 1", 0.5, 0.5),
+        ("a and not b", "2, 1", -1.0, 1.0),
+    ):
+        answer = ask(asked, "compose", config | {"how": how, "weights": weights}, _generator())
         z = data.standardise(torch.from_numpy(answer.arrays["x"]))
         error = (variance / 2000) ** 0.5
         assert torch.allclose(z.mean(0), torch.full((2,), centre), atol=5 * error)
@@ -692,8 +701,19 @@ def test_energies_that_are_not_finite_leave_tables_that_json_can_hold(ability: s
         ("points", "compose", {"runs": "", "labels": ""}, "runs"),
         ("points", "differ", {"runs": ""}, "runs"),
         ("points", "differ", {"runs": "b, c"}, "runs"),
-        ("points", "compose", {"weights": "1"}, "weights"),
-        ("points", "compose", {"how": "or", "weights": "1, -1"}, "weights"),
+        ("points", "compose", {"weights": "1, 1, 1"}, "weights"),
+        ("points", "compose", {"weights": "1, -1"}, "weights"),
+        ("points", "compose", {"how": "or", "weights": "0, 0"}, "weights"),
+        ("points", "compose", {"how": "a and not b", "weights": "1, 1.5"}, "weights"),
+        ("points", "compose", {"how": "a"}, "how"),
+        ("points", "compose", {"how": "a and 0.5 b"}, "how"),
+        ("points", "compose", {"how": "a or not b"}, "how"),
+        ("points", "compose", {"how": "not a and not b"}, "how"),
+        ("points", "trace", {"begin": "held_out", "row": 200}, "row"),
+        ("points", "trace", {"begin": "place", "place": "1"}, "place"),
+        ("points", "trace", {"own_sampler": False, "sampler": {"kind": "svgd"}}, "sampler.kind"),
+        ("points", "trace", {"own_sampler": False, "sampler": {"kind": "ais"}}, "sampler.kind"),
+        ("digits", "trace", {"begin": "place"}, "begin"),
         ("points", "inpaint", {"hidden": "lower"}, "hidden"),
         ("points", "inpaint", {"coordinates": "7"}, "coordinates"),
         ("points", "inpaint", {"coordinates": "0, 1"}, "coordinates"),

@@ -16,7 +16,7 @@ from backend.method import Method, Preset, SampleRequest, Task
 from backend.randomness import generator_of
 from backend.requests import asking
 
-NEEDING = ("compose", "detect", "energy", "interpolate", "log_z", "score")
+NEEDING = ("compose", "detect", "energy", "interpolate", "log_z", "score", "trace")
 
 
 class Copies(Method):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -237,3 +239,57 @@ def test_a_file_of_ones_own_is_scored_beside_train_and_held_out(
     assert kept["figures"]["file/energy"] == pytest.approx(expected, abs=1e-6)
     for name in ("energies", "roc/file"):
         page.locator(f".bl-card[data-path='{name}'] svg").wait_for()
+
+
+@pytest.mark.slow
+def test_runs_are_composed_by_a_formula_and_weights_move_under_a_slider(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    other = basin.launch(steps=10, name="to compose with")
+    config = quote(json.dumps({"runs": [other.id], "how": "a and not b", "num": 100}))
+    open_studio(basin, page, f"run={trained.id}&ability=compose&config={config}")
+    page.get_by_role("button", name=ASK).click()
+    refusal = page.get_by_text("Not asked.")
+    answer = page.locator(".bl-answer", has_text="100 samples of a and not b")
+    answer.or_(refusal).wait_for(timeout=60_000)
+    answer.wait_for()
+    page.locator(".bl-card[data-kind=field] canvas").wait_for()
+    setting = page.get_by_label("Setting that the slider moves")
+    setting.select_option(label="Weights, b")
+    slider = page.get_by_role("slider", name="Weights, b of the answer")
+    slider.press("ArrowLeft")
+    page.locator(".bl-answer", has_text="a and not 0.8 b").wait_for(timeout=60_000)
+    composed = [item for item in trained.answers() if item["ability"] == "compose"]
+    assert [item["config"]["weights"] for item in composed] == [[1, 0.8], [1, 1]]
+    page.get_by_label("How", exact=True).fill("a or not b")
+    page.get_by_label("How", exact=True).press("Enter")
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_role("button", name=ASK).click()
+    refusal.wait_for(timeout=60_000)
+
+
+@pytest.mark.slow
+def test_a_chain_is_traced_from_a_place_in_the_plane_and_played(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    open_studio(basin, page, f"run={trained.id}&ability=trace&config=%7B%22num_steps%22:40%7D")
+    canvas, picked = page.locator(".bl-picked canvas"), page.locator(".bl-picked header")
+    canvas.wait_for(timeout=60_000)
+    page.locator(".bl-picked").get_by_text("Place", exact=True).click()
+    canvas.click(position={"x": 177, "y": 143})  # the middle of the ring, where no event is
+    wait_for(lambda: "Place" in picked.locator(".bl-muted").inner_text(), "the place")
+    page.wait_for_timeout(1000)  # the hand rests
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer", has_text="from a chosen place").wait_for(timeout=60_000)
+    trace = next(item for item in trained.answers() if item["ability"] == "trace")
+    assert trace["config"]["begin"] == "place"
+    with np.load(trained.path_of(trace["file"])) as arrays:
+        assert arrays["x"][0] == pytest.approx(trace["config"]["place"], abs=1e-3)
+        assert len(arrays["energy"]) == 41
+    page.locator(".bl-card[data-path=energy] svg").wait_for()
+    state = page.get_by_label("State of the path")
+    state.press("Home")
+    page.get_by_text("state 0 of 40").wait_for()
+    page.get_by_role("button", name="Play").click()
+    page.get_by_text("state 40 of 40").wait_for(timeout=20_000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from dashboard.studio.sweeps import sweeps_of
 
 SCHEMA = {
@@ -51,3 +53,19 @@ def test_a_field_without_effect_has_no_slider() -> None:
     idle = {**answer("now"), "derived": {"radius": "No effect unless `x`.", "steps": "2 of 4."}}
     assert [sweep["field"] for sweep in sweeps_of(SCHEMA, idle, [])] == ["steps"]
     assert [sweep["field"] for sweep in sweeps_of(SCHEMA, idle, [], idle=["steps"])] == []
+
+
+def test_each_number_of_a_list_has_a_slider_and_the_others_stay() -> None:
+    schema = {"properties": {"weights": {"type": "array", "sweep": [0, 2.4]}}}
+    others = [
+        answer("second", weights=[1.0, 2.0]),
+        answer("both", weights=[0.5, 2.0]),
+        answer("longer", weights=[1.0, 1.0, 2.0]),
+    ]
+    first, second = sweeps_of(schema, answer("now", weights=[1.0, 1.0]), others)
+    assert [first["place"], second["place"]] == [0, 1]
+    assert [first["label"], second["label"]] == ["Weights, a", "Weights, b"]
+    assert first["stops"] == second["stops"] == pytest.approx([index / 5 for index in range(13)])
+    assert [name for name in first["cells"] if name] == ["now"]
+    cells = dict(zip(second["stops"], second["cells"], strict=True))
+    assert {stop: name for stop, name in cells.items() if name} == {1.0: "now", 2.0: "second"}

@@ -11,7 +11,7 @@ import { contours, paintField, rangeOf } from "./drawing/field.js"
 import { drawGrid } from "./drawing/images.js"
 import { planeOn, strokeSegments } from "./drawing/plane.js"
 import { classesOf, drawNamedPoints } from "./drawing/points.js"
-import { drawTrajectory } from "./drawing/trajectory.js"
+import { film } from "./film.js"
 
 const CARD = 340
 const GAP = 20
@@ -27,7 +27,8 @@ const CONTENTS = {
   },
   points,
   field,
-  trajectory,
+  trajectory: (card) =>
+    film({ ...card, landscape: card.data?.header.kind === "field" ? card.data : null }),
   curve: (card) => chart(card, curves(card)),
   histogram: (card) => chart(card, steps(card)),
   table: ({ frame: { header } }) => [
@@ -43,7 +44,8 @@ export function columnOf(width) {
 
 /**
  * A card of a frame, `room` pixels wide, or null for a scalar or a text; `data`: a frame of real
- * points to draw others over; `most`: pixels that a picture is wide at most.
+ * points to draw others over, or of a landscape for paths; `most`: pixels that a picture is wide at
+ * most.
  */
 export function cardOf(frame, room, colours, data = null, most = CARD) {
   const { kind, path, meta } = frame.header
@@ -109,13 +111,6 @@ function scaleOf(frame, colours) {
   }
   const [low, high] = rangeOf(frame)
   return make("span.bl-scale", {}, `${words(quantity)}: ${figure(low)}`, bar, figure(high))
-}
-
-function trajectory({ frame, canvas, width, colours }) {
-  drawTrajectory(canvas, frame, width, colours)
-  const [states, chains] = frame.arrays.positions.shape
-  const about = `${chains} chains, ${states} states each · ○ first ● last`
-  return [canvas, make("span.bl-muted", {}, about)]
 }
 
 function chart({ frame, room, colours }, lines) {

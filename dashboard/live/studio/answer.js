@@ -175,11 +175,13 @@ class Answer {
   /** Images that show the same events stand in one row; whatever else there is after them. */
   cards(colours) {
     const width = this.root.clientWidth
-    // tables have a place of their own below
-    const drawn = this.frames.filter(({ header }) => header.kind !== "table")
+    // tables have a place of their own below, and a landscape is under the path through it
+    const under = this.under()
+    const drawn = this.frames.filter((frame) => frame.header.kind !== "table" && frame !== under)
     const alike = drawn.filter(({ header }) => header.kind === "images")
     const row = alike.length === 3 && width > ROW ? alike : []
-    const card = (frame, room) => cardOf(frame, room, colours, this.real(frame), WIDE)
+    const behind = (frame) => (frame.header.kind === "trajectory" ? under : this.real(frame))
+    const card = (frame, room) => cardOf(frame, room, colours, behind(frame), WIDE)
     const side = Math.floor((width - 2 * GAP) / 3)
     const first = row.map((frame) => card(frame, side))
     const rest = drawn
@@ -215,6 +217,12 @@ class Answer {
       make("summary", {}, "All figures"),
       make("div.bl-scroll", {}, tableOf(["figure", "value", ...kinds.map(words)], rows, named)),
     )
+  }
+
+  /** The landscape that a path goes through; none where there is no path. */
+  under() {
+    const ofKind = (kind) => this.frames.find(({ header }) => header.kind === kind)
+    return ofKind("trajectory") ? ofKind("field") : undefined
   }
 
   /** Real points to draw others over. */

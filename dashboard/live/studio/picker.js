@@ -8,7 +8,7 @@ import { planeOn, rangesOf } from "../pictures/drawing/plane.js"
 import { readAnswer } from "../stream/answers.js"
 import { MOVES, MaskEditor } from "./mask_editor.js"
 import { REST } from "./sweep.js"
-import { apart, beside, nearest } from "./places.js"
+import { apart, beside, nearest, positionAt } from "./places.js"
 
 const MOST_IMAGES = 24
 const SIDE = 320
@@ -27,10 +27,11 @@ class Picker {
     this.update(component.data)
   }
 
-  /** `fields`: [{field, kind, label, implies}], kind `row` or `mask`; `values` of the form. */
+  /** `fields`: [{field, kind, label, implies}], kind `row`, `place` or `mask`; `values` of the
+   * form. */
   async update(data) {
     const isAnother = data.held_out !== this.data?.held_out || data.ability !== this.data?.ability
-    const isThere = ([field, value]) => data.values[field] === value
+    const isThere = ([field, value]) => `${data.values[field]}` === `${value}`
     if (Object.entries(this.given ?? {}).every(isThere)) this.given = {}
     // what was picked and is on its way stands, whatever the form says before it came
     this.data = { ...data, values: { ...data.values, ...this.given } }
@@ -76,22 +77,44 @@ class Picker {
     this.draw()
   }
 
+  /** What is picked: rows and, in the plane, places. */
+  targets() {
+    const isPlane = this.frame.arrays.positions?.shape[1] === 2
+    return isPlane ? this.data.fields.filter(({ kind }) => kind !== "mask") : this.rows
+  }
+
+  /** Those of them that count: the others wait for a field that they imply. */
+  active() {
+    const { values } = this.data
+    const counts = ({ implies }) => Object.entries(implies).every(([k, v]) => values[k] === v)
+    return this.targets().filter(counts)
+  }
+
+  /** Take a position of the plane as the place, or the row of the event there. */
+  pickAt(row, position) {
+    const target = this.targets().find(({ field }) => field === this.field)
+    if (target.kind === "row") return row === null ? null : this.pick(row)
+    this.give(target, position.map(rounded))
+    return this.draw()
+  }
+
   draw() {
     if (!this.frame) return
     const colours = coloursOf(this.root)
     const hadFocus = this.root.querySelector(".bl-picked canvas") === document.activeElement
     const isImages = this.frame.header.kind === "images"
+    const targets = this.targets()
     const ends =
-      this.rows.length > 1
+      targets.length > 1
         ? segments(
-            Object.fromEntries(this.rows.map(({ field, label }) => [field, label])),
+            Object.fromEntries(targets.map(({ field, label }) => [field, label])),
             this.field,
             (field) => (this.field = field),
             "Which one is picked next",
           )
         : ""
-    const chosen = this.rows.map(
-      ({ field, label }) => `${label} ${this.data.values[field] ?? "none"}`,
+    const chosen = this.active().map(
+      ({ field, label }) => `${label} ${[this.data.values[field] ?? "none"].flat().join(", ")}`,
     )
     const held = make(
       "div.bl-picked",
@@ -143,33 +166,42 @@ class Picker {
     const axes = this.frame.header.meta.axes ?? []
     const ranges = rangesOf(positions, { isEqual: !axes.length })
     const places = []
+    const at = (row) => Array.from(positions.data.subarray(row * dim, row * dim + 2))
+    let box = null
     const paint = () => {
-      const { context, place } = planeOn(canvas, SIDE, ranges, colours, axes)
+      const plane = planeOn(canvas, SIDE, ranges, colours, axes)
+      const { context, place } = plane
+      box = plane.box
       context.fillStyle = colours.data
       for (let row = 0; row < num; row++) {
-        places[row] = place(positions.data[row * dim], positions.data[row * dim + 1])
+        places[row] = place(...at(row))
         context.fillRect(places[row][0] - 1.5, places[row][1] - 1.5, 3, 3)
       }
-      const ring = (row, colour, radius) => {
-        if (!places[row]) return
+      const ring = (position, colour, radius) => {
+        if (!position) return
         context.strokeStyle = colour
         context.lineWidth = 2
         context.beginPath()
-        context.arc(...places[row], radius, 0, 2 * Math.PI)
+        context.arc(...position, radius, 0, 2 * Math.PI)
         context.stroke()
       }
-      for (const { field } of this.rows) ring(this.data.values[field], colours.accent, 6)
-      if (document.activeElement === canvas) ring(this.cursor ?? 0, colours.muted, 9)
+      for (const { field, kind } of this.active()) {
+        const value = this.data.values[field]
+        if (kind === "row") ring(places[value], colours.accent, 6)
+        else if (value?.length === 2) ring(place(...value), colours.chains, 6)
+      }
+      if (document.activeElement === canvas) ring(places[this.cursor ?? 0], colours.muted, 9)
     }
     paint()
     canvas.onclick = ({ offsetX, offsetY }) => {
       const row = nearest(places, [offsetX, offsetY])
-      if (row !== null && apart(places[row], [offsetX, offsetY]) < NEAR) this.pick(row)
+      const isNear = row !== null && apart(places[row], [offsetX, offsetY]) < NEAR
+      this.pickAt(isNear ? row : null, positionAt([offsetX, offsetY], box, ranges))
     }
     canvas.onkeydown = (event) => {
       const move = MOVES[event.key]
       if (move) this.cursor = beside(places, this.cursor ?? 0, move)
-      else if (event.key === " ") this.pick(this.cursor ?? 0)
+      else if (event.key === " ") this.pickAt(this.cursor ?? 0, at(this.cursor ?? 0))
       else return
       event.preventDefault()
       event.stopPropagation()
@@ -178,6 +210,11 @@ class Picker {
     Object.assign(canvas, { onfocus: paint, onblur: paint })
     return canvas
   }
+}
+
+/** Four figures are as close as a pixel is. */
+function rounded(value) {
+  return Number(value.toPrecision(4))
 }
 
 const HELP =

@@ -24,3 +24,11 @@ export function beside(places, index, [right, down]) {
   })
   return best
 }
+
+/** The position [x, y] in `ranges` of a place [left, top] in a box, as `placing` put it there. */
+export function positionAt([left, top], box, [xs, ys]) {
+  return [
+    xs[0] + ((left - box.left) / box.width) * (xs[1] - xs[0]),
+    ys[0] + (1 - (top - box.top) / box.height) * (ys[1] - ys[0]),
+  ]
+}

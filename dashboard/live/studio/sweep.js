@@ -9,9 +9,9 @@ export const REST = 350
 
 /** What stands for the stop under the thumb, without a page. */
 export class Stops {
-  /** `sweep`: {field, label, unit, stops, cells}; `ask(value)`, called once the thumb has rested. */
-  constructor(sweep, ask) {
-    Object.assign(this, { ...sweep, ask, index: null })
+  /** `ask(value)` is called once the thumb has rested where no answer is. */
+  constructor({ stops, cells }, ask) {
+    Object.assign(this, { stops, cells, ask, index: null })
   }
 
   /** Move the thumb; returns the id of the answer that stands there, or null while it is asked. */
@@ -34,14 +34,29 @@ export class Stops {
   }
 }
 
+/** The name of a slider among those of an answer: its field and, of a list, the place in it. */
+export function nameOf({ field, place }) {
+  return place === null ? field : `${field}/${place}`
+}
+
+/** The number in a question's settings that a slider moves. */
+export function numberIn(config, { field, place }) {
+  return place === null ? config[field] : config[field][place]
+}
+
+/** What the field of a slider is with another number: of a list the others stay. */
+export function fieldWith(config, { field, place }, number) {
+  return place === null ? number : config[field].with(place, number)
+}
+
 /**
  * The sliders of an answer, one at a time: `show(id)` for an answer that stands, `wait(words)` while
  * one is asked, `ask(field, value)`.
  */
 export function slider({ sweeps, config, show, wait, ask, chosen = "" }) {
-  const sweep = sweeps.find(({ field }) => field === chosen) ?? sweeps[0]
-  const stops = new Stops(sweep, (value) => ask(sweep.field, value))
-  const at = stops.place(config[sweep.field])
+  const sweep = sweeps.find((item) => nameOf(item) === chosen) ?? sweeps[0]
+  const stops = new Stops(sweep, (value) => ask(sweep.field, fieldWith(config, sweep, value)))
+  const at = stops.place(numberIn(config, sweep))
   const word = sweep.label
   const output = make("output", {}, at === null ? "left to the run" : said(sweep, at))
   const input = make("input", {
@@ -80,11 +95,11 @@ function said({ stops, unit }, index) {
   return [figure(stops[index]), unit].filter(Boolean).join(" ")
 }
 
-function chooser(sweeps, { field }) {
+function chooser(sweeps, sweep) {
   const select = make("select", { "aria-label": "Setting that the slider moves" })
   for (const item of sweeps) {
-    const option = make("option", { value: item.field }, item.label)
-    option.selected = item.field === field
+    const option = make("option", { value: nameOf(item) }, item.label)
+    option.selected = item === sweep
     select.append(option)
   }
   return select

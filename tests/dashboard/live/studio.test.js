@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { placing } from "../../../dashboard/live/pictures/drawing/plane.js"
 import { Mask } from "../../../dashboard/live/studio/mask.js"
-import { beside, nearest } from "../../../dashboard/live/studio/places.js"
+import { beside, nearest, positionAt } from "../../../dashboard/live/studio/places.js"
 import { changed, commandOf, linkOf, pythonOf } from "../../../dashboard/live/studio/repeats.js"
-import { REST, Stops } from "../../../dashboard/live/studio/sweep.js"
+import { REST, Stops, fieldWith, nameOf, numberIn } from "../../../dashboard/live/studio/sweep.js"
 
 const DEFAULTS = { num: 500, label: "", on: true, sampler: { kind: "mala" } }
 const answer = {
@@ -46,12 +47,26 @@ test("a link carries the settings and the answer to them", () => {
 
 test("a stop that was answered is there at once and asks nothing", () => {
   const asked = []
-  const stops = new Stops({ stops: [0, 1, 2], cells: ["a", null, "c"] }, (v) => asked.push(v))
+  const sweep = { field: "num", place: null, stops: [0, 1, 2], cells: ["a", null, "c"] }
+  const stops = new Stops(sweep, (value) => asked.push(value))
   assert.equal(stops.move(2), "c")
   assert.equal(stops.move(0), "a")
   assert.deepEqual(asked, [])
   assert.equal(stops.place(1), 1)
   assert.equal(stops.place(null), null)
+})
+
+test("a slider over one number of a list leaves the others", () => {
+  const config = { num: 5, weights: [1, 0.5] }
+  const [second, whole] = [
+    { field: "weights", place: 1 },
+    { field: "num", place: null },
+  ]
+  assert.equal(numberIn(config, second), 0.5)
+  assert.deepEqual(fieldWith(config, second, 2), [1, 2])
+  assert.deepEqual(config.weights, [1, 0.5])
+  assert.deepEqual([numberIn(config, whole), fieldWith(config, whole, 7)], [5, 7])
+  assert.deepEqual([nameOf(second), nameOf(whole)], ["weights/1", "num"])
 })
 
 test("only the stop where the thumb rests is asked, once", async () => {
@@ -122,4 +137,15 @@ test("arrows go to the nearest point on their side, and stay at the edge", () =>
   assert.equal(beside(places, 2, [1, 0]), 2)
   assert.equal(nearest(places, [28, 3]), 2)
   assert.equal(nearest([], [0, 0]), null)
+})
+
+test("the place under the pointer is the position that is drawn there", () => {
+  const box = { left: 42, top: 8, width: 270, height: 270 }
+  const ranges = [
+    [-2, 4],
+    [10, 30],
+  ]
+  const place = placing(box, ranges)(1.5, 12)
+  const [x, y] = positionAt(place, box, ranges)
+  assert.ok(Math.abs(x - 1.5) < 1e-9 && Math.abs(y - 12) < 1e-9)
 })
