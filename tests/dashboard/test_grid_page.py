@@ -40,7 +40,7 @@ def test_a_grid_of_hundreds_is_launched_drawn_and_opened(basin: Basin, page: Pag
     # what is no grid is said, and nothing is drawn
     draw(page, "0.1", NUM_STEPS)
     page.get_by_text(re.compile("needs two values of `?sampler.step_size")).wait_for()
-    assert records.list_grids() == []
+    assert records.list_grids(run.id) == []
     page.get_by_label("Beside").click()
     page.get_by_role("option", name="seed", exact=True).click()
     page.get_by_label("Samples in a cell").fill("8")
@@ -57,7 +57,7 @@ def test_a_grid_of_hundreds_is_launched_drawn_and_opened(basin: Basin, page: Pag
     cells.first.locator("canvas").wait_for()
     seconds = page.evaluate("(window.first - window.pressed) / 1000")
     wait_for(lambda: "id=" in page.url, "a link to the grid")
-    (grid,) = records.list_grids()
+    (grid,) = records.list_grids(run.id)
     assert len(grid.sets) == cells.count() == 432
     page.get_by_text("of 432 cells drawn").wait_for(timeout=180_000)
     assert {cell.state if cell else "" for cell in grid.cells()} == {"done"}
