@@ -61,7 +61,7 @@ def logit_of(classifier: Classifier, labels: Tensor) -> Value:
 def without_density(observers: tuple[str, ...]) -> tuple[str, ...]:
     """The observers less those that hold an energy to being a density, for classifiers that say
     why theirs is none."""
-    return tuple(name for name in observers if name != "energy_alarms")
+    return tuple(name for name in observers if name not in ("energy_alarms", "log_likelihood"))
 
 
 class ClassifierMethod(Method):

@@ -106,7 +106,6 @@ class EnergyRouting(ClassifierMethod):
         "landscape",
         "energy_histogram",
         "classification",
-        "energy_alarms",
         "own_events",
     )
     config: EnergyRoutingConfig

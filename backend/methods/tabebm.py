@@ -141,7 +141,6 @@ class TabEBM(Method):
         "samples",
         "principal_axes",
         "final_quality",
-        "energy_alarms",
         "own_events",
     )
     config: TabEBMConfig
