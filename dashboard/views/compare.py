@@ -163,8 +163,8 @@ def _say_what_cannot_be_compared(parts: dict[str, list[Group]]) -> None:
     """Say what can and what cannot be compared of runs that learned different things."""
     if sum(map(len, parts.values())) == 1:
         st.info(
-            "There is nothing to compare it with yet: choose a run with other settings, best on the "
-            "same data. Seeds of one setting are one row.",
+            "There is nothing to compare it with yet: choose a run with other settings, best on "
+            "the same data. Seeds of one setting are one row.",
             icon=":material/add:",
         )
     if len(parts) < 2:
