@@ -255,8 +255,8 @@ def publish() -> dict[str, Any]:
         "figures": {
             path: asdict(figure)
             for path, figure in {
-                **FIGURES,
                 **{k: v for cls in methods().values() for k, v in cls.figures.items()},
+                **FIGURES,  # last: no method gives what all have another meaning
             }.items()
         },
         "recipes": {
