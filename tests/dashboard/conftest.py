@@ -21,7 +21,7 @@ from jobs.system.processes import descendants, is_alive
 from tests.conftest import ROOT, free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, WebSocket
+    from playwright.sync_api import Browser, Locator, Page, WebSocket
 
 READY_SECONDS = 60
 
@@ -51,6 +51,14 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> 
         assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
         time.sleep(0.05)
     return found
+
+
+def press(control: Locator, key: str) -> None:
+    """Press a key on a control of a page, once it takes keys: one that is off swallows them."""
+    from playwright.sync_api import expect
+
+    expect(control).to_be_enabled(timeout=20_000)
+    control.press(key)
 
 
 def live_frames(page: Page) -> list[str | bytes]:

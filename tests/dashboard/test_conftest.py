@@ -49,6 +49,16 @@ def _reads_at_once(assertion: ast.Assert) -> bool:
     )
 
 
+def _presses_at_once(node: ast.AST) -> bool:
+    """Tell a key, or the focus for one, that goes to a control which may be off yet."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("focus", "press")
+        and not ast.unparse(node.func.value).endswith("keyboard")
+    )
+
+
 @pytest.mark.parametrize(
     ("is_hasty", "mend"),
     [
@@ -66,6 +76,29 @@ def test_nothing_that_the_server_has_yet_to_send_is_asserted_at_once(
         if isinstance(node, ast.Assert) and is_hasty(node)
     ]
     assert hasty == [], mend
+
+
+def test_keys_are_pressed_on_controls_that_take_them() -> None:
+    unheard = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((ROOT / "tests" / "dashboard").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _presses_at_once(node)
+    ]
+    assert unheard == [], "use press(control, key): a control that is off yet swallows keys"
+
+
+@pytest.mark.parametrize(
+    ("code", "at_once"),
+    [
+        ("slider.focus()", True),
+        ("box.press('Tab')", True),
+        ("page.keyboard.press('Home')", False),
+        ("press(slider, 'Home')", False),
+    ],
+)
+def test_a_key_pressed_at_once_is_seen(code: str, at_once: bool) -> None:
+    assert any(map(_presses_at_once, ast.walk(ast.parse(code)))) is at_once
 
 
 @pytest.mark.parametrize(

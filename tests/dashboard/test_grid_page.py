@@ -11,7 +11,7 @@ import pytest
 
 from jobs.grids import records
 from jobs.records import sample_sets
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -28,7 +28,7 @@ def draw(page: Page, *values: str) -> None:
     fields = page.get_by_label("Values")
     for index, text in enumerate(values):
         fields.nth(index).fill(text)
-        fields.nth(index).press("Enter")
+        press(fields.nth(index), "Enter")
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.get_by_role("button", name="Draw the grid").click()
 
@@ -44,7 +44,7 @@ def test_a_grid_of_hundreds_is_launched_drawn_and_opened(basin: Basin, page: Pag
     page.get_by_label("Beside").click()
     page.get_by_role("option", name="seed", exact=True).click()
     page.get_by_label("Samples in a cell").fill("8")
-    page.get_by_label("Samples in a cell").press("Enter")
+    press(page.get_by_label("Samples in a cell"), "Enter")
     page.evaluate(
         """() => {
           document.addEventListener("click", () => (window.pressed = performance.now()), true)

@@ -11,7 +11,7 @@ from jobs.execution.emitter import Emitter
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 from tests.dashboard.racing import NUM, beating, make_race
 from tests.dashboard.runs import cost
 from tests.dashboard.test_run_page import INKED
@@ -68,7 +68,7 @@ def test_a_first_visitor_races_four_samplers_with_one_click(basin: Basin, page: 
     wait_for(lambda: page.get_by_text("biased", exact=True).count() > 3, "what is biased")
     box = page.get_by_label("Budget of each", exact=True)
     box.fill("90000000")
-    box.press("Control+Enter")
+    press(box, "Control+Enter")
     runs = raced(page)
     try:
         kinds = [run.spec().config["sampler"]["kind"] for run in runs]
@@ -102,7 +102,7 @@ def test_a_bad_value_is_said_at_its_racer_and_nothing_is_launched(basin: Basin, 
     page.get_by_text("step size 0.02", exact=False).first.click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
     box.fill("-1")
-    box.press("Tab")
+    press(box, "Tab")
     page.get_by_text("MALA: must be > 0, got -1.").wait_for(timeout=40_000)
     page.get_by_text("Step size must be > 0, got -1.").wait_for()
     assert page.get_by_role("button", name=LAUNCH).is_disabled()
@@ -115,7 +115,7 @@ def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
     page.get_by_text("step size 0.02").first.click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
     box.fill("-1")
-    box.press("Tab")
+    press(box, "Tab")
     page.get_by_text("MALA: must be > 0, got -1.").wait_for(timeout=40_000)
     page.get_by_text("Langevin, unadjusted").first.click()
     wait_for(lambda: page.get_by_text("step size 0.005").count() == 0, "Langevin left")
@@ -134,7 +134,7 @@ def test_racers_are_chosen_and_one_kind_may_race_twice(basin: Basin, page: Page)
     page.get_by_text("step size 0.005").nth(1).click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
     box.fill("0.1")
-    box.press("Tab")
+    press(box, "Tab")
     page.get_by_role("cell", name="Langevin, unadjusted, step size 0.1").wait_for(timeout=40_000)
     page.get_by_role("cell", name="Langevin, unadjusted, step size 0.005").wait_for()
 

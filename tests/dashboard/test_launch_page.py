@@ -14,7 +14,7 @@ from jobs.proposals import Kind
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin
+from tests.dashboard.conftest import Basin, press
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -67,7 +67,7 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     # Mended, it waits for a click of its own.
     box = page.get_by_label("Data noise (data sd)", exact=True)
     box.fill("0.2")
-    box.press("Tab")
+    press(box, "Tab")
     page.get_by_text("This cannot be launched yet").wait_for(state="hidden")
     page.wait_for_timeout(1000)
     assert "/run" not in page.url
@@ -82,7 +82,7 @@ def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
     page.get_by_text("YAML and command").click()
     area = page.get_by_label("Paste a spec")
     area.fill("method: contrastive_divergence\ndata: {name: moons}\nbudget: {steps: 77}\n")
-    area.press("Control+Enter")  # takes the text, as the area says
+    press(area, "Control+Enter")  # takes the text, as the area says
     page.get_by_role("button", name="Use it").click()
     page.get_by_text("with the settings of your file").wait_for()
     page.get_by_role("radio", name=re.compile("^Ring")).click()

@@ -12,7 +12,7 @@ import pytest
 
 from backend.events import Field, Points, pack
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 from tests.dashboard.runs import MORE, NUM, PATHS, Speaker, cost, make_run, zoom
 
 if TYPE_CHECKING:
@@ -338,8 +338,7 @@ def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, pa
     assert 3 <= len(asked) - before <= 7, "about twice a second"
     speaker.say(5)
     wait_for(lambda: drawn_steps(page) == list(range(NUM + 1, NUM + 16)), "each once")
-    page.get_by_label("Step looked at").focus()
-    page.keyboard.press("Home")
+    press(page.get_by_label("Step looked at"), "Home")
     page.get_by_text(re.compile("You are looking at step 1 ")).wait_for()
     speaker.end()
 

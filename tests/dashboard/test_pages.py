@@ -12,7 +12,7 @@ import pytest
 from backend.spec import RunSpec
 from jobs.queueing import control
 from jobs.records import run_store, sample_sets
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 from tests.dashboard.test_run_page import INKED, launch_slow
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def fill(page: Page, label: str, value: str) -> None:
     """Type into a number field and leave it."""
     box = page.get_by_label(label, exact=True)
     box.fill(value)
-    box.press("Tab")
+    press(box, "Tab")
 
 
 def checked(page: Page) -> None:
@@ -193,7 +193,7 @@ def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
         wait_for(
             lambda: [row.get_attribute("data-queued") for row in rows.all()] == ids, "its picture"
         )
-        queue.get_by_role("button", name="Move waits 1").press("ArrowUp")
+        press(queue.get_by_role("button", name="Move waits 1"), "ArrowUp")
         wait_for(lambda: control.queued() == [ids[0], ids[2], ids[1]], "moved by a key")
         last = queue.locator(f'[data-queued="{ids[1]}"] .bl-handle')
         last.drag_to(queue.locator(f'[data-queued="{ids[0]}"]'))

@@ -13,7 +13,7 @@ from backend.spec import Budget, RunSpec
 from jobs.models import forks
 from jobs.queueing import control, enqueue
 from jobs.records import run_store
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 from tests.dashboard.runs import NUM, make_run, zoom
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def test_looking_back_outlives_a_lost_connection(basin: Basin, page: Page) -> No
     page.goto(f"{basin.address}/run?id={run.id}")
     page.wait_for_selector(".bl-hero canvas")
     slider = page.locator(".bl-time input[type=range]")
-    slider.focus()
-    page.keyboard.press("Home")
+    press(slider, "Home")
     page.wait_for_timeout(300)
     assert page.get_by_text(re.compile("You are looking at step")).count() == 0
     lines[0].close()
@@ -184,8 +183,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     page.locator(".bl-status, .basin-word", has_text="finished").first.wait_for()
     slider = page.locator(".bl-time input[type=range]")
     assert int(slider.get_attribute("max") or 0) >= 1
-    slider.focus()
-    page.keyboard.press("Home")
+    press(slider, "Home")
     page.get_by_text(re.compile("You are looking at step")).wait_for()
     assert "at=" in page.url
     shown = page.locator(".bl-hero canvas").get_attribute("aria-label") or ""
@@ -194,8 +192,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     at = fork_from_here(page, run.id)
     page.get_by_role("link", name=re.compile("forked at step .* from")).click()
     page.get_by_role("link", name=f"forked at step {at}:").wait_for()
-    page.locator(".bl-time input[type=range]").focus()
-    page.keyboard.press("Home")
+    press(page.locator(".bl-time input[type=range]"), "Home")
     page.get_by_text(re.compile("You are looking at step")).wait_for()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("l")

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.cli import main
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, press, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,7 +45,7 @@ def test_samples_are_asked_for_kept_and_linked(
     open_studio(basin, page, f"run={trained.id}")
     steps = page.get_by_label("Number of steps", exact=True)
     steps.fill("20")
-    steps.press("Enter")
+    press(steps, "Enter")
     page.get_by_role("button", name=ASK).click()
     page.locator(".bl-answer").wait_for(timeout=60_000)
     page.locator(".bl-answer", has_text="500 samples").wait_for()
@@ -63,7 +63,7 @@ def test_samples_are_asked_for_kept_and_linked(
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
     # an answer under the thumb is of the value that stands beside it, or there is none
     slider = page.get_by_role("slider", name="Number of steps of the answer")
-    slider.press("ArrowRight")
+    press(slider, "ArrowRight")
     page.get_by_role("status").get_by_text("Asking for number of steps").wait_for()
     wait_for(lambda: len(trained.answers()) == 2, "the answer to the slider")
     command = page.locator(".bl-repeat pre").nth(1)
@@ -72,7 +72,7 @@ def test_samples_are_asked_for_kept_and_linked(
     assert swept["config"] == {**kept["config"], "num_steps": swept["config"]["num_steps"]}
     wait_for(lambda: f"num_steps={swept['config']['num_steps']}" in command.inner_text(), "it")
     wait_for(lambda: swept["id"] in page.evaluate("location.href"), "a link to it")
-    slider.press("ArrowLeft")  # what was asked before is there at once
+    press(slider, "ArrowLeft")  # what was asked before is there at once
     wait_for(lambda: "num_steps=20" in command.inner_text(), "the answer before")
     wait_for(lambda: kept["id"] in page.evaluate("location.href"), "its link")
     assert len(trained.answers()) == 2
@@ -103,7 +103,7 @@ def test_what_makes_no_sense_is_said_in_sight_and_at_its_field(
     open_studio(basin, page, f"run={trained.id}&ability=sample")
     samples = page.get_by_label("How many", exact=True)
     samples.fill("1")
-    samples.press("Enter")
+    press(samples, "Enter")
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.get_by_role("button", name=ASK).click()
     refusal = page.get_by_text("Not asked.")
@@ -169,7 +169,7 @@ def test_a_mask_is_drawn_by_pointer_and_keyboard_and_filled_in(basin: Basin, pag
     wait_for(lambda: status.inner_text() != "64 of 64 pixels known", "a drawn mask")
     drawn = status.inner_text()
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", " "):
-        canvas.press(key)
+        press(canvas, key)
     wait_for(lambda: status.inner_text() != drawn, "a dab by the keyboard")
     page.get_by_role("button", name="Undo").click()
     wait_for(lambda: status.inner_text() == drawn, "the mask before it")
@@ -205,7 +205,7 @@ def test_both_ends_of_a_walk_are_picked_among_points(
     page.wait_for_timeout(1000)
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     for key in ("ArrowDown", " "):
-        canvas.press(key)
+        press(canvas, key)
     wait_for(lambda: picked.inner_text() != first, "the second end")
     page.wait_for_timeout(1000)  # the hand rests
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
@@ -257,12 +257,12 @@ def test_runs_are_composed_by_a_formula_and_weights_move_under_a_slider(
     setting = page.get_by_label("Setting that the slider moves")
     setting.select_option(label="Weights, b")
     slider = page.get_by_role("slider", name="Weights, b of the answer")
-    slider.press("ArrowLeft")
+    press(slider, "ArrowLeft")
     page.locator(".bl-answer", has_text="a and not 0.8 b").wait_for(timeout=60_000)
     composed = [item for item in trained.answers() if item["ability"] == "compose"]
     assert [item["config"]["weights"] for item in composed] == [[1, 0.8], [1, 1]]
     page.get_by_label("How", exact=True).fill("a or not b")
-    page.get_by_label("How", exact=True).press("Enter")
+    press(page.get_by_label("How", exact=True), "Enter")
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.get_by_role("button", name=ASK).click()
     refusal.wait_for(timeout=60_000)
@@ -289,7 +289,7 @@ def test_a_chain_is_traced_from_a_place_in_the_plane_and_played(
         assert len(arrays["energy"]) == 41
     page.locator(".bl-card[data-path=energy] svg").wait_for()
     state = page.get_by_label("State of the path")
-    state.press("Home")
+    press(state, "Home")
     page.get_by_text("state 0 of 40").wait_for()
     page.get_by_role("button", name="Play").click()
     page.get_by_text("state 40 of 40").wait_for(timeout=20_000)
