@@ -14,8 +14,8 @@ from jobs.system.interruption import LeftOff
 def finish(training: Training) -> list[str]:
     """End the training, take the final metrics and answer the questions of the spec.
 
-    Training is done: who asks for an end now is told what of it was left off. Returns that, as
-    names for people. Raises Diverged, CannotWrite.
+    Returns what of it an end that was asked for meanwhile left off, as names for people; a run that
+    goes on has all of it anew. Raises Diverged, CannotWrite.
     """
     training.end()
     training.method.spent = training.cost

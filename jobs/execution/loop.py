@@ -35,7 +35,6 @@ from jobs.models.method_setup import LoadEnergy, Prepared, find_device, prepare,
 from jobs.record_files.scalar_table import RESUMED
 from jobs.records import attempts, run_store
 from jobs.records.progress import CLOSING
-from jobs.records.requests import INTERRUPT
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
 from jobs.records.summary import settings_of
@@ -193,10 +192,11 @@ class _Attempt:
         except EndRequested as end:
             training.end()
             return outcome.ended_by(end.request, training.step, self.beat.redis_was_away)
-        left = finishing.finish(training)
-        if left and self.beat.request == INTERRUPT:  # its last checkpoint is of the last step
-            return outcome.ended_by(INTERRUPT, training.step, self.beat.redis_was_away)
-        return outcome.finished(training.method.done, left)
+        missing = finishing.finish(training)
+        if missing and self.beat.request:  # its last checkpoint is of the last step
+            request, was_away = self.beat.request, self.beat.redis_was_away
+            return outcome.ended_by(request, training.step, was_away, missing)
+        return Outcome("finished", training.method.done)
 
     def _write_end(self, ended: Outcome) -> Status:
         """Write the last word; on a full disk it waits for room. Raises OSError."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BadInput, BasinError, Diverged
 from jobs.records.requests import INTERRUPT
-from jobs.records.status import BY_ITSELF
+from jobs.records.status import BY_ITSELF, missing_in_words
 
 BEFORE = "Failed before the first step: "
 
@@ -45,32 +46,24 @@ def ended_before(request: str) -> Outcome:
     return Outcome("paused" if request == "pause" else "stopped", "Ended before the first step.")
 
 
-def finished(reason: str, left: list[str]) -> Outcome:
-    """Describe a run whose training is done.
+def ended_by(request: str, step: int, redis_was_away: bool, missing: Sequence[str] = ()) -> Outcome:
+    """Describe a run that ended as requested, a checkpoint written.
 
-    reason: why it was before its budget's end. left: names of what an early end left off.
+    missing: names of what was still to come once training was done. Such a run is not finished:
+    one that goes on has it.
     """
-    if not left:
-        return Outcome("finished", reason)
-    *others, last = left
-    names = f"{', '.join(others)} and {last}" if others else last
-    early_end = f"Ended on request once training was done: {names} left off."
-    return Outcome("finished", f"{reason} {early_end}".strip())
-
-
-def ended_by(request: str, step: int, redis_was_away: bool) -> Outcome:
-    """Describe a run that ended as requested, a checkpoint written."""
-    if request == "stop":
-        return Outcome("stopped", f"Stopped on request at step {step:,}.")
-    if request == "pause":
-        return Outcome("paused", f"Paused on request at step {step:,}.")
+    of = f" {missing_in_words(missing)}" if missing else ""
+    if request in ("stop", "pause"):
+        word = "stopped" if request == "stop" else "paused"
+        to_do = " Resume it to have them." if missing else ""
+        return Outcome(word, f"{word.capitalize()} on request at step {step:,}.{of}{to_do}")
     if request == INTERRUPT:
-        reason = f"Basin was stopped when it was at step {step:,}. {BY_ITSELF}"
+        reason = f"Basin was stopped when it was at step {step:,}.{of} {BY_ITSELF}"
         return Outcome("stopped", reason, interrupted=True)
     resumable = f"It can resume from step {step:,}."
     if redis_was_away:
-        return Outcome("stopped", f"Its worker ended when Redis went away. {resumable}")
-    return Outcome("lost", f"The worker that ran it was killed. {resumable}")
+        return Outcome("stopped", f"Its worker ended when Redis went away.{of} {resumable}")
+    return Outcome("lost", f"The worker that ran it was killed.{of} {resumable}")
 
 
 def failed_before(error: Exception) -> Outcome:

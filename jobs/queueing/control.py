@@ -22,7 +22,6 @@ from backend.errors import BadInput, NotAvailable
 from jobs.models import fingerprints
 from jobs.queueing import enqueue, redis_store
 from jobs.records import attempts, run_store, trash
-from jobs.records.progress import AFTER_TRAINING
 from jobs.records.requests import INTERRUPT
 from jobs.records.run_store import RunDirectory
 from jobs.records.status import (
@@ -32,6 +31,7 @@ from jobs.records.status import (
     Status,
     hostname,
     process_is_there,
+    resumable_in_words,
     this_process,
 )
 from jobs.system.processes import kill_group
@@ -271,10 +271,10 @@ def horse_ended(run_id: str, pid: int, how: str) -> None:
         return  # its attempt said how it ended, and the run was resumed since
     requested = directory.requested()
     if requested in ("stop", INTERRUPT):
-        state, after = _forced_end(status)
-        is_cut_off = requested == INTERRUPT and state != "finished"
+        is_cut_off = requested == INTERRUPT
+        after = resumable_in_words(status)
         reason = f"{how} It had not stopped by itself within {GRACE:g} s. {after}"
-        end(directory, state, f"{reason} {BY_ITSELF}" if is_cut_off else reason, is_cut_off)
+        end(directory, "stopped", f"{reason} {BY_ITSELF}" if is_cut_off else reason, is_cut_off)
     else:
         end(directory, "lost", f"{how} {resumable_in_words(status)}")
 
@@ -287,15 +287,7 @@ def end_by_force(directory: RunDirectory, status: Status, reason: str) -> None:
         # one that is known by more than its pid cannot be another
         kill_group(status.pid, math.inf if status.process else status.updated)
     if directory.written_status().status in ("running", "lost"):  # else it ended by itself
-        state, after = _forced_end(status)
-        end(directory, state, f"{reason} {after}")
-
-
-def _forced_end(status: Status) -> tuple[str, str]:
-    """Return the state of a run that was ended by force, and a sentence on what is left of it."""
-    if status.doing in AFTER_TRAINING:
-        return "finished", "Its training was done; final figures or answers are missing."
-    return "stopped", resumable_in_words(status)
+        end(directory, "stopped", f"{reason} {resumable_in_words(status)}")
 
 
 def is_overdue(status: Status, request_age: float | None) -> bool:
@@ -323,13 +315,6 @@ def end(directory: RunDirectory, state: str, reason: str, interrupted: bool = Fa
     directory.write_status(
         status=state, reason=reason.strip(), interrupted=interrupted, ended=time.time()
     )
-
-
-def resumable_in_words(status: Status) -> str:
-    """Describe from where a run that ended by force can resume."""
-    if status.checkpoint_step is None:
-        return "There is no checkpoint yet; resuming starts over."
-    return f"It can resume from step {status.checkpoint_step:,}."
 
 
 def _take_off_queue(run_id: str) -> bool:

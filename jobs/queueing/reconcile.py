@@ -22,7 +22,7 @@ from jobs.queueing import control, enqueue, going_on, redis_store, turns
 from jobs.records import attempts, run_store, trash
 from jobs.records.run_store import RunDirectory
 from jobs.records.silence import Watch
-from jobs.records.status import BY_ITSELF, Status, process_is_there
+from jobs.records.status import BY_ITSELF, Status, process_is_there, resumable_in_words
 from jobs.system import atomic_files
 
 REQUEUE_SECONDS = 5.0
@@ -153,7 +153,7 @@ def _reconcile_lost(
         return None  # who ran it will say what became of it, and knows better
     silent = duration(max(time.time() - status.updated, 0.0))
     reason = f"{status.worker or 'Its process'} has been silent for {silent}."
-    after = control.resumable_in_words(status)
+    after = resumable_in_words(status)
     is_cut_off = going_on.was_cut_off(status)
     if is_cut_off:
         reason = "It was cut off: Basin ended, or its machine, without a word."

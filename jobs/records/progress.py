@@ -13,7 +13,7 @@ from collections.abc import Iterator
 SETTING_UP, TRAINING, LOOKING, SAVING = "setting up", "training", "looking", "saving a checkpoint"
 FIGURES, QUESTIONS, CLOSING = "judging the samples", "answering questions", "closing"
 AFTER_TRAINING = frozenset({FIGURES, QUESTIONS})
-"""A run that is asked to end while it does these has done what it was asked for."""
+"""What comes once training is done; a run that is asked to end leaves it off, and goes on to it."""
 BESIDE_STEPS = frozenset({SETTING_UP, FIGURES, QUESTIONS, CLOSING})
 """Activities that are named in place of a time left."""
 LEAST_SECONDS = 30.0

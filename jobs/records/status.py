@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from backend.spec import RunSpec
 from jobs.formatting import roughly
 from jobs.records import documents
 from jobs.records.documents import is_number
-from jobs.records.progress import BESIDE_STEPS
+from jobs.records.progress import AFTER_TRAINING, BESIDE_STEPS
 from jobs.records.silence import Watch
 from jobs.records.summary import settings_of
 from jobs.system.processes import identity, is_there
@@ -316,8 +317,25 @@ def derived(status: Status) -> Status:
     else:
         reason = f"No word from its process on {status.host} for more than {SILENCE:g} s."
     if status.checkpoint_step is not None:
-        reason += f" It can resume from step {status.checkpoint_step:,}."
+        reason += f" {resumable_in_words(status)}"
     return replace(status, status="lost", reason=reason, seconds_left=None)
+
+
+def resumable_in_words(status: Status) -> str:
+    """Describe what a run whose process is gone still lacks, and from where it can resume."""
+    if status.checkpoint_step is None:
+        return "There is no checkpoint yet; resuming starts over."
+    sentence = f"It can resume from step {status.checkpoint_step:,}."
+    if status.doing in AFTER_TRAINING:
+        return f"{missing_in_words(('final figures or answers',))} {sentence}"
+    return sentence
+
+
+def missing_in_words(names: Sequence[str]) -> str:
+    """Describe what was still to come of a run once its training was done."""
+    *others, last = names
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return f"Its training was done; still missing: {listed}."
 
 
 def process_is_there(status: Status) -> bool | None:

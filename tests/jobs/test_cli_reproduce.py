@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,8 @@ from jobs.claims import reproduction
 from jobs.cli import main
 from jobs.execution import loop
 from jobs.records import run_store
+from jobs.records.progress import FIGURES
+from tests.conftest import ROOT
 from tests.jobs import claiming, tiny
 from tests.jobs.claiming import TEXT
 
@@ -158,6 +161,46 @@ def test_ctrl_c_leaves_finished_runs_and_again_goes_on_with_the_rest(
     assert reproduction.progress(made).words == {"finished": 4}
     assert reproduction.open_reproduction("latest").id == made.id
     assert run_store.open_run(calls[0]).status().attempt == 1
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_ends_over_its_final_figures_is_judged_only_once_it_has_them(
+    width: Path, end: signal.Signals
+) -> None:
+    made = reproduction.create("width", num_seeds=1)
+    first, second = made.run_ids()
+    tiny.run(run_store.open_run(second), observe=claiming.eyes(0.4))
+    run = run_store.open_run(first)
+    code = (
+        "import pytest, sys, time\n"
+        "from backend.claims import recipe\n"
+        "from jobs.execution import local_pool, loop\n"
+        "from jobs.records.run_store import open_run\n"
+        "from tests.jobs import tiny\n"
+        "tiny.install(pytest.MonkeyPatch())\n"
+        "class Slow(tiny.Eyes):\n"
+        "    def evaluate(self, step):\n"
+        "        time.sleep(60)\n"
+        "loop.observe_all = lambda prepared: Slow(prepared)\n"
+        "loop.run.__kwdefaults__['observe'] = loop.observe_all\n"
+        "local_pool.run_all([sys.argv[1]], 1, lambda: None)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code, first], cwd=ROOT, env=environment)
+    deadline = time.monotonic() + 60
+    while run.written_status().doing != FIGURES and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(end)
+    process.wait(30)
+    cut = run.status()
+    assert cut.status == ("stopped" if end == signal.SIGINT else "lost") and cut.fraction == 1
+    assert "Its training was done; still missing:" in cut.reason
+    found = reproduction.findings(reproduction.open_reproduction(made.id))
+    assert (found.num_counted, found.num_runs) == (1, 2)
+    done = basin("width", "--processes", "1", "--again", made.id)
+    assert "2 of 2 runs judged" in done.output
+    assert run.status().status == "finished" and run.status().attempt == 2
+    assert run.metrics()["quality/energy_distance/long_run"] == 0.1
 
 
 def test_queued_runs_wait_for_a_worker(width: Path, redis_url: str) -> None:

@@ -579,17 +579,26 @@ def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
     threading.Thread(target=wait).start()
 
 
-@pytest.mark.parametrize("word", ["stop", "pause"])
-def test_a_run_asked_to_end_after_its_training_is_finished_at_once(word: str) -> None:
+@pytest.mark.parametrize(("word", "ended"), [("stop", "Stopped"), ("pause", "Paused")])
+def test_a_run_asked_to_end_after_its_training_ends_at_once_and_has_its_figures_when_resumed(
+    word: str, ended: str
+) -> None:
     run = tiny.make()
     when(doing(run, progress.FIGURES), lambda: run.request(word))
     started = time.monotonic()
     status = tiny.run(run, observe=SlowEyes)
     assert time.monotonic() - started < 10
-    assert status.status == "finished" and status.fraction == 1.0 and status.doing == ""
-    assert status.reason == ("Ended on request once training was done: the final figures left off.")
+    assert status.status == ended.lower() and status.fraction == 1.0 and status.doing == ""
+    assert status.reason == (
+        f"{ended} on request at step 30. Its training was done; still missing: the final figures. "
+        "Resume it to have them."
+    )
     assert run.checkpoints()[-1] == 30 and run.requested() is None
     assert run.texts()[-1].header["meta"]["message"] == status.reason
+    assert run.metrics() == {}
+    again = tiny.run(control.take_up(run.id), observe=tiny.Eyes)
+    assert (again.status, again.reason, again.step) == ("finished", "", 30)
+    assert run.metrics()["quality/energy_distance/long_run"] == 0.5
 
 
 def test_a_run_that_hangs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

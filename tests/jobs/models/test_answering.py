@@ -90,8 +90,11 @@ def test_a_stop_leaves_off_asking_and_says_what_was_skipped(
 
     monkeypatch.setattr(answering, "answer_questions", slow)
     status = tiny.run(directory)
-    assert status.status == "finished"
-    assert status.reason == "Ended on request once training was done: `long` and `never` left off."
+    assert status.status == "stopped"
+    assert status.reason == (
+        "Stopped on request at step 10. Its training was done; still missing: `long` and `never`. "
+        "Resume it to have them."
+    )
     assert "answers/held_out/mean" in directory.metrics()
     assert not any(path.startswith("answers/long") for path in directory.metrics())
 

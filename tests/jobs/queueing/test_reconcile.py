@@ -109,16 +109,17 @@ def test_a_run_that_is_getting_on_is_given_more_time(
     assert sleeper.wait(5) == -signal.SIGKILL
 
 
-def test_a_run_killed_over_its_questions_is_finished(
+def test_a_run_killed_over_its_questions_says_that_they_are_missing(
     redis_url: str, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    directory = running(sleeper.pid, doing=progress.QUESTIONS)
+    directory = running(sleeper.pid, doing=progress.QUESTIONS, checkpoint_step=200)
     control.stop(directory.id)
     old = time.time() - control.GRACE - 1
     os.utime(directory.path / "control", (old, old))
     control.settle()
     found = directory.status()
-    assert found.status == "finished" and "answers are missing" in found.reason
+    assert found.status == "stopped"
+    assert "still missing: final figures or answers. It can resume from step 200." in found.reason
 
 
 def test_settle_spares_a_younger_process_with_the_same_pid(
