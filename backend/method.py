@@ -242,6 +242,19 @@ class Method(ABC):
         guard ends the run when one of these leaves its bound. No `.item()`, no I/O, no printing.
         """
 
+    def decide(self) -> None:
+        """Change what the host goes by, such as the length of a walk, by numbers of earlier steps.
+
+        Called before every step; draws nothing. It may wait for a copy that it began a step before
+        (`backend.system.host_copy`), since the device has the last step to work on meanwhile.
+        """
+        return
+
+    def advance(self, progress: float) -> dict[str, Tensor]:
+        """Decide, then take one step: what the loop calls."""
+        self.decide()
+        return self.step(progress)
+
     def energy(self) -> Energy:
         """The trained energy of standardised positions, for looking and sampling (EMA if kept).
 

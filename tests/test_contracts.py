@@ -217,7 +217,7 @@ def test_steps_return_the_same_finite_scalars_on_the_device(method: str, preset:
     paths = None
     for progress in PROGRESS:
         paid = run.method.gradient_evaluations
-        metrics = run.method.step(progress)
+        metrics = run.method.advance(progress)
         assert paths in (None, list(metrics)), "paths change from step to step"
         paths = list(metrics)
         for path, value in metrics.items():
@@ -236,7 +236,7 @@ def test_the_same_seed_gives_the_same_numbers(method: str, preset: str) -> None:
     runs = [prepared(method, preset) for _ in range(2)]
     for run in runs:
         for progress in PROGRESS:
-            run.method.step(progress)
+            run.method.advance(progress)
     assert same(weights(runs[0].method), weights(runs[1].method))
 
 
@@ -247,7 +247,7 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
     whole = prepared(method, preset)
     directory = run_store.create_run(whole.spec)
     for progress in PROGRESS[:2]:
-        whole.method.step(progress)
+        whole.method.advance(progress)
     tensors, tree = method_state.collect(whole.method)
     directory.save_checkpoint(2, tensors, {"method": method, "state": tree})
 
@@ -255,8 +255,8 @@ def test_saved_and_restored_it_goes_on_to_the_same_numbers(
     found = directory.load_checkpoint()
     method_state.restore(resumed.method, found.tensors, found.meta["state"], CPU)
     for progress in PROGRESS[2:]:
-        expected = whole.method.step(progress)
-        got = resumed.method.step(progress)
+        expected = whole.method.advance(progress)
+        got = resumed.method.advance(progress)
         assert {p: float(v) for p, v in got.items()} == {p: float(v) for p, v in expected.items()}
     assert same(weights(resumed.method), weights(whole.method))
 
@@ -267,8 +267,8 @@ def test_watching_changes_nothing(method: str, preset: str) -> None:
     eyes = Observation(watched.method, watched.data, seed=1, sizes=SMALL)
     eyes.begin()
     for step, progress in enumerate(PROGRESS):
-        watched.method.step(progress)
-        alone.method.step(progress)
+        watched.method.advance(progress)
+        alone.method.advance(progress)
         eyes.watch(step)
         eyes.measure(step)
     eyes.evaluate(len(PROGRESS))
@@ -280,7 +280,7 @@ def test_watching_changes_nothing(method: str, preset: str) -> None:
 def test_every_event_survives_the_wire(method: str, preset: str) -> None:
     run = prepared(method, preset)
     for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed
-        run.method.step(progress)
+        run.method.advance(progress)
     eyes = Observation(run.method, run.data, seed=1, sizes=SMALL)
     events = [*eyes.begin(), *eyes.watch(1), *eyes.measure(1), *eyes.evaluate(2)[1]]
     kinds = {"scalar"} | ({"histogram", "table"} if run.method.has_energy else set())
@@ -316,7 +316,7 @@ def test_data_get_lower_energy_than_noise(method: str, preset: str) -> None:
     run = prepared(method, preset)
     num_steps = 200 if run.method.trains else 1
     for step in range(num_steps):
-        run.method.step(step / num_steps)
+        run.method.advance(step / num_steps)
     noise = run.data.noise(200, generator_of("noise", 0))
     energy = run.method.energy()
     with torch.no_grad():
@@ -411,7 +411,7 @@ def fingerprint(run: Prepared) -> list[float]:
     """What a person sees of a run: its curves, its energies, its samples."""
     seen = []
     for progress in PROGRESS:
-        seen += [float(value) for value in run.method.step(progress).values()]
+        seen += [float(value) for value in run.method.advance(progress).values()]
     rows = run.data.held_out_rows(slice(0, 16))
     if run.method.has_energy:
         with torch.no_grad():
@@ -495,7 +495,7 @@ def test_no_field_changes_nothing(method: str, preset: str, fields: dict[str, An
 
 def after_a_step(run: Prepared) -> dict[str, Tensor]:
     """State of a method that took one step near the end of its budget."""
-    run.method.step(0.95)
+    run.method.advance(0.95)
     return weights(run.method)
 
 
@@ -554,7 +554,7 @@ def test_arithmetic_changes_no_numbers(method: str, preset: str) -> None:
         if (field.json_schema_extra or {}).get("group") != "Arithmetic" or path[-1] == "compile":
             continue  # compiling takes long: tested where networks are
         run = prepared(method, preset, **nested(path, altered(field, value)))
-        again = run.method.step(0.5)
+        again = run.method.advance(0.5)
         for name, expected in metrics.items():
             assert float(again[name]) == pytest.approx(float(expected), rel=1e-3, abs=1e-4), name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +26,7 @@ from backend.metrics.quality import Quality
 from backend.objectives import attacks
 from backend.objectives.attacks import AttackConfig
 from backend.spec import Budget
+from backend.system.host_copy import sent
 from backend.training import TrainConfig
 
 
@@ -128,9 +129,10 @@ class DualAdversarialTraining(ClassifierMethod):
     x' is the worst place of a ball around x. x̂ is the end of a walk of T unit-gradient steps up f_y
     from noise, y the class of x, held to the box of noise: −E is the logit of telling data from
     walks. T starts at `first_steps` and grows by one whenever the AUROC of the two, averaged over a
-    window of updates, reaches the goal. Before that stage classes alone are trained. Each update
-    counts a gradient for every step of attack and walk and for every set that is fitted. While T
-    can grow the last update of each window waits for the device, for one number. Yin et al. 2025.
+    window of updates, reaches the goal; the host reads that number while the device is at the update
+    after the window, whose walks are as long as those before. Before that stage classes alone are
+    trained. Each update counts a gradient for every step of attack and walk and for every set that
+    is fitted. Yin et al. 2025.
     """
 
     id = "dual_adversarial_training"
@@ -196,6 +198,8 @@ class DualAdversarialTraining(ClassifierMethod):
         self.auroc = torch.zeros((), device=task.device)
         """sum over the updates of this window"""
         self.num_in_window = 0
+        """with the update that is taken while the window's mean is on its way"""
+        self.mean_on_its_way: Callable[[], float] | None = None
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, data, generator = self.config, self.task.data, self.generator
@@ -235,7 +239,7 @@ class DualAdversarialTraining(ClassifierMethod):
         value = -torch.stack([part.logsumexp(1) for part in (natural, drawn, attacked)])
         auroc = _auroc(value[0], value[1])
         if draws:
-            auroc = self._lengthened(auroc)
+            auroc = self._averaged(auroc)
         walked = max(num_steps, 1) * config.walk_step_size
         return {
             "loss/total": classes + weight * generation,
@@ -253,19 +257,25 @@ class DualAdversarialTraining(ClassifierMethod):
             **fitted,
         }
 
-    def _lengthened(self, auroc: Tensor) -> Tensor:
-        """The mean of the window so far, 0-d, with an update's own AUROC; at the window's end walks
-        get a step longer where that reaches the goal."""
-        config = self.config
-        self.auroc = self.auroc + auroc
+    def _averaged(self, auroc: Tensor) -> Tensor:
+        """The mean of the window so far, 0-d, with an update's own AUROC until the window is full."""
+        if self.num_in_window < self.config.window:
+            self.auroc = self.auroc + auroc
         self.num_in_window += 1
-        mean = self.auroc / self.num_in_window
-        if self.num_in_window >= config.window:
-            if self.walk_steps < config.most_steps:
-                self.walk_steps += bool(mean >= config.goal)
-            self.auroc = torch.zeros_like(self.auroc)
-            self.num_in_window = 0
-        return mean
+        return self.auroc / min(self.num_in_window, self.config.window)
+
+    def decide(self) -> None:
+        """Send for the mean of a window that is full; an update later, begin the next one with
+        walks a step longer where that mean reaches the goal."""
+        config, mean = self.config, self.auroc / self.config.window
+        if self.num_in_window == config.window:
+            self.mean_on_its_way = sent(mean)
+        elif self.num_in_window > config.window:
+            read = self.mean_on_its_way or sent(mean)  # a restored method has to send again
+            if self.walk_steps < config.most_steps and read() >= config.goal:
+                self.walk_steps += 1
+            self.mean_on_its_way = None
+            self.auroc, self.num_in_window = torch.zeros_like(self.auroc), 0
 
     def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor | None:
         return self._walked(

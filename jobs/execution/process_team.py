@@ -70,7 +70,7 @@ class Alone:
         pass
 
     def step(self, method: Method, progress: float) -> dict[str, torch.Tensor]:
-        return method.step(progress)
+        return method.advance(progress)
 
     def turn(self, method: Method, settings: dict[str, float]) -> Turned:
         return method.turn(settings)
@@ -166,7 +166,7 @@ class Leader:
     def _step(method: Method, progress: float) -> dict[str, torch.Tensor]:
         send(STEP, progress)
         with row_sharing.together():
-            return method.step(progress)
+            return method.advance(progress)
 
     def turn(self, method: Method, settings: dict[str, float]) -> Turned:
         """Turn settings in all processes; the values before and after. Raises FollowerLost,
@@ -333,7 +333,7 @@ def follow(run_id: str, rank: int, num: int, folder: Path) -> None:
             _restore(directory, prepared, int(number))
         elif command == STEP:
             with row_sharing.together():
-                method.step(number)
+                method.advance(number)
         elif command == TURN:
             with contextlib.suppress(BadInput):  # process 0 says so
                 method.turn(_receive_settings(int(number)))

@@ -13,6 +13,7 @@ from backend.method import Task
 from backend.methods.dual_adversarial_training import DualAdversarialTraining, _auroc
 from backend.metrics.detection import auroc
 from backend.randomness import generator_of
+from jobs.models import method_state
 
 CPU = torch.device("cpu")
 
@@ -43,11 +44,31 @@ def test_the_first_stage_is_adversarial_training_alone(digits: Data) -> None:
 def test_walks_get_a_step_longer_where_a_window_reaches_the_goal(
     digits: Data, goal: float, longest: int
 ) -> None:
+    """Each window is of two updates, and of a third while its mean comes to the host."""
     method = made(digits, goal=goal, window=2, most_steps=3, energy={"width": 16})
-    lengths = [float(method.step(0.5)["sampler/walk_steps"]) for _ in range(10)]
-    grown = [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0]
-    assert lengths == (grown if longest else [0.0] * 10)
+    lengths = [float(method.advance(0.5)["sampler/walk_steps"]) for _ in range(12)]
+    grown = [0.0] * 3 + [1.0] * 3 + [2.0] * 3 + [3.0] * 3
+    assert lengths == (grown if longest else [0.0] * 12)
     assert method.walk_steps == longest
+
+
+def test_a_window_whose_mean_is_on_its_way_is_taken_up_where_it_was_saved(digits: Data) -> None:
+    """After each of the updates of two windows the rest comes to the same lengths and numbers."""
+    settings = {"goal": 0.0, "window": 2, "energy": {"width": 16}}
+    run = made(digits, **settings)
+    saved = []
+    for _ in range(6):
+        saved.append(method_state.collect(run))
+        run.advance(0.5)
+    last = run.advance(0.5)
+    for index, (tensors, tree) in enumerate(saved):
+        again = made(digits, **settings)
+        method_state.restore(again, tensors, tree, CPU)
+        for _ in range(6 - index):
+            again.advance(0.5)
+        assert {path: float(value) for path, value in again.advance(0.5).items()} == {
+            path: float(value) for path, value in last.items()
+        }
 
 
 def test_without_a_curriculum_walks_are_long_from_the_start(digits: Data) -> None:
@@ -65,7 +86,7 @@ def test_the_auroc_of_the_curriculum_is_that_of_every_figure() -> None:
 def test_it_tells_digits_from_noise_and_draws_what_it_takes_for_digits(digits: Data) -> None:
     method = made(digits, energy={"width": 64})
     for index in range(150):
-        method.step(index / 150)
+        method.advance(index / 150)
     assert method.walk_steps >= 2
     held_out, noise = digits.held_out, digits.noise(500, generator_of("n", 0))
     assert auroc(method.energy()(held_out), method.energy()(noise)) > 0.95
