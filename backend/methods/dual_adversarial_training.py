@@ -129,10 +129,10 @@ class DualAdversarialTraining(ClassifierMethod):
     x' is the worst place of a ball around x. x̂ is the end of a walk of T unit-gradient steps up f_y
     from noise, y the class of x, held to the box of noise: −E is the logit of telling data from
     walks. T starts at `first_steps` and grows by one whenever the AUROC of the two, averaged over a
-    window of updates, reaches the goal; the host reads that number while the device is at the update
-    after the window, whose walks are as long as those before. Before that stage classes alone are
-    trained. Each update counts a gradient for every step of attack and walk and for every set that
-    is fitted. Yin et al. 2025.
+    window of updates, reaches the goal; the host reads that number while the device is at the next
+    update, whose walks are as long as before. Before that stage classes alone are trained. Each
+    update counts a gradient for every step of attack and walk and for every set that is fitted.
+    Yin et al. 2025.
     """
 
     id = "dual_adversarial_training"
@@ -258,7 +258,7 @@ class DualAdversarialTraining(ClassifierMethod):
         }
 
     def _averaged(self, auroc: Tensor) -> Tensor:
-        """The mean of the window so far, 0-d, with an update's own AUROC until the window is full."""
+        """The mean of the window so far, 0-d, with an update's own AUROC while it is not full."""
         if self.num_in_window < self.config.window:
             self.auroc = self.auroc + auroc
         self.num_in_window += 1
