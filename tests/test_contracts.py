@@ -449,9 +449,11 @@ ELSEWHERE_VARIED = ("waves_up_to", "most_steps", "goal")
 and curricula are."""
 LONG = (
     "adversarial_training",
+    "conditional_diffusion",
     "dual_adversarial_training",
     "energy_matching",
     "energy_transformer",
+    "feed_forward",
     "recovery_likelihood",
 )
 """Methods of many fields whose every step is dear: `make test-slow` varies their fields."""

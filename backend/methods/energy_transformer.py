@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import (
-    AnyContextNetwork,
-    Condition,
-    NetworkEnergy,
-    build_network,
-)
-from backend.energy import energy_and_gradient
-from backend.events import Curve, Event
-from backend.gradient_use import differentiated
-from backend.method import Method, Preset, SampleRequest, Task
+from backend.energies import AnyContextNetwork, Condition, build_network
+from backend.method import Preset, Task
 from backend.metric_names import Figure
-from backend.metrics import prediction
-from backend.observe import pictures
+from backend.objectives.inner_descent import (
+    Descent,
+    InnerStepsConfig,
+    Replay,
+    judged_shares,
+    step_factors,
+)
+from backend.predictor import Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
 CONTEXT = "context"
 DATA = {"name": "digits_denoising"}
-NUM_OBSERVED = 256
-"""Held-out rows that are predicted to look at."""
-NUM_BINS = 60
+TRAIN: dict[str, Any] = {
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "batch_size": 64,
+    "beta1": 0.9,
+    "beta2": 0.99,
+    "optimiser": "adamw",
+    "weight_decay": 0.01,
+}
+"""Fields of a TrainConfig that predictors of all kinds are fitted with."""
 
 
-class EnergyTransformerConfig(Config):
+class EnergyTransformerConfig(InnerStepsConfig):
     energy: AnyContextNetwork = option({"kind": "transformer"}, "The energy of x and its context.")
     start: Literal["noise", "context"] = option(
         "noise",
@@ -42,106 +48,44 @@ class EnergyTransformerConfig(Config):
         main=True,
         group="Inner steps",
     )
-    num_inner_steps: int = option(
-        3,
-        "Steps down the energy that make a prediction.",
-        ge=1,
-        le=64,
-        main=True,
-        group="Inner steps",
-    )
-    num_judged: int = option(
-        2,
-        "Last inner steps whose positions enter the loss; several make a prediction stay where it "
-        "is when more steps are taken.",
-        ge=1,
-        le=64,
-        group="Inner steps",
-    )
-    unrolled: bool = option(
+    sees_context: bool = option(
         True,
-        "On: the loss is followed back through all inner steps. Off: each step is judged by its "
-        "own gradient alone, which is steadier.",
+        "Off: the energy is of x alone, and its context no more than where x starts.",
         group="Inner steps",
     )
-    step_size: float = option(
-        0.6,
-        "Inner step size at the start; it is learned.",
-        gt=0,
-        le=1e4,
-        log=True,
-        main=True,
-        group="Inner steps",
-    )
-    step_rate: float = option(
-        3.0,
-        "Learning rate of the logarithm of the inner step size over that of the weights; 0 holds "
-        "it.",
+    contrast: float = option(
+        0.0,
+        "Weight of telling the truth from the prediction by their energies (InfoNCE), beside the "
+        "squared error; 0 leaves it out.",
         ge=0,
-        le=1e4,
+        le=100,
         group="Inner steps",
     )
-    step_spread: float = option(
-        1.0,
-        "In training each row's step size is drawn up to this many times smaller or larger, so "
-        "that no single path is learned by heart; 1 draws none.",
-        ge=1,
-        le=10,
-        group="Inner steps",
-    )
-    train: TrainConfig = option(
-        {
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "batch_size": 64,
-            "beta1": 0.9,
-            "beta2": 0.99,
-            "optimiser": "adamw",
-            "weight_decay": 0.01,
-        },
-        "How the weights are fitted.",
-    )
-
-    def derived(self) -> dict[str, str]:
-        if self.num_judged > self.num_inner_steps:
-            return {"num_judged": f"All {self.num_inner_steps} inner steps are judged."}
-        return {}
+    train: TrainConfig = option(TRAIN, "How the weights are fitted.")
 
 
-class Descent(nn.Module):
-    """x ← x − α ∇_x E(x, context), with the energy and log α to be learned."""
+class DescentPredictor(Predictor):
+    """Goes down E(x, context) by the learned step size."""
 
-    def __init__(self, network: NetworkEnergy, step_size: float) -> None:
-        super().__init__()
-        self.network = network
-        log_step = torch.full((), step_size).log()
-        self.log_step = nn.Parameter(log_step.to(next(network.parameters()).device))
+    passes_per_step = 2
 
-    def learned(
-        self, x: Tensor, context: Tensor, factor: Tensor, num_steps: int, unrolled: bool
-    ) -> Iterator[Tensor]:
-        """Positions after each step, with their graph. factor (batch,) on the step size."""
-        step = (self.log_step.exp() * factor).reshape(-1, *[1] * (x.dim() - 1))
-        for _ in range(num_steps):
-            if not unrolled:
-                x = x.detach()
-            x = x if x.requires_grad else x.requires_grad_()
-            with differentiated("twice"):
-                energy = self.network(x, Condition(context=context)).sum()
-            (gradient,) = torch.autograd.grad(energy, x, create_graph=True)
-            x = x - step * gradient
-            yield x
+    def __init__(self, descent: Descent, method: EnergyTransformer) -> None:
+        self.descent, self.method = descent, method
+        self.num_steps = method.config.num_inner_steps
 
-    @torch.no_grad()
-    def positions(self, x: Tensor, context: Tensor, num_steps: int) -> Iterator[Tensor]:
-        """Positions after each step, without a graph."""
-        energy = self.network.given(Condition(context=context))
-        for _ in range(num_steps):
-            x = x - self.log_step.exp() * energy_and_gradient(energy, x)[1]
-            yield x
+    def start(self, given: Given, generator: torch.Generator) -> Tensor:
+        return self.method.start_of(given[CONTEXT], generator)
+
+    def think(
+        self, x: Tensor, given: Given, index: int, num_steps: int, generator: torch.Generator
+    ) -> Tensor:
+        return self.descent.stepped(x, given[CONTEXT])
+
+    def energy(self, x: Tensor, given: Given) -> Tensor:
+        return self.descent.energies(x, given[CONTEXT])
 
 
-class EnergyTransformer(Method):
+class EnergyTransformer(PredictingMethod):
     """x_N(c) of x_{i+1} = x_i − α ∇_x E(x_i, c), fitted by |x_N(c) − x|² through the steps.
 
     Each inner step is differentiated again, so an update costs several times one of a network that
@@ -176,118 +120,157 @@ class EnergyTransformer(Method):
             budget=Budget(steps=1000),
             data=DATA,
         ),
+        "one_step": Preset(
+            "Denoises in one step from the noisy image, by an energy of images alone; a second one "
+            "helps where there is more noise than in training.",
+            {
+                "start": "context",
+                "sees_context": False,
+                "num_inner_steps": 1,
+                "num_judged": 1,
+                "unrolled": False,
+            },
+            budget=Budget(steps=1000),
+            data=DATA,
+        ),
+        "equilibrium": Preset(
+            "Thinks two or three steps of random size from noise, with noise before each, or goes "
+            "on from earlier predictions: longer thoughts stay where they are.",
+            {
+                "num_inner_steps": 2,
+                "extra_steps": 1,
+                "num_judged": 1,
+                "step_spread": 2.0,
+                "step_rate": 0.0,
+                "langevin_noise": 0.1,
+                "replay_share": 0.5,
+            },
+            budget=Budget(steps=1000),
+            data=DATA,
+        ),
     }
-    needs: ClassVar[tuple[str, ...]] = (CONTEXT,)
-    headline: ClassVar[tuple[str, ...]] = (
-        "prediction/psnr",
-        "prediction/squared_error",
-        "loss/total",
-    )
-    observers: ClassVar[tuple[str, ...]] = ("data", "predictions", "own_events")
     figures: ClassVar[dict[str, Figure]] = {
         "loss/first_step": Figure("Squared error after the first inner step", log=True),
         "loss/last_step": Figure("Squared error after the last inner step", log=True),
+        "loss/contrast": Figure("Truth told from prediction", unit="nats"),
         "inner/step_size": Figure("Inner step size", log=True),
+        "inner/gradient_norm": Figure("Gradient of the first inner step", log=True),
+        "inner/energy_drop": Figure("Energy lost in thinking, held out", unit="nats"),
     }
     config: EnergyTransformerConfig
 
     def __init__(self, config: EnergyTransformerConfig, task: Task) -> None:
         super().__init__(config, task)
-        shape = task.data.given[CONTEXT].shape[1:]
+        shape = task.data.given[CONTEXT].shape[1:] if config.sees_context else None
         network = build_network(config.energy, task, context_shape=shape)
         descent = Descent(network, config.step_size)
         self.fitter = Fitter(config.train, descent, rates={"log_step": config.step_rate})
+        self.replay: Replay | None = None
+        if config.replay_share:
+            rows = task.data.indices(config.replay_size, self.generator)
+            start = self.start_of(task.data.given[CONTEXT][rows], self.generator)
+            self.replay = Replay(rows, start)
 
     @classmethod
     def problems(cls, config: EnergyTransformerConfig, data: Data) -> Iterable[tuple[str, str]]:
         if config.start == CONTEXT and not data.is_event(data.given[CONTEXT]):
             yield "start", "must be `noise`: the context of these data is no event to start from."
+        if config.start != CONTEXT and not config.sees_context:
+            sentence = (
+                "must be on where predictions start at noise: nothing else knows the context."
+            )
+            yield "sees_context", sentence
 
     def step(self, progress: float) -> dict[str, Tensor]:
-        config, generator = self.config, self.generator
-        rows = self.task.data.rows(self.task.data.indices(config.train.batch_size, generator))
-        context = rows.given[CONTEXT]
-        start = self._start(context, generator)
-        spread = torch.rand(len(start), generator=generator, device=start.device)
-        factor = torch.as_tensor(config.step_spread).pow(2 * spread - 1)
-        errors = rows.x.new_zeros(config.num_inner_steps)
+        config, generator, num = self.config, self.generator, self.config.train.batch_size
+        index = self.task.data.indices(num, generator)
+        start = self.start_of(self.task.data.given[CONTEXT][index], generator)
+        if self.replay is not None and (old := int(config.replay_share * num)):
+            index[:old], start[:old] = self.replay.drawn(old, generator)
+        rows = self.task.data.rows(index)
+        shares = judged_shares(config, num, generator)
+        factor = step_factors(num, config.step_spread, generator)
+        noise = start.new_zeros(num, 0)
+        if config.langevin_noise:
+            shape = (num, config.most_steps, *start.shape[1:])
+            draws = torch.randn(shape, generator=generator, device=start.device)
+            noise = config.langevin_noise * draws
+        seen: dict[str, Tensor] = {}
+        ends: list[Tensor] = []
 
         def losses() -> Iterator[Tensor]:
-            for share, part in self.fitter.split(rows.x, context, start, factor):
-                of_part = share * self._errors(*part)
-                errors.add_(of_part.detach())
-                yield of_part[-config.num_judged :].mean()
+            batch = (rows.x, rows.given[CONTEXT], start, shares, factor, noise)
+            for share, part in self.fitter.split(*batch):
+                figures, end = self._fitted(*part)
+                ends.append(end)
+                for name, value in figures.items():
+                    seen[name] = seen.get(name, 0) + share * value.detach()
+                yield share * (
+                    figures["loss/squared_error"] + config.contrast * figures["loss/contrast"]
+                )
 
         fitted = self.fitter.update(losses(), progress)
-        self.gradient_evaluations += config.num_inner_steps
+        if self.replay is not None:
+            self.replay.push(index, torch.cat(ends))
+        self.gradient_evaluations += config.most_steps
+        total = seen.pop("loss/squared_error") + config.contrast * seen["loss/contrast"]
+        if not config.contrast:
+            del seen["loss/contrast"]
+        step_size = self.fitter.module.log_step.detach().exp()
+        return {"loss/total": total, **seen, "inner/step_size": step_size, **fitted}
+
+    def _fitted(
+        self,
+        x: Tensor,
+        context: Tensor,
+        start: Tensor,
+        shares: Tensor,
+        factor: Tensor,
+        noise: Tensor,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """0-d losses and figures by path, and where each row ends (batch, *event_shape)."""
+        config, descent = self.config, self.fitter.module
+        path = list(
+            descent.learned(
+                start,
+                context,
+                factor,
+                config.most_steps,
+                config.unrolled,
+                noise if noise.shape[1] else None,
+            )
+        )
+        errors = torch.stack([(step.position - x).square().flatten(1).mean(1) for step in path], 1)
+        # the last step that counts: shares are equal up to it and zero beyond
+        place = torch.arange(1, config.most_steps + 1, device=x.device)
+        last = (shares.gt(0) * place).argmax(1, keepdim=True)
+        positions = torch.stack([step.position.detach() for step in path], 1)
+        end = positions.gather(1, last.reshape(-1, *[1] * x.dim()).expand_as(positions[:, :1]))[
+            :, 0
+        ]
+        contrast = errors.new_zeros(())
+        if config.contrast:
+            contrast = self._contrast(x, end, context)
         return {
-            "loss/total": errors[-config.num_judged :].mean(),
-            "loss/first_step": errors[0],
-            "loss/last_step": errors[-1],
-            "inner/step_size": self.fitter.module.log_step.detach().exp(),
-            **fitted,
-        }
+            "loss/squared_error": (shares * errors).sum(1).mean(),
+            "loss/contrast": contrast,
+            "loss/first_step": errors[:, 0].mean(),
+            "loss/last_step": errors.gather(1, last).mean(),
+            "inner/gradient_norm": path[0].gradient.flatten(1).norm(dim=1).mean(),
+        }, end
 
-    def _errors(self, x: Tensor, context: Tensor, start: Tensor, factor: Tensor) -> Tensor:
-        """(num_inner_steps,) mean squared error of the position after each inner step."""
-        config = self.config
-        descent = self.fitter.module
-        steps = descent.learned(start, context, factor, config.num_inner_steps, config.unrolled)
-        return torch.stack([(position - x).square().mean() for position in steps])
+    def _contrast(self, x: Tensor, predicted: Tensor, context: Tensor) -> Tensor:
+        """−log softmax of −E over truth and prediction, at the truth. van den Oord et al. 2018."""
+        condition = Condition(context=context)
+        true, other = (self.fitter.module.network(each, condition) for each in (x, predicted))
+        return F.softplus(true - other).mean()
 
-    def _start(self, context: Tensor, generator: torch.Generator) -> Tensor:
+    def start_of(self, context: Tensor, generator: torch.Generator) -> Tensor:
+        """Where predictions of events with these contexts (num, ...) start."""
         if self.config.start == CONTEXT:
             return context
         shape = (len(context), *self.task.data.event_shape)
         return torch.randn(shape, generator=generator, device=context.device)
 
-    # ------------------------------------------------------------------ what it answers
-
-    @classmethod
-    def no_energy(cls) -> str:
-        return (
-            f"{cls.title} fits an energy of x beside its context, and none of x alone. Ask for a "
-            "prediction."
-        )
-
-    def refusal(self, request: SampleRequest) -> tuple[str, str] | None:
-        if request.sampler is not None:
-            return "sampler", f"{self.title} predicts by its own inner steps; give `num_steps`."
-        if request.known is not None or request.mask is not None:
-            return "mask", f"{self.title} predicts whole events from their context."
-        return None
-
-    def draw(self, request: SampleRequest, generator: torch.Generator) -> Tensor:
-        """Results of `num_steps` inner steps from the start, each beside its own context."""
-        context = request.given[CONTEXT]
-        x = self._start(context, generator) if request.start is None else request.start
-        num_steps = self.config.num_inner_steps if request.num_steps is None else request.num_steps
-        for position in self.fitter.fitted.positions(x, context, num_steps):
-            x = position
-        return x
-
-    def observe(self, generator: torch.Generator) -> Iterable[Event]:
-        """PSNR, or squared error, against inner steps, and the energies of what it chooses from."""
-        data = self.task.data
-        rows = data.held_out_rows(slice(0, NUM_OBSERVED))
-        context, descent = rows.given[CONTEXT], self.fitter.fitted
-        start = self._start(context, generator)
-        num_steps = 2 * self.config.num_inner_steps + 2
-        positions = [start, *descent.positions(start, context, num_steps)]
-        figures = [prediction.figures_of(data, x, rows.x) for x in positions]
-        name, unit = ("psnr", "dB") if "psnr" in figures[0] else ("squared_error", "")
-        numbers = torch.arange(len(figures), dtype=torch.float32)
-        values = torch.tensor([[each[name] for each in figures]])
-        yield Curve(
-            f"inner/{name}",
-            pictures.float32(numbers),
-            pictures.float32(values),
-            ["held out"],
-            "inner steps",
-            unit,
-        )
-        energy = descent.network.given(Condition(context=context))
-        predicted = positions[self.config.num_inner_steps]
-        sets = {"true": rows.x, "predicted": predicted, "noise": start}
-        energies = {name: energy(x).detach() for name, x in sets.items()}
-        yield pictures.histogram("inner/energies", energies, NUM_BINS)
+    def predictor(self) -> Predictor:
+        return DescentPredictor(self.fitter.fitted, self)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from backend.data import Data, Rows
@@ -14,8 +16,18 @@ TITLES = {
     "mean_event": "the mean training event",
     "context": "the context itself",
     "linear": "least squares from what is given",
+    "frequencies": "how often each value is there",
+    "pairs": "the value given beside it",
 }
 """Title of each baseline."""
+UNITS = {"psnr": "dB", "bits": "bits", "squared_error": ""}
+"""Unit of each figure, that which leads first."""
+HIGHER = ("psnr",)
+"""Figures of which more is better."""
+UNSEEN = 0.25
+"""Share of a sequence, from its start, whose predictions have seen too little to be judged."""
+SURE = 4.0
+"""Logit of the value that is there; the others have its negative."""
 
 
 def psnr(x: Tensor, y: Tensor, low: float, high: float) -> float:
@@ -28,11 +40,20 @@ def psnr(x: Tensor, y: Tensor, low: float, high: float) -> float:
     return float(10 * torch.log10((high - low) ** 2 / error))
 
 
+def leading(figures: Mapping[str, float]) -> str:
+    """Name of the figure that a person reads first."""
+    return next(name for name in UNITS if name in figures)
+
+
 def figures_of(data: Data, predicted: Tensor, true: Tensor) -> dict[str, float]:
     """Of standardised predictions (num, *event_shape) and the truth of the same shape.
 
     squared_error: the mean over coordinates and rows, in standardised units; psnr: dB, of images.
+    Of logits (num, *event_shape, num_values) of whole numbers, bits: the mean cross-entropy of a
+    value, those at the start of a sequence, UNSEEN of it, left out.
     """
+    if predicted.dim() == true.dim() + 1:
+        return {"bits": float(bits(predicted, true).mean())}
     error = (predicted.double() - true.double()).square().mean()
     figures = {"squared_error": float(error)}
     if data.image_range is not None:
@@ -40,8 +61,38 @@ def figures_of(data: Data, predicted: Tensor, true: Tensor) -> dict[str, float]:
     return figures
 
 
+def bits(logits: Tensor, true: Tensor) -> Tensor:
+    """(num,) mean −log₂ softmax(logits) at the truth (num, length), from UNSEEN of it on.
+
+    >>> bits(torch.zeros(1, 4, 8), torch.tensor([[0.0, 1.0, 2.0, 3.0]])).tolist()
+    [3.0]
+    """
+    first = int(UNSEEN * true.shape[1])
+    values = true[:, first:].long()
+    entropies = F.cross_entropy(logits[:, first:].transpose(1, 2), values, reduction="none")
+    return entropies.mean(1) / math.log(2)
+
+
+def errors(predicted: Tensor, true: Tensor) -> Tensor:
+    """(num,) error of each row: squared error, or bits of whole numbers."""
+    if predicted.dim() == true.dim() + 1:
+        return bits(predicted, true)
+    return (predicted - true).square().flatten(1).mean(1)
+
+
+def as_positions(data: Data, x: Tensor) -> Tensor:
+    """Events as a predictor takes them: as they are, or, of whole numbers, logits ±SURE."""
+    if data.num_values is None:
+        return x
+    return SURE * (2 * F.one_hot(x.long(), data.num_values).float() - 1)
+
+
 def baselines(data: Data, rows: Rows) -> dict[str, dict[str, float]]:
     """The figures of predictions that cost nothing to fit, by the names in TITLES."""
+    if data.num_values is not None:
+        return {
+            name: figures_of(data, logits, rows.x) for name, logits in _counted(data, rows).items()
+        }
     by_baseline = {
         "mean_event": data.train.mean(0).expand_as(rows.x),
         "linear": linear(data, rows.given),
@@ -66,6 +117,21 @@ def linear(data: Data, given: Mapping[str, Tensor]) -> Tensor:
     gain = torch.linalg.solve(gram, inputs.T @ (target - mean) / len(target) ** 0.5)
     predicted = mean + (_flat(given) - centre) @ gain
     return predicted.to(data.train).reshape(-1, *data.event_shape)
+
+
+def _counted(data: Data, rows: Rows) -> dict[str, Tensor]:
+    """Logits by counting the training values, and pairs of a value and that given beside it; one is
+    added to each count."""
+    num = int(data.num_values or 0)
+    values = data.train.long().flatten()
+    shares = (values.bincount(minlength=num).float() + 1).log()
+    counted = {"frequencies": shares.expand(*rows.x.shape, num)}
+    context = data.given.get("context")
+    if context is not None and context.shape == data.train.shape:
+        pairs = context.long().flatten() * num + values
+        table = (pairs.bincount(minlength=num**2).float() + 1).log().reshape(num, num)
+        counted["pairs"] = table[rows.given["context"].long()]
+    return counted
 
 
 def _flat(given: Mapping[str, Tensor]) -> Tensor:

@@ -45,6 +45,22 @@ def tokens(x: Tensor, patch: int) -> Tensor:
     return cells.transpose(2, 3).flatten(3).flatten(1, 2)
 
 
+def events_of(cut: Tensor, event_shape: torch.Size, patch: int) -> Tensor:
+    """(batch, *event_shape) of tokens (batch, num_tokens, token_size): `tokens` undone.
+
+    >>> x = torch.arange(30.0).reshape(1, 5, 6)
+    >>> bool((events_of(tokens(x, 2), x.shape[1:], 2) == x).all())
+    True
+    """
+    if len(event_shape) == 1:
+        return cut.squeeze(2)
+    height, width = event_shape[:2]
+    rows, columns = math.ceil(height / patch), math.ceil(width / patch)
+    cells = cut.unflatten(2, (patch, patch, -1)).unflatten(1, (rows, columns))
+    pixels = cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :height, :width]
+    return pixels.reshape(len(cut), *event_shape)
+
+
 class Attention(nn.Module):
     """softmax(Q Kᵀ / √size) V with several heads, every token to every token.
 
