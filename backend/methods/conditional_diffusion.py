@@ -18,7 +18,7 @@ from backend.objectives.denoising_diffusion import (
     mixed,
     signal_shares,
 )
-from backend.predictor import Given, PredictingMethod, Predictor
+from backend.requests.predicting import Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 

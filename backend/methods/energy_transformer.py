@@ -21,7 +21,7 @@ from backend.objectives.inner_descent import (
     judged_shares,
     step_factors,
 )
-from backend.predictor import Given, PredictingMethod, Predictor
+from backend.requests.predicting import Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -266,7 +266,7 @@ class EnergyTransformer(PredictingMethod):
         return F.softplus(true - other).mean()
 
     def start_of(self, context: Tensor, generator: torch.Generator) -> Tensor:
-        """Where predictions of events with these contexts (num, ...) start."""
+        """Positions that predictions beside these contexts (num, ...) start at."""
         if self.config.start == CONTEXT:
             return context
         shape = (len(context), *self.task.data.event_shape)

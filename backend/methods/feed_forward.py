@@ -12,7 +12,7 @@ from backend.config import Config, option
 from backend.method import Preset, Task
 from backend.methods.energy_transformer import CONTEXT, DATA, TRAIN
 from backend.networks.regressors import AnyRegressor, Regressor
-from backend.predictor import Given, PredictingMethod, Predictor
+from backend.requests.predicting import Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 

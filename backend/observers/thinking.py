@@ -13,7 +13,7 @@ from backend.metrics import prediction
 from backend.observe import pictures
 from backend.observe.context import Context
 from backend.observe.observer import Observer
-from backend.predictor import PredictingMethod, think
+from backend.requests.predicting import PredictingMethod, think
 
 NUM_OBSERVED = 256
 """Held-out rows that are predicted to look at."""

@@ -12,9 +12,9 @@ from backend.methods.conditional_diffusion import ConditionalDiffusion
 from backend.methods.feed_forward import FeedForward
 from backend.metrics import prediction
 from backend.networks.regressors import PerceptronConfig, Regressor, TransformerConfig
-from backend.predictor import Given, PredictingMethod, Predictor, think
 from backend.randomness import generator_of
 from backend.requests.asking import left_alone
+from backend.requests.predicting import Given, PredictingMethod, Predictor, think
 from backend.spec import RunSpec
 from jobs.models.method_setup import prepare
 

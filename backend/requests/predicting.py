@@ -33,7 +33,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def start(self, given: Given, generator: torch.Generator) -> Tensor:
-        """Where a prediction begins."""
+        """Positions that predictions begin at."""
 
     @abstractmethod
     def think(
