@@ -13,7 +13,7 @@ from torch import Tensor
 from backend.config import KindConfig
 from backend.energy import Energy, InUnits
 from backend.errors import BadInput
-from backend.truth import Truth
+from backend.truth import Future, Truth
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
@@ -93,6 +93,8 @@ class Data:
     standardised as x is; all else is in units of the data set's own"""
     held_out_given: Mapping[str, Tensor] = field(default_factory=dict)
     """the same of `held_out`, under the same names"""
+    future: Future | None = None
+    """what is known of what follows a `context`; None where nothing is"""
 
     @property
     def event_shape(self) -> torch.Size:

@@ -1,10 +1,13 @@
-"""Truth: what is known of a target, for samplers to be judged by."""
+"""Truth: what is known of a target, for samplers to be judged by, or of what follows a context."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -59,3 +62,39 @@ class Truth:
     """whether the data's `train` and `held_out` are draws of the target at all"""
     draws: str = "exact draws"
     """what the data's `train` and `held_out` are; a distance to them means no more than that"""
+
+
+class Rivals(NamedTuple):
+    """Events that may follow each context beside one that cannot: the energy should tell."""
+
+    possible: Tensor
+    """(num, num_possible, *event_shape)"""
+    false: Tensor
+    """(num, *event_shape); NaN in rows that are left out"""
+
+
+class Future(ABC):
+    """Law of what follows a context: it judges predictions and goes on from them.
+
+    Contexts (num, *context_shape) and events x (num, *event_shape) are in the data's units.
+    """
+
+    @abstractmethod
+    def outcomes(self, context: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """(num,) by name: what became of each prediction x; NaN in rows it is not asked of."""
+
+    @abstractmethod
+    def rivals(self, context: Tensor, x: Tensor, generator: torch.Generator) -> dict[str, Rivals]:
+        """By name, what the true x and whatever else may follow is compared with."""
+
+    @abstractmethod
+    def places(self, context: Tensor) -> Tensor:
+        """(num, num_things, 2): where what moves is, to be drawn."""
+
+    def advance(self, context: Tensor, x: Tensor) -> Tensor | None:
+        """The context after x came true; None where one x is not one step."""
+        return None
+
+    def true_next(self, context: Tensor) -> Tensor | None:
+        """x that follows by the law, without noise; None where chance has a part in it."""
+        return None

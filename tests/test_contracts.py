@@ -62,8 +62,18 @@ SMALL = Sizes(
 )
 ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 """Data sets that need a path, or a download: tested where they are."""
-MEASURED = ("breast_cancer", "digits", "digits_denoising", "iris", "wine")
-"""Data sets of measurements, whose density nobody knows."""
+MEASURED = (
+    "bouncing_balls",
+    "breast_cancer",
+    "digits",
+    "digits_denoising",
+    "forked_future",
+    "iris",
+    "pendulum",
+    "reach",
+    "wine",
+)
+"""Data sets of measurements, or of what follows a context: the density of x is not known."""
 PROGRESS = (0.0, 0.4, 0.7, 0.95)
 SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
 """Fields that keep a sampler's step short at any step size."""
