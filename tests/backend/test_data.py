@@ -88,6 +88,6 @@ def test_a_method_that_needs_what_data_do_not_give_is_told_which_do() -> None:
 
     [(field, sentence)] = given_problems(Predictor, resolve_data({"name": "ring"}).load())
     assert field == "data.name"
-    assert "gives no `context`" in sentence and "Choose `digits_denoising`" in sentence
+    assert "gives no `context`" in sentence and "`digits_denoising`" in sentence
     assert given_problems(Predictor, resolve_data({"name": "digits_denoising"}).load()) == []
     assert given_problems(DenoisingScoreMatching, resolve_data({"name": "ring"}).load()) == []

@@ -178,7 +178,7 @@ def test_the_environment_moves_stops_and_rewards_as_it_says() -> None:
     assert reward[0] == pytest.approx(0.6) and reward[1] == pytest.approx(0.6)
     assert reward[3] == pytest.approx(2 - math.hypot(2, 0.3), abs=1e-6)
     seen, reward, terminated, _, info = env.step(np.zeros((4, 2), np.float32))
-    assert info["touched"].tolist()[:3] == [True, False, False]
+    assert info["touched"].tolist()[:3] == [True, True, False]
     assert reward[0] == pytest.approx(0.4 - 1)
     assert seen[2, :2].tolist() == [1, 0], "what is over stays as it is"
 
