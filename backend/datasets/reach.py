@@ -38,7 +38,7 @@ class ReachConfig(KindConfig):
 
 
 class ReachLaw(Future):
-    """What becomes of plans (num, 16) from states (num, 4): eight waypoints, gone to in turn."""
+    """Law of plans (num, 16) from states (num, 4): eight waypoints, gone to in turn."""
 
     def possible(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """(num, 2, 16) plans over and under the obstacle, and (num,) bool: they differ."""
