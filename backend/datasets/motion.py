@@ -30,7 +30,7 @@ class Motion(Future):
         return {"right": (distance <= self.tolerance).to(x), "distance": distance}
 
     def rivals(self, context: Tensor, x: Tensor, generator: torch.Generator) -> dict[str, Rivals]:
-        """What followed another state, where it is not right here too."""
+        """Next states of others, where they are not right here too."""
         other = x[torch.randperm(len(x), generator=generator, device=x.device)]
         far = (other - self.true_next(context)).norm(dim=1, keepdim=True) > self.tolerance
         return {"another": Rivals(x[:, None], torch.where(far, other, torch.nan))}
