@@ -167,13 +167,15 @@ def with_data(raw: dict[str, Any]) -> dict[str, Any]:
 
 def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
     """(field, sentence) where data do not give of their rows what a method needs beside x."""
-    lacking = [name for name in method.needs if name not in data.given]
+    taken = (*method.needs, *method.learns_from)
+    lacking = [name for name in taken if name not in data.given]
     if not lacking:
         return []
-    fitting = [name for name, cls in datasets().items() if set(method.needs) <= set(cls.gives)]
+    fitting = [name for name, cls in datasets().items() if set(taken) <= set(cls.gives)]
     choice = f" Choose {' or '.join(f'`{name}`' for name in fitting)}." if fitting else ""
     wanted = " and ".join(f"`{name}`" for name in lacking)
-    sentence = f"gives no {wanted} of its rows, and {method.title} predicts from it.{choice}"
+    does = "predicts" if method.needs else "learns"
+    sentence = f"gives no {wanted} of its rows, and {method.title} {does} from it.{choice}"
     return [("data.name", sentence)]
 
 
@@ -213,6 +215,7 @@ def publish() -> dict[str, Any]:
                     for key, preset in cls.presets.items()
                 },
                 "needs": list(cls.needs),
+                "learns_from": list(cls.learns_from),
                 "has_energy": cls.has_energy,
                 "headline": list(cls.headline),
                 "trains": cls.trains,

@@ -142,6 +142,8 @@ class Method(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """names of `Data.given` that training takes and that every sample must be asked with; a method
     with a `context` predicts: its draws are what it expects where that context is given"""
+    learns_from: ClassVar[tuple[str, ...]] = ()
+    """names of `Data.given` that training takes and that nobody is asked for afterwards"""
     trains: bool = True
     """False for methods that only sample. Of a class, or of an object whose settings fit nothing"""
     has_energy: ClassVar[bool] = False
@@ -271,6 +273,12 @@ class Method(ABC):
         """log p(label | x), (batch, num_labels), of standardised positions x (batch,
         *event_shape), with a graph where x wants its gradient; None for methods that tell no
         classes apart."""
+        return None
+
+    def cluster_log_probs(self, x: Tensor) -> Tensor | None:
+        """log p(cluster | x), (batch, num_clusters), of standardised positions x (batch,
+        *event_shape), of methods that put events into clusters without being given any: the
+        numbers of clusters mean nothing. None for methods that do not."""
         return None
 
     def larger_log_probs(self, x: Tensor) -> Tensor | None:

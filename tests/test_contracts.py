@@ -65,6 +65,7 @@ ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 MEASURED = (
     "bouncing_balls",
     "breast_cancer",
+    "digit_sums",
     "digits",
     "digits_denoising",
     "forked_future",

@@ -131,3 +131,74 @@ class DigitsDenoising(Dataset):
             given=noisy(train),
             held_out_given=held_out_given,
         )
+
+
+def sums(num: int) -> torch.Tensor:
+    """(num_sums, 3) int64: every a, b, a + b with a + b < num.
+
+    >>> sums(2).tolist()
+    [[0, 0, 0], [0, 1, 1], [1, 0, 1]]
+    """
+    first, second = torch.cartesian_prod(*[torch.arange(num)] * 2).unbind(1)
+    triples = torch.stack([first, second, first + second], 1)
+    return triples[triples[:, 2] < num]
+
+
+class SumsConfig(SplitConfig):
+    kind: Literal["digit_sums"] = "digit_sums"
+    num: int = option(
+        5000, "Triples to train on, made of the training digits.", ge=100, le=100_000, main=True
+    )
+    num_held_out: int = option(
+        1000, "Triples of held-out digits, judged by one digit each.", ge=100, le=100_000
+    )
+
+
+class DigitSums(Dataset):
+    """Digits x that come in triples a + b = c ≤ 9: `triple` (num, 3, 8, 8) holds all three, of
+    which x is the first, second or third in turn. Every sum is as frequent as every other, so 0 is
+    about ten times as frequent as 9 among addends.
+
+    What the digits are is known of none in training: labels are there to judge by.
+    """
+
+    Config: ClassVar[type[KindConfig]] = SumsConfig
+    title: ClassVar[str] = "Sums of digits, 8×8"
+    summary: ClassVar[str] = "Three handwritten digits a row, of which the first two add up to one."
+    is_image: ClassVar[bool] = True
+    gives: ClassVar[tuple[str, ...]] = ("triple",)
+
+    def load(self) -> Data:
+        config: SumsConfig = self.config
+        digits = DigitsData(DigitsConfig(seed=config.seed)).load()
+        assert digits.labels is not None and digits.held_out_labels is not None
+        generator = generator_of("digit_sums", config.seed)
+        train, labels = _triples(digits.train, digits.labels, config.num, generator)
+        held_out, held_out_labels = _triples(
+            digits.held_out, digits.held_out_labels, config.num_held_out, generator
+        )
+        in_turn = (torch.arange(len(each)) % 3 for each in (train, held_out))
+        first, second = ((torch.arange(len(turn)), turn) for turn in in_turn)
+        return replace(
+            digits,
+            name="digit_sums",
+            title=self.title,
+            train=train[first],
+            labels=labels[first],
+            held_out=held_out[second],
+            held_out_labels=held_out_labels[second],
+            given={"triple": train},
+            held_out_given={"triple": held_out},
+        )
+
+
+def _triples(
+    digits: torch.Tensor, labels: torch.Tensor, num: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Digits (num, 3, 8, 8) whose labels (num, 3) add up, drawn with replacement."""
+    allowed = sums(10)
+    chosen = allowed[torch.randint(len(allowed), (num,), generator=generator)]
+    counts = labels.bincount(minlength=10)
+    place = (torch.rand(chosen.shape, generator=generator) * counts[chosen]).long()
+    starts = counts.cumsum(0) - counts
+    return digits[labels.argsort(stable=True)[starts[chosen] + place]], chosen

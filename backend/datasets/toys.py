@@ -11,7 +11,7 @@ import torch
 from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
 from backend.energies.closed_form import ClosedForm, Ring
-from backend.energies.closed_form_curves import Moons, Spirals
+from backend.energies.closed_form_curves import Circles, Moons, Spirals
 from backend.energies.closed_form_shapes import Banana, Checkerboard, DoubleWell, Funnel, Pinwheel
 from backend.errors import BadInput
 from backend.randomness import generator_of
@@ -92,13 +92,13 @@ class MoonsConfig(ToyConfig):
     noise: float = option(0.05, "Standard deviation around the curves.", ge=0.02, le=1)
 
 
-class MoonsData(Toy):
-    Config: ClassVar[type[KindConfig]] = MoonsConfig
-    title: ClassVar[str] = "Two moons"
-    summary: ClassVar[str] = "Two thin interleaving half circles: steep walls, flat valleys."
+class LabelledToy(Toy):
+    """Draws that each come with the part of the density that they are of."""
 
-    def target(self) -> Moons:
-        return Moons(self.config.noise)
+    label_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def target(self) -> Moons | Circles: ...
 
     def load(self) -> Data:
         config, target = self.config, self.target()
@@ -110,8 +110,34 @@ class MoonsData(Toy):
             super().load(),
             labels=labels,
             held_out_labels=held_out_labels,
-            label_names=("upper", "lower"),
+            label_names=self.label_names,
         )
+
+
+class MoonsData(LabelledToy):
+    Config: ClassVar[type[KindConfig]] = MoonsConfig
+    title: ClassVar[str] = "Two moons"
+    summary: ClassVar[str] = "Two thin interleaving half circles: steep walls, flat valleys."
+    label_names: ClassVar[tuple[str, ...]] = ("upper", "lower")
+
+    def target(self) -> Moons:
+        return Moons(self.config.noise)
+
+
+class CirclesConfig(ToyConfig):
+    kind: Literal["circles"] = "circles"
+    noise: float = option(0.03, "Standard deviation around the circles.", ge=0.02, le=1)
+    factor: float = option(0.5, "Radius of the inner circle over the outer.", gt=0, lt=1)
+
+
+class CirclesData(LabelledToy):
+    Config: ClassVar[type[KindConfig]] = CirclesConfig
+    title: ClassVar[str] = "Two circles"
+    summary: ClassVar[str] = "One thin circle inside another: parts that no straight line parts."
+    label_names: ClassVar[tuple[str, ...]] = ("outer", "inner")
+
+    def target(self) -> Circles:
+        return Circles(self.config.noise, self.config.factor)
 
 
 class CheckerboardConfig(ToyConfig):

@@ -5,10 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from backend.energies import NO_LABEL, NetworkEnergy
 from backend.energy import Energy
+
+
+class CosineHead(nn.Module):
+    """−h_k(x) / (|h(x)| τ), (batch, num_outputs): energies of the first coordinates of an embedding
+    h of as many outputs or more.
+
+    A cosine beside one unit prototype a class, all at right angles: prototypes that are learned
+    turn into one. Energies lie within ±1/τ whatever the weights, so that E(x) of `Classifier` is
+    bounded too; a linear layer in its place grows without end once nothing but themselves tells
+    classes apart. Coordinates beyond the first are where what is like no class can go.
+    """
+
+    def __init__(self, embedding: NetworkEnergy, num_outputs: int, temperature: float) -> None:
+        super().__init__()
+        self.embedding, self.num_outputs, self.temperature = embedding, num_outputs, temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        cosines = F.normalize(self.embedding(x), dim=1)[:, : self.num_outputs]
+        return -cosines / self.temperature
 
 
 class Classifier(Energy):
@@ -26,7 +46,7 @@ class Classifier(Energy):
 
     def __init__(
         self,
-        network: NetworkEnergy,
+        network: NetworkEnergy | CosineHead,
         low: Tensor | None = None,
         high: Tensor | None = None,
         wall: float = 0.0,

@@ -1,4 +1,4 @@
-"""Curves blurred by Gaussian noise: moons and spirals.
+"""Curves blurred by Gaussian noise: moons, circles and spirals.
 
 p(x) = ∫ w(t) N(x; c(t), sd² I) dt. The integral is a Gauss-Legendre sum with nodes closer than
 one sd, which is exact to float32 for so smooth an integrand: in effect a mixture of Gaussians.
@@ -45,6 +45,33 @@ class Moons(GaussianMixture):
         t, coin = torch.rand((2, num), generator=generator, device=generator.device)
         lower = coin < 0.5
         return self._curve(t, lower.float()) + self._noise(num, generator), lower.long()
+
+
+class Circles(GaussianMixture):
+    """A circle of radius 1 and one of radius `factor` inside it, uniform along both, as heavy."""
+
+    def __init__(self, sd: float = 0.03, factor: float = 0.5) -> None:
+        # equal spacing is exact for periodic integrands
+        t = torch.arange(num := max(64, math.ceil(10 / sd)), dtype=torch.float64) / num
+        self.factor = factor
+        super().__init__(torch.cat([self._curve(t, 1.0), self._curve(t, factor)]), sd)
+
+    @staticmethod
+    def _curve(t: Tensor, radius: Tensor | float) -> Tensor:
+        """Positions (num, 2) at t in [0, 1) on a circle."""
+        angle = 2 * math.pi * t
+        return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+
+    def draw(self, num: int, generator: torch.Generator) -> Tensor:
+        return self.draw_labelled(num, generator)[0]
+
+    def draw_labelled(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same draws and of each the circle it is of, (num,) int64: 0 the outer, 1 the
+        inner."""
+        t, coin = torch.rand((2, num), generator=generator, device=generator.device)
+        inner = coin < 0.5
+        radius = 1 - (1 - self.factor) * inner.float()
+        return self._curve(t, radius) + self._noise(num, generator), inner.long()
 
 
 class Spirals(GaussianMixture):

@@ -32,13 +32,14 @@ def problems(method: type[Method], config: Config, data: Data) -> Problems:
 
     Where the method cannot take such data at all, that alone is said.
     """
-    if lacking := given_problems(method, data):
+    lacking = given_problems(method, data)
+    if lacking and method.needs:
         return lacking
     if reason := method.fits(data):
         return [("data.name", reason)]
     # where nothing is trained the parts move on what the data say, which the method alone knows
     parts = misfits(config, data) if method.trains else []
-    return parts + list(method.problems(config, data))
+    return [*lacking, *parts, *method.problems(config, data)]
 
 
 def misfits(config: BaseModel, data: Data) -> Problems:

@@ -15,6 +15,7 @@ from jobs import proposals
 PURPOSES = {
     "learn": "learn a density",
     "classify": "classify and generate",
+    "cluster": "find clusters",
     "predict": "predict",
     "sample": "sample a target",
 }
@@ -28,25 +29,32 @@ def purpose_of(method: dict[str, Any]) -> str:
         return "sample"
     if method["needs"]:
         return "predict"
-    return "classify" if "classification" in method["observers"] else "learn"
+    if "classification" in method["observers"]:
+        return "classify"
+    return "cluster" if "clusters" in method["observers"] else "learn"
 
 
 def data_for(purpose: str, catalogue: dict[str, Any]) -> list[str]:
     """List the data sets that a purpose has something to do with."""
-    methods = [name for name, item in catalogue["methods"].items() if purpose_of(item) == purpose]
+    methods = {
+        name: item for name, item in catalogue["methods"].items() if purpose_of(item) == purpose
+    }
+    taken = [{*item["needs"], *item["learns_from"]} for item in methods.values()]
     return [
         name
         for name, item in catalogue["datasets"].items()
-        if _serves(purpose, name, item) and _fits_one(methods, name, item, catalogue)
+        if _serves(purpose, name, item, taken) and _fits_one([*methods], name, item, catalogue)
     ]
 
 
-def _serves(purpose: str, name: str, item: dict[str, Any]) -> bool:
+def _serves(purpose: str, name: str, item: dict[str, Any], taken: list[set[str]]) -> bool:
+    """Whether a data set is of use for a purpose; `taken` is what each of its methods takes beside
+    x."""
     if purpose == "sample":
         return bool(item["is_target"])
-    if purpose == "predict":
-        return bool(item["gives"])
-    return name == FILE or not (item.get("for_samplers") or item["gives"])
+    if item["gives"]:
+        return any(names and names <= {*item["gives"]} for names in taken)
+    return purpose != "predict" and (name == FILE or not item.get("for_samplers"))
 
 
 def _fits_one(

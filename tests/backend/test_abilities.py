@@ -156,6 +156,10 @@ def trained(name: str) -> Asked:
         return Asked(LeastSquares(Config(), task_of(noisy)), noisy, 0)
     if name in ("table", "pair"):
         return _of_iris(name)
+    if name == "clusters":
+        moons = {"name": "moons", "num": 400, "num_held_out": 200}
+        run = prepare(RunSpec(method="gedi", data=moons, seed=1), CPU, None)
+        return Asked(run.method, run.data, 1)
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -206,6 +210,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "detect": {"num": 30},
     "predict": {"num": 30, "num_steps": 2},
     "classify": {"num": 30},
+    "cluster": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
     "counterfactual": {"num": 8, "num_steps": 3},
     "trace": {"num_steps": 3},
@@ -216,6 +221,7 @@ ONLY = {
     "augment": ("table",),
     "route": ("pair",),
     "classify": ("classes",),
+    "cluster": ("clusters",),
     "attack": ("classes",),
     "counterfactual": ("classes",),
     "condition": ("classes",),
@@ -322,8 +328,8 @@ SPECIAL: dict[tuple[str, str], Any] = {
 def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_path: Path) -> None:
     cls = catalogue.abilities()[ability]
     file = tmp_path / "x.npy"
-    digits = trained("classes").data
-    np.save(file, digits.train[:20].numpy())
+    rows = trained("clusters" if ability == "cluster" else "classes").data.train[:20]
+    np.save(file, rows.numpy())
     mask = tmp_path / "mask.npy"
     np.save(mask, np.eye(8))
     masked = {"hidden": "file", "mask_path": str(mask)}
@@ -744,3 +750,24 @@ def test_what_makes_no_sense_is_refused_at_its_field(
 
 def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+# ---------------------------------------------------------------------- cluster
+
+
+def test_clusters_are_those_of_the_run_and_only_of_runs_that_make_some(tmp_path: Path) -> None:
+    asked = trained("clusters")
+    told = answered("clusters", "cluster", num=200)
+    log_probs = asked.method.cluster_log_probs(asked.data.held_out)
+    assert log_probs is not None
+    assert np.array_equal(told.arrays["cluster"], log_probs.argmax(1).numpy())
+    shares = [told.figures["share/0"], told.figures["share/1"]]
+    assert shares == pytest.approx(log_probs.detach().exp().mean(0).tolist(), abs=1e-6)
+    assert {"nmi", "ari", "matched_accuracy"} <= told.figures.keys()
+    assert {event.path for event in told.events} >= {"clusters/map", "landscape", "clusters/shares"}
+    np.save(tmp_path / "two.npy", np.array([[0.0, 1.0], [50.0, 50.0]], np.float32))
+    few = answered("clusters", "cluster", path=str(tmp_path / "two.npy"))
+    assert len(few.arrays["cluster"]) == 2 and "nmi" not in few.figures
+    assert few.arrays["energy"][1] > few.arrays["energy"][0] + 100
+    with pytest.raises(BadInput, match="makes no clusters"):
+        answered("classes", "cluster", num=30)

@@ -14,6 +14,7 @@ from backend.randomness import generator_of
 TOYS = [
     "ring",
     "moons",
+    "circles",
     "checkerboard",
     "pinwheel",
     "spirals",
@@ -73,6 +74,8 @@ def test_held_out_points_are_not_training_points() -> None:
         ("ring", "radius", 4.0, 2.0),
         ("ring", "sd", 0.1, 0.3),
         ("moons", "noise", 0.2, 0.05),
+        ("circles", "noise", 0.1, 0.03),
+        ("circles", "factor", 0.3, 0.5),
         ("spirals", "noise", 0.3, 0.1),
         ("pinwheel", "num_arms", 3, 5),
         ("pinwheel", "rate", 0.0, 0.25),
@@ -97,6 +100,14 @@ def test_every_option_changes_the_density(
 def test_numbers_of_points() -> None:
     data = load("moons", num=500, num_held_out=200)
     assert len(data.train) == 500 and len(data.held_out) == 200
+
+
+def test_circles_come_with_the_circle_that_each_was_drawn_from() -> None:
+    data = load("circles")
+    assert data.labels is not None and data.num_labels == 2
+    radius = torch.tensor([1.0, 0.5])[data.labels]
+    assert ((data.restore(data.train).norm(dim=1) - radius).abs() < 6 * 0.03).all()
+    assert float(data.labels.float().mean()) == pytest.approx(0.5, abs=0.02)
 
 
 def test_funnel_in_more_dimensions() -> None:

@@ -28,6 +28,7 @@ WITH_DRAWS: dict[str, dict[str, Any]] = {
     "alternating ring": {"name": "ring", "weights": "alternating"},
     "wide uneven ring": {"name": "ring", "weights": "alternating", "num_modes": 3, "sd": 1.0},
     "moons": {"name": "moons"},
+    "circles": {"name": "circles"},
     "checkerboard": {"name": "checkerboard"},
     "pinwheel": {"name": "pinwheel"},
     "two arms": {"name": "pinwheel", "num_arms": 2, "rate": 0.6},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.energies.closed_form import ClosedForm, Gaussian, GaussianMixture, Ring
-from backend.energies.closed_form_curves import Moons, Spirals
+from backend.energies.closed_form_curves import Circles, Moons, Spirals
 from backend.energies.closed_form_shapes import Banana, Checkerboard, DoubleWell, Funnel, Pinwheel
 from backend.energy import energy_and_gradient
 from backend.metrics.density import Grid, energies
@@ -26,6 +26,7 @@ PLANAR = {
     ),
     "moons": Moons(),
     "sharp moons": Moons(0.02),
+    "circles": Circles(),
     "spirals": Spirals(),
     "checkerboard": Checkerboard(),
     "pinwheel": Pinwheel(),
@@ -39,6 +40,7 @@ WITH_MOMENTS = {
     "ring": PLANAR["ring"],
     "banana": PLANAR["banana"],
     "moons": PLANAR["moons"],
+    "circles": PLANAR["circles"],
     "spirals": PLANAR["spirals"],
 }
 

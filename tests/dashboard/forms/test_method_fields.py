@@ -33,7 +33,10 @@ def test_targets_stand_apart_from_what_is_learned() -> None:
     contexts = {"digits_denoising", "forked_future", "pendulum", "bouncing_balls", "reach"}
     assert contexts <= set(method_fields.data_for("predict", METHODS))
     assert not contexts & set(learned)
-    assert "digits" in method_fields.data_for("classify", METHODS)
+    classified = method_fields.data_for("classify", METHODS)
+    assert {"digits", "digit_sums"} <= set(classified) and "digits_denoising" not in classified
+    assert {"moons", "digits"} <= set(method_fields.data_for("cluster", METHODS))
+    assert "digit_sums" not in learned
 
 
 def test_every_method_is_for_something() -> None:
