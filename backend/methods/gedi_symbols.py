@@ -151,7 +151,7 @@ class GediSymbols(ClusteringMethod):
 
     @torch.no_grad()
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
-        """How improbable it is that held-out triples add up."""
+        """Negative log-probability that held-out triples add up."""
         triples = self.task.data.held_out_given[TRIPLE][:MOST]
         log_probs = self.cluster_log_probs(triples.flatten(0, 1)).unflatten(0, triples.shape[:2])
         yield Scalar("symbols/constraint", float(unsatisfied(log_probs, self.allowed).mean()))

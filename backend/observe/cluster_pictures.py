@@ -13,7 +13,7 @@ from backend.observe import pictures
 
 
 def cluster_map(log_probs: Tensor, size: int, box: Box) -> Field:
-    """Which cluster each cell of a grid is of, or how probable the second of two is."""
+    """Map of the cluster that each cell of a grid is of, or how probable the second of two is."""
     if log_probs.shape[1] == 2:
         values, quantity = log_probs[:, 1].exp(), "probability"
     else:
@@ -32,7 +32,7 @@ def share_bars(shares: Tensor) -> Histogram:
 
 
 def matched_table(data: Data, match: Match) -> Table:
-    """How many of each true class are in each cluster, clusters in the order of the classes that
+    """Counts of each true class in each cluster, clusters in the order of the classes that
     they match."""
     names = data.label_names or tuple(str(label) for label in range(data.num_labels))
     rows: list[list[str | float | int | None]] = [

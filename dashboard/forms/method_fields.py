@@ -48,8 +48,7 @@ def data_for(purpose: str, catalogue: dict[str, Any]) -> list[str]:
 
 
 def _serves(purpose: str, name: str, item: dict[str, Any], taken: list[set[str]]) -> bool:
-    """Whether a data set is of use for a purpose; `taken` is what each of its methods takes beside
-    x."""
+    """Say whether a data set is of use for a purpose; `taken` is what its methods take beside x."""
     if purpose == "sample":
         return bool(item["is_target"])
     if item["gives"]:
