@@ -149,6 +149,7 @@ class EnergyTransformer(PredictingMethod):
             data=DATA,
         ),
     }
+    judges: ClassVar[bool] = True
     figures: ClassVar[dict[str, Figure]] = {
         "loss/first_step": Figure("Squared error after the first inner step", log=True),
         "loss/last_step": Figure("Squared error after the last inner step", log=True),

@@ -106,6 +106,8 @@ class PredictingMethod(Method):
         "prediction/squared_error",
         "loss/total",
     )
+    judges: ClassVar[bool] = False
+    """True where an energy judges predictions beside their context"""
     observers: ClassVar[tuple[str, ...]] = ("data", "predictions", "thinking", "own_events")
 
     @abstractmethod

@@ -160,6 +160,8 @@ def trained(name: str) -> Asked:
         moons = {"name": "moons", "num": 400, "num_held_out": 200}
         run = prepare(RunSpec(method="gedi", data=moons, seed=1), CPU, None)
         return Asked(run.method, run.data, 1)
+    if name == "thoughts":
+        return _of_thoughts()
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -170,6 +172,17 @@ def trained(name: str) -> Asked:
     run = prepare(spec, CPU, None)
     for index in range(4):
         run.method.step(index / 4)
+    return Asked(run.method, run.data, 1)
+
+
+def _of_thoughts() -> Asked:
+    """A run that predicts by going down an energy."""
+    config = {"energy": {"kind": "mlp", "width": 16, "depth": 1}, "train": {"batch_size": 16}}
+    data = {"name": "digits_denoising", "num_copies": 2}
+    spec = RunSpec(method="energy_transformer", data=data, config=config, seed=1)
+    run = prepare(spec, CPU, None)
+    for index in range(20):
+        run.method.step(index / 20)
     return Asked(run.method, run.data, 1)
 
 
@@ -209,6 +222,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "inpaint": {"num": 12, "num_steps": 2},
     "detect": {"num": 30},
     "predict": {"num": 30, "num_steps": 2},
+    "think": {"num": 30, "num_steps": 2, "num_candidates": 2},
+    "verify": {"num": 30},
     "classify": {"num": 30},
     "cluster": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
@@ -226,6 +241,8 @@ ONLY = {
     "counterfactual": ("classes",),
     "condition": ("classes",),
     "predict": ("contexts",),
+    "think": ("thoughts",),
+    "verify": ("thoughts",),
 }
 """Runs that an ability makes sense of, where the others are refused."""
 
@@ -349,6 +366,8 @@ def test_every_field_changes_something_or_is_said_to_be_idle(ability: str, tmp_p
         elif name == "guidance" or config.derived().get(name, "").startswith("No effect"):
             run = "points" if name == "coordinates" else usual
             awake = _awake(ability, name)
+            if (ability, name) == ("verify", "row"):
+                awake = {"path": str(file)}
             before = answered(run, ability, **awake)
             assert not same(before, answered(run, ability, **{**awake, **changed})), name
         else:
