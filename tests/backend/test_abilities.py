@@ -419,6 +419,37 @@ def test_predictions_stand_beside_what_costs_no_training() -> None:
     assert answer.arrays["predicted"].shape == (540, 3, 8, 8)
 
 
+def test_thinking_is_followed_step_by_step_and_the_least_energy_is_chosen() -> None:
+    answer = answered("thoughts", "think", num=200, num_steps=3, num_candidates=4)
+    figures, energies = answer.figures, answer.arrays["energy"]
+    assert energies.shape == (4, 4, 200) and figures["passes"] == 4 * 3 * 2
+    assert figures["psnr_oracle"] >= max(figures["psnr"], figures["psnr_candidates"])
+    steps = [figures[f"psnr_{step}"] for step in range(1, 4)]
+    assert figures["psnr_best"] == max(steps) and figures["gain"] == max(steps) - steps[0]
+    by_step = next(event for event in answer.events if event.path == "energies")
+    assert by_step.y[0, -1] == energies[:, -1, 0].min() == by_step.y[:, -1].min()  # type: ignore[attr-defined]
+    rested = answered("thoughts", "think", num_steps=3, settled=1e6)
+    assert rested.figures["steps_taken"] == 1
+    noisier = answered("thoughts", "think", num=540, noise=1.2).figures
+    assert noisier["psnr/context"] == pytest.approx(20 * math.log10(2 / 1.2), abs=0.1)
+    with pytest.raises(BadInput, match="step by step"):
+        ask(trained("contexts"), "think", {"num": 4}, _generator())
+
+
+def test_the_truth_is_ranked_by_energy_among_wrong_answers(tmp_path: Path) -> None:
+    asked = trained("thoughts")
+    np.save(tmp_path / "own.npy", asked.data.held_out[5:8].numpy())
+    own = answered("thoughts", "verify", path=str(tmp_path / "own.npy"), row=5)
+    energies = own.arrays["energy_own"]
+    assert len(energies) == 4 and energies[0] == energies[1], "the first answer is the truth"
+    assert own.figures["place"] == 1 + (energies[1:] < energies[0]).sum()
+    assert 0 <= own.figures["ordered"] <= own.figures["below_noisy"] <= 1
+    true, other = own.arrays["energy_true"], own.arrays["energy_other"]
+    assert own.figures["below_other"] == pytest.approx((true < other).mean())
+    with pytest.raises(BadInput, match="no energy of an answer"):
+        ask(trained("contexts"), "verify", {"num": 4}, _generator())
+
+
 def test_what_is_known_beside_samples_is_asked_for_where_it_counts_and_nowhere_else() -> None:
     with pytest.raises(BadInput, match="not what follows from a context"):
         answered("digits", "predict")
