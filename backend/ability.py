@@ -47,6 +47,8 @@ class Answer:
     """kept as .npz: `x`, `energy`, `label`, ..."""
     events: tuple[Event, ...] = ()
     """pictures and tables, as a run says them"""
+    caveat: str = ""
+    """why its samples are none of the law they are of; "" where nothing speaks against it"""
 
 
 class Ability(ABC):
@@ -65,6 +67,12 @@ class Ability(ABC):
     to_choose: ClassVar[tuple[str, ...]] = ()
     """fields whose default need not fit: what is wrong with it speaks against no question"""
     Config: ClassVar[type[Config]]
+
+    @classmethod
+    def samples(cls, config: Any) -> tuple[str, ...]:
+        """Name the arrays of its answer that hold samples (..., *event_shape), in the user's units:
+        each can be kept as a sample set."""
+        return ()
 
     @classmethod
     @abstractmethod

@@ -111,6 +111,8 @@ class Images(Event):
     low: float
     high: float
     energies: Array | None = None
+    hidden: Array | None = None
+    """(height, width) uint8: 1 where it was hidden and is filled in"""
 
 
 @dataclass(frozen=True, slots=True)

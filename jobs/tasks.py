@@ -24,6 +24,7 @@ from backend.errors import BadInput, NotAvailable, Problem
 from backend.method import Method
 from backend.observe import pictures
 from backend.spec import Budget, RunSpec, from_dict
+from jobs.models import walk_preview
 from jobs.models.data_outline import look, outline
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
@@ -118,11 +119,12 @@ def check(raw: dict[str, Any]) -> dict[str, Any]:
     except NotAvailable as error:
         return {"ok": False, "problems": [{"field": "", "message": str(error)}]}
     missing = prepared.missing
+    walk = [] if missing else walk_preview.walk(prepared)  # before the method is used up
     return {
         "ok": True,
         "derived": derived(prepared.config),
         "cost": expected_cost(prepared),
-        "data": {"missing": missing} if missing else describe(prepared.data),
+        "data": {"missing": missing} if missing else {**describe(prepared.data), "walk": walk},
     }
 
 

@@ -17,7 +17,7 @@ from backend import samplers
 from backend.ability import Asked
 from backend.config import Config, option
 from backend.data import Data
-from backend.datasets import array_files
+from backend.datasets import array_files, reading
 from backend.energies import NO_LABEL
 from backend.energy import Energy
 from backend.errors import BadInput
@@ -190,11 +190,15 @@ def positions_problems(data: Data, path: str, field: str = "path") -> Problems:
 
 
 def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
-    """Positions (num, *event_shape) of an .npy file, or of `x` in an .npz, standardised.
+    """Positions (num, *event_shape) of an .npy file, of `x` in an .npz or of a table, standardised.
 
-    The file holds the user's units. Nothing is unpickled. Raises BadInput at `field`.
+    The file holds the user's units; of a table the columns are read that the run learned, by their
+    names. Nothing is unpickled. Raises BadInput at `field`.
     """
-    array = read_array(path, field)
+    # columns of a file without names are called so by their places
+    columns = tuple(name.removeprefix("column ") for name in data.columns)
+    is_unnamed = all(name.isdigit() for name in columns)
+    array = read_array(path, field, columns if is_unnamed else data.columns)
     if array.shape[1:] != tuple(data.event_shape) or not len(array):
         wanted = ", ".join(["num", *map(str, data.event_shape)])
         raise BadInput.at(
@@ -211,18 +215,26 @@ def read_positions(data: Data, path: str, field: str = "path") -> Tensor:
     return data.standardise(x).to(data.train)
 
 
-def read_array(path: str, field: str) -> np.ndarray[Any, Any]:
-    """The finite numbers of an .npy file, or of `x` in an .npz. Raises BadInput at `field`."""
+def read_array(path: str, field: str, columns: tuple[str, ...] = ()) -> np.ndarray[Any, Any]:
+    """The finite numbers of an .npy file, of `x` in an .npz or of a table, all its columns of
+    numbers or those named. Raises BadInput at `field`."""
     try:
-        return _read_array(path, Path(path).stat().st_mtime_ns, field)
+        return _read_array(path, Path(path).stat().st_mtime_ns, field, columns)
+    except BadInput as error:
+        raise BadInput.at(field, error.problems[0].message) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput.at(field, f"{path[:200]} cannot be read: {reason}.") from error
 
 
 @lru_cache(maxsize=2)
-def _read_array(path: str, changed: int, field: str) -> np.ndarray[Any, Any]:
-    return array_files.read_array(Path(path), field)
+def _read_array(
+    path: str, changed: int, field: str, columns: tuple[str, ...]
+) -> np.ndarray[Any, Any]:
+    file = Path(path)
+    if file.suffix.lower() in reading.TABLE_SUFFIXES:
+        return reading.read_rows(file, columns)
+    return array_files.read_array(file, field)
 
 
 # ---------------------------------------------------------------------- figures and pictures

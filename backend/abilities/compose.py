@@ -111,6 +111,10 @@ class ComposeAbility(Ability):
     Config: ClassVar[type[Config]] = ComposeConfig
 
     @classmethod
+    def samples(cls, config: ComposeConfig) -> tuple[str, ...]:
+        return ("x",)
+
+    @classmethod
     def problems(cls, asked: Asked, config: ComposeConfig) -> Problems:
         objections = [*drawing_problems(asked, config)]
         for label in config.labels:
@@ -163,7 +167,7 @@ class ComposeAbility(Ability):
         )
         arrays = {"x": pictures.in_units(data.restore(z)), "energy": pictures.float32(energy)}
         summary = " ".join([_in_words(config, figures), *doubts, drawn.sentence])
-        return Answer(summary, {**figures, **drawn.figures}, arrays, events)
+        return Answer(summary, {**figures, **drawn.figures}, arrays, events, drawn.caveat)
 
 
 def _formula_problems(asked: Asked, config: ComposeConfig) -> Problems:

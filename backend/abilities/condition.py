@@ -78,6 +78,10 @@ class ConditionAbility(Ability):
     Config: ClassVar[type[Config]] = ConditionConfig
 
     @classmethod
+    def samples(cls, config: ConditionConfig) -> tuple[str, ...]:
+        return tuple(f"guidance_{strength:g}" for strength in config.strengths)
+
+    @classmethod
     def problems(cls, asked: Asked, config: ConditionConfig) -> Problems:
         objections = list(drawing_problems(asked, config))
         if any(strength < 0 or strength > 100 for strength in config.strengths):
@@ -124,7 +128,8 @@ class ConditionAbility(Ability):
         events += _pictures(config, by_name)
         together = conditional_sampling.joined(drawn[-1].position, drawn)
         summary = f"{_in_words(config, by_name)} {together.sentence}"
-        return Answer(summary, {**figures, **together.figures}, arrays, tuple(events))
+        figures |= together.figures
+        return Answer(summary, figures, arrays, tuple(events), together.caveat)
 
 
 class Judge:

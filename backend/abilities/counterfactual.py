@@ -45,7 +45,7 @@ class CounterfactualConfig(Config):
     )
     path: str = option(
         "",
-        "An .npy file of events (num, ...) in the data's units; empty takes held-out ones.",
+        "Events of a file, .npy (num, ...) or a table, in the data's units; else held-out ones.",
         max_length=1000,
     )
     num: int = option(6, "At most so many of the events.", ge=1, le=1000, log=True)

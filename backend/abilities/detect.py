@@ -59,7 +59,7 @@ class DetectConfig(Config):
     )
     path: str = option(
         "",
-        "An .npy file of outliers (num, ...) in the data's units; empty for none.",
+        "Outliers of a file, .npy (num, ...) or a table, in the data's units; empty for none.",
         max_length=1000,
         main=True,
         group="Outliers",

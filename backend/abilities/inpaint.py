@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -28,14 +29,12 @@ from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
 from backend.errors import BadInput
-from backend.events import Event, Table
+from backend.events import Event, Images, Table
 from backend.method import SampleRequest
-from backend.metrics import baselines
 from backend.metrics.density import energies
-from backend.metrics.features import space_of
-from backend.metrics.quality import Quality, label_accuracy
 from backend.observe import pictures
 from backend.requests import conditional_sampling, masks
+from backend.requests.filled_in import BASELINES, TITLES, Compared
 
 Hidden = Literal[
     "lower", "upper", "left", "right", "centre", "random", "coordinates", "drawn", "file"
@@ -45,13 +44,6 @@ USED = {"random": "share", "coordinates": "coordinates", "drawn": "mask", "file"
 TRUE = "true"
 """Stands for the class that each event is of."""
 NUM_DRAWS = 3
-TITLES = {
-    "": "the run",
-    "nearest": "nearest training event",
-    "mean_event": "mean training event",
-    "gaussian": "one Gaussian",
-    "class_gaussian": "one Gaussian a class, told the class",
-}
 
 
 class InpaintConfig(Drawing):
@@ -143,6 +135,10 @@ class InpaintAbility(Ability):
     Config: ClassVar[type[Config]] = InpaintConfig
 
     @classmethod
+    def samples(cls, config: InpaintConfig) -> tuple[str, ...]:
+        return ("filled",)
+
+    @classmethod
     def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
         objections = [*real_only(asked, "num"), *drawing_problems(asked, config)]
         if config.row is not None and config.row >= (num := len(asked.data.held_out)):
@@ -183,9 +179,12 @@ class InpaintAbility(Ability):
         labels = data.held_out_labels
         if labels is not None:
             labels = labels[_rows(asked, config)]
-        compared = Compared(data, known, mask, labels, spread=config.row is None)
+        energy = asked.method.energy() if asked.method.has_energy else None
+        compared = Compared(data, known, mask, labels, energy, spread=config.row is None)
         rows = {"": compared.of(draws[0], draws.mean(0))}
         rows |= compared.beside(generator)
+        if energy is not None:
+            rows["whole"] = {"energy": float(energies(energy, known).mean())}
         figures = {
             "/".join(filter(None, [figure, name])): value
             for name, row in rows.items()
@@ -198,7 +197,8 @@ class InpaintAbility(Ability):
         }
         events = [*_pictures(asked, config, known, mask, draws[0]), _table(rows)]
         summary = f"{_in_words(config, rows)} {together.sentence}"
-        return Answer(summary, {**figures, **together.figures}, arrays, tuple(events))
+        figures |= together.figures
+        return Answer(summary, figures, arrays, tuple(events), together.caveat)
 
 
 def _rows(asked: Asked, config: InpaintConfig) -> slice | list[int]:
@@ -318,60 +318,6 @@ def _mask(data: Data, config: InpaintConfig, generator: torch.Generator) -> Tens
     return ~hidden
 
 
-# ---------------------------------------------------------------------- how good it is
-
-
-class Compared:
-    """Figures of filled-in events, and the same of what costs nothing to fit."""
-
-    def __init__(
-        self, data: Data, known: Tensor, mask: Tensor, labels: Tensor | None, spread: bool
-    ) -> None:
-        """labels: of what is known; spread: whether the events are many, so that a distance
-        between laws means something."""
-        self.data, self.known, self.mask, self.labels = data, known, mask, labels
-        space = space_of(data)
-        self.space = space if space is not None and space.num_labels else None
-        self.quality = Quality(data, len(known)) if data.is_image and spread else None
-
-    def of(self, one: Tensor, mean: Tensor | None = None) -> dict[str, float]:
-        """One draw (num, *event_shape) and the mean of several."""
-        figures = {"mse": self._error(one)}
-        if mean is not None:
-            figures["mse_mean"] = self._error(mean)
-        if not bool(one.isfinite().all()):
-            return figures
-        if self.space is not None and self.labels is not None:
-            figures["label_accuracy"] = label_accuracy(one, self.labels, self.space)
-        if self.quality is not None:
-            judged = self.quality.of(one)
-            names = ("frechet_features", "frechet_pca")
-            figures |= {name: judged[name] for name in names if name in judged}
-        return figures
-
-    def _error(self, filled: Tensor) -> float:
-        hidden = ~self.mask
-        return float((filled - self.known)[:, hidden].double().square().mean())
-
-    def beside(self, generator: torch.Generator) -> dict[str, dict[str, float]]:
-        data, known, mask = self.data, self.known, self.mask
-        mean = baselines.mean_inpaint(data, known, mask)
-        rows = {
-            "nearest": self.of(baselines.nearest_inpaint(data, known, mask)),
-            "mean_event": self.of(mean, mean),
-            "gaussian": self.of(
-                baselines.gaussian_inpaint(data, known, mask, generator),
-                baselines.gaussian_inpaint(data, known, mask, None),
-            ),
-        }
-        if self.labels is not None and data.labels is not None:
-            rows["class_gaussian"] = self.of(
-                baselines.gaussian_inpaint(data, known, mask, generator, self.labels),
-                baselines.gaussian_inpaint(data, known, mask, None, self.labels),
-            )
-        return rows
-
-
 def _pictures(
     asked: Asked, config: InpaintConfig, known: Tensor, mask: Tensor, filled: Tensor
 ) -> list[Event]:
@@ -385,11 +331,14 @@ def _pictures(
     def energy(z: Tensor) -> Tensor | None:
         return energies(method.energy(), z) if method.has_energy else None
 
-    return [
+    events = [
         *cloud("known", data, given, "data"),
         *cloud("filled", data, filled, "long_run", energy(filled)),
         *(cloud("whole", data, known, "data", energy(known)) if data.is_image else []),
     ]
+    hidden = (~mask).flatten(2).any(2) if mask.dim() > 2 else ~mask
+    where = hidden.to(torch.uint8).cpu().numpy()
+    return [replace(e, hidden=where) if isinstance(e, Images) else e for e in events]
 
 
 def _table(rows: dict[str, dict[str, float]]) -> Table:
@@ -409,7 +358,8 @@ def _in_words(config: InpaintConfig, rows: dict[str, dict[str, float]]) -> str:
     if "label_accuracy" in own:
         sentence += f"; {own['label_accuracy']:.0%} of the events keep their class"
     # one that is told the class is no match for a run that was not
-    fair = [name for name in rows if name and (name != "class_gaussian" or config.label == TRUE)]
+    told = config.label == TRUE
+    fair = [name for name in BASELINES if name in rows and (name != "class_gaussian" or told)]
     better = [name for name in fair if not rows[name]["mse"] > own["mse"]]
     if not better:
         return sentence + ". Nothing that costs no training does as well."

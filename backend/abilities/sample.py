@@ -87,6 +87,10 @@ class SampleAbility(Ability):
     Config: ClassVar[type[Config]] = SampleConfig
 
     @classmethod
+    def samples(cls, config: SampleConfig) -> tuple[str, ...]:
+        return ("x",)
+
+    @classmethod
     def problems(cls, asked: Asked, config: SampleConfig) -> Problems:
         objections = [*drawing_problems(asked, config), *label_problems(asked, config.label)]
         if config.guidance and not config.label:
@@ -132,7 +136,7 @@ class SampleAbility(Ability):
             titles = [title for _, title in beside]
             events.append(Table("quality", ["figure", "samples", *titles], rows))
         summary = f"{_in_words(config, figures)} {drawn.sentence}"
-        return Answer(summary, figures, arrays, tuple(events))
+        return Answer(summary, figures, arrays, tuple(events), drawn.caveat)
 
 
 def label_figures(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:

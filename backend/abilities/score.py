@@ -20,7 +20,7 @@ CHUNK = 4096
 class ScoreConfig(Config):
     path: str = option(
         "",
-        "An .npy file of positions (num, ...) in the data's units; empty takes held-out data.",
+        "Positions in a file, .npy (num, ...) or a table, in the data's units; else held-out data.",
         max_length=1000,
         main=True,
     )

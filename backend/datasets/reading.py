@@ -37,6 +37,7 @@ MIN_OF_LABEL = 2
 """Rows of a class: one to train on, one held out."""
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".dat", ".parquet")
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 PIECE = 2**19
 """Values that are read at a time."""
 _BEGINNINGS = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
@@ -137,6 +138,7 @@ class Choice:
     """the column that holds the classes of the rows"""
     missing: str = "refuse"
     """`refuse`, `drop` (rows with a value missing) or `take` (numbers that look like none)"""
+    least_rows: int = MIN_ROWS
 
 
 def read_file(
@@ -166,6 +168,25 @@ def read_file(
     if isinstance(labels, str):
         return Table(values, source.columns, notes=(*notes, labels) if labels else notes)
     return Table(values, source.columns, *labels, notes)
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Array:
+    """Rows (n, d) of a table of finite numbers that is asked about and not learned: n may be 1.
+
+    columns: as in `Choice`. Raises BadInput.
+    """
+    choice = Choice(columns=columns, least_rows=1)
+    with opened(path) as file:
+        source = _source(path.name, path.suffix.lower(), file, choice)
+        parts = [piece.values for piece in source.pieces()]
+    if not parts:
+        raise bad(f"{path.name} has no rows.")
+    values = np.concatenate(parts)
+    check_shape(path.name, values.shape, choice.least_rows)
+    if len(wrong := np.argwhere(~np.isfinite(values))):
+        where = place(tuple(wrong[0]), source.columns)
+        raise bad(f"{path.name}: {where} holds no finite number. Leave that row out.")
+    return values
 
 
 def filled(source: Source, shape: tuple[int, ...]) -> Array:
@@ -241,7 +262,7 @@ def _check_beginning(name: str, suffix: str, file: FileIO) -> None:
             raise bad(f"{name} is {kind} by its content. Rename it to end in {kind}.")
 
 
-def check_shape(name: str, shape: tuple[int, ...]) -> None:
+def check_shape(name: str, shape: tuple[int, ...], least_rows: int = MIN_ROWS) -> None:
     """Raises BadInput unless this is the shape of points or images within the bounds."""
     if len(shape) not in (2, 3, 4):
         hint = " Reshape it to (n, 1)." if len(shape) == 1 else ""
@@ -249,8 +270,8 @@ def check_shape(name: str, shape: tuple[int, ...]) -> None:
             f"{name} has shape {shape}; points are (n, d), images (n, h, w) or (n, h, w, c).{hint}"
         )
     num = shape[0]
-    if num < MIN_ROWS:
-        raise bad(f"{name} has {num} rows; at least {MIN_ROWS} are needed, some are held out.")
+    if num < least_rows:
+        raise bad(f"{name} has {num} rows; at least {least_rows} are needed, some are held out.")
     if len(shape) == 2 and not 1 <= shape[1] <= MAX_COLUMNS:
         raise bad(f"{name} has {shape[1]:,} columns; 1 to {MAX_COLUMNS:,} are read.")
     if len(shape) > 2 and not all(1 <= side <= MAX_SIDE for side in shape[1:3]):

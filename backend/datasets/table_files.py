@@ -217,7 +217,7 @@ def parquet(name: str, file: FileIO, choice: Choice) -> Source:
         num_rows = table.metadata.num_rows
     except _damage() as error:
         raise bad(f"{name} cannot be read: it is damaged or no Parquet file.") from error
-    check_shape(name, (num_rows, len(names) - len(index)))
+    check_shape(name, (num_rows, len(names) - len(index)), choice.least_rows)
     words = [at for at, kind in enumerate(kinds) if _is_words(kind)]
     titles = {at: title for at, title in enumerate(names) if at not in index}
     whole = [at for at in titles if _is_whole(kinds[at])]

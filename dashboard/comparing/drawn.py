@@ -114,7 +114,7 @@ def fields_of(each: SampleSet) -> dict[str, Any]:
     """Flatten what a set was asked for, by field."""
     settings = comparison.flat(each.settings or each.config, "samples.")
     return {
-        "samples.of": "real data" if each.source == "held_out" else "the model",
+        "samples.of": "real data" if each.source == "held_out" else each.ability or "the model",
         "samples.step": each.step,
         "samples.seed": each.seed,
         **settings,

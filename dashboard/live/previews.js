@@ -5,8 +5,9 @@ import { drawPreview } from "./pictures/thumbnail.js"
 
 const SIDES = [160, 380]
 
-/** `data.sets`: [{preview, about, columns: names of coordinates, title: above it, with `about`
- * below, where there are several}]; `data.side`: most pixels of a side. */
+/** `data.sets`: [{preview, about, columns: names of coordinates, walk: positions of a chain to scale,
+ * title: above it, with `about` below, where there are several}]; `data.side`: most pixels of a
+ * side. */
 export function mount(slot, component) {
   let { data } = component
   const { root, unwatch } = rootOf(slot, () => draw())
@@ -29,8 +30,7 @@ export function mount(slot, component) {
       )
       if (canvas.dataset.side !== String(side)) {
         canvas.dataset.side = side
-        const { preview, columns } = data.sets[index]
-        drawPreview(canvas, preview, side, columns)
+        drawPreview(canvas, data.sets[index], side)
       }
     }
     slot.style.minHeight = ""

@@ -13,7 +13,6 @@ from dashboard.studio import question
 from dashboard.studio.question import Given
 
 FIELD = "path"
-SUFFIXES = ("npy", "npz")
 
 
 def draw(schema: dict[str, Any], start: Given, config: Values, seed: int) -> None:
@@ -33,6 +32,11 @@ def draw(schema: dict[str, Any], start: Given, config: Values, seed: int) -> Non
             return
         question.give(start, {**config, FIELD: str(path)}, seed, ask=False)
 
-    st.file_uploader("A file of your own (.npy, .npz with `x`)", SUFFIXES, key=key, on_change=take)
+    st.file_uploader(
+        "A file of your own (.npy, .npz with `x`, or a table: .csv, .parquet)",
+        [suffix.lstrip(".") for suffix in draft.SUFFIXES],
+        key=key,
+        on_change=take,
+    )
     if refused := st.session_state.pop("studio_file_refused", ""):
         st.error(f"Not kept: {refused}", icon=":material/block:")

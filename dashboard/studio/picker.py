@@ -61,7 +61,7 @@ def draw(
         allowed = {name for item in fields for name in (item["field"], *item["implies"])}
         picked = {k: v for k, v in dict(act.get("fields", {})).items() if k in allowed}
         given = form_fields.difference({**base, **config, **picked}, base)
-        question.give(start, given, seed, ask=False)
+        question.give(start, given, seed, ask=act.get("asks") is True)
 
     live_element(
         "studio/picker",

@@ -236,9 +236,19 @@ def _launch_if_ordered(answer: Answer, raw: dict[str, Any]) -> None:
 
 def _preview(data: dict[str, Any]) -> None:
     about = data_chooser.facts_of(data)
-    sets = [{"preview": data["preview"], "about": about, "columns": data.get("columns", [])}]
+    walk = data.get("walk", [])
+    columns = data.get("columns", [])
+    sets = [{"preview": data["preview"], "about": about, "columns": columns, "walk": walk}]
     live_element("previews", key="data_preview", height=PREVIEW, sets=sets, side=PREVIEW)
-    st.caption(" ".join([f"{about}.", *data.get("notes", [])]))
+    steps = (
+        [
+            f"The path: {len(walk) - 1} steps of this sampler on the law of these data, to scale; "
+            "the ring is one of them."
+        ]
+        if walk
+        else []
+    )
+    st.caption(" ".join([f"{about}.", *data.get("notes", []), *steps]))
 
 
 def _launch(answer: Answer, raw: dict[str, Any]) -> None:

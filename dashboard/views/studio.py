@@ -17,7 +17,8 @@ from dashboard.forms import field_words, form_fields, schemas
 from dashboard.forms.form_fields import Form
 from dashboard.forms.schemas import Values
 from dashboard.live_view import live_element
-from dashboard.studio import own_positions, picker, question, sweeps
+from dashboard.security import viewers
+from dashboard.studio import keeping, own_positions, picker, question, sweeps
 from dashboard.studio.question import Given
 from jobs.formatting import duration
 from jobs.models import fingerprints
@@ -26,6 +27,7 @@ from jobs.queueing import enqueue, redis_store
 from jobs.records import run_store
 from jobs.records.documents import is_number
 from jobs.records.run_directory import RunDirectory
+from jobs.records.sample_sets import Request
 
 FIRST = "sample"
 """The ability that is asked first."""
@@ -65,11 +67,13 @@ def main() -> None:
         with abilities:
             ability, refused = _choose_ability(catalogue, offers)
         about = catalogue["abilities"][ability]
+        _note_seen([run_id])
         answers = directory.answers()
         present = _answer_shown(answers, ability)
         start = question.given(run_id, ability, about["schema"], present)
         asking = Asking(start)
         config = _form(about, asking, runs, offers.get(ability, {}))
+        _note_seen(config.get("runs", []))
         own_positions.draw(about["schema"], start, config, asking.seed)
         held_out = picker.held_out(directory, about, offers)
         _about(about)
@@ -86,6 +90,11 @@ def main() -> None:
             present = _answer_shown(directory.answers(), ability)
         _say_refusal(directory, ability)
         _show(directory, about, present, asking.start, offers.get(ability, {}))
+
+
+def _note_seen(runs: list[str]) -> None:
+    """Note that the viewer sees these runs by name: blind votes on them do not count then."""
+    viewers.sightings.note(viewers.viewer_of(st.context.cookies), runs)
 
 
 # ---------------------------------------------------------------------- what is asked
@@ -302,23 +311,33 @@ def _show(
     if answer is None:
         empty(f"Nobody has asked this run for {about['title'].lower()} yet. {about['summary']}")
         return
+    base = schemas.defaults(schema, schema)
+    kept = keeping.requests_of(directory, answer, form_fields.difference(answer["config"], base))
+    keeping.say_refusal()
     live_element(
         "studio/answer",
         key="studio_answer",
         height=420,
         run=directory.id,
         answer=answer["id"],
+        keeps=bool(kept),
+        sets=keeping.sets_of(kept),
         before=st.session_state.get("studio_kept", ""),
-        defaults=schemas.defaults(schema, schema),
+        defaults=base,
         sweeps=sweeps.sweeps_of(schema, answer, standing(directory), offer.get("idle", {})),
-        on_act_change=lambda: _take(schema, start, answer),
+        on_act_change=lambda: _take(schema, start, answer, kept),
     )
 
 
-def _take(schema: dict[str, Any], start: Given, answer: dict[str, Any]) -> None:
+def _take(
+    schema: dict[str, Any], start: Given, answer: dict[str, Any], kept: list[Request]
+) -> None:
     """Ask the question of an answer with another value of one field, from its slider, or follow
-    the slider to an answer that it shows already."""
+    the slider to an answer that it shows already, or keep its samples."""
     act = st.session_state["studio_answer"].act or {}
+    if act.get("keep") == answer["id"]:
+        keeping.keep(kept)
+        return
     base = schemas.defaults(schema, schema)
     if follows := act.get("shows"):
         known = run_store.open_run(start.of[0]).answers()

@@ -36,10 +36,11 @@ def answer(
 
     config: the ability's own fields. Raises BadInput, NotAvailable.
     """
-    return _answer(trained_run.asked(run_id), ability, config or {}, seed)
+    return of(trained_run.asked(run_id), ability, config or {}, seed)
 
 
-def _answer(asked: Asked, ability: str, config: dict[str, Any], seed: int) -> Answer:
+def of(asked: Asked, ability: str, config: dict[str, Any], seed: int) -> Answer:
+    """Ask a run that is loaded, as `answer` does. Raises BadInput, NotAvailable."""
     if not 0 <= seed < 2**31:
         raise BadInput.at("seed", f"must be from 0 to 2147483647, got {seed}.")
     generator = generator_of("ask", seed, ability, device=asked.data.train.device)
@@ -61,7 +62,8 @@ def answer_to_run(
 
     id, run, step, ability, title, config (every field), derived (a sentence by field), seed, time,
     summary, warnings (sentences), figures (null where not finite), file (the .npz of `arrays`, by
-    its name in the run's folder, or `out`; null without arrays), arrays (shape by name), tables
+    its name in the run's folder, or `out`; null without arrays), arrays (shape by name), samples
+    (those of them that can be kept as sample sets), tables
     (path, columns, rows), frames (base64, each an event as `backend.events` packs it), code (what
     answered), took (seconds), joules and joules_source (null where not measured).
     Beside the arrays the .npz holds
@@ -74,7 +76,7 @@ def answer_to_run(
     run = trained_run.load_trained(directory.id)
     watch = Stopwatch(meter(run.device))
     watch.start()
-    result = _answer(trained_run.asked_of(run), ability, config or {}, seed)
+    result = of(trained_run.asked_of(run), ability, config or {}, seed)
     watch.stop()
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
@@ -97,6 +99,7 @@ def answer_to_run(
         "figures": asking.plain(result.figures),
         "file": _save_arrays(directory, name, result.arrays, settings, out),
         "arrays": {key: list(array.shape) for key, array in result.arrays.items()},
+        "samples": list(cls.samples(checked)),
         "tables": [
             {"path": event.path, "columns": event.columns, "rows": event.rows}
             for event in result.events

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from backend.errors import NotAvailable
@@ -10,7 +11,7 @@ from jobs.models import fingerprints
 from jobs.queueing import redis_store
 from jobs.queueing.job_calls import Queue
 from jobs.queueing.spec_paths import Origin, absolute_config
-from jobs.records import sample_sets
+from jobs.records import run_store, sample_sets
 from jobs.records.sample_sets import Request, SampleSet, Source
 
 _MOST_SECONDS = 3600
@@ -26,15 +27,38 @@ def request(
     step: int | None = None,
     source: Source = "model",
     origin: Origin = "browser",
+    ability: str = "",
+    array: str = "",
 ) -> Request:
     """Ask for samples of a run at a kept checkpoint, the newest where no step is named.
 
-    config: fields of the ability `sample`; 64 samples where it gives no `num`. Raises BadInput,
-    NotAvailable.
+    config: fields of the ability `sample`, 64 samples where it gives no `num`; or of another one,
+    whose answer holds them in an `array`. Raises BadInput, NotAvailable.
     """
-    fields = absolute_config({"num": sample_sets.DEFAULT_NUM, **(config or {})}, origin)
-    code = fingerprints.code_now()
-    return sample_sets.request(run_id, fields, code=code, seed=seed, step=step, source=source)
+    num = {} if ability else {"num": sample_sets.DEFAULT_NUM}
+    fields = absolute_config({**num, **(config or {})}, origin)
+    return sample_sets.request(
+        run_id,
+        fields,
+        code=fingerprints.code_now(),
+        seed=seed,
+        step=step,
+        source=source,
+        ability=ability,
+        array=array,
+        beside=_beside(fields),
+    )
+
+
+def _beside(config: Mapping[str, Any]) -> list[Path]:
+    """List the files that a question reads beside its run. Raises BadInput, NotAvailable."""
+    files = [Path(config[name]) for name in ("path", "mask_path") if config.get(name)]
+    for run in config.get("runs") or ():
+        directory = run_store.open_run(run)
+        files += [
+            sample_sets.checkpoint_of(directory, step) for step in directory.checkpoints()[-1:]
+        ]
+    return files
 
 
 def draw(wanted: Iterable[Request], name: str = "") -> list[SampleSet]:

@@ -19,6 +19,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backend.errors import BadInput, NotAvailable
 from jobs.records import run_store
 from jobs.records.checkpoint import path_of
+from jobs.records.run_directory import RunDirectory
 from jobs.records.status import hostname
 from jobs.system import atomic_files, processes
 
@@ -56,19 +58,26 @@ class Request(NamedTuple):
     step: int
     """of the checkpoint; 0 of a run that does not train"""
     weights: str
-    """SHA-256 of the checkpoint; "" of a run that does not train"""
+    """SHA-256 of the checkpoint; "" of a run that does not train. Files that are read beside it,
+    such as other runs' checkpoints, follow with theirs"""
     source: Source
     """`held_out`: real events the run was not trained on, in place of the model's"""
     config: dict[str, Any]
-    """fields of the ability `sample` as they were given; others have their default"""
+    """fields of the ability as they were given; others have their default"""
     seed: int
     code: dict[str, str]
     """Basin's version and commit"""
+    ability: str = ""
+    """whose answer holds the samples, as the Studio and `basin ask` draw them; "" for those of
+    `sample` drawn from the noise that all runs share"""
+    array: str = ""
+    """of that answer"""
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits: the same request has the same."""
-        text = json.dumps(self._asdict(), sort_keys=True)
+        given = {name: value for name, value in self._asdict().items() if value != ""}
+        text = json.dumps({"weights": self.weights, **given}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -85,6 +94,8 @@ class SampleSet(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
     code: dict[str, str] = Field(default_factory=dict)
+    ability: str = ""
+    array: str = ""
     name: str = ""
     """given by a person"""
     state: State = "waiting"
@@ -148,7 +159,10 @@ class SampleSet(BaseModel):
         if self.name:
             return self.name
         of = self.run_name or f"{self.method} {self.run[-4:]}"
-        return f"{of}, real" if self.source == "held_out" else f"{of}, step {self.step:,}"
+        if self.source == "held_out":
+            return f"{of}, real"
+        by = f", {self.ability}" if self.ability else ""
+        return f"{of}, step {self.step:,}{by}"
 
     @property
     def path(self) -> Path:
@@ -186,8 +200,13 @@ def request(
     seed: int = 0,
     step: int | None = None,
     source: Source = "model",
+    ability: str = "",
+    array: str = "",
+    beside: Sequence[Path] = (),
 ) -> Request:
     """Ask for samples of a run at a checkpoint, the newest unless `step` names one that is kept.
+
+    beside: files that the samples depend on too.
 
     Raises BadInput, NotAvailable.
     """
@@ -200,17 +219,22 @@ def request(
     elif step not in steps:
         known = ", ".join(map(str, steps)) or "none"
         raise BadInput.at("step", f"`{directory.id}` keeps no checkpoint of {step}. Kept: {known}.")
-    weights = ""
-    if steps:
-        path = path_of(directory.path / "checkpoints", step)
-        try:
-            entry = path.stat()
-            weights = _sha256(str(path), entry.st_size, entry.st_mtime_ns)
-        except OSError as error:
-            raise NotAvailable(
-                f"{path.name} of `{directory.id}` cannot be read: {error}"
-            ) from error
-    return Request(directory.id, step, weights, source, config, seed, code)
+    own = [checkpoint_of(directory, step)] if steps else []
+    weights = " ".join(_digest(path) for path in (*own, *beside))
+    return Request(directory.id, step, weights, source, config, seed, code, ability, array)
+
+
+def checkpoint_of(directory: RunDirectory, step: int) -> Path:
+    """Return the file of a checkpoint."""
+    return path_of(directory.path / "checkpoints", step)
+
+
+def _digest(path: Path) -> str:
+    try:
+        entry = path.stat()
+        return _sha256(str(path), entry.st_size, entry.st_mtime_ns)
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror}.") from error
 
 
 @lru_cache(maxsize=1000)

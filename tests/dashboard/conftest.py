@@ -61,6 +61,19 @@ def press(control: Locator, key: str) -> None:
     control.press(key)
 
 
+def address(page: Page) -> str:
+    """Ask a page for its address: `page.url` stays as it was while nothing else is asked."""
+    from playwright.sync_api import Error
+
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return str(page.evaluate("location.href"))
+        except Error:  # on its way from one page to another
+            if time.monotonic() > deadline:
+                raise
+
+
 def live_frames(page: Page) -> list[str | bytes]:
     """What the live WebSockets of a page receive from now on."""
     received: list[str | bytes] = []

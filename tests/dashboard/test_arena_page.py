@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs.arena import arenas, votes
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, address, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Response, WebSocket
@@ -56,13 +56,13 @@ def test_a_vote_is_blind_and_a_look_makes_it_void(
     page.goto(f"{basin.address}/arena?runs={','.join(run.id for run in runs)}")
     begin.click(timeout=60_000)
     page.locator(".bl-sides canvas").nth(1).wait_for(timeout=90_000)
-    wait_for(lambda: re.search("arena\\?id=[0-9a-f]{12}$", page.url), "a link without runs")
+    wait_for(lambda: re.search("arena\\?id=[0-9a-f]{12}$", address(page)), "a link without runs")
     [arena] = arenas.list_arenas()
 
     voter = browser.new_context(viewport={"width": 800, "height": 900})
     ballot = voter.new_page()
     traffic = Traffic(ballot)
-    ballot.goto(page.url)
+    ballot.goto(address(page))
     ballot.locator(".bl-sides canvas").nth(1).wait_for(timeout=60_000)
     wait_for(lambda: any("live/head" in each.url for each in traffic.responses), "the head")
     before = traffic.content()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -32,9 +32,7 @@ def _reads_at_once(assertion: ast.Assert) -> bool:
     """Tell a text, or elements gone through, that must be there by now; what must not is another
     matter."""
     test = assertion.test
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return False
-    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotIn | ast.NotEq):
+    if _is_absence(test):
         return False
     calls = [
         node.func.attr
@@ -46,6 +44,46 @@ def _reads_at_once(assertion: ast.Assert) -> bool:
     ]
     return any(call in READINGS for call in calls) or any(
         text.endswith(".all()") for text in gone_through
+    )
+
+
+def _is_absence(test: ast.expr) -> bool:
+    if isinstance(test, ast.UnaryOp):
+        return isinstance(test.op, ast.Not)
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotIn | ast.NotEq)
+
+
+def _asserted_readings(tree: ast.AST) -> Iterator[ast.Assert]:
+    """Find assertions on a text that was read once into a variable, without waiting for it."""
+    kinds = (ast.Assign, ast.AnnAssign, ast.Assert)
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        read: set[str] = set()
+        lines = (node for node in ast.walk(function) if isinstance(node, kinds))
+        for line in sorted(lines, key=lambda node: node.lineno):
+            if isinstance(line, ast.Assert):
+                names = {node.id for node in ast.walk(line.test) if isinstance(node, ast.Name)}
+                if names & read and not _is_absence(line.test):
+                    yield line
+                continue
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+            calls = ast.walk(line.value) if line.value is not None else iter(())
+            is_read = not isinstance(line.value, ast.Lambda) and any(
+                isinstance(call, ast.Attribute) and call.attr in READINGS for call in calls
+            )
+            read = read | names if is_read else read - names
+
+
+ANSWERS = ("socket", "request", "response", "answer", "each")
+"""Names of what a page sends and gets, whose address does not change."""
+
+
+def _reads_stale_address(node: ast.AST) -> bool:
+    """Tell `page.url`, which a loop that asks the page nothing else never sees change."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == "url"
+        and not (isinstance(node.value, ast.Name) and node.value.id in ANSWERS)
     )
 
 
@@ -86,6 +124,47 @@ def test_keys_are_pressed_on_controls_that_take_them() -> None:
         if _presses_at_once(node)
     ]
     assert unheard == [], "use press(control, key): a control that is off yet swallows keys"
+
+
+def test_no_text_is_read_into_a_variable_and_asserted_at_once() -> None:
+    hasty = [
+        f"{path.name}:{assertion.lineno}"
+        for path in sorted((ROOT / "tests" / "dashboard").rglob("test_*.py"))
+        for assertion in _asserted_readings(ast.parse(path.read_text()))
+    ]
+    assert hasty == [], "wait for the text by locator(…, has_text=…) or wait_for, then read it"
+
+
+def test_an_address_is_asked_of_the_page() -> None:
+    stale = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((ROOT / "tests" / "dashboard").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _reads_stale_address(node)
+    ]
+    assert stale == [], "use address(page): page.url stays as it was while nothing else is asked"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_hasty"),
+    [
+        ("text = row.inner_text()\n    assert 'a' in text", True),
+        ("[num] = re.findall('a', row.inner_text())\n    f()\n    assert num == '1'", True),
+        ("text = row.inner_text()\n    assert 'a' not in text", False),
+        ("text = row.inner_text()\n    text = other\n    assert 'a' in text", False),
+        ("read = lambda: row.inner_text()\n    assert wait_for(read, 'it')", False),
+    ],
+)
+def test_a_text_asserted_at_once_is_seen(code: str, is_hasty: bool) -> None:
+    assert bool(list(_asserted_readings(ast.parse(f"def test():\n    {code}")))) is is_hasty
+
+
+@pytest.mark.parametrize(
+    ("code", "is_stale"),
+    [("page.url", True), ("self.page.url", True), ("request.url", False), ("address(page)", False)],
+)
+def test_a_stale_address_is_seen(code: str, is_stale: bool) -> None:
+    assert any(map(_reads_stale_address, ast.walk(ast.parse(code)))) is is_stale
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.claims import reproduction
 from jobs.records import run_store
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, address, wait_for
 from tests.dashboard.reproduced import reproduced
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_claim_is_launched_and_stopped(basin: Basin, page: Page) -> None:
     page.get_by_text("No seed has ended yet").wait_for()
     page.get_by_text("Energy distance of long chains, ratio").wait_for()
     page.get_by_text(re.compile("About .* of training, ")).wait_for(timeout=60_000)
-    assert made.id in page.url
+    wait_for(lambda: made.id in address(page), "the link")
     page.get_by_role("button", name="Stop").click()
     wait_for(lambda: reproduction.progress(made).is_over, "the end of all runs", 60)
     page.locator(".basin-verdict").get_by_text("undecided").wait_for(timeout=30_000)

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.grids import records
 from jobs.records import sample_sets
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -56,7 +56,7 @@ def test_a_grid_of_hundreds_is_launched_drawn_and_opened(basin: Basin, page: Pag
     cells = page.locator(".bl-lattices").first.locator(".bl-xyz-cell")
     cells.first.locator("canvas").wait_for()
     seconds = page.evaluate("(window.first - window.pressed) / 1000")
-    wait_for(lambda: "id=" in page.url, "a link to the grid")
+    wait_for(lambda: "id=" in address(page), "a link to the grid")
     (grid,) = records.list_grids(run.id)
     assert len(grid.sets) == cells.count() == 432
     page.get_by_text("of 432 cells drawn").wait_for(timeout=180_000)

@@ -11,7 +11,7 @@ from jobs.execution.emitter import Emitter
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 from tests.dashboard.racing import NUM, beating, make_race
 from tests.dashboard.runs import cost
 from tests.dashboard.test_run_page import INKED
@@ -55,7 +55,7 @@ def cells(page: Page, racer: int) -> list[str]:
 def raced(page: Page) -> list[RunDirectory]:
     """The runs of the race that was arrived at."""
     page.wait_for_url(re.compile(r"runs="), timeout=60_000)  # every racer is checked first
-    found = re.split(",|%2C", page.url.partition("runs=")[2].partition("&")[0])
+    found = re.split(",|%2C", address(page).partition("runs=")[2].partition("&")[0])
     return [run_store.open_run(run) for run in found]
 
 
@@ -184,12 +184,12 @@ def test_all_racers_are_looked_back_at_where_they_had_spent_as_much(
     wait_for(
         lambda: "0.4" not in lanes(page).first.locator(".bl-far b").inner_text(), "its error then"
     )
-    assert "at=300" in page.url
+    wait_for(lambda: "at=300" in address(page), "the link")
     page.get_by_text("after 300 gradients").nth(1).wait_for()
     page.reload()
     page.get_by_text(re.compile("You are looking at every racer after 300 gradients")).wait_for()
     page.keyboard.press("l")
-    wait_for(lambda: "at=" not in page.url, "the present")
+    wait_for(lambda: "at=" not in address(page), "the present")
 
 
 def test_a_knob_asks_the_run_and_its_answer_is_marked(basin: Basin, page: Page) -> None:
@@ -237,7 +237,7 @@ def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> Non
     wait_for(lambda: page.eval_on_selector(".bl-lane canvas", INKED) > 3, "dots")
     page.get_by_label("upwards").select_option("x₄")
     page.get_by_role("img", name="on x₁ and x₄").nth(2).wait_for()
-    assert "axes=1,4" in page.url.replace("%2C", ",")
+    wait_for(lambda: "axes=1,4" in address(page).replace("%2C", ","), "the link")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from jobs.proposals import Kind
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, press
+from tests.dashboard.conftest import Basin, address, press
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -36,7 +36,7 @@ def launch_button(page: Page) -> Locator:
 def launched(page: Page) -> RunDirectory:
     """The run whose page was arrived at; stopped, as its training is not what is tested."""
     page.wait_for_url(re.compile(r"/run\?id="))
-    run = run_store.open_run(page.url.rpartition("id=")[2][:20])
+    run = run_store.open_run(address(page).rpartition("id=")[2][:20])
     control.stop(run.id)
     return run
 
@@ -70,7 +70,7 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     press(box, "Tab")
     page.get_by_text("This cannot be launched yet").wait_for(state="hidden")
     page.wait_for_timeout(1000)
-    assert "/run" not in page.url
+    assert "/run" not in address(page)
     assert len(run_store.list_runs()) == before
 
 
@@ -90,7 +90,7 @@ def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
     launch_button(page).evaluate("button => button.click()")
     page.get_by_text(re.compile("^Ring of Gaussians: ")).wait_for()
     page.wait_for_timeout(500)
-    assert "/run" not in page.url and len(run_store.list_runs()) == before
+    assert "/run" not in address(page) and len(run_store.list_runs()) == before
     bar = page.locator(".st-key-launch_bar")
     page.get_by_label("Steps", exact=True).scroll_into_view_if_needed()
     assert bar.get_by_role("button").bounding_box()["y"] < 860  # type: ignore[index]

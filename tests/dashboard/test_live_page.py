@@ -12,7 +12,7 @@ import pytest
 
 from backend.events import Field, Points, pack
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 from tests.dashboard.runs import MORE, NUM, PATHS, Speaker, cost, make_run, zoom
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_what_was_chosen_is_linked_and_outlives_a_reload(basin: Basin, page: Pag
         wait_for(lambda: charts(page).count() == 2, "two charts")
     page.get_by_role("button", name="show all").click()
     wait_for(lambda: ranges(page)[0][1] == NUM, "all of it")
-    assert "zoom" not in page.url
+    wait_for(lambda: "zoom" not in address(page), "the link without it")
 
 
 def test_a_zoom_follows_to_another_cost_axis(basin: Basin, page: Page) -> None:
@@ -104,7 +104,7 @@ def test_compare_shares_the_board_with_the_run_page(basin: Basin, page: Page) ->
     wait_for(lambda: np.allclose(ranges(page), [chosen] * 2), "the same stretch in both charts")
     legend.first.click()
     wait_for(lambda: bands(page) == [0, 0], "no band in any chart")
-    wait_for(lambda: "hide=" in page.url and "zoom=" in page.url, "both in the link")
+    wait_for(lambda: "hide=" in address(page) and "zoom=" in address(page), "both in the link")
     page.reload()
     page.locator(".bl-plot").last.scroll_into_view_if_needed()
     wait_for(lambda: charts(page).count() == 2, "two charts")

@@ -12,7 +12,7 @@ import pytest
 from backend.spec import RunSpec
 from jobs.queueing import control
 from jobs.records import run_store, sample_sets
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 from tests.dashboard.test_run_page import INKED, launch_slow
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
     page.get_by_role("button", name=re.compile("^.*Launch")).click()
     page.wait_for_url(re.compile(r"/run\?id="))
     page.wait_for_selector(".bl-hero canvas", timeout=60_000)
-    run = run_store.open_run(page.url.rpartition("id=")[2][:20])
+    run = run_store.open_run(address(page).rpartition("id=")[2][:20])
     wait_for(lambda: run.status().status == "finished", "the run", 60)
     spec = run.spec()
     assert (spec.method, spec.preset, spec.budget.steps) == (
@@ -122,7 +122,7 @@ def test_the_users_own_file_is_drawn_and_launched(basin: Basin, page: Page, tmp_
     page.get_by_role("button", name=re.compile("^.*Launch")).click()
     page.wait_for_url(re.compile(r"/run\?id="))
     page.wait_for_selector(".bl-hero canvas", timeout=60_000)
-    shown = run_store.open_run(page.url.rpartition("id=")[2][:20])
+    shown = run_store.open_run(address(page).rpartition("id=")[2][:20])
     wait_for(lambda: shown.status().is_over, "the run", 60)
     assert shown.status().status == "finished"
 
@@ -151,7 +151,7 @@ def test_runs_tick_are_found_and_compared(basin: Basin, page: Page) -> None:
     page.keyboard.press("/")
     page.keyboard.type("apple")
     wait_for(lambda: rows.count() == 2, "the search")
-    assert "search=apple" in page.url
+    wait_for(lambda: "search=apple" in address(page), "the link")
     wait_for(lambda: page.eval_on_selector(".bl-thumb canvas", INKED) > 5, "thumbnails")
     for run in (first, second):
         page.locator(f'[data-run="{run.id}"] input').click()

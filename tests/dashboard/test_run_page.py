@@ -13,7 +13,7 @@ from backend.spec import Budget, RunSpec
 from jobs.models import forks
 from jobs.queueing import control, enqueue
 from jobs.records import run_store
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 from tests.dashboard.runs import NUM, make_run, zoom
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def test_keys_and_the_search_of_metrics(basin: Basin, page: Page) -> None:
     page.keyboard.press("Enter")
     added = page.locator(".bl-chart", has_text="Learning rate")
     added.wait_for()
-    assert "optimiser%2Flearning_rate" in page.url
+    wait_for(lambda: "optimiser%2Flearning_rate" in address(page), "the link")
     added.get_by_label("Remove Learning rate").click()
     wait_for(lambda: page.locator(".bl-chart").count() == 2, "two charts")
 
@@ -185,7 +185,7 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     assert int(slider.get_attribute("max") or 0) >= 1
     press(slider, "Home")
     page.get_by_text(re.compile("You are looking at step")).wait_for()
-    assert "at=" in page.url
+    wait_for(lambda: "at=" in address(page), "the link")
     shown = page.locator(".bl-hero canvas").get_attribute("aria-label") or ""
     first = run.keyframes_at(0)
     assert first and re.search(r"step (0|1)\b", shown)
@@ -214,7 +214,8 @@ def fork_from_here(page: Page, parent: str) -> int:
     page.get_by_role("link", name=re.compile("forked at step .* from")).wait_for()
     (child,) = forks.children_of(parent)
     (turn,) = run_store.open_run(child.id).turns()
-    assert child.id in page.url and child.budget["steps"] == 500
+    wait_for(lambda: child.id in address(page), "the page of the fork")
+    assert child.budget["steps"] == 500
     assert turn.fields["train.learning_rate"][1] == 0.003
     control.stop(child.id)
     keep_a_moment(page, child.id)
@@ -246,7 +247,7 @@ def test_the_cost_axis_is_a_switch_and_is_kept_in_the_link(basin: Basin, page: P
     assert end_of_axis() == NUM
     page.get_by_role("button", name="gradients", exact=True).click()
     wait_for(lambda: end_of_axis() == 10 * NUM, "the axis")
-    assert "axis=gradients" in page.url
+    wait_for(lambda: "axis=gradients" in address(page), "the link")
     page.reload()
     page.wait_for_selector(".bl-plot .main-svg")
     wait_for(lambda: end_of_axis() == 10 * NUM, "the axis")

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
+from dashboard.security import viewers
 from jobs.cli import main
+from jobs.records import sample_sets
 from jobs.records.run_directory import RunDirectory
-from tests.dashboard.conftest import Basin, press, wait_for
+from tests.dashboard.conftest import Basin, address, press, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -52,7 +54,7 @@ def test_samples_are_asked_for_kept_and_linked(
     page.locator(".bl-card canvas").first.wait_for()
     [kept] = trained.answers()
     assert kept["config"]["num_steps"] == 20 and kept["file"]
-    wait_for(lambda: kept["id"] in page.url, "a link to the answer")
+    wait_for(lambda: kept["id"] in address(page), "a link to the answer")
     page.reload()
     page.locator(".bl-answer").wait_for(timeout=60_000)
     page.locator(".bl-answer", has_text="500 samples").wait_for()
@@ -76,9 +78,36 @@ def test_samples_are_asked_for_kept_and_linked(
     wait_for(lambda: "num_steps=20" in command.inner_text(), "the answer before")
     wait_for(lambda: kept["id"] in page.evaluate("location.href"), "its link")
     assert len(trained.answers()) == 2
+    page.get_by_role("button", name="Keep as a sample set").click()
+    link = page.get_by_role("link", name="Kept as a sample set")
+    link.wait_for(timeout=60_000)
+    [known] = [each for each in sample_sets.list_sets(trained.id) if each.ability == "sample"]
+    assert link.get_attribute("href") == f"compare?sets={known.id}"
+    wait_for(lambda: sample_sets.open_set(known.id).state == "done", "the set to be drawn")
+    with np.load(trained.path_of(kept["file"])) as arrays:
+        np.testing.assert_array_equal(sample_sets.open_set(known.id).samples()["x"], arrays["x"])
     words = shlex.split(command.inner_text())[1:]
     done = CliRunner().invoke(main, [*words, "--json"], catch_exceptions=False)
     assert f'"{kept["id"]}"' in done.stdout and len(trained.answers()) == 2
+
+
+@pytest.mark.slow
+def test_who_opens_a_run_here_has_seen_it_by_name(
+    basin: Basin, page: Page, trained: RunDirectory
+) -> None:
+    page.context.add_cookies(  # as the Arena gives it
+        [{"name": viewers.COOKIE, "value": viewers.new_cookie(), "url": basin.address}]
+    )
+    open_studio(basin, page, f"run={trained.id}&ability=inpaint")
+
+    def seen() -> bool:
+        files = (basin.home / "sightings").glob("*.json")
+        return any(trained.id in json.loads(path.read_text()) for path in files)
+
+    for path in (basin.home / "sightings").glob("*.json"):
+        path.unlink()
+    page.reload()
+    wait_for(seen, "a note that the run was seen")
 
 
 def test_it_offers_what_the_run_can_be_asked_and_says_what_not(
@@ -176,14 +205,26 @@ def test_a_mask_is_drawn_by_pointer_and_keyboard_and_filled_in(basin: Basin, pag
     page.get_by_role("button", name="Invert").click()
     page.get_by_role("button", name="Invert").click()
     hidden = 64 - int(drawn.split()[0])
-    page.wait_for_timeout(1000)  # the hand rests
-    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
-    page.get_by_role("button", name=ASK).click()
-    page.locator(".bl-answer").wait_for(timeout=60_000)
-    [kept] = [item for item in run.answers() if item["ability"] == "inpaint"]
+
+    def filled() -> list[dict[str, Any]]:  # the hand rests, and it is asked
+        answers = [item for item in run.answers() if item["ability"] == "inpaint"]
+        masks = [sum(map(int, re.findall(r"h(\d+)", item["config"]["mask"]))) for item in answers]
+        return [item for item, num in zip(answers, masks, strict=True) if num == hidden]
+
+    wait_for(filled, "an answer to what was drawn", 60)
+    kept = filled()[0]
+    wait_for(lambda: kept["id"] in page.evaluate("location.href"), "its link")
     assert kept["config"]["hidden"] == "drawn" and kept["config"]["row"] == 3
     with np.load(run.path_of(kept["file"])) as arrays:
         assert arrays["hidden"].sum() == hidden and len(arrays["filled"]) == 4
+    # the strip says the mean energies of the fills and of what was hidden
+    strip = page.locator(".bl-energies canvas")
+    strip.wait_for(timeout=60_000)
+    said = strip.get_attribute("aria-label") or ""
+    for name, figure in (("filled in", "energy"), ("the whole itself", "energy/whole")):
+        [number] = re.findall(rf"{name} ([−\d.e]+)", said)
+        expected = kept["figures"][figure]
+        assert float(number.replace("−", "-")) == pytest.approx(expected, rel=0.01)
     link = page.locator(".bl-repeat pre").first.inner_text()
     page.goto(link)  # the link draws the same mask
     wait_for(lambda: status.inner_text() == drawn, "the mask of the link")

@@ -8,6 +8,7 @@ import { tableAt } from "../parts/table.js"
 import { FIGURES, PICTURES } from "../parts/vocabulary.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField, rangeOf } from "./drawing/field.js"
+import { paintHidden } from "./drawing/hidden_part.js"
 import { drawGrid } from "./drawing/images.js"
 import { planeOn, strokeSegments } from "./drawing/plane.js"
 import { classesOf, drawNamedPoints } from "./drawing/points.js"
@@ -21,8 +22,9 @@ const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "s
 
 /** Makers of a card's content, by the kind of its event; scalars and texts have other places. */
 const CONTENTS = {
-  images: ({ frame, canvas, width }) => {
-    drawGrid(canvas, frame, { width })
+  images: ({ frame, canvas, width, colours }) => {
+    const grid = drawGrid(canvas, frame, { width })
+    if (frame.arrays.hidden) paintHidden(canvas.getContext("2d"), frame, grid, colours)
     return [canvas]
   },
   points,

@@ -53,7 +53,7 @@ export function drawCloud(canvas, preview, side) {
 }
 
 /** The same with axes that are named by the columns, as large as data are looked at. */
-export function drawPreview(canvas, preview, side, columns = []) {
+export function drawPreview(canvas, { preview, columns = [], walk = [] }, side) {
   if (preview.kind === "images") return drawCloud(canvas, preview, side)
   const { shape } = preview
   const positions = { shape, data: new Float32Array(bytes(preview.values).buffer) }
@@ -61,5 +61,40 @@ export function drawPreview(canvas, preview, side, columns = []) {
   const colours = coloursOf(canvas)
   const ranges = rangesOf(positions, { room: ROOM })
   const plane = planeOn(canvas, side - NAMES, ranges, colours, names)
-  paintDots(plane, positions, () => faded(colours.data, 0.55), 1.6)
+  paintDots(plane, positions, () => faded(colours.data, walk.length ? 0.35 : 0.55), 1.6)
+  if (walk.length > 1) paintWalk(plane, walk, colours)
+}
+
+/** Length of the median step of a walk [[x, y], ...]. */
+export function stepOf(walk) {
+  const lengths = walk
+    .slice(1)
+    .map(([x, y], index) => Math.hypot(x - walk[index][0], y - walk[index][1]))
+    .toSorted((one, other) => one - other)
+  return lengths[lengths.length >> 1]
+}
+
+/** The path of a chain, fainter where it was longer ago, and a ring around its start as wide as one
+ * step is long. */
+function paintWalk({ context, place }, walk, colours) {
+  const places = walk.map(([x, y]) => place(x, y))
+  const start = places[0]
+  const step = stepOf(walk)
+  const [right, top] = place(walk[0][0] + step, walk[0][1] + step)
+  context.strokeStyle = colours.chains
+  context.lineWidth = 1.5
+  context.beginPath()
+  context.ellipse(...start, Math.abs(right - start[0]), Math.abs(top - start[1]), 0, 0, 2 * Math.PI)
+  context.stroke()
+  for (let index = 1; index < places.length; index++) {
+    context.strokeStyle = faded(colours.chains, 0.25 + (0.65 * index) / places.length)
+    context.beginPath()
+    context.moveTo(...places[index - 1])
+    context.lineTo(...places[index])
+    context.stroke()
+  }
+  context.fillStyle = colours.chains
+  context.beginPath()
+  context.arc(...places.at(-1), 3, 0, 2 * Math.PI)
+  context.fill()
 }

@@ -8,6 +8,7 @@ import { count, duration } from "../parts/formatting.js"
 import { readAnswer } from "../stream/answers.js"
 import { tableAt, tableOf } from "../parts/table.js"
 import { FIGURES } from "../parts/vocabulary.js"
+import { energySection } from "./energies.js"
 import { repeats } from "./repeats.js"
 import { REST, slider } from "./sweep.js"
 
@@ -82,7 +83,17 @@ class Answer {
   draw() {
     if (!this.frames || this.waiting) return
     const colours = coloursOf(this.root)
-    const key = `${this.id} ${this.root.clientWidth} ${colours.bg} ${this.data.before} ${this.swept}`
+    const { before, keeps, sets } = this.data
+    const kept = `${keeps} ${sets}`
+    const key = [
+      this.id,
+      this.data.answer,
+      this.root.clientWidth,
+      colours.bg,
+      before,
+      this.swept,
+      kept,
+    ].join(" ")
     if (key === this.drawn) return
     this.drawn = key
     const { value, data } = this
@@ -99,6 +110,7 @@ class Answer {
       {},
       make("p.bl-answer", {}, value.summary),
       ...this.cards(colours),
+      energySection(value.figures, this.frames, this.root.clientWidth, colours) ?? "",
       ...tables,
       this.figures(),
       repeats(value, data.defaults, window.location.href),
@@ -132,7 +144,26 @@ class Answer {
       make("h2", {}, value.title),
       make("span.bl-muted", {}, facts.filter(Boolean).join(" · ")),
       ...(value.file ? [save] : []),
+      ...this.keeping(),
     )
+  }
+
+  /** Its samples as sample sets: a button that keeps them, or a link to those that were kept. */
+  keeping() {
+    const { answer, keeps, sets } = this.data
+    // a slider shows answers that the page knows nothing of yet
+    if (!keeps || answer !== this.id) return []
+    if (sets.length) {
+      const name = sets.length > 1 ? `Kept as ${sets.length} sample sets` : "Kept as a sample set"
+      const address = `compare?sets=${sets.join(",")}`
+      return [make("a.bl-button", { href: address, title: sets.join(", ") }, name)]
+    }
+    const button = make("button.bl-button", { type: "button" }, "Keep as a sample set")
+    button.onclick = () => {
+      button.disabled = true
+      this.component.setTriggerValue("act", { keep: answer })
+    }
+    return [button]
   }
 
   /** The slider over a field of the question, if it has one. */

@@ -56,15 +56,16 @@ class Picker {
     this.draw()
   }
 
-  /** Put a value into the form, with what it implies. */
-  give({ field, implies }, value) {
+  /** Put a value into the form, with what it implies; a mask that hides something asks by itself. */
+  give({ field, implies, kind }, value) {
     this.given = { ...this.given, ...implies, [field]: value }
     this.data.values = { ...this.data.values, ...this.given }
     // all of it, once the hand rests: of several acts in a row the page may see the last alone
     clearTimeout(this.resting)
+    const asks = kind === "mask" && value !== ""
     this.resting = setTimeout(
-      () => this.component.setTriggerValue("act", { fields: this.given }),
-      REST / 2,
+      () => this.component.setTriggerValue("act", { fields: this.given, asks }),
+      asks ? 2 * REST : REST / 2,
     )
   }
 

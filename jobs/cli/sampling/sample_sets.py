@@ -28,7 +28,7 @@ def samples() -> None:
 
 @samples.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--n", "num", type=click.IntRange(2, 100_000), default=64, show_default=True)
+@click.option("--n", "num", type=click.IntRange(2, 100_000), help="Samples; 64 by default.")
 @click.option("--step", type=click.IntRange(0), help="Of a kept checkpoint; else the newest.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
@@ -36,17 +36,24 @@ def samples() -> None:
     "changes",
     multiple=True,
     metavar="A.B=C",
-    help="Give one field of the ability `sample`, such as num_steps=500.",
+    help="Give one field of the ability, such as num_steps=500.",
+)
+@click.option(
+    "--ability",
+    default="",
+    help="Keep the samples of its answer, as `basin ask` draws them; `sample` by default, from the "
+    "noise that all runs share.",
 )
 @click.option("--held-out", is_flag=True, help="Real events the run was not trained on, instead.")
 @click.option("--name", default="", help="A name for the sets.")
 @json_command
 def draw(
     runs: tuple[str, ...],
-    num: int,
+    num: int | None,
     step: int | None,
     seed: int,
     changes: tuple[str, ...],
+    ability: str,
     held_out: bool,
     name: str,
     as_json: bool,
@@ -55,16 +62,28 @@ def draw(
 
     The same run, checkpoint, settings and seed are the same set, to the byte: it is drawn once.
     """
-    config: dict[str, Any] = {"num": num}
+    config: dict[str, Any] = {} if num is None else {"num": num}
     for change in changes:
         apply(config, change)
+    if held_out and ability:
+        raise BadInput.at("--held-out", "takes real events, and an ability draws none. Leave one.")
     source: sample_sets.Source = "held_out" if held_out else "model"
-    wanted = [
-        sample_jobs.request(run, config, seed=seed, step=step, source=source, origin="cli")
-        for run in runs
-    ]
     from jobs.models import sample_drawing
 
+    wanted = [
+        sample_jobs.request(
+            run,
+            config,
+            seed=seed,
+            step=step,
+            source=source,
+            origin="cli",
+            ability=ability,
+            array=array,
+        )
+        for run in runs
+        for array in sample_drawing.arrays_of(ability, config)
+    ]
     sets = [sample_drawing.draw(each, name=name, drawn=_tell) for each in wanted]
     lines = [*map(_line, sets), *_side_by_side(sets)]
     show([_value(each) for each in sets], as_json, "\n".join(lines))
@@ -164,6 +183,7 @@ def _in_words(each: SampleSet) -> str:
     joules = each.joules_per_sample
     rows = [
         ("run", each.run),
+        ("drawn by", each.ability or "sample, from shared noise"),
         ("step", f"{each.step:,}"),
         ("seed", each.seed),
         ("settings", ", ".join(f"{name}={value}" for name, value in each.config.items())),

@@ -3,6 +3,7 @@ unpacked."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from backend.abilities import read_array
+from backend.abilities import read_array, read_positions
 from backend.catalogue import resolve_data
 from backend.datasets import array_files, image_folder, reading
+from backend.datasets.file import FileConfig, FileData
 from backend.errors import BadInput
 from benchmarks.hostile_files import FILES, X, header, npy, npz
 from tests.conftest import ROOT
@@ -54,6 +57,50 @@ def test_points_to_be_asked_about_are_read_by_the_same_rules(suffix: str, tmp_pa
         assert caught.value.problems[0].field == "points"
     path.write_bytes(npz(x=npy(X)) if suffix == ".npz" else npy(X))
     np.testing.assert_array_equal(read_array(str(path), "points"), X)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_rows_of_a_table_are_asked_about_by_the_columns_that_were_learned(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    table = pd.DataFrame({"b": [1.5, 2.5], "note": ["u", "v"], "a": [-1.0, 4.0], "c": [0.0, 0.0]})
+
+    def save(frame: pd.DataFrame) -> None:
+        if suffix == ".parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_csv(path, index=False, sep="," if suffix == ".csv" else "\t")
+        os.utime(path, ns=(next(ticks), next(ticks)))
+
+    ticks = itertools.count(10**18, 10**9)
+    save(table)
+    np.testing.assert_array_equal(read_array(str(path), "path", ("a", "b")), [[-1, 1.5], [4, 2.5]])
+    save(table[:1])
+    np.testing.assert_array_equal(read_array(str(path), "path", ("a", "b")), [[-1, 1.5]])
+    save(table.assign(a=[1.0, np.nan]))
+    for columns, says in ((("a", "x"), "no column “x”"), (("b", "a"), "row 2, column “a”")):
+        with pytest.raises(BadInput) as caught:
+            read_array(str(path), "path", columns)
+        [problem] = caught.value.problems
+        assert problem.field == "path" and says in problem.message
+
+
+def test_a_run_on_columns_scores_a_table_of_them_in_any_order(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    learned = tmp_path / "learned.csv"
+    pd.DataFrame(values, columns=["a", "b"]).to_csv(learned, index=False)
+    data = FileData(FileConfig(path=str(learned))).load()
+    asked = tmp_path / "asked.csv"
+    pd.DataFrame(values[:3], columns=["a", "b"])[["b", "a"]].to_csv(asked, index=False)
+    z = read_positions(data, str(asked))
+    np.testing.assert_allclose(data.restore(z).numpy(), values[:3], atol=1e-6)
+    nameless = tmp_path / "nameless.csv"
+    nameless.write_text("\n".join(f"{u},7,{v}" for u, v in values))
+    data = FileData(FileConfig(path=str(nameless), columns=["1", "3"])).load()
+    assert data.columns == ("column 1", "column 3")
+    z = read_positions(data, str(nameless))
+    np.testing.assert_allclose(data.restore(z).numpy(), values, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [">f8", "<f4", ">i4", "f2", "u1", "?"])

@@ -2,6 +2,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { placing } from "../../../dashboard/live/pictures/drawing/plane.js"
+import { edgesOf } from "../../../dashboard/live/pictures/drawing/hidden_part.js"
+import { energyRows } from "../../../dashboard/live/studio/energies.js"
 import { Mask } from "../../../dashboard/live/studio/mask.js"
 import { beside, nearest, positionAt } from "../../../dashboard/live/studio/places.js"
 import { changed, commandOf, linkOf, pythonOf } from "../../../dashboard/live/studio/repeats.js"
@@ -148,4 +150,27 @@ test("the place under the pointer is the position that is drawn there", () => {
   const place = placing(box, ranges)(1.5, 12)
   const [x, y] = positionAt(place, box, ranges)
   assert.ok(Math.abs(x - 1.5) < 1e-9 && Math.abs(y - 12) < 1e-9)
+})
+
+test("the edge of a hidden part runs between hidden and known places alone", () => {
+  // two hidden places beside each other in a corner of 3 x 2
+  const edges = edgesOf({ shape: [2, 3], data: [1, 1, 0, 0, 0, 0] })
+  assert.equal(edges.length, 6)
+  assert.ok(!edges.some(([fromX, , toX]) => fromX === 1 && toX === 1), "none between the two")
+  assert.ok(edges.some((edge) => edge.join() === "2,0,2,1"))
+})
+
+test("energies of fills and of the whole are rows beside what costs nothing", () => {
+  const filled = { header: { path: "filled" }, arrays: { energies: { data: [-3, -1, NaN] } } }
+  const figures = { energy: -2, "energy/whole": -4, "energy/gaussian": 1, "energy/nearest": NaN }
+  const rows = energyRows(figures, [filled])
+  assert.deepEqual(
+    rows.map(({ name, values }) => [name, values]),
+    [
+      ["filled", [-3, -1]],
+      ["whole", [-4]],
+      ["gaussian", [1]],
+    ],
+  )
+  assert.deepEqual(energyRows({ mse: 1 }, [filled]), [])
 })

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 from backend import catalogue
 from backend.errors import BadInput, NotAvailable
 from jobs.cli import main
-from jobs.models import sample_drawing
+from jobs.models import answering, sample_drawing
 from jobs.queueing import sample_jobs
 from jobs.records import run_store, sample_sets
 from jobs.records.run_directory import RunDirectory
@@ -99,6 +101,59 @@ def test_real_events_make_a_set_too(run: RunDirectory) -> None:
     real = sample_drawing.draw(wanted)
     assert real.title.endswith("real") and real.seconds is None
     assert len(np.unique(real.samples()["x"], axis=0)) == 8
+
+
+OTHER = "another run"
+ANSWERS = [
+    ("sample", {"num": 12}, "x"),
+    ("compose", {"num": 12, "runs": [OTHER]}, "x"),
+    ("inpaint", {"num": 4, "hidden": "coordinates"}, "filled"),
+]
+
+
+@pytest.mark.parametrize(("ability", "config", "array"), ANSWERS)
+def test_samples_of_an_answer_are_kept_as_they_were_and_drawn_again_to_the_byte(
+    run: RunDirectory, ability: str, config: dict[str, Any], array: str
+) -> None:
+    if "runs" in config:
+        other = tiny.make(4)
+        tiny.run(other)
+        config = {**config, "runs": [other.id]}
+    answer = answering.answer_to_run(run.id, ability, config, seed=5)
+    assert answer["samples"] == [array]
+    asked: dict[str, Any] = {"seed": 5, "step": answer["step"], "origin": "cli"}
+    wanted = sample_jobs.request(run.id, config, ability=ability, array=array, **asked)
+    kept = sample_drawing.draw(wanted)
+    with np.load(run.path_of(answer["file"])) as arrays:
+        x = arrays[array].reshape(-1, 2)
+    np.testing.assert_array_equal(kept.samples()["x"], x)
+    assert (kept.num, kept.ability, kept.summary) == (len(x), ability, answer["summary"])
+    assert kept.title.endswith(f", {ability}") and len(kept.samples()["energy"]) == len(x)
+    content = (kept.path / "samples.npz").read_bytes()
+    sample_sets.delete(kept.id)
+    changes = [f"--set={name}={value}" for name, value in config.items() if name != "num"]
+    words = ["draw", run.id, "--ability", ability, "--n", str(config["num"]), *changes]
+    done = CliRunner().invoke(main, ["samples", *words, "--seed", "5", "--json"])
+    assert json.loads(done.stdout)[0]["id"] == kept.id, done.output
+    assert (kept.path / "samples.npz").read_bytes() == content
+    shared = sample_jobs.request(run.id, {"num": 12}, seed=5, origin="cli")
+    assert shared.id != kept.id
+    if "runs" in config:  # what another run learned since makes another set
+        again = tiny.make(5)
+        tiny.run(again)
+        shutil.copytree(again.path / "checkpoints", other.path / "checkpoints", dirs_exist_ok=True)
+        assert (
+            sample_jobs.request(run.id, config, ability=ability, array=array, **asked).id != kept.id
+        )
+
+
+def test_an_answer_without_samples_is_not_kept(run: RunDirectory) -> None:
+    done = CliRunner().invoke(main, ["samples", "draw", run.id, "--ability", "energy"])
+    assert done.exit_code == 2 and "`energy` draws no samples;" in done.output
+    assert "condition" in done.output
+    wanted = sample_jobs.request(run.id, {}, ability="sample", array="y", origin="cli")
+    with pytest.raises(BadInput, match="has no samples `y`: x"):
+        sample_drawing.draw(wanted)
 
 
 def test_what_cannot_be_drawn_fails_with_its_reason(run: RunDirectory) -> None:
