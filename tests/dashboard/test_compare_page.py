@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -16,7 +16,7 @@ from jobs.execution.emitter import Emitter
 from jobs.models import sample_drawing
 from jobs.queueing import sample_jobs
 from jobs.records import run_store
-from tests.dashboard.conftest import Basin, wait_for
+from tests.dashboard.conftest import Basin, address, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -152,6 +152,43 @@ def test_two_runs_are_tested_for_a_difference_beyond_chance_and_the_report_says_
     )
     charts = page.get_by_role("img", name="Draws of both by")
     wait_for(lambda: charts.count() == 2, "energies by both")
+
+
+@pytest.mark.slow
+def test_samples_of_each_class_are_rows_and_a_click_picks_one_of_its_class(
+    basin: Basin, page: Page
+) -> None:
+    shared: dict[str, Any] = {
+        "method": "joint_energy",
+        "preset": "digits",
+        "data": {"name": "digits"},
+    }
+    runs = [basin.launch(steps, name=f"{steps} steps by class", **shared) for steps in (3, 2)]
+    config = {"num": 40, "label": "each", "num_steps": 2}
+    sets = [sample_drawing.draw(sample_jobs.request(run.id, config)) for run in runs]
+    page.goto(f"{basin.address}/compare?sets={sets[0].id},{sets[1].id}")
+    page.get_by_role("button", name="by class", exact=True).click()
+    wait_for(lambda: "view=classes" in address(page), "the view in the link")
+    pictures = page.locator(".bl-compared .bl-card > canvas.bl-brushed:visible")
+    wait_for(lambda: pictures.count() == 2, "both pictures")
+    words = page.locator(".bl-selection [role=status]")
+    for label in (0, 7):
+        box = pictures.first.bounding_box()
+        assert box is not None
+        row = box["height"] / 10
+        page.mouse.click(box["x"] + 64 + row / 2, box["y"] + (label + 0.5) * row)
+        wait_for(lambda: "1 of 40 selected: sample" in words.inner_text(), "one sample")
+        # samples go through the classes in turn
+        wait_for(
+            lambda place=label: (
+                (int(re.findall(r"sample (\d+)", words.inner_text())[0]) - 1) % 10 == place
+            ),
+            f"one of class {label}",
+        )
+    page.reload()
+    wait_for(lambda: "1 of 40 selected" in words.inner_text(), "the selection of the link")
+    wait_for(lambda: pictures.count() == 2, "both pictures by class again")
+    assert "view=classes" in address(page)
 
 
 @pytest.mark.slow
