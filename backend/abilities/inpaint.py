@@ -358,8 +358,10 @@ def _in_words(config: InpaintConfig, rows: dict[str, dict[str, float]]) -> str:
     if "label_accuracy" in own:
         sentence += f"; {own['label_accuracy']:.0%} of the events keep their class"
     # one that is told the class is no match for a run that was not
-    told = config.label == TRUE
-    fair = [name for name in BASELINES if name in rows and (name != "class_gaussian" or told)]
+    knows_class = config.label == TRUE
+    fair = [
+        name for name in BASELINES if name in rows and (name != "class_gaussian" or knows_class)
+    ]
     better = [name for name in fair if not rows[name]["mse"] > own["mse"]]
     if not better:
         return sentence + ". Nothing that costs no training does as well."

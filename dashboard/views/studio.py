@@ -312,7 +312,9 @@ def _show(
         empty(f"Nobody has asked this run for {about['title'].lower()} yet. {about['summary']}")
         return
     base = schemas.defaults(schema, schema)
-    kept = keeping.requests_of(directory, answer, form_fields.difference(answer["config"], base))
+    requests = keeping.requests_of(
+        directory, answer, form_fields.difference(answer["config"], base)
+    )
     keeping.say_refusal()
     live_element(
         "studio/answer",
@@ -320,23 +322,23 @@ def _show(
         height=420,
         run=directory.id,
         answer=answer["id"],
-        keeps=bool(kept),
-        sets=keeping.sets_of(kept),
+        keeps=bool(requests),
+        sets=keeping.sets_of(requests),
         before=st.session_state.get("studio_kept", ""),
         defaults=base,
         sweeps=sweeps.sweeps_of(schema, answer, standing(directory), offer.get("idle", {})),
-        on_act_change=lambda: _take(schema, start, answer, kept),
+        on_act_change=lambda: _take(schema, start, answer, requests),
     )
 
 
 def _take(
-    schema: dict[str, Any], start: Given, answer: dict[str, Any], kept: list[Request]
+    schema: dict[str, Any], start: Given, answer: dict[str, Any], requests: list[Request]
 ) -> None:
     """Ask the question of an answer with another value of one field, from its slider, or follow
     the slider to an answer that it shows already, or keep its samples."""
     act = st.session_state["studio_answer"].act or {}
     if act.get("keep") == answer["id"]:
-        keeping.keep(kept)
+        keeping.keep(requests)
         return
     base = schemas.defaults(schema, schema)
     if follows := act.get("shows"):
