@@ -86,7 +86,13 @@ class AdversarialTrainingConfig(Config):
 DIGITS: dict[str, Any] = {"energy": {"kind": "mlp", "width": 256, "depth": 2}}
 FEW: dict[str, Any] = {**DIGITS, "attack": {"radius": 0.4, "num_steps": 7}}
 IMAGES_32: dict[str, Any] = {
-    "energy": {"kind": "wide_resnet", "features": 64, "multipliers": "1,2,4,8", "wall": 0.0},
+    "energy": {
+        "kind": "wide_resnet",
+        "features": 64,
+        "multipliers": "1,2,4,8",
+        "num_blocks": 2,
+        "wall": 0.0,
+    },
     # 8/255 of the range, which is 2 wide
     "attack": {"radius": 0.0627, "num_steps": 10},
     "walk_steps": 40,

@@ -105,7 +105,13 @@ class DualAdversarialTrainingConfig(Config):
 
 DIGITS: dict[str, Any] = {"energy": {"kind": "mlp", "width": 256, "depth": 2}}
 IMAGES_32: dict[str, Any] = {
-    "energy": {"kind": "wide_resnet", "features": 160, "multipliers": "1,2,4", "wall": 0.0},
+    "energy": {
+        "kind": "wide_resnet",
+        "features": 160,
+        "multipliers": "1,2,4",
+        "num_blocks": 5,
+        "wall": 0.0,
+    },
     # an L2 ball of 0.5 and steps of 0.1 where pixels are 0 to 1; here they are 2 apart
     "attack": {"norm": "l2", "radius": 1.0, "num_steps": 10},
     "start": "resampled",

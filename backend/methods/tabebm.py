@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -13,11 +13,11 @@ from torch import Tensor
 from backend import samplers
 from backend.config import Config, KindConfig, option, tagged_union
 from backend.data import Data
-from backend.energies import AnyNetwork, Condition, NetworkEnergy, build_network
+from backend.energies import AnyNetwork, Condition, NetworkEnergy, build_network, tabpfn
 from backend.energies.class_surrogates import KernelClasses, NetworkClasses, corners
 from backend.energies.classifier import Classifier
 from backend.energy import Energy, energy_and_gradient
-from backend.errors import BadInput
+from backend.errors import BadInput, NotAvailable
 from backend.events import Curve, Event, Table
 from backend.method import Method, Preset, SampleRequest, Start, Task
 from backend.metric_names import Figure
@@ -46,6 +46,31 @@ class KernelSurrogateConfig(KindConfig):
         main=True,
     )
 
+    def classes(self, rows: Sequence[Tensor], negatives: Tensor) -> Energy:
+        """Energies of classes by their rows (num, dim) and the corners (num, dim)."""
+        return KernelClasses(rows, negatives, self.bandwidth)
+
+
+class TabPFNSurrogateConfig(KindConfig):
+    kind: Literal["tabpfn"] = "tabpfn"
+    title: ClassVar[str] = "TabPFN"
+    summary: ClassVar[str] = (
+        "The published classifier, where its package and weights are installed; none are fetched."
+    )
+    weights: str = option(
+        "tabpfn-v2-classifier-finetuned-zk73skhh.ckpt",
+        "File name of the weights in the folder where TabPFN keeps them.",
+        pattern=r"^\w[\w.-]*\.ckpt$",
+        max_length=200,
+        main=True,
+    )
+
+    def classes(self, rows: Sequence[Tensor], negatives: Tensor) -> Energy:
+        """As of kernels. Raises NotAvailable without the package or its weights."""
+        if sentence := tabpfn.missing(self.weights):
+            raise NotAvailable(f"TabPFN {sentence}")
+        return tabpfn.TabPFNClasses(rows, negatives, tabpfn.weights_file(self.weights))
+
 
 class NetworkSurrogateConfig(KindConfig):
     kind: Literal["network"] = "network"
@@ -64,7 +89,7 @@ class NetworkSurrogateConfig(KindConfig):
     )
 
 
-Surrogate = tagged_union([KernelSurrogateConfig, NetworkSurrogateConfig])
+Surrogate = tagged_union([KernelSurrogateConfig, NetworkSurrogateConfig, TabPFNSurrogateConfig])
 
 
 class TabEBMConfig(Config):
@@ -100,7 +125,7 @@ class TabEBM(Method):
     row moves to where rows of its class are dense, by the noise it becomes another. Chains are
     short and cold: what comes out lies near real rows. Every step moves the chains that are
     watched, and fits the networks where there are any. Margeloiu et al. 2024, who read the energies
-    off TabPFN.
+    off TabPFN, as here where it is installed.
     """
 
     id = "tabebm"
@@ -161,6 +186,14 @@ class TabEBM(Method):
             return "has a class of one row to train on, and two are needed."
         return ""
 
+    @classmethod
+    def problems(cls, config: Any, data: Data) -> Iterable[tuple[str, str]]:
+        surrogate = config.surrogate
+        if not isinstance(surrogate, TabPFNSurrogateConfig):
+            return
+        if sentence := tabpfn.missing(surrogate.weights):
+            yield "surrogate.kind", sentence
+
     def __init__(self, config: TabEBMConfig, task: Task) -> None:
         super().__init__(config, task)
         data = task.data
@@ -174,13 +207,13 @@ class TabEBM(Method):
         surrogate = cast(Any, config.surrogate)
         energies: Energy
         self.fitter: Fitter[Energy] | None = None
-        if isinstance(surrogate, KernelSurrogateConfig):
-            self.trains = False
-            rows = [data.train[places] for places in self.places]
-            energies = KernelClasses(rows, negatives, surrogate.bandwidth)
-        else:
+        if isinstance(surrogate, NetworkSurrogateConfig):
             energies = self._networks(surrogate, negatives)
             self.fitter = Fitter(surrogate.train, energies)
+        else:
+            self.trains = False
+            rows = [data.train[places] for places in self.places]
+            energies = surrogate.classes(rows, negatives)
         self.energies = energies
         self.kernel = samplers.build(config.sampler)
         in_turn = torch.arange(config.num_chains, device=task.device) * len(labels)

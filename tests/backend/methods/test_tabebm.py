@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from backend.data import Data
 from backend.datasets.splits import resplit, stratified
 from backend.energies import Condition
 from backend.energies.class_surrogates import corners
+from backend.errors import NotAvailable
 from backend.method import SampleRequest, Task
 from backend.methods.tabebm import TabEBM
 from backend.randomness import generator_of
@@ -65,6 +68,69 @@ def test_corners_are_all_of_a_square_and_mirror_images_beyond() -> None:
     beyond = corners(7, generator_of("corners", 0))
     assert beyond.shape == (4, 7) and (beyond.abs() == 5).all()
     assert torch.equal(beyond[:2], -beyond[2:])
+
+
+STAND_IN = {
+    "__init__.py": """
+import pathlib, torch
+class TabPFNClassifier:
+    def __init__(self, *, n_estimators, model_path, device, random_state, differentiable_input):
+        assert n_estimators == 1 and differentiable_input
+        self.width = float(pathlib.Path(model_path).read_text())
+    def fit_with_differentiable_input(self, x, y):
+        self.x, self.y = x, y
+    def forward(self, x, *, use_inference_mode, return_logits):
+        assert use_inference_mode and return_logits
+        far = -torch.cdist(x, self.x).square() / self.width
+        logits = [far[:, self.y == k].logsumexp(1) for k in (0, 1)]
+        return torch.stack(logits, 1)
+""",
+    "model_loading.py": "def get_cache_dir():\n    return {folder!r}\n",
+}
+
+
+def test_tabpfn_is_refused_without_package_or_weights_and_read_where_both_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for its package: kernels whose width stands in the file of weights."""
+    data, surrogate = data_of(), {"kind": "tabpfn", "weights": "own.ckpt"}
+    config = TabEBM.Config.model_validate({"surrogate": surrogate})
+
+    def objection() -> tuple[str, str]:
+        (problem,) = fitting.problems(TabEBM, config, data)
+        return problem
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tabpfn", None)
+        field, sentence = objection()
+        assert field == "surrogate.kind" and "pip install tabpfn" in sentence
+        with pytest.raises(NotAvailable, match="not installed"):
+            made(data, surrogate=surrogate)
+    package, folder = tmp_path / "code" / "tabpfn", tmp_path / "weights"
+    package.mkdir(parents=True), folder.mkdir()
+    for name, text in STAND_IN.items():
+        (package / name).write_text(text.replace("{folder!r}", repr(str(folder))))
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    for name in ("tabpfn", "tabpfn.model_loading"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert "'own.ckpt'" in objection()[1] and str(folder) in objection()[1]
+    (folder / "own.ckpt").write_text("0.5")
+    assert list(fitting.problems(TabEBM, config, data)) == []
+    method = made(data, surrogate=surrogate, num_chains=6)
+    assert not method.trains
+    x, negatives = data.held_out[:5], corners(4, generator_of("tabebm", 0))
+    for label in range(3):
+        rows = torch.cat([data.train[data.labels == label], negatives])
+        expected = -(-torch.cdist(x, rows).square() / 0.5).logsumexp(1)
+        assert torch.allclose(method.conditional_energy(label)(x), expected, atol=1e-3)
+    labels = torch.arange(6) % 3
+    start = x[:1].expand(6, -1).contiguous()
+    z = method.draw(SampleRequest(6, labels=labels, start=start), generator_of("draw", 0))
+    assert z is not None
+    condition = Condition(label=labels)
+    assert (method.energy()(z, condition) < method.energy()(start, condition)).all()
+    for name in ("tabpfn", "tabpfn.model_loading"):
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_a_row_moves_down_the_energy_of_its_own_class_and_stays_near_it() -> None:
