@@ -83,6 +83,10 @@ class Data:
     """one name a label; empty where their numbers say it all"""
     feature_space: str = ""
     """a classifier shipped for these data, in whose features images are compared; "" for none"""
+    alphabet: tuple[str, ...] = ()
+    """the character that each value stands for, where events are text"""
+    entropy_rate: float | None = None
+    """bits of a value of a sequence, all before it known; None where nobody knows"""
     columns: tuple[str, ...] = ()
     """names of the coordinates, where the file gives them"""
     notes: tuple[str, ...] = ()

@@ -72,6 +72,7 @@ MEASURED = (
     "iris",
     "pendulum",
     "reach",
+    "text",
     "wine",
 )
 """Data sets of measurements, or of what follows a context: the density of x is not known."""
@@ -463,9 +464,11 @@ LONG = (
     "conditional_diffusion",
     "dual_adversarial_training",
     "energy_matching",
+    "energy_text",
     "energy_transformer",
     "feed_forward",
     "recovery_likelihood",
+    "text_transformer",
 )
 """Methods of many fields whose every step is dear: `make test-slow` varies their fields."""
 

@@ -63,6 +63,9 @@ class PredictAbility(Ability):
             )
             yield "", f"{reason} It can be asked for samples."
             return
+        if asked.data.num_values is not None:
+            yield "", "Predictions of whole numbers are shares of each. Ask for `think`."
+            return
         yield from refused(asked, _request(asked, config))
 
     @classmethod

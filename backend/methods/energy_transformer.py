@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import Config, option
 from backend.data import Data
 from backend.energies import AnyContextNetwork, Condition, build_network
 from backend.method import Preset, Task
 from backend.metric_names import Figure
+from backend.metrics import prediction
 from backend.objectives.inner_descent import (
     Descent,
     InnerStepsConfig,
@@ -53,14 +54,6 @@ class EnergyTransformerConfig(InnerStepsConfig):
         "Off: the energy is of x alone, and its context no more than where x starts.",
         group="Inner steps",
     )
-    contrast: float = option(
-        0.0,
-        "Weight of telling the truth from the prediction by their energies (InfoNCE), beside the "
-        "squared error; 0 leaves it out.",
-        ge=0,
-        le=100,
-        group="Inner steps",
-    )
     train: TrainConfig = option(TRAIN, "How the weights are fitted.")
 
 
@@ -82,7 +75,8 @@ class DescentPredictor(Predictor):
         return self.descent.stepped(x, given[CONTEXT])
 
     def energy(self, x: Tensor, given: Given) -> Tensor:
-        return self.descent.energies(x, given[CONTEXT])
+        energies = self.descent.energies(x, given[CONTEXT])
+        return energies if energies.dim() == 1 else energies.flatten(1).sum(1)
 
 
 class EnergyTransformer(PredictingMethod):
@@ -151,8 +145,8 @@ class EnergyTransformer(PredictingMethod):
     }
     judges: ClassVar[bool] = True
     figures: ClassVar[dict[str, Figure]] = {
-        "loss/first_step": Figure("Squared error after the first inner step", log=True),
-        "loss/last_step": Figure("Squared error after the last inner step", log=True),
+        "loss/first_step": Figure("Loss after the first inner step", log=True),
+        "loss/last_step": Figure("Loss after the last inner step", log=True),
         "loss/contrast": Figure("Truth told from prediction", unit="nats"),
         "inner/step_size": Figure("Inner step size", log=True),
         "inner/gradient_norm": Figure("Gradient of the first inner step", log=True),
@@ -162,15 +156,22 @@ class EnergyTransformer(PredictingMethod):
 
     def __init__(self, config: EnergyTransformerConfig, task: Task) -> None:
         super().__init__(config, task)
-        shape = task.data.given[CONTEXT].shape[1:] if config.sees_context else None
-        network = build_network(config.energy, task, context_shape=shape)
-        descent = Descent(network, config.step_size)
+        descent = Descent(self.network(task), config.step_size)
         self.fitter = Fitter(config.train, descent, rates={"log_step": config.step_rate})
         self.replay: Replay | None = None
         if config.replay_share:
             rows = task.data.indices(config.replay_size, self.generator)
             start = self.start_of(task.data.given[CONTEXT][rows], self.generator)
             self.replay = Replay(rows, start)
+
+    def network(self, task: Task) -> nn.Module:
+        """The energy that is fitted, of x and a Condition with its context."""
+        shape = task.data.given[CONTEXT].shape[1:] if self.config.sees_context else None
+        return build_network(self.config.energy, task, context_shape=shape)
+
+    def errors(self, position: Tensor, x: Tensor) -> Tensor:
+        """(batch,) of positions a step came to and the truth."""
+        return (position - x).square().flatten(1).mean(1)
 
     @classmethod
     def problems(cls, config: EnergyTransformerConfig, data: Data) -> Iterable[tuple[str, str]]:
@@ -206,15 +207,13 @@ class EnergyTransformer(PredictingMethod):
                 ends.append(end)
                 for name, value in figures.items():
                     seen[name] = seen.get(name, 0) + share * value.detach()
-                yield share * (
-                    figures["loss/squared_error"] + config.contrast * figures["loss/contrast"]
-                )
+                yield share * (figures["loss/error"] + config.contrast * figures["loss/contrast"])
 
         fitted = self.fitter.update(losses(), progress)
         if self.replay is not None:
             self.replay.push(index, torch.cat(ends))
         self.gradient_evaluations += config.most_steps
-        total = seen.pop("loss/squared_error") + config.contrast * seen["loss/contrast"]
+        total = seen.pop("loss/error") + config.contrast * seen["loss/contrast"]
         if not config.contrast:
             del seen["loss/contrast"]
         step_size = self.fitter.module.log_step.detach().exp()
@@ -241,19 +240,18 @@ class EnergyTransformer(PredictingMethod):
                 noise if noise.shape[1] else None,
             )
         )
-        errors = torch.stack([(step.position - x).square().flatten(1).mean(1) for step in path], 1)
+        errors = torch.stack([self.errors(step.position, x) for step in path], 1)
         # the last step that counts: shares are equal up to it and zero beyond
         place = torch.arange(1, config.most_steps + 1, device=x.device)
         last = (shares.gt(0) * place).argmax(1, keepdim=True)
         positions = torch.stack([step.position.detach() for step in path], 1)
-        end = positions.gather(1, last.reshape(-1, *[1] * x.dim()).expand_as(positions[:, :1]))[
-            :, 0
-        ]
+        chosen = last.reshape(-1, *[1] * (positions.dim() - 1)).expand_as(positions[:, :1])
+        end = positions.gather(1, chosen)[:, 0]
         contrast = errors.new_zeros(())
         if config.contrast:
             contrast = self._contrast(x, end, context)
         return {
-            "loss/squared_error": (shares * errors).sum(1).mean(),
+            "loss/error": (shares * errors).sum(1).mean(),
             "loss/contrast": contrast,
             "loss/first_step": errors[:, 0].mean(),
             "loss/last_step": errors.gather(1, last).mean(),
@@ -263,7 +261,8 @@ class EnergyTransformer(PredictingMethod):
     def _contrast(self, x: Tensor, predicted: Tensor, context: Tensor) -> Tensor:
         """−log softmax of −E over truth and prediction, at the truth. van den Oord et al. 2018."""
         condition = Condition(context=context)
-        true, other = (self.fitter.module.network(each, condition) for each in (x, predicted))
+        truth = prediction.as_positions(self.task.data, x)
+        true, other = (self.fitter.module.network(each, condition) for each in (truth, predicted))
         return F.softplus(true - other).mean()
 
     def start_of(self, context: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,6 +18,7 @@ TITLES = {
     "linear": "least squares from what is given",
     "frequencies": "how often each value is there",
     "pairs": "the value given beside it",
+    "entropy": "the entropy of the source, the least there is",
 }
 """Title of each baseline."""
 UNITS = {"psnr": "dB", "bits": "bits", "squared_error": ""}
@@ -26,6 +27,8 @@ HIGHER = ("psnr",)
 """Figures of which more is better."""
 UNSEEN = 0.25
 """Share of a sequence, from its start, whose predictions have seen too little to be judged."""
+MOST_VALUES = 4096
+"""Values of text that are predicted while a run is watched: each window holds many."""
 SURE = 4.0
 """Logit of the value that is there; the others have its negative."""
 
@@ -61,6 +64,11 @@ def figures_of(data: Data, predicted: Tensor, true: Tensor) -> dict[str, float]:
     return figures
 
 
+def num_watched(data: Data, num: int) -> int:
+    """Held-out rows, at most `num`, that are predicted while a run is watched."""
+    return min(num, MOST_VALUES // data.event_shape.numel()) if data.alphabet else num
+
+
 def bits(logits: Tensor, true: Tensor) -> Tensor:
     """(num,) mean −log₂ softmax(logits) at the truth (num, length), from UNSEEN of it on.
 
@@ -90,9 +98,11 @@ def as_positions(data: Data, x: Tensor) -> Tensor:
 def baselines(data: Data, rows: Rows) -> dict[str, dict[str, float]]:
     """The figures of predictions that cost nothing to fit, by the names in TITLES."""
     if data.num_values is not None:
-        return {
-            name: figures_of(data, logits, rows.x) for name, logits in _counted(data, rows).items()
-        }
+        counted = _counted(data, rows).items()
+        by_count = {name: figures_of(data, logits, rows.x) for name, logits in counted}
+        if data.entropy_rate is not None:
+            by_count["entropy"] = {"bits": data.entropy_rate}
+        return by_count
     by_baseline = {
         "mean_event": data.train.mean(0).expand_as(rows.x),
         "linear": linear(data, rows.given),

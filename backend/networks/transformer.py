@@ -62,7 +62,7 @@ def events_of(cut: Tensor, event_shape: torch.Size, patch: int) -> Tensor:
 
 
 class Attention(nn.Module):
-    """softmax(Q Kᵀ / √size) V with several heads, every token to every token.
+    """softmax(Q Kᵀ / √size) V with several heads, every token to every one that it sees.
 
     Vaswani et al. 2017.
     """
@@ -73,11 +73,15 @@ class Attention(nn.Module):
         self.inward = linear(width, 3 * num_heads * size, generator, False)
         self.outward = linear(num_heads * size, width, generator, False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, num_tokens, width) → the same shape."""
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """(batch, num_tokens, width) → the same shape. hidden (num_tokens, num_tokens) bool: True
+        where the token of the row does not see that of the column."""
         heads = self.inward(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = heads.unbind()
-        weights = (query @ key.mT * query.shape[-1] ** -0.5).softmax(-1)
+        scores = query @ key.mT * query.shape[-1] ** -0.5
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, -torch.inf)
+        weights = scores.softmax(-1)
         mixed: Tensor = self.outward((weights @ value).transpose(1, 2).flatten(2))
         return mixed
 
@@ -97,8 +101,8 @@ class Block(nn.Module):
         )
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.before(x))
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        x = x + self.attention(self.before(x), hidden)
         mixed: Tensor = x + self.layers(self.between(x))
         return mixed
 

@@ -76,6 +76,14 @@ class InnerStepsConfig(Config):
         le=10,
         group=GROUP,
     )
+    contrast: float = option(
+        0.0,
+        "Weight of telling the truth from the prediction by their energies (InfoNCE), beside the "
+        "error; 0 leaves it out.",
+        ge=0,
+        le=100,
+        group=GROUP,
+    )
     langevin_noise: float = option(
         0.0,
         "Standard deviation of the noise that training adds before every inner step.",

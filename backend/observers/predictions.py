@@ -12,6 +12,7 @@ from backend.metrics import prediction
 from backend.observe.context import Context
 from backend.observe.observer import Observer
 from backend.requests import conditional_sampling
+from backend.requests.predicting import PredictingMethod, think
 
 
 class PredictionsObserver(Observer):
@@ -22,14 +23,17 @@ class PredictionsObserver(Observer):
 
     @cached_property
     def _rows(self) -> Rows:
-        return self.subject.data.held_out_rows(slice(0, self.subject.num_measured))
+        data = self.subject.data
+        num = prediction.num_watched(data, self.subject.num_measured)
+        return data.held_out_rows(slice(0, num))
 
     def begin(self, context: Context) -> Iterable[Event]:
         subject, rows = self.subject, self._rows
         known = rows.given.get("context")
         if known is not None and subject.data.is_event(known):
             yield from subject.cloud("prediction/given", known, "noise")
-        yield from subject.cloud("prediction/true", rows.x, "data")
+        if not subject.data.alphabet:
+            yield from subject.cloud("prediction/true", rows.x, "data")
         for name, figures in prediction.baselines(subject.data, rows).items():
             for figure, value in figures.items():
                 yield Scalar(f"prediction/{figure}/{name}", value)
@@ -38,9 +42,13 @@ class PredictionsObserver(Observer):
         subject = self.subject
         rows = subject.data.held_out_rows(slice(None)) if context.is_final else self._rows
         given = {name: rows.given[name] for name in subject.method.needs}
-        request = SampleRequest(len(rows.x), given=given)
         generator = context.own_generator(self.id)
-        predicted = conditional_sampling.draw(subject.method, request, generator).position
-        yield from subject.cloud("prediction/predicted", predicted, "long_run")
+        if isinstance(subject.method, PredictingMethod):
+            predicted = think(subject.method.predictor(), given, generator).last
+        else:
+            request = SampleRequest(len(rows.x), given=given)
+            predicted = conditional_sampling.draw(subject.method, request, generator).position
+        if predicted.shape == rows.x.shape:
+            yield from subject.cloud("prediction/predicted", predicted, "long_run")
         for figure, value in prediction.figures_of(subject.data, predicted, rows.x).items():
             yield Scalar(f"prediction/{figure}", value)

@@ -30,7 +30,8 @@ class ThinkingObserver(Observer):
 
     @cached_property
     def _rows(self) -> Rows:
-        return self.subject.data.held_out_rows(slice(0, NUM_OBSERVED))
+        data = self.subject.data
+        return data.held_out_rows(slice(0, prediction.num_watched(data, NUM_OBSERVED)))
 
     def measure(self, context: Context) -> Iterable[Event]:
         method, data, rows = self.subject.method, self.subject.data, self._rows

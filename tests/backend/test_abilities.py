@@ -162,6 +162,12 @@ def trained(name: str) -> Asked:
         return Asked(run.method, run.data, 1)
     if name == "thoughts":
         return _of_thoughts()
+    if name == "text":
+        text = {"name": "text", "num_characters": 3000, "length": 8}
+        spec = RunSpec(method="energy_text", data=text, config={"width": 8, "num_heads": 2})
+        run = prepare(spec, CPU, None)
+        run.method.step(0.0)
+        return Asked(run.method, run.data, 1)
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -224,6 +230,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "predict": {"num": 30, "num_steps": 2},
     "think": {"num": 30, "num_steps": 2, "num_candidates": 2},
     "verify": {"num": 30},
+    "continue_text": {"num_characters": 4, "num_draws": 2, "num_steps": 2},
     "classify": {"num": 30},
     "cluster": {"num": 30},
     "attack": {"num": 30, "num_steps": 2},
@@ -243,6 +250,7 @@ ONLY = {
     "predict": ("contexts",),
     "think": ("thoughts",),
     "verify": ("thoughts",),
+    "continue_text": ("text",),
 }
 """Runs that an ability makes sense of, where the others are refused."""
 
@@ -318,6 +326,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
 
 SPECIAL: dict[tuple[str, str], Any] = {
     ("sample", "label"): "3",
+    ("continue_text", "prompt"): "the cat",
     ("attack", "target"): "3",
     ("counterfactual", "target"): "3",
     ("augment", "label"): "setosa",
@@ -448,6 +457,25 @@ def test_the_truth_is_ranked_by_energy_among_wrong_answers(tmp_path: Path) -> No
     assert own.figures["below_other"] == pytest.approx((true < other).mean())
     with pytest.raises(BadInput, match="no energy of an answer"):
         ask(trained("contexts"), "verify", {"num": 4}, _generator())
+
+
+def test_text_is_written_on_by_what_the_run_has_learned() -> None:
+    answer = answered("text", "continue_text", prompt="the cat", num_characters=3, num_draws=5)
+    alphabet = trained("text").data.alphabet
+    assert answer.arrays["text"].shape == answer.arrays["surprise"].shape == (5, 3)
+    written = "".join(alphabet[int(value)] for value in answer.arrays["text"][0])
+    assert f"“{written}” goes on from “the cat”" in answer.summary
+    assert answer.figures["surprise"] == pytest.approx(answer.arrays["surprise"].mean())
+    cold = answered("text", "continue_text", temperature=1e-3).figures["surprise"]
+    assert cold < 0.1 < answer.figures["surprise"]
+    with pytest.raises(BadInput, match="which 'Z' are not"):
+        answered("text", "continue_text", prompt="Zoo")
+    with pytest.raises(BadInput, match="Ask for `think`"):
+        ask(trained("text"), "predict", {"num": 4}, _generator())
+    thought = answered("text", "think", num=50, num_steps=2).figures
+    assert thought["bits/entropy"] == trained("text").data.entropy_rate
+    assert thought["bits/pairs"] < thought["bits/frequencies"] < math.log2(len(alphabet))
+    assert answered("text", "verify", num=50, noise=0.5).figures["below_random"] >= 0
 
 
 def test_what_is_known_beside_samples_is_asked_for_where_it_counts_and_nowhere_else() -> None:

@@ -1,0 +1,105 @@
+"""A transformer along a sequence: no place sees a later one.
+
+For energies each place holds a guess beside what stands there: guess i sees the values up to i and
+itself, never another guess, so that all places are judged at once and apart. Gladstone et al. 2025.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from backend.energy import Condition
+from backend.networks.layers import Activation, linear
+from backend.networks.transformer import Block
+
+
+class CausalTransformer(nn.Module):
+    """Logits of the next value, (batch, length) int64 → (batch, length, num_values)."""
+
+    def __init__(
+        self,
+        num_values: int,
+        length: int,
+        width: int,
+        depth: int,
+        num_heads: int,
+        activation: Activation,
+        generator: torch.Generator,
+        num_outputs: int | None = None,
+    ) -> None:
+        super().__init__()
+        device = generator.device
+        rows = torch.randn(num_values, width, generator=generator, device=device)
+        places = torch.randn(length, width, generator=generator, device=device)
+        self.values, self.places = nn.Parameter(rows), nn.Parameter(0.1 * places)
+        self.blocks = nn.ModuleList(
+            Block(width, num_heads, activation, generator) for _ in range(depth)
+        )
+        self.normalised = nn.LayerNorm(width)
+        self.last = linear(width, num_outputs or num_values, generator, False)
+
+    def embedded(self, context: Tensor) -> Tensor:
+        """(batch, length, width) of values (batch, length)."""
+        return self.values[context] + self.places[: context.shape[1]]
+
+    def forward(self, context: Tensor) -> Tensor:
+        x = self.embedded(context)
+        hidden = causal_mask(x.shape[1], x.device)
+        for block in self.blocks:
+            x = block(x, hidden)
+        logits: Tensor = self.last(self.normalised(x))
+        return logits
+
+
+class CausalEnergy(nn.Module):
+    """E_i(softmax x_i, c_0 … c_i), (batch, length): energies of guesses at each place.
+
+    x (batch, length, num_values) are logits; the Condition's context (batch, length) int64.
+    """
+
+    def __init__(
+        self,
+        num_values: int,
+        length: int,
+        width: int,
+        depth: int,
+        num_heads: int,
+        activation: Activation,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.body = CausalTransformer(
+            num_values, length, width, depth, num_heads, activation, generator, 1
+        )
+        self.body.last.register_parameter("bias", None)
+        self.guesses = linear(num_values, width, generator, False)
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        body, context = self.body, condition.context
+        assert context is not None, "made for a context"
+        length = context.shape[1]
+        guesses = self.guesses(x.softmax(-1)) + body.places[:length]
+        both = torch.cat([body.embedded(context), guesses], 1)
+        hidden = guess_mask(length, x.device)
+        for block in body.blocks:
+            both = block(both, hidden)
+        energies: Tensor = body.last(body.normalised(both[:, length:]))
+        return energies.squeeze(-1)
+
+
+def causal_mask(length: int, device: torch.device) -> Tensor:
+    """(length, length) bool, True where row i may not see column j: later ones."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+
+
+def guess_mask(length: int, device: torch.device) -> Tensor:
+    """(2 length, 2 length) bool, True where a row may not see a column: values, then guesses.
+
+    >>> guess_mask(2, torch.device("cpu")).int().tolist()
+    [[0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0]]
+    """
+    later = causal_mask(length, device)
+    others = ~torch.eye(length, dtype=torch.bool, device=device)
+    unseen = torch.ones_like(later)
+    return torch.cat([torch.cat([later, unseen], 1), torch.cat([later, others], 1)])
