@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -79,6 +79,9 @@ class Future(ABC):
     Contexts (num, *context_shape) and events x (num, *event_shape) are in the data's units.
     """
 
+    view: ClassVar[float | None] = None
+    """half the side of the square about the origin in which futures are drawn; None: in none"""
+
     @abstractmethod
     def outcomes(self, context: Tensor, x: Tensor) -> dict[str, Tensor]:
         """(num,) by name: what became of each prediction x; NaN in rows it is not asked of."""
@@ -98,3 +101,33 @@ class Future(ABC):
     def true_next(self, context: Tensor) -> Tensor | None:
         """x that follows by the law, without noise; None where chance has a part in it."""
         return None
+
+    def is_open(self, context: Tensor) -> Tensor:
+        """(num,) bool: more than one thing may follow."""
+        return torch.zeros(len(context), dtype=torch.bool, device=context.device)
+
+    def path(self, context: Tensor, x: Tensor) -> Tensor | None:
+        """(num, steps + 1, 2) way in the plane, from the present place; None without a `view`."""
+        return None
+
+    def at_places(self, context: Tensor, places: Tensor) -> Tensor | None:
+        """x (num, *event_shape) that leads from a context (1, ...) to or by each place (num, 2);
+        None without a `view`."""
+        return None
+
+
+class Control(Future):
+    """Law of what becomes of plans: x is a plan, and an environment carries it out."""
+
+    @abstractmethod
+    def environment(self, num_envs: int) -> Any:
+        """A fresh environment with Gymnasium's interface for vectors, and `shove`; observations
+        are contexts, and their first two numbers the place."""
+
+    @abstractmethod
+    def actions(self, x: Tensor) -> Tensor:
+        """(num, steps, action) of plans x."""
+
+    @abstractmethod
+    def direct(self, context: Tensor) -> Tensor:
+        """x of the plan that heeds nothing in its way."""

@@ -48,6 +48,8 @@ class Fork(Future):
     It comes straight at the peak in the origin and leaves it at the same speed, turned by ±60°.
     """
 
+    view = 2.5
+
     def __init__(self, horizon: int) -> None:
         self.horizon = horizon
 
@@ -117,6 +119,17 @@ class Fork(Future):
 
     def places(self, context: Tensor) -> Tensor:
         return context[:, None, :2]
+
+    def is_open(self, context: Tensor) -> Tensor:
+        return self.possible(context)[1]
+
+    def path(self, context: Tensor, x: Tensor) -> Tensor:
+        steps = x.reshape(len(x), self.horizon, 2)
+        return torch.cat([context[:, None, :2], context[:, None, :2] + steps.cumsum(1)], 1)
+
+    def at_places(self, context: Tensor, places: Tensor) -> Tensor:
+        """Steps straight to each place, and on by the same step."""
+        return (places - context[:, :2]).repeat(1, self.horizon)
 
     def _apart(self, a: Tensor, b: Tensor) -> Tensor:
         """(num, ...) largest distance of positions along two futures of steps."""

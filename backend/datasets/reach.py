@@ -11,7 +11,7 @@ from backend.config import KindConfig, option
 from backend.data import Data, Dataset, noise_box
 from backend.datasets import reach_environment as environment
 from backend.randomness import generator_of
-from backend.truth import Future, Rivals
+from backend.truth import Control, Rivals
 
 NUM_WAYPOINTS = 8
 NEAR = 0.2
@@ -37,8 +37,10 @@ class ReachConfig(KindConfig):
     seed: int = option(0, "Seeds the episodes; the run has its own.", ge=0, le=2**31 - 1)
 
 
-class ReachLaw(Future):
+class ReachLaw(Control):
     """Law of plans (num, 16) from states (num, 4): eight waypoints, gone to in turn."""
+
+    view = 1.5
 
     def possible(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """(num, 2, 16) plans over and under the obstacle, and (num,) bool: they differ."""
@@ -52,15 +54,17 @@ class ReachLaw(Future):
         return torch.stack(plans, 1).flatten(2), blocked
 
     def outcomes(self, context: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """success: it arrives without a touch; over: above the obstacle, of those that succeed
-        with something in the way; demonstrated: within NEAR of a way that was demonstrated."""
+        """success: it arrives without a touch; round: the same, where both ways are open; over:
+        above the obstacle, of those; demonstrated: within NEAR of a demonstrated way."""
         followed = environment.follow(context[:, :2], context[:, 2:], waypoints_of(x))
-        possible, blocked = self.possible(context)
+        possible, _ = self.possible(context)
+        both = self.is_open(context)
         apart = (possible - x[:, None]).reshape(len(x), 2, NUM_WAYPOINTS, 2)
         near = apart.square().sum(3).mean(2).sqrt().amin(1)
-        took = followed.success & blocked & (context[:, 0] < 0)
+        took = followed.success & both
         return {
             "success": followed.success.to(x),
+            "round": torch.where(both, followed.success.to(x), torch.nan),
             "over": torch.where(took, followed.over.to(x), torch.nan),
             "demonstrated": (near < NEAR).to(x),
         }
@@ -78,6 +82,33 @@ class ReachLaw(Future):
 
     def places(self, context: Tensor) -> Tensor:
         return context[:, None, :2]
+
+    def is_open(self, context: Tensor) -> Tensor:
+        """Where episodes start: later, the way that was taken is the shorter one."""
+        before = context[:, 0] <= environment.SPREAD - environment.SIDE
+        return self.possible(context)[1] & before
+
+    def path(self, context: Tensor, x: Tensor) -> Tensor:
+        return torch.cat([context[:, None, :2], waypoints_of(x)], 1)
+
+    def at_places(self, context: Tensor, places: Tensor) -> Tensor:
+        """Plans along a smooth bend, a parabola, that is at the place halfway."""
+        position, goal = context[:, None, :2], context[:, None, 2:]
+        share = torch.linspace(0, 1, NUM_WAYPOINTS + 1, device=places.device)[1:, None]
+        bend = 2 * places[:, None] - (position + goal) / 2
+        way = (1 - share) ** 2 * position + 2 * share * (1 - share) * bend + share**2 * goal
+        return way.flatten(1)
+
+    def environment(self, num_envs: int) -> environment.Reach:
+        return environment.Reach(num_envs)
+
+    def actions(self, x: Tensor) -> Tensor:
+        return waypoints_of(x)
+
+    def direct(self, context: Tensor) -> Tensor:
+        share = torch.linspace(0, 1, NUM_WAYPOINTS + 1, device=context.device)[1:, None]
+        position, goal = context[:, None, :2], context[:, None, 2:]
+        return (position + share * (goal - position)).flatten(1)
 
 
 class ReachData(Dataset):

@@ -108,7 +108,13 @@ class PredictingMethod(Method):
     )
     judges: ClassVar[bool] = False
     """True where an energy judges predictions beside their context"""
-    observers: ClassVar[tuple[str, ...]] = ("data", "predictions", "thinking", "own_events")
+    observers: ClassVar[tuple[str, ...]] = (
+        "data",
+        "predictions",
+        "thinking",
+        "outcomes",
+        "own_events",
+    )
 
     @abstractmethod
     def predictor(self) -> Predictor:

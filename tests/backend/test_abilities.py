@@ -154,6 +154,19 @@ def trained(name: str) -> Asked:
     if name == "contexts":
         noisy = catalogue.resolve_data({"name": "digits_denoising", "num_copies": 2}).load()
         return Asked(LeastSquares(Config(), task_of(noisy)), noisy, 0)
+    if name in ("forks", "swings", "plans"):
+        data = {"forks": "forked_future", "swings": "pendulum", "plans": "reach"}[name]
+        network = {"kind": "mlp", "width": 16, "depth": 1}
+        spec = RunSpec(
+            method="energy_world_model",
+            data={"name": data, "num": 100, "num_held_out": 40},
+            config={"energy": network, "num_steps": 3, "train": {"batch_size": 32}},
+            seed=1,
+        )
+        run = prepare(spec, CPU, None)
+        for index in range(4):
+            run.method.step(index / 4)
+        return Asked(run.method, run.data, 1)
     if name in ("table", "pair"):
         return _of_iris(name)
     if name == "clusters":
@@ -238,6 +251,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "trace": {"num_steps": 3},
     "augment": {"num": 6, "baselines": False, "num_updates": 2},
     "route": {},
+    "outcomes": {"num": 40, "num_steps": 2, "num_paths": 5},
+    "roll_out": {"num": 10, "num_frames": 3, "num_steps": 2},
+    "act": {"num": 8, "num_steps": 2, "max_plans": 2},
 }
 ONLY = {
     "augment": ("table",),
@@ -251,6 +267,9 @@ ONLY = {
     "think": ("thoughts",),
     "verify": ("thoughts",),
     "continue_text": ("text",),
+    "outcomes": ("forks", "swings", "plans"),
+    "roll_out": ("swings", "forks"),
+    "act": ("plans",),
 }
 """Runs that an ability makes sense of, where the others are refused."""
 
@@ -347,6 +366,7 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("detect", "scores"): "energy",
     ("detect", "data"): "digits",
     ("log_z", "ais"): {"num_temperatures": 5},
+    ("outcomes", "row"): 7,
 }
 
 
@@ -406,6 +426,8 @@ def _awake(ability: str, name: str) -> dict[str, Any]:
     """What makes a field count that is idle by default."""
     if ability == "trace" and name in ("row", "place"):
         return {"row": {"begin": "held_out"}, "place": {"begin": "place", "place": "0, 0"}}[name]
+    if ability == "act":
+        return {"x": -1.0}
     if name == "sampler":
         return {"own_sampler": False}
     if name == "guidance":
