@@ -122,22 +122,22 @@ class ActAbility(Ability):
         }
         if bool(calm.success.any()):
             figures["over"] = float(calm.over[calm.success].double().mean())
-        shown = {"paths": calm}
+        drawn = {"paths": calm}
         if config.shove:
             shoved = _episodes(data, predictor, config, state, push, generator)
             figures |= {"success_shoved": shoved.share, "lost_by_shoves": calm.share - shoved.share}
-            shown["shoved_paths"] = shoved
+            drawn["shoved_paths"] = shoved
         events: list[Event] = list(
             futures.landscape(data, predictor, {"context": state[:1].to(data.train.device)})
         )
         events += [
             Trajectory(path, pictures.float32(part.paths[:, :40]), "long_run")
-            for path, part in shown.items()
+            for path, part in drawn.items()
         ]
         events.append(
             Table("table", ["of episodes", "share"], [[k, v] for k, v in figures.items()])
         )
-        arrays = {name: pictures.float32(part.paths) for name, part in shown.items()}
+        arrays = {name: pictures.float32(part.paths) for name, part in drawn.items()}
         return Answer(_in_words(figures, config), figures, arrays, tuple(events))
 
 

@@ -84,7 +84,7 @@ class ReachLaw(Control):
         return context[:, None, :2]
 
     def is_open(self, context: Tensor) -> Tensor:
-        """Where episodes start: later, the way that was taken is the shorter one."""
+        """Both ways are open where episodes start: later, the one that was taken is shorter."""
         before = context[:, 0] <= environment.SPREAD - environment.SIDE
         return self.possible(context)[1] & before
 

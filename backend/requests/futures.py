@@ -38,7 +38,7 @@ def telling_row(data: Data) -> int:
 
 
 def repeated(data: Data, row: int, num: int) -> dict[str, Tensor]:
-    """What is given of one held-out row, `num` times over."""
+    """Given of one held-out row, `num` times over."""
     row = row % len(data.held_out)
     return {
         name: value[row : row + 1].expand(num, *value.shape[1:])

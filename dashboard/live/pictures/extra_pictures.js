@@ -82,7 +82,7 @@ class Cards {
     for (const [path, frame] of this.frames) {
       const known = this.drawn.get(path)
       if (known && known.seq === frame.header.seq && !all) continue
-      const overlaid = liesAmong(frame, this.data) ? this.data : null
+      const overlaid = liesAmong(frame, this.data) ? this.data : this.under(path, frame)
       const card = cardOf(frame, room, colours, overlaid) ?? make("span", { hidden: true })
       this.drawn.set(path, { seq: frame.header.seq, card })
       changed = true
@@ -91,6 +91,16 @@ class Cards {
     for (const path of this.drawn.keys()) if (!paths.has(path)) this.drawn.delete(path)
     if (changed)
       this.body.replaceChildren(...this.frames.map(([path]) => this.drawn.get(path).card))
+  }
+
+  /** The landscape that lies beside paths in their folder: they are drawn over it. */
+  under(path, { header }) {
+    if (header.kind !== "trajectory") return null
+    const folder = path.slice(0, path.lastIndexOf("/") + 1)
+    const beside = this.frames.find(
+      ([other, frame]) => frame.header.kind === "field" && folder && other.startsWith(folder),
+    )
+    return beside?.[1] ?? null
   }
 }
 
