@@ -37,6 +37,7 @@ class RouteConfig(Config):
         ge=0,
         le=1,
         main=True,
+        sweep=(0, 1),
     )
     larger_run: str = option(
         "",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from backend.events import Event, Scalar
+from backend.events import Event, Scalar, Table
 from backend.metrics import classification, outliers
 from backend.metrics.density import energies
 from backend.metrics.detection import auroc
@@ -20,13 +20,17 @@ MOST = 256
 """Held-out events that are attacked at most."""
 NUM_STEPS = 10
 NUM_BINS = 48
+MOST_SHOWN = 10
+"""Images that are shown beside what an attack makes of them, one of each class."""
+CALLED = ["true class", "called", "called under attack", "energy", "energy under attack"]
 
 
 class RobustnessObserver(Observer):
     """`classification/accuracy/attacked`; `energy/under_attack` of natural events and of such under
     an untargeted attack and one towards the next class; `outliers/auroc` of the energy.
 
-    The ball is that of the method's own attack, else one of 0.2 data sd in every coordinate.
+    The ball is that of the method's own attack, else one of 0.2 data sd in every coordinate. Of
+    images also one of each class as it is and as attacked, and what either is called.
     """
 
     id = "robustness"
@@ -47,6 +51,8 @@ class RobustnessObserver(Observer):
         if not context.has_energy:
             return
         of = {name: energies(context.energy, x) for name, x in sets.items()}
+        if labels is not None and "attacked" in sets and data.is_image:
+            yield from self._shown(sets, of, labels)
         for name, value in of.items():
             role = "natural" if name == "data" else name
             yield Scalar(f"energy/under_attack/{role}", float(value.mean()))
@@ -56,6 +62,30 @@ class RobustnessObserver(Observer):
             yield Scalar(f"outliers/auroc/{kind}", auroc(of["data"], value))
         of["noise"] = of_unlike["uniform"]
         yield pictures.histogram("attack/energies", of, NUM_BINS)
+
+    def _shown(
+        self, sets: dict[str, Tensor], of: dict[str, Tensor], labels: Tensor
+    ) -> Iterable[Event]:
+        """The first image of each class, natural and attacked, and a table of what they are called
+        and of their energies."""
+        data, known = self.subject.data, labels.tolist()
+        places = [known.index(label) for label in sorted(set(known))[:MOST_SHOWN]]
+        index = torch.tensor(places, device=labels.device)
+        called, energy = [], []
+        for name, role in (("data", "data"), ("attacked", "noise")):
+            x, value = sets[name][index], of[name][index]
+            path = f"attack/{'natural' if name == 'data' else name}"
+            images = pictures.cloud(path, data, x, role, value, num_dots=0, num_cells=MOST_SHOWN)
+            assert images is not None
+            yield images
+            called.append(self._log_probs(x).argmax(1).tolist())
+            energy.append(value.tolist())
+        names = data.label_names or tuple(str(label) for label in range(data.num_labels))
+        rows: list[list[str | float | int | None]] = [
+            [names[known[place]], names[before], names[after], *values]
+            for place, before, after, *values in zip(places, *called, *energy, strict=True)
+        ]
+        yield Table("attack/called", CALLED, rows)
 
     def _attacked(self, z: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Events z (num, *event_shape) under either attack."""

@@ -130,6 +130,7 @@ class RunPanel {
       this.alarms,
       this.pictures.top,
       this.pictures.columns.slot,
+      this.pictures.attacked.slot,
       this.pictures.more.slot,
       this.lower,
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backend.events import Cost, Images, encode, encode_block
+from backend.events import Cost, Images, Table, encode, encode_block
+from backend.observers.robustness import CALLED
 from backend.spec import Budget, RunSpec
 from jobs.models import forks
 from jobs.queueing import control, enqueue
@@ -276,6 +277,36 @@ def test_images_are_three_grids_of_equal_size(basin: Basin, page: Page) -> None:
     assert len(sizes) == 3 and len({tuple(size) for size in sizes}) == 1
     page.locator(".bl-grids canvas").nth(1).click(position={"x": 20, "y": 20})
     page.get_by_text("Cell 1", exact=True).wait_for()
+
+
+@pytest.mark.slow
+def test_images_stand_beside_what_an_attack_makes_of_them(basin: Basin, page: Page) -> None:
+    run = run_store.create_run(RunSpec(method="adversarial_training", data={"name": "digits"}))
+    natural = np.random.default_rng(0).integers(60, 200, (2, 8, 8), dtype=np.uint8)
+    attacked = natural.copy()
+    attacked[0, 0, 0] += 51
+    events = (
+        Images("attack/natural", natural, "data", -1.0, 1.0, np.array([-7, -6], np.float32)),
+        Images("attack/attacked", attacked, "noise", -1.0, 1.0, np.array([-4, -5], np.float32)),
+        Table("attack/called", CALLED, [["3", "3", "8", -7.0, -4.0], ["5", "5", "5", -6.0, -5.0]]),
+    )
+    for seq, event in enumerate(events):
+        run.append(encode(event, run=run.id, seq=seq, time=0.0, cost=Cost(8)), keyframe=True)
+    run.close()
+    run.write_status(status="finished", step=8)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    panel = page.locator(".bl-panel", has=page.locator(".bl-attacked"))
+    panel.get_by_text("1 of 2 stand").wait_for()
+    panel.get_by_text("orange 0.4)").wait_for()  # 51 of 255 levels, of a range 2 wide
+    first, second = panel.locator("figure").nth(0), panel.locator("figure").nth(1)
+    for figure, sign, called, energy in ((first, "✗", "8", "−4"), (second, "✓", "5", "−5")):
+        caption = figure.locator("figcaption").nth(1)
+        for part in (sign, called, energy):
+            caption.get_by_text(part, exact=True).wait_for()
+    change = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 2, 1).data]"
+    pixels = first.locator("canvas").nth(1).evaluate(change)
+    assert pixels[:3] != pixels[4:7]  # one pixel was changed, the next was not
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
 
 
 def test_an_unknown_run_says_what_to_do(basin: Basin, page: Page) -> None:

@@ -310,6 +310,27 @@ def test_runs_are_composed_by_a_formula_and_weights_move_under_a_slider(
 
 
 @pytest.mark.slow
+def test_a_slider_sends_more_to_the_larger_model_and_says_accuracy_and_cost(
+    basin: Basin, page: Page
+) -> None:
+    data = {"name": "moons", "num": 400, "num_held_out": 300}
+    run = basin.launch(steps=30, method="energy_routing", preset="default", data=data)
+    open_studio(basin, page, f"run={run.id}&ability=route&config=%7B%22share%22:0.5%7D")
+    page.get_by_role("button", name=ASK).click()
+    page.locator(".bl-answer", has_text="With 50% sent on by energy").wait_for(timeout=60_000)
+    slider = page.get_by_role("slider", name="Share of the answer")
+    press(slider, "ArrowRight")
+    page.locator(".bl-answer", has_text="With 58% sent on by energy").wait_for(timeout=60_000)
+    press(slider, "End")
+    page.locator(".bl-answer", has_text="With 100% sent on by energy").wait_for(timeout=60_000)
+    all_sent, some, half = run.answers()
+    assert [item["config"]["share"] for item in (half, some, all_sent)] == [0.5, 0.58, 1.0]
+    figures = all_sent["figures"]
+    assert figures["accuracy"] == figures["accuracy/larger"]
+    assert half["figures"]["cost"] < some["figures"]["cost"] < figures["cost"]
+
+
+@pytest.mark.slow
 def test_a_chain_is_traced_from_a_place_in_the_plane_and_played(
     basin: Basin, page: Page, trained: RunDirectory
 ) -> None:

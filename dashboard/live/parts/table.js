@@ -20,6 +20,7 @@ export function tableAt(path, columns, rows, named) {
     shares.forEach((share, column) => {
       const cell = table.tBodies[0].rows[row].cells[column + 1]
       if (row === column) cell.classList.add("right")
+      else if (!share) cell.classList.add("none")
       cell.style.setProperty("--share", share.toFixed(3))
     }),
   )

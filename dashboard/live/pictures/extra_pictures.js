@@ -2,11 +2,13 @@
 // asked when it ended.
 
 import { cardOf, columnOf } from "./cards.js"
+import { ATTACKED } from "./drawing/attacked.js"
 import { coloursOf } from "../parts/colours.js"
 import { make } from "../parts/dom.js"
 
 /** Paths that the page draws in places of their own. */
 const ELSEWHERE = new Set([
+  ...ATTACKED,
   "energy/histogram",
   "chains/walk",
   "chains/positions",

@@ -9,6 +9,7 @@ import { words } from "./cards.js"
 import { ExtraPictures } from "./extra_pictures.js"
 import { EnergyHistogram } from "./histogram.js"
 import { ColumnMarginals } from "./column_marginals.js"
+import { AttackedImages } from "./drawing/attacked.js"
 import { hasGrids, ImageGrids } from "./image_grids.js"
 import { LandscapePicture } from "./landscape_picture.js"
 import { tableFrames, TablePicture } from "./table_picture.js"
@@ -42,6 +43,7 @@ export class RunPictures {
     this.side = make("div.bl-side", {}, this.energies, beside)
     this.top = make("div.bl-top", {}, this.picture, this.side)
     this.columns = new ColumnMarginals()
+    this.attacked = new AttackedImages()
     this.more = new ExtraPictures()
     this.tables = make("div")
   }
@@ -56,6 +58,7 @@ export class RunPictures {
     this.hero?.recolour(colours)
     this.histogram.draw()
     this.columns.recolour()
+    this.attacked.recolour()
     this.more.recolour()
   }
 
@@ -76,6 +79,7 @@ export class RunPictures {
     this.histogram.show(frames["energy/histogram"])
     const isTable = this.hero instanceof TablePicture
     this.columns.show(isTable ? tableFrames(frames) : null)
+    this.attacked.show(frames)
     this.more.show(frames, isTable)
     this.showTables(frames)
   }

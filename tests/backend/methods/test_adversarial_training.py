@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from backend import catalogue
 from backend.data import Data
-from backend.events import Histogram, Scalar
+from backend.events import Histogram, Images, Scalar, Table
 from backend.method import SampleRequest, Task
 from backend.methods.adversarial_training import AdversarialTraining, Objective, loss
 from backend.objectives import attacks
@@ -131,3 +132,19 @@ def test_the_observer_says_what_attacks_and_outliers_do_to_the_energy(digits: Da
     assert figures["energy/under_attack/natural"] == pytest.approx(float(value), abs=1e-5)
     (histogram,) = (event for event in events if isinstance(event, Histogram))
     assert histogram.names == ["data", "attacked", "targeted", "noise"]
+    natural, attacked = (event for event in events if isinstance(event, Images))
+    (called,) = (event for event in events if isinstance(event, Table))
+    assert [row[0] for row in called.rows] == list("0123456789")
+    levels = attacked.pixels.astype(int) - natural.pixels.astype(int)
+    # 0.4 of a range 2 wide is 51 of 255 levels
+    assert 45 < np.abs(levels).max() <= 52
+    z = data_of_pixels(attacked)
+    assert [row[2] for row in called.rows] == [
+        str(int(k)) for k in method.class_log_probs(z).argmax(1)
+    ]
+    assert attacked.energies == pytest.approx(method.energy()(z).numpy(), abs=0.1)
+    assert natural.energies == pytest.approx([row[3] for row in called.rows])
+
+
+def data_of_pixels(images: Images) -> torch.Tensor:
+    return torch.from_numpy(images.pixels.astype(np.float32)) / 127.5 - 1

@@ -21,6 +21,12 @@ OF_DIGITS = [
     ("adversarial_training", "classifier"),
     ("dual_adversarial_training", "default"),
 ]
+OF_POINTS = [
+    ("joint_energy", "default"),
+    ("adversarial_training", "classifier"),
+    ("adversarial_training", "trades"),
+]
+"""Of moons, and of digits; others meet attacks there that reach from one circle to the other."""
 OF_32 = ["joint_energy", "adversarial_training", "dual_adversarial_training"]
 
 
@@ -49,6 +55,19 @@ def test_a_preset_of_digits_learns_a_table_without_running_away(
     assert float(said.get("sampler/radius", torch.zeros(()))) < radius_bound(data.train)
     right = run.class_log_probs(data.held_out).argmax(1) == data.held_out_labels
     assert float(right.float().mean()) > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "preset"), OF_POINTS)
+def test_a_preset_learns_one_circle_from_another(method: str, preset: str) -> None:
+    data = catalogue.resolve_data({"name": "circles"}).load()
+    run = made(method, preset, data)
+    for index in range(150):
+        said = run.advance(index / 150)
+    assert all(value.isfinite() for value in said.values())
+    assert float(said["energy/max"]) < ENERGY_BOUND / 1e4
+    right = run.class_log_probs(data.held_out).argmax(1) == data.held_out_labels
+    assert float(right.float().mean()) > 0.95
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import { seedBand } from "../../../dashboard/live/charts/claim_lines.js"
 import { ramp } from "../../../dashboard/live/parts/colours.js"
 import { contours, rangeOf, shades } from "../../../dashboard/live/pictures/drawing/field.js"
 import { axisWords } from "../../../dashboard/live/pictures/histogram.js"
+import { changes } from "../../../dashboard/live/pictures/drawing/attacked.js"
 import { placing, rangesOf } from "../../../dashboard/live/pictures/drawing/plane.js"
 import { classesOf } from "../../../dashboard/live/pictures/drawing/points.js"
 import { energyRange, tintOf, tintsOf } from "../../../dashboard/live/pictures/drawing/tints.js"
@@ -154,4 +155,17 @@ test("dots are coloured by energy or class where there are any, likely ones as a
   // one energy that is far off does not make all others one colour
   const values = Float32Array.from({ length: 201 }, (_, row) => (row ? row / 200 : 1e9))
   assert.ok(energyRange({ a: { arrays: { energies: { data: values } } } })[1] <= 1)
+})
+
+test("what an attack adds is a share of the largest change, over all colours", () => {
+  const images = (values, shape) => ({
+    arrays: { pixels: { shape, data: Uint8Array.from(values) } },
+  })
+  const grey = changes(images([0, 100, 255, 9], [2, 1, 2]), images([51, 100, 204, 0], [2, 1, 2]))
+  assert.equal(grey.share, 51 / 255)
+  assert.deepEqual(Array.from(grey.added), [1, 0, -1, Math.fround(-9 / 51)])
+  const colour = changes(images([0, 0, 0], [1, 1, 1, 3]), images([30, 0, 0], [1, 1, 1, 3]))
+  assert.deepEqual([Array.from(colour.added), colour.share], [[1], 10 / 255])
+  const none = changes(images([7], [1, 1, 1]), images([7], [1, 1, 1]))
+  assert.deepEqual([Array.from(none.added), none.share], [[0], 0])
 })
