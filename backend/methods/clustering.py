@@ -16,7 +16,6 @@ from backend.energies.classifier import Classifier, CosineHead
 from backend.method import Method, Start, Task
 from backend.methods.classifiers import ClassifierMethod
 from backend.metric_names import Figure
-from backend.metrics.baselines import pixel_resampled
 from backend.objectives import clustering
 from backend.sampler import Sampler
 from backend.samplers import ChainSampler, Walk
@@ -115,10 +114,10 @@ class ClusteringConfig(Config):
         group="Chains",
         turnable=True,
     )
-    start: Literal["resampled", "noise"] = option(
-        "resampled",
-        "Chains start, and restart, from events whose every coordinate is another event's, or from "
-        "uniform noise, which takes them longer to leave.",
+    start: Literal["range", "noise"] = option(
+        "range",
+        "Chains start, and restart, uniform over the range of the data, or over the wider box of "
+        "noise, where too few of them see what lies between clusters.",
         group="Chains",
     )
     train: TrainConfig = option(
@@ -308,9 +307,12 @@ class ClusteringMethod(Method):
 
     def _fresh(self, num: int, generator: torch.Generator) -> Tensor:
         """Starts (num, *event_shape) of chains."""
+        noise, data = self.task.data.noise(num, generator), self.task.data
         if self.config.start == "noise":
-            return self.task.data.noise(num, generator)
-        return pixel_resampled(self.task.data, num, generator)
+            return noise
+        low, high = data.train.amin(0), data.train.amax(0)
+        share = (noise - data.noise_low) / (data.noise_high - data.noise_low)
+        return low + share * (high - low)
 
     def _walk(self, start: Tensor, generator: torch.Generator) -> Walk:
         """An update's steps of chains from `start` (num, *event_shape)."""

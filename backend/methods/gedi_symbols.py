@@ -60,12 +60,15 @@ class GediSymbolsConfig(ClusteringConfig):
 
 SYMBOLS: dict[str, Any] = {
     "energy": {"kind": "mlp", "width": 256, "depth": 2},
-    "energy_weight": 0.1,
+    "spare": 246,
+    "energy_weight": 1.0,
     "invariance_weight": 2.0,
     "prior_weight": 20.0,
     "copy_noise": 0.3,
     "train": {"batch_size": 40},
 }
+"""With few spare coordinates every cosine is large at first: digits are sure of a name, and of a
+wrong one, before the constraint has had its say."""
 
 
 class GediSymbols(ClusteringMethod):
@@ -107,16 +110,21 @@ class GediSymbols(ClusteringMethod):
             "that agree with the classes, they have each other's names.",
         ),
     }
-    observers: ClassVar[tuple[str, ...]] = tuple(
-        each
-        for name in ClusteringMethod.observers
-        for each in ((name, "classification") if name == "clusters" else (name,))
+    observers: ClassVar[tuple[str, ...]] = (
+        "data",
+        "walking_chains",
+        "energy_histogram",
+        "samples",
+        "clusters",
+        "classification",
+        "robustness",
+        "own_events",
     )
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
             "Constraint and prior name the digits; invariance and energy follow once they have.",
             SYMBOLS,
-            Budget(steps=2000),
+            Budget(steps=1500),
             data={"name": "digit_sums"},
         ),
     }

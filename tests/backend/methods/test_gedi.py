@@ -148,3 +148,20 @@ def test_the_prior_of_triples_is_how_frequent_digits_are_in_them() -> None:
     assert torch.allclose(said["loss/total"], total, atol=1e-4)
     (seen,) = method.observe(generator_of("observe", 0))
     assert seen.path == "symbols/constraint" and seen.value > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["circles", "mixture"])
+def test_the_preset_for_moons_takes_other_points_as_it_is(name: str) -> None:
+    """Energies stay within their bounds, chains within the wall, and data below background."""
+    method = made(name, train={"batch_size": 128})
+    data, num_steps = method.task.data, 250
+    for step in range(num_steps):
+        said = method.step(step / num_steps)
+        assert all(bool(value.isfinite()) for value in said.values())
+        assert float(said["energy/max"]) < 60 and float(said["sampler/radius"]) < 8
+    with torch.no_grad():
+        of_data = method.energy()(data.held_out)
+        of_noise = method.energy()(data.noise(400, generator_of("noise", 0)))
+    assert of_data.mean() + 1 < of_noise.mean()
+    assert float(said["loss/invariance"]) < 0.5
