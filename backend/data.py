@@ -99,6 +99,8 @@ class Data:
     """the same of `held_out`, under the same names"""
     future: Future | None = None
     """what is known of what follows a `context`; None where nothing is"""
+    concept_names: tuple[str, ...] = ()
+    """one name for each of the `concepts` (num, num_concepts) that are given, each 0 or 1"""
 
     @property
     def event_shape(self) -> torch.Size:

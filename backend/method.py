@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,20 @@ class SampleRequest:
         return replace(self, num=num, given=given, **chosen)
 
 
+class ConceptAnswer(NamedTuple):
+    """Concepts and class of positions, together."""
+
+    log_labels: Tensor
+    """(batch, num_labels): log p(y | x, what is known of c)"""
+    present: Tensor
+    """(batch, num_concepts, num_labels): p(c_k = 1, y | x, what is known of c)"""
+
+    @property
+    def concepts(self) -> Tensor:
+        """p(c_k = 1 | x, what is known of c), (batch, num_concepts)."""
+        return self.present.sum(2)
+
+
 class Method(ABC):
     """Base of every method.
 
@@ -146,6 +160,9 @@ class Method(ABC):
     """names of `Data.given` that training takes and that nobody is asked for afterwards"""
     trains: bool = True
     """False for methods that only sample. Of a class, or of an object whose settings fit nothing"""
+    draws: ClassVar[bool] = True
+    """False where nothing of positions is modelled, but what follows from them: no sample can be
+    asked for, and `no_energy` says what can"""
     has_energy: ClassVar[bool] = False
     """True where `energy` is defined; follows from that"""
     not_a_density: str = ""
@@ -279,6 +296,12 @@ class Method(ABC):
         """log p(cluster | x), (batch, num_clusters), of standardised positions x (batch,
         *event_shape), of methods that put events into clusters without being given any: the
         numbers of clusters mean nothing. None for methods that do not."""
+        return None
+
+    def concepts_and_class(self, x: Tensor, known: Tensor | None = None) -> ConceptAnswer | None:
+        """Concepts and class of standardised positions x (batch, *event_shape) where some concepts
+        are known: (batch, num_concepts) of 0 or 1, NaN where one is not. None for methods that know
+        no concepts."""
         return None
 
     def larger_log_probs(self, x: Tensor) -> Tensor | None:

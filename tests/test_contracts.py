@@ -63,6 +63,7 @@ SMALL = Sizes(
 ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 """Data sets that need a path, or a download: tested where they are."""
 MEASURED = (
+    "attributed",
     "bouncing_balls",
     "breast_cancer",
     "digit_sums",
@@ -316,7 +317,11 @@ def test_a_method_without_an_energy_says_so_and_draws_by_itself(method: str) -> 
         return
     with pytest.raises(NotAvailable, match=r"\.$"):
         run.method.energy()
-    if not run.method.needs:
+    if not run.method.draws:
+        with pytest.raises(BadInput, match=r"\.$"):
+            conditional_sampling.draw(run.method, SampleRequest(5), generator_of("draws", 0))
+        assert run.method.class_log_probs(run.data.held_out[:5]) is not None
+    elif not run.method.needs:
         z = conditional_sampling.draw(
             run.method, SampleRequest(5), generator_of("draws", 0)
         ).position
@@ -431,6 +436,11 @@ def fingerprint(run: Prepared) -> list[float]:
     else:
         own = run.method.observe(generator_of("observe", 0))
         seen += [event.value for event in own if isinstance(event, Scalar)]
+    if not run.method.draws:
+        log_probs = run.method.class_log_probs(rows.x)
+        assert log_probs is not None
+        seen += log_probs.flatten().tolist()
+    elif not run.method.has_energy:
         given = {name: rows.given[name] for name in run.method.needs}
         request = SampleRequest(len(rows.x), given=given)
         drawn = conditional_sampling.draw(run.method, request, generator_of("draw", 0)).position

@@ -18,7 +18,7 @@ from backend.abilities import (
     nats,
     real_only,
 )
-from backend.abilities.classify import class_log_probs, class_problems, log_probs_of
+from backend.abilities.classify import class_log_probs, log_probs_of, slope_problems
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Event, Table
@@ -58,7 +58,7 @@ class AttackAbility(Ability):
     @classmethod
     def problems(cls, asked: Asked, config: AttackConfig) -> Problems:
         yield from real_only(asked, "radius")
-        yield from class_problems(asked)
+        yield from slope_problems(asked)
         objections = list(label_problems(asked, config.target, "target"))
         if config.target == EACH:
             objections.append(("target", "must be one class, got all of them."))

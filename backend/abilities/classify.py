@@ -37,6 +37,18 @@ def class_problems(asked: Asked, field: str = "") -> Problems:
         yield field, f"{asked.method.title} tells no classes apart, so it knows none of positions."
 
 
+def slope_problems(asked: Asked) -> Problems:
+    """(field, sentence) where probabilities of classes have no gradient in x to follow."""
+    if objections := [*class_problems(asked)]:
+        yield from objections
+        return
+    with torch.enable_grad():
+        z = asked.data.held_out[:1].clone().requires_grad_()
+        if not log_probs_of(asked)(z).requires_grad:
+            title = asked.method.title
+            yield "", f"{title} answers by a descent of its own here, which has no gradient in x."
+
+
 def class_log_probs(asked: Asked, z: Tensor) -> Tensor:
     """log p(label | z), (num, num_labels), a chunk at a time."""
     parts = [asked.method.class_log_probs(part) for part in z.split(CHUNK)]

@@ -23,7 +23,7 @@ from backend.abilities import (
     read_positions,
     real_only,
 )
-from backend.abilities.classify import class_log_probs, class_problems, log_probs_of
+from backend.abilities.classify import class_log_probs, log_probs_of, slope_problems
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Curve, Event, Table
@@ -75,7 +75,7 @@ class CounterfactualAbility(Ability):
     @classmethod
     def problems(cls, asked: Asked, config: CounterfactualConfig) -> Problems:
         yield from real_only(asked, "step_size")
-        yield from class_problems(asked)
+        yield from slope_problems(asked)
         yield from label_problems(asked, config.target, "target")
         if config.target == EACH:
             yield "target", "must be one class, got all of them."

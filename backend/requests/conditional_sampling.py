@@ -104,6 +104,8 @@ class Sum(Energy):
 
 def refusal(method: Method, request: SampleRequest) -> tuple[str, str] | None:
     """(field of the request, sentence) about what the method cannot draw; None when it can."""
+    if not method.draws:
+        return "", method.no_energy()
     if problem := given_refusal(method, request):
         return problem
     labelled = request.labels is not None and bool((request.labels != NO_LABEL).any())

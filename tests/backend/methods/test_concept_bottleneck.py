@@ -1,0 +1,242 @@
+"""Concept bottlenecks: normalisers and conditionals by enumeration in numpy, and the descent."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from backend import catalogue
+from backend.data import Data
+from backend.energies.concept_bottleneck import (
+    Weights,
+    descended,
+    enumerated,
+    states,
+)
+from backend.method import Task
+from backend.methods.concept_bottleneck import ConceptBottleneck, ConceptBottleneckConfig
+from backend.metrics import concepts
+from backend.randomness import generator_of
+from backend.requests import fitting
+
+WEIGHTS = Weights(0.7, 1.3, 0.9)
+
+
+def attributed(**fields: Any) -> Data:
+    return catalogue.resolve_data({"name": "attributed", "num": 400, **fields}).load()
+
+
+def method_of(data: Data, **config: Any) -> ConceptBottleneck:
+    task = Task(data, torch.device("cpu"), generator_of("concepts", 0))
+    return ConceptBottleneck(ConceptBottleneckConfig.model_validate(config), task)
+
+
+@cache
+def trained(objective: str = "joint") -> ConceptBottleneck:
+    data = catalogue.resolve_data({"name": "attributed"}).load()
+    method = method_of(data, objective=objective, train={"learning_rate": 0.01, "beta1": 0.9})
+    for index in range(150):
+        method.step(index / 150)
+    return method
+
+
+def written_out(energies: Any, x: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three energies by the definition, in numpy, one state at a time: of x and class (batch,
+    M), of x and each concept (batch, K, 2), of concepts and class (2^K, M)."""
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor.detach().double().numpy()
+
+    def unit(tensor: Tensor) -> np.ndarray:
+        rows = array(tensor)
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    def affine(layer: Any, value: np.ndarray) -> np.ndarray:
+        return value @ array(layer.weight).T + array(layer.bias)
+
+    def energy(weight: Tensor, u: np.ndarray, v: np.ndarray) -> float:
+        return float(array(weight).ravel() @ np.maximum(u + u * v, 0))
+
+    labels = unit(energies.classes)
+    parts = [unit(energies.absent), unit(energies.present)]
+    num = len(parts[0])
+    features = array(energies.backbone(x))
+    by_label = [
+        [energy(energies.class_weight, u, v) for v in labels]
+        for u in affine(energies.to_class, features)
+    ]
+    by_concept = [
+        [[energy(energies.concept_weight[k], u, part[k]) for part in parts] for k in range(num)]
+        for u in affine(energies.to_concepts, features)
+    ]
+    both = []
+    for state in itertools.product((0, 1), repeat=num):
+        c = state[::-1]  # the first concept changes first
+        u = affine(energies.to_both, np.concatenate([parts[c[k]][k] for k in range(num)]))
+        row = np.array([energy(energies.both_weight, u, v) for v in labels])
+        both.append(row + np.log(np.exp(-row).sum()) if energies.is_conditional else row)
+    return np.array(by_label), np.array(by_concept), np.array(both)
+
+
+@pytest.mark.parametrize("objective", ["joint", "bottleneck"])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_answers_and_normaliser_are_those_of_every_state_written_out(
+    objective: str, is_known: bool
+) -> None:
+    data = attributed(num_concepts=4, num_classes=3, dim=5)
+    energies: Any = method_of(data, objective=objective, embedding=8).fitter.module
+    with torch.no_grad():
+        for weight in (energies.class_weight, energies.concept_weight, energies.both_weight):
+            weight.mul_(30)  # so that answers are far from even
+    x = data.held_out[:6]
+    by_label, by_concept, both = written_out(energies, x)
+    known = np.full((6, 4), np.nan)
+    if is_known:
+        known[:, 1], known[::2, 3] = 1, 0
+    every = states(4, x.device).numpy().astype(int)
+    joint = np.zeros((6, 16, 3))
+    for row, (s, c), m in itertools.product(range(6), enumerate(every), range(3)):
+        if not any(known[row, k] == 1 - c[k] for k in range(4)):
+            total = WEIGHTS.of_class * by_label[row, m] + WEIGHTS.of_both * both[s, m]
+            total += WEIGHTS.of_concepts * sum(by_concept[row, k, c[k]] for k in range(4))
+            joint[row, s, m] = np.exp(-total)
+    joint /= joint.sum((1, 2), keepdims=True)
+    with torch.no_grad():
+        answer = enumerated(energies, x, WEIGHTS, torch.from_numpy(known).float())
+    assert np.allclose(answer.log_labels.exp(), joint.sum(1), atol=1e-5)
+    present = np.einsum("bsm,sk->bkm", joint, every)
+    assert np.allclose(answer.present, present, atol=1e-5)
+    assert present.std(0).max() > 0.01
+    log_normaliser = energies.log_normaliser().item()
+    assert log_normaliser == pytest.approx(np.log(np.exp(-both).sum()), abs=1e-4)
+    if objective == "bottleneck":  # p(y | c) of every state
+        assert log_normaliser == pytest.approx(np.log(16), abs=1e-4)
+
+
+def test_a_plain_bottleneck_moves_no_concept_and_the_joint_energy_does() -> None:
+    x = trained().task.data.held_out[:200]
+    known = torch.full((200, 8), torch.nan)
+    known[:, 0] = 1.0
+    moved = {}
+    for objective in ("joint", "bottleneck"):
+        method = trained(objective)
+        with torch.no_grad():
+            before, after = (method.concepts_and_class(x, given) for given in (None, known))
+        assert torch.allclose(after.concepts[:, 0], torch.ones(200), atol=1e-5)
+        assert not torch.allclose(after.log_labels, before.log_labels, atol=1e-3)
+        moved[objective] = float((after.concepts - before.concepts)[:, 1:].abs().max())
+    assert moved["joint"] > 0.1 > 1e-5 > moved["bottleneck"]
+
+
+def test_what_the_joint_energy_says_of_classes_is_what_the_data_say_and_released_it_is_not() -> (
+    None
+):
+    errors = {}
+    for objective in ("joint", "released"):
+        method, data = trained(objective), trained(objective).task.data
+        with torch.no_grad():
+            answer = method.concepts_and_class(data.held_out)
+        labels, truth = data.held_out_labels, data.held_out_given["concepts"]
+        assert labels is not None
+        model = concepts.by_class(answer.present, answer.log_labels)
+        errors[objective] = concepts.error(model, concepts.shares(truth, labels, 6))
+    assert errors["joint"] < 0.06 < 2 * errors["joint"] < errors["released"]
+
+
+def test_a_descent_calls_what_the_posterior_calls_and_holds_what_is_known() -> None:
+    method, data = trained(), trained().task.data
+    energies, weights = method.fitter.fitted, method.config.weights
+    x, truth = data.held_out[:500], data.held_out_given["concepts"][:500]
+    for number in (0, 4, 6):
+        known = concepts.known(truth, number)
+        with torch.no_grad():
+            exact = enumerated(energies, x, weights, known)
+        answer, trace = descended(
+            energies, x, weights, known, num_steps=60, step_size=0.1, is_cut=False
+        )
+        assert torch.allclose(answer.concepts[known == 1], torch.ones(int(known.nansum())))
+        assert float(answer.concepts[known == 0].abs().sum()) == 0
+        assert trace[-1].mean() < trace[0].mean()
+        for one, other in (
+            (answer.concepts > 0.5, exact.concepts > 0.5),
+            (answer.log_labels.argmax(1), exact.log_labels.argmax(1)),
+        ):
+            assert float((one == other).double().mean()) > 0.95
+
+
+def test_a_descent_ends_at_the_posterior_where_concepts_and_class_are_independent() -> None:
+    energies, x = trained().fitter.fitted, trained().task.data.held_out[:50]
+    weights = Weights(0.2, 0.5, 0.0)
+    with torch.no_grad():
+        exact = enumerated(energies, x, weights)
+    answer, _ = descended(energies, x, weights, num_steps=400, step_size=0.1, is_cut=False)
+    assert torch.allclose(answer.log_labels.exp(), exact.log_labels.exp(), atol=2e-3)
+    assert torch.allclose(answer.present, exact.present, atol=2e-3)
+
+
+def test_a_descent_that_cuts_concepts_leaves_them_where_x_puts_them() -> None:
+    method = trained()
+    x = method.task.data.held_out[:50]
+    one, other = (
+        descended(
+            method.fitter.fitted,
+            x,
+            Weights(1, 1, of_both),
+            num_steps=10,
+            step_size=0.1,
+            is_cut=True,
+        )[0]
+        for of_both in (0, 3)
+    )
+    assert torch.equal(one.concepts.round(), other.concepts.round())
+    assert not torch.allclose(one.log_labels, other.log_labels)
+
+
+def test_more_than_twelve_concepts_are_refused_where_all_states_are_counted() -> None:
+    data = attributed(num_concepts=13)
+    said = dict(fitting.problems(ConceptBottleneck, ConceptBottleneck.Config(), data))
+    assert "at most 12 concepts, and these data have 13" in said["objective"]
+    assert said["inference"].startswith("must be `gradient` or `cut`")
+    config = ConceptBottleneckConfig(objective="bottleneck", inference="gradient")
+    assert not list(fitting.problems(ConceptBottleneck, config, data))
+    method = method_of(data, objective="bottleneck", inference="gradient", num_steps=3)
+    method.step(0.0)
+    paths = {event.path for event in method.observe(generator_of("observe", 0))}
+    assert "concepts/accuracy" in paths and "concepts/descent_gap" not in paths
+    ring = catalogue.resolve_data({"name": "ring"}).load()
+    [(field, sentence)] = fitting.problems(ConceptBottleneck, ConceptBottleneck.Config(), ring)
+    assert field == "data.name" and "Choose `attributed`" in sentence
+
+
+def test_concepts_go_together_as_the_codebook_of_the_data_has_them() -> None:
+    dataset = catalogue.resolve_data({"name": "attributed", "num": 20_000, "flip": 0.1})
+    data = dataset.load()
+    codebook: Tensor = dataset.codebook()  # type: ignore[attr-defined]
+    assert len(codebook.unique(dim=0)) == 6
+    assert data.labels is not None
+    shares = concepts.shares(data.given["concepts"], data.labels, 6)
+    expected = torch.where(codebook.T > 0.5, 0.9, 0.1).double()
+    assert float((shares - expected).abs().max()) < 0.025
+    clean = dataset.positions(data.given["concepts"])  # type: ignore[attr-defined]
+    noise = data.restore(data.train).double() - clean
+    assert float(noise.std()) == pytest.approx(1.4, rel=0.01)
+    again = catalogue.resolve_data({"name": "attributed", "num": 20_000, "flip": 0.1}).load()
+    assert torch.equal(again.train, data.train) and torch.equal(again.held_out, data.held_out)
+
+
+def test_known_concepts_stay_known_where_more_are() -> None:
+    truth = attributed().held_out_given["concepts"]
+    before = concepts.known(truth, 0)
+    assert before.isnan().all()
+    for num in range(1, 9):
+        now = concepts.known(truth, num)
+        assert (now.isfinite().sum(1) == num).all()
+        assert torch.equal(now[before.isfinite()], before[before.isfinite()])
+        assert torch.equal(now[now.isfinite()], truth[now.isfinite()])
+        before = now
