@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from backend.energy import Energy
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.events import Cost, Event, Finding
 from backend.metric_names import Figure
+from backend.metrics.concepts import ConceptAnswer
 from backend.metrics.quality import Quality
 from backend.sampler import Sampler
 from backend.spec import Budget
@@ -109,20 +110,6 @@ class SampleRequest:
         given = {name: value[index] for name, value in self.given.items()}
         num = int(index.sum()) if index.dtype == torch.bool else len(index)
         return replace(self, num=num, given=given, **chosen)
-
-
-class ConceptAnswer(NamedTuple):
-    """Concepts and class of positions, together."""
-
-    log_labels: Tensor
-    """(batch, num_labels): log p(y | x, what is known of c)"""
-    present: Tensor
-    """(batch, num_concepts, num_labels): p(c_k = 1, y | x, what is known of c)"""
-
-    @property
-    def concepts(self) -> Tensor:
-        """p(c_k = 1 | x, what is known of c), (batch, num_concepts)."""
-        return self.present.sum(2)
 
 
 class Method(ABC):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.energies import NetworkEnergy
-from backend.method import ConceptAnswer
+from backend.metrics.concepts import ConceptAnswer
 from backend.networks.layers import linear
 
 MOST_CONCEPTS = 12

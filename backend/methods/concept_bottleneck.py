@@ -21,9 +21,10 @@ from backend.energies.concept_bottleneck import (
     enumerated,
 )
 from backend.events import Curve, Event, Field, Scalar
-from backend.method import ConceptAnswer, Method, Preset, Task
+from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
 from backend.metrics import concepts
+from backend.metrics.concepts import ConceptAnswer
 from backend.observe import pictures
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
@@ -210,7 +211,9 @@ class ConceptBottleneck(Method):
 
     @classmethod
     def problems(cls, config: ConceptBottleneckConfig, data: Data) -> Iterable[tuple[str, str]]:
-        given = data.given[CONCEPTS]
+        given = data.given.get(CONCEPTS)
+        if given is None:
+            return
         if data.num_labels < 2:
             yield (
                 "data.name",

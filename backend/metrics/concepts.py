@@ -10,6 +10,20 @@ from torch import Tensor
 from backend.randomness import generator_of
 
 
+class ConceptAnswer(NamedTuple):
+    """Concepts and class of positions, together."""
+
+    log_labels: Tensor
+    """(batch, num_labels): log p(y | x, what is known of c)"""
+    present: Tensor
+    """(batch, num_concepts, num_labels): p(c_k = 1, y | x, what is known of c)"""
+
+    @property
+    def concepts(self) -> Tensor:
+        """p(c_k = 1 | x, what is known of c), (batch, num_concepts)."""
+        return self.present.sum(2)
+
+
 class Accuracies(NamedTuple):
     """Shares told right where some concepts are known."""
 
