@@ -57,15 +57,18 @@ class ConceptEnergies(nn.Module):
         def drawn(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(shape, generator=generator, device=generator.device))
 
+        def small(num: int) -> nn.Parameter:
+            bound = width**-0.5
+            draws = torch.rand((num, width), generator=generator, device=generator.device)
+            return nn.Parameter(bound * (2 * draws - 1))
+
         self.backbone, self.is_conditional = backbone, is_conditional
         self.to_class = linear(width, width, generator, False)
         self.to_concepts = linear(width, width, generator, False)
         self.to_both = linear(num_concepts * width, width, generator, False)
         # as the layers are, else classes are soon known by heart
-        self.class_weight, self.both_weight = (
-            linear(width, 1, generator, False).weight for _ in range(2)
-        )
-        self.concept_weight = linear(width, num_concepts, generator, False).weight
+        self.class_weight, self.both_weight = small(1), small(1)
+        self.concept_weight = small(num_concepts)
         self.classes = drawn(num_labels, width)
         self.absent, self.present = drawn(num_concepts, width), drawn(num_concepts, width)
 
