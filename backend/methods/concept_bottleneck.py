@@ -20,7 +20,7 @@ from backend.energies.concept_bottleneck import (
     descended,
     enumerated,
 )
-from backend.events import Curve, Event, Field, Scalar
+from backend.events import Curve, Event, Scalar
 from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
 from backend.metrics import concepts
@@ -374,14 +374,5 @@ def _by_class(data: Data, answer: ConceptAnswer, rows: Rows) -> Iterable[Event]:
     trained = concepts.shares(data.given[CONCEPTS], data.labels, num_labels)
     yield Scalar("concepts/class_error", concepts.error(model, truth))
     yield Scalar("concepts/class_error/floor", concepts.error(trained, truth))
-    yield by_class_map("concepts/by_class_model", model)
-    yield by_class_map("concepts/by_class_data", truth)
-
-
-def by_class_map(path: str, shares: Tensor) -> Field:
-    """Heat map of (num_concepts, num_labels) probabilities: the first concept on top, classes from
-    left to right."""
-    num_concepts, num_labels = shares.shape
-    values = pictures.float32(shares.nan_to_num(0.5).flip(0))
-    ranges = (0.5, num_labels + 0.5), (-num_concepts - 0.5, -0.5)
-    return Field(path, values, *ranges, quantity="probability")
+    yield pictures.probability_map("concepts/by_class_model", model)
+    yield pictures.probability_map("concepts/by_class_data", truth)

@@ -173,3 +173,10 @@ def in_units(x: Tensor) -> Array:
 
 def float32(values: Tensor) -> Array:
     return values.detach().float().cpu().numpy()
+
+
+def probability_map(path: str, values: Tensor) -> Field:
+    """Heat map of probabilities (rows, columns), the first row on top; NaN is drawn as one half."""
+    rows, columns = values.shape
+    cells = float32(values.nan_to_num(0.5).flip(0))
+    return Field(path, cells, (0.5, columns + 0.5), (-rows - 0.5, -0.5), quantity="probability")

@@ -181,6 +181,13 @@ def trained(name: str) -> Asked:
         run = prepare(spec, CPU, None)
         run.method.step(0.0)
         return Asked(run.method, run.data, 1)
+    if name == "concepts":
+        attributed = {"name": "attributed", "num": 400, "num_held_out": 200}
+        spec = RunSpec(method="concept_bottleneck", data=attributed, seed=1)
+        run = prepare(spec, CPU, None)
+        for index in range(20):
+            run.method.step(index / 20)
+        return Asked(run.method, run.data, 1)
     data = (
         {"name": "digits"}
         if name == "digits"
@@ -224,6 +231,8 @@ def ring() -> Data:
 
 
 SMALL: dict[str, dict[str, Any]] = {
+    "correct": {"num": 40},
+    "concepts_by_class": {"num": 40},
     "energy": {"num": 50},
     "sample": {"num": 20, "num_steps": 2},
     "score": {"num": 50},
@@ -256,6 +265,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "act": {"num": 8, "num_steps": 2, "max_plans": 2},
 }
 ONLY = {
+    "correct": ("concepts",),
+    "concepts_by_class": ("concepts",),
     "augment": ("table",),
     "route": ("pair",),
     "classify": ("classes",),
@@ -344,6 +355,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
 
 
 SPECIAL: dict[tuple[str, str], Any] = {
+    ("correct", "concepts"): "c1=0, 2",
     ("sample", "label"): "3",
     ("continue_text", "prompt"): "the cat",
     ("attack", "target"): "3",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from backend import catalogue
+from backend.ability import Asked
 from backend.data import Data
 from backend.energies.concept_bottleneck import (
     Weights,
@@ -19,11 +20,13 @@ from backend.energies.concept_bottleneck import (
     enumerated,
     states,
 )
+from backend.errors import BadInput
 from backend.method import Task
 from backend.methods.concept_bottleneck import ConceptBottleneck, ConceptBottleneckConfig
 from backend.metrics import concepts
 from backend.randomness import generator_of
 from backend.requests import fitting
+from backend.requests.asking import ask
 
 WEIGHTS = Weights(0.7, 1.3, 0.9)
 
@@ -240,3 +243,71 @@ def test_known_concepts_stay_known_where_more_are() -> None:
         assert torch.equal(now[before.isfinite()], before[before.isfinite()])
         assert torch.equal(now[now.isfinite()], truth[now.isfinite()])
         before = now
+
+
+def asked(objective: str = "joint") -> Asked:
+    return Asked(trained(objective), trained(objective).task.data, 0)
+
+
+def test_a_concept_that_is_corrected_is_held_and_moves_others_by_the_joint_energy_alone() -> None:
+    generator = generator_of("correct", 0)
+    moved = {}
+    for objective in ("joint", "bottleneck"):
+        answer = ask(
+            asked(objective), "correct", {"row": 2, "concepts": "c1=1, 3=0", "num": 300}, generator
+        )
+        before, after = answer.arrays["concepts"]
+        assert after[[0, 2]].tolist() == pytest.approx([1, 0], abs=1e-5)
+        moved[objective] = answer.figures["moved"]
+        rest = np.delete(np.abs(after - before), [0, 2])
+        assert moved[objective] == pytest.approx(rest.max(), abs=1e-6)
+        assert answer.figures["class_accuracy/8"] > answer.figures["class_accuracy/0"]
+        assert "c1, c3 set" in answer.summary
+    assert moved["joint"] > 0.01 > 1e-4 > moved["bottleneck"]
+
+
+def test_what_is_told_wrong_is_corrected_where_nothing_is_named() -> None:
+    run = asked()
+    truth = run.data.held_out_given["concepts"]
+    with torch.no_grad():
+        wrong = (run.method.concepts_and_class(run.data.held_out).concepts > 0.5) != (truth > 0.5)  # type: ignore[union-attr]
+    row = int(wrong.sum(1).argmax())
+    answer = ask(run, "correct", {"row": row, "num": 50}, generator_of("correct", 0))
+    assert answer.figures["num_known"] == int(wrong[row].sum()) > 0
+    assert np.array_equal(answer.arrays["concepts"][1] > 0.5, truth[row].numpy() > 0.5) or (
+        answer.figures["moved"] > 0
+    )
+    right = int((wrong.sum(1) == 0).nonzero()[0])
+    assert "told right" in ask(run, "correct", {"row": right}, generator_of("correct", 0)).summary
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"concepts": "c9"}, "must be among c1, c2"),
+        ({"concepts": "c1=2"}, "alone or with =0 or =1; got 'c1=2'"),
+        ({"row": 1000}, "must be less than 1000"),
+    ],
+)
+def test_concepts_that_are_not_there_are_refused(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        ask(asked(), "correct", config, generator_of("correct", 0))
+
+
+def test_concepts_by_class_stand_beside_the_shares_of_the_same_rows() -> None:
+    answer = ask(asked(), "concepts_by_class", {"num": 1000}, generator_of("table", 0))
+    data = trained().task.data
+    assert data.held_out_labels is not None
+    rows = data.held_out_labels == 2
+    expected = data.held_out_given["concepts"][rows].mean(0)
+    assert np.allclose(answer.arrays["data"][:, 2], expected, atol=1e-6)
+    gap = np.abs(answer.arrays["model"] - answer.arrays["data"]).mean()
+    assert answer.figures["error"] == pytest.approx(gap, abs=1e-6)
+    assert answer.figures["error"] < 0.06 and answer.figures["error/floor"] < 0.03
+
+
+def test_a_descent_has_no_gradient_in_x_to_attack_along() -> None:
+    method = method_of(attributed(), inference="gradient", num_steps=2)
+    run = Asked(method, method.task.data, 0)
+    with pytest.raises(BadInput, match="has no gradient in x"):
+        ask(run, "attack", {}, generator_of("attack", 0))
