@@ -188,7 +188,7 @@ def test_one_of_an_unknown_method_is_broken_in_the_catalogue(
     assert "there is no method `tiny`" in said[0]["error"]
 
 
-@pytest.mark.parametrize("name", ["dat", "jem", "weat"])
+@pytest.mark.parametrize("name", ["classifier_tables", "dat", "jem", "weat"])
 def test_every_variant_of_a_classifier_takes_its_first_step(name: str) -> None:
     made = parse(text_of(name), name)
     for variant in made.variants:
