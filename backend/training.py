@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from backend.config import Config, option
 
-Schedule = Literal["steps", "cosine", "constant"]
+Schedule = Literal["steps", "thirds", "cosine", "constant"]
 Optimiser = Literal["adam", "sgd", "adamw", "normalised"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-_STEPS = ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03))
-"""(share of the budget up to which it holds, factor) of the schedule `steps`"""
+_STEPS = {
+    "steps": ((0.6, 1.0), (0.85, 0.1), (1.0, 0.03)),
+    "thirds": ((0.6, 1.0), (0.85, 0.3), (1.0, 0.09)),
+}
+"""(share of the budget up to which it holds, factor) of schedules that fall in steps"""
 _COSINE_END = 0.01
 
 
@@ -47,7 +50,7 @@ class TrainConfig(Config):
     schedule: Schedule = option(
         "steps",
         "How the learning rate falls over the budget: in steps (×0.1 at 60 %, ×0.03 at "
-        "85 %), by a cosine to a hundredth, or not at all.",
+        "85 %) or smaller ones (thirds: ×0.3, ×0.09), by a cosine to a hundredth, or not at all.",
         group="Training",
     )
     batch_size: int = option(
@@ -140,12 +143,15 @@ def scheduled(schedule: Schedule, progress: float, warm_up_share: float = 0.0) -
 
     >>> scheduled("steps", 0.5), scheduled("steps", 0.7), scheduled("steps", 0.9)
     (1.0, 0.1, 0.03)
+    >>> scheduled("thirds", 0.7), scheduled("thirds", 1.0)
+    (0.3, 0.09)
     >>> scheduled("constant", 0.01, warm_up_share=0.04)
     0.25
     """
     factor = min(progress / warm_up_share, 1.0) if warm_up_share else 1.0
-    if schedule == "steps":
-        return factor * next((part for end, part in _STEPS if progress < end), _STEPS[-1][1])
+    if schedule in _STEPS:
+        parts = _STEPS[schedule]
+        return factor * next((part for end, part in parts if progress < end), parts[-1][1])
     if schedule == "cosine":
         fallen = 0.5 * (1 + math.cos(math.pi * progress))
         return factor * (_COSINE_END + (1 - _COSINE_END) * fallen)
