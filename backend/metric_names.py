@@ -102,6 +102,7 @@ class Picture:
 
 PICTURES: dict[str, Picture] = {
     "classification/confusion": Picture("Which class is called which"),
+    "attack/confusion": Picture("Which class is called which under attack"),
     "attack/energies": Picture("Energies of held-out data under attack"),
     "quality/final": Picture("Final figures"),
     "chains/diagnostics": Picture("Chains"),
@@ -109,8 +110,7 @@ PICTURES: dict[str, Picture] = {
         "Trace of the energy", "Chains that mix lie over one another; those that drift have not."
     ),
     "chains/ranks": Picture(
-        "Rank plot",
-        "Ranks of a chain's energies among those of all chains: flat where chains mix.",
+        "Rank plot", "Ranks of a chain's energies among those of all: flat where chains mix."
     ),
     "chains/autocorrelation": Picture(
         "Autocorrelation of the energy",

@@ -64,10 +64,10 @@ class ClassificationObserver(Observer):
         return torch.cat(known) if known else None
 
 
-def confusion_table(data: Data, counts: Tensor) -> Table:
+def confusion_table(data: Data, counts: Tensor, path: str = "classification/confusion") -> Table:
     """A table with a row for each true class and a column for each that was called."""
     names = data.label_names or tuple(str(label) for label in range(len(counts)))
     rows: list[list[str | float | int | None]] = [
         [name, *row] for name, row in zip(names, counts.tolist(), strict=True)
     ]
-    return Table("classification/confusion", ["true class", *names], rows)
+    return Table(path, ["true class", *names], rows)

@@ -15,6 +15,7 @@ from backend.objectives import attacks
 from backend.observe import pictures
 from backend.observe.context import Context
 from backend.observe.observer import Observer
+from backend.observers.classification import confusion_table
 
 MOST = 256
 """Held-out events that are attacked at most."""
@@ -30,7 +31,8 @@ class RobustnessObserver(Observer):
     an untargeted attack and one towards the next class; `outliers/auroc` of the energy.
 
     The ball is that of the method's own attack, else one of 0.2 data sd in every coordinate. Of
-    images also one of each class as it is and as attacked, and what either is called.
+    images also one of each class as it is and as attacked, and what either is called; of all a
+    table of which class is called which.
     """
 
     id = "robustness"
@@ -46,8 +48,11 @@ class RobustnessObserver(Observer):
         if labels is not None and self.subject.method.class_log_probs(z[:1]) is not None:
             labels = labels[:MOST]
             sets |= self._attacked(z, labels, generator)
-            right = classification.accuracy(self._log_probs(sets["attacked"]), labels)
+            log_probs = self._log_probs(sets["attacked"])
+            right = classification.accuracy(log_probs, labels)
             yield Scalar("classification/accuracy/attacked", right)
+            counts = classification.confusion(log_probs, labels)
+            yield confusion_table(data, counts, "attack/confusion")
         if not context.has_energy:
             return
         of = {name: energies(context.energy, x) for name, x in sets.items()}

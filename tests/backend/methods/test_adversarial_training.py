@@ -133,7 +133,10 @@ def test_the_observer_says_what_attacks_and_outliers_do_to_the_energy(digits: Da
     (histogram,) = (event for event in events if isinstance(event, Histogram))
     assert histogram.names == ["data", "attacked", "targeted", "noise"]
     natural, attacked = (event for event in events if isinstance(event, Images))
-    (called,) = (event for event in events if isinstance(event, Table))
+    confusion, called = (event for event in events if isinstance(event, Table))
+    counts = np.array([row[1:] for row in confusion.rows], int)
+    right = figures["classification/accuracy/attacked"]
+    assert counts.sum() == 256 and np.trace(counts) == pytest.approx(256 * right)
     assert [row[0] for row in called.rows] == list("0123456789")
     levels = attacked.pixels.astype(int) - natural.pixels.astype(int)
     # 0.4 of a range 2 wide is 51 of 255 levels
