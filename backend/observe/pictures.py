@@ -26,6 +26,10 @@ TAIL = 2.0
 """Spans of the data's energies by which tails of samples stretch their axis."""
 MAX_COLUMNS = 32
 """Coordinates of a point that travel to the page."""
+MAX_TOKENS = 256
+"""Places of a sequence up to which it is drawn as a strip."""
+STRIP = 6
+"""Of a strip: so many times wider than high."""
 
 
 def view_of(data: Data) -> Box | None:
@@ -122,8 +126,16 @@ def cloud(
     num_dots: int,
     num_cells: int,
 ) -> Event | None:
-    """Points or images of standardised z in the user's units; None for events of other shapes."""
+    """Points or images of standardised z in the user's units; None for events of other shapes.
+
+    Sequences of whole numbers are images too, a strip each, the largest number the lightest.
+    """
     x = data.restore(z)
+    most = 0 if data.num_values is None else data.num_values - 1
+    if most and not data.is_image and x.dim() == 2 and 2 < x.shape[1] <= MAX_TOKENS:
+        strips = _strips(x[:num_cells], most)
+        values = None if energy is None else float32(energy[:num_cells])
+        return Images(path, strips, role, 0.0, float(most), values)
     if data.image_range is not None:
         low, high = data.image_range
         share = ((x[:num_cells] - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
@@ -135,6 +147,14 @@ def cloud(
     values = None if energy is None else float32(energy[:num_dots])
     axes = data.columns[:MAX_COLUMNS] if len(data.columns) == x.shape[1] else ()
     return Points(path, in_units(x[:num_dots, :MAX_COLUMNS]), role, values, axes=axes)
+
+
+def _strips(x: Tensor, most: int) -> Array:
+    """Sequences (num, length) of 0, 1, ... `most` as images (num, height, length) uint8."""
+    share = (x / most).nan_to_num(0.0).clamp(0, 1)
+    pixels = (share * 255).round().to(torch.uint8).cpu().numpy()
+    height = max(1, x.shape[1] // STRIP)
+    return np.repeat(pixels[:, None], height, axis=1)
 
 
 def trajectory(

@@ -12,10 +12,10 @@ from backend import catalogue
 from backend.config import Config
 from backend.data import Data
 from backend.energies.closed_form import Gaussian
-from backend.events import Curve, Event, Field, Histogram, Points
+from backend.events import Curve, Event, Field, Histogram, Images, Points
 from backend.method import Task
 from backend.metric_names import PICTURES
-from backend.observe import chain_pictures
+from backend.observe import chain_pictures, pictures
 from backend.observe.observation import Observation
 from backend.observe.principal_axes import PrincipalAxes
 from backend.observe.sizes import Sizes
@@ -151,3 +151,17 @@ def test_the_energy_plot_has_energies_and_jumps() -> None:
     assert plot.names == ["energy about its mean", "jumps between trajectories"]
     assert plot.counts[1].max() == pytest.approx(1), "every jump is one"
     assert list(chain_pictures.of_hamiltonians(rows[:3])) == []
+
+
+def test_sequences_of_whole_numbers_are_drawn_as_strips() -> None:
+    data = catalogue.resolve_data({"name": "rbm", "num": 100, "num_held_out": 100}).load()
+    length = data.event_shape[0]
+    assert length > 2 and data.num_values == 2
+    picture = pictures.cloud(
+        "samples", data, data.train, "data", data.train.sum(1), num_dots=1000, num_cells=9
+    )
+    assert isinstance(picture, Images) and picture.high == 1
+    assert picture.pixels.shape == (9, max(1, length // pictures.STRIP), length)
+    np.testing.assert_array_equal(picture.pixels[:, 0] / 255, data.train[:9].numpy())
+    assert (picture.pixels == picture.pixels[:, :1]).all()
+    assert picture.energies is not None and len(picture.energies) == 9
