@@ -12,6 +12,7 @@ import { paintHidden } from "./drawing/hidden_part.js"
 import { drawGrid } from "./drawing/images.js"
 import { planeOn, strokeSegments } from "./drawing/plane.js"
 import { classesOf, drawNamedPoints } from "./drawing/points.js"
+import { energyRange, tintOf } from "./drawing/tints.js"
 import { film } from "./film.js"
 
 const CARD = 340
@@ -65,6 +66,8 @@ export function cardOf(frame, room, colours, data = null, most = CARD) {
   return card
 }
 
+const TINTED = "coloured by energy, from unlikely to likely as the slice of the energy is"
+
 function realOnes() {
   return make("span.bl-muted", {}, " real ones")
 }
@@ -78,8 +81,13 @@ export function words(path) {
 }
 
 function points({ frame, canvas, width, colours, data }) {
-  drawNamedPoints(canvas, frame, data, width, colours)
-  const about = []
+  const { path } = frame.header
+  // places on principal axes say little by themselves: what the energy makes of them does
+  const tint = path.startsWith("principal/")
+    ? tintOf(frame, "energy", energyRange([frame]), colours)
+    : null
+  drawNamedPoints(canvas, frame, data, width, colours, tint)
+  const about = tint ? [TINTED] : []
   if (frame.arrays.arrows) about.push("arrows: towards where density grows fastest")
   if (data) about.push("held-out data in grey")
   const note = about.length ? [make("span.bl-muted", {}, about.join(" · "))] : []

@@ -20,15 +20,16 @@ export function drawPoints(canvas, frame, data, width, colours) {
   paintPoints({ context, place }, frame, data, colours)
 }
 
-/** The same with axes, which are of one kind where coordinates have no names, and with arrows. */
-export function drawNamedPoints(canvas, frame, data, width, colours) {
+/** The same with axes, which are of one kind where coordinates have no names, and with arrows;
+ * `tint(row)`: a colour for each point, in place of its role's. */
+export function drawNamedPoints(canvas, frame, data, width, colours, tint = null) {
   const { axes } = frame.header.meta
   const { arrows } = frame.arrays
   const isNamed = Boolean(axes?.length)
   const room = arrows ? { room: BARE_ROOM } : {}
   const ranges = rangesOf((data ?? frame).arrays.positions, { isEqual: !isNamed, ...room })
   const plane = planeOn(canvas, width, ranges, colours, isNamed ? axes : [])
-  paintPoints(plane, frame, data, colours)
+  paintPoints(plane, frame, data, colours, tint)
   if (arrows) paintArrows(plane, frame.arrays.positions, arrows, ranges, colours)
 }
 
@@ -66,13 +67,14 @@ function paintArrow(context, [x, y], [toX, toY]) {
   context.stroke()
 }
 
-function paintPoints(plane, frame, data, colours) {
+function paintPoints(plane, frame, data, colours, tint = null) {
   if (data) paintDots(plane, data.arrays.positions, () => faded(colours.data, 0.3), 1.2)
   const { labels } = frame.arrays
   const { role } = frame.header.meta
   const made = colours[COLOURS[role] ?? "samples"]
   const colourOf = labels ? (row) => classColour(labels.data[row], colours) : () => made
-  paintDots(plane, frame.arrays.positions, (row) => faded(colourOf(row), 0.85), labels ? 2.2 : 1.8)
+  const radius = labels || tint ? 2.2 : 1.8
+  paintDots(plane, frame.arrays.positions, tint ?? ((row) => faded(colourOf(row), 0.85)), radius)
 }
 
 export function paintDots({ context, place }, { shape, data }, colourOf, radius) {
