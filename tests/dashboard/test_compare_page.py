@@ -176,7 +176,8 @@ def test_samples_of_each_class_are_rows_and_a_click_picks_one_of_its_class(
         box = pictures.first.bounding_box()
         assert box is not None
         row = box["height"] / 10
-        page.mouse.click(box["x"] + 64 + row / 2, box["y"] + (label + 0.5) * row)
+        # scrolled to: not all rows are in sight
+        pictures.first.click(position={"x": 64 + row / 2, "y": (label + 0.5) * row})
         wait_for(lambda: "1 of 40 selected: sample" in words.inner_text(), "one sample")
         # samples go through the classes in turn
         wait_for(
