@@ -48,7 +48,11 @@ class ActConfig(Config):
         unit="degrees",
     )
     shoved_after: int = option(
-        2, "Waypoints gone to before the shove.", ge=0, le=40, unit="waypoints"
+        2,
+        "Waypoints gone to before the shove; the next plan is made where it ends.",
+        ge=0,
+        le=40,
+        unit="waypoints",
     )
     x: float | None = option(
         None,
@@ -170,24 +174,26 @@ def _episodes(
     law = data.future
     assert isinstance(law, Control)
     environment = law.environment(len(state))
-    observation, info = environment.reset(options={"observation": state.numpy()})
+    observation, _ = environment.reset(options={"observation": state.numpy()})
     paths = [torch.as_tensor(observation[:, :2]).clone()]
     success = torch.zeros(len(state), dtype=torch.bool)
     over = success.clone()
-    gone = 0
+    ended, gone = success.numpy(), 0
     for _ in range(config.max_plans):
         context = torch.as_tensor(observation).to(data.train)
         plan = think(predictor, {"context": context}, generator, config.num_steps).last
         for action in law.actions(data.restore(plan))[:, : config.executed].unbind(1):
             if push is not None and gone == config.shoved_after:
-                environment.shove(push.numpy())
+                observation, push = environment.shove(push.numpy()), None
+                paths.append(torch.as_tensor(observation[:, :2]).clone())
+                break  # the plan was made elsewhere
             observation, _, ended, _, info = environment.step(action.cpu().numpy())
             place = torch.as_tensor(observation[:, :2]).clone()
             crosses = (paths[-1][:, 0] < 0) & (place[:, 0] >= 0)
             over = torch.where(crosses, paths[-1][:, 1] + place[:, 1] > 0, over)
             paths.append(place)
+            success = torch.as_tensor(info["success"])
             gone += 1
-        success = torch.as_tensor(info["success"])
         if ended.all():
             break
     return Episodes(success, over, torch.stack(paths))

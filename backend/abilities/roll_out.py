@@ -89,7 +89,7 @@ class RollOutAbility(Ability):
         if config.runs and asked.load is not None:
             other = asked.load(config.runs[0])
             films["other_run"], _ = _film(other, config, context, generator)
-        films["linear"] = _linear_film(data, context, config.num_frames)
+        films["least_squares"] = _linear_film(data, context, config.num_frames)
         events: list[Event] = [
             Images(name, _frames(film[:, config.row % num]), _ROLES.get(name, "long_run"), 0.0, 1.0)
             for name, film in films.items()
@@ -101,7 +101,7 @@ class RollOutAbility(Ability):
                 if name != "truth"
             }
             for name, values in apart.items():
-                tail = "" if name == "predicted" else f"/{name}"
+                tail = {"predicted": "", "least_squares": "/linear"}.get(name, f"/{name}")
                 figures[f"distance_first{tail}"] = float(values[1])
                 figures[f"distance_last{tail}"] = float(values[-1])
             numbers = np.arange(config.num_frames + 1, dtype=np.float32)
@@ -112,7 +112,7 @@ class RollOutAbility(Ability):
         return Answer(_in_words(figures, config), figures, arrays, tuple(events))
 
 
-_ROLES = {"truth": "data", "linear": "noise"}
+_ROLES = {"truth": "data", "least_squares": "noise"}
 
 
 def _misfits(asked: Asked, config: RollOutConfig) -> Problems:
