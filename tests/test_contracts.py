@@ -30,6 +30,7 @@ from backend.observe.observation import Observation
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.requests import conditional_sampling, fitting
+from backend.requests.predicting import PredictingMethod, think
 from backend.spec import RunSpec
 from jobs.models import method_state
 from jobs.models.method_setup import Prepared, prepare
@@ -445,6 +446,9 @@ def fingerprint(run: Prepared) -> list[float]:
         request = SampleRequest(len(rows.x), given=given)
         drawn = conditional_sampling.draw(run.method, request, generator_of("draw", 0)).position
         seen += drawn.flatten().tolist()
+        if isinstance(run.method, PredictingMethod):
+            thought = think(run.method.predictor(), given, generator_of("think", 0))
+            seen += thought.last.flatten().tolist()
     samples = run.method.train_time_samples(16, generator_of("samples", 0))
     if samples is not None:
         seen += samples.flatten().tolist()

@@ -121,7 +121,6 @@ class EnergyTransformer(PredictingMethod):
                 "start": "context",
                 "sees_context": False,
                 "num_inner_steps": 1,
-                "num_judged": 1,
                 "unrolled": False,
             },
             budget=Budget(steps=1000),

@@ -29,7 +29,6 @@ TRAIN: dict[str, Any] = {
     "beta2": 0.99,
     "optimiser": "adamw",
     "weight_decay": 0.01,
-    "warm_up_share": 0.06,
 }
 FIGURES = {
     "prediction/bits": Figure(

@@ -110,7 +110,9 @@ class InnerStepsConfig(Config):
 
     def derived(self) -> dict[str, str]:
         notes = {}
-        if self.num_judged > self.num_inner_steps:
+        if not self.unrolled:
+            notes["num_judged"] = "No effect: every step is judged by itself."
+        elif self.num_judged > self.num_inner_steps:
             notes["num_judged"] = f"All {self.num_inner_steps} inner steps are judged."
         if not self.replay_share:
             notes["replay_size"] = "No effect: no prediction is gone on from."
@@ -193,13 +195,15 @@ def judged_shares(config: InnerStepsConfig, num: int, generator: torch.Generator
     """(num, most_steps) weights of each inner step in the loss of a row, each row's sum 1.
 
     A row's number of steps is uniform from `num_inner_steps` to `most_steps`; its last `num_judged`
-    count alike. Nothing is copied to the host, so that later steps cost time and weigh nothing.
+    count alike, or all where none learns from those after it. Nothing is copied to the host, so
+    that later steps cost time and weigh nothing.
     """
     device = generator.device
     extra = torch.randint(config.extra_steps + 1, (num, 1), generator=generator, device=device)
     last = config.num_inner_steps + extra
     place = torch.arange(config.most_steps, device=device)
-    counts = ((place < last) & (place >= last - config.num_judged)).float()
+    num_judged = config.num_judged if config.unrolled else config.most_steps
+    counts = ((place < last) & (place >= last - num_judged)).float()
     return counts / counts.sum(1, keepdim=True)
 
 

@@ -85,6 +85,8 @@ def test_the_steps_of_each_row_are_drawn_and_its_last_ones_judged() -> None:
     expected = [[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 0], [0.5, 0.5, 0, 0]]
     assert patterns.tolist() == expected
     assert (counts / 3000 - 1 / 3).abs().max() < 0.04  # 4.6 standard errors
+    apart = config.model_copy(update={"unrolled": False, "extra_steps": 0, "num_judged": 1})
+    assert judged_shares(apart, 2, generator_of("shares")).tolist() == [[0.5, 0.5]] * 2
     assert step_factors(100, 1.0, generator_of("f")).eq(1).all()
     factors = step_factors(4000, 2.0, generator_of("f"))
     assert factors.min() >= 0.5 and factors.max() <= 2.0
