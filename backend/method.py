@@ -315,7 +315,7 @@ class Method(ABC):
 
     @property
     def num_labels(self) -> int:
-        """Classes that samples can be asked of; 0 for methods without conditions."""
+        """Classes that samples, or probabilities, can be asked of; 0 for methods without any."""
         return 0
 
     def refusal(self, request: SampleRequest) -> tuple[str, str] | None:

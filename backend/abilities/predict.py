@@ -57,6 +57,9 @@ class PredictAbility(Ability):
     @classmethod
     def problems(cls, asked: Asked, config: PredictConfig) -> Problems:
         method = asked.method
+        if not method.draws:
+            yield "", method.no_energy()
+            return
         if not method.needs:
             reason = (
                 f"{method.title} learned what events are like, not what follows from a context."

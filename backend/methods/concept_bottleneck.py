@@ -287,6 +287,10 @@ class ConceptBottleneck(Method):
             "energy of positions and no samples. Ask for classes, or correct concepts."
         )
 
+    @property
+    def num_labels(self) -> int:
+        return self.task.data.num_labels
+
     def class_log_probs(self, x: Tensor) -> Tensor:
         return self.concepts_and_class(x).log_labels
 
