@@ -79,6 +79,7 @@ export class AttackedImages {
 function read(label, called, energy) {
   const isRight = label === called
   const sign = make(isRight ? "i.right" : "i.wrong", {}, isRight ? "✓" : "✗")
+  sign.setAttribute("role", "img")
   sign.setAttribute("aria-label", isRight ? "right," : "wrong,")
   const value = make("span", {}, figure(Number(energy.toPrecision(3))))
   return make("figcaption", {}, make("span", {}, sign, make("b", {}, ` ${called}`)), value)
