@@ -189,8 +189,8 @@ class EnergyTransformer(PredictingMethod):
         if self.replay is not None and (old := int(config.replay_share * num)):
             index[:old], start[:old] = self.replay.drawn(old, generator)
         rows = self.task.data.rows(index)
-        shares = judged_shares(config, num, generator)
-        factor = step_factors(num, config.step_spread, generator)
+        shares = judged_shares(config, num, generator, start.device)
+        factor = step_factors(num, config.step_spread, generator, start.device)
         noise = start.new_zeros(num, 0)
         if config.langevin_noise:
             shape = (num, config.most_steps, *start.shape[1:])

@@ -322,13 +322,13 @@ class EnergyWorldModel(PredictingMethod):
         if not config.contrast:
             return x[:, None][:, :0]
         generator, device = self.generator, x.device
-        jitters = torch.tensor(JITTERS, device=device).reshape(1, -1, *[1] * (x.dim() - 1))
         normal = torch.randn((num, len(JITTERS), *x.shape[1:]), generator=generator, device=device)
         shuffled = [
             x[torch.randperm(num, generator=generator, device=device)]
             for _ in range(config.num_others)
         ]
-        return torch.cat([torch.stack(shuffled, 1), x[:, None] + jitters * normal], 1)
+        jittered = [x + sd * normal[:, place] for place, sd in enumerate(JITTERS)]
+        return torch.stack([*shuffled, *jittered], 1)
 
     def predictor(self) -> Predictor:
         return AnnealedDescent(self.fitter.fitted, self.config, self.task.data.event_shape)

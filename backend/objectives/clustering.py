@@ -35,8 +35,8 @@ def ramp(progress: float, start: float, length: float) -> float:
     """0 up to `start`, 1 from `start` + `length` on, and a straight line between, all shares of
     the budget.
 
-    >>> ramp(0.1, 0.2, 0.2), ramp(0.25, 0.2, 0.2), ramp(0.9, 0.2, 0.2), ramp(0.0, 0.0, 0.0)
-    (0.0, 0.25, 1.0, 1.0)
+    >>> ramp(0.1, 0.25, 0.5), ramp(0.5, 0.25, 0.5), ramp(0.9, 0.25, 0.5), ramp(0.0, 0.0, 0.0)
+    (0.0, 0.5, 1.0, 1.0)
     """
     if progress < start:
         return 0.0

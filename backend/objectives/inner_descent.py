@@ -185,20 +185,23 @@ class Descent(nn.Module):
         return energies
 
 
-def step_factors(num: int, spread: float, generator: torch.Generator) -> Tensor:
+def step_factors(
+    num: int, spread: float, generator: torch.Generator, device: torch.device
+) -> Tensor:
     """(num,) factors on the step size, log-uniform between 1 / spread and spread."""
-    spreads = torch.rand(num, generator=generator, device=generator.device)
-    return torch.as_tensor(spread).pow(2 * spreads - 1)
+    spreads = torch.rand(num, generator=generator, device=device)
+    return torch.pow(spread, 2 * spreads - 1)
 
 
-def judged_shares(config: InnerStepsConfig, num: int, generator: torch.Generator) -> Tensor:
+def judged_shares(
+    config: InnerStepsConfig, num: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
     """(num, most_steps) weights of each inner step in the loss of a row, each row's sum 1.
 
     A row's number of steps is uniform from `num_inner_steps` to `most_steps`; its last `num_judged`
     count alike, or all where none learns from those after it. Nothing is copied to the host, so
     that later steps cost time and weigh nothing.
     """
-    device = generator.device
     extra = torch.randint(config.extra_steps + 1, (num, 1), generator=generator, device=device)
     last = config.num_inner_steps + extra
     place = torch.arange(config.most_steps, device=device)

@@ -11,6 +11,7 @@ from backend.methods.energy_transformer import EnergyTransformerConfig
 from backend.objectives.inner_descent import Descent, Replay, judged_shares, step_factors
 from backend.randomness import generator_of
 
+CPU = torch.device("cpu")
 CURVATURE = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
 
 
@@ -79,16 +80,16 @@ def test_noise_comes_before_the_gradient_of_each_step() -> None:
 
 def test_the_steps_of_each_row_are_drawn_and_its_last_ones_judged() -> None:
     config = EnergyTransformerConfig(num_inner_steps=2, extra_steps=2, num_judged=2)
-    shares = judged_shares(config, 3000, generator_of("shares"))
+    shares = judged_shares(config, 3000, generator_of("shares"), CPU)
     assert shares.shape == (3000, 4) and torch.equal(shares.sum(1), torch.ones(3000))
     patterns, counts = shares.unique(dim=0, return_counts=True)
     expected = [[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 0], [0.5, 0.5, 0, 0]]
     assert patterns.tolist() == expected
     assert (counts / 3000 - 1 / 3).abs().max() < 0.04  # 4.6 standard errors
     apart = config.model_copy(update={"unrolled": False, "extra_steps": 0, "num_judged": 1})
-    assert judged_shares(apart, 2, generator_of("shares")).tolist() == [[0.5, 0.5]] * 2
-    assert step_factors(100, 1.0, generator_of("f")).eq(1).all()
-    factors = step_factors(4000, 2.0, generator_of("f"))
+    assert judged_shares(apart, 2, generator_of("shares"), CPU).tolist() == [[0.5, 0.5]] * 2
+    assert step_factors(100, 1.0, generator_of("f"), CPU).eq(1).all()
+    factors = step_factors(4000, 2.0, generator_of("f"), CPU)
     assert factors.min() >= 0.5 and factors.max() <= 2.0
     assert factors.log().mean().abs() < 0.03 and factors.log().std() > 0.38  # log 2 / √3 = 0.40
 
