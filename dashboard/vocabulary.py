@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backend.metric_names import ANSWERS, COMPANIONS, FIGURES, HEADLINES, NUM_SAMPLES, PICTURES
+from backend.metric_names import ANSWERS, COMPANIONS, FIGURES, HEADLINES, NUM_SAMPLES
+from backend.metric_names.pictures import PICTURES
 from dashboard.elements import STATUS
 from jobs.records.groups import BOOKKEEPING, GROUPS, RACE
 from jobs.records.status import FAILURE, OVER, RESUMABLE, WORDS

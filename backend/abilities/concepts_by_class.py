@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch
 
-from backend.abilities import Cells, Problems, label_name, nats
+from backend.abilities import Problems, label_name, nats
 from backend.abilities.correct import CONCEPTS, concept_answer, concept_names, concept_problems
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.events import Event, Table
+from backend.events import Event
 from backend.metrics import concepts
 from backend.observe import pictures
 
@@ -60,14 +60,9 @@ class ConceptsByClassAbility(Ability):
         }
         names = concept_names(data)
         classes = [label_name(data, label) for label in range(data.num_labels)]
-        rows: list[Cells] = [
-            [name, *(f"{a:.2f} ({b:.2f})" for a, b in zip(one, other, strict=True))]
-            for name, one, other in zip(names, model.tolist(), truth.tolist(), strict=True)
-        ]
         events: tuple[Event, ...] = (
-            pictures.probability_map("model", model),
-            pictures.probability_map("data", truth),
-            Table("table", ["concept: run (data)", *classes], rows),
+            pictures.concept_table("probabilities_model", data, model),
+            pictures.concept_table("probabilities_data", data, truth),
         )
         gap = (model - truth).abs().nan_to_num()
         at, label = divmod(int(gap.argmax()), data.num_labels)

@@ -369,13 +369,13 @@ def _curve(lines: dict[str, list[concepts.Accuracies]]) -> Curve:
     y, names = [], []
     for how, shares in lines.items():
         y += [[each.label for each in shares], [each.rest for each in shares]]
-        names += [f"class, {how}", f"other concepts, {how}"]
+        names += [f"class, {how}", f"others, {how}"]
     x = np.arange(len(y[0]), dtype=np.float32)
     return Curve("concepts/known", x, np.array(y, np.float32), names, "concepts known", "share")
 
 
 def _by_class(data: Data, answer: ConceptAnswer, rows: Rows) -> Iterable[Event]:
-    """p(concept | class) of the model and in held-out data: how far apart, and maps of both."""
+    """p(concept | class) of the model and in held-out data: how far apart, and tables of both."""
     assert rows.label is not None and data.labels is not None
     num_labels = data.num_labels
     model = concepts.by_class(answer.present, answer.log_labels)
@@ -383,5 +383,5 @@ def _by_class(data: Data, answer: ConceptAnswer, rows: Rows) -> Iterable[Event]:
     trained = concepts.shares(data.given[CONCEPTS], data.labels, num_labels)
     yield Scalar("concepts/class_error", concepts.error(model, truth))
     yield Scalar("concepts/class_error/floor", concepts.error(trained, truth))
-    yield pictures.probability_map("concepts/by_class_model", model)
-    yield pictures.probability_map("concepts/by_class_data", truth)
+    yield pictures.concept_table("concepts/probabilities_model", data, model)
+    yield pictures.concept_table("concepts/probabilities_data", data, truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energy import Energy
-from backend.events import Event, Field, Histogram, Images, Points, Trajectory
+from backend.events import Event, Field, Histogram, Images, Points, Table, Trajectory
 from backend.metrics.density import Box, Grid, energies
 
 Array = npt.NDArray[Any]
@@ -195,8 +196,14 @@ def float32(values: Tensor) -> Array:
     return values.detach().float().cpu().numpy()
 
 
-def probability_map(path: str, values: Tensor) -> Field:
-    """Heat map of probabilities (rows, columns), the first row on top; NaN is drawn as one half."""
-    rows, columns = values.shape
-    cells = float32(values.nan_to_num(0.5).flip(0))
-    return Field(path, cells, (0.5, columns + 0.5), (-rows - 0.5, -0.5), quantity="probability")
+def concept_table(path: str, data: Data, values: Tensor) -> Table:
+    """Table of p(concept | class), values (num_concepts, num_labels); NaN is left out. A path whose
+    last word begins with `probabilities` has it shaded by them."""
+    num_concepts, num_labels = values.shape
+    names = data.concept_names or [f"concept {place + 1}" for place in range(num_concepts)]
+    classes = data.label_names or [str(label) for label in range(num_labels)]
+    rows: list[list[str | float | int | None]] = [
+        [name, *(None if math.isnan(value) else round(value, 3) for value in line)]
+        for name, line in zip(names, values.tolist(), strict=True)
+    ]
+    return Table(path, ["concept", *classes], rows)

@@ -11,17 +11,21 @@ export function sharesOf(rows) {
   })
 }
 
-/** The table of a path; one of classes by classes is shaded by the shares of its rows. */
+/** The table of a path; one of classes by classes is shaded by the shares of its rows, one of
+ * probabilities by themselves. */
 export function tableAt(path, columns, rows, named) {
   const table = tableOf(columns, rows, named)
-  if (!path.endsWith("confusion")) return table
-  table.classList.add("bl-confusion")
-  sharesOf(rows).forEach((shares, row) =>
-    shares.forEach((share, column) => {
+  const name = path.split("/").at(-1)
+  const isConfusion = name === "confusion"
+  if (!isConfusion && !name.startsWith("probabilities")) return table
+  table.classList.add(isConfusion ? "bl-confusion" : "bl-probabilities")
+  const shares = isConfusion ? sharesOf(rows) : rows.map(([, ...values]) => values)
+  shares.forEach((line, row) =>
+    line.forEach((share, column) => {
       const cell = table.tBodies[0].rows[row].cells[column + 1]
-      if (row === column) cell.classList.add("right")
+      if (isConfusion && row === column) cell.classList.add("right")
       else if (!share) cell.classList.add("none")
-      cell.style.setProperty("--share", share.toFixed(3))
+      cell.style.setProperty("--share", (share ?? 0).toFixed(3))
     }),
   )
   return table

@@ -15,6 +15,8 @@ const GRIDS = {
   "samples/long_run": "Long-run samples",
 }
 
+const CHAINS = ["samples/train_time", "samples/long_run"]
+
 /** True where the samples of a run are images. */
 export function hasGrids(frames) {
   return Object.keys(GRIDS).some((path) => frames[path]?.header.kind === "images")
@@ -106,11 +108,11 @@ export class ImageGrids {
 
   /** The pinned chain, large, as training left it and as it ran on. */
   showChain() {
-    this.hint.hidden = this.pinned !== null
+    this.hint.hidden = this.pinned !== null || !CHAINS.some((path) => this.frames[path])
     this.chain.hidden = this.pinned === null
     if (this.pinned === null) return
     const images = []
-    for (const path of ["samples/train_time", "samples/long_run"]) {
+    for (const path of CHAINS) {
       const frame = this.frames[path]
       if (!frame || this.pinned >= frame.arrays.pixels.shape[0]) continue
       const image = imageOf(frame, this.pinned)

@@ -14,7 +14,7 @@ from backend.data import Data
 from backend.energies.closed_form import Gaussian
 from backend.events import Curve, Event, Field, Histogram, Images, Points
 from backend.method import Task
-from backend.metric_names import PICTURES
+from backend.metric_names.pictures import PICTURES
 from backend.observe import chain_pictures, pictures
 from backend.observe.observation import Observation
 from backend.observe.principal_axes import PrincipalAxes

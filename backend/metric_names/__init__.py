@@ -92,53 +92,6 @@ HEADLINES: dict[str, tuple[str, ...]] = {
 samplers whose target has no known truth."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Name of a picture or a table that a run draws, and how it is read."""
-
-    title: str
-    help: str = ""
-
-
-PICTURES: dict[str, Picture] = {
-    "classification/confusion": Picture("Which class is called which"),
-    "attack/confusion": Picture("Which class is called which under attack"),
-    "attack/energies": Picture("Energies of held-out data under attack"),
-    "quality/final": Picture("Final figures"),
-    "chains/diagnostics": Picture("Chains"),
-    "chains/trace": Picture(
-        "Trace of the energy", "Chains that mix lie over one another; those that drift have not."
-    ),
-    "chains/ranks": Picture(
-        "Rank plot", "Ranks of a chain's energies among those of all: flat where chains mix."
-    ),
-    "chains/autocorrelation": Picture(
-        "Autocorrelation of the energy",
-        "Where it reaches 0 draws are independent. It never does of chains that stay apart.",
-    ),
-    "chains/ess_growth": Picture(
-        "Effective sample size by draws",
-        "It grows in proportion to the draws where chains mix. Of the figure with the largest "
-        "R-hat.",
-    ),
-    "chains/r_hat": Picture("Split R-hat by draws", "Falls to 1 where chains mix."),
-    "chains/energy": Picture(
-        "Energy and its jumps",
-        "E-BFMI: where jumps are much the narrower, momenta cannot follow the energy, and tails "
-        "are hardly reached.",
-    ),
-    "principal/data": Picture("Data on their principal axes"),
-    "principal/train_time": Picture("Train-time samples on the data's principal axes"),
-    "principal/long_run": Picture("Long-run samples on the data's principal axes"),
-    "principal/energy": Picture(
-        "Slice of the energy",
-        "Along the plane of the data's two longest principal axes through their mean. It is no "
-        "marginal: data off the plane may be likely where it is not.",
-    ),
-}
-"""By path; others are named by their path."""
-
-
 ANSWERS: dict[str, str] = {
     "held_out": "Held-out data",
     "filled": "Filled in",
@@ -163,6 +116,8 @@ ANSWERS: dict[str, str] = {
     "other_samples": "The other's samples",
     "share_of_other": "Share of the other's draws",
     "beyond_chance": "The share, where it is beyond chance",
+    "probabilities_model": "Concepts by class, by the run",
+    "probabilities_data": "Concepts by class, held-out data",
     "energy_this": "This run's energy of both",
     "energy_other": "The other's energy of both",
 }
