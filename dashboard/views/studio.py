@@ -66,6 +66,8 @@ def main() -> None:
         offers = _offers(run_id, directory.status().checkpoint_step)
         with abilities:
             ability, refused = _choose_ability(catalogue, offers)
+        if FIRST not in refused:
+            st.markdown(f":small[[Its samples over a grid of settings](grid?run={run_id})]")
         about = catalogue["abilities"][ability]
         _note_seen([run_id])
         answers = directory.answers()
@@ -115,7 +117,6 @@ def _choose_run(runs: dict[str, str]) -> str:
     if run_id != wanted:
         st.query_params["run"] = run_id
         st.query_params.pop("answer", None)
-    st.markdown(f":small[[Its samples over a grid of settings](grid?run={run_id})]")
     return run_id
 
 
@@ -139,7 +140,7 @@ def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> tuple[
     refused = {name: item["refused"] for name, item in offers.items() if item["refused"]}
     names = sorted(set(known) - set(refused), key=lambda n: (n != FIRST, known[n]["title"]))
     wanted = st.query_params.get("ability", FIRST)
-    if wanted in refused:
+    if "ability" in st.query_params and wanted in refused:
         st.warning(f"{known[wanted]['title']}: {refused[wanted]}")
     names = names or sorted(known)
     ability = st.pills(
