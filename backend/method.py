@@ -346,8 +346,9 @@ class Method(ABC):
         return None
 
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
-        """Figures of the method's own by path, for the final evaluation; `quality` holds the
-        held-out data that samples are compared with, and how many."""
+        """Figures of the method's own by path, for the final evaluation, beside the Scalars of
+        `observe`; `quality` holds the held-out data that samples are compared with, and how
+        many."""
         return {}
 
     # ------------------------------------------------------------------ settings in flight

@@ -25,7 +25,6 @@ from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
 from backend.metrics import concepts
 from backend.metrics.concepts import ConceptAnswer
-from backend.metrics.quality import Quality
 from backend.observe import pictures
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
@@ -346,10 +345,6 @@ class ConceptBottleneck(Method):
         yield _curve(lines)
         first = ConceptAnswer(*(part[: len(rows.x)] for part in answer))
         yield from _by_class(data, first, rows)
-
-    def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
-        events = self.observe(generator)
-        return {event.path: event.value for event in events if isinstance(event, Scalar)}
 
 
 def _accuracies(answer: ConceptAnswer, known: Tensor, rows: Rows) -> list[concepts.Accuracies]:

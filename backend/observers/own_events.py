@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backend.events import Event
+from backend.events import Event, Scalar
 from backend.observe.alarms import Alarms
 from backend.observe.context import Context, Subject
 from backend.observe.observer import Evaluation, Observer
@@ -29,5 +29,6 @@ class OwnEventsObserver(Observer):
 
     def evaluate(self, context: Context) -> Evaluation:
         events = list(self.measure(context))
-        figures = self.subject.method.final_figures(context.quality, context.generator)
-        return Evaluation(figures, events)
+        observed = {event.path: event.value for event in events if isinstance(event, Scalar)}
+        own = self.subject.method.final_figures(context.quality, context.generator)
+        return Evaluation({**observed, **own}, events)

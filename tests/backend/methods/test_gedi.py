@@ -150,6 +150,14 @@ def test_the_prior_of_triples_is_how_frequent_digits_are_in_them() -> None:
     assert seen.path == "symbols/constraint" and seen.value > 0
 
 
+def test_what_is_observed_at_the_end_is_a_final_figure() -> None:
+    data = catalogue.resolve_data({"name": "digit_sums", "num": 300, "num_held_out": 100}).load()
+    method = made(data, "gedi_symbols", **SHORT)
+    (seen,) = method.observe(generator_of("observe", 0))
+    figures, *_ = Observation(method, data, seed=0, sizes=SMALL).evaluate(0)
+    assert figures["symbols/constraint"] == pytest.approx(seen.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["circles", "mixture"])
 def test_the_preset_for_moons_takes_other_points_as_it_is(name: str) -> None:
