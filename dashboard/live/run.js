@@ -57,10 +57,9 @@ class RunPanel {
     this.component = component
     this.settings = component.data
     const { root, unwatch } = rootOf(slot, (colours) => this.recolour(colours))
-    Object.assign(this, { root, unwatch })
+    Object.assign(this, { root, unwatch, present: {}, past: null })
+    root.dataset.panelOf = this.settings.run
     this.curves = new Curves()
-    this.present = {}
-    this.past = null
     this.texts = []
     this.unread = new Set()
     this.wanted = null

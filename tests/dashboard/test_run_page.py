@@ -193,7 +193,8 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     at = fork_from_here(page, run.id)
     page.get_by_role("link", name=re.compile("forked at step .* from")).click()
     page.get_by_role("link", name=f"forked at step {at}:").wait_for()
-    press(page.locator(".bl-time input[type=range]"), "Home")
+    # the head of the next run may be there before the panels of the last one are replaced
+    press(page.locator(f'[data-panel-of="{run.id}"] .bl-time input[type=range]'), "Home")
     page.get_by_text(re.compile("You are looking at step")).wait_for()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("l")
@@ -228,6 +229,11 @@ def keep_a_moment(page: Page, run: str) -> None:
     directory = run_store.open_run(run)
     wait_for(lambda: directory.status().is_over, "the end of the fork")
     page.reload()
+    # what the page asks for as it opens would draw it anew, and close a dialog
+    page.locator(f'[data-panel-of="{run}"] canvas').first.wait_for()
+    page.get_by_role("tab", name="Files").wait_for()
+    page.wait_for_timeout(1500)
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.get_by_test_id("stPopover").last.click()
     page.get_by_role("button", name="Keep a moment").click()
     page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
