@@ -2,7 +2,7 @@
 
 import { Board } from "./charts/board.js"
 import { Bell } from "./parts/bell.js"
-import { fromAddress, keepInAddress, make, rootOf } from "./parts/dom.js"
+import { afterDialogs, fromAddress, keepInAddress, make, rootOf } from "./parts/dom.js"
 import { belongsElsewhere, keysNote, letters } from "./parts/keys.js"
 import { alarmNotes } from "./pictures/alarm_notes.js"
 import { Notices } from "./parts/notices.js"
@@ -373,7 +373,7 @@ class RunPanel {
     // the native head shows the word that the page script knew
     if (status.status !== (this.reported ?? this.settings.status)) {
       this.reported = status.status
-      this.component.setTriggerValue("status", status.status)
+      afterDialogs(() => this.component.setTriggerValue("status", this.status.status))
     }
   }
 

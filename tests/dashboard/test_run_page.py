@@ -205,6 +205,26 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
     assert download.value.suggested_filename == f"{run.id}-spec.yaml"
 
 
+@pytest.mark.slow
+def test_a_dialog_stays_open_when_its_run_ends(basin: Basin, page: Page) -> None:
+    run = basin.launch(500_000, wait=False)
+    wait_for(lambda: run.status().status == "running", "a start", 60)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    page.locator(f'[data-panel-of="{run.id}"] .bl-facts').get_by_text("of training").wait_for()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    page.get_by_test_id("stPopover").last.click()
+    page.get_by_role("button", name="Name, tags, note").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Name").fill("a name half written")
+    control.stop(run.id)
+    wait_for(lambda: run.status().is_over, "the end")
+    page.wait_for_timeout(2000)
+    assert dialog.get_by_role("textbox", name="Name").input_value() == "a name half written"
+    page.keyboard.press("Escape")
+    page.locator(".bl-status, .basin-word", has_text="stopped").first.wait_for()
+
+
 def fork_from_here(page: Page, parent: str) -> int:
     """Fork a run from the step looked at, one that it does not keep; returns the one it does."""
     page.get_by_role("link", name="Fork from here").click()
@@ -232,7 +252,6 @@ def keep_a_moment(page: Page, run: str) -> None:
     # what the page asks for as it opens would draw it anew, and close a dialog
     page.locator(f'[data-panel-of="{run}"] canvas').first.wait_for()
     page.get_by_role("tab", name="Files").wait_for()
-    page.wait_for_timeout(1500)
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
     page.get_by_test_id("stPopover").last.click()
     page.get_by_role("button", name="Keep a moment").click()

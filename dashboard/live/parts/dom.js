@@ -49,6 +49,12 @@ export function rootOf(slot, onTheme) {
   return { root, unwatch }
 }
 
+/** Call `act` once no dialog is open: a page that is drawn anew closes the one somebody fills in. */
+export function afterDialogs(act) {
+  if (document.querySelector('[role="dialog"]')) setTimeout(() => afterDialogs(act), 500)
+  else act()
+}
+
 /** A `draw` that waits while the pointer is down on `root`: what is drawn anew between press and
  * release loses the click or the drag. */
 export function whenReleased(root, draw) {
