@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
@@ -26,6 +26,16 @@ _COSINE_END = 0.01
 
 STEADY: dict[str, Any] = {"schedule": "cosine", "ema_decay": 0.998}
 """Fields of a TrainConfig for objectives of a known normaliser, whose noise the average takes."""
+
+PREDICTING: dict[str, Any] = {
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "beta1": 0.9,
+    "beta2": 0.99,
+    "optimiser": "adamw",
+    "weight_decay": 0.01,
+}
+"""Fields of a TrainConfig that predictors are fitted with, beside the size of their batches."""
 
 
 class TrainConfig(Config):
@@ -214,6 +224,24 @@ class Fitter(Generic[ModuleT]):
         pieces = [tensor.tensor_split(num_parts) for tensor in batch]
         for parts in zip(*pieces, strict=True):
             yield len(parts[0]) / num, parts
+
+    def fit(
+        self, loss: Callable[..., Tensor], progress: float, *batch: Tensor
+    ) -> dict[str, Tensor]:
+        """One step down loss(*parts), a mean over rows (batch, ...), part by part.
+
+        Returns it as `loss/total`, with what `update` returns.
+        """
+        total = torch.zeros((), device=batch[0].device)
+
+        def losses() -> Iterator[Tensor]:
+            for share, parts in self.split(*batch):
+                error = share * loss(*parts)
+                total.add_(error.detach())
+                yield error
+
+        fitted = self.update(losses(), progress)
+        return {"loss/total": total, **fitted}
 
     def update(self, loss: Tensor | Iterable[Tensor], progress: float) -> Mapping[str, Tensor]:
         """One step down a loss (0-d), or down the sum of several.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -10,15 +9,15 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import CONTEXT, DATA, TRAIN
-from backend.networks.regressors import AnyRegressor, Regressor
+from backend.methods.energy_transformer import DATA, TRAIN
+from backend.networks.regressors import AnyRegressor
 from backend.objectives.denoising_diffusion import (
     denoised,
     levels_visited,
     mixed,
     signal_shares,
 )
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -85,11 +84,7 @@ class ConditionalDiffusion(PredictingMethod):
 
     def __init__(self, config: ConditionalDiffusionConfig, task: Task) -> None:
         super().__init__(config, task)
-        shape = task.data.given[CONTEXT].shape[1:]
-        network = Regressor(config.network, task.data.event_shape, shape, True, self.generator).to(
-            task.device
-        )
-        self.fitter = Fitter(config.train, network)
+        self.fitter = Fitter(config.train, self.regressor(config.network, takes_event=True))
         self.shares = signal_shares(config.num_levels).float().to(task.device)
         """ᾱ (num_levels + 1,)"""
         self.ends = task.data.train.amin(0), task.data.train.amax(0)
@@ -101,21 +96,13 @@ class ConditionalDiffusion(PredictingMethod):
         level = 1 + torch.randint(
             self.config.num_levels, (len(noise),), generator=generator, device=noise.device
         )
-        total = torch.zeros((), device=noise.device)
 
-        def losses() -> Iterator[Tensor]:
-            for share, part in self.fitter.split(rows.x, rows.given[CONTEXT], noise, level):
-                x, context, own_noise, own_level = part
-                noisy = mixed(x, own_noise, self.shares[own_level])
-                time = own_level / self.config.num_levels
-                error = (
-                    share * (self.fitter.module(context, noisy, time) - own_noise).square().mean()
-                )
-                total.add_(error.detach())
-                yield error
+        def loss(x: Tensor, context: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+            noisy = mixed(x, noise, self.shares[level])
+            time = level / self.config.num_levels
+            return (self.fitter.module(context, noisy, time) - noise).square().mean()
 
-        fitted = self.fitter.update(losses(), progress)
-        return {"loss/total": total, **fitted}
+        return self.fitter.fit(loss, progress, rows.x, rows.given[CONTEXT], noise, level)
 
     def predictor(self) -> Predictor:
         return Denoiser(self)

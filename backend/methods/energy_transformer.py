@@ -22,22 +22,12 @@ from backend.objectives.inner_descent import (
     judged_shares,
     step_factors,
 )
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import PREDICTING, Fitter, TrainConfig
 
-CONTEXT = "context"
 DATA = {"name": "digits_denoising"}
-TRAIN: dict[str, Any] = {
-    "learning_rate": 2e-3,
-    "schedule": "cosine",
-    "batch_size": 64,
-    "beta1": 0.9,
-    "beta2": 0.99,
-    "optimiser": "adamw",
-    "weight_decay": 0.01,
-}
-"""Fields of a TrainConfig that predictors of all kinds are fitted with."""
+TRAIN: dict[str, Any] = {**PREDICTING, "batch_size": 64}
 
 
 class EnergyTransformerConfig(InnerStepsConfig):

@@ -12,13 +12,13 @@ from torch import Tensor
 from backend.config import Config, option
 from backend.energies import AnyContextNetwork, Condition, build_network
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import CONTEXT, EnergyTransformer
+from backend.methods.energy_transformer import EnergyTransformer
 from backend.metric_names import Figure
 from backend.metrics import outcomes
 from backend.objectives.inner_descent import Descent
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import PREDICTING, Fitter, TrainConfig
 
 JITTERS = (0.15, 0.3, 0.6)
 """Standard deviations, in data sd, of the noise that makes a rival of the truth."""
@@ -121,18 +121,7 @@ class EnergyWorldModelConfig(Config):
         le=10,
         unit="data sd",
     )
-    train: TrainConfig = option(
-        {
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "batch_size": 256,
-            "beta1": 0.9,
-            "beta2": 0.99,
-            "optimiser": "adamw",
-            "weight_decay": 0.01,
-        },
-        "How the weights are fitted.",
-    )
+    train: TrainConfig = option({**PREDICTING, "batch_size": 256}, "How the weights are fitted.")
 
     def derived(self) -> dict[str, str]:
         notes: dict[str, str] = {}

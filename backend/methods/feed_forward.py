@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -10,9 +9,9 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import CONTEXT, DATA, TRAIN
+from backend.methods.energy_transformer import DATA, TRAIN
 from backend.networks.regressors import AnyRegressor, Regressor
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
@@ -64,25 +63,16 @@ class FeedForward(PredictingMethod):
 
     def __init__(self, config: FeedForwardConfig, task: Task) -> None:
         super().__init__(config, task)
-        shape = task.data.given[CONTEXT].shape[1:]
-        network = Regressor(config.network, task.data.event_shape, shape, False, self.generator).to(
-            task.device
-        )
-        self.fitter = Fitter(config.train, network)
+        self.fitter = Fitter(config.train, self.regressor(config.network, takes_event=False))
 
     def step(self, progress: float) -> dict[str, Tensor]:
         data, size = self.task.data, self.config.train.batch_size
         rows = data.rows(data.indices(size, self.generator))
-        total = torch.zeros((), device=data.train.device)
 
-        def losses() -> Iterator[Tensor]:
-            for share, (x, context) in self.fitter.split(rows.x, rows.given[CONTEXT]):
-                error = share * (self.predicted(self.fitter.module, context) - x).square().mean()
-                total.add_(error.detach())
-                yield error
+        def loss(x: Tensor, context: Tensor) -> Tensor:
+            return (self.predicted(self.fitter.module, context) - x).square().mean()
 
-        fitted = self.fitter.update(losses(), progress)
-        return {"loss/total": total, **fitted}
+        return self.fitter.fit(loss, progress, rows.x, rows.given[CONTEXT])
 
     def predicted(self, network: Regressor, context: Tensor) -> Tensor:
         """f(c) (num, *event_shape) of contexts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from backend.config import Config, option
 from backend.data import Data
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import CONTEXT
 from backend.networks.layers import Activation
 from backend.networks.mlp import mlp
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import PREDICTING, Fitter, TrainConfig
 
 MOST_COORDINATES = 64
 """Of an event, each of which takes a mean and a spread a component."""
@@ -39,18 +38,7 @@ class MixtureDensityConfig(Config):
         log=True,
         unit="data sd",
     )
-    train: TrainConfig = option(
-        {
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "batch_size": 256,
-            "beta1": 0.9,
-            "beta2": 0.99,
-            "optimiser": "adamw",
-            "weight_decay": 0.01,
-        },
-        "How the weights are fitted.",
-    )
+    train: TrainConfig = option({**PREDICTING, "batch_size": 256}, "How the weights are fitted.")
 
 
 class Mixtures(nn.Module):
@@ -124,16 +112,11 @@ class MixtureDensity(PredictingMethod):
     def step(self, progress: float) -> dict[str, Tensor]:
         data, size = self.task.data, self.config.train.batch_size
         rows = data.rows(data.indices(size, self.generator))
-        total = torch.zeros((), device=data.train.device)
 
-        def losses() -> Iterator[Tensor]:
-            for share, part in self.fitter.split(rows.x, rows.given[CONTEXT]):
-                loss = -share * self.fitter.module.log_prob(*part).mean()
-                total.add_(loss.detach())
-                yield loss
+        def loss(x: Tensor, context: Tensor) -> Tensor:
+            return -self.fitter.module.log_prob(x, context).mean()
 
-        fitted = self.fitter.update(losses(), progress)
-        return {"loss/total": total, **fitted}
+        return self.fitter.fit(loss, progress, rows.x, rows.given[CONTEXT])
 
     def predictor(self) -> Predictor:
         return Draws(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -15,21 +14,12 @@ from backend.method import Preset, Task
 from backend.metric_names import Figure
 from backend.networks.causal_transformer import CausalTransformer
 from backend.networks.layers import Activation
-from backend.requests.predicting import Given, PredictingMethod, Predictor
+from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
-from backend.training import Fitter, TrainConfig
+from backend.training import PREDICTING, Fitter, TrainConfig
 
-CONTEXT = "context"
 DATA = {"name": "text"}
-TRAIN: dict[str, Any] = {
-    "learning_rate": 2e-3,
-    "schedule": "cosine",
-    "batch_size": 16,
-    "beta1": 0.9,
-    "beta2": 0.99,
-    "optimiser": "adamw",
-    "weight_decay": 0.01,
-}
+TRAIN: dict[str, Any] = {**PREDICTING, "batch_size": 16}
 FIGURES = {
     "prediction/bits": Figure(
         "Bits a character",
@@ -108,17 +98,11 @@ class TextTransformer(PredictingMethod):
     def step(self, progress: float) -> dict[str, Tensor]:
         data = self.task.data
         rows = data.rows(data.indices(self.config.train.batch_size, self.generator))
-        total = torch.zeros((), device=data.train.device)
 
-        def losses() -> Iterator[Tensor]:
-            for share, (x, context) in self.fitter.split(rows.x, rows.given[CONTEXT]):
-                logits = self.fitter.module(context).transpose(1, 2)
-                error = share * F.cross_entropy(logits, x.long())
-                total.add_(error.detach())
-                yield error
+        def loss(x: Tensor, context: Tensor) -> Tensor:
+            return F.cross_entropy(self.fitter.module(context).transpose(1, 2), x.long())
 
-        fitted = self.fitter.update(losses(), progress)
-        return {"loss/total": total, **fitted}
+        return self.fitter.fit(loss, progress, rows.x, rows.given[CONTEXT])
 
     def predictor(self) -> Predictor:
         return AtOnce(self)

@@ -13,8 +13,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from backend.config import KindConfig
 from backend.method import Method, SampleRequest
+from backend.networks.regressors import Regressor
 
+CONTEXT = "context"
+"""Name of what predictions are made from, in all that is given."""
 Given = Mapping[str, Tensor]
 """(num, ...) by name, as `Data.given`"""
 
@@ -100,7 +104,7 @@ def think(
 class PredictingMethod(Method):
     """Base of methods that draw by a predictor of x beside a `context`."""
 
-    needs: ClassVar[tuple[str, ...]] = ("context",)
+    needs: ClassVar[tuple[str, ...]] = (CONTEXT,)
     headline: ClassVar[tuple[str, ...]] = (
         "prediction/psnr",
         "prediction/squared_error",
@@ -119,6 +123,13 @@ class PredictingMethod(Method):
     @abstractmethod
     def predictor(self) -> Predictor:
         """The trained (averaged) weights as they predict."""
+
+    def regressor(self, config: KindConfig, *, takes_event: bool) -> Regressor:
+        """The network of a Config from the context of the data, and an event beside it or none."""
+        data, generator = self.task.data, self.generator
+        shape = data.given[CONTEXT].shape[1:]
+        network = Regressor(config, data.event_shape, shape, takes_event, generator)
+        return network.to(self.task.device)
 
     def prediction_of(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Events (num, *event_shape) of a predictor's positions; drawn from logits, where events
