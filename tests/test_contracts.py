@@ -65,6 +65,7 @@ ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 """Data sets that need a path, or a download: tested where they are."""
 MEASURED = (
     "attributed",
+    "binary_digits",
     "bouncing_balls",
     "breast_cancer",
     "digit_sums",

@@ -1,4 +1,4 @@
-"""The 8×8 handwritten digits that come with scikit-learn, clean, and noisy with the clean one."""
+"""The 8×8 handwritten digits that come with scikit-learn: grey, in bits, through noise, in sums."""
 
 from __future__ import annotations
 
@@ -77,6 +77,41 @@ class DigitsData(Dataset):
             held_out_labels=torch.from_numpy(held_out_labels.astype(np.int64)),
             label_names=tuple("0123456789"),
             feature_space="digits",
+        )
+
+
+class BinaryDigitsConfig(SplitConfig):
+    kind: Literal["binary_digits"] = "binary_digits"
+    threshold: int = option(
+        8, "Grey level, of 0 to 16, from which on a pixel is 1.", ge=1, le=16, main=True
+    )
+
+
+class BinaryDigits(Dataset):
+    """The training and held-out digits of `digits` with pixels of 0 and 1: whole numbers."""
+
+    Config: ClassVar[type[KindConfig]] = BinaryDigitsConfig
+    title: ClassVar[str] = "Handwritten digits in bits, 8×8"
+    summary: ClassVar[str] = "1,797 images of ten digits in black and white; 540 are held out."
+    discrete: ClassVar[bool] = True
+    is_image: ClassVar[bool] = True
+
+    def load(self) -> Data:
+        config: BinaryDigitsConfig = self.config
+        digits = DigitsData(DigitsConfig(seed=config.seed)).load()
+        cut = config.threshold / 8 - 1
+        shape = digits.event_shape
+        return replace(
+            digits,
+            name="binary_digits",
+            title=self.title,
+            train=(digits.train >= cut).float(),
+            held_out=(digits.held_out >= cut).float(),
+            noise_low=torch.zeros(shape),
+            noise_high=torch.ones(shape),
+            num_values=2,
+            image_range=(0.0, 1.0),
+            feature_space="",
         )
 
 

@@ -70,6 +70,17 @@ def test_fewer_digits_are_of_all_classes_and_the_held_out_ones_stay() -> None:
     assert among.all() and len(whole.train) == 1257
 
 
+def test_digits_in_bits_are_those_of_the_grey_ones_above_the_threshold() -> None:
+    grey = resolve_data({"name": "digits"}).load()
+    for threshold in (8, 12):
+        bits = resolve_data({"name": "binary_digits", "threshold": threshold}).load()
+        assert bits.num_values == 2 and bits.is_image and bits.held_out_labels is not None
+        for part in ("train", "held_out"):
+            levels = 8 * (getattr(grey, part) + 1)
+            assert torch.equal(getattr(bits, part), (levels >= threshold).float())
+        assert torch.equal(bits.held_out_labels, grey.held_out_labels)
+
+
 def test_noisy_digits_are_as_far_from_the_clean_ones_as_their_noise() -> None:
     data = resolve_data({"name": "digits_denoising", "noise": 0.5, "num_copies": 3}).load()
     clean = resolve_data({"name": "digits"}).load()
