@@ -22,7 +22,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -79,6 +79,8 @@ class Histogram(Event):
     clipped: Array
     """(series, 2) int32: how many fell below and above the edges"""
     unit: str = "nats"
+    marks: list[tuple[float, str]] = field(default_factory=list)
+    """places on the axis that are named"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Images(Event):
     energies: Array | None = None
     hidden: Array | None = None
     """(height, width) uint8: 1 where it was hidden and is filled in"""
+    columns: list[str] = field(default_factory=list)
+    """names of the places in a row, where the images are rows of one way from left to right"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,8 @@ class Curve(Event):
     names: list[str]
     x_name: str = ""
     unit: str = ""
+    marks: list[tuple[float, str]] = field(default_factory=list)
+    """places on the x axis that are named, such as the steps of training"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,10 @@ class Table(Event):
     kind: ClassVar[str] = "table"
     columns: list[str]
     rows: list[list[str | float | int | None]]
+    text: str = ""
+    """the column of text whose every space counts; "" where no column is"""
+    shares: list[list[float]] = field(default_factory=list)
+    """0 to 1, of each character of each row's text: how likely it was called; none is shaded"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +354,12 @@ def encode(event: Event, *, run: str, seq: int, time: float, cost: Cost) -> byte
         )
     meta: dict[str, Any] = {}
     arrays: dict[str, Array] = {}
-    for field in fields(event):
-        value = getattr(event, field.name)
+    for part in fields(event):
+        value = getattr(event, part.name)
         if isinstance(value, np.ndarray):
-            arrays[field.name] = value
-        elif field.name != "path":
-            meta[field.name] = value
+            arrays[part.name] = value
+        elif part.name != "path":
+            meta[part.name] = value
     return pack({**header, "meta": meta}, arrays)
 
 

@@ -81,6 +81,11 @@ class Future(ABC):
 
     view: ClassVar[float | None] = None
     """half the side of the square about the origin in which futures are drawn; None: in none"""
+    two: ClassVar[tuple[str, ...]] = ()
+    """names of the two futures of open contexts; the first is also that of an outcome, whether one
+    on `either` is on it"""
+    either: ClassVar[str] = ""
+    """name of the outcome of coming to one of the two"""
 
     @abstractmethod
     def outcomes(self, context: Tensor, x: Tensor) -> dict[str, Tensor]:
@@ -105,6 +110,15 @@ class Future(ABC):
     def is_open(self, context: Tensor) -> Tensor:
         """(num,) bool: more than one thing may follow."""
         return torch.zeros(len(context), dtype=torch.bool, device=context.device)
+
+    def possible(self, context: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(num, 2, *event_shape) futures of each context, and (num,) bool: they differ; None where
+        the law has not two."""
+        return None
+
+    def place_of(self, context: Tensor, x: Tensor) -> Tensor | None:
+        """(num, 2) place that x leads to or by, as `at_places` has it; None without a `view`."""
+        return None
 
     def path(self, context: Tensor, x: Tensor) -> Tensor | None:
         """(num, steps + 1, 2) way in the plane, from the present place; None without a `view`."""

@@ -247,7 +247,12 @@ def describe(data: Data) -> dict[str, Any]:
 
 
 def preview(data: Data) -> dict[str, Any]:
-    """Encode some of the training data, base64: float32 points (num, dim), or uint8 images."""
+    """Encode some of the training data, base64: float32 points (num, dim), or uint8 images; text as
+    its lines."""
+    if data.alphabet:
+        lines = pictures.lines_of_text("", data, data.train[: pictures.NUM_LINES]).rows
+        values = [line for [line] in lines]
+        return {"kind": "text", "shape": [len(values), *data.event_shape], "values": values}
     if data.image_range is not None:
         low, high = data.image_range
         images = data.restore(data.train[:_PREVIEW_IMAGES]).numpy()

@@ -106,7 +106,7 @@ class ActAbility(Ability):
         if objections := list(futures.problems(asked.method, asked.data)):
             yield from objections
         elif not isinstance(asked.data.future, Control):
-            yield "", "makes no sense here: what these data predict moves nothing."
+            yield "", "What these data predict moves nothing. Ask what predictions come to."
 
     @classmethod
     def answer(cls, asked: Asked, config: ActConfig, generator: torch.Generator) -> Answer:

@@ -65,7 +65,7 @@ class AttackAbility(Ability):
         yield from objections
         labels = asked.data.held_out_labels
         if labels is None:
-            yield "", "needs held-out data of known classes, and these have none."
+            yield "", "Held-out data of known classes are needed, and these have none."
         elif config.target and not objections and _only(asked, labels, config.target):
             yield "target", "must leave held-out events of another class, and all are of it."
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 
-from backend.abilities import Cells, Problems, nats
+from backend.abilities import Problems, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.events import Table
 from backend.observe import pictures
 from backend.requests.predicting import PredictingMethod, think
 
@@ -83,20 +83,19 @@ class ContinueAbility(Ability):
             text = torch.cat([text, drawn], 1)
         written = ["".join(alphabet[value] for value in row) for row in text.tolist()]
         surprise = torch.cat(surprises, 1)
-        cells: list[Cells] = [
-            [line[len(prompt) :], float(each)]
-            for line, each in zip(written, surprise.mean(1), strict=True)
-        ]
+        drawn_text = text[:, len(prompt) :]
         mean = float(surprise.mean())
         summary = (
             f"“{written[0][len(prompt) :]}” goes on from “{prompt[-length:]}”; "
             f"{nats(mean)} bits a character over {config.num_draws} continuations."
         )
-        arrays = {"text": pictures.float32(text[:, len(prompt) :])}
+        arrays = {"text": pictures.float32(drawn_text)}
         arrays["surprise"] = pictures.float32(surprise)
+        each = surprise.mean(1)
+        lines = pictures.lines_of_text("table", data, drawn_text, each, (-surprise).exp2())
         return Answer(
             summary,
             {"surprise": mean},
             arrays,
-            (Table("table", ["continuation", "bits a character"], cells),),
+            (replace(lines, columns=["continuation", "bits a character"], text="continuation"),),
         )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from backend.abilities import Cells, Problems, nats
+from backend.abilities import Cells, Problems, Words, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.events import Event, Table, Trajectory
@@ -38,6 +38,9 @@ class OutcomesConfig(Config):
         main=True,
     )
     num_paths: int = option(32, "Predictions drawn from it.", ge=1, le=500)
+    runs: Words = option(
+        [], "Id of another run on the same data, to land beside this one.", max_length=1
+    )
 
 
 class OutcomesAbility(Ability):
@@ -51,11 +54,15 @@ class OutcomesAbility(Ability):
     title = "What predictions come to"
     summary = "Judges predictions and energies by the law of the data, where one is known."
     references = "LeCun et al. 2006; Gladstone et al. 2025"
+    to_choose = ("runs",)
     Config: ClassVar[type[Config]] = OutcomesConfig
 
     @classmethod
     def problems(cls, asked: Asked, config: OutcomesConfig) -> Problems:
-        yield from futures.problems(asked.method, asked.data)
+        if objections := list(futures.problems(asked.method, asked.data)):
+            yield from objections
+        elif config.runs:
+            yield from futures.misfits(asked, config.runs[0])
 
     @classmethod
     def answer(cls, asked: Asked, config: OutcomesConfig, generator: torch.Generator) -> Answer:
@@ -70,6 +77,14 @@ class OutcomesAbility(Ability):
         events: list[Event] = futures.pictures_of(
             data, predictor, row, config.num_paths, config.num_steps
         )
+        steps = sorted({*futures.BUDGETS, len(thought.positions) - 1})
+        others = {}
+        if config.runs and asked.load is not None:
+            other = asked.load(config.runs[0]).method
+            assert isinstance(other, PredictingMethod)
+            others = {f"{other.title}, the other run": other.predictor()}
+        landed = futures.landings(data, rows, predictor, generator, steps, others)
+        events += futures.landings_table(data, landed)
         cells: list[Cells] = [
             [outcomes.FIGURES[path].title, value] for path, value in by_path.items()
         ]
@@ -89,4 +104,8 @@ class OutcomesAbility(Ability):
         )
         sentence = f"After {num_steps} steps, {len(rows.x):,} held-out contexts: {listed}."
         figures = {path.partition("/")[2]: value for path, value in by_path.items()}
+        if landed:
+            figures["neither/linear"] = landed["least squares"][-1]
+            for name in others:
+                figures["neither/other_run"] = landed[name][-1]
         return Answer(sentence, figures, arrays, tuple(events))

@@ -12,7 +12,6 @@ from backend.abilities import Problems, Words, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
-from backend.errors import BadInput, NotAvailable
 from backend.events import Curve, Event, Images
 from backend.metrics import prediction
 from backend.observe import pictures
@@ -72,9 +71,9 @@ class RollOutAbility(Ability):
         context = data.held_out_given["context"][:1]
         assert data.future is not None
         if data.future.advance(context, data.restore(data.held_out[:1])) is None:
-            yield "", "makes no sense here: what is predicted is a whole plan, not a next state."
+            yield "", "What is predicted is a whole plan, not a next state. Ask it to act."
         elif config.runs:
-            yield from _misfits(asked, config)
+            yield from futures.misfits(asked, config.runs[0])
 
     @classmethod
     def answer(cls, asked: Asked, config: RollOutConfig, generator: torch.Generator) -> Answer:
@@ -113,23 +112,6 @@ class RollOutAbility(Ability):
 
 
 _ROLES = {"truth": "data", "least_squares": "noise"}
-
-
-def _misfits(asked: Asked, config: RollOutConfig) -> Problems:
-    if asked.load is None:
-        yield "runs", "other runs cannot be reached from here."
-        return
-    try:
-        other = asked.load(config.runs[0])
-    except (BadInput, NotAvailable) as error:
-        yield "runs", str(error)
-        return
-    if list(futures.problems(other.method, other.data)) or (
-        other.data.name != asked.data.name
-        or other.data.event_shape != asked.data.event_shape
-        or other.data.given["context"].shape[1:] != asked.data.given["context"].shape[1:]
-    ):
-        yield "runs", f"must be a run that predicts {asked.data.title} too."
 
 
 def _film(

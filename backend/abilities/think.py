@@ -15,10 +15,9 @@ from backend.data import Data, Rows
 from backend.events import Curve, Event, Table
 from backend.metrics import prediction
 from backend.observe import pictures
-from backend.requests.predicting import PredictingMethod, Thought, think
+from backend.requests import thoughts as pictured
+from backend.requests.predicting import PredictingMethod, Thought, not_predicting, think
 
-NUM_WAYS = 3
-"""Events whose way is drawn."""
 MOST_LINES = 8
 """Candidates whose energies are drawn."""
 
@@ -80,7 +79,7 @@ class ThinkAbility(Ability):
     def problems(cls, asked: Asked, config: ThinkConfig) -> Problems:
         method = asked.method
         if not isinstance(method, PredictingMethod):
-            yield "", f"{method.title} predicts nothing step by step. Ask for samples."
+            yield "", not_predicting(method)
             return
         context = asked.data.held_out_given["context"]
         if config.noise is not None and not asked.data.is_event(context):
@@ -127,9 +126,13 @@ class ThinkAbility(Ability):
             arrays["energy"] = pictures.float32(
                 torch.stack([t.energies for t in thoughts if t.energies is not None])
             )
+        by_step = [figures[f"{name}_{index}"] for index in range(num_steps + 1)]
+        trained = predictor.num_steps
+        true = pictured.true_energy(data, predictor, rows)
         events = [
-            *_ways(data, rows, thoughts[0]),
-            *_curves(figures, name, num_steps, thoughts, chosen),
+            *pictured.ways("ways", data, rows, thoughts[0], trained, true),
+            pictured.errors_by_step("by_step", by_step, name, trained),
+            *_energies(thoughts, chosen),
             *(cloud("predicted", data, picked, "long_run") if _is_event(data, picked) else []),
             _table(figures, name, beside, num_steps),
         ]
@@ -201,38 +204,17 @@ def _correlation(energies: Tensor, errors: Tensor) -> float:
     return float(product / (off[0].square().sum() * off[1].square().sum()).sqrt().clamp(min=1e-30))
 
 
-def _ways(data: Data, rows: Rows, thought: Thought) -> list[Event]:
-    """Start, each step and, last, the truth of a few events, the energy under each."""
-    events: list[Event] = []
-    if not _is_event(data, thought.last) or not data.is_image:
-        return events
-    for row in range(min(NUM_WAYS, len(rows.x))):
-        way = torch.cat([thought.positions[:, row], rows.x[row : row + 1]])
-        energies = None
-        if thought.energies is not None:
-            unknown = torch.full((1,), torch.nan).to(thought.energies)
-            energies = torch.cat([thought.energies[:, row], unknown])
-        events += cloud(f"way/{row + 1}", data, way, "long_run", energies)
-    return events
-
-
-def _curves(
-    figures: dict[str, float], name: str, num_steps: int, thoughts: list[Thought], chosen: Tensor
-) -> list[Event]:
-    steps = pictures.float32(torch.arange(num_steps + 1, dtype=torch.float32))
-    errors = [[figures[f"{name}_{index}"] for index in range(num_steps + 1)]]
-    unit = prediction.UNITS[name]
-    events: list[Event] = [
-        Curve("by_step", steps, pictures.float32(torch.tensor(errors)), [name], "steps", unit)
-    ]
+def _energies(thoughts: list[Thought], chosen: Tensor) -> list[Event]:
+    """Energies of the candidates of the first event, by step: one context, so as they are."""
     energies = [thought.energies[:, 0] for thought in thoughts if thought.energies is not None]
-    if energies:
-        first = int(chosen[0])
-        order = [first, *(index for index in range(len(energies)) if index != first)][:MOST_LINES]
-        lines = torch.stack([energies[index] for index in order])
-        names = ["chosen", *(f"discarded {index}" for index in range(1, len(order)))]
-        events.append(Curve("energies", steps, pictures.float32(lines), names, "steps", "nats"))
-    return events
+    if not energies:
+        return []
+    first = int(chosen[0])
+    order = [first, *(index for index in range(len(energies)) if index != first)][:MOST_LINES]
+    lines = pictures.float32(torch.stack([energies[index] for index in order]))
+    names = ["chosen", *(f"discarded {index}" for index in range(1, len(order)))]
+    steps = np.arange(lines.shape[1], dtype=np.float32)
+    return [Curve("energies", steps, lines, names, "inner steps", "nats")]
 
 
 def _table(

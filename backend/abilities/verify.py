@@ -11,26 +11,27 @@ from backend.abilities import Cells, Problems, nats, positions_problems, read_po
 from backend.abilities.think import rows_of
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.data import Data, Rows
+from backend.data import Data
 from backend.events import Event, Table
 from backend.metrics import prediction
 from backend.observe import pictures
-from backend.requests.predicting import Given, PredictingMethod, Predictor, think
+from backend.requests import thoughts
+from backend.requests.predicting import (
+    Given,
+    PredictingMethod,
+    Predictor,
+    not_predicting,
+    think,
+)
 
-TITLES = {
-    "predicted": "the run's own prediction",
-    "noisy": "the truth made noisy",
-    "other": "the truth of another event",
-    "random": "noise",
-}
+TITLES = {"predicted": "the run's own prediction", **prediction.WRONG}
 """Title of each wrong answer."""
-NUM_BINS = 60
 
 
 class VerifyConfig(Config):
     num: int = option(500, "Held-out events that are asked about.", ge=2, le=20_000, main=True)
     noise: float = option(
-        0.8,
+        prediction.NOISE,
         "Noise of the truth made noisy: standard deviation, or, of whole numbers, the share of "
         "values drawn anew.",
         gt=0,
@@ -65,9 +66,9 @@ class VerifyConfig(Config):
 class VerifyAbility(Ability):
     """Shares of events whose true answer has less energy than a wrong one beside the same context.
 
-    `auroc_*` pools the energies of all contexts as they are: what is given shifts them freely, so
-    it may be low where every pair is right. `ordered` is the share with E(truth) < E(made noisy) <
-    E(noise).
+    With one wrong answer to a context that share is the AUROC within contexts. Energies of several
+    contexts are never pooled: what is given shifts them freely. `ordered` is the share with
+    E(truth) < E(made noisy) < E(noise).
     """
 
     id = "verify"
@@ -79,8 +80,11 @@ class VerifyAbility(Ability):
     @classmethod
     def problems(cls, asked: Asked, config: VerifyConfig) -> Problems:
         method, data = asked.method, asked.data
-        if not (isinstance(method, PredictingMethod) and method.judges):
-            yield "", f"{method.title} has no energy of an answer beside its context."
+        if not isinstance(method, PredictingMethod):
+            yield "", not_predicting(method)
+            return
+        if not method.judges:
+            yield "", f"{method.title} predicts without an energy that could rank answers."
             return
         if config.context_noise is not None and not data.is_event(data.held_out_given["context"]):
             yield "context_noise", "must be empty: the contexts of these data are no noisy events."
@@ -90,8 +94,6 @@ class VerifyAbility(Ability):
 
     @classmethod
     def answer(cls, asked: Asked, config: VerifyConfig, generator: torch.Generator) -> Answer:
-        from sklearn.metrics import roc_auc_score
-
         method, data = asked.method, asked.data
         assert isinstance(method, PredictingMethod)
         predictor = method.predictor()
@@ -100,26 +102,21 @@ class VerifyAbility(Ability):
         predicted = think(predictor, rows.given, generator)
         assert predicted.energies is not None
         energies["predicted"] = predicted.energies[-1]
-        for name, x in _wrong(data, rows, config.noise, generator).items():
+        for name, x in prediction.wrong_answers(data, rows.x, config.noise, generator).items():
             energies[name] = _energy(predictor, data, x, rows.given)
         figures: dict[str, float] = {}
         cells: list[Cells] = []
         true = energies["true"]
         for name, title in TITLES.items():
             share = float((true < energies[name]).double().mean())
-            labels = torch.cat([torch.zeros(len(true)), torch.ones(len(true))])
-            pooled = torch.cat([true, energies[name]]).cpu()
-            area = float(roc_auc_score(labels, pooled))
-            figures |= {f"below_{name}": share, f"auroc_{name}": area}
-            cells.append([title, share, area])
+            figures[f"below_{name}"] = share
+            cells.append([title, share])
         ordered = (true < energies["noisy"]) & (energies["noisy"] < energies["random"])
         figures["ordered"] = float(ordered.double().mean())
         arrays = {f"energy_{name}": pictures.float32(value) for name, value in energies.items()}
-        above = {name: value - energies["predicted"] for name, value in energies.items()}
-        sets = {name: above[name] for name in ("true", "noisy", "other", "random")}
         events: list[Event] = [
-            pictures.histogram("energies", sets, NUM_BINS),
-            Table("table", ["wrong answer", "truth has less energy", "AUROC, pooled"], cells),
+            thoughts.above_truth("above_truth", energies),
+            Table("table", ["wrong answer", "truth below it (AUROC within contexts)"], cells),
         ]
         summary = (
             f"The truth has less energy than another event's in {figures['below_other']:.1%} of "
@@ -143,19 +140,6 @@ def _energy(predictor: Predictor, data: Data, x: Tensor, given: Given) -> Tensor
     energy = predictor.energy(prediction.as_positions(data, x), given)
     assert energy is not None, "asked of those that judge alone"
     return energy
-
-
-def _wrong(data: Data, rows: Rows, noise: float, generator: torch.Generator) -> dict[str, Tensor]:
-    """Wrong answers (num, *event_shape) by name."""
-    x = rows.x
-    if data.num_values is None:
-        draws = torch.randn((2, *x.shape), generator=generator, device=x.device)
-        noisy, random = x + noise * draws[0], draws[1]
-    else:
-        fresh = data.noise(len(x), generator)
-        anew = torch.rand(x.shape, generator=generator, device=x.device) < noise
-        noisy, random = torch.where(anew, fresh, x), data.noise(len(x), generator)
-    return {"noisy": noisy, "other": x.roll(1, 0), "random": random}
 
 
 def _own_energies(asked: Asked, predictor: Predictor, config: VerifyConfig) -> Tensor:

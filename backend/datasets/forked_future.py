@@ -49,6 +49,8 @@ class Fork(Future):
     """
 
     view = 2.5
+    two = ("left", "right")
+    either = "on_branch"
 
     def __init__(self, horizon: int) -> None:
         self.horizon = horizon
@@ -130,6 +132,9 @@ class Fork(Future):
     def at_places(self, context: Tensor, places: Tensor) -> Tensor:
         """Steps straight to each place, and on by the same step."""
         return (places - context[:, :2]).repeat(1, self.horizon)
+
+    def place_of(self, context: Tensor, x: Tensor) -> Tensor:
+        return context[:, :2] + x[:, :2]
 
     def _apart(self, a: Tensor, b: Tensor) -> Tensor:
         """(num, ...) largest distance of positions along two futures of steps."""

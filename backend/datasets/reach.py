@@ -41,6 +41,8 @@ class ReachLaw(Control):
     """Law of plans (num, 16) from states (num, 4): eight waypoints, gone to in turn."""
 
     view = 1.5
+    two = ("over", "under")
+    either = "round"
 
     def possible(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """(num, 2, 16) plans over and under the obstacle, and (num,) bool: they differ."""
@@ -98,6 +100,9 @@ class ReachLaw(Control):
         bend = 2 * places[:, None] - (position + goal) / 2
         way = (1 - share) ** 2 * position + 2 * share * (1 - share) * bend + share**2 * goal
         return way.flatten(1)
+
+    def place_of(self, context: Tensor, x: Tensor) -> Tensor:
+        return waypoints_of(x)[:, NUM_WAYPOINTS // 2 - 1]
 
     def environment(self, num_envs: int) -> environment.Reach:
         return environment.Reach(num_envs)

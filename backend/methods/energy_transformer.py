@@ -139,7 +139,6 @@ class EnergyTransformer(PredictingMethod):
         "loss/contrast": Figure("Truth told from prediction", unit="nats"),
         "inner/step_size": Figure("Inner step size", log=True),
         "inner/gradient_norm": Figure("Gradient of the first inner step", log=True),
-        "inner/energy_drop": Figure("Energy lost in thinking, held out", unit="nats"),
     }
     config: EnergyTransformerConfig
 

@@ -363,6 +363,19 @@ FIGURES: dict[str, Figure] = {
         help="Of held-out events, the mean over coordinates, by one prediction each. Least squares "
         "cost no training.",
     ),
+    "inner/energy_drop": Figure("Energy lost in thinking, held out", unit="nats"),
+    "rank/noisy": Figure(
+        "Truth below itself made noisy",
+        "share",
+        better="higher",
+        help="By the energy, in the same context. Energies of different contexts do not compare.",
+    ),
+    "rank/ordered": Figure(
+        "Truth below noisy below noise",
+        "share",
+        better="higher",
+        help="By the energy, in the same context.",
+    ),
     "quality/out_of_range": Figure("Pixels out of range", "share", better="lower"),
     "system/cpu": Figure("CPU cores at work", "cores", help="By the run's own process."),
     "system/memory": Figure("Memory", "GB", help="Resident, of the run's own process."),

@@ -24,7 +24,12 @@ PICTURES: dict[str, Picture] = {
     "concepts/probabilities_model": Picture("Concepts by class, by the model"),
     "concepts/probabilities_data": Picture("Concepts by class, held-out data"),
     "inference/energies": Picture("Energies as an answer is descended to"),
-    "inner/energies": Picture("Energies of answers"),
+    "inner/above_truth": Picture(
+        "Energies of answers",
+        "Above that of the true answer, each in its own context: what a context adds is gone.",
+    ),
+    "inner/energy": Picture("Energy as it thinks", "Above that of the true answer of each."),
+    "inner/ways": Picture("Thinking", "Under each the energy above that of the true answer."),
     "inner/psnr": Picture("PSNR as it thinks"),
     "inner/squared_error": Picture("Squared error as it thinks"),
     "inner/bits": Picture("Bits a character as it thinks"),
@@ -33,6 +38,18 @@ PICTURES: dict[str, Picture] = {
     "prediction/predicted": Picture("Predicted"),
     "future/landscape": Picture("Energy of what may follow, of one context"),
     "future/paths": Picture("Paths to predictions, of one context"),
+    "future/ways": Picture("Thinking, of one context", "From starts to predictions."),
+    "future/cut": Picture(
+        "Energy across the fork, of one context",
+        "Along the line through both futures; short strokes are predictions.",
+    ),
+    "future/probabilities": Picture(
+        "Where predictions land",
+        "Least squares is a regressor that costs nothing to fit.",
+    ),
+    "prediction/text": Picture(
+        "Held-out text", "Shaded: characters that were called less likely than others."
+    ),
     "quality/final": Picture("Final figures"),
     "chains/diagnostics": Picture("Chains"),
     "chains/trace": Picture(

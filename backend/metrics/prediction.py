@@ -21,6 +21,14 @@ TITLES = {
     "entropy": "the entropy of the source, the least there is",
 }
 """Title of each baseline."""
+WRONG = {
+    "noisy": "the truth made noisy",
+    "other": "the truth of another event",
+    "random": "noise",
+}
+"""Title of each wrong answer."""
+NOISE = 0.8
+"""Of the truth made noisy, unless another is asked for."""
 UNITS = {"psnr": "dB", "bits": "bits", "squared_error": ""}
 """Unit of each figure, that which leads first."""
 HIGHER = ("psnr",)
@@ -88,11 +96,34 @@ def errors(predicted: Tensor, true: Tensor) -> Tensor:
     return (predicted - true).square().flatten(1).mean(1)
 
 
+def shares_of(logits: Tensor, values: Tensor) -> Tensor:
+    """(num, length) shares that logits (num, length, num_values) give values (num, length)."""
+    shares = logits.softmax(-1).gather(-1, values.long().unsqueeze(-1))
+    return shares.squeeze(-1)
+
+
 def as_positions(data: Data, x: Tensor) -> Tensor:
     """Events as a predictor takes them: as they are, or, of whole numbers, logits ±SURE."""
     if data.num_values is None:
         return x
     return SURE * (2 * F.one_hot(x.long(), data.num_values).float() - 1)
+
+
+def wrong_answers(
+    data: Data, x: Tensor, noise: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Answers (num, *event_shape) that are wrong beside the contexts of x, by the names in WRONG.
+
+    `noise`: standard deviation of that on the truth, or, of whole numbers, the share drawn anew.
+    """
+    if data.num_values is None:
+        draws = torch.randn((2, *x.shape), generator=generator, device=x.device)
+        noisy, random = x + noise * draws[0], draws[1]
+    else:
+        fresh = data.noise(len(x), generator)
+        anew = torch.rand(x.shape, generator=generator, device=x.device) < noise
+        noisy, random = torch.where(anew, fresh, x), data.noise(len(x), generator)
+    return {"noisy": noisy, "other": x.roll(1, 0), "random": random}
 
 
 def baselines(data: Data, rows: Rows) -> dict[str, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ MAX_TOKENS = 256
 """Places of a sequence up to which it is drawn as a strip."""
 STRIP = 6
 """Of a strip: so many times wider than high."""
+NUM_LINES = 12
+"""Windows of a text that are drawn, a line each."""
+SIGNS = str.maketrans({"\n": "↵", "\r": "↵", "\t": "⇥"})
+"""What stands for characters that a line cannot hold."""
 
 
 def view_of(data: Data) -> Box | None:
@@ -129,9 +134,12 @@ def cloud(
 ) -> Event | None:
     """Points or images of standardised z in the user's units; None for events of other shapes.
 
-    Sequences of whole numbers are images too, a strip each, the largest number the lightest.
+    Text is lines of a table. Other sequences of whole numbers are images, a strip each, the largest
+    number the lightest.
     """
     x = data.restore(z)
+    if data.alphabet:
+        return lines_of_text(path, data, x[:NUM_LINES], energy)
     most = 0 if data.num_values is None else data.num_values - 1
     if most and not data.is_image and x.dim() == 2 and 2 < x.shape[1] <= MAX_TOKENS:
         strips = _strips(x[:num_cells], most)
@@ -148,6 +156,31 @@ def cloud(
     values = None if energy is None else float32(energy[:num_dots])
     axes = data.columns[:MAX_COLUMNS] if len(data.columns) == x.shape[1] else ()
     return Points(path, in_units(x[:num_dots, :MAX_COLUMNS]), role, values, axes=axes)
+
+
+def lines_of_text(
+    path: str,
+    data: Data,
+    values: Tensor,
+    energy: Tensor | None = None,
+    shares: Tensor | None = None,
+    names: Sequence[str] = (),
+) -> Table:
+    """Table of values (num, length) as the characters they stand for, a line each; the energies
+    (num,) and `names` of the lines beside them, `shares` (num, length) of each character.
+    """
+    columns = [*(["step"] if names else []), "text", *([] if energy is None else ["energy"])]
+    rows: list[list[str | float | int | None]] = []
+    for place, line in enumerate(values.long().tolist()):
+        text = "".join(data.alphabet[value] for value in line).translate(SIGNS)
+        row: list[str | float | int | None] = [text]
+        if names:
+            row.insert(0, names[place])
+        if energy is not None:
+            row.append(float(energy[place]))
+        rows.append(row)
+    each = [] if shares is None else [[round(s, 2) for s in line] for line in shares.tolist()]
+    return Table(path, columns, rows, "text", each)
 
 
 def _strips(x: Tensor, most: int) -> Array:

@@ -46,4 +46,7 @@ class OutcomesObserver(Observer):
             figures |= outcomes.of_energies(data, rows, predictor.energy, generator)
         for path, value in figures.items():
             yield Scalar(path, value)
+        steps = futures.BUDGETS if context.is_final else (None,)
+        landed = futures.landings(data, rows, predictor, generator, steps)
+        yield from futures.landings_table(data, landed)
         yield from futures.pictures_of(data, predictor, futures.telling_row(data), NUM_PATHS)

@@ -9,6 +9,7 @@ from backend.data import Rows
 from backend.events import Event, Scalar
 from backend.method import SampleRequest
 from backend.metrics import prediction
+from backend.observe import pictures
 from backend.observe.context import Context
 from backend.observe.observer import Observer
 from backend.requests import conditional_sampling
@@ -39,8 +40,8 @@ class PredictionsObserver(Observer):
                 yield Scalar(f"prediction/{figure}/{name}", value)
 
     def measure(self, context: Context) -> Iterable[Event]:
-        subject = self.subject
-        rows = subject.data.held_out_rows(slice(None)) if context.is_final else self._rows
+        subject, data = self.subject, self.subject.data
+        rows = data.held_out_rows(slice(None)) if context.is_final else self._rows
         given = {name: rows.given[name] for name in subject.method.needs}
         generator = context.own_generator(self.id)
         if isinstance(subject.method, PredictingMethod):
@@ -48,7 +49,11 @@ class PredictionsObserver(Observer):
         else:
             request = SampleRequest(len(rows.x), given=given)
             predicted = conditional_sampling.draw(subject.method, request, generator).position
-        if predicted.shape == rows.x.shape:
+        if data.alphabet:
+            lines, shares = rows.x, prediction.shares_of(predicted, rows.x)
+            num = pictures.NUM_LINES
+            yield pictures.lines_of_text("prediction/text", data, lines[:num], None, shares[:num])
+        elif predicted.shape == rows.x.shape:
             yield from subject.cloud("prediction/predicted", predicted, "long_run")
-        for figure, value in prediction.figures_of(subject.data, predicted, rows.x).items():
+        for figure, value in prediction.figures_of(data, predicted, rows.x).items():
             yield Scalar(f"prediction/{figure}", value)

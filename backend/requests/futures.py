@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from backend.data import Data
-from backend.events import Event, Field, Trajectory
+from backend.ability import Asked
+from backend.data import Data, Rows
+from backend.errors import BadInput, NotAvailable
+from backend.events import Curve, Event, Field, Table, Trajectory
 from backend.method import Method
+from backend.metrics import prediction
 from backend.observe import pictures
 from backend.randomness import generator_of
-from backend.requests.predicting import Given, PredictingMethod, Predictor, think
+from backend.requests.predicting import (
+    Given,
+    PredictingMethod,
+    Predictor,
+    not_predicting,
+    think,
+)
 from backend.truth import Future
 
 Problems = Iterable[tuple[str, str]]
 CELLS = 80
 """Along a side of a landscape."""
+NUM_WAYS = 8
+"""Predictions that are followed from their starts."""
+REACH = 2.0
+"""Half the length of a cut, in that from the mean of two futures to one of them."""
+NUM_PLACES = 161
+"""Along a cut."""
+BUDGETS = (2, 5, 10, 20, 50)
+"""Steps after which it is looked where predictions land."""
 
 
 def problems(method: Method, data: Data) -> Problems:
     """Reason why nothing can be asked of what follows a context."""
     if not isinstance(method, PredictingMethod):
-        yield "", f"{method.title} does not predict from a context. Ask for samples."
+        yield "", not_predicting(method)
     elif data.future is None:
-        sentence = f"no law of what follows is known of {data.title}. Ask for a prediction."
+        sentence = f"No law of what follows is known of {data.title}. Ask how it thinks."
         yield "", sentence
+
+
+def misfits(asked: Asked, run: str) -> Problems:
+    """Reason, at `runs`, why another run cannot stand beside the one that is asked."""
+    if asked.load is None:
+        yield "runs", "other runs cannot be reached from here."
+        return
+    try:
+        other = asked.load(run)
+    except (BadInput, NotAvailable) as error:
+        yield "runs", str(error)
+        return
+    if list(problems(other.method, other.data)) or (
+        other.data.name != asked.data.name
+        or other.data.event_shape != asked.data.event_shape
+        or other.data.given["context"].shape[1:] != asked.data.given["context"].shape[1:]
+    ):
+        yield "runs", f"must be a run that predicts {asked.data.title} too."
 
 
 def telling_row(data: Data) -> int:
@@ -49,20 +84,102 @@ def repeated(data: Data, row: int, num: int) -> dict[str, Tensor]:
 def pictures_of(
     data: Data, predictor: Predictor, row: int, num: int, num_steps: int | None = None
 ) -> list[Event]:
-    """The energy over the plane of what may follow a held-out row, and `num` predictions as paths;
-    nothing where the law knows no plane."""
+    """Pictures of what may follow a held-out row: the energy over the plane, `num` predictions as
+    paths and as they are thought, and the energy across the fork. None where no plane is known."""
     future = data.future
     if future is None or future.view is None:
         return []
     given = repeated(data, row, num)
     generator = generator_of("future", row, device=data.train.device)
     thought = think(predictor, given, generator, num_steps)
-    paths = future.path(given["context"], data.restore(thought.last))
+    context = given["context"]
+    paths = future.path(context, data.restore(thought.last))
     assert paths is not None
-    return [
+    events: list[Event] = [
         *landscape(data, predictor, repeated(data, row, 1)),
         Trajectory("future/paths", pictures.float32(paths.transpose(0, 1)), "long_run"),
+        *cut(data, predictor, repeated(data, row, 1), thought.last),
     ]
+    few = slice(0, NUM_WAYS)
+    places = [future.place_of(context[few], data.restore(x[few])) for x in thought.positions]
+    known = [place for place in places if place is not None]
+    if known and thought.energies is not None:
+        events.append(Trajectory("future/ways", pictures.float32(torch.stack(known)), "long_run"))
+    return events
+
+
+@torch.no_grad()
+def cut(data: Data, predictor: Predictor, given: Given, predicted: Tensor) -> list[Event]:
+    """The energy along the line through both futures of one context (1, ...), and where on it
+    predictions (num, *event_shape) lie; nothing where one thing alone may follow."""
+    future, context = data.future, given["context"]
+    possible = None if future is None else future.possible(context)
+    if future is None or possible is None or not bool(future.is_open(context)):
+        return []
+    one, other = (data.standardise(possible[0][0, index]).to(data.train) for index in range(2))
+    middle, half = (one + other) / 2, (one - other) / 2
+    side = torch.linspace(-REACH, REACH, NUM_PLACES, device=data.train.device)
+    along = middle + side.reshape(-1, *[1] * one.dim()) * half
+    many = {name: value.expand(len(along), *value.shape[1:]) for name, value in given.items()}
+    energies = predictor.energy(along, many)
+    if energies is None:
+        return []
+    off = (predicted - middle).flatten(1) @ half.flatten() / half.square().sum()
+    marks = [(1.0, future.two[0]), (0.0, "their mean"), (-1.0, future.two[1])]
+    marks += [(float(place), "") for place in off[off.abs() < REACH]]
+    curve = Curve(
+        "future/cut",
+        pictures.float32(side),
+        pictures.float32(energies - energies.min())[None],
+        ["energy"],
+        "from one future, −1, to the other, 1",
+        "nats above the lowest",
+        marks,
+    )
+    return [curve]
+
+
+@torch.no_grad()
+def landings(
+    data: Data,
+    rows: Rows,
+    predictor: Predictor,
+    generator: torch.Generator,
+    steps: Sequence[int | None],
+    others: Mapping[str, Predictor] | None = None,
+) -> dict[str, list[float]]:
+    """Shares of predictions of the open contexts among rows that come to each of two futures, and
+    to neither: of the data, after `steps`, of other predictors by name, and by least squares."""
+    future = data.future
+    if future is None or not future.two:
+        return {}
+    is_open = future.is_open(rows.given["context"])
+    if not bool(is_open.any()):
+        return {}
+    given = {name: value[is_open] for name, value in rows.given.items()}
+
+    def shares(x: Tensor) -> list[float]:
+        by_name = future.outcomes(given["context"], data.restore(x))
+        either, first = (by_name[name].nan_to_num(0.0) for name in (future.either, future.two[0]))
+        on_first, on_either = float((either * first).mean()), float(either.mean())
+        return [on_first, on_either - on_first, 1 - on_either]
+
+    lines = {"the data": shares(rows.x[is_open])}
+    for num in steps if predictor.num_steps > 1 else (None,):
+        thought = think(predictor, given, generator, num)
+        taken = len(thought.positions) - 1
+        lines[f"this run, {taken} {'step' if taken == 1 else 'steps'}"] = shares(thought.last)
+    for name, other in (others or {}).items():
+        lines[name] = shares(think(other, given, generator).last)
+    return lines | {"least squares": shares(prediction.linear(data, given))}
+
+
+def landings_table(data: Data, lines: Mapping[str, Sequence[float]]) -> list[Event]:
+    """Table of `landings`; none of an empty one."""
+    if data.future is None or not lines:
+        return []
+    columns = ["of open contexts", *data.future.two, "neither"]
+    return [Table("future/probabilities", columns, [[name, *line] for name, line in lines.items()])]
 
 
 @torch.no_grad()

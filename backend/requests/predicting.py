@@ -101,6 +101,14 @@ def think(
     return Thought(torch.stack(positions), torch.stack(judged) if judged else None, taken)
 
 
+def not_predicting(method: Method) -> str:
+    """The sentence for whoever asks another method for predictions: what it can be asked."""
+    if not method.draws:
+        return method.no_energy()
+    instead = "a prediction" if method.needs else "samples"
+    return f"{method.title} predicts nothing step by step. Ask for {instead}."
+
+
 class PredictingMethod(Method):
     """Base of methods that draw by a predictor of x beside a `context`."""
 

@@ -12,7 +12,7 @@ import { isFailure, isOver } from "./parts/vocabulary.js"
 import { COSTS, Curves } from "./stream/curves.js"
 import { Live } from "./stream/socket.js"
 import { isMark, runSource } from "./charts/sources.js"
-import { fixedOf, RunPictures } from "./pictures/run_pictures.js"
+import { fixedOf, PREDICTED, RunPictures } from "./pictures/run_pictures.js"
 import { TimeBar } from "./pictures/timebar.js"
 
 const HERO_PATHS = [
@@ -21,6 +21,7 @@ const HERO_PATHS = [
   "samples/long_run",
   "principal/energy",
   "energy/histogram",
+  ...PREDICTED,
 ]
 /** Milliseconds after which the page is shown whatever was heard. */
 const LONGEST_WAIT = 3000

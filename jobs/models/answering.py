@@ -63,9 +63,9 @@ def answer_to_run(
     id, run, step, ability, title, config (every field), derived (a sentence by field), seed, time,
     summary, warnings (sentences), figures (null where not finite), file (the .npz of `arrays`, by
     its name in the run's folder, or `out`; null without arrays), arrays (shape by name), samples
-    (those of them that can be kept as sample sets), tables
-    (path, columns, rows), frames (base64, each an event as `backend.events` packs it), code (what
-    answered), took (seconds), joules and joules_source (null where not measured).
+    (those of them that can be kept as sample sets), tables (path, columns, rows, text, shares),
+    frames (base64, each an event as `backend.events` packs it), code (what answered), took
+    (seconds), joules and joules_source (null where not measured).
     Beside the arrays the .npz holds
     `settings`, the JSON of run, step, ability, config and seed.
     """
@@ -101,7 +101,13 @@ def answer_to_run(
         "arrays": {key: list(array.shape) for key, array in result.arrays.items()},
         "samples": list(cls.samples(checked)),
         "tables": [
-            {"path": event.path, "columns": event.columns, "rows": event.rows}
+            {
+                "path": event.path,
+                "columns": event.columns,
+                "rows": event.rows,
+                "text": event.text,
+                "shares": event.shares,
+            }
             for event in result.events
             if isinstance(event, Table)
         ],

@@ -510,6 +510,11 @@ def test_text_is_written_on_by_what_the_run_has_learned() -> None:
     assert thought["bits/entropy"] == trained("text").data.entropy_rate
     assert thought["bits/pairs"] < thought["bits/frequencies"] < math.log2(len(alphabet))
     assert answered("text", "verify", num=50, noise=0.5).figures["below_random"] >= 0
+    [table] = [event for event in answer.events if isinstance(event, Table)]
+    assert [row[0] for row in table.rows] == [
+        "".join(alphabet[int(value)] for value in line) for line in answer.arrays["text"]
+    ]
+    np.testing.assert_allclose(table.shares, 2.0 ** -answer.arrays["surprise"], atol=0.006)
 
 
 def test_what_is_known_beside_samples_is_asked_for_where_it_counts_and_nowhere_else() -> None:

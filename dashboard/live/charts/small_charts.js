@@ -102,10 +102,36 @@ export function short(text, wide) {
   return text.length > room ? `${text.slice(0, room - 1)}…` : text
 }
 
+/** Length of the stroke of a place without a name. */
+const STROKE = 8
 const PAD = { left: 52, top: 8, bottom: 40 }
 
-/** Lines [{name, x, y, colour, dash}] on one pair of axes; `titles`: {x, y}. */
-export function lineChart(width, height, lines, titles, colours, { square = false } = {}) {
+/** Named places as lines, each name at the side where there is room for it; others as strokes. */
+function drawMarks(svg, marks, x, { left, right, bottom }, colours) {
+  const inside = marks.map(([place, name]) => [x.at(place), name])
+  const named = inside
+    .filter(([at, name]) => name && at >= left && at <= right)
+    .toSorted(([a], [b]) => a - b)
+  for (const [at, name] of inside) {
+    if (!name) svg.line(at, bottom - STROKE, at, bottom, colours.samples)
+  }
+  let end = left
+  for (const [index, [at, name]] of named.entries()) {
+    svg.line(at, PAD.top, at, bottom, colours.line2)
+    const wide = name.length * 6.4
+    const fitsRight = at + 5 + wide <= (named[index + 1]?.[0] ?? right)
+    const fitsLeft = at - 5 - wide >= end
+    const isRight = fitsRight || !fitsLeft
+    svg.words(name, at + (isRight ? 5 : -5), PAD.top + 6, colours.muted, {
+      "text-anchor": isRight ? "start" : "end",
+    })
+    end = isRight ? at + 5 + wide : at
+  }
+}
+
+/** Lines [{name, x, y, colour, dash}] on one pair of axes; `titles`: {x, y}; `marks`: places
+ * [x, name] on the x axis, a short stroke where one has no name. */
+export function lineChart(width, height, lines, titles, colours, { square = false, marks } = {}) {
   const svg = svgOf(width, height)
   const wide =
     lines.length > 1
@@ -126,6 +152,7 @@ export function lineChart(width, height, lines, titles, colours, { square = fals
   if (titles.y) svg.words(titles.y, PAD.left, bottom + 31, colours.muted)
   if (square)
     svg.line(x.at(0), y.at(0), x.at(1), y.at(1), colours.line2, { "stroke-dasharray": "3 3" })
+  drawMarks(svg, marks ?? [], x, { left: PAD.left, right, bottom }, colours)
   const ends = lines.map(({ name, x: xs, y: ys, colour, dash }) => {
     const points = Array.from(xs, (value, index) => [value, ys[index]])
       .filter((point) => point.every(Number.isFinite))

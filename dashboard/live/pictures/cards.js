@@ -4,7 +4,7 @@ import { lineChart } from "../charts/small_charts.js"
 import { make } from "../parts/dom.js"
 import { exporter, save } from "../parts/figures/export.js"
 import { figure } from "../parts/formatting.js"
-import { tableAt } from "../parts/table.js"
+import { tableAt, textScale } from "../parts/table.js"
 import { FIGURES, PICTURES } from "../parts/vocabulary.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField, rangeOf } from "./drawing/field.js"
@@ -13,6 +13,7 @@ import { drawGrid } from "./drawing/images.js"
 import { planeOn, strokeSegments } from "./drawing/plane.js"
 import { classesOf, drawNamedPoints } from "./drawing/points.js"
 import { energyRange, tintOf } from "./drawing/tints.js"
+import { stripOf } from "./drawing/ways_strip.js"
 import { film } from "./film.js"
 
 const CARD = 340
@@ -24,6 +25,7 @@ const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "s
 /** Makers of a card's content, by the kind of its event; scalars and texts have other places. */
 const CONTENTS = {
   images: ({ frame, canvas, width, colours }) => {
+    if (frame.header.meta.columns?.length) return [stripOf(frame)]
     const grid = drawGrid(canvas, frame, { width })
     if (frame.arrays.hidden) paintHidden(canvas.getContext("2d"), frame, grid, colours)
     return [canvas]
@@ -35,7 +37,8 @@ const CONTENTS = {
   curve: (card) => chart(card, curves(card)),
   histogram: (card) => chart(card, steps(card)),
   table: ({ frame: { header } }) => [
-    make("div.bl-scroll.bl-tall", {}, tableAt(header.path, header.meta.columns, header.meta.rows)),
+    make("div.bl-scroll.bl-tall", {}, tableAt(header.path, header.meta)),
+    ...(header.meta.shares?.length ? [textScale()] : []),
   ],
 }
 
@@ -60,7 +63,8 @@ export function cardOf(frame, room, colours, data = null, most = CARD) {
   const csv = () => save(`${path.replaceAll("/", "-")}.csv`, csvOf(frame), "text/csv")
   const head = make("header", {}, name, exporter({ csv }))
   const help = PICTURES[path]?.help
-  const card = make("div.bl-card", {}, head, ...content)
+  const isWide = meta.columns?.length > 1 && (kind === "images" || meta.text)
+  const card = make(isWide ? "div.bl-card.bl-wide" : "div.bl-card", {}, head, ...content)
   if (help) card.append(make("span.bl-muted", {}, help))
   Object.assign(card.dataset, { kind, path })
   return card
@@ -131,7 +135,7 @@ function chart({ frame, room, colours }, lines) {
     y: isCurve ? meta.unit : "share",
   }
   const square = /false.positive|confidence/i.test(titles.x)
-  const svg = lineChart(room, 280, lines, titles, colours, { square })
+  const svg = lineChart(room, 280, lines, titles, colours, { square, marks: meta.marks })
   svg.setAttribute("role", "img")
   svg.setAttribute("aria-label", `${words(path)}: ${lines.map(({ name }) => name).join(", ")}.`)
   return [svg]

@@ -6,8 +6,25 @@ import { ATTACKED } from "./drawing/attacked.js"
 import { coloursOf } from "../parts/colours.js"
 import { make } from "../parts/dom.js"
 
+/** What a run that predicts is seen by, in this order. */
+const FIRST = [
+  "inner/ways",
+  "prediction/text",
+  "future/paths",
+  "future/ways",
+  "future/cut",
+  "future/probabilities",
+]
+
+/** True where a run draws what it predicts: that stands first. */
+export function hasPredictions(frames) {
+  return FIRST.some((path) => frames[path])
+}
+
 /** Paths that the page draws in places of their own. */
 const ELSEWHERE = new Set([
+  ...FIRST,
+  "future/landscape",
   ...ATTACKED,
   "energy/histogram",
   "chains/walk",
@@ -52,6 +69,50 @@ export class ExtraPictures {
 
   recolour() {
     for (const cards of Object.values(this.groups)) cards.draw(true)
+  }
+}
+
+/** The pictures of predictions, in the place of the picture of a run. */
+export class FirstPictures {
+  constructor(slot) {
+    this.slot = make("div.bl-cards.bl-answers")
+    this.cards = new Map()
+    this.frames = {}
+    slot.append(this.slot)
+    this.sizes = new ResizeObserver(() => this.recolour())
+    this.sizes.observe(slot)
+  }
+
+  show(frames) {
+    this.frames = frames
+    const there = FIRST.filter((path) => frames[path])
+    const key = (path) => `${frames[path].header.seq} ${this.width}`
+    if (there.every((path) => this.cards.get(path)?.key === key(path))) return
+    const colours = coloursOf(this.slot)
+    const room = columnOf(this.slot.clientWidth)
+    const cards = there.map((path) => {
+      if (this.cards.get(path)?.key !== key(path)) {
+        const isPath = frames[path].header.kind === "trajectory"
+        const under = isPath ? (frames["future/landscape"] ?? null) : null
+        const card = cardOf(frames[path], room, colours, under, room)
+        this.cards.set(path, { key: key(path), card })
+      }
+      return this.cards.get(path).card
+    })
+    this.slot.replaceChildren(...cards)
+  }
+
+  get width() {
+    return this.slot.clientWidth
+  }
+
+  recolour() {
+    this.cards.clear()
+    this.show(this.frames)
+  }
+
+  close() {
+    this.sizes.disconnect()
   }
 }
 

@@ -6,7 +6,7 @@ import { runName } from "../parts/figures/figure.js"
 import { tableOf } from "../parts/table.js"
 import { csvOf } from "../stream/frame_csv.js"
 import { words } from "./cards.js"
-import { ExtraPictures } from "./extra_pictures.js"
+import { ExtraPictures, FirstPictures, hasPredictions } from "./extra_pictures.js"
 import { EnergyHistogram } from "./histogram.js"
 import { ColumnMarginals } from "./column_marginals.js"
 import { AttackedImages } from "./drawing/attacked.js"
@@ -15,6 +15,14 @@ import { LandscapePicture } from "./landscape_picture.js"
 import { tableFrames, TablePicture } from "./table_picture.js"
 
 const TABLES = ["quality/final", "chains/diagnostics"]
+/** Paths of what is predicted that tell moments of a run apart, the most telling first. */
+export const PREDICTED = [
+  "future/landscape",
+  "inner/ways",
+  "prediction/text",
+  "future/probabilities",
+  "prediction/predicted",
+]
 /** Paths of frames that come once, at the start. */
 const FIXED = ["samples/data", "landscape/truth", "principal/data"]
 
@@ -90,7 +98,9 @@ export class RunPictures {
     const hasEnergies = Boolean(frames["energy/histogram"])
     const Picture = pictureOf(frames, hasImages)
     // a landscape may come after the points it belongs to
-    const isLate = Picture === LandscapePicture && this.hero instanceof TablePicture
+    const isLate =
+      (Picture === LandscapePicture && this.hero instanceof TablePicture) ||
+      (Picture === FirstPictures && !(this.hero instanceof FirstPictures))
     if (Picture && (!this.hero || isLate)) {
       this.hero?.close()
       this.picture.replaceChildren()
@@ -101,9 +111,10 @@ export class RunPictures {
     const isKnown = isOver || Object.keys(frames).some((path) => !FIXED.includes(path))
     this.energies.hidden = isKnown && !hasEnergies
     this.picture.hidden = isKnown && !this.hero && !hasEnergies
-    const isWide = hasImages || this.picture.hidden
+    const isBroad = hasImages || this.hero instanceof FirstPictures
+    const isWide = isBroad || this.picture.hidden
     this.top.style.gridTemplateColumns = isWide ? "minmax(0, 1fr)" : ""
-    this.side.classList.toggle("below", hasImages)
+    this.side.classList.toggle("below", isBroad)
   }
 
   showTables(frames) {
@@ -124,6 +135,7 @@ export class RunPictures {
 
 /** The class that draws the picture of these frames, if any. */
 function pictureOf(frames, hasImages) {
+  if (hasPredictions(frames)) return FirstPictures
   if (hasImages) return ImageGrids
   if (frames["landscape/model"]) return LandscapePicture
   const hasMore = Object.keys(frames).some((path) => !FIXED.includes(path))

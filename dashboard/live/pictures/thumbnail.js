@@ -16,6 +16,7 @@ function bytes(text) {
 
 /** Draws {kind, shape, values} on a canvas `side` pixels wide; the first two coordinates of points. */
 export function drawCloud(canvas, preview, side) {
+  if (preview.kind === "text") return drawText(canvas, preview.values, side)
   const data = bytes(preview.values)
   if (preview.kind === "images") {
     const frame = { arrays: { pixels: { shape: preview.shape, data } } }
@@ -52,9 +53,38 @@ export function drawCloud(canvas, preview, side) {
   }
 }
 
+/** Lines of text, as many as there is room for; too small to be read, strokes stand for words. */
+function drawText(canvas, lines, side) {
+  const ratio = window.devicePixelRatio || 1
+  canvas.width = canvas.height = side * ratio
+  canvas.style.width = canvas.style.height = `${side}px`
+  const context = canvas.getContext("2d")
+  context.setTransform(ratio, 0, 0, ratio, 0, 0)
+  const colours = coloursOf(canvas)
+  const isRead = side > 150
+  const [size, height] = isRead ? [12, 20] : [6, 8]
+  const pad = isRead ? 12 : 6
+  context.font = `${size}px ui-monospace, Menlo, Consolas, monospace`
+  context.textBaseline = "middle"
+  const most = Math.floor((side - 2 * pad) / height)
+  lines.slice(0, most).forEach((line, row) => {
+    const y = pad + (row + 0.5) * height
+    const step = context.measureText("n").width
+    const room = Math.floor((side - 2 * pad) / step)
+    const text = Array.from(line).slice(0, room)
+    context.fillStyle = isRead ? colours.text : faded(colours.data, 0.5)
+    if (isRead) context.fillText(text.join(""), pad, y)
+    else {
+      text.forEach((sign, place) => {
+        if (sign.trim()) context.fillRect(pad + place * step, y - 1, step, 2)
+      })
+    }
+  })
+}
+
 /** The same with axes that are named by the columns, as large as data are looked at. */
 export function drawPreview(canvas, { preview, columns = [], walk = [] }, side) {
-  if (preview.kind === "images") return drawCloud(canvas, preview, side)
+  if (preview.kind !== "points") return drawCloud(canvas, preview, side)
   const { shape } = preview
   const positions = { shape, data: new Float32Array(bytes(preview.values).buffer) }
   const names = ["x₁", "x₂"].slice(0, shape[1]).map((name, axis) => columns[axis] ?? name)

@@ -6,7 +6,7 @@ import { coloursOf } from "../parts/colours.js"
 import { make, rootOf } from "../parts/dom.js"
 import { count, duration } from "../parts/formatting.js"
 import { readAnswer } from "../stream/answers.js"
-import { tableAt, tableOf } from "../parts/table.js"
+import { tableAt, tableOf, textScale } from "../parts/table.js"
 import { FIGURES } from "../parts/vocabulary.js"
 import { energySection } from "./energies.js"
 import { repeats } from "./repeats.js"
@@ -97,12 +97,13 @@ class Answer {
     if (key === this.drawn) return
     this.drawn = key
     const { value, data } = this
-    const tables = value.tables.map(({ path, columns, rows }) =>
+    const tables = value.tables.map((table) =>
       make(
         "section.bl-panel",
         {},
-        ...(path === "table" ? [] : [make("h2", {}, words(path))]),
-        make("div.bl-scroll", {}, tableAt(path, columns, rows, named)),
+        ...(table.path === "table" ? [] : [make("h2", {}, words(table.path))]),
+        make("div.bl-scroll", {}, tableAt(table.path, table, named)),
+        ...(table.shares?.length ? [textScale()] : []),
       ),
     )
     const body = make(

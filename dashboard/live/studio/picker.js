@@ -3,6 +3,7 @@
 
 import { coloursOf } from "../parts/colours.js"
 import { make, rootOf, segments } from "../parts/dom.js"
+import { lineOf } from "../parts/table.js"
 import { imageOf } from "../pictures/drawing/images.js"
 import { planeOn, rangesOf } from "../pictures/drawing/plane.js"
 import { readAnswer } from "../stream/answers.js"
@@ -104,6 +105,7 @@ class Picker {
     const colours = coloursOf(this.root)
     const hadFocus = this.root.querySelector(".bl-picked canvas") === document.activeElement
     const isImages = this.frame.header.kind === "images"
+    const isText = this.frame.header.kind === "table"
     const targets = this.targets()
     const ends =
       targets.length > 1
@@ -127,7 +129,7 @@ class Picker {
         make("span.bl-muted", {}, chosen.join(" · ")),
         ends,
       ),
-      isImages ? this.thumbnails() : this.points(colours),
+      isImages ? this.thumbnails() : isText ? this.lines() : this.points(colours),
     )
     const isDrawn = this.editor && isImages
     const row = Math.min(this.data.values[this.rows[0]?.field] ?? 0, this.numImages() - 1)
@@ -157,6 +159,19 @@ class Picker {
       return button
     })
     return make("div.bl-thumbnails", {}, ...cells)
+  }
+
+  lines() {
+    const picked = this.rows.map(({ field }) => this.data.values[field])
+    const { columns, rows, text } = this.frame.header.meta
+    const cells = rows.map((row, place) => {
+      const line = lineOf(row[columns.indexOf(text)])
+      const button = make("button", { type: "button", title: `Row ${place}` }, line)
+      button.setAttribute("aria-pressed", String(picked.includes(place)))
+      button.onclick = () => this.pick(place)
+      return button
+    })
+    return make("div.bl-picked-lines", {}, ...cells)
   }
 
   /** Points in the plane of their first two coordinates; the nearest to the pointer is picked. */

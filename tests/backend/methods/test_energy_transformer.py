@@ -12,7 +12,7 @@ from backend import catalogue
 from backend.energies import Condition
 from backend.energy import energy_and_gradient
 from backend.errors import BadInput, NotAvailable
-from backend.events import Curve
+from backend.events import Curve, Histogram, Images
 from backend.method import SampleRequest
 from backend.methods.energy_transformer import EnergyTransformer, EnergyTransformerConfig
 from backend.metrics import prediction
@@ -95,7 +95,14 @@ def test_what_is_given_predicted_and_true_is_drawn_with_the_way_of_the_inner_ste
     curve = seen["inner/psnr"]
     assert isinstance(curve, Curve) and curve.x.tolist() == list(range(9))
     assert seen["prediction/predicted"].kind == "images"
-    assert seen["inner/energies"].kind == "histogram"
+    assert curve.marks == [(3.0, "trained")]
+    ways, above, energy = (seen[f"inner/{name}"] for name in ("ways", "above_truth", "energy"))
+    assert isinstance(ways, Images) and ways.energies is not None
+    assert [ways.columns[0], ways.columns[-1]] == ["start", "truth"]
+    each = ways.energies.reshape(-1, len(ways.columns))
+    assert not each[:, -1].any(), "energies stand above the truth's, in each context"
+    assert isinstance(above, Histogram) and above.names == ["predicted", "noisy", "random"]
+    assert isinstance(energy, Curve) and len(energy.x) == 9
     figures, _, _ = observation.evaluate(2)
     assert {"prediction/psnr", "prediction/squared_error"} <= set(figures)
 
