@@ -2,8 +2,8 @@
 
 Train-time samples are what training sees. Long-run samples are what the energy itself says: points
 run from the noise box for `long_run_steps` of the method's own sampler (the default one where it
-has none); images run on from train-time chains for `image_long_run_steps` more, since uniform
-noise is too far away.
+has none); images and wide events run on from train-time chains for `image_long_run_steps` more,
+since uniform noise is too far away.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from backend.randomness import generator_of
 from backend.sampler import Sampler
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
+MOST_NARROW = 256
+"""Coordinates of an event up to which thousands of long chains are run for its figures."""
 COLD = 0.01
 """Temperature below which chains on images draw pictures, and no density is asked of the energy."""
 
@@ -52,8 +54,9 @@ class Subject:
         self.method, self.data, self.seed, self.sizes = method, data, seed, sizes
         self.is_short = is_short
         """True of a short try: its budget is far below what its preset is made for"""
-        images = data.is_image
-        self.num_measured = sizes.image_num_measured if images else sizes.num_measured
+        self.is_large = data.is_image or data.event_shape.numel() > MOST_NARROW
+        """True where a gradient is dear: fewer samples, from chains that start near the data"""
+        self.num_measured = sizes.image_num_measured if self.is_large else sizes.num_measured
         view = pictures.view_of(data)
         self.grid = None if view is None else Grid(view, data.num_values or sizes.field)
         """over the view of 2-D data, in the user's units"""
@@ -199,8 +202,8 @@ class Context:
         subject = self.subject
         if not self.is_final:
             return subject.quality
-        sizes, images = subject.sizes, subject.data.is_image
-        num = sizes.image_num_evaluated if images else sizes.num_evaluated
+        sizes = subject.sizes
+        num = sizes.image_num_evaluated if subject.is_large else sizes.num_evaluated
         return Quality(subject.data, num, in_depth=True)
 
     @property
@@ -231,13 +234,13 @@ class Context:
     def long_run(self) -> Chains:
         """num_samples long chains on the energy, of which the second half is diagnosed."""
         subject, data, sizes = self.subject, self.subject.data, self.subject.sizes
-        if data.is_image and self.train_time is not None:
+        if subject.is_large and self.train_time is not None:
             start = self.train_time[: self.num_samples]
         else:
             _ = self.train_time  # drawn first, whoever asks
             start = data.noise(self.num_samples, self.generator)
-        num_steps = sizes.image_long_run_steps if data.is_image else sizes.long_run_steps
-        if data.is_image and not self.is_final:
+        num_steps = sizes.image_long_run_steps if subject.is_large else sizes.long_run_steps
+        if subject.is_large and not self.is_final:
             num_steps = sizes.image_measured_steps
         half = max(num_steps // 2, 1)
         chains = run_chains(

@@ -88,7 +88,7 @@ class Observation:
         """Cost of `evaluate` in costs of `measure`, about: by the steps of its chains, of points as
         measured (0.5 s and 6 s on one core, where figures that are quadratic count too)."""
         sizes = self.subject.sizes
-        if not self.subject.data.is_image:
+        if not self.subject.is_large:
             return 2.0 * sizes.num_evaluated / sizes.num_measured
         evaluated = sizes.image_num_evaluated * sizes.image_long_run_steps
         return evaluated / (sizes.image_num_measured * sizes.image_measured_steps)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of what is observed: on one CPU core, for an MLP of 3 layers of 64 on points, `watch`
-    takes about 12 ms, `measure` 0.5 s and `evaluate` 6 s."""
+    """Sizes of what is observed; those of images are of other wide events too (`is_large`).
+
+    On one CPU core, for an MLP of 3 layers of 64 on points, `watch` takes about 12 ms, `measure`
+    0.5 s and `evaluate` 6 s.
+    """
 
     field: int = 128
     num_nodes: int = 30_000

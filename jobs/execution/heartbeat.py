@@ -36,6 +36,8 @@ ABANDONED_SECONDS = 3.0
 ORPHAN = "orphan"
 FOLDER, HANG = "run/folder", "run/hang"
 """Paths of the alarms about a disk that stumbles, and about steps that do not come."""
+PATIENCE_SECONDS = 1.0
+"""How long a look, or setting up, has to come to its own end once one is asked for."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Nothing more can be written: the run ends. What else goes wrong may pass."""
 _WINDOW = 30.0
@@ -55,7 +57,7 @@ class Heartbeat:
         """where alarms are said, once there is one"""
         self.progress = Progress()
         self.interruption = Interruption()
-        """of what is done after training, when somebody asks for an end"""
+        """of setting up, of looks and of what is done after training, when an end is asked for"""
         self.redis_was_away = False
         self.judging_seconds = 0.0
         """that judging the samples is expected to take"""
@@ -66,6 +68,7 @@ class Heartbeat:
         """True while the moment is to be kept"""
         self.request: str | None = None
         """stop, pause or orphan, None while the run shall go on"""
+        self._asked_since: float | None = None
         self._fields: dict[str, Any] = {}
         self._fractions: deque[tuple[float, float]] = deque()
         self._error: BaseException | None = None
@@ -152,8 +155,11 @@ class Heartbeat:
         """Report when the run hangs and when it goes on; interrupt work that nobody waits for."""
         progress = self.progress
         progress.look(now)
-        if self.request and progress.doing in AFTER_TRAINING:
-            self.interruption.end()
+        if self.request:
+            self._asked_since = self._asked_since or now
+            waited = now - self._asked_since > PATIENCE_SECONDS
+            if waited or progress.doing in AFTER_TRAINING:
+                self.interruption.end()
         quiet = progress.quiet(now)
         if quiet > progress.patience and not self._hung:
             self._hung = True

@@ -39,6 +39,7 @@ from jobs.records.run_directory import RunDirectory
 from jobs.records.status import RESUMABLE, Status
 from jobs.records.summary import settings_of
 from jobs.system import atomic_files
+from jobs.system.interruption import LeftOff
 from jobs.system.joule_meter import ESTIMATE, Meter, Stopwatch, meter, nvml_handles
 from jobs.system.readings import SystemReadings
 
@@ -150,6 +151,9 @@ class _Attempt:
             if not before.attempt:
                 answering.check_questions(prepared)
             training = self.training = self._resume(prepared, before)
+        except LeftOff:
+            self._close_publisher()
+            return outcome.ended_before(self.beat.request or "stop")
         except Exception as error:
             self._close_publisher()
             if not isinstance(error, BasinError):
@@ -242,7 +246,9 @@ class _Attempt:
         self.team = process_team.team_of(self.directory, spec, device)
         before = fingerprints.read(self.directory) if self.directory.checkpoints() else {}
         fingerprints.check(before)
-        prepared = prepare(spec, device, self.load_energy, standardised=before.get("standardised"))
+        standardised = before.get("standardised")
+        with self.beat.interruption:
+            prepared = prepare(spec, device, self.load_energy, standardised=standardised)
         self.fingerprints = fingerprints.of(prepared)
         self.warnings = fingerprints.warnings(before, self.fingerprints)
         self.meter = meter(*process_team.devices_of(device, spec.processes))
@@ -286,6 +292,7 @@ class _Attempt:
         observation = ObservationSchedule.of(
             prepared.method, self.observe(prepared), self.cadence, observe_seconds
         )
+        observation.interruption = self.beat.interruption
         observation.judged_before = _judged_before(self.directory.written_status())
         if checkpointer.passed_over:
             self.emitter.remark(CHECKPOINT, checkpointer.passed_over, cost)

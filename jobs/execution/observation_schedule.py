@@ -16,6 +16,7 @@ from backend.method import Method
 from backend.observe.observation import Observation
 from jobs.execution.cadence import Cadence
 from jobs.execution.outcome import sentence
+from jobs.system.interruption import Interruption
 
 _FIRST_REST = 5.0
 """Longest rest after a first observation, in times of its cadence."""
@@ -59,6 +60,7 @@ class ObservationSchedule:
     """Schedule of an observer's tiers; `seconds` is the time they took so far.
 
     An observation that fails is reported once, as an alarm, and not tried again: training goes on.
+    One that nobody waits for any more is left off: whatever looks raises LeftOff.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ObservationSchedule:
     ) -> None:
         self.method, self.observer, self.tiers = method, observer, tiers
         self.seconds = seconds
+        self.interruption = Interruption()
         self.trace = ""
         """traceback of the last observation that failed"""
         self.judged_before: float | None = None
@@ -136,7 +139,7 @@ class ObservationSchedule:
         """Call `look` and return its result; its time is counted and training is left as it was."""
         start = time.perf_counter()
         try:
-            with undisturbed(self.method):
+            with undisturbed(self.method), self.interruption:
                 return look()
         finally:
             self.seconds += time.perf_counter() - start

@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from jobs.models.method_setup import Prepared
 from jobs.records.progress import LOOKING, TRAINING
 from jobs.records.requests import Turn, TurnRequest
 from jobs.records.run_directory import RunDirectory
+from jobs.system.interruption import LeftOff
 from jobs.system.joule_meter import Stopwatch
 from jobs.system.readings import SystemReadings
 
@@ -83,7 +85,8 @@ class Training:
 
         Raises EndRequested, Diverged, CannotWrite.
         """
-        first_events = self.observation.begin()
+        with self._left_off_for_an_end():
+            first_events = self.observation.begin()
         if self.step == 0:  # the log of a resumed run has them
             self.reporter.emit(first_events, self.cost)
         self._observe()
@@ -198,11 +201,19 @@ class Training:
 
     def _observe(self) -> None:
         self.method.spent, self.method.share_spent = self.cost, min(self._fraction(), 1.0)
-        with self.progress.during(LOOKING):
+        with self.progress.during(LOOKING), self._left_off_for_an_end():
             self.reporter.emit(self.observation.observe(self.step), self.cost)
         if self.observation.trace:
             self.directory.write_trace(self.observation.trace)
             self.observation.trace = ""
+
+    @contextmanager
+    def _left_off_for_an_end(self) -> Iterator[None]:
+        """Raise EndRequested in place of LeftOff."""
+        try:
+            yield
+        except LeftOff as error:
+            raise EndRequested(self.heartbeat.request or "stop") from error
 
     def _emit_block(self) -> None:
         values = self._block.take()

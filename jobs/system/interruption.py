@@ -1,7 +1,7 @@
 """Interruption: a block of the main thread that another thread may end in the middle.
 
-For what has no steps at which to ask, such as a long question. The one who wants the end sends
-this process SIGUSR1; the handler, once set, stays, and outside the block does nothing.
+For what has no steps at which to ask, such as a long question or a look. The one who wants the end
+sends this process SIGUSR1; the handler, once set, stays, and outside the block does nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ class LeftOff(BaseException):
 
 
 class Interruption:
-    """Context manager of a block that may be left off; `end` ends it, once, from any thread."""
+    """Context manager of a block that may be left off; `end` ends it, once, from any thread.
+
+    A block may hold others, which end with it.
+    """
 
     def __init__(self) -> None:
+        self._depth = 0
         self._is_open = False
         self._thread: int | None = None
 
@@ -28,11 +32,13 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             self._thread = threading.get_ident()
             signal.signal(signal.SIGUSR1, self._on_signal)
-        self._is_open = True
+        self._depth += 1
+        self._is_open = self._is_open or self._depth == 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_open = False
+        self._depth -= 1
+        self._is_open = self._is_open and self._depth > 0
 
     def end(self) -> None:
         """Raise LeftOff in the block; nothing happens outside it, or outside the main thread."""

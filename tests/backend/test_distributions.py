@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from backend import catalogue
 from backend.config import KindConfig
 from backend.data import Data
-from backend.distributions import Distribution, build_distribution
+from backend.distributions import RIDGE, Distribution, build_distribution, leading, mixture, wide
+from backend.distributions.leading import NUM_AXES, LowRankGaussian
 from backend.randomness import generator_of
 from jobs.models import method_state
 
@@ -53,7 +55,70 @@ def test_every_law_is_tested_here() -> None:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_law_is_normalised_and_its_draws_are_of_it(kind: str) -> None:
-    law, (points, cell) = distribution_of(kind), grid()
+    check_normalised(distribution_of(kind))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_so_is_a_mixture_of_wide_events(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    law = mixture_along_one_axis(monkeypatch, num_components=6, scale=1.3, wide_share=share)
+    assert law.factors.shape == (6, 1, 1)
+    check_normalised(law)
+
+
+def test_a_gaussian_of_low_rank_is_the_dense_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """N(mean, λ₁ v₁v₁ᵀ + diag(what is left of each variance))."""
+    monkeypatch.setattr(leading, "NUM_AXES", 1)
+    gaussian = LowRankGaussian(data_of(), scale=1.3).double()
+    x = data_of().train.double()
+    covariance = x.T.cov()
+    lengths, vectors = torch.linalg.eigh(covariance)
+    part = lengths[1] * vectors[:, 1:] @ vectors[:, 1:].T
+    dense = part + (covariance - part).diagonal().add(RIDGE).diag()
+    expected = torch.distributions.MultivariateNormal(x.mean(0), 1.3 * dense)
+    z = data_of().held_out[:50].double()
+    assert torch.allclose(gaussian.log_prob(z), expected.log_prob(z), atol=1e-5)
+    square, half_log_det = gaussian.square(z)
+    white = torch.linalg.solve_triangular(expected.scale_tril, (z - x.mean(0)).T, upper=False)
+    assert torch.allclose(square, white.square().sum(0), atol=1e-4)
+    assert float(half_log_det) == pytest.approx(float(torch.logdet(1.3 * dense)) / 2, abs=1e-5)
+
+
+def test_fifteen_hundred_columns_are_fitted_and_drawn_within_bounds() -> None:
+    """Every factor is of a few axes, and a direction that tells two groups apart is seen."""
+    generator = generator_of("columns", 0)
+    train = torch.randn((400, 1500), generator=generator)
+    train[:, :10] += 6 * (torch.rand((400, 1), generator=generator) < 0.3)
+    data = replace(data_of(), train=train, held_out=train[:100], mean=torch.zeros(1500))
+    law = build_distribution(config_of("mixture"), data, generator)
+    assert max(buffer.numel() for buffer in law.buffers()) <= 1500 * NUM_AXES
+    draws = law.sample(1000, generator)
+    assert float((draws[:, :10].mean(1) > 3).double().mean()) == pytest.approx(0.3, abs=0.08)
+    assert float(draws[:, 500:].std()) == pytest.approx(1.5**0.5, abs=0.15)
+    gaussian = LowRankGaussian(data).log_prob(draws[:200]).mean()
+    assert float(law.log_prob(draws[:200]).mean()) > float(gaussian)
+
+
+def test_draws_do_not_depend_on_how_many_factors_are_gathered_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    law = distribution_of("mixture")
+    expected = law.sample(50, generator_of("d", 0))
+    monkeypatch.setattr(mixture, "MOST_GATHERED", 12)
+    assert torch.equal(law.sample(50, generator_of("d", 0)), expected)
+
+
+def mixture_along_one_axis(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> Any:
+    """A mixture of the ring as those of wide events are, along its first axis."""
+    for module in (mixture, wide):
+        monkeypatch.setattr(module, "MOST_FULL", 1)
+    monkeypatch.setattr(leading, "NUM_AXES", 1)
+    config = catalogue.distributions()["mixture"].Config(**fields)
+    return build_distribution(config, data_of(), generator_of("law", 0))
+
+
+def check_normalised(law: Distribution) -> None:
+    """Assert that a density of the plane has mass 1, and that its draws have its moments."""
+    points, cell = grid()
     log_q = law.log_prob(points).double()
     mass = log_q.exp() * cell
     assert float(mass.sum()) == pytest.approx(1, abs=2e-3)
@@ -89,12 +154,12 @@ def test_gaussians_have_the_moments_they_say(kind: str) -> None:
 def test_a_wide_part_bounds_the_weights_of_tails_that_gaussians_miss() -> None:
     """A Student's t over a mixture of Gaussians fitted to it, far out: 3 df in the plane decay as
     r⁻⁵, as the wide part does, and a Gaussian's log-density falls without bound."""
-    mixture = catalogue.distributions()["mixture"].Config
+    config_class = catalogue.distributions()["mixture"].Config
     direction = torch.tensor([[0.6, 0.8]])
     near, far = (r * direction for r in (30.0, 3000.0))
     falls = []
     for share in (0.0, 0.05):
-        config = mixture(num_components=3, wide_share=share)
+        config = config_class(num_components=3, wide_share=share)
         law = build_distribution(config, data_of(), generator_of("law", 0)).double()
         falls.append(float(law.log_prob(near.double()) - law.log_prob(far.double())))
     assert falls[0] > 1e5
@@ -102,8 +167,6 @@ def test_a_wide_part_bounds_the_weights_of_tails_that_gaussians_miss() -> None:
 
 
 def test_many_coordinates_are_solved_for_as_few_are() -> None:
-    from backend.distributions import wide
-
     law, z = distribution_of("mixture"), data_of().held_out[:20]
     expected = law.log_prob(z)
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ from backend.events import Curve, Event, Field, Histogram, Images, Points
 from backend.method import Task
 from backend.metric_names.pictures import PICTURES
 from backend.observe import chain_pictures, pictures
+from backend.observe.context import EVALUATE, MEASURE, MOST_NARROW
 from backend.observe.observation import Observation
 from backend.observe.principal_axes import PrincipalAxes
 from backend.observe.sizes import Sizes
@@ -25,11 +26,12 @@ from tests.backend.small_method import Small
 SCALES = (3.0, 1.0, 0.2)
 
 
-def table(num: int = 400) -> Data:
-    """Three columns with names, whose principal axes are nearly the coordinates."""
+def table(num: int = 400, more: int = 0) -> Data:
+    """Three columns with names, whose principal axes are nearly the coordinates, and `more`."""
     ring = catalogue.resolve_data({"name": "ring", "num": 100, "num_held_out": 100}).load()
     x = torch.randn((num, 3), generator=generator_of(0)) * torch.tensor(SCALES)
-    ones = torch.ones(3)
+    x = torch.cat([x, torch.randn((num, more), generator=generator_of(1))], 1)
+    ones = torch.ones(3 + more)
     return replace(
         ring,
         train=x,
@@ -42,8 +44,30 @@ def table(num: int = 400) -> Data:
         truth=None,
         draw=None,
         modes=None,
-        columns=("flow", "head", "power"),
+        columns=("flow", "head", "power", *map(str, range(more))),
     )
+
+
+def task(data: Data) -> Task:
+    return Task(data, torch.device("cpu"), generator_of(0))
+
+
+def test_wide_events_have_as_few_chains_as_images() -> None:
+    """Thousands of long chains of 1,500 columns took hours."""
+    data = table(more=MOST_NARROW)
+    sizes = Sizes(
+        image_num_measured=16,
+        image_num_evaluated=24,
+        image_measured_steps=5,
+        image_long_run_steps=8,
+    )
+    observation = Observation(Small(Config(), task(data)), data, 0, sizes)
+    for tier, num, num_steps in ((MEASURE, 16, 5), (EVALUATE, 24, 8)):
+        with observation.moment(1, tier) as context:
+            assert context.num_samples == len(context.long_run.position) == num
+            assert context.long_run.num_steps == num_steps
+            assert context.quality.num == num, "floors are of as many"
+    assert observation.judging_ratio == 24 * 8 / (16 * 5)
 
 
 def test_principal_axes_are_those_of_the_data() -> None:
@@ -94,7 +118,7 @@ def test_wide_events_have_axes_too() -> None:
 
 def test_a_table_is_seen_by_column_at_every_moment() -> None:
     data = table()
-    method = Small(Config(), Task(data, torch.device("cpu"), generator_of(0)))
+    method = Small(Config(), task(data))
     sizes = Sizes(num_walkers=40, num_measured=60, long_run_steps=40, slice=8)
     observation = Observation(method, data, 0, sizes)
     begun, watched, measured = (

@@ -365,6 +365,52 @@ def test_a_stop_during_a_long_step_is_heard_and_the_heart_beats_meanwhile() -> N
     assert np.diff(sorted(updates)).max() < 1.0
 
 
+@pytest.mark.parametrize("tier", ["begin", "watch", "measure"])
+def test_a_run_asked_to_end_leaves_a_long_look_off_and_resumes_to_the_same_numbers(
+    tier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PATIENCE_SECONDS", 0.2)
+    whole, parts = tiny.make(), tiny.make()
+    cadence = Cadence(watch_seconds=100, watch_steps=9, measure_seconds=100, measure_steps=9)
+    tiny.run(whole, observe=tiny.Eyes, cadence=cadence)
+    seen: list[LongEyes] = []
+
+    def observe(prepared: Any) -> LongEyes:
+        seen.append(LongEyes(prepared, tier))
+        return seen[0]
+
+    when(lambda: seen and seen[0].is_looking, lambda: parts.request("stop"))
+    started = time.monotonic()
+    status = tiny.run(parts, observe=observe, cadence=cadence)
+    assert time.monotonic() - started < 10
+    assert (
+        status.status == "stopped" and status.reason == f"Stopped on request at step {status.step}."
+    )
+    assert parts.checkpoints()[-1] == status.step and parts.requested() is None
+    assert all(module.training for module in seen[0].method.modules())
+    again = tiny.run(control.take_up(parts.id), observe=tiny.Eyes, cadence=cadence)
+    assert (again.status, again.step) == ("finished", 30), parts.trace()
+    assert_same(whole, parts)
+
+
+def test_a_run_asked_to_end_while_it_is_set_up_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "PATIENCE_SECONDS", 0.2)
+    began: list[bool] = []
+
+    def prepare(*_: Any, **__: Any) -> None:
+        began.append(True)
+        time.sleep(30)
+
+    monkeypatch.setattr(loop, "prepare", prepare)
+    run = tiny.make()
+    when(lambda: began, lambda: run.request("pause"))
+    started = time.monotonic()
+    status = tiny.run(run)
+    assert time.monotonic() - started < 10
+    assert (status.status, status.reason) == ("paused", "Ended before the first step.")
+    assert run.requested() is None and not run.checkpoints()
+
+
 def test_time_left_follows_the_speed() -> None:
     run = tiny.make(300, sleep=0.01)
     left = []
@@ -553,6 +599,20 @@ def test_a_finished_run_stays_finished_though_its_log_cannot_be_compacted(
 
 
 # ---------------------------------------------------------------- an end after training
+
+
+class LongEyes(tiny.Eyes):
+    """Takes half a minute for one look, at step 9 or later where it has steps."""
+
+    def __init__(self, prepared: Any, tier: str) -> None:
+        super().__init__(prepared)
+        self.tier, self.is_looking = tier, False
+
+    def _looked(self, name: str, step: int) -> None:
+        super()._looked(name, step)
+        if name == self.tier and (step >= 9 or name == "begin"):
+            self.is_looking = True
+            time.sleep(30)
 
 
 class SlowEyes(tiny.Eyes):
