@@ -146,6 +146,10 @@ class Field(Event):
     """energy (in nats above the lowest, drawn as exp(−E/T)), probability (drawn from 0 to 1), or
     another, drawn from its lowest value to its highest"""
     temperature: float = 1.0
+    axes: tuple[str, ...] = ()
+    """what x and y are, with their units; none for an unnamed plane"""
+    line: Array | None = None
+    """(num, 2) float32: places (x, y) along a line drawn over it, such as what theory says"""
 
 
 @dataclass(frozen=True, slots=True)

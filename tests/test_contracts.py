@@ -74,6 +74,7 @@ MEASURED = (
     "forked_future",
     "iris",
     "pendulum",
+    "random_patterns",
     "reach",
     "text",
     "wine",

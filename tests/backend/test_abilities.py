@@ -181,6 +181,16 @@ def trained(name: str) -> Asked:
         run = prepare(spec, CPU, None)
         run.method.step(0.0)
         return Asked(run.method, run.data, 1)
+    if name in ("memory", "pixels", "examples"):
+        config = {
+            "memory": {},
+            "pixels": {"memory": "modern", "num_patterns": 20},
+            "examples": {"storage": "supervised", "power": 4, "num_patterns": 5},
+        }[name]
+        source = {"name": "digits" if name == "pixels" else "random_patterns"}
+        spec = RunSpec(method="associative_memory", data=source, config=config, seed=1)
+        run = prepare(spec, CPU, None)
+        return Asked(run.method, run.data, 1)
     if name == "concepts":
         attributed = {"name": "attributed", "num": 400, "num_held_out": 200}
         spec = RunSpec(method="concept_bottleneck", data=attributed, seed=1)
@@ -263,6 +273,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "outcomes": {"num": 40, "num_steps": 2, "num_paths": 5},
     "roll_out": {"num": 10, "num_frames": 3, "num_steps": 2},
     "act": {"num": 8, "num_steps": 2, "max_plans": 2},
+    "retrieve": {"num_sweeps": 1},
+    "capacity": {"sizes": [8, 16], "num": 20},
+    "phase": {"columns": 3, "rows": 2, "num": 8, "most_patterns": 30},
 }
 ONLY = {
     "correct": ("concepts",),
@@ -281,6 +294,9 @@ ONLY = {
     "outcomes": ("forks", "swings", "plans"),
     "roll_out": ("swings", "forks"),
     "act": ("plans",),
+    "retrieve": ("memory", "pixels"),
+    "capacity": ("memory",),
+    "phase": ("memory", "examples"),
 }
 """Runs that an ability makes sense of, where the others are refused."""
 
@@ -379,6 +395,13 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("detect", "data"): "digits",
     ("log_z", "ais"): {"num_temperatures": 5},
     ("outcomes", "row"): 7,
+    ("retrieve", "row"): 3,
+    ("retrieve", "mask"): "k20h30k14",
+    ("capacity", "sizes"): [8, 24],
+    ("phase", "most"): 0.2,
+    ("phase", "most_patterns"): 60,
+    ("phase", "size"): 32,
+    ("phase", "side"): "temperature",
 }
 
 

@@ -61,6 +61,15 @@ EXAMPLES: dict[str, Event] = {
             (-2.0, 2.0),
             quantity="probability",
         ),
+        Field(
+            "own/phases",
+            np.tri(6, 6, dtype=np.float32),
+            (0.0, 6.0),
+            (0.0, 1.0),
+            quantity="overlap",
+            axes=("patterns", "temperature"),
+            line=np.array([[0.0, 1.0], [6.0, 0.0]], np.float32),
+        ),
         Curve(
             "own/calibration",
             np.linspace(0, 1, 9, dtype=np.float32),

@@ -10,7 +10,7 @@ import { csvOf } from "../stream/frame_csv.js"
 import { contours, paintField, rangeOf } from "./drawing/field.js"
 import { paintHidden } from "./drawing/hidden_part.js"
 import { drawGrid } from "./drawing/images.js"
-import { planeOn, strokeSegments } from "./drawing/plane.js"
+import { planeOn, strokeSegments, strokeTheory } from "./drawing/plane.js"
 import { classesOf, drawNamedPoints } from "./drawing/points.js"
 import { energyRange, tintOf } from "./drawing/tints.js"
 import { stripOf } from "./drawing/ways_strip.js"
@@ -18,6 +18,8 @@ import { film } from "./film.js"
 
 const CARD = 340
 const GAP = 20
+/** Values along a side of a field up to which each is a cell by itself. */
+const MOST_CELLS = 40
 /** The widest column of cards. */
 export const WIDE = 520
 const ROLES = { data: "data", noise: "noise", train_time: "chains", long_run: "samples" }
@@ -106,13 +108,18 @@ function points({ frame, canvas, width, colours, data }) {
 }
 
 function field({ frame, canvas, width, colours }) {
-  const { x_range: xs, y_range: ys } = frame.header.meta
-  const { context, box } = planeOn(canvas, width, [xs, ys], colours)
+  const { x_range: xs, y_range: ys, axes } = frame.header.meta
+  const { context, box, place } = planeOn(canvas, width, [xs, ys], colours, axes)
+  const [rows, columns] = frame.arrays.values.shape
+  const isCells = Math.max(rows, columns) <= MOST_CELLS
+  context.imageSmoothingEnabled = !isCells
   context.imageSmoothingQuality = "high"
   context.drawImage(paintField(frame, colours), box.left, box.top, box.width, box.height)
-  const [rows, columns] = frame.arrays.values.shape
-  strokeSegments(context, contours(frame), box, [columns, rows], colours)
-  return [canvas, scaleOf(frame, colours)]
+  if (!isCells) strokeSegments(context, contours(frame), box, [columns, rows], colours)
+  const { line } = frame.arrays
+  if (!line) return [canvas, scaleOf(frame, colours)]
+  strokeTheory(context, line.data, place, colours)
+  return [canvas, scaleOf(frame, colours), make("span.bl-muted", {}, "dotted: theory")]
 }
 
 /** The colours of a field, with their ends in words or figures. */

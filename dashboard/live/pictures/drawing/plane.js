@@ -114,6 +114,25 @@ export function strokeSegments(context, segments, box, [columns, rows], colours)
   context.stroke()
 }
 
+/** Draw a dotted line through places (num, 2), on an edge of the ground so that it reads on both. */
+export function strokeTheory(context, data, place, colours) {
+  for (const [width, colour, dash] of [
+    [5, colours.surface, []],
+    [2, colours.text, [2, 4]],
+  ]) {
+    context.beginPath()
+    for (let at = 0; at + 1 < data.length; at += 2) {
+      context.lineTo(...place(data[at], data[at + 1]))
+    }
+    context.lineWidth = width
+    context.strokeStyle = colour
+    context.setLineDash(dash)
+    context.lineCap = "round"
+    context.stroke()
+  }
+  context.setLineDash([])
+}
+
 /**
  * The ranges of the first two coordinates of positions (…, dim), with some room around. `isEqual`:
  * both as long, so that nothing is stretched.
