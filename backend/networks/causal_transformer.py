@@ -1,7 +1,8 @@
 """A transformer along a sequence: no place sees a later one.
 
 For energies each place holds a guess beside what stands there: guess i sees the values up to i and
-itself, never another guess, so that all places are judged at once and apart. Gladstone et al. 2025.
+itself, never another guess, so that all places are judged at once and apart. Values see no guess:
+they are read once for as many guesses as there are. Gladstone et al. 2025.
 """
 
 from __future__ import annotations
@@ -76,30 +77,30 @@ class CausalEnergy(nn.Module):
         self.guesses = linear(num_values, width, generator, False)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        body = self.body
+        read = condition.read or self.reading(condition).read
+        assert read is not None
+        guesses = self.guesses(x.softmax(-1)) + body.places[: x.shape[1]]
+        hidden = causal_mask(x.shape[1], x.device)
+        for block, seen in zip(body.blocks, read, strict=True):
+            attended = block.attention.beside(block.before(guesses), seen, hidden)
+            guesses = block.after(guesses, attended)
+        energies: Tensor = body.last(body.normalised(guesses))
+        return energies.squeeze(-1)
+
+    def reading(self, condition: Condition) -> Condition:
+        """The same condition with the key and value of its context in each block."""
         body, context = self.body, condition.context
         assert context is not None, "made for a context"
-        length = context.shape[1]
-        guesses = self.guesses(x.softmax(-1)) + body.places[:length]
-        both = torch.cat([body.embedded(context), guesses], 1)
-        hidden = guess_mask(length, x.device)
-        for block in body.blocks:
-            both = block(both, hidden)
-        energies: Tensor = body.last(body.normalised(both[:, length:]))
-        return energies.squeeze(-1)
+        x, hidden, read = body.embedded(context), causal_mask(context.shape[1], context.device), []
+        for index, block in enumerate(body.blocks):
+            query, key, value = block.attention.heads(block.before(x))
+            read.append((key, value))
+            if index + 1 < len(body.blocks):
+                x = block.after(x, block.attention.attended(query, key, value, hidden))
+        return condition._replace(read=tuple(read))
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:
     """(length, length) bool, True where row i may not see column j: later ones."""
     return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
-
-
-def guess_mask(length: int, device: torch.device) -> Tensor:
-    """(2 length, 2 length) bool, True where a row may not see a column: values, then guesses.
-
-    >>> guess_mask(2, torch.device("cpu")).int().tolist()
-    [[0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0]]
-    """
-    later = causal_mask(length, device)
-    others = ~torch.eye(length, dtype=torch.bool, device=device)
-    unseen = torch.ones_like(later)
-    return torch.cat([torch.cat([later, unseen], 1), torch.cat([later, others], 1)])

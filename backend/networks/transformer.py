@@ -76,14 +76,36 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """(batch, num_tokens, width) → the same shape. hidden (num_tokens, num_tokens) bool: True
         where the token of the row does not see that of the column."""
+        return self.attended(*self.heads(x), hidden)
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value (batch, num_heads, num_tokens, size) of tokens."""
         heads = self.inward(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = heads.unbind()
-        scores = query @ key.mT * query.shape[-1] ** -0.5
+        return query * query.shape[-1] ** -0.5, key, value
+
+    def attended(self, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
+        scores = query @ key.mT
         if hidden is not None:
             scores = scores.masked_fill(hidden, -torch.inf)
-        weights = scores.softmax(-1)
-        mixed: Tensor = self.outward((weights @ value).transpose(1, 2).flatten(2))
-        return mixed
+        return self.gathered(scores.softmax(-1) @ value)
+
+    def beside(
+        self, x: Tensor, others: tuple[Tensor, Tensor], hidden: Tensor | None = None
+    ) -> Tensor:
+        """Tokens that see the key and value of others, but for the hidden ones, and themselves."""
+        query, own_key, own_value = self.heads(x)
+        key, value = others
+        scores = query @ key.mT
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, -torch.inf)
+        own = (query * own_key).sum(-1, keepdim=True)
+        weights = torch.cat([scores, own], -1).softmax(-1)
+        return self.gathered(weights[..., :-1] @ value + weights[..., -1:] * own_value)
+
+    def gathered(self, heads: Tensor) -> Tensor:
+        tokens: Tensor = self.outward(heads.transpose(1, 2).flatten(2))
+        return tokens
 
 
 class Block(nn.Module):
@@ -102,7 +124,11 @@ class Block(nn.Module):
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        x = x + self.attention(self.before(x), hidden)
+        return self.after(x, self.attention(self.before(x), hidden))
+
+    def after(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Tokens with what attention of them came to."""
+        x = x + attended
         mixed: Tensor = x + self.layers(self.between(x))
         return mixed
 

@@ -160,15 +160,26 @@ class Descent(nn.Module):
         """The steps, with their graph. factor (batch,) on the step size; noise (batch, num_steps,
         ...) is added to x before each."""
         step = (self.log_step.exp() * factor).reshape(-1, *[1] * (x.dim() - 1))
+        condition = self.given(context)
         for index in range(num_steps):
             x = x if unrolled else x.detach()
             x = x if noise is None else x + noise[:, index]
             x = x if x.requires_grad else x.requires_grad_()
             with differentiated("twice"):
-                energy = self.network(x, Condition(context=context))
+                energy = self.network(x, condition)
             (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
             x = x - step * gradient
             yield InnerStep(x, energy, gradient)
+
+    def given(self, context: Tensor) -> Condition:
+        """The condition of several steps; networks with a `reading` of the context do it here."""
+        condition = Condition(context=context)
+        reading = getattr(self.network, "reading", None)
+        if reading is None:
+            return condition
+        with differentiated("twice"):
+            read: Condition = reading(condition)
+        return read
 
     def stepped(self, x: Tensor, context: Tensor) -> Tensor:
         """x after one step, without a graph."""
