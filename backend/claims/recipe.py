@@ -263,6 +263,14 @@ def _claim_problems(recipe: Recipe) -> Iterator[Problem]:
                 at = f"{where}.{role}"
                 yield from _unknown(term.variants, recipe.variants, f"{at}.variant", "variant")
                 yield from _unknown([term.figure], recipe.figures, f"{at}.figure", "figure")
+                if term.along and (
+                    len(term.along) != len(term.variants) or len(set(term.along)) < 2
+                ):
+                    sentence = (
+                        f"must give a size of each of the {len(term.variants)} variants, at least "
+                        f"two of them different, got {len(term.along)}."
+                    )
+                    yield Problem(f"{at}.along", sentence)
                 if term.figure in recipe.figures:
                     path = recipe.figures[term.figure].path
                     for variant in term.variants:

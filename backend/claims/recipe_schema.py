@@ -97,10 +97,13 @@ class Figure(Part):
 
 
 class Term(Part):
-    """One figure of one variant, or its mean over several."""
+    """One figure of one variant, or its mean over several, or how fast it falls along them."""
 
     variant: str | list[str] = Field(min_length=1)
     figure: str
+    along: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
+    """a size of each variant, such as its amount of data: the term is then the rate r of the power
+    law size^−r that what is above the figure's floor follows, seed by seed"""
 
     @property
     def variants(self) -> list[str]:

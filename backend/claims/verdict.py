@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -68,19 +68,43 @@ def paired(values: Sequence[Reading], others: Sequence[Reading], how: Comparison
 
 def averaged(parts: Sequence[Sequence[Reading]]) -> list[Reading]:
     """Means over several readings of the seeds that all of them have, in the order of the first."""
+    return _combined(parts, statistics.fmean)
+
+
+def rates(parts: Sequence[Sequence[Reading]], along: Sequence[float]) -> list[Reading]:
+    """Rates r of value ∝ size^−r, by least squares of logarithms, of the seeds that all parts have.
+
+    A seed with a value that is not above 0 has none.
+
+    >>> [each.value for each in rates([[reading(0, 8.0)], [reading(0, 2.0)]], [1.0, 4.0])]
+    [1.0]
+    """
+    sizes = [math.log(size) for size in along]
+
+    def rate(values: list[float]) -> float:
+        if min(values) <= 0:
+            return math.nan
+        return -statistics.linear_regression(sizes, [math.log(each) for each in values]).slope
+
+    return _combined(parts, rate)
+
+
+def _combined(
+    parts: Sequence[Sequence[Reading]], how: Callable[[list[float]], float]
+) -> list[Reading]:
     by_seed = [{each.seed: each for each in part} for part in parts]
-    means = []
+    combined = []
     for seed in by_seed[0]:
         if not all(seed in part for part in by_seed):
             continue
         of_seed = [part[seed] for part in by_seed]
         values = [each.value for each in of_seed if each.value is not None]
         if len(values) == len(of_seed):
-            means.append(reading(seed, statistics.fmean(values)))
+            combined.append(reading(seed, how(values)))
         else:
             note = next(each.note for each in of_seed if each.value is None)
-            means.append(Reading(seed=seed, note=note))
-    return means
+            combined.append(Reading(seed=seed, note=note))
+    return combined
 
 
 def _pair(value: Reading, other: Reading, how: Comparison) -> Reading:

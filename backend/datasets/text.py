@@ -95,6 +95,14 @@ class TextConfig(KindConfig):
         le=5_000_000,
         log=True,
     )
+    train_share: float = option(
+        1.0,
+        "Share of the training text, from its start, that is trained on; what is held out stays "
+        "the same.",
+        gt=0,
+        le=1,
+        log=True,
+    )
     seed: int = option(0, "Seeds the grammar's text; the run has its own.", ge=0, le=2**31 - 1)
 
     def derived(self) -> dict[str, str]:
@@ -124,7 +132,8 @@ class Text(Dataset):
         other = places.get(OTHER, 0)
         values = torch.tensor([places.get(character, other) for character in text])
         first = len(values) - int(HELD_OUT * len(values))
-        train = _windows(values[:first], config.length, STRIDE)
+        used = max(config.length + 1, int(config.train_share * first))
+        train = _windows(values[:used], config.length, STRIDE)
         held_out = _windows(values[first:], config.length, config.length)
         if len(held_out) < 2:
             raise BadInput.at(

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from backend.claims.recipe import Claim, CurvePicture, Recipe, SweepPicture, Term
-from backend.claims.verdict import SIGNS, Holds, Reading, averaged, judge, paired, reading
+from backend.claims.verdict import SIGNS, Holds, Reading, averaged, judge, paired, rates, reading
 from backend.errors import BadInput, NotAvailable
 from jobs.records import run_store
 from jobs.records.status import OVER, Status
@@ -236,8 +236,14 @@ def _claim(
     recipe: Recipe, index: int, claim: Claim, deciding: bool, seeds: Sequence[int], runs: Runs
 ) -> ClaimResult:
     def of(term: Term) -> list[Reading]:
-        path = recipe.figures[term.figure].path
-        return averaged([_readings(variant, path, seeds, runs) for variant in term.variants])
+        figure = recipe.figures[term.figure]
+        parts = [_readings(variant, figure.path, seeds, runs) for variant in term.variants]
+        if not term.along:
+            return averaged(parts)
+        if figure.floor:
+            floors = [_readings(variant, figure.floor, seeds, runs) for variant in term.variants]
+            parts = [paired(*each, "difference") for each in zip(parts, floors, strict=True)]
+        return rates(parts, term.along)
 
     readings, how = of(claim.value), claim.compares
     if claim.other is not None and how is not None:

@@ -63,6 +63,7 @@ def test_a_recipe_is_read_with_what_it_leaves_out() -> None:
         ({"figures__distance__path": "k{x}"}, "figures.distance.path", "no template"),
         ({"claims__0__value__variant": "tall"}, "claims.0.value.variant", "Known: `wide`"),
         ({"claims__0__value__variant": ["wide", "tall"]}, "claims.0.value.variant", "`tall`"),
+        ({"claims__0__value__along": [1.0, 2.0]}, "claims.0.value.along", "each of the 1 variants"),
         ({"claims__1__over__figure": "width"}, "claims.1.over.figure", "Known: `distance`"),
         ({"claims__0__relation": "<"}, "claims.0.relation", "'<=' or '>='"),
         ({"claims__0__deciding": True}, "claims", "only one"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 
-from backend.claims.verdict import Reading, averaged, judge, meets, paired, reading
+from backend.claims.verdict import Reading, averaged, judge, meets, paired, rates, reading
 
 
 def seeds(*values: float | None) -> list[Reading]:
@@ -131,3 +132,19 @@ def test_every_pattern_of_meeting_and_missing_has_the_verdict_of_the_rule() -> N
         else:
             expected = "undecided"
         assert verdict.holds == expected, pattern
+
+
+def test_the_rate_of_a_power_law_is_its_exponent_seed_by_seed() -> None:
+    """Of three sizes off a line, that of least squares by hand; of what is at its floor, none."""
+    sizes = [1.0, 2.0, 8.0]
+    exact = [
+        seeds(*(scale * size**-power for scale, power in ((3, 0.5), (7, -0.2)))) for size in sizes
+    ]
+    assert [each.value for each in rates(exact, sizes)] == pytest.approx([0.5, -0.2], abs=1e-12)
+    x, y = np.log(sizes), np.log([4.0, 1.0, 1.5])
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    [off] = rates([seeds(4.0), seeds(1.0), seeds(1.5)], sizes)
+    assert off.value == pytest.approx(-slope, rel=1e-12)
+    at_floor = rates([seeds(4.0, 1.0), seeds(0.0, 1.0), seeds(1.5, 1.0)], sizes)
+    assert at_floor[0].value is None and "no number" in at_floor[0].note
+    assert at_floor[1].value == pytest.approx(0.0, abs=1e-12)

@@ -85,3 +85,11 @@ def test_a_file_that_is_no_such_text_is_refused(
         load(path=str(path))
     with pytest.raises(BadInput, match="cannot be read"):
         load(path=str(tmp_path / "none.txt"))
+
+
+def test_a_share_of_the_text_is_its_start_and_what_is_held_out_stays() -> None:
+    whole, part = load(num_characters=8000), load(num_characters=8000, train_share=0.25)
+    assert torch.equal(whole.held_out, part.held_out) and whole.alphabet == part.alphabet
+    assert len(part.train) == pytest.approx(0.25 * len(whole.train), abs=4)
+    assert torch.equal(part.train, whole.train[: len(part.train)])
+    assert len(load(num_characters=2000, train_share=1e-6).train) == 1
