@@ -6,7 +6,7 @@ One sign, once: p(x) ∝ exp(-E(x)/T), low energy is likely, T = 1 unless a fiel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -28,8 +28,6 @@ class Condition(NamedTuple):
     """(batch,) or 0-d int64: the class, NO_LABEL for none"""
     context: Tensor | None = None
     """(batch, ...): what is known beside x, as `Data.given` has it under `context`"""
-    read: Sequence[Any] | None = None
-    """what the network itself made of the context, so that several calls need it once"""
 
 
 class Energy(nn.Module, ABC):

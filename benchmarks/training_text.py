@@ -71,7 +71,7 @@ class Energy(nn.Module):
             query, key, value = block.heads(x)  # type: ignore[operator]
             seen.append((key, value))
             if index + 1 < len(self.blocks):
-                scores = (query @ key.mT).masked_fill(self.hidden, -torch.inf)  # type: ignore[arg-type]
+                scores = (query @ key.mT).masked_fill(self.hidden, -torch.inf)
                 x = block.after(x, scores.softmax(-1) @ value)  # type: ignore[operator]
         return seen
 
@@ -79,7 +79,7 @@ class Energy(nn.Module):
         x = self.guesses(x.softmax(-1)) + self.places
         for block, (key, value) in zip(self.blocks, read, strict=True):
             query, own_key, own_value = block.heads(x)  # type: ignore[operator]
-            scores = (query @ key.mT).masked_fill(self.hidden, -torch.inf)  # type: ignore[arg-type]
+            scores = (query @ key.mT).masked_fill(self.hidden, -torch.inf)
             own = (query * own_key).sum(-1, keepdim=True)
             weights = torch.cat([scores, own], -1).softmax(-1)
             attended = weights[..., :-1] @ value + weights[..., -1:] * own_value

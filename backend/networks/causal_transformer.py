@@ -7,12 +7,17 @@ they are read once for as many guesses as there are. Gladstone et al. 2025.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from backend.energy import Condition
 from backend.networks.layers import Activation, linear
 from backend.networks.transformer import Block
+
+Seen = tuple[Tensor, Tensor]
+"""Key and value (batch, num_heads, length, size) of the tokens that others see."""
 
 
 class CausalTransformer(nn.Module):
@@ -40,6 +45,10 @@ class CausalTransformer(nn.Module):
         self.normalised = nn.LayerNorm(width)
         self.last = linear(width, num_outputs or num_values, generator, False)
 
+    @property
+    def stack(self) -> list[Block]:
+        return list(self.blocks)  # type: ignore[arg-type]
+
     def embedded(self, context: Tensor) -> Tensor:
         """(batch, length, width) of values (batch, length)."""
         return self.values[context] + self.places[: context.shape[1]]
@@ -47,7 +56,7 @@ class CausalTransformer(nn.Module):
     def forward(self, context: Tensor) -> Tensor:
         x = self.embedded(context)
         hidden = causal_mask(x.shape[1], x.device)
-        for block in self.blocks:
+        for block in self.stack:
             x = block(x, hidden)
         logits: Tensor = self.last(self.normalised(x))
         return logits
@@ -76,29 +85,29 @@ class CausalEnergy(nn.Module):
         self.body.last.register_parameter("bias", None)
         self.guesses = linear(num_values, width, generator, False)
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        body = self.body
-        read = condition.read or self.reading(condition).read
-        assert read is not None
+    def forward(
+        self, x: Tensor, condition: Condition, read: Sequence[Seen] | None = None
+    ) -> Tensor:
+        assert condition.context is not None, "made for a context"
+        body, read = self.body, read or self.reading(condition.context)
         guesses = self.guesses(x.softmax(-1)) + body.places[: x.shape[1]]
         hidden = causal_mask(x.shape[1], x.device)
-        for block, seen in zip(body.blocks, read, strict=True):
+        for block, seen in zip(body.stack, read, strict=True):
             attended = block.attention.beside(block.before(guesses), seen, hidden)
             guesses = block.after(guesses, attended)
         energies: Tensor = body.last(body.normalised(guesses))
         return energies.squeeze(-1)
 
-    def reading(self, condition: Condition) -> Condition:
-        """The same condition with the key and value of its context in each block."""
-        body, context = self.body, condition.context
-        assert context is not None, "made for a context"
-        x, hidden, read = body.embedded(context), causal_mask(context.shape[1], context.device), []
-        for index, block in enumerate(body.blocks):
+    def reading(self, context: Tensor) -> list[Seen]:
+        """Key and value of a context in each block: what several calls beside it have in common."""
+        body, hidden = self.body, causal_mask(context.shape[1], context.device)
+        x, read = body.embedded(context), []
+        for index, block in enumerate(body.stack):
             query, key, value = block.attention.heads(block.before(x))
             read.append((key, value))
-            if index + 1 < len(body.blocks):
+            if index + 1 < len(body.stack):
                 x = block.after(x, block.attention.attended(query, key, value, hidden))
-        return condition._replace(read=tuple(read))
+        return read
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:

@@ -6,7 +6,7 @@ x_{k+1} = x̃_k − α ∇_x E(x̃_k, c) with x̃_k = x_k + s η. Gladstone et a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -160,26 +160,24 @@ class Descent(nn.Module):
         """The steps, with their graph. factor (batch,) on the step size; noise (batch, num_steps,
         ...) is added to x before each."""
         step = (self.log_step.exp() * factor).reshape(-1, *[1] * (x.dim() - 1))
-        condition = self.given(context)
+        condition, read = Condition(context=context), self.reading(context)
         for index in range(num_steps):
             x = x if unrolled else x.detach()
             x = x if noise is None else x + noise[:, index]
             x = x if x.requires_grad else x.requires_grad_()
             with differentiated("twice"):
-                energy = self.network(x, condition)
+                energy = self.network(x, condition, **read)
             (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
             x = x - step * gradient
             yield InnerStep(x, energy, gradient)
 
-    def given(self, context: Tensor) -> Condition:
-        """The condition of several steps; networks with a `reading` of the context do it here."""
-        condition = Condition(context=context)
+    def reading(self, context: Tensor) -> dict[str, Any]:
+        """What the network reads of the context once for all steps, where it has such a part."""
         reading = getattr(self.network, "reading", None)
         if reading is None:
-            return condition
+            return {}
         with differentiated("twice"):
-            read: Condition = reading(condition)
-        return read
+            return {"read": reading(context)}
 
     def stepped(self, x: Tensor, context: Tensor) -> Tensor:
         """x after one step, without a graph."""

@@ -57,11 +57,12 @@ def test_a_context_that_was_read_gives_the_same_energies_and_learns_the_same() -
     """Of two steps beside one reading: the gradients of weights are those of two readings."""
     generator = generator_of("causal")
     network = CausalEnergy(*SIZES, generator).double()
-    condition = Condition(context=torch.randint(7, (2, 6), generator=generator))
+    context = torch.randint(7, (2, 6), generator=generator)
+    condition = Condition(context=context)
     x = torch.randn(2, 6, 7, generator=generator, dtype=torch.float64, requires_grad=True)
     learned = []
-    for given in (condition, network.reading(condition)):
-        energies = network(x, given) + network(x.detach() - 1.0, given)
+    for read in (None, network.reading(context)):
+        energies = network(x, condition, read) + network(x.detach() - 1.0, condition, read)
         [gradient] = torch.autograd.grad(energies.sum(), x, create_graph=True)
         loss = gradient.square().sum() + energies.sum()
         weights = list(network.parameters())
