@@ -65,6 +65,7 @@ ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
 """Data sets that need a path, or a download: tested where they are."""
 MEASURED = (
     "attributed",
+    "ball_frames",
     "binary_digits",
     "bouncing_balls",
     "breast_cancer",
@@ -76,6 +77,7 @@ MEASURED = (
     "pendulum",
     "random_patterns",
     "reach",
+    "shapes_denoising",
     "text",
     "wine",
 )
@@ -122,7 +124,7 @@ def _own_data(method: str, preset: str) -> list[dict[str, Any]]:
     if data is None or data["name"] in ELSEWHERE:
         return []
     config = catalogue.datasets()[data["name"]].Config
-    few = {"num": 400, "num_held_out": 200}
+    few = {"num": 400, "num_held_out": 200, "num_characters": 40_000, "length": 32, "side": 12}
     return [{**data, **{name: num for name, num in few.items() if name in config.model_fields}}]
 
 
@@ -142,6 +144,8 @@ def _small(config: BaseModel) -> dict[str, Any]:
         "first_steps": 2,
         "walk_steps": 3,
     }
+    if getattr(config, "depth", 0) > 3:
+        sizes["depth"] = 2
     if isinstance(config, ImageConfig):
         sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}
     found: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from backend.config import Config, option
 from backend.data import Data
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import EnergyTransformer
+from backend.methods.energy_transformer import LARGE, EnergyTransformer
 from backend.methods.text_transformer import DATA, FIGURES, TRAIN, SequenceConfig, misfit
 from backend.metric_names import Figure
 from backend.networks.causal_transformer import CausalEnergy
@@ -75,7 +75,22 @@ class EnergyText(EnergyTransformer):
     )
     Config: ClassVar[type[Config]] = EnergyTextConfig
     presets: ClassVar[dict[str, Preset]] = {
-        "default": Preset("Two steps, each judged by itself.", budget=Budget(steps=1500), data=DATA)
+        "default": Preset(
+            "Two steps, each judged by itself.", budget=Budget(steps=1500), data=DATA
+        ),
+        "large": Preset(
+            "Windows of 256 characters by six blocks 384 wide, the size of the small models of the "
+            "paper; give it a text of your own.",
+            {
+                "width": 384,
+                "depth": 6,
+                "num_heads": 6,
+                "train": LARGE | {"batch_size": 64},
+            },
+            budget=Budget(steps=50_000),
+            wants_gpu=True,
+            data=DATA | {"length": 256, "num_characters": 1_000_000},
+        ),
     }
     headline: ClassVar[tuple[str, ...]] = ("prediction/bits", "loss/total")
     figures: ClassVar[dict[str, Figure]] = {**EnergyTransformer.figures, **FIGURES}

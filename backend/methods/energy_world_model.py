@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from backend.config import Config, option
 from backend.energies import AnyContextNetwork, Condition, build_network
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import EnergyTransformer
+from backend.methods.energy_transformer import LARGE, EnergyTransformer
 from backend.metric_names import Figure
 from backend.metrics import outcomes
 from backend.objectives.inner_descent import Descent
@@ -25,6 +25,8 @@ JITTERS = (0.15, 0.3, 0.6)
 WEIGHT_FLOOR = 1 / 6
 """Noise, in data sd, below which errors weigh no more."""
 GROUP = "Inner steps"
+POLICY: dict[str, Any] = {"starts": "uniform", "weighted": False, "noise_high": 1.2}
+"""Fields that a policy trains with."""
 
 
 class EnergyWorldModelConfig(Config):
@@ -198,8 +200,42 @@ class EnergyWorldModel(PredictingMethod):
         ),
         "policy": Preset(
             "Plans around an obstacle, either way, from demonstrations.",
-            {"starts": "uniform", "weighted": False, "noise_high": 1.2},
+            POLICY,
             budget=Budget(steps=2500),
+            data={"name": "reach"},
+        ),
+        "frames": Preset(
+            "The next frame of a ball in a box, 8×8 pixels, in ten steps without noise.",
+            {
+                "energy": {"kind": "mlp", "width": 256, "depth": 3},
+                "langevin_noise": 0.0,
+                "num_steps": 10,
+            },
+            budget=Budget(steps=2500),
+            data={"name": "ball_frames"},
+        ),
+        "large_frames": Preset(
+            "Frames of three balls by six blocks 384 wide, the size of the small models of the "
+            "paper.",
+            {
+                "energy": {"kind": "transformer", "width": 384, "depth": 6, "num_heads": 6},
+                "langevin_noise": 0.0,
+                "num_steps": 10,
+                "train": LARGE,
+            },
+            budget=Budget(steps=50_000),
+            wants_gpu=True,
+            data={"name": "ball_frames", "num_balls": 3, "side": 16, "num": 100_000},
+        ),
+        "large_policy": Preset(
+            "Plans by eight blocks 256 wide, the size of a diffusion policy's transformer.",
+            POLICY
+            | {
+                "energy": {"kind": "transformer", "width": 256, "depth": 8, "num_heads": 4},
+                "train": LARGE,
+            },
+            budget=Budget(steps=50_000),
+            wants_gpu=True,
             data={"name": "reach"},
         ),
         "plain": Preset(

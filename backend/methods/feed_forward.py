@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.config import Config, option
 from backend.method import Preset, Task
-from backend.methods.energy_transformer import DATA, TRAIN
+from backend.methods.energy_transformer import DATA, SHAPES, TRAIN
 from backend.networks.regressors import AnyRegressor, Regressor
 from backend.requests.predicting import CONTEXT, Given, PredictingMethod, Predictor
 from backend.spec import Budget
@@ -56,6 +56,12 @@ class FeedForward(PredictingMethod):
             {"network": {"kind": "mlp", "width": 256, "depth": 2}},
             budget=Budget(steps=3000),
             data=DATA,
+        ),
+        "shapes": Preset(
+            "A transformer over squares of four pixels, for images of 28×28.",
+            {"network": {"kind": "transformer", "width": 64, "patch": 4}},
+            budget=Budget(steps=1000),
+            data=SHAPES,
         ),
     }
     follows_gradient: ClassVar[bool] = False
