@@ -107,7 +107,8 @@ class EnergyText(EnergyTransformer):
         return ()
 
     def network(self, task: Task) -> nn.Module:
-        return CausalEnergy(*self.config.sizes(task.data, self.generator)).to(task.device)
+        sizes = self.config.sizes(task.data, self.generator)
+        return CausalEnergy(*sizes, num_outputs=self.config.num_landscapes).to(task.device)
 
     def errors(self, position: Tensor, x: Tensor) -> Tensor:
         entropies = F.cross_entropy(position.transpose(1, 2), x.long(), reduction="none")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies import AnyContextNetwork, Condition, build_network
+from backend.energies import AnyContextNetwork, build_network
 from backend.method import Preset, Task
 from backend.metric_names import Figure
 from backend.metrics import prediction
@@ -71,7 +71,7 @@ class DescentPredictor(Predictor):
     def think(
         self, x: Tensor, given: Given, index: int, num_steps: int, generator: torch.Generator
     ) -> Tensor:
-        return self.descent.stepped(x, given[CONTEXT])
+        return self.descent.stepped(x, given[CONTEXT], index)
 
     def energy(self, x: Tensor, given: Given) -> Tensor:
         energies = self.descent.energies(x, given[CONTEXT])
@@ -172,7 +172,7 @@ class EnergyTransformer(PredictingMethod):
 
     def __init__(self, config: EnergyTransformerConfig, task: Task) -> None:
         super().__init__(config, task)
-        descent = Descent(self.network(task), config.step_size)
+        descent = Descent(self.network(task), config.step_size, config.num_landscapes)
         self.fitter = Fitter(config.train, descent, rates={"log_step": config.step_rate})
         self.replay: Replay | None = None
         if config.replay_share:
@@ -183,7 +183,8 @@ class EnergyTransformer(PredictingMethod):
     def network(self, task: Task) -> nn.Module:
         """The energy that is fitted, of x and a Condition with its context."""
         shape = task.data.given[CONTEXT].shape[1:] if self.config.sees_context else None
-        return build_network(self.config.energy, task, context_shape=shape)
+        num = self.config.num_landscapes
+        return build_network(self.config.energy, task, context_shape=shape, num_outputs=num)
 
     def errors(self, position: Tensor, x: Tensor) -> Tensor:
         """(batch,) of positions a step came to and the truth."""
@@ -276,9 +277,8 @@ class EnergyTransformer(PredictingMethod):
 
     def _contrast(self, x: Tensor, predicted: Tensor, context: Tensor) -> Tensor:
         """−log softmax of −E over truth and prediction, at the truth. van den Oord et al. 2018."""
-        condition = Condition(context=context)
         truth = prediction.as_positions(self.task.data, x)
-        true, other = (self.fitter.module.network(each, condition) for each in (truth, predicted))
+        true, other = (self.fitter.module.judged(each, context) for each in (truth, predicted))
         return F.softplus(true - other).mean()
 
     def start_of(self, context: Tensor, generator: torch.Generator) -> Tensor:

@@ -43,10 +43,12 @@ class SequenceConfig(Config):
     )
     activation: Activation = option("silu", "What bends the layers.", group="Network")
 
-    def sizes(self, data: Data, generator: torch.Generator) -> tuple[Any, ...]:
+    def sizes(
+        self, data: Data, generator: torch.Generator
+    ) -> tuple[int, int, int, int, int, Activation, torch.Generator]:
         """Arguments of a network for sequences of such data."""
         return (
-            data.num_values,
+            int(data.num_values or 0),
             data.event_shape[0],
             self.width,
             self.depth,

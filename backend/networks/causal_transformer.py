@@ -63,7 +63,8 @@ class CausalTransformer(nn.Module):
 
 
 class CausalEnergy(nn.Module):
-    """E_i(softmax x_i, c_0 … c_i), (batch, length): energies of guesses at each place.
+    """E_i(softmax x_i, c_0 … c_i), (batch, length): energies of guesses at each place, with several
+    outputs (batch, length, num_outputs).
 
     x (batch, length, num_values) are logits; the Condition's context (batch, length) int64.
     """
@@ -77,10 +78,11 @@ class CausalEnergy(nn.Module):
         num_heads: int,
         activation: Activation,
         generator: torch.Generator,
+        num_outputs: int = 1,
     ) -> None:
         super().__init__()
         self.body = CausalTransformer(
-            num_values, length, width, depth, num_heads, activation, generator, 1
+            num_values, length, width, depth, num_heads, activation, generator, num_outputs
         )
         self.body.last.register_parameter("bias", None)
         self.guesses = linear(num_values, width, generator, False)
@@ -96,7 +98,7 @@ class CausalEnergy(nn.Module):
             attended = block.attention.beside(block.before(guesses), seen, hidden)
             guesses = block.after(guesses, attended)
         energies: Tensor = body.last(body.normalised(guesses))
-        return energies.squeeze(-1)
+        return energies.squeeze(-1) if energies.shape[-1] == 1 else energies
 
     def reading(self, context: Tensor) -> list[Seen]:
         """Key and value of a context in each block: what several calls beside it have in common."""

@@ -108,8 +108,21 @@ class InnerStepsConfig(Config):
         group=GROUP,
     )
 
+    num_landscapes: int = option(
+        1,
+        "Energies that the steps go down, a head of the network each: the first step the first, "
+        "and so on; the last of them is that of all further steps, and judges.",
+        ge=1,
+        le=64,
+        group=GROUP,
+    )
+
     def derived(self) -> dict[str, str]:
         notes = {}
+        if self.num_landscapes > self.most_steps:
+            notes["num_landscapes"] = (
+                f"Training takes {self.most_steps} steps: those after them are not trained."
+            )
         if not self.unrolled:
             notes["num_judged"] = "No effect: every step is judged by itself."
         elif self.num_judged > self.num_inner_steps:
@@ -139,12 +152,13 @@ class Descent(nn.Module):
     """x ← x − α ∇_x E(x, context), with the energy and log α to be learned.
 
     network(x, Condition(context)) gives energies (batch, ...), several a row where a row is made of
-    parts that do not touch.
+    parts that do not touch; with several landscapes (batch, ..., num_landscapes), of which step i
+    goes down that of its own, or the last.
     """
 
-    def __init__(self, network: nn.Module, step_size: float) -> None:
+    def __init__(self, network: nn.Module, step_size: float, num_landscapes: int = 1) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.num_landscapes = network, num_landscapes
         log_step = torch.full((), step_size).log()
         self.log_step = nn.Parameter(log_step.to(next(network.parameters()).device))
 
@@ -166,7 +180,7 @@ class Descent(nn.Module):
             x = x if noise is None else x + noise[:, index]
             x = x if x.requires_grad else x.requires_grad_()
             with differentiated("twice"):
-                energy = self.network(x, condition, **read)
+                energy = self.landscape(self.network(x, condition, **read), index)
             (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
             x = x - step * gradient
             yield InnerStep(x, energy, gradient)
@@ -179,19 +193,29 @@ class Descent(nn.Module):
         with differentiated("twice"):
             return {"read": reading(context)}
 
-    def stepped(self, x: Tensor, context: Tensor) -> Tensor:
-        """x after one step, without a graph."""
+    def landscape(self, energies: Tensor, index: int | None = None) -> Tensor:
+        """Energies (batch, ...) of step `index`; None for those that judge."""
+        if self.num_landscapes == 1:
+            return energies
+        last = self.num_landscapes - 1
+        return energies[..., last if index is None else min(index, last)]
+
+    def stepped(self, x: Tensor, context: Tensor, index: int = 0) -> Tensor:
+        """x after step `index`, without a graph."""
         with torch.enable_grad(), differentiated("positions"):
             x = x.detach().requires_grad_(True)
-            energy = self.network(x, Condition(context=context)).sum()
-            (gradient,) = torch.autograd.grad(energy, x)
+            energies = self.network(x, Condition(context=context))
+            (gradient,) = torch.autograd.grad(self.landscape(energies, index).sum(), x)
         return x.detach() - self.log_step.detach().exp() * gradient
+
+    def judged(self, x: Tensor, context: Tensor) -> Tensor:
+        """Energies (batch, ...) that judge positions."""
+        return self.landscape(self.network(x, Condition(context=context)))
 
     @torch.no_grad()
     def energies(self, x: Tensor, context: Tensor) -> Tensor:
-        """Energies of positions, without a graph."""
-        energies: Tensor = self.network(x, Condition(context=context))
-        return energies
+        """The same without a graph."""
+        return self.judged(x, context)
 
 
 def step_factors(

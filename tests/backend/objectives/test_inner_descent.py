@@ -67,6 +67,36 @@ def test_detached_steps_learn_from_their_own_gradient_alone() -> None:
     assert torch.allclose(descent.stepped(start, context), first.position, atol=1e-12)
 
 
+class Bowls(nn.Module):
+    """½ a_k |x|² for a landscape k each, (batch, 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.curvature = nn.Parameter(torch.tensor([0.5, 2.0], dtype=torch.float64))
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        return 0.5 * self.curvature * x.square().sum(1, keepdim=True)
+
+
+def test_each_step_goes_down_its_own_landscape_and_later_ones_the_last() -> None:
+    """x_3 = (1 − αa_0)(1 − αa_1)² x_0, with its derivatives in both; the last one judges."""
+    start = torch.randn((5, 3), generator=generator_of("bowls"), dtype=torch.float64)
+    descent, factor = Descent(Bowls(), 0.3, 2).double(), torch.ones(5, dtype=torch.float64)
+    *_, last = descent.learned(start, start, factor, 3, unrolled=True)
+    alpha = float(descent.log_step.detach().exp())
+    first, second = 1 - 0.5 * alpha, 1 - 2 * alpha
+    assert torch.allclose(last.position, first * second**2 * start, atol=1e-12)
+    last.position.square().sum().backward()
+    square = float(start.detach().square().sum())
+    expected = [-2 * alpha * first * second**4 * square, -4 * alpha * first**2 * second**3 * square]
+    assert descent.network.curvature.grad.tolist() == pytest.approx(expected, rel=1e-9)
+    x = start
+    for index in range(3):
+        x = descent.stepped(x, start, index)
+    assert torch.allclose(x, last.position, atol=1e-12)
+    assert torch.allclose(descent.energies(start, start), start.square().sum(1), atol=1e-12)
+
+
 def test_noise_comes_before_the_gradient_of_each_step() -> None:
     descent, start, context = bowl()
     noise = torch.randn((5, 2, 3), generator=generator_of("noise"), dtype=torch.float64)
