@@ -186,7 +186,7 @@ class Descent(nn.Module):
             yield InnerStep(x, energy, gradient)
 
     def reading(self, context: Tensor) -> dict[str, Any]:
-        """What the network reads of the context once for all steps, where it has such a part."""
+        """Reading of the context that all steps share, of networks that have such a part."""
         reading = getattr(self.network, "reading", None)
         if reading is None:
             return {}
