@@ -58,6 +58,8 @@ class Ability(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     """one sentence: what is asked and what comes back"""
+    order: ClassVar[int] = 9
+    """place among what a run can be asked: what models that can be asked it are for comes first"""
     references: ClassVar[str] = ""
     needs_energy: ClassVar[bool] = False
     """True where nothing can be said of a method that has no energy of positions"""

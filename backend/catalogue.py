@@ -214,6 +214,7 @@ def publish() -> dict[str, Any]:
                     }
                     for key, preset in cls.presets.items()
                 },
+                "purpose": cls.purpose,
                 "needs": list(cls.needs),
                 "learns_from": list(cls.learns_from),
                 "has_energy": cls.has_energy,
@@ -247,6 +248,7 @@ def publish() -> dict[str, Any]:
                 "title": cls.title,
                 "summary": cls.summary,
                 "references": cls.references,
+                "order": cls.order,
                 "schema": cls.Config.model_json_schema(),
             }
             for name, cls in abilities().items()

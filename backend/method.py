@@ -130,6 +130,9 @@ class Method(ABC):
     Config: ClassVar[type[Config]]
     presets: ClassVar[dict[str, Preset]]
     """must hold `default`"""
+    purpose: ClassVar[str] = ""
+    """what it is for, `learn`, `classify`, `cluster`, `predict` or `sample`; "" where that follows
+    from what it needs and observes"""
     headline: ClassVar[tuple[str, ...]] = (
         "quality/grid_kl",
         "density/log_likelihood",

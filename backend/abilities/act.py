@@ -97,6 +97,7 @@ class ActAbility(Ability):
 
     id = "act"
     title = "Act"
+    order = 1
     summary = "Runs a policy in its environment, undisturbed and shoved by hand."
     references = "Chi et al. 2023; Gladstone et al. 2025"
     Config: ClassVar[type[Config]] = ActConfig

@@ -92,6 +92,7 @@ class AugmentAbility(Ability):
 
     id = "augment"
     title = "More rows"
+    order = 4
     summary = "Makes rows of each class, and says how near to real ones they are and of what use."
     references = "Margeloiu et al. 2024; Chawla et al. 2002"
     Config: ClassVar[type[Config]] = AugmentConfig

@@ -76,6 +76,7 @@ class ClassifyAbility(Ability):
 
     id = "classify"
     title = "Classes of positions"
+    order = 2
     summary = "The class of every position and how probable it is."
     references = "Guo et al. 2017"
     Config: ClassVar[type[Config]] = ClassifyConfig

@@ -40,6 +40,7 @@ class ClusterAbility(Ability):
 
     id = "cluster"
     title = "Clusters of positions"
+    order = 3
     summary = "The cluster of every position, how sure it is and how usual the position."
     references = "Vinh, Epps & Bailey 2010"
     Config: ClassVar[type[Config]] = ClusterConfig

@@ -46,6 +46,7 @@ class ContinueAbility(Ability):
 
     id = "continue_text"
     title = "Continuation"
+    order = 1
     summary = "Writes a text on, character by character."
     references = "Shannon 1948; Gladstone et al. 2025"
     Config: ClassVar[type[Config]] = ContinueConfig

@@ -68,6 +68,7 @@ class CorrectAbility(Ability):
 
     id = "correct"
     title = "Correct concepts"
+    order = 3
     summary = "Sets some concepts of an event right: what becomes of the others and of the class."
     references = "Koh et al. 2020; Xu et al. 2024"
     Config: ClassVar[type[Config]] = CorrectConfig

@@ -50,6 +50,7 @@ class PredictAbility(Ability):
 
     id = "predict"
     title = "Prediction"
+    order = 2
     summary = "Predicts held-out events from their context, beside the mean and least squares."
     references = "LeCun et al. 2006; Gladstone et al. 2025"
     Config: ClassVar[type[Config]] = PredictConfig

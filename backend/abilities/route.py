@@ -67,6 +67,7 @@ class RouteAbility(Ability):
 
     id = "route"
     title = "Routing to a larger model"
+    order = 1
     summary = "Sends inputs on to a larger model where this one is unsure: accuracy and cost."
     references = "Akbari et al. 2022"
     Config: ClassVar[type[Config]] = RouteConfig

@@ -83,6 +83,7 @@ class SampleAbility(Ability):
 
     id = "sample"
     title = "Samples"
+    order = 5
     summary = "Draws samples and says how far they are from held-out data, beside real ones."
     Config: ClassVar[type[Config]] = SampleConfig
 

@@ -221,6 +221,7 @@ class GFlowNet(Method):
     references = "Bengio et al. 2021; Malkin et al. 2022"
     url = "https://arxiv.org/abs/2201.13259"
     Config = GFlowNetConfig
+    purpose = "sample"
     follows_gradient = False
     takes_real = False
     takes_discrete = True

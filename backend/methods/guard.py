@@ -99,6 +99,7 @@ class Guard(Method):
     references = "Yuan et al. 2024"
     url = "https://arxiv.org/abs/2403.13031"
     Config = GuardConfig
+    purpose = "classify"
     follows_gradient = False
     headline: ClassVar[tuple[str, ...]] = (
         "guard/fusion_langevin",

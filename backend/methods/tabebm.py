@@ -137,6 +137,7 @@ class TabEBM(Method):
     references = "Margeloiu et al. 2024"
     url = "https://arxiv.org/abs/2409.16118"
     Config = TabEBMConfig
+    purpose = "classify"
     not_a_density = (
         "Each class's energy is as its classifier says, with corners far off as likely as rows, so "
         "this is no density of the table."

@@ -10,6 +10,7 @@ import streamlit as st
 from backend.errors import BasinError
 from dashboard.elements import MINUS, plural
 from dashboard.forms.draft import Answer, Source
+from dashboard.forms.method_fields import purpose_of
 from dashboard.security import access
 from jobs import bakeoffs, proposals
 from jobs.bakeoffs import Verdict
@@ -25,7 +26,8 @@ Begin = Callable[[Source], None]
 def show(answer: Answer, catalogue: dict[str, Any], begin: Begin) -> None:
     """Draw what is proposed for the data of a draft, and the button that tries several methods.
 
-    begin: starts the form anew from a source.
+    Nothing where what is proposed is for another purpose than the draft's method. begin: starts the
+    form anew from a source.
     """
     try:
         spec = answer.spec()
@@ -38,6 +40,9 @@ def show(answer: Answer, catalogue: dict[str, Any], begin: Begin) -> None:
     kind = proposals.kind_of(described, dataset)
     if not kind.event_shape and not kind.is_discrete:
         return  # nothing is known of them yet
+    rule, methods = proposals.proposal(kind), catalogue["methods"]
+    if purpose_of(methods[rule.contestant.method]) != purpose_of(methods[spec.method]):
+        return
     with st.container(border=True, key="method_choice"):
         st.markdown("**Which method for these data?**")
         runs = bakeoffs.results(ids)
@@ -48,7 +53,6 @@ def show(answer: Answer, catalogue: dict[str, Any], begin: Begin) -> None:
             verdict = bakeoffs.verdict(runs)
             proposed, reason = verdict.proposed, verdict.reason
         else:
-            rule = proposals.proposal(kind)
             proposed, reason = rule.contestant, rule.reason
         if proposed is not None:
             st.markdown(f"Proposed: **{_title(proposed, catalogue)}**")

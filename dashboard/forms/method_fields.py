@@ -13,8 +13,8 @@ from dashboard.forms.schemas import Values
 from jobs import proposals
 
 PURPOSES = {
-    "learn": "learn a density",
-    "classify": "classify and generate",
+    "learn": "model the data",
+    "classify": "classify",
     "cluster": "find clusters",
     "predict": "predict",
     "sample": "sample a target",
@@ -24,7 +24,9 @@ MOST_SAID = 3
 
 
 def purpose_of(method: dict[str, Any]) -> str:
-    """Name what a method is for, one of `PURPOSES`."""
+    """Name what a method is for, one of `PURPOSES`: as it says, else by what it takes and shows."""
+    if method["purpose"]:
+        return str(method["purpose"])
     if not method["trains"]:
         return "sample"
     if method["needs"]:

@@ -4,7 +4,7 @@
 import { Board } from "./charts/board.js"
 import { coloursOf } from "./parts/colours.js"
 import { RacerTable } from "./pictures/race/racer_table.js"
-import { fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
+import { afterDialogs, fromAddress, keepInAddress, make, Painter } from "./parts/dom.js"
 import { Coordinates } from "./pictures/race/coordinates.js"
 import { RacerLane, samplesOf } from "./pictures/race/racer_lane.js"
 import { ManyRuns } from "./comparing/many_runs.js"
@@ -149,7 +149,7 @@ class LabPage extends ManyRuns {
       this.statuses.size === this.ids().length
     ) {
       this.reported = words
-      this.component.setTriggerValue("statuses", words)
+      afterDialogs(() => this.component.setTriggerValue("statuses", this.reported))
     }
     this.reach()
   }

@@ -30,7 +30,7 @@ from jobs.records.run_directory import RunDirectory
 from jobs.records.sample_sets import Request
 
 FIRST = "sample"
-"""The ability that is asked first."""
+"""The ability that is asked first where nobody can say which fit."""
 MOST_SHOWN = 30
 """Earlier answers listed."""
 Refused = dict[str, str]
@@ -138,8 +138,8 @@ def _choose_ability(catalogue: dict[str, Any], offers: dict[str, Any]) -> tuple[
     """Draw what this run can be asked; returns the choice, and what it cannot be asked."""
     known = catalogue["abilities"]
     refused = {name: item["refused"] for name, item in offers.items() if item["refused"]}
-    names = sorted(set(known) - set(refused), key=lambda n: (n != FIRST, known[n]["title"]))
-    wanted = st.query_params.get("ability", FIRST)
+    names = sorted(set(known) - set(refused), key=lambda n: (known[n]["order"], known[n]["title"]))
+    wanted = st.query_params.get("ability", "" if offers else FIRST)
     if "ability" in st.query_params and wanted in refused:
         st.warning(f"{known[wanted]['title']}: {refused[wanted]}")
     names = names or sorted(known)

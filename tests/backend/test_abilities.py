@@ -28,7 +28,7 @@ from backend.method import Cost, Method, Preset, SampleRequest, Task
 from backend.metrics import prediction
 from backend.metrics.baselines import GaussianMixture, class_gaussian, class_gaussian_energy
 from backend.requests import conditional_sampling
-from backend.requests.asking import ask
+from backend.requests.asking import ask, offers
 from backend.sampler import Sampler
 from backend.samplers.langevin import Langevin, LangevinConfig
 from backend.spec import RunSpec
@@ -403,6 +403,33 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("phase", "size"): 32,
     ("phase", "side"): "temperature",
 }
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "first"),
+    [
+        ("contrastive_divergence", "ring", "sample"),
+        ("concept_bottleneck", "attributed", "classify"),
+        ("joint_energy", "moons", "classify"),
+        ("gedi", "moons", "cluster"),
+        ("tabebm", "iris", "augment"),
+        ("energy_text", "text", "continue_text"),
+        ("feed_forward", "digits_denoising", "predict"),
+    ],
+)
+def test_what_a_model_is_for_comes_first(method: str, data: str, first: str) -> None:
+    made = prepare(RunSpec(method=method, data={"name": data}), CPU, None)
+    offered = [
+        name for name, each in offers(Asked(made.method, made.data, 0)).items() if not each.refused
+    ]
+    assert min(offered, key=lambda name: catalogue.abilities()[name].order) == first
+    assert (
+        sum(
+            catalogue.abilities()[name].order == catalogue.abilities()[first].order
+            for name in offered
+        )
+        == 1
+    ), "no other place is as early"
 
 
 @pytest.mark.parametrize("ability", ABILITIES)

@@ -285,7 +285,46 @@ def test_with_nothing_chosen_it_says_what_to_do(basin: Basin, page: Page) -> Non
     page.get_by_text("Choose two or more runs above").wait_for()
 
 
+@pytest.mark.slow
+def test_what_is_typed_about_a_run_stays_while_the_list_ticks_and_it_ends(
+    basin: Basin, page: Page
+) -> None:
+    slow = launch_slow()
+    page.goto(f"{basin.address}/runs")
+    row = page.locator(f'[data-run="{slow.id}"]')
+    row.get_by_text("running").wait_for()
+    row.locator("input").click()
+    page.get_by_role("button", name="Name, tags, note").click()
+    name = page.get_by_role("dialog").get_by_role("textbox", name="Name")
+    name.fill("half written")
+    control.stop(slow.id)
+    row.get_by_text("stopped").wait_for()
+    page.wait_for_timeout(2000)
+    wait_for(lambda: name.input_value() == "half written", "what was typed", 1)
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    row.get_by_text("half written").wait_for()
+
+
 # ---------------------------------------------------------------------- System
+
+
+@pytest.mark.slow
+def test_a_dialog_of_the_system_page_outlasts_what_is_drawn_by_a_clock(
+    basin: Basin, page: Page
+) -> None:
+    run = basin.launch(10, name="to be chosen")
+    page.goto(f"{basin.address}/system")
+    page.get_by_role("button", name="Delete checkpoints").click(timeout=30_000)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("The last too").click()
+    dialog.get_by_role("combobox").fill("to be cho")
+    page.wait_for_timeout(7000)  # the queue is drawn every 5 s
+    wait_for(lambda: dialog.get_by_role("combobox").input_value() == "to be cho", "the search", 1)
+    page.get_by_role("option").first.click()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(6000)
+    dialog.get_by_role("button", name=re.compile(r"^Delete them, [\d.]+")).wait_for()
+    assert run.checkpoints()
 
 
 def test_the_system_page_shows_workers_redis_logs_and_findings(basin: Basin, page: Page) -> None:

@@ -1,6 +1,6 @@
 // Samples that several models drew from the same numbers, and sample sets that a link names.
 
-import { fromAddress, keepInAddress } from "../parts/dom.js"
+import { afterDialogs, fromAddress, keepInAddress } from "../parts/dom.js"
 import { DrawnSets } from "./drawn_sets.js"
 import { SeedRow } from "./seed_row.js"
 import { classesOf } from "./selecting/classes.js"
@@ -46,7 +46,7 @@ export class Seeded {
       return
     }
     this.settled = this.followed
-    this.page.component.setTriggerValue("settled", this.followed)
+    afterDialogs(() => this.page.component.setTriggerValue("settled", this.followed))
   }
 
   /** Ask for samples of the runs that are drawn, from the same numbers. */

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from backend import catalogue
-from dashboard.forms import data_chooser, method_fields
-from dashboard.forms.draft import Source
+from backend.spec import RunSpec
+from dashboard.forms import data_chooser, method_choice, method_fields
+from dashboard.forms.draft import Answer, Source
 from jobs.models.data_outline import outline
+from jobs.queueing.enqueue import Check
 
 METHODS = catalogue.publish()
 
@@ -43,7 +45,34 @@ def test_every_method_is_for_something() -> None:
     purposes = {name: method_fields.purpose_of(item) for name, item in METHODS["methods"].items()}
     assert set(purposes.values()) == set(method_fields.PURPOSES)
     assert (purposes["sampling"], purposes["joint_energy"]) == ("sample", "classify")
-    assert (purposes["energy_transformer"], purposes["gflownet"]) == ("predict", "learn")
+    assert (purposes["energy_transformer"], purposes["gedi"]) == ("predict", "cluster")
+    # none of these has a density of the data: a known target, and what needs classes
+    assert [purposes[name] for name in ("gflownet", "guard", "tabebm")] == [
+        "sample",
+        *["classify"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "is_proposed"),
+    [
+        ("contrastive_divergence", "moons", True),
+        ("gedi", "moons", False),
+        ("joint_energy", "moons", False),
+        ("sampling", "ring", False),
+        ("energy_transformer", "digits_denoising", True),
+    ],
+)
+def test_a_method_is_proposed_for_the_purpose_of_the_draft_alone(
+    method: str, data: str, is_proposed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(method_choice.st, "markdown", said.append)
+    monkeypatch.setattr(method_choice.bakeoffs, "newest_of", lambda data: [])
+    spec = RunSpec(method=method, data={"name": data})
+    check = Check(True, spec=spec, data={"event_shape": [2], "num_train": 900})
+    method_choice.show(Answer("", check), METHODS, lambda source: None)
+    assert any(word.startswith("Proposed: ") for word in said) == is_proposed
 
 
 @pytest.mark.parametrize(
