@@ -49,7 +49,8 @@ export class Live {
       this.polling = null
       this.page = null
       this.socket = socket
-      this.begin((message) => socket.send(JSON.stringify(message)), false)
+      this.begin((message) => socket.send(JSON.stringify(message)))
+      this.opened(false)
     }
     socket.onmessage = ({ data }) => this.receive(data)
     socket.onclose = async () => {
@@ -70,12 +71,16 @@ export class Live {
     }
   }
 
-  begin(send, polling) {
+  begin(send) {
     this.forget()
-    this.wait = FIRST_WAIT
     this.post = send
     if (this.runs.length) this.sayWatched()
     for (const message of this.standing) send(message)
+  }
+
+  /** Say that the line is there: once it has answered, since what is asked may be refused. */
+  opened(polling) {
+    this.wait = FIRST_WAIT
     this.handlers.connection?.({ open: true, polling })
   }
 
@@ -99,9 +104,10 @@ export class Live {
     const digits = crypto.getRandomValues(new Uint8Array(16))
     this.page = Array.from(digits, (digit) => digit.toString(16).padStart(2, "0")).join("")
     this.sayings = []
+    this.isHeard = false
     this.polling = setTimeout(() => this.pollOnce(), 0)
     this.tried = performance.now()
-    this.begin((message) => this.sayings.push(message), true)
+    this.begin((message) => this.sayings.push(message))
   }
 
   async pollOnce() {
@@ -127,6 +133,8 @@ export class Live {
       this.lost(() => this.poll(), reason, isRefused)
       return
     }
+    if (!this.isHeard) this.opened(true)
+    this.isHeard = true
     this.receive(data)
     this.polling = setTimeout(
       () => this.pollOnce(),
