@@ -71,9 +71,10 @@ def option(
     decides no shape, so that it can be turned while a run trains. without: the name of a switch
     beside it that leaves it without effect while it is on. sweep: ends of the slider that asks for
     one value after another, on a log scale where `log` is set; of a list, of each number in it.
-    pointed: `row` of a held-out event or `place` in the plane that is picked by the pointer, or
-    `mask` that is drawn. implies: values of other fields that
-    come with it then. bounds: ge, gt, le, lt and the like.
+    pointed: `row` of a held-out event or `place` in the plane that is picked by the pointer, `mask`
+    that is drawn, or what a hand says on a picture of paths: `x` and `y` of a start, `length` and
+    `direction` of a shove. implies: values of other fields that come with it then. bounds: ge, gt,
+    le, lt and the like.
     """
     extra: dict[str, Any] = {
         "unit": unit,

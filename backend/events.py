@@ -117,6 +117,8 @@ class Images(Event):
     """(height, width) uint8: 1 where it was hidden and is filled in"""
     columns: list[str] = field(default_factory=list)
     """names of the places in a row, where the images are rows of one way from left to right"""
+    rows: list[str] = field(default_factory=list)
+    """names of these rows"""
 
 
 @dataclass(frozen=True, slots=True)

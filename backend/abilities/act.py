@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from backend.abilities import Problems, nats
+from backend.abilities import Cells, Problems, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
@@ -16,6 +16,15 @@ from backend.observe import pictures
 from backend.requests import futures
 from backend.requests.predicting import PredictingMethod, Predictor, think
 from backend.truth import Control
+
+TITLES = {
+    "success": "arrive, undisturbed",
+    "success/straight": "arrive, straight to the goal",
+    "over": "pass above, of those that arrive undisturbed",
+    "success_shoved": "arrive, shoved",
+    "lost_by_shoves": "lost by shoves",
+}
+"""Title of each figure."""
 
 
 class ActConfig(Config):
@@ -39,6 +48,7 @@ class ActConfig(Config):
         ge=0,
         le=1,
         main=True,
+        pointed="length",
     )
     direction: float | None = option(
         None,
@@ -46,6 +56,7 @@ class ActConfig(Config):
         ge=-360,
         le=360,
         unit="degrees",
+        pointed="direction",
     )
     shoved_after: int = option(
         2,
@@ -60,8 +71,11 @@ class ActConfig(Config):
         ge=-2,
         le=2,
         group="Start",
+        pointed="x",
     )
-    y: float = option(0.0, "The same, from below to above.", ge=-2, le=2, group="Start")
+    y: float = option(
+        0.0, "The same, from below to above.", ge=-2, le=2, group="Start", pointed="y"
+    )
 
     def derived(self) -> dict[str, str]:
         notes: dict[str, str] = {}
@@ -139,9 +153,8 @@ class ActAbility(Ability):
             Trajectory(path, pictures.float32(part.paths[:, :40]), "long_run")
             for path, part in drawn.items()
         ]
-        events.append(
-            Table("table", ["of episodes", "share"], [[k, v] for k, v in figures.items()])
-        )
+        cells: list[Cells] = [[TITLES[name], value] for name, value in figures.items()]
+        events.append(Table("table", ["of episodes", "share"], cells))
         arrays = {name: pictures.float32(part.paths) for name, part in drawn.items()}
         return Answer(_in_words(figures, config), figures, arrays, tuple(events))
 

@@ -89,10 +89,11 @@ class RollOutAbility(Ability):
             other = asked.load(config.runs[0])
             films["other_run"], _ = _film(other, config, context, generator)
         films["least_squares"] = _linear_film(data, context, config.num_frames)
-        events: list[Event] = [
-            Images(name, _frames(film[:, config.row % num]), _ROLES.get(name, "long_run"), 0.0, 1.0)
-            for name, film in films.items()
-        ]
+        frames = np.concatenate([_frames(film[:, config.row % num]) for film in films.values()])
+        columns = ["given", *(str(index + 1) for index in range(config.num_frames))]
+        rows = [name.replace("_", " ") for name in films]
+        strip = Images("film", frames, "long_run", 0.0, 1.0, columns=columns, rows=rows)
+        events: list[Event] = [strip]
         if truth is not None:
             apart = {
                 name: (film - truth).norm(dim=-1).mean((1, 2))
@@ -109,9 +110,6 @@ class RollOutAbility(Ability):
         row = config.row % num
         arrays = {name: pictures.float32(film[:, row]) for name, film in films.items()}
         return Answer(_in_words(figures, config), figures, arrays, tuple(events))
-
-
-_ROLES = {"truth": "data", "least_squares": "noise"}
 
 
 def _film(

@@ -92,7 +92,11 @@ class EnergyText(EnergyTransformer):
             data=DATA | {"length": 256, "num_characters": 1_000_000},
         ),
     }
-    headline: ClassVar[tuple[str, ...]] = ("prediction/bits", "loss/total")
+    headline: ClassVar[tuple[str, ...]] = (
+        "prediction/bits",
+        *EnergyTransformer.headline[1:4],
+        "loss/total",
+    )
     figures: ClassVar[dict[str, Figure]] = {**EnergyTransformer.figures, **FIGURES}
     takes_real: ClassVar[bool] = False
     takes_discrete: ClassVar[bool] = True

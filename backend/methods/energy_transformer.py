@@ -161,6 +161,14 @@ class EnergyTransformer(PredictingMethod):
         ),
     }
     judges: ClassVar[bool] = True
+    headline: ClassVar[tuple[str, ...]] = (
+        "prediction/psnr",
+        "loss/first_step",
+        "loss/last_step",
+        "inner/energy_drop",
+        "prediction/squared_error",
+        "loss/total",
+    )
     figures: ClassVar[dict[str, Figure]] = {
         "loss/first_step": Figure("Loss after the first inner step", log=True),
         "loss/last_step": Figure("Loss after the last inner step", log=True),

@@ -118,6 +118,13 @@ ANSWERS: dict[str, str] = {
     "beyond_chance": "The share, where it is beyond chance",
     "probabilities_model": "Concepts by class, by the run",
     "probabilities_data": "Concepts by class, held-out data",
+    "ways": "Thinking",
+    "by_step": "By thinking steps",
+    "above_truth": "Energies of answers",
+    "energies": "Energies",
+    "paths": "Undisturbed",
+    "shoved_paths": "Shoved",
+    "film": "Film",
     "energy_this": "This run's energy of both",
     "energy_other": "The other's energy of both",
 }

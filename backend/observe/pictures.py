@@ -165,11 +165,12 @@ def lines_of_text(
     energy: Tensor | None = None,
     shares: Tensor | None = None,
     names: Sequence[str] = (),
+    energy_name: str = "energy",
 ) -> Table:
     """Table of values (num, length) as the characters they stand for, a line each; the energies
     (num,) and `names` of the lines beside them, `shares` (num, length) of each character.
     """
-    columns = [*(["step"] if names else []), "text", *([] if energy is None else ["energy"])]
+    columns = [*(["step"] if names else []), "text", *([] if energy is None else [energy_name])]
     rows: list[list[str | float | int | None]] = []
     for place, line in enumerate(values.long().tolist()):
         text = "".join(data.alphabet[value] for value in line).translate(SIGNS)

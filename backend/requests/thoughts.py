@@ -23,6 +23,7 @@ NUM_WAYS = 3
 NUM_STEPS = 8
 """Steps of a way that are drawn, beside its start and that of training."""
 NUM_BINS = 60
+ABOVE = "nats above the truth's"
 
 
 def drawn_steps(num_steps: int, trained: int) -> list[int]:
@@ -62,7 +63,7 @@ def ways(
         shares = prediction.shares_of(logits, rows.x[:1].expand(len(steps), -1))
         shares = torch.cat([shares, torch.ones_like(shares[:1])])
         energy = None if above is None else above[:, 0]
-        return [pictures.lines_of_text(path, data, text, energy, shares, names)]
+        return [pictures.lines_of_text(path, data, text, energy, shares, names, ABOVE)]
     if not data.is_image or thought.last.shape[1:] != data.event_shape:
         return []
     num = min(NUM_WAYS, len(rows.x))
@@ -104,7 +105,7 @@ def energies_by_step(path: str, energies: Tensor, true: Tensor, trained: int) ->
         pictures.float32(lines),
         ["median", "90 %", "10 %"],
         "inner steps",
-        "nats above the truth's",
+        ABOVE,
         [(float(trained), "trained")],
     )
 
@@ -112,5 +113,4 @@ def energies_by_step(path: str, energies: Tensor, true: Tensor, trained: int) ->
 def above_truth(path: str, energies: dict[str, Tensor]) -> Histogram:
     """Energies (num,) by name above those of `true`, each in its own context."""
     sets = {name: value - energies["true"] for name, value in energies.items() if name != "true"}
-    unit = "nats above the truth's"
-    return replace(pictures.histogram(path, sets, NUM_BINS, unit), marks=[(0.0, "truth")])
+    return replace(pictures.histogram(path, sets, NUM_BINS, ABOVE), marks=[(0.0, "truth")])

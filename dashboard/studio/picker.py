@@ -18,6 +18,8 @@ from jobs.records.run_directory import RunDirectory
 PICTURED_BY = "energy"
 """The ability whose answer shows held-out events by their rows."""
 NUM_PICTURED = 100
+HAND = frozenset({"x", "y", "length", "direction"})
+"""What a hand says on a picture of paths: a start, and a shove from it."""
 
 
 def held_out(directory: RunDirectory, about: dict[str, Any], offers: dict[str, Any]) -> str:
@@ -76,6 +78,14 @@ def draw(
     )
 
 
+def by_hand(schema: dict[str, Any]) -> dict[str, str]:
+    """Return the fields that are clicked and dragged on a picture of paths, by what they say of the
+    hand; none where no start can be given so."""
+    fields = schema["properties"].items()
+    by_part = {part["pointed"]: name for name, part in fields if part.get("pointed") in HAND}
+    return by_part if {"x", "y"} <= set(by_part) else {}
+
+
 def _pointed(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """List the fields that are picked or drawn."""
     return [
@@ -86,5 +96,5 @@ def _pointed(schema: dict[str, Any]) -> list[dict[str, Any]]:
             "implies": part.get("implies", {}),
         }
         for name, part in schema["properties"].items()
-        if "pointed" in part
+        if part.get("pointed", "x") not in HAND
     ]

@@ -327,6 +327,7 @@ def _show(
         sets=keeping.sets_of(requests),
         before=st.session_state.get("studio_kept", ""),
         defaults=base,
+        pointed=picker.by_hand(schema),
         sweeps=sweeps.sweeps_of(schema, answer, standing(directory), offer.get("idle", {})),
         on_act_change=lambda: _take(schema, start, answer, requests),
     )
@@ -335,8 +336,9 @@ def _show(
 def _take(
     schema: dict[str, Any], start: Given, answer: dict[str, Any], requests: list[Request]
 ) -> None:
-    """Ask the question of an answer with another value of one field, from its slider, or follow
-    the slider to an answer that it shows already, or keep its samples."""
+    """Ask the question of an answer with another value of one field, from its slider, or of
+    those that a hand gave on a picture; or follow the slider to an answer that it shows already, or
+    keep its samples."""
     act = st.session_state["studio_answer"].act or {}
     if act.get("keep") == answer["id"]:
         keeping.keep(requests)
@@ -349,8 +351,12 @@ def _take(
             config = form_fields.difference(followed["config"], base)
             question.keep_in_link(config, int(followed["seed"]), followed["id"])
             question.give(start, config, int(followed["seed"]), ask=False)
-    elif act.get("answer") == answer["id"] and act.get("field") in schema["properties"]:
-        config = {**answer["config"], str(act["field"]): act.get("value")}
+    elif act.get("answer") == answer["id"]:
+        changed = {act.get("field"): act.get("value")} if "field" in act else act.get("fields", {})
+        known_fields = {k: v for k, v in dict(changed).items() if k in schema["properties"]}
+        if not known_fields:
+            return
+        config = {**answer["config"], **known_fields}
         question.give(start, form_fields.difference(config, base), int(answer["seed"]), ask=True)
 
 

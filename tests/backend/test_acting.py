@@ -13,6 +13,7 @@ from backend.ability import Answer, Asked
 from backend.config import Config
 from backend.datasets.reach import ReachLaw
 from backend.errors import BadInput
+from backend.events import Images
 from backend.method import Preset, Task
 from backend.randomness import generator_of
 from backend.requests import futures
@@ -91,10 +92,12 @@ def test_a_law_rolls_out_on_the_truth_and_least_squares_does_not(name: str) -> N
 
 def test_a_film_shows_the_truth_first_and_each_frame_once() -> None:
     reply = answer("pendulum", "roll_out", num_frames=5, row=3)
-    assert [event.path for event in reply.events][:3] == ["truth", "predicted", "least_squares"]
+    film = reply.events[0]
+    assert isinstance(film, Images)
+    assert film.rows == ["truth", "predicted", "least squares"]
+    assert film.columns == ["given", "1", "2", "3", "4", "5"]
     assert reply.arrays["truth"].shape == (6, 1, 2)
-    frames = reply.events[0].pixels  # type: ignore[attr-defined]
-    assert frames.shape == (6, 24, 24) and (frames.max((1, 2)) > 200).all()
+    assert film.pixels.shape == (18, 24, 24) and (film.pixels[:12].max((1, 2)) > 200).all()
 
 
 def test_a_fork_has_no_one_truth_to_be_far_from() -> None:

@@ -2,7 +2,13 @@
 
 import { coloursOf } from "../parts/colours.js"
 
-const PATHS = ["landscape/model", "samples/long_run", "samples/train_time"]
+const PATHS = [
+  "landscape/model",
+  "samples/long_run",
+  "samples/train_time",
+  "future/landscape",
+  "prediction/predicted",
+]
 const MOST_KEPT = 400
 
 export class Thumbnails {

@@ -8,7 +8,8 @@ import { drawTrajectory } from "./drawing/trajectory.js"
 /** Milliseconds from the first state to the last. */
 const LENGTH = 5000
 
-/** The content of a card of a Trajectory frame, its end first; `landscape`: a Field frame under it. */
+/** The content of a card of a Trajectory frame, its end first; `landscape`: a Field frame under it.
+ * The canvas has the `plane` it is drawn on. */
 export function film({ frame, canvas, width, colours, landscape }) {
   const { x_range: xs, y_range: ys } = landscape?.header.meta ?? {}
   const behind = landscape ? { image: paintField(landscape, colours), ranges: [xs, ys] } : null
@@ -24,7 +25,7 @@ export function film({ frame, canvas, width, colours, landscape }) {
   })
   const button = make("button.bl-button", { type: "button" }, "Play")
   const show = (until) => {
-    drawTrajectory(canvas, frame, width, colours, { until, behind })
+    canvas.plane = drawTrajectory(canvas, frame, width, colours, { until, behind })
     about.textContent = stateInWords(frame, until)
     slider.setAttribute("aria-valuetext", about.textContent)
   }
@@ -62,12 +63,12 @@ function player(last, slider, button, show) {
   return { start, stop, isOn: () => next !== 0 }
 }
 
-/** `1 chain · state 3 of 10 · energy 1.2`; of several chains without their energies. */
+/** `1 path · state 3 of 10 · energy 1.2`; of several paths without their energies. */
 export function stateInWords({ arrays }, until) {
   const [states, chains] = arrays.positions.shape
   const energy = chains === 1 && arrays.energies ? arrays.energies.data[until] : null
   return [
-    chains === 1 ? "1 chain" : `${count(chains)} chains`,
+    chains === 1 ? "1 path" : `${count(chains)} paths`,
     `state ${count(until)} of ${count(states - 1)}`,
     energy === null ? "" : `energy ${figure(energy)}`,
     "○ first ● last",

@@ -8,6 +8,7 @@ import { count, duration } from "../parts/formatting.js"
 import { readAnswer } from "../stream/answers.js"
 import { tableAt, tableOf, textScale } from "../parts/table.js"
 import { FIGURES } from "../parts/vocabulary.js"
+import { byHand } from "./by_hand.js"
 import { energySection } from "./energies.js"
 import { repeats } from "./repeats.js"
 import { REST, slider } from "./sweep.js"
@@ -213,7 +214,13 @@ class Answer {
     const alike = drawn.filter(({ header }) => header.kind === "images")
     const row = alike.length === 3 && width > ROW ? alike : []
     const behind = (frame) => (frame.header.kind === "trajectory" ? under : this.real(frame))
-    const card = (frame, room) => cardOf(frame, room, colours, behind(frame), WIDE)
+    const card = (frame, room) => {
+      const made = cardOf(frame, room, colours, behind(frame), WIDE)
+      const { pointed, answer } = this.data
+      if (pointed?.x && frame.header.kind === "trajectory" && answer === this.id)
+        byHand(made, pointed, (fields) => this.component.setTriggerValue("act", { answer, fields }))
+      return made
+    }
     const side = Math.floor((width - 2 * GAP) / 3)
     const first = row.map((frame) => card(frame, side))
     const rest = drawn

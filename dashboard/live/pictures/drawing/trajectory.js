@@ -7,7 +7,7 @@ import { planeOn, rangesOf } from "./plane.js"
  * Draw the first two coordinates of a Trajectory frame; of one coordinate, its course.
  *
  * `until`: the last state that is drawn, the last of all by default; `behind`: {image, ranges} of a
- * landscape under the paths.
+ * landscape under the paths. Returns the plane it is drawn on: {box, ranges}.
  */
 export function drawTrajectory(canvas, frame, width, colours, { until, behind } = {}) {
   const { positions } = frame.arrays
@@ -18,7 +18,7 @@ export function drawTrajectory(canvas, frame, width, colours, { until, behind } 
     ? [[0, Math.max(states - 1, 1)], rangesOf(positions)[0]]
     : joined(rangesOf(positions), behind?.ranges)
   const names = isCourse ? ["state", "x₁"] : ["x₁", "x₂"]
-  const { context, place } = planeOn(canvas, width, ranges, colours, names)
+  const { context, box, place } = planeOn(canvas, width, ranges, colours, names)
   if (behind) paintBehind(context, behind, place)
   const state = (step, chain) =>
     isCourse ? place(step, at(step, chain, 0)) : place(at(step, chain, 0), at(step, chain, 1))
@@ -44,6 +44,7 @@ export function drawTrajectory(canvas, frame, width, colours, { until, behind } 
     if (behind) outline(context, colours)
     context.fill()
   }
+  return { box, ranges }
 }
 
 /** Set the present line off from a landscape that may have its colour. */
