@@ -22,7 +22,12 @@ const PICTURES = {
   "samples/long_run": "long-run samples",
   "samples/train_time": "train-time samples",
   [ONE_SEED]: "samples with one seed",
+  "future/landscape": "what may follow",
+  "prediction/predicted": "predictions",
+  "prediction/text": "held-out text",
 }
+/** Kinds of picture that none but runs that predict have. */
+const PREDICTED = ["future/landscape", "prediction/predicted", "prediction/text"]
 /** Ways of holding pictures against each other. */
 const VIEWS = {
   side: "side by side",
@@ -191,7 +196,9 @@ class ComparePage extends ManyRuns {
     const colours = coloursOf(this.root)
     const available = this.offeredNow()
     for (const kind of this.offered) {
-      this.kinds.disable(kind, available.includes(kind) ? "" : "None of these runs draws this.")
+      const isThere = available.includes(kind)
+      this.kinds.disable(kind, isThere ? "" : "None of these runs draws this.")
+      this.kinds.hide(kind, !isThere && PREDICTED.includes(kind))
     }
     if (!available.includes(this.kind) && available.length) {
       // until their pictures are here nothing is known of the runs

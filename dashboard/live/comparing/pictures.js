@@ -4,6 +4,7 @@
 import { faded } from "../parts/colours.js"
 import { densities, paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
+import { paintText } from "../pictures/drawing/text.js"
 import { FONT, paintBeyond, planeOn, rangesOf } from "../pictures/drawing/plane.js"
 import { paintClassRows } from "./selecting/class_rows.js"
 import { isTable, paintPairs } from "./pair_plots.js"
@@ -104,6 +105,10 @@ export function paintCompared(canvas, picture, view, width, colours) {
   if (kind === "images") {
     const { accent, bg } = colours
     return { grid: drawGrid(canvas, frame, { width, selected, accent, bg }) }
+  }
+  if (kind === "table") {
+    paintText(canvas, meta, [width, width], colours)
+    return null
   }
   if (isTable(frame, data)) return paintPairs(canvas, picture, picture.columns, width, colours)
   const plane = planeOn(canvas, width, view, colours, kind === "points" ? (meta.axes ?? []) : [])

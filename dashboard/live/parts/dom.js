@@ -102,6 +102,7 @@ export function segments(options, chosen, onChoose, label) {
     buttons.get(value).disabled = Boolean(reason)
     buttons.get(value).title = reason
   }
+  row.hide = (value, isHidden) => (buttons.get(value).hidden = isHidden)
   return row
 }
 

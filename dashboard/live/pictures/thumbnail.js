@@ -4,6 +4,7 @@ import { coloursOf, faded } from "../parts/colours.js"
 import { drawGrid } from "./drawing/images.js"
 import { paintDots } from "./drawing/points.js"
 import { planeOn, rangesOf } from "./drawing/plane.js"
+import { paintText } from "./drawing/text.js"
 
 /** As much room around the dots as keeps them off the axes. */
 const ROOM = 0.06
@@ -16,7 +17,15 @@ function bytes(text) {
 
 /** Draws {kind, shape, values} on a canvas `side` pixels wide; the first two coordinates of points. */
 export function drawCloud(canvas, preview, side) {
-  if (preview.kind === "text") return drawText(canvas, preview.values, side)
+  if (preview.kind === "text") {
+    const rows = preview.values.map((line) => [line])
+    return paintText(
+      canvas,
+      { columns: ["text"], rows, text: "text" },
+      [side, side],
+      coloursOf(canvas),
+    )
+  }
   const data = bytes(preview.values)
   if (preview.kind === "images") {
     const frame = { arrays: { pixels: { shape: preview.shape, data } } }
@@ -51,35 +60,6 @@ export function drawCloud(canvas, preview, side) {
     context.arc(place(at(row, 0), 0), place(at(row, 1), 1), radius, 0, 2 * Math.PI)
     context.fill()
   }
-}
-
-/** Lines of text, as many as there is room for; too small to be read, strokes stand for words. */
-function drawText(canvas, lines, side) {
-  const ratio = window.devicePixelRatio || 1
-  canvas.width = canvas.height = side * ratio
-  canvas.style.width = canvas.style.height = `${side}px`
-  const context = canvas.getContext("2d")
-  context.setTransform(ratio, 0, 0, ratio, 0, 0)
-  const colours = coloursOf(canvas)
-  const isRead = side > 150
-  const [size, height] = isRead ? [12, 20] : [6, 8]
-  const pad = isRead ? 12 : 6
-  context.font = `${size}px ui-monospace, Menlo, Consolas, monospace`
-  context.textBaseline = "middle"
-  const most = Math.floor((side - 2 * pad) / height)
-  lines.slice(0, most).forEach((line, row) => {
-    const y = pad + (row + 0.5) * height
-    const step = context.measureText("n").width
-    const room = Math.floor((side - 2 * pad) / step)
-    const text = Array.from(line).slice(0, room)
-    context.fillStyle = isRead ? colours.text : faded(colours.data, 0.5)
-    if (isRead) context.fillText(text.join(""), pad, y)
-    else {
-      text.forEach((sign, place) => {
-        if (sign.trim()) context.fillRect(pad + place * step, y - 1, step, 2)
-      })
-    }
-  })
 }
 
 /** The same with axes that are named by the columns, as large as data are looked at. */
