@@ -30,6 +30,8 @@ TITLES = {
     "quality": "quality of examples",
     "examples": "examples of each",
 }
+BORDER = 0.5
+"""Overlap on either side of which a cell remembers or does not, where theory is judged."""
 MOST_WORK = 2e10
 """Products of bits and patterns, over all cells, that are waited for."""
 
@@ -52,8 +54,8 @@ class PhaseConfig(Config):
         main=True,
     )
     size: int | None = option(None, "Bits of the memories; empty takes the run's.", ge=8, le=1024)
-    columns: int = option(12, "Cells to the right.", ge=2, le=40)
-    rows: int = option(10, "Cells upwards.", ge=2, le=40)
+    columns: int = option(10, "Cells to the right.", ge=2, le=40)
+    rows: int = option(8, "Cells upwards.", ge=2, le=40)
     num: int = option(
         64, "Patterns recalled in each cell, of as many memories as it takes.", ge=4, le=10_000
     )
@@ -65,7 +67,8 @@ class PhaseAbility(Ability):
     Theory: over temperature, of Hopfield's memory, the critical load of Amit, Gutfreund &
     Sompolinsky 1985 by its mean-field equations; over turned bits, where patterns themselves are
     stored, the load at which crosstalk leaves no bit wrong in one update. Where none is known there
-    is no line. remembered: share of the cells with overlap 0.9 or more.
+    is no line. remembered: share of the cells with overlap 0.9 or more. agreement: share of those
+    that have an overlap of half or more just where theory says so.
     """
 
     id = "phase"
@@ -135,6 +138,9 @@ class PhaseAbility(Ability):
         words = ""
         if line is not None:
             figures["theory"] = float(line[0, 0])
+            border = np.interp(heights, line[:, 1], line[:, 0])
+            below = np.array(loads)[None] <= border[:, None]
+            figures["agreement"] = float(((overlap >= BORDER) == below).mean())
             words = (
                 f" Theory puts the border at {line[0, 0]:.3g} patterns where it is "
                 f"{line[0, 1]:.2g}."

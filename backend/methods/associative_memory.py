@@ -15,6 +15,7 @@ from backend.energy import Energy
 from backend.events import Event, Scalar, Table
 from backend.method import Preset, SampleRequest, Task
 from backend.metric_names import Figure
+from backend.metrics.quality import Quality
 from backend.observe import pictures
 from backend.requests.retrieval import (
     MOST_SWEEPS,
@@ -328,6 +329,15 @@ class AssociativeMemory(RetrievingMethod):
         return self.positions_of(states)
 
     # ------------------------------------------------------------------ looks
+
+    def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
+        pattern = self.patterns[self.which]
+        before, now = self.similar(self.cues, pattern), self.similar(self.states, pattern)
+        return {
+            "memory/overlap": float(now.mean()),
+            "memory/overlap/cue": float(before.mean()),
+            "memory/retrieved": float((now > RETRIEVED).float().mean()),
+        }
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
         """Overlaps of cues before and now, and the first of them as pictures and in figures."""

@@ -19,6 +19,8 @@ Storage = Literal["patterns", "supervised", "unsupervised"]
 RETRIEVED = 0.95
 """Overlap with the pattern above which it counts as retrieved."""
 MOST_SWEEPS = 30
+HOT_SWEEPS = 12
+"""Sweeps at a temperature, where nothing comes to rest."""
 MOST_AT_ONCE = 2**20
 """Overlaps that are held at once where many memories are looked at side by side."""
 MOST_CUES = 64
@@ -181,7 +183,8 @@ def recalled(
         energy = memory.energy(patterns, generator)
         asked = patterns[:, :cues]
         start = turned_spins(asked, turned, generator)
-        rest = settled(energy, start, temperature, generator, update)
+        most = HOT_SWEEPS if temperature else MOST_SWEEPS
+        rest = settled(energy, start, temperature, generator, update, most)
         overlaps.append((rest * asked).mean(-1).flatten())
     every = torch.cat(overlaps)
     return Cell(float(every.mean()), float((every > RETRIEVED).float().mean()))
