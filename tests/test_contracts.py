@@ -153,8 +153,10 @@ def _small(config: BaseModel) -> dict[str, Any]:
         value = getattr(config, name)
         if name in sizes:
             found[name] = sizes[name]
-        elif isinstance(value, ImageConfig) or (
-            isinstance(field.annotation, type) and isinstance(value, BaseModel)
+        elif (
+            isinstance(value, ImageConfig)
+            or getattr(value, "depth", 0) > 3
+            or (isinstance(field.annotation, type) and isinstance(value, BaseModel))
         ):
             found[name] = _small(value)
     return found
