@@ -172,7 +172,12 @@ def given_problems(method: type[Method], data: Data) -> list[tuple[str, str]]:
     if not lacking:
         return []
     fitting = [name for name, cls in datasets().items() if set(taken) <= set(cls.gives)]
-    choice = f" Choose {' or '.join(f'`{name}`' for name in fitting)}." if fitting else ""
+    named = "".join(f" with data.{name}" for name in taken)
+    fitting = [f"`{name}`" for name in fitting]
+    fitting += [
+        f"`{name}`{named}" for name, cls in datasets().items() if set(taken) <= set(cls.may_give)
+    ]
+    choice = f" Choose {' or '.join(fitting)}." if fitting else ""
     wanted = " and ".join(f"`{name}`" for name in lacking)
     does = "predicts" if method.needs else "learns"
     sentence = f"gives no {wanted} of its rows, and {method.title} {does} from it.{choice}"

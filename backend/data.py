@@ -17,6 +17,8 @@ from backend.truth import Future, Truth
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
+CONCEPTS = "concepts"
+"""Name in `Data.given` of what is known of each row as 0 or 1."""
 MARGIN = 0.25
 """Reach of the noise box of points beyond the data on each side, in ranges of the data."""
 
@@ -159,7 +161,7 @@ class Data:
         fields: dict[str, Any] = {name: again(getattr(self, name)) for name in events}
         for name in ("given", "held_out_given"):
             fields[name] = {
-                key: again(value) if self.is_event(value) else value
+                key: again(value) if key != CONCEPTS and self.is_event(value) else value
                 for key, value in getattr(self, name).items()
             }
         return replace(self, **{**fields, **new})
@@ -238,6 +240,8 @@ class Dataset(ABC):
     """True where events are images whatever the fields say"""
     gives: ClassVar[tuple[str, ...]] = ()
     """names of `Data.given`"""
+    may_give: ClassVar[tuple[str, ...]] = ()
+    """names of `Data.given` that are there where the field of that name is set"""
     for_samplers: ClassVar[bool] = False
     """True of a target that is there to be sampled, not to learn its draws"""
 

@@ -11,13 +11,11 @@ from torch import Tensor
 from backend.abilities import Cells, Problems, Words, label_name, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
-from backend.data import Data
+from backend.data import CONCEPTS, Data
 from backend.events import Curve, Event, Table
 from backend.metrics import concepts
 from backend.metrics.concepts import ConceptAnswer
 from backend.observe import pictures
-
-CONCEPTS = "concepts"
 
 
 class CorrectConfig(Config):
@@ -83,7 +81,7 @@ class CorrectAbility(Ability):
             yield "row", f"must be less than {num}, as many events are held out; got {config.row}."
         names = concept_names(asked.data)
         for word in config.concepts:
-            if _setting(word, names) is None:
+            if setting(word, names) is None:
                 listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
                 yield "concepts", f"must be among {listed}, alone or with =0 or =1; got {word!r}."
 
@@ -95,7 +93,7 @@ class CorrectAbility(Ability):
         before = concept_answer(asked, z)
         known = torch.full_like(true, torch.nan)
         if config.concepts:
-            for at, value in filter(None, (_setting(word, names) for word in config.concepts)):
+            for at, value in filter(None, (setting(word, names) for word in config.concepts)):
                 known[0, at] = true[0, at] if value is None else value
         else:
             known = torch.where((before.concepts > 0.5) == (true > 0.5), known, true)
@@ -132,8 +130,9 @@ class CorrectAbility(Ability):
         return Answer(_in_words(data, names, is_known, calls, figures), figures, arrays, (*events,))
 
 
-def _setting(word: str, names: list[str]) -> tuple[int, float | None] | None:
-    """Place of a concept and what it is set to, None for what it is; None for no concept."""
+def setting(word: str, names: list[str]) -> tuple[int, float | None] | None:
+    """Place of a concept by a word such as c3, 3 or c3=1, and what it is set to, None for what it
+    is; None for no concept."""
     name, _, value = (
         (part.strip() for part in word.rpartition("=")) if "=" in word else (word, "", "")
     )

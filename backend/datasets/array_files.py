@@ -9,19 +9,22 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
-from backend.datasets import class_labels, reading
+from backend.data import CONCEPTS
+from backend.datasets import class_labels, concept_columns, reading
+from backend.datasets.concept_columns import Concepts
 from backend.datasets.reading import (
     MAX_LABELS,
     MIN_OF_LABEL,
     PIECE,
     Array,
+    Choice,
     Piece,
     Source,
     bad,
@@ -142,14 +145,18 @@ def _pieces(name: str, file: IO[bytes], header: Header) -> Iterator[Piece]:
             yield Piece(start, flat.reshape((num, *rest)))
 
 
-def npz(name: str, file: FileIO, key: str) -> Source:
-    """One array of an .npz file, and its classes where there are any. Raises BadInput."""
+def npz(name: str, file: FileIO, choice: Choice) -> Source:
+    """One array of an .npz file, with its classes and concepts where there are any. Raises
+    BadInput."""
+    key = choice.key
     archive = _Archive(name, file)
     keys = archive.keys
     if not keys:
         raise bad(f"{name} holds no array.")
     names = ", ".join(each[:40] for each in keys[:10])
-    likely = [each for each in keys if not class_labels.is_one(each, keys)] or keys
+    of_concepts = _concepts_key(choice.concepts, keys)
+    likely = [each for each in keys if not class_labels.is_one(each, keys) and each != of_concepts]
+    likely = likely or keys
     if not key and len(likely) > 1:
         raise BadInput.at("data.key", f"{name} holds {names}; say which one to read.")
     if key and key not in keys:
@@ -169,7 +176,24 @@ def npz(name: str, file: FileIO, key: str) -> Source:
             notes.append(values)
         return "; ".join(notes)
 
-    return Source(header.dtype, header.shape, lambda: archive.pieces(chosen), labels=labels)
+    def concepts() -> Concepts:
+        archive.header(of_concepts, "Save it as words, by c.astype(str), or as 0 and 1.")
+        return concept_columns.of_array(archive.whole(of_concepts), of_concepts)
+
+    return Source(
+        header.dtype,
+        header.shape,
+        lambda: archive.pieces(chosen),
+        labels=labels,
+        concepts=concepts if of_concepts not in ("", chosen) else None,
+    )
+
+
+def _concepts_key(wanted: Sequence[str], keys: Sequence[str]) -> str:
+    """The array that holds concepts: the one that is named, else one called so; "" for none."""
+    if len(wanted) == 1 and wanted[0] in keys:
+        return wanted[0]
+    return CONCEPTS if not wanted and CONCEPTS in keys else ""
 
 
 def check_kind(title: str, header: Header) -> None:

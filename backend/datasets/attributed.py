@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.data import Data, Dataset
+from backend.data import CONCEPTS, Data, Dataset
 from backend.datasets.splits import split_points
 from backend.errors import BadInput
 from backend.randomness import generator_of
@@ -60,7 +60,7 @@ class AttributedData(Dataset):
     summary: ClassVar[str] = (
         "Points of six classes, each with eight concepts that go together: drawn, labelled."
     )
-    gives: ClassVar[tuple[str, ...]] = ("concepts",)
+    gives: ClassVar[tuple[str, ...]] = (CONCEPTS,)
     config: AttributedConfig
 
     def codebook(self) -> Tensor:
@@ -113,6 +113,6 @@ class AttributedData(Dataset):
             label_names=tuple(f"class {label + 1}" for label in range(config.num_classes)),
             columns=tuple(f"x{index + 1}" for index in range(config.dim)),
             concept_names=tuple(f"c{index + 1}" for index in range(config.num_concepts)),
-            given={"concepts": concepts[: config.num]},
-            held_out_given={"concepts": concepts[config.num :]},
+            given={CONCEPTS: concepts[: config.num]},
+            held_out_given={CONCEPTS: concepts[config.num :]},
         )

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.data import Data, Dataset, noise_box
+from backend.data import CONCEPTS, Data, Dataset, noise_box
+from backend.datasets.concept_columns import MOST_CONCEPTS
 from backend.datasets.image_folder import read_folder
 from backend.datasets.kept_tables import kept
 from backend.datasets.reading import PIECE, Table, bad, column_name, read_file
@@ -48,6 +49,13 @@ class FileConfig(KindConfig):
         "The column of a table that holds the class of every row; a column named label or class, "
         "or the only one of words, where none is named.",
     )
+    concepts: list[str] = option(
+        [],
+        "Columns of a table that are concepts, by their names: each of two values, such as 0 and 1 "
+        "or yes and no. They are known of every row and are not learned with the others. Of an "
+        ".npz file one array (n, k) of them; `concepts`, where there is one.",
+        max_length=MOST_CONCEPTS,
+    )
     missing: Literal["refuse", "drop", "take"] = option(
         "refuse",
         "Rows in which a value is missing (empty, NA, NaN, ?, or a number such as -999 far from "
@@ -73,12 +81,14 @@ class FileData(Dataset):
     Config: ClassVar[type[KindConfig]] = FileConfig
     title: ClassVar[str] = "Your own file"
     summary: ClassVar[str] = "Points from .npy, .npz, .csv or .parquet, or images, or a folder."
+    may_give: ClassVar[tuple[str, ...]] = (CONCEPTS,)
     config: Any
 
     def table(self) -> Table:
         """The values as they are in the file. Raises BadInput."""
         config = self.config
-        return _read(Path(config.path), (config.key, config.columns, config.label, config.missing))
+        choice = (config.key, config.columns, config.label, config.missing, config.concepts)
+        return _read(Path(config.path), choice)
 
     def load(self) -> Data:
         path = Path(self.config.path)
@@ -90,6 +100,13 @@ class FileData(Dataset):
             labels, held_out_labels = (torch.from_numpy(table.labels[rows]) for rows in chosen)
             shared.update(
                 labels=labels, held_out_labels=held_out_labels, label_names=table.label_names
+            )
+        if table.concepts is not None:
+            given, held_out_given = (
+                {CONCEPTS: torch.from_numpy(table.concepts.values[rows])} for rows in chosen
+            )
+            shared.update(
+                given=given, held_out_given=held_out_given, concept_names=table.concepts.names
             )
         if table.values.ndim > 2:
             return _image_data(table, chosen, shared)
@@ -127,11 +144,15 @@ class FileData(Dataset):
         return order[~held_out[order]], order[held_out[order]]
 
 
-def _read(path: Path, choice: tuple[str, Sequence[str], str, str]) -> Table:
+Chosen = tuple[str, Sequence[str], str, str, Sequence[str]]
+
+
+def _read(path: Path, choice: Chosen) -> Table:
     try:
         path = path.expanduser()
         if path.is_dir():
-            for field, given in zip(("columns", "label"), choice[1:3], strict=True):
+            named = {"columns": choice[1], "label": choice[2], "concepts": choice[4]}
+            for field, given in named.items():
                 if given:
                     raise BadInput.at(f"data.{field}", "is for tables; these are images. Clear it.")
             return kept(path, choice, lambda: read_folder(path))

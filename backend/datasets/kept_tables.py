@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.datasets.concept_columns import Concepts
 from backend.datasets.reading import Table
 from backend.errors import BadInput
 from backend.system.home import cache, make_private
@@ -22,7 +23,7 @@ from backend.system.home import cache, make_private
 SLOW_SECONDS = 0.5
 """Seconds of reading from which on a table is kept."""
 MOST_KEPT = 6
-_FORM = 1
+_FORM = 2
 """Counts up when readers make something else of the same file."""
 
 
@@ -73,12 +74,16 @@ def _load(folder: Path) -> Table:
     with (folder / "about.json").open() as file:
         about = json.load(file)
     labels = folder / "labels.npy"
+    named = about["concepts"]
     return Table(
         np.load(folder / "values.npy", allow_pickle=False),
         tuple(about["columns"]),
         np.load(labels, allow_pickle=False) if about["label_names"] else None,
         tuple(about["label_names"]),
         tuple(about["notes"]),
+        Concepts(np.load(folder / "concepts.npy", allow_pickle=False), tuple(named))
+        if named
+        else None,
     )
 
 
@@ -90,10 +95,13 @@ def _save(folder: Path, table: Table) -> None:
         np.save(aside / "values.npy", table.values, allow_pickle=False)
         if table.labels is not None:
             np.save(aside / "labels.npy", table.labels, allow_pickle=False)
+        if table.concepts is not None:
+            np.save(aside / "concepts.npy", table.concepts.values, allow_pickle=False)
         about = {
             "columns": table.columns,
             "label_names": table.label_names,
             "notes": table.notes,
+            "concepts": table.concepts.names if table.concepts is not None else (),
         }
         (aside / "about.json").write_text(json.dumps(about))
         if folder.is_dir():

@@ -13,15 +13,18 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.errors import BadInput
+
+if TYPE_CHECKING:
+    from backend.datasets.concept_columns import Concepts
 
 Array = npt.NDArray[Any]
 
@@ -98,6 +101,7 @@ class Table:
     label_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """sentences on what was made of the file, without their full stop"""
+    concepts: Concepts | None = None
 
 
 class Piece(NamedTuple):
@@ -120,6 +124,7 @@ class Source:
     labels: Callable[[int], tuple[npt.NDArray[np.int64], tuple[str, ...]] | str] | None = None
     """of so many rows: classes (n,) and their names, or a note on why there are none"""
     notes: tuple[str, ...] = ()
+    concepts: Callable[[], Concepts] | None = None
 
 
 def bad(message: str) -> BadInput:
@@ -136,6 +141,8 @@ class Choice:
     """columns of a table, by their names or places from 1; all of numbers where there are none"""
     label: str = ""
     """the column that holds the classes of the rows"""
+    concepts: Sequence[str] = ()
+    """columns that hold concepts of the rows; of an .npz file the one array that holds them all"""
     missing: str = "refuse"
     """`refuse`, `drop` (rows with a value missing) or `take` (numbers that look like none)"""
     least_rows: int = MIN_ROWS
@@ -147,12 +154,13 @@ def read_file(
     columns: Sequence[str] = (),
     label: str = "",
     missing: str = "refuse",
+    concepts: Sequence[str] = (),
 ) -> Table:
     """The table in one file, or the part of it that is chosen as in `Choice`. Raises BadInput."""
     from backend.datasets import value_checks
     from backend.datasets.value_notes import notes_of
 
-    choice = Choice(key, columns, label, missing)
+    choice = Choice(key, columns, label, concepts, missing)
     with opened(path) as file:
         source = _source(path.name, path.suffix.lower(), file, choice)
         if source.shape[0] >= 0:
@@ -162,12 +170,17 @@ def read_file(
         shape = value_checks.check_pieces(path.name, source)
         values = filled(source, shape)
         labels = source.labels(shape[0]) if source.labels else ""
+        known = source.concepts() if source.concepts else None
+    if known is not None:
+        known.check(path.name, shape[0])
+        source = replace(source, notes=(*source.notes, *known.notes))
     if choice.missing != "take":
         value_checks.check_placeholders(values, source.columns)
     notes = (*source.notes, *notes_of(values, source.columns))
     if isinstance(labels, str):
-        return Table(values, source.columns, notes=(*notes, labels) if labels else notes)
-    return Table(values, source.columns, *labels, notes)
+        notes = (*notes, labels) if labels else notes
+        return Table(values, source.columns, notes=notes, concepts=known)
+    return Table(values, source.columns, *labels, notes, known)
 
 
 def read_rows(path: Path, columns: Sequence[str] = ()) -> Array:
@@ -240,7 +253,7 @@ def _source(name: str, suffix: str, file: FileIO, choice: Choice) -> Source:
     if choice.key and suffix != ".npz":
         raise BadInput.at("data.key", f"only .npz files have keys; {name} has none. Clear it.")
     if suffix in (".npy", ".npz"):
-        read_array = array_files.npz(name, file, choice.key) if suffix == ".npz" else None
+        read_array = array_files.npz(name, file, choice) if suffix == ".npz" else None
         return table_columns.of_array(name, read_array or array_files.npy(name, file), choice)
     read = table_files.csv if suffix in TEXT_SUFFIXES else table_files.parquet
     return read(name, file, choice)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from backend.datasets import class_labels
+from backend.datasets import class_labels, concept_columns
+from backend.datasets.concept_columns import Concepts
 from backend.datasets.dialects import LABEL_NAMES
 from backend.datasets.reading import Array, Choice, Piece, Source, bad, filled
 from backend.errors import BadInput
@@ -23,6 +25,8 @@ class Taken(NamedTuple):
     notes: tuple[str, ...] = ()
     guessed: bool = False
     """True for classes that nobody asked for"""
+    concepts: tuple[int, ...] = ()
+    """places of the columns that hold concepts"""
 
 
 def choose(
@@ -35,9 +39,37 @@ def choose(
     """Columns to learn out of `titles` (place to name), of which those in `words` hold words and
     those in `whole` whole numbers.
 
-    Without a choice all columns of numbers are learned; a column named label, labels or class, or
-    the only one of words, holds the classes. Raises BadInput.
+    Without a choice all columns of numbers are learned but concepts; a column named label, labels
+    or class, or the only one of words, holds the classes. Raises BadInput.
     """
+    concepts = tuple(_at(name, each, titles, "concepts") for each in choice.concepts)
+    for at in concepts:
+        if concepts.count(at) > 1:
+            raise BadInput.at("data.concepts", f"column “{titles[at][:60]}” is named twice.")
+    wanted = [_at(name, each, titles, "columns") for each in choice.columns]
+    if choice.label:
+        wanted.append(_at(name, choice.label, titles, "label"))
+    if both := [at for at in concepts if at in wanted]:
+        raise BadInput.at(
+            "data.concepts",
+            f"column “{titles[both[0]][:60]}” is learned, or holds the classes; a column has one "
+            "use. Name it once.",
+        )
+    others = {at: title for at, title in titles.items() if at not in concepts}
+    if concepts and not others:
+        raise BadInput.at("data.concepts", f"leave no column of {name} to learn.")
+    words, whole = ([at for at in places if at in others] for places in (words, whole))
+    return _choose(name, others, words, whole, choice)._replace(concepts=concepts)
+
+
+def _choose(
+    name: str,
+    titles: Mapping[int, str],
+    words: Collection[int],
+    whole: Collection[int],
+    choice: Choice,
+) -> Taken:
+    """`choose` among columns that are no concepts."""
     label = _at(name, choice.label, titles, "label") if choice.label else None
     if choice.columns:
         places = tuple(_at(name, each, titles, "columns") for each in choice.columns)
@@ -70,13 +102,18 @@ def choose(
 
 def of_array(name: str, source: Source, choice: Choice) -> Source:
     """The chosen columns of an array (n, d), named by their places from 1. Raises BadInput."""
-    if not choice.columns and not choice.label:
+    chosen = {"columns": choice.columns, "label": choice.label, "concepts": choice.concepts}
+    if source.concepts:  # an array of their own
+        del chosen["concepts"]
+    if not any(chosen.values()):
         return source
     if len(source.shape) != 2:
-        field = "columns" if choice.columns else "label"
+        field = next(field for field, names in chosen.items() if names)
         raise BadInput.at(f"data.{field}", f"is for tables; {name} holds images. Clear it.")
     num, width = source.shape
     titles = {at: str(at + 1) for at in range(width)}
+    if source.concepts:
+        choice = replace(choice, concepts=())
     taken = choose(name, titles, (), (), choice)
 
     def pieces(places: Sequence[int]) -> Iterator[Piece]:
@@ -94,8 +131,19 @@ def of_array(name: str, source: Source, choice: Choice) -> Source:
         column = np.concatenate([piece.values[:, 0] for piece in pieces([at])])
         return classes_of(name, list(titles.values()), column, num_rows, taken)
 
+    def concepts() -> Concepts:
+        columns = np.concatenate([piece.values for piece in pieces(taken.concepts)])
+        return concept_columns.of_cells([*columns.T], [titles[at] for at in taken.concepts])
+
     columns = tuple(titles[at] for at in taken.places)
-    return Source(source.dtype, (num, len(columns)), lambda: pieces(taken.places), columns, labels)
+    return Source(
+        source.dtype,
+        (num, len(columns)),
+        lambda: pieces(taken.places),
+        columns,
+        labels,
+        concepts=concepts if taken.concepts else source.concepts,
+    )
 
 
 def words_refused(name: str, words: Sequence[str], numbers: Sequence[str]) -> BadInput:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.datasets import class_labels, reading
+from backend.datasets import class_labels, concept_columns, reading
+from backend.datasets.concept_columns import Concepts
 from backend.datasets.dialects import BLANKS, MISSING, Layout, is_missing, layout
 from backend.datasets.reading import PIECE, Array, Choice, Piece, Source, bad, check_shape, place
 from backend.datasets.table_columns import Taken, choose, classes_of
@@ -38,6 +39,7 @@ def csv(name: str, file: FileIO, choice: Choice) -> Source:
         text.columns,
         labels,
         (*table.notes, *taken.notes),
+        text.concepts if taken.concepts else None,
     )
 
 
@@ -70,16 +72,24 @@ class _Text:
 
     def labels(self, num_rows: int) -> class_labels.Labels | str:
         """Classes of the rows, by the column that was chosen. Raises BadInput."""
-        at = self.taken.label
-        assert at is not None
+        assert self.taken.label is not None
+        [words] = self._words((self.taken.label,))
+        return classes_of(self.name, self.table.names, words, num_rows, self.taken)
+
+    def concepts(self) -> Concepts:
+        """Concepts of the rows, by the columns that were chosen. Raises BadInput."""
+        names = [self.table.names[at] for at in self.taken.concepts]
+        return concept_columns.of_cells(self._words(self.taken.concepts), names)
+
+    def _words(self, places: tuple[int, ...]) -> list[Array]:
+        """The cells of some columns, (n,) each, as they are written."""
         try:
-            parts = list(self._by_arrow((at,), words=True))
-            cells = np.concatenate([part[:, 0] for part in parts])
+            cells = np.concatenate(list(self._by_arrow(places, words=True)))
         except _damage():
             rows = itertools.chain.from_iterable(self._rows())
-            cells = np.array([row[at].strip() for row in rows if len(row) > at], object)
-        words = np.array([str(cell).strip() for cell in cells])
-        return classes_of(self.name, self.table.names, words, num_rows, self.taken)
+            chosen = [[row[at] for at in places] for row in rows if len(row) > max(places)]
+            cells = np.array(chosen, object)
+        return [np.array([str(cell).strip() for cell in column]) for column in cells.T]
 
     def _by_arrow(self, places: tuple[int, ...], words: bool) -> Iterator[Array]:
         """Some columns (n, len(places)) in pieces. Raises what pyarrow does."""
@@ -234,11 +244,18 @@ def parquet(name: str, file: FileIO, choice: Choice) -> Source:
     columns = tuple(names[at] for at in taken.places)
     notes = [f"“{names[at][:60]}” is pandas' index and is left out" for at in sorted(index)]
 
+    def cells(at: int) -> list[Any]:
+        read: list[Any] = table.read(columns=[names[at]], use_threads=False).column(0).to_pylist()
+        return read
+
     def labels(num: int) -> class_labels.Labels | str:
-        at = taken.label
-        assert at is not None
-        cells = table.read(columns=[names[at]], use_threads=False).column(0).to_pylist()
-        return classes_of(name, names, np.array([str(cell) for cell in cells]), num, taken)
+        assert taken.label is not None
+        words = np.array([str(cell) for cell in cells(taken.label)])
+        return classes_of(name, names, words, num, taken)
+
+    def concepts() -> Concepts:
+        columns = [np.array(cells(at), object) for at in taken.concepts]
+        return concept_columns.of_cells(columns, [names[at] for at in taken.concepts])
 
     return Source(
         np.dtype(np.float64),
@@ -247,6 +264,7 @@ def parquet(name: str, file: FileIO, choice: Choice) -> Source:
         columns,
         None if taken.label is None else labels,
         (*notes, *taken.notes),
+        concepts if taken.concepts else None,
     )
 
 

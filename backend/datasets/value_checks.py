@@ -185,17 +185,25 @@ def without_gaps(name: str, source: Source) -> Table:
     for column, number, _ in placeholders(values[whole]):
         whole &= values[:, column] != number
     labels = source.labels(len(values)) if source.labels else ""
+    concepts = source.concepts() if source.concepts else None
+    if concepts is not None:
+        source = replace(source, notes=(*source.notes, *concepts.notes))
+        if len(concepts.values) == len(values):
+            whole &= ~np.isnan(concepts.values).any(1)
+            concepts = concepts.rows(whole)
     num_gaps = len(values) - int(whole.sum())
     complete = values[whole] if num_gaps else values
     check_shape(name, complete.shape)
     check_values(name, complete, source.columns)
+    if concepts is not None:
+        concepts.check(name, len(complete))
     notes = (*source.notes, *notes_of(complete, source.columns))
     if num_gaps:
         notes = (
             f"{num_gaps:,} of {len(values):,} rows have a value missing and are left out",
             *notes,
         )
-    table = Table(complete, source.columns, notes=notes)
+    table = Table(complete, source.columns, notes=notes, concepts=concepts)
     if isinstance(labels, str):
         return replace(table, notes=(*notes, labels) if labels else notes)
     return replace(table, labels=labels[0][whole], label_names=labels[1])

@@ -13,22 +13,39 @@ from backend.energy import Energy
 
 
 class CosineHead(nn.Module):
-    """−h_k(x) / (|h(x)| τ), (batch, num_outputs): energies of the first coordinates of an embedding
-    h of as many outputs or more.
+    """−cos(h(x), m_k) / τ, (batch, num_outputs): energies of an embedding h of as many outputs or
+    more beside one prototype m_k a class.
 
-    A cosine beside one unit prototype a class, all at right angles: prototypes that are learned
-    turn into one. Energies lie within ±1/τ whatever the weights, so that E(x) of `Classifier` is
-    bounded too; a linear layer in its place grows without end once nothing but themselves tells
-    classes apart. Coordinates beyond the first are where what is like no class can go.
+    Energies lie within ±1/τ whatever the weights, so that E(x) of `Classifier` is bounded too; a
+    linear layer in its place grows without end once nothing but themselves tells classes apart.
+    Directions that no prototype has are where what is like no class can go.
     """
 
-    def __init__(self, embedding: NetworkEnergy, num_outputs: int, temperature: float) -> None:
+    prototypes: Tensor
+    """(num_outputs, width), each divided by its norm before use"""
+
+    def __init__(
+        self,
+        embedding: NetworkEnergy,
+        num_outputs: int,
+        temperature: float,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """generator: draws prototypes that are learned, as small as the rows of a linear layer, as
+        longer ones turn more slowly; without one they are the first axes, at right angles."""
         super().__init__()
-        self.embedding, self.num_outputs, self.temperature = embedding, num_outputs, temperature
+        self.embedding, self.temperature = embedding, temperature
+        if generator is None:
+            axes = torch.eye(num_outputs, embedding.num_outputs)
+            self.register_buffer("prototypes", axes, persistent=False)
+        else:
+            shape, device = (num_outputs, embedding.num_outputs), generator.device
+            uniform = 2 * torch.rand(shape, generator=generator, device=device) - 1
+            self.prototypes = nn.Parameter(uniform * shape[1] ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        cosines = F.normalize(self.embedding(x), dim=1)[:, : self.num_outputs]
-        return -cosines / self.temperature
+        embedded, prototypes = (F.normalize(each) for each in (self.embedding(x), self.prototypes))
+        return -embedded @ prototypes.T / self.temperature
 
 
 class Classifier(Energy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,8 @@ from backend.networks.layers import linear
 
 MOST_CONCEPTS = 12
 """Concepts whose 2^K states are enumerated at most."""
+POWERS = (0.0, 0.25, 0.5, 1.0)
+"""Factors on log odds of the laws that states are drawn from, in equal parts."""
 
 
 def states(num_concepts: int, device: torch.device) -> Tensor:
@@ -101,10 +104,59 @@ class ConceptEnergies(nn.Module):
     def _gains(weight: Tensor, embedding: Tensor) -> Tensor:
         return weight * (1 + F.normalize(embedding, dim=-1))
 
-    def log_normaliser(self) -> Tensor:
-        """log Σ_{c, y} exp(−E_both(c, y)) over all states, 0-d."""
-        every = states(self.num_concepts, self.classes.device)
-        return (-self.of_both(every)).flatten().logsumexp(0)
+    def log_normaliser(self, drawn: DrawnStates | None = None) -> Tensor:
+        """log Σ_{c, y} exp(−E_both(c, y)) over all states, 0-d; where states were drawn from a law
+        q, log of the mean of Σ_y exp(−E_both(c, y)) / q(c), whose expectation is that sum's."""
+        if drawn is None:
+            every = states(self.num_concepts, self.classes.device)
+            return (-self.of_both(every)).flatten().logsumexp(0)
+        log_weights = (-self.of_both(drawn.concepts)).logsumexp(1) - drawn.log_probs
+        return log_weights.logsumexp(0) - math.log(len(log_weights))
+
+
+class DrawnStates(NamedTuple):
+    """Concepts and how probable each row is under the law that they were drawn from."""
+
+    concepts: Tensor
+    """(num, num_concepts), 0 or 1"""
+    log_probs: Tensor
+    """(num,)"""
+
+
+class StateLaw:
+    """q(c) = mean over t of Σ_y q(y) Π_k q_t(c_k | y), a law of concepts that reaches every state.
+
+    q(y) and q_1(c_k | y) are shares in training data, one of each outcome added; the log odds of
+    q_t are t times those of q_1, so that q_0 is even. An energy that has learned nothing has its
+    mass where q_0 draws, one that has learned the data where q_1 does: no weight exp(−E) / q is
+    ever far above the mean, at either end or on the way.
+    """
+
+    def __init__(self, concepts: Tensor, labels: Tensor, num_labels: int) -> None:
+        """concepts (batch, num_concepts), 0 or 1, and labels (batch,) of training rows."""
+        of_class = F.one_hot(labels, num_labels).to(concepts.dtype)
+        rows = of_class.sum(0)
+        present = of_class.T @ concepts
+        self.log_odds = ((present + 1) / (rows[:, None] - present + 1)).log()
+        """(num_labels, num_concepts)"""
+        self.shares = (rows + 1) / (rows.sum() + num_labels)
+        """(num_labels,)"""
+
+    def draw(self, num: int, generator: torch.Generator) -> DrawnStates:
+        device = self.shares.device
+        labels = self.shares.multinomial(num, replacement=True, generator=generator)
+        powers = torch.randint(len(POWERS), (num,), generator=generator, device=device)
+        odds = self.log_odds[labels] * torch.tensor(POWERS, device=device)[powers, None]
+        concepts = torch.bernoulli(odds.sigmoid(), generator=generator)
+        return DrawnStates(concepts, self.log_probs(concepts))
+
+    def log_probs(self, concepts: Tensor) -> Tensor:
+        """log q(c) (batch,) of concepts (batch, num_concepts), 0 or 1."""
+        parts = []
+        for power in POWERS:
+            odds = power * self.log_odds
+            parts.append(concepts @ odds.T - F.softplus(odds).sum(1) + self.shares.log())
+        return torch.cat(parts, 1).logsumexp(1) - math.log(len(POWERS))
 
 
 def enumerated(

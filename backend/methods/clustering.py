@@ -41,6 +41,12 @@ class ClusteringConfig(Config):
         log=True,
         group="Energy",
     )
+    prototypes: Literal["learned", "axes"] = option(
+        "learned",
+        "What an embedding is near to where an event is of a cluster: directions that are learned, "
+        "so that two of them can become one, or axes at right angles.",
+        group="Energy",
+    )
     temperature: float = option(
         0.1,
         "τ of logits cosine / τ, which lie within ±1/τ. At twice the usual 0.1 "
@@ -200,7 +206,8 @@ class ClusteringMethod(Method):
                 "to, and exp(−E) is no density of the data."
             )
         embedding = build_network(config.energy, task, num_outputs=num_clusters + config.spare)
-        head = CosineHead(embedding, num_clusters, config.temperature)
+        drawn = generator if config.prototypes == "learned" else None
+        head = CosineHead(embedding, num_clusters, config.temperature, drawn)
         classifier = Classifier(head, data.noise_low, data.noise_high, WALL)
         self.fitter = Fitter(config.train, classifier.to(task.device))
         self.kernel = samplers.build(config.sampler)

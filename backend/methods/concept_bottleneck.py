@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backend.config import Config, option
-from backend.data import Data, Rows
+from backend.data import CONCEPTS, Data, Rows
 from backend.energies import AnyNetwork, build_network
 from backend.energies.concept_bottleneck import (
     MOST_CONCEPTS,
     ConceptEnergies,
+    DrawnStates,
+    StateLaw,
     Weights,
     descended,
     enumerated,
@@ -29,7 +31,6 @@ from backend.observe import pictures
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
-CONCEPTS = "concepts"
 FLIPPED = 0.2
 """Probability of each concept of an altered row to be flipped."""
 MOST = 1000
@@ -40,7 +41,7 @@ class ConceptBottleneckConfig(Config):
     objective: Literal["joint", "released", "bottleneck"] = option(
         "joint",
         "What the energy of concepts and class is fitted by. `joint`: p(c, y) over all states of "
-        "both, exactly; `released`: p(y | c) alone, with energies that are then read as those of "
+        "both; `released`: p(y | c) alone, with energies that are then read as those of "
         "both, as in the authors' code; `bottleneck`: p(y | c) that stays p(y | c), a plain "
         "concept bottleneck x → c → y.",
         main=True,
@@ -61,6 +62,15 @@ class ConceptBottleneckConfig(Config):
     )
     both_loss: float = option(
         1.0, "Factor on the loss of concepts and class together.", gt=0, le=1000, group="Objective"
+    )
+    num_drawn: int = option(
+        0,
+        "States of the concepts that `joint` draws at every update to estimate its normaliser "
+        "from, each over its probability; 0 counts all states, of up to 12 concepts. The estimate "
+        "is low by less the more are drawn.",
+        ge=0,
+        le=1_000_000,
+        group="Objective",
     )
     altered: float = option(
         0.0,
@@ -106,6 +116,8 @@ class ConceptBottleneckConfig(Config):
         notes = {}
         if self.objective == "joint":
             notes["altered"] = "No effect: `joint` is fitted to concepts as they are."
+        else:
+            notes["num_drawn"] = "No effect: `joint` alone has the normaliser of all states."
         if self.objective == "bottleneck" and self.class_weight:
             notes["class_weight"] = "More than 0 lets the class be told past its concepts."
         return notes
@@ -120,8 +132,9 @@ class ConceptBottleneck(Method):
 
     E_class and E_concept are fitted by −log softmax over classes and over {0, 1} a concept. E_both
     is fitted by E_both(c, y) + log Σ_{c', y'} exp(−E_both(c', y')), every state counted: the
-    correlations of concepts are in it, and what is known of some moves the others. As released the
-    sum is over y' alone, so that it says nothing of which concepts go together. Xu et al. 2024.
+    correlations of concepts are in it, and what is known of some moves the others; of many concepts
+    the sum is estimated from states that are drawn (importance sampling). As released the sum is
+    over y' alone, so that it says nothing of which concepts go together. Xu et al. 2024.
     """
 
     id: ClassVar[str] = "concept_bottleneck"
@@ -208,6 +221,9 @@ class ConceptBottleneck(Method):
             is_conditional=config.objective == "bottleneck",
         )
         self.fitter = Fitter(config.train, energies.to(task.device))
+        labels = task.data.labels
+        assert labels is not None
+        self.law = StateLaw(task.data.given[CONCEPTS], labels, task.data.num_labels)
 
     @classmethod
     def problems(cls, config: ConceptBottleneckConfig, data: Data) -> Iterable[tuple[str, str]]:
@@ -217,17 +233,18 @@ class ConceptBottleneck(Method):
         if data.num_labels < 2:
             yield (
                 "data.name",
-                f"must come in classes, and {data.title!r} does not. Choose `attributed`.",
+                f"must come in classes, and {data.title!r} does not. Choose `attributed`, or name "
+                "the column of classes in data.label of a file.",
             )
         if given.dim() != 2 or not bool(((given == 0) | (given == 1)).all()):
             yield "data.name", f"{data.title!r} has concepts that are not all 0 or 1."
             return
         num = given.shape[1]
-        if num > MOST_CONCEPTS and config.objective == "joint":
+        if num > MOST_CONCEPTS and config.objective == "joint" and not config.num_drawn:
             yield (
-                "objective",
-                f"`joint` counts all states of at most {MOST_CONCEPTS} concepts, and these data "
-                f"have {num}. Choose `released` or `bottleneck`, or fewer concepts.",
+                "num_drawn",
+                f"must be more than 0, such as 2000: all states are counted of at most "
+                f"{MOST_CONCEPTS} concepts, and these data have {num}.",
             )
         if num > MOST_CONCEPTS and config.inference == "enumeration":
             yield (
@@ -242,15 +259,17 @@ class ConceptBottleneck(Method):
         x, label, given = data.rows(index)
         assert label is not None
         truth = given[CONCEPTS]
-        drawn = torch.rand((len(x), 1 + truth.shape[1]), generator=self.generator, device=x.device)
-        flips = (drawn[:, :1] < config.altered) & (drawn[:, 1:] < FLIPPED)
+        coins = torch.rand((len(x), 1 + truth.shape[1]), generator=self.generator, device=x.device)
+        flips = (coins[:, :1] < config.altered) & (coins[:, 1:] < FLIPPED)
         altered = torch.where(flips, 1 - truth, truth)
         factors = x.new_tensor([config.class_loss, config.concept_loss, config.both_loss])
         parts = x.new_zeros(3)
+        is_drawn = config.objective == "joint" and config.num_drawn > 0
+        drawn = self.law.draw(config.num_drawn, self.generator) if is_drawn else None
 
         def losses() -> Iterator[Tensor]:
             for share, part in self.fitter.split(x, label, truth, altered):
-                of_part = share * self._losses(*part)
+                of_part = share * self._losses(*part, drawn=drawn)
                 parts.add_(of_part.detach())
                 yield of_part @ factors
 
@@ -263,9 +282,17 @@ class ConceptBottleneck(Method):
             **fitted,
         }
 
-    def _losses(self, x: Tensor, label: Tensor, truth: Tensor, altered: Tensor) -> Tensor:
+    def _losses(
+        self,
+        x: Tensor,
+        label: Tensor,
+        truth: Tensor,
+        altered: Tensor,
+        *,
+        drawn: DrawnStates | None,
+    ) -> Tensor:
         """(3,): −log p of the class by x, of all concepts by x, and of both, or of y where c is
-        known, by E_both."""
+        known, by E_both; drawn: states that its normaliser is estimated from."""
         energies = self.fitter.module
         features = energies.backbone(x)
         of_class = F.cross_entropy(-energies.of_classes(features), label)
@@ -273,7 +300,7 @@ class ConceptBottleneck(Method):
         of_concepts = F.cross_entropy(of_each.flatten(0, 1), truth.flatten().long())
         if self.config.objective == "joint":
             of_both = energies.of_both(truth).gather(1, label[:, None]).mean()
-            of_both = of_both + energies.log_normaliser()
+            of_both = of_both + energies.log_normaliser(drawn)
         else:
             of_both = F.cross_entropy(-energies.of_both(altered), label)
         return torch.stack([of_class, truth.shape[1] * of_concepts, of_both])

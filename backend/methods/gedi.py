@@ -16,7 +16,7 @@ class GediConfig(ClusteringConfig):
         2, "Clusters that events are put into.", ge=2, le=1000, main=True, group="Energy"
     )
     warm_up_share: float = option(
-        0.3,
+        0.2,
         "Share of the budget that trains the energy alone, before invariance and prior count. "
         "Without it they settle on a split that the density has had no say in.",
         ge=0,

@@ -61,6 +61,7 @@ class GediSymbolsConfig(ClusteringConfig):
 SYMBOLS: dict[str, Any] = {
     "energy": {"kind": "mlp", "width": 256, "depth": 2},
     "spare": 246,
+    "prototypes": "axes",
     "energy_weight": 1.0,
     "invariance_weight": 2.0,
     "prior_weight": 20.0,

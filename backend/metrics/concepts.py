@@ -52,11 +52,16 @@ def accuracies(
     return Accuracies(float(label), float(right[given.isnan()].double().mean()))
 
 
-def by_class(present: Tensor, log_labels: Tensor) -> Tensor:
+def by_class(present: Tensor, log_labels: Tensor, weight: Tensor | None = None) -> Tensor:
     """p(c_k = 1 | y) (num_concepts, num_labels) float64, over all rows, of present (batch,
     num_concepts, num_labels), p(c_k = 1, y | x), and log_labels (batch, num_labels), log p(y | x).
+
+    weight (batch,): p(c' | x) where both are of rows in which c' is known, so that the answer is
+    p(c_k = 1 | y, c'); 1 without it.
     """
-    return present.double().sum(0) / log_labels.double().exp().sum(0)
+    rows = torch.ones(len(present), device=present.device) if weight is None else weight
+    of_rows = torch.einsum("b,bkm->km", rows.double(), present.double())
+    return of_rows / (rows.double() @ log_labels.double().exp())
 
 
 def shares(concepts: Tensor, labels: Tensor, num_labels: int) -> Tensor:

@@ -16,13 +16,14 @@ from jobs.queueing import enqueue
 
 FILE = "file"
 _NUMBERS = ("number", "whole number")
+_READ = ("path", "key", "columns", "label", "concepts")
 _REASONS = {"date": "a date", "empty": "holds nothing", "text": "text, no number"}
 
 
 def choose(page: str, initial: Values, problems: dict[str, str], version: int) -> Values:
     """Draw the choice of a file and, for a table, of its columns.
 
-    Returns `path`, and `columns` and `label` where they were chosen.
+    Returns `path`, and `columns`, `label` and `concepts` where they were chosen.
     """
     path = _path(page, str(initial.get("path", "")), problems, version)
     values: Values = {**initial, "path": path}
@@ -33,7 +34,7 @@ def choose(page: str, initial: Values, problems: dict[str, str], version: int) -
     seen = look(values)
     if seen.get("columns"):
         _columns(page, seen, values, used)
-    for field in ("data.columns", "data.label"):
+    for field in ("data.columns", "data.label", "data.concepts"):
         if field in problems:
             st.markdown(f":red[{problems[field]}]")
     return values
@@ -42,7 +43,7 @@ def choose(page: str, initial: Values, problems: dict[str, str], version: int) -
 def look(values: Values) -> dict[str, Any]:
     """Return what the worker sees in a file, as `jobs.models.data_outline.look`; {} where nobody
     can tell."""
-    raw = {key: values[key] for key in ("path", "key", "columns", "label") if values.get(key)}
+    raw = {key: values[key] for key in _READ if values.get(key)}
     if not raw.get("path"):
         return {}
     try:
@@ -111,6 +112,8 @@ def _columns(page: str, seen: dict[str, Any], values: Values, used: str) -> None
     rows = seen["columns"][0]["num_rows"]
     facts = [f"{plural(len(numbers), 'column')} learned"]
     facts.append(f"**{label}** names the class" if label else "no classes")
+    if num_concepts := [*uses.values()].count("concept"):
+        facts.append(plural(num_concepts, "concept"))
     st.caption(f"{Path(values['path']).name}: {count(rows)} rows seen · {' · '.join(facts)}")
     key = f"{page}_columns"
 
@@ -119,24 +122,32 @@ def _columns(page: str, seen: dict[str, Any], values: Values, used: str) -> None
             st.session_state[used] = {
                 "columns": [name for name, use in chosen.items() if use == "learned"],
                 "label": next((name for name, use in chosen.items() if use == "class"), ""),
+                "concepts": [name for name, use in chosen.items() if use == "concept"],
             }
 
     live_element("charts/column_table", key=key, height=120, columns=columns, on_used_change=take)
 
 
 def _uses(seen: dict[str, Any], values: Values) -> dict[str, str]:
-    """Say of each column whether it is learned, names the class or is left out."""
+    """Say of each column whether it is learned, names the class, is a concept or is left out."""
     columns = seen["columns"]
+    concepts = list(values.get("concepts") or [])
     chosen, label = list(values.get("columns") or []), str(values.get("label") or "")
     learned = chosen or list(seen.get("learned", []))
     if not learned:
-        learned = [each["name"] for each in columns if each["kind"] in _NUMBERS]
+        learned = [
+            each["name"]
+            for each in columns
+            if each["kind"] in _NUMBERS and each["name"] not in concepts
+        ]
     if not label and seen.get("classes") and not chosen:
-        texts = [each["name"] for each in columns if each["name"] not in learned]
+        texts = [each["name"] for each in columns if each["name"] not in (*learned, *concepts)]
         label = texts[0] if len(texts) == 1 else ""
     return {
         each["name"]: "class"
         if each["name"] == label
+        else "concept"
+        if each["name"] in concepts
         else "learned"
         if each["name"] in learned
         else "left out"

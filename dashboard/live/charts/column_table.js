@@ -3,7 +3,7 @@
 import { make, rootOf } from "../parts/dom.js"
 import { figure } from "../parts/formatting.js"
 
-const [LEARNED, CLASS, OUT] = ["learned", "class", "left out"]
+const [LEARNED, CLASS, CONCEPT, OUT] = ["learned", "class", "concept", "left out"]
 const HEAD = ["", "column", "kind", "range", "missing", "histogram", "used as"]
 
 /** `data.columns`: [{name, kind, low, high, missing, values, counts, use, reason}]. */
@@ -37,7 +37,7 @@ export function mount(slot, component) {
     box.checked = column.use !== OUT
     box.onchange = () => use(column.name, box.checked ? (isNumber(column) ? LEARNED : CLASS) : OUT)
     const select = make("select", { "aria-label": `${column.name} is used as` })
-    for (const word of isNumber(column) ? [LEARNED, CLASS, OUT] : [CLASS, OUT]) {
+    for (const word of usesOf(column)) {
       select.append(new Option(word, word, false, word === column.use))
     }
     select.disabled = column.kind === "date" || column.kind === "empty"
@@ -64,6 +64,12 @@ export function mount(slot, component) {
     },
     unmount: unwatch,
   }
+}
+
+/** What a column can be used as: a concept is one of two values. */
+export function usesOf(column) {
+  const uses = isNumber(column) ? [LEARNED, CLASS] : [CLASS]
+  return [...uses, ...(column.distinct === 2 ? [CONCEPT] : []), OUT]
 }
 
 function isNumber({ kind }) {

@@ -15,6 +15,7 @@ from backend import catalogue
 from backend.ability import Asked
 from backend.data import Data
 from backend.energies.concept_bottleneck import (
+    StateLaw,
     Weights,
     descended,
     enumerated,
@@ -41,9 +42,10 @@ def method_of(data: Data, **config: Any) -> ConceptBottleneck:
 
 
 @cache
-def trained(objective: str = "joint") -> ConceptBottleneck:
+def trained(objective: str = "joint", num_drawn: int = 0) -> ConceptBottleneck:
     data = catalogue.resolve_data({"name": "attributed"}).load()
-    method = method_of(data, objective=objective, train={"learning_rate": 0.01, "beta1": 0.9})
+    train = {"learning_rate": 0.01, "beta1": 0.9}
+    method = method_of(data, objective=objective, num_drawn=num_drawn, train=train)
     for index in range(150):
         method.step(index / 150)
     return method
@@ -203,10 +205,101 @@ def test_a_descent_that_cuts_concepts_leaves_them_where_x_puts_them() -> None:
     assert not torch.allclose(one.log_labels, other.log_labels)
 
 
+def test_the_law_that_states_are_drawn_from_is_the_one_it_says() -> None:
+    data = attributed(num_concepts=4, num_classes=3)
+    assert data.labels is not None
+    law = StateLaw(data.given["concepts"], data.labels, 3)
+    every = states(4, data.train.device)
+    expected = np.zeros(16)
+    for label in range(3):
+        rows = data.given["concepts"][data.labels == label].numpy()
+        odds = np.log((rows.sum(0) + 1) / (len(rows) - rows.sum(0) + 1))
+        for power, (s, c) in itertools.product((0, 0.25, 0.5, 1), enumerate(every.numpy())):
+            present = 1 / (1 + np.exp(-power * odds))
+            mass = np.prod(np.where(c == 1, present, 1 - present))
+            expected[s] += (len(rows) + 1) / (len(data.train) + 3) * mass / 4
+    assert expected.sum() == pytest.approx(1)
+    assert np.allclose(law.log_probs(every).exp(), expected, atol=1e-6)
+    drawn = law.draw(20_000, generator_of("law", 0))
+    assert torch.allclose(drawn.log_probs, law.log_probs(drawn.concepts))
+    counts = (drawn.concepts @ (2.0 ** torch.arange(4))).long().bincount(minlength=16) / 20_000
+    error = np.sqrt(expected * (1 - expected) / 20_000)
+    assert (np.abs(counts.numpy() - expected) < 4.5 * error).all()
+
+
+def test_a_normaliser_from_drawn_states_and_its_gradient_are_those_of_all_states() -> None:
+    """Within 4 standard errors, which are known exactly: all 16 states can be written out."""
+    data = attributed(num_concepts=4, num_classes=3, dim=5)
+    energies: Any = method_of(data, embedding=8).fitter.module
+    with torch.no_grad():
+        energies.both_weight.mul_(30)
+    assert data.labels is not None
+    law = StateLaw(data.given["concepts"], data.labels, 3)
+    every = states(4, data.train.device)
+
+    def gradient(value: Tensor) -> Tensor:
+        parts = torch.autograd.grad(value, [energies.both_weight, energies.classes])
+        return torch.cat([part.flatten() for part in parts]).double()
+
+    mass = (-energies.of_both(every)).logsumexp(1)
+    of_each = torch.stack([gradient((-energies.of_both(c[None])).logsumexp(1)[0]) for c in every])
+    q = law.log_probs(every).double().exp()
+    share = mass.detach().double().softmax(0)
+    weight = share / q
+    num = 40_000
+    exact = energies.log_normaliser()
+    estimate = energies.log_normaliser(law.draw(num, generator_of("drawn", 0)))
+    error = float(((q * weight.square()).sum() - 1) / num) ** 0.5
+    assert 1e-4 < error < 0.01
+    assert (estimate - exact).item() == pytest.approx(0, abs=4 * error)
+    exact_gradient = gradient(energies.log_normaliser())
+    assert torch.allclose(exact_gradient, share @ of_each, atol=1e-4)
+    difference = gradient(estimate) - exact_gradient
+    variance = (q * weight.square()) @ (of_each - exact_gradient).square().sum(1) / num
+    assert difference.norm() < 4 * variance.sqrt() < 0.1 * exact_gradient.norm()
+
+
+@pytest.mark.slow
+def test_what_is_learned_from_drawn_states_is_what_all_states_teach() -> None:
+    tables = {}
+    for num_drawn in (0, 2000):
+        method = trained("joint", num_drawn)
+        data = method.task.data
+        with torch.no_grad():
+            answer = method.concepts_and_class(data.held_out)
+        labels, truth = data.held_out_labels, data.held_out_given["concepts"]
+        assert labels is not None
+        tables[num_drawn] = concepts.by_class(answer.present, answer.log_labels)
+        assert concepts.error(tables[num_drawn], concepts.shares(truth, labels, 6)) < 0.06
+    assert concepts.error(tables[2000], tables[0]) < 0.03
+
+
+@pytest.mark.slow
+def test_sixteen_concepts_are_learned_from_drawn_states() -> None:
+    """Those that are known move the others, as the correlations in the data have it."""
+    data = attributed(num_concepts=16, num=2000, num_held_out=300, noise=3.0)
+    config = {"inference": "gradient", "num_drawn": 500, "train": {"learning_rate": 0.01}}
+    checked = ConceptBottleneckConfig.model_validate(config)
+    assert not list(fitting.problems(ConceptBottleneck, checked, data))
+    rest = {}
+    for objective in ("joint", "bottleneck"):
+        method = method_of(data, objective=objective, **config)
+        for index in range(150):
+            method.step(index / 150)
+        truth = data.held_out_given["concepts"]
+        known = concepts.known(truth, 12)
+        answer = method.concepts_and_class(data.held_out, known)
+        assert data.held_out_labels is not None
+        rest[objective] = concepts.accuracies(
+            answer.log_labels, answer.concepts, known, truth, data.held_out_labels
+        ).rest
+    assert rest["joint"] > 0.9 and rest["joint"] > rest["bottleneck"] + 0.05, rest
+
+
 def test_more_than_twelve_concepts_are_refused_where_all_states_are_counted() -> None:
     data = attributed(num_concepts=13)
     said = dict(fitting.problems(ConceptBottleneck, ConceptBottleneck.Config(), data))
-    assert "at most 12 concepts, and these data have 13" in said["objective"]
+    assert "at most 12 concepts, and these data have 13" in said["num_drawn"]
     assert said["inference"].startswith("must be `gradient` or `cut`")
     config = ConceptBottleneckConfig(objective="bottleneck", inference="gradient")
     assert not list(fitting.problems(ConceptBottleneck, config, data))
@@ -306,6 +399,56 @@ def test_concepts_by_class_stand_beside_the_shares_of_the_same_rows() -> None:
     gap = np.abs(answer.arrays["model"] - answer.arrays["data"]).mean()
     assert answer.figures["error"] == pytest.approx(gap, abs=1e-6)
     assert answer.figures["error"] < 0.06 and answer.figures["error/floor"] < 0.03
+
+
+def test_concepts_by_class_where_others_are_known_are_those_of_every_state_written_out() -> None:
+    data = attributed(num_concepts=4, num_classes=3, dim=5)
+    method = method_of(data, embedding=8)
+    energies: Any = method.fitter.module
+    with torch.no_grad():
+        for weight in (energies.concept_weight, energies.both_weight):
+            weight.mul_(30)
+    num = 25
+    _, by_concept, both = written_out(energies, data.held_out[:num])
+    every = states(4, data.train.device).numpy().astype(int)
+    joint = np.zeros((num, 16, 3))
+    for row, (s, c), m in itertools.product(range(num), enumerate(every), range(3)):
+        joint[row, s, m] = np.exp(-both[s, m] - sum(by_concept[row, k, c[k]] for k in range(4)))
+    joint /= joint.sum((1, 2), keepdims=True)
+    has = (every[:, 1] == 1) & (every[:, 3] == 0)
+    mass = joint[:, has].sum(0)
+    expected = np.einsum("sm,sk->km", mass, every[has]) / mass.sum(0)
+    run = Asked(method, data, 0)
+    generator = generator_of("table", 0)
+    answer = ask(run, "concepts_by_class", {"num": num, "given": "c2=1, 4=0"}, generator)
+    assert np.allclose(answer.arrays["model"], expected, atol=1e-5)
+    alone = ask(run, "concepts_by_class", {"num": num}, generator).arrays["model"]
+    assert np.abs(answer.arrays["model"] - alone)[[0, 2]].max() > 0.02
+    rows = slice(0, num)
+    truth, labels = data.held_out_given["concepts"][rows], data.held_out_labels
+    assert labels is not None
+    those = (truth[:, 1] == 1) & (truth[:, 3] == 0)
+    assert answer.figures["num_rows"] == int(those.sum()) > 0
+    for label in range(3):
+        both_hold = those & (labels[rows] == label)
+        if both_hold.any():
+            shares = answer.arrays["data"][:, label]
+            assert np.allclose(shares, truth[both_hold].mean(0), atol=1e-6)
+    gap = np.abs(answer.arrays["model"] - answer.arrays["data"])[[0, 2]]
+    assert answer.figures["error"] == pytest.approx(np.nanmean(gap), abs=1e-6)
+    assert "p(concept | class, c2 = 1, c4 = 0) is off by" in answer.summary
+    every_one = ask(run, "concepts_by_class", {"given": "c1=1,c2=1,c3=0,c4=0"}, generator)
+    assert "error" not in every_one.figures or every_one.figures["num_rows"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"), [("c2", "each with =0 or =1; got 'c2'"), ("c2=1, 2=0", "c2 twice")]
+)
+def test_known_concepts_that_say_nothing_or_two_things_are_refused(
+    given: str, sentence: str
+) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        ask(asked(), "concepts_by_class", {"given": given}, generator_of("table", 0))
 
 
 def test_a_descent_has_no_gradient_in_x_to_attack_along() -> None:

@@ -36,25 +36,29 @@ def made(data: str | Data, method: str = "gedi", seed: int = 0, **config: Any) -
 SHORT = {"num_steps": 2, "buffer_size": 200, "train": {"batch_size": 32}}
 
 
-def test_logits_are_bounded_whatever_the_weights() -> None:
-    method: ClusteringMethod = made("moons")
+@pytest.mark.parametrize("prototypes", ["learned", "axes"])
+def test_logits_are_bounded_whatever_the_weights(prototypes: str) -> None:
+    method: ClusteringMethod = made("moons", prototypes=prototypes)
     with torch.no_grad():
         for weight in method.fitter.weights:
             weight.mul_(100)
     x = method.task.data.noise(200, generator_of("x", 0))
     logits = method.energy().logits(x)
     assert logits.abs().max() <= 10 + 1e-4
-    embedding = method.energy().network.embedding(x)
-    assert torch.allclose(logits[:, 1], 10 * F.normalize(embedding, dim=1)[:, 1], atol=1e-4)
+    head = method.energy().network
+    embedding, second = head.embedding(x), head.prototypes[1]
+    assert (second.tolist() == [0, 1, *[0] * 14]) == (prototypes == "axes")
+    cosines = F.cosine_similarity(embedding, second[None])
+    assert torch.allclose(logits[:, 1], 10 * cosines, atol=1e-4)
     assert (method.energy()(x) >= -10 - math.log(2) - 1e-4).all()
     assert (method.energy()(x + 10) > 100).all(), "no wall outside the box"
 
 
 def test_an_update_is_of_the_terms_it_says() -> None:
     method = made("moons", **SHORT)
-    weights = method.weights(0.4)
+    weights = method.weights(0.3)
     assert weights == pytest.approx({"energy": 1.0, "invariance": 10.0, "prior": 25.0})
-    said = method.step(0.4)
+    said = method.step(0.3)
     total = said["energy/gap"] + 10 * said["loss/invariance"] + 25 * said["loss/prior"]
     assert torch.allclose(said["loss/total"], total, atol=1e-4)
     assert torch.allclose(said["energy/gap"], said["energy/data"] - said["energy/model"])
@@ -80,6 +84,21 @@ def test_a_batch_in_parts_has_the_prior_of_the_whole() -> None:
     for said, again in [(whole.step(0.5), parts.step(0.5))]:
         for path, value in said.items():
             assert torch.allclose(value, again[path], atol=1e-4), path
+
+
+def test_prototypes_turn_where_they_are_learned() -> None:
+    """They are as short as the rows of a layer: ten updates of 1e-3 turn them by degrees."""
+    turned = {}
+    for prototypes in ("learned", "axes"):
+        method = made("moons", prototypes=prototypes, **SHORT)
+        head = method.fitter.module.network
+        before = head.prototypes.detach().clone()
+        assert (before.norm(dim=1) <= 1).all()
+        for _ in range(10):
+            method.step(0.5)
+        cosines = F.cosine_similarity(head.prototypes.detach(), before)
+        turned[prototypes] = float(cosines.clamp(max=1).acos().min())
+    assert turned["learned"] > math.radians(0.5) and turned["axes"] == 0
 
 
 def test_without_a_density_it_says_so() -> None:
