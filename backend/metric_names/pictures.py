@@ -17,6 +17,10 @@ PICTURES: dict[str, Picture] = {
     "classification/confusion": Picture("Which class is called which"),
     "attack/confusion": Picture("Which class is called which under attack"),
     "attack/energies": Picture("Energies of held-out data and of what is none"),
+    "outliers/known": Picture(
+        "Outliers told from held-out data", "Half is chance: neither likelier nor less likely."
+    ),
+    "outliers/looks": Picture("Outliers", "Under each its energy: lower is likelier."),
     "clusters/map": Picture("Clusters"),
     "clusters/shares": Picture("Shares of the clusters"),
     "clusters/confusion": Picture("Which cluster holds which class"),

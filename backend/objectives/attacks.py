@@ -51,6 +51,15 @@ class AttackConfig(Config):
         return REACH * self.radius / self.num_steps
 
 
+def in_other_norm(config: AttackConfig, dim: int) -> AttackConfig:
+    """The same attack in the other norm, in a ball of as much room in `dim` coordinates."""
+    # volumes: (2 r)^dim, and π^(dim / 2) r^dim / Γ(dim / 2 + 1)
+    side = 2 / math.sqrt(math.pi) * math.exp(math.lgamma(dim / 2 + 1) / dim)
+    is_linf = config.norm == "linf"
+    radius = config.radius * (side if is_linf else 1 / side)
+    return config.model_copy(update={"norm": "l2" if is_linf else "linf", "radius": radius})
+
+
 class Ball(NamedTuple):
     """|x − centre| ≤ radius in a norm and, where there are bounds, low ≤ x ≤ high."""
 

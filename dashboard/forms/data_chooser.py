@@ -61,7 +61,9 @@ def choose(
         with right:
             return {"name": name, **form_fields.show(_folded(item["schema"]), values, form)}
     chosen_values = own_file.choose(page, values, problems, version)
-    own = ("path", "columns", "label")
+    # an archive's concepts are an array, which has no column to choose
+    is_archive = str(chosen_values.get("path", "")).endswith(".npz")
+    own = ("path", "columns", "label", *(() if is_archive else ("concepts",)))
     schema = {**item["schema"], "properties": dict(item["schema"]["properties"])}
     for field in own:
         schema["properties"].pop(field, None)

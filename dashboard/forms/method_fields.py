@@ -110,6 +110,11 @@ def _wanted(
     is_same = data["name"] == initial["data"].get("name")
     if method in fitting and is_same and is_asked and preset in methods[method]["presets"]:
         return method, preset
+    gives = {*outline.get("gives", [])}
+    taking = [name for name in fitting if gives & {*methods[name]["learns_from"]}]
+    if data["name"] == FILE and taking:
+        method = method if method in taking else taking[0]
+        return method, _preset_of(methods[method], data, outline, catalogue)
     if data["name"] == FILE and outline.get("event_shape"):
         kind = proposals.kind_of(outline, {"discrete": outline.get("is_discrete")})
         proposed = proposals.proposal(kind).contestant

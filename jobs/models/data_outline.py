@@ -12,8 +12,8 @@ from backend.errors import BadInput
 
 
 def outline(data: Data) -> dict[str, Any]:
-    """Describe the kind of data: shape, images or whole numbers, classes, and `misfits`, which
-    says of each method that cannot take them why."""
+    """Describe the kind of data: shape, images or whole numbers, classes, what is given of each
+    row, and `misfits`, which says of each method that cannot take them why."""
     return {
         "event_shape": list(data.event_shape),
         "num_train": len(data.train),
@@ -21,6 +21,7 @@ def outline(data: Data) -> dict[str, Any]:
         "is_discrete": data.num_values is not None,
         "classes": list(data.label_names) if data.labels is not None else [],
         "learned": list(data.columns),
+        "gives": list(data.given),
         "misfits": _misfits(data),
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.events import Cost, Images, Table, encode, encode_block
-from backend.observers.robustness import CALLED
+from backend.observers.robustness import CALLED, OUTLIERS
 from backend.spec import Budget, RunSpec
 from jobs.models import forks
 from jobs.queueing import control, enqueue
@@ -314,6 +314,11 @@ def test_images_stand_beside_what_an_attack_makes_of_them(basin: Basin, page: Pa
         Images("attack/natural", natural, "data", -1.0, 1.0, np.array([-7, -6], np.float32)),
         Images("attack/attacked", attacked, "noise", -1.0, 1.0, np.array([-4, -5], np.float32)),
         Table("attack/called", CALLED, [["3", "3", "8", -7.0, -4.0], ["5", "5", "5", -6.0, -5.0]]),
+        Images("attack/attacked_other", natural, "noise", -1.0, 1.0, np.array([1, 2], np.float32)),
+        Table("attack/called_other", CALLED, [["3", "1", "2", -7.0, 1], ["5", "5", "6", -6.0, 2]]),
+        Table("attack/norms", ["norm", "radius"], [["L∞", 0.4], ["L2", 1.61]]),
+        Images("outliers/looks", natural, "noise", -1.0, 1.0, columns=["held out", "inverted"]),
+        Table("outliers/known", OUTLIERS, [["inverted", 0.97, 0.91]]),
     )
     for seq, event in enumerate(events):
         run.append(encode(event, run=run.id, seq=seq, time=0.0, cost=Cost(8)), keyframe=True)
@@ -331,6 +336,14 @@ def test_images_stand_beside_what_an_attack_makes_of_them(basin: Basin, page: Pa
     change = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 2, 1).data]"
     pixels = first.locator("canvas").nth(1).evaluate(change)
     assert pixels[:3] != pixels[4:7]  # one pixel was changed, the next was not
+    panel.get_by_role("button", name="L2 1.61").click()
+    panel.get_by_text("0 of 2 stand").wait_for()
+    second.get_by_text("6", exact=True).wait_for()
+    panel.get_by_role("button", name="L∞ 0.4").click()
+    panel.get_by_text("1 of 2 stand").wait_for()
+    strip = page.locator(".bl-card[data-path='outliers/looks']")
+    strip.get_by_role("columnheader", name="inverted").wait_for()
+    page.locator(".bl-card[data-path='outliers/known']").get_by_text("0.97").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -132,8 +133,10 @@ def test_the_observer_says_what_attacks_and_outliers_do_to_the_energy(digits: Da
     assert figures["energy/under_attack/natural"] == pytest.approx(float(value), abs=1e-5)
     (histogram,) = (event for event in events if isinstance(event, Histogram))
     assert histogram.names == ["data", "attacked", "targeted", "noise"]
-    natural, attacked = (event for event in events if isinstance(event, Images))
-    confusion, called = (event for event in events if isinstance(event, Table))
+    images = {event.path: event for event in events if isinstance(event, Images)}
+    tables = {event.path: event for event in events if isinstance(event, Table)}
+    natural, attacked = images["attack/natural"], images["attack/attacked"]
+    confusion, called = tables["attack/confusion"], tables["attack/called"]
     counts = np.array([row[1:] for row in confusion.rows], int)
     right = figures["classification/accuracy/attacked"]
     assert counts.sum() == 256 and np.trace(counts) == pytest.approx(256 * right)
@@ -147,6 +150,31 @@ def test_the_observer_says_what_attacks_and_outliers_do_to_the_energy(digits: Da
     ]
     assert attacked.energies == pytest.approx(method.energy()(z).numpy(), abs=0.1)
     assert natural.energies == pytest.approx([row[3] for row in called.rows])
+    assert [row[0] for row in tables["attack/norms"].rows] == ["L∞", "L2"]
+    other = data_of_pixels(images["attack/attacked_other"]) - data_of_pixels(natural)
+    radius = float(str(tables["attack/norms"].rows[1][1]))
+    assert other.flatten(1).norm(dim=1).amax() == pytest.approx(radius, rel=0.02)
+    assert [row[1] for row in tables["attack/called_other"].rows] == [r[1] for r in called.rows]
+    known = tables["outliers/known"]
+    assert [row[:2] for row in known.rows] == [
+        [kind, figures[f"outliers/auroc/{kind}"]] for kind in kinds
+    ]
+    assert all(0 <= float(str(row[2])) <= 1 for row in known.rows) and len(known.columns) == 3
+    looks = images["outliers/looks"]
+    assert looks.columns == ["held out", *kinds] and len(looks.pixels) == 3 * 6
+    z = digits.held_out[1]
+    assert looks.energies is not None
+    assert looks.energies[6] == pytest.approx(float(method.energy()(z[None])), abs=1e-4)
+
+
+def test_the_ball_of_the_other_norm_has_as_much_room() -> None:
+    plane = attacks.in_other_norm(AttackConfig(radius=1.0), 2)
+    assert plane.norm == "l2" and math.pi * plane.radius**2 == pytest.approx(4)
+    space = attacks.in_other_norm(AttackConfig(norm="l2", radius=1.0), 3)
+    assert space.norm == "linf" and (2 * space.radius) ** 3 == pytest.approx(4 / 3 * math.pi)
+    there = attacks.in_other_norm(AttackConfig(radius=0.4, num_steps=7), 64)
+    again = attacks.in_other_norm(there, 64)
+    assert again.radius == pytest.approx(0.4) and again.num_steps == 7
 
 
 def data_of_pixels(images: Images) -> torch.Tensor:

@@ -93,6 +93,17 @@ def test_own_files_bring_the_method_and_the_preset_for_their_kind(
     assert wanted == (method, preset)
 
 
+def test_a_file_with_concepts_brings_the_method_that_learns_from_them() -> None:
+    first = Source({"method": "adversarial_training", "preset": "default", "data": {}})
+    seen = {"event_shape": [2], "num_train": 64, "classes": ["owl", "wren"]}
+    fitting = ["adversarial_training", "joint_energy", "concept_bottleneck"]
+    data = {"name": "file", "path": "x"}
+    with_concepts = {**seen, "gives": ["concepts"]}
+    wanted = method_fields._wanted(first, data, with_concepts, fitting, METHODS)
+    assert wanted == ("concept_bottleneck", "default")
+    assert method_fields._wanted(first, data, seen, fitting, METHODS)[0] == "adversarial_training"
+
+
 def test_a_data_set_the_method_does_not_fit_brings_one_that_does() -> None:
     first = Source({"method": "exact_likelihood", "preset": "default", "data": {"name": "ring"}})
     data = {"name": "ising"}

@@ -2,14 +2,21 @@
 // called and its energy.
 
 import { coloursOf, ramp } from "../../parts/colours.js"
-import { make } from "../../parts/dom.js"
+import { make, segments } from "../../parts/dom.js"
 import { exporter, save } from "../../parts/figures/export.js"
 import { figure } from "../../parts/formatting.js"
 import { csvOf } from "../../stream/frame_csv.js"
 import { imageOf } from "./images.js"
 
 /** Paths that this picture is of. */
-export const ATTACKED = ["attack/natural", "attack/attacked", "attack/called"]
+export const ATTACKED = [
+  "attack/natural",
+  "attack/attacked",
+  "attack/called",
+  "attack/attacked_other",
+  "attack/called_other",
+  "attack/norms",
+]
 
 /** What was added to each pixel of a frame's images to make those of another, −1 to 1 of the largest
  * change of any, averaged over colours; and that change as a share of the range. */
@@ -28,17 +35,20 @@ export class AttackedImages {
   constructor() {
     this.about = make("span.bl-muted")
     this.body = make("div.bl-attacked")
-    const csv = () => save("attack-called.csv", csvOf(this.frames[2]), "text/csv")
-    const head = make("header", {}, make("h2", {}, "Under attack"), this.about, exporter({ csv }))
+    this.norm = "own"
+    this.norms = make("span")
+    const csv = () => save("attack-called.csv", csvOf(this.chosen[2]), "text/csv")
+    const title = make("h2", {}, "Under attack")
+    const head = make("header", {}, title, this.about, this.norms, exporter({ csv }))
     this.slot = make("section.bl-panel", { hidden: true }, head, this.body)
   }
 
   /** Draw the frames of a moment, if they have changed; none leave no room. */
   show(frames) {
     this.frames = ATTACKED.map((path) => frames[path])
-    this.slot.hidden = this.frames.some((frame) => !frame)
+    this.slot.hidden = this.frames.slice(0, 3).some((frame) => !frame)
     if (this.slot.hidden) return
-    const key = this.frames.map(({ header }) => header.seq).join()
+    const key = this.frames.map((frame) => frame?.header.seq).join()
     if (key === this.key) return
     this.key = key
     this.draw()
@@ -48,8 +58,32 @@ export class AttackedImages {
     if (!this.slot.hidden) this.draw()
   }
 
+  /** The frames of the norm that was chosen: natural images, attacked ones, what they are called. */
+  get chosen() {
+    const [natural, attacked, called, ...other] = this.frames
+    return this.norm === "other" && other[0] && other[1]
+      ? [natural, other[0], other[1]]
+      : [natural, attacked, called]
+  }
+
+  /** A switch between the norms, where the run was attacked in both. */
+  drawNorms() {
+    const rows = this.frames[5]?.header.meta.rows ?? []
+    const [own, other] = rows.map(([name, radius]) => `${name} ${figure(radius)}`)
+    const words = other && this.frames[3] && this.frames[4] ? { own, other } : {}
+    const key = Object.values(words).join()
+    if (key === this.norms.dataset.words) return
+    this.norms.dataset.words = key
+    const choose = (norm) => {
+      this.norm = norm
+      this.draw()
+    }
+    this.norms.replaceChildren(key ? segments(words, this.norm, choose, "Norm of the attack") : "")
+  }
+
   draw() {
-    const [natural, attacked, called] = this.frames
+    this.drawNorms()
+    const [natural, attacked, called] = this.chosen
     const { added, share } = changes(natural, attacked)
     const table = ramp(coloursOf(this.slot).diverging)
     const { low, high } = natural.header.meta
