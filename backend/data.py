@@ -72,6 +72,9 @@ class Data:
     """events hold 0, 1, ... num_values - 1, with mean 0 and scale 1; None: real numbers"""
     draw: Draw | None = None
     """fresh exact draws (num, *event_shape) in the user's units; None where there are none"""
+    uniform: Draw | None = None
+    """uniform draws of what is possible at all, where whole numbers are bound to one another; None
+    where any value may go with any"""
     modes: Tensor | None = None
     """(num_modes, dim) in the user's units"""
     mode_sd: float | None = None
@@ -189,7 +192,9 @@ class Data:
 
     def noise(self, num: int, generator: torch.Generator) -> Tensor:
         """`num` uniform draws from the noise box, (num, *event_shape), standardised; uniform over
-        the values where events are discrete."""
+        the values, or over the events that are possible, where they are discrete."""
+        if self.uniform is not None:
+            return self.uniform(num, generator)
         uniform = torch.rand(
             (num, *self.event_shape), generator=generator, device=self.train.device
         )

@@ -75,6 +75,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jobs.system",),
     ("backend.observers",),
     ("backend.abilities", "backend.methods"),
+    ("backend.generative_flows",),
     ("backend.datasets", "backend.objectives", "backend.recovery", "backend.requests"),
     ("backend.observe",),
     ("backend.samplers",),

@@ -61,7 +61,14 @@ SMALL = Sizes(
     num_diagnosed=8,
     num_draws=4,
 )
-ELSEWHERE = ("file", "energy_file", "mnist", "fashion_mnist", "cifar_10")
+ELSEWHERE = (
+    "file",
+    "energy_file",
+    "discrete_energy_file",
+    "mnist",
+    "fashion_mnist",
+    "cifar_10",
+)
 """Data sets that need a path, or a download: tested where they are."""
 MEASURED = (
     "attributed",
@@ -478,9 +485,9 @@ def active(config: BaseModel) -> set[str]:
     return found
 
 
-ELSEWHERE_VARIED = ("waves_up_to", "most_steps", "goal")
-"""Fields that count by the coordinates of the data, or after many updates alone: tested where waves
-and curricula are."""
+ELSEWHERE_VARIED = ("waves_up_to", "most_steps", "goal", "exploration")
+"""Fields that count by the coordinates of the data, or after many updates alone: tested where
+waves, curricula and policies are."""
 LONG = (
     "adversarial_training",
     "conditional_diffusion",

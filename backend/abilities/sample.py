@@ -9,6 +9,7 @@ from torch import Tensor
 
 from backend.abilities import (
     ONE_GAUSSIAN,
+    Cells,
     Drawing,
     Label,
     Problems,
@@ -23,6 +24,7 @@ from backend.abilities import (
 )
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
+from backend.data import Data
 from backend.events import Table
 from backend.method import SampleRequest
 from backend.metrics.density import energies
@@ -30,6 +32,13 @@ from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy, label_spread
 from backend.observe import pictures
 from backend.requests import conditional_sampling
+
+NUM_HELD_OUT = 2000
+"""Held-out data whose energies stand beside those of samples."""
+MOST_LISTED = 64
+"""Values of an event of whole numbers that can be read."""
+NUM_LISTED = 20
+"""Events of whole numbers that are listed with their energies."""
 
 
 class SampleConfig(Drawing):
@@ -104,14 +113,21 @@ class SampleAbility(Ability):
         request = request_of(asked, config)
         drawn = conditional_sampling.draw(asked.method, request, generator)
         z = drawn.position
-        energy = energies(asked.method.energy(), z) if asked.method.has_energy else None
+        has_energy, target = asked.method.has_energy, data.density or data.target
+        energy = energies(asked.method.energy(), z) if has_energy else None
+        if energy is None and target is not None:
+            energy = energies(target, data.restore(z))
         # of one class there is no reference: all of the data are not it
         whole = request.labels is None or config.label == "each"
         figures = judged(Quality(data, len(z)), z, generator) if whole else {}
         if request.labels is not None:
             figures |= label_figures(asked, z, request.labels)
-        if energy is not None:
+        if energy is not None and has_energy:
             figures["energy"] = float(energy.mean())
+        elif energy is not None and target is not None:
+            held_out = energies(target, data.restore(data.held_out[:NUM_HELD_OUT]))
+            figures["target_energy"] = float(energy.mean())
+            figures["target_energy/floor"] = float(held_out.mean())
         figures |= drawn.figures
         figures["not_finite"] = float((~z.flatten(1).isfinite().all(1)).double().mean())
         beside = [
@@ -133,11 +149,27 @@ class SampleAbility(Ability):
             *cloud("samples", data, z, "long_run", energy),
             *cloud("held_out", data, data.held_out, "data"),
         ]
+        few = data.num_values is not None and data.event_shape.numel() <= MOST_LISTED
+        if energy is not None and few and not data.is_image:
+            events.append(_likeliest(data, z, energy))
         if rows:
             titles = [title for _, title in beside]
             events.append(Table("quality", ["figure", "samples", *titles], rows))
         summary = f"{_in_words(config, figures)} {drawn.sentence}"
         return Answer(summary, figures, arrays, tuple(events), drawn.caveat)
+
+
+def _likeliest(data: Data, z: Tensor, energy: Tensor) -> Table:
+    """Events of lowest energy among those drawn, their values, and how often each was drawn."""
+    events, inverse, counts = z.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
+    lowest = energy.new_empty(len(events))
+    lowest[inverse] = energy
+    between = "" if (data.num_values or 0) <= 10 else " "
+    rows: list[Cells] = [
+        [between.join(str(int(value)) for value in events[row]), int(counts[row]), value]
+        for row, value in ((row, float(lowest[row])) for row in lowest.argsort()[:NUM_LISTED])
+    ]
+    return Table("likeliest", ["event", "times drawn", "energy"], rows)
 
 
 def label_figures(asked: Asked, z: Tensor, labels: Tensor) -> dict[str, float]:

@@ -69,6 +69,8 @@ class DiscreteEnergy(Energy):
     multilinear: ClassVar[bool] = False
     offset: float = 0.0
     """added to every energy; log Z makes it a normalised density"""
+    total: int | None = None
+    """what the values of every event sum to, all others having infinite energy; None: anything"""
 
     @abstractmethod
     def value(self, one_hot: Tensor) -> Tensor:
@@ -105,6 +107,11 @@ class DiscreteEnergy(Energy):
     def site_evaluations(self) -> int:
         """Evaluations of the whole energy that `site_energies` costs."""
         return 1 if self.multilinear else self.num_values
+
+    def part_energy(self, x: Tensor) -> Tensor:
+        """Energies (batch,), without the offset, of events x (batch, *event_shape) that may lack
+        some of their `total`: of the smaller multiset. By default that of the event as it is."""
+        return self(x) - self.offset
 
     def blocks(self) -> list[Tensor]:
         """Boolean masks (*event_shape) that share out the sites: those of one mask are independent
@@ -200,7 +207,8 @@ class Enumeration(Law):
         self.log_z = float(log_weights.logsumexp(0))
         self.probabilities = (log_weights - self.log_z).exp()
         self.cumulative = self.probabilities.cumsum(0)
-        self.mean_energy = float(self.probabilities @ energies)
+        possible = self.probabilities > 0  # 0 times an infinite energy is no number
+        self.mean_energy = float(self.probabilities[possible] @ energies[possible])
         parts = self.probabilities.split(CHUNK)
         pairs = list(zip(parts, self._chunks(), strict=True))
         self.mean = sum((torch.tensordot(p, x, 1) for p, x in pairs), torch.zeros(()))

@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Literal, cast
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
-from backend.energies.discrete import (
-    MOST_STATES,
-    DiscreteEnergy,
-    Enumeration,
-    enumerate_states,
-    one_hot,
-    state_index,
+from backend.energies.discrete import DiscreteEnergy
+from backend.events import Curve, Event, Field, Finding, Scalar
+from backend.generative_flows.environments import Building, environment_of
+from backend.generative_flows.exact_law import Graph, graph_of
+from backend.generative_flows.policies import (
+    Cut,
+    Policies,
+    Trajectories,
+    flows_of,
+    policy_entropy,
+    roll_out,
+    shortened,
 )
-from backend.events import Event, Field, Scalar
-from backend.method import Method, Preset, SampleRequest, Task
+from backend.method import Preset, SampleRequest, Task
 from backend.metric_names import Figure
 from backend.metrics.quality import Quality
-from backend.networks.residual_mlp import ResidualMLP
+from backend.objectives.flow_balance import Balance, imbalance
+from backend.requests.building import BuildingMethod, Built
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
 
-LOG_Z_RATE = 100.0
-"""Learning rate of log Z over that of the network. Malkin et al. 2022."""
-CHUNK = 16_384
-"""States that the policies are asked of at once, where all are."""
+NUM_RANKED = 64
+"""Most probable events whose probabilities are drawn."""
+HALF = 0.5
+"""Share of the likeliest event's probability that makes a mode, and of its own that finds one."""
 
 
 class GFlowNetConfig(Config):
-    loss: Literal["trajectory_balance", "detailed_balance"] = option(
+    loss: Balance = option(
         "trajectory_balance",
-        "Whether flow is to balance along whole trajectories, or along each of their steps.",
+        "Whether flow is to balance at each step, along whole trajectories, or along all their "
+        "parts.",
         main=True,
         group="Objective",
     )
+    forward_looking: bool = option(
+        False,
+        "Whether what there is of an unfinished event counts already: its energy is part of the "
+        "flow, and the network learns the rest.",
+        main=True,
+        group="Objective",
+    )
+    decay: float = option(
+        0.9,
+        "λ: how much less a part of a trajectory counts for each step that it is longer; parts "
+        "alone have it.",
+        gt=0,
+        le=2,
+        group="Objective",
+    )
     backward: Literal["learned", "uniform"] = option(
-        "learned",
+        "uniform",
         "How the ways that lead to an event share its flow: as learned, or equally.",
         group="Objective",
+    )
+    building: Building = option(
+        "raise",
+        "How events are built: from zeros, one site raised by 1 at a time, which sets and bags "
+        "need; or a value for one site after the other, from left to right or in any order.",
+        main=True,
+        group="Trajectories",
+    )
+    trajectories: Cut = option(
+        "complete",
+        "What training sees of trajectories: all; a beginning of any length, few of which end; or "
+        "never the end, from which the law cannot be learned.",
+        main=True,
+        group="Trajectories",
     )
     exploration: float = option(
         0.05,
@@ -51,165 +86,46 @@ class GFlowNetConfig(Config):
         ge=0,
         le=1,
         main=True,
-        group="Objective",
+        group="Trajectories",
         turnable=True,
     )
     width: int = option(
         128, "Units of each hidden layer.", ge=1, le=4096, group="Network", main=True
     )
-    depth: int = option(3, "Hidden layers.", ge=1, le=20, group="Network")
+    depth: int = option(2, "Hidden layers.", ge=1, le=20, group="Network")
+    log_z_rate: float = option(
+        100.0,
+        "Learning rate of log Z, whose way is long, over that of the network.",
+        gt=0,
+        le=10_000,
+        log=True,
+        group="Training",
+    )
     train: TrainConfig = option(
-        TrainConfig(learning_rate=2e-3, schedule="cosine", batch_size=64, beta1=0.9),
+        TrainConfig(
+            learning_rate=3e-3, schedule="cosine", batch_size=16, beta1=0.9, gradient_clip=0.0
+        ),
         "How the weights are fitted.",
         group="Training",
     )
 
-
-class Flows(NamedTuple):
-    """Policies and flow of states (batch, sites)."""
-
-    forward: Tensor
-    """(batch, sites + 1): log P_F of raising each site by 1, and of stopping"""
-    backward: Tensor
-    """(batch, sites): log P_B of each site having been raised last"""
-    log_flow: Tensor
-    """(batch,): log F"""
-
-
-class Policies(nn.Module):
-    """Forward and backward policy and the flow of states, by one network; log Z beside it."""
-
-    def __init__(self, config: GFlowNetConfig, data: Data, generator: torch.Generator) -> None:
-        super().__init__()
-        assert data.num_values is not None
-        self.num_values, self.sites = data.num_values, data.event_shape.numel()
-        self.uniform = config.backward == "uniform"
-        self.net = ResidualMLP(
-            self.sites * self.num_values,
-            2 * self.sites + 2,
-            config.width,
-            config.depth,
-            generator,
-        )
-        self.log_z = nn.Parameter(torch.zeros(()))
-
-    def forward(self, states: Tensor) -> Flows:
-        """Of states (..., sites) of the values 0..q-1."""
-        parts = (self.sites + 1, self.sites, 1)
-        outputs = self.net(one_hot(states.flatten(0, -2), self.num_values))
-        forward, backward, log_flow = outputs.reshape(*states.shape[:-1], -1).split(parts, -1)
-        full = nn.functional.pad(states == self.num_values - 1, (0, 1))
-        if self.uniform:
-            backward = torch.zeros_like(backward)
-        # the least finite number, since the start has no step back and -inf would give nan
-        least = torch.finfo(outputs.dtype).min
-        return Flows(
-            forward.masked_fill(full, -torch.inf).log_softmax(-1),
-            backward.masked_fill(states == 0, least).log_softmax(-1),
-            log_flow.squeeze(-1),
-        )
+    def derived(self) -> dict[str, str]:
+        notes = {}
+        if self.loss != "subtrajectory_balance":
+            notes["decay"] = "No effect but on `subtrajectory_balance`."
+        if self.loss == "trajectory_balance" and self.trajectories == "complete":
+            notes["forward_looking"] = (
+                "No effect on complete trajectories: they begin at log Z and end at the reward."
+            )
+        return notes
 
 
-class Trajectories(NamedTuple):
-    """Ways from the start to events, all padded to the longest there can be."""
-
-    states: Tensor
-    """(steps, num, sites): before each step"""
-    actions: Tensor
-    """(steps, num) int64: the site raised, or `sites` to stop"""
-    going: Tensor
-    """(steps, num) bool: False once it has stopped"""
-
-    @property
-    def ends(self) -> Tensor:
-        """(num, sites)"""
-        return self.states[-1]
-
-
-def roll_out(
-    policies: Policies, num: int, generator: torch.Generator, exploration: float = 0.0
-) -> Trajectories:
-    """`num` trajectories of the forward policy, a share of whose steps is drawn uniformly.
-
-    Steps are drawn by a race of exponentials, as `torch.multinomial` draws them on its way, which
-    waits for the device to check its weights.
-    """
-    sites, device = policies.sites, policies.log_z.device
-    state = torch.zeros((num, sites), device=device)
-    going = torch.ones(num, dtype=torch.bool, device=device)
-    steps = []
-    with torch.no_grad():
-        for _ in range(sites * (policies.num_values - 1) + 1):
-            probabilities = policies(state).forward.exp()
-            if exploration:
-                possible = (probabilities > 0).to(state)
-                uniform = possible / possible.sum(1, keepdim=True)
-                probabilities = torch.lerp(probabilities, uniform, exploration)
-            race = torch.empty_like(probabilities).exponential_(generator=generator)
-            action = (probabilities / race).argmax(1)
-            steps.append((state, action, going))
-            going = going & (action < sites)
-            raised = nn.functional.one_hot(action, sites + 1)[:, :sites].to(state)
-            state = state + raised * going[:, None]
-    return Trajectories(*(torch.stack(parts) for parts in zip(*steps, strict=True)))
-
-
-def residuals(
-    policies: Policies, trajectories: Trajectories, log_reward: Tensor, loss: str
-) -> Tensor:
-    """Imbalance in nats: one number a trajectory, or one a step, 0 where none is made.
-
-    log_reward: (num,) of the ends. Trajectory balance (Malkin et al. 2022): log Z + Σ log P_F −
-    log R − Σ log P_B. Detailed balance (Bengio et al. 2021): log F(s) + log P_F(s′|s) − log F(s′) −
-    log P_B(s|s′), with F the reward where the trajectory stops and Z at its start.
-    """
-    states, actions, going = trajectories
-    flows = policies(states)
-    forward = flows.forward.gather(-1, actions[..., None]).squeeze(-1)
-    moves = going & (actions < policies.sites)
-    site = actions.clamp(max=policies.sites - 1)[..., None]
-    # the state after a move is that before the next step; the last step can only stop
-    backward = flows.backward[1:].gather(-1, site[:-1]).squeeze(-1)
-    backward = nn.functional.pad(backward, (0, 0, 0, 1))
-    zero = torch.zeros_like(forward)
-    if loss == "trajectory_balance":
-        ways = torch.where(going, forward, zero) - torch.where(moves, backward, zero)
-        return policies.log_z + ways.sum(0) - log_reward
-    before = torch.cat([policies.log_z.expand(1, states.shape[1]), flows.log_flow[1:]])
-    after = nn.functional.pad(flows.log_flow[1:], (0, 0, 0, 1))
-    after = torch.where(moves, after + backward, log_reward)
-    return torch.where(going, before + forward - after, zero)
-
-
-@torch.no_grad()
-def exact_probabilities(policies: Policies) -> Tensor:
-    """P_θ(x) of every event, (num_states,) float64 by state index, by dynamic programming.
-
-    What reaches a state is what reached those a step before it, times the forward policy.
-    """
-    sites, num_values = policies.sites, policies.num_values
-    device = policies.log_z.device
-    states = enumerate_states((sites,), num_values).to(device)
-    forward = torch.cat([policies(part).forward.double().exp() for part in states.split(CHUNK)])
-    reach = torch.zeros(len(states), dtype=torch.float64, device=device)
-    reach[0] = 1.0
-    stopped = torch.zeros_like(reach)
-    for _ in range(sites * (num_values - 1) + 1):
-        stopped += reach * forward[:, sites]
-        following = torch.zeros_like(reach)
-        for site in range(sites):
-            place = num_values ** (sites - 1 - site)
-            # a site at its greatest value has no flow on, so that nothing runs into the next row
-            following[place:] += (reach * forward[:, site])[:-place]
-        reach = following
-    return stopped
-
-
-class GFlowNet(Method):
-    """P_θ(x) ∝ R(x) = exp(−E(x)), x built from 0 by raising one site at a time until it stops.
+class GFlowNet(BuildingMethod):
+    """P_θ(x) ∝ R(x) = exp(−E(x)), x built step by step from nothing.
 
     The reward is the target of the data; no data are learned from. Bengio et al. 2021; Malkin et
-    al. 2022 (trajectory balance).
+    al. 2022 (trajectory balance); Madan et al. 2023 (its parts); Pan et al. 2023 (forward-looking
+    flows, unfinished trajectories).
     """
 
     id = "gflownet"
@@ -218,8 +134,8 @@ class GFlowNet(Method):
         "Learns to build events step by step so that each comes up in proportion to its reward, "
         "the exp(−E) of a known target: independent draws, and log Z with them."
     )
-    references = "Bengio et al. 2021; Malkin et al. 2022"
-    url = "https://arxiv.org/abs/2201.13259"
+    references = "Bengio et al. 2021; Malkin et al. 2022; Madan et al. 2023; Pan et al. 2023"
+    url = "https://arxiv.org/abs/2302.01687"
     Config = GFlowNetConfig
     purpose = "sample"
     follows_gradient = False
@@ -230,6 +146,7 @@ class GFlowNet(Method):
         "log_z/estimate",
         "log_z/error",
         "loss/total",
+        "reward/mean_log",
         "quality/energy_distance",
     )
     figures: ClassVar[dict[str, Figure]] = {
@@ -238,11 +155,29 @@ class GFlowNet(Method):
             "Σ |p − q|",
             log=True,
             better="lower",
-            help="Over all states: exact, by dynamic programming; `train_time` counts draws, and "
-            "the floor is what as many exact draws give.",
+            help="Over all events: exact, by passing probability through the graph of states; "
+            "`train_time` counts draws, and the floor is what as many exact draws give.",
         ),
         "reward/mean_log": Figure("Mean log-reward of what is built", "nats"),
+        "reward/max_log": Figure("Largest log-reward in the batch", "nats"),
+        "reward/learned": Figure(
+            "Way of the mean log-reward from uniform to target",
+            better="",
+            help="0 where all events are equally likely, 1 at the target's own mean; above 1 the "
+            "law is too greedy.",
+        ),
+        "reward/calls": Figure(
+            "Energies evaluated", log=True, help="Of events and, looking forward, of their parts."
+        ),
         "trajectory/length": Figure("Steps of a trajectory"),
+        "trajectory/ended": Figure("Share of trajectories that end"),
+        "policy/entropy": Figure("Entropy of the forward policy", "nats a step"),
+        "modes/found": Figure(
+            "Modes found",
+            better="higher",
+            help="Events at least half as likely as the likeliest that are drawn at least half as "
+            "often as they should be.",
+        ),
     }
     presets: ClassVar[dict[str, Preset]] = {
         "default": Preset(
@@ -257,21 +192,56 @@ class GFlowNet(Method):
             Budget(steps=1500),
             data={"name": "hypergrid"},
         ),
+        "subtrajectory_balance": Preset(
+            "Balance along all parts of trajectories.",
+            {"loss": "subtrajectory_balance"},
+            Budget(steps=1500),
+            data={"name": "hypergrid"},
+        ),
+        "forward_looking": Preset(
+            "Detailed balance of forward-looking flows, for sets whose elements' scores add up.",
+            {
+                "loss": "detailed_balance",
+                "forward_looking": True,
+                "exploration": 0.0,
+                "train": {"learning_rate": 1e-3, "schedule": "constant"},
+            },
+            Budget(steps=400),
+            data={"name": "sets"},
+        ),
+        "strings": Preset(
+            "Strings, such as spins of a lattice, a value for one site after the other.",
+            {"loss": "subtrajectory_balance", "building": "left_to_right"},
+            Budget(steps=1500),
+            data={"name": "ising"},
+        ),
     }
     config: GFlowNetConfig
 
     def __init__(self, config: GFlowNetConfig, task: Task) -> None:
         super().__init__(config, task)
-        self.policies = Policies(config, task.data, task.generator).to(task.device)
-        self.fitter = Fitter(config.train, self.policies, rates={"log_z": LOG_Z_RATE})
+        environment = environment_of(self.target, config.building)
+        self.policies = Policies(
+            environment, config.width, config.depth, config.backward == "learned", task.generator
+        ).to(task.device)
+        self.fitter = Fitter(config.train, self.policies, rates={"log_z": config.log_z_rate})
+        self.calls = 0
+        """energies evaluated so far"""
 
     @classmethod
     def problems(cls, config: GFlowNetConfig, data: Data) -> Iterable[tuple[str, str]]:
-        if data.num_values is not None and (data.density or data.target) is None:
+        target = data.density or data.target
+        if data.num_values is not None and target is None:
             yield (
                 "data.name",
                 "has no known energy, and the reward is made of one. Choose a target such as "
                 "`hypergrid`.",
+            )
+        if getattr(target, "total", None) is not None and config.building != "raise":
+            yield (
+                "building",
+                f"must be `raise` for {data.title!r}, whose events all have the same size, got "
+                f"{config.building!r}.",
             )
 
     @property
@@ -280,25 +250,22 @@ class GFlowNet(Method):
         data = self.task.data
         return cast(DiscreteEnergy, data.density or data.target)
 
-    @torch.no_grad()
-    def log_reward(self, states: Tensor) -> Tensor:
-        """Minus the energy, as it stands before it is normalised: (num,) of events (num, sites)."""
-        target = self.target
-        return target.offset - target(states.reshape(-1, *target.event_shape))
-
     def step(self, progress: float) -> dict[str, Tensor]:
-        config = self.config
-        num = config.train.batch_size
-        trajectories = roll_out(self.policies, num, self.generator, config.exploration)
-        log_reward = self.log_reward(trajectories.ends)
-        off = residuals(self.policies, trajectories, log_reward, config.loss)
-        num_terms = num if off.dim() == 1 else trajectories.going.sum()
-        loss = off.square().sum() / num_terms
+        config, num = self.config, self.config.train.batch_size
+        ways = roll_out(self.policies, num, self.generator, config.exploration)
+        seen = shortened(ways, config.trajectories, self.generator)
+        flows = flows_of(self.policies, seen, config.forward_looking)
+        loss = imbalance(flows, config.loss, config.decay).loss()
+        log_reward = self.policies.environment.log_reward(ways.ends)
+        self.calls += num + config.forward_looking * flows.log_flow.numel()
         return {
             "loss/total": loss.detach(),
             "log_z/estimate": self.policies.log_z.detach().clone(),
             "reward/mean_log": log_reward.mean(),
-            "trajectory/length": trajectories.going.sum(0).float().mean(),
+            "reward/max_log": log_reward.amax(),
+            "reward/calls": torch.full((), float(self.calls), device=loss.device),
+            "trajectory/length": ways.made.sum(0).float().mean(),
+            "trajectory/ended": seen.ended.float().mean(),
             **self.fitter.update(loss, progress),
         }
 
@@ -322,62 +289,110 @@ class GFlowNet(Method):
         return self.train_time_samples(request.num, generator)
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
-        ends = roll_out(self.fitter.fitted, num, generator).ends
-        return ends.reshape(num, *self.task.data.event_shape)
+        return self.trajectories(num, generator).ends.reshape(num, *self.task.data.event_shape)
+
+    def trajectories(self, num: int, generator: torch.Generator) -> Trajectories:
+        """`num` ways from nothing to an event, as the policy goes."""
+        return roll_out(self.fitter.fitted, num, generator)
+
+    @torch.no_grad()
+    def build(self, num: int, generator: torch.Generator) -> Built:
+        environment, ways = self.policies.environment, self.trajectories(num, generator)
+        flows = flows_of(self.fitter.fitted, ways, forward_looking=False)
+        states = ways.states
+        energy = -environment.log_reward(ways.ends)
+        parts = environment.part_energy(states.flatten(0, 1)).reshape(states.shape[:2])
+        return Built(
+            ways.ends.reshape(num, *self.task.data.event_shape),
+            energy,
+            ways.made.sum(0),
+            parts,
+            torch.where(ways.made, flows.log_forward, torch.zeros_like(flows.log_forward)),
+            [
+                [environment.written(state) for state in way]
+                for way in states.transpose(0, 1).int().tolist()
+            ],
+        )
 
     # ------------------------------------------------------------------ looks
 
-    @property
-    def truth(self) -> Enumeration | None:
-        """The distribution that is learned; None where there are too many states to list."""
-        return enumerated(self.target)
+    def graph(self) -> Graph | None:
+        """All events, their rewards and the ways to them; None where there are too many."""
+        return graph_of(self.policies.environment, self.policies.log_z.device)
+
+    def learned(self, graph: Graph) -> Tensor:
+        """P_θ of the graph's events, (num_events,) float64."""
+        return graph.law(lambda states: self.fitter.fitted(states).forward)
 
     def observe(self, generator: torch.Generator) -> Iterable[Event]:
-        """Distance to the true distribution, log Z beside the exact one, and both as maps."""
-        if (truth := self.truth) is None:
+        """Distance to the true distribution, log Z beside the exact one, and both as pictures."""
+        ways = self.trajectories(256, generator)
+        yield Scalar("policy/entropy", float(policy_entropy(self.fitter.fitted, ways)))
+        if (graph := self.graph()) is None:
             return
-        learned = exact_probabilities(self.fitter.fitted).cpu()
-        yield Scalar("quality/l1", float((learned - truth.probabilities).abs().sum()))
-        yield Scalar("log_z/estimate/goal", truth.log_z)
-        yield Scalar("log_z/exact", truth.log_z)
-        yield Scalar("log_z/error", abs(float(self.log_z()) - truth.log_z))
-        if self.policies.sites == 2:
-            yield self._map("distribution/truth", truth.probabilities)
-            yield self._map("distribution/model", learned)
+        learned = self.learned(graph)
+        for path, value in self._figures(graph, learned).items():
+            yield Scalar(path, value)
+        yield Scalar("log_z/estimate/goal", graph.log_z)
+        if self.policies.environment.sites == 2:
+            yield self._map("distribution/truth", graph, graph.probabilities)
+            yield self._map("distribution/model", graph, learned)
+        else:
+            yield _ranked(graph.probabilities, learned)
 
-    def _map(self, path: str, probabilities: Tensor) -> Field:
+    def _figures(self, graph: Graph, learned: Tensor) -> dict[str, float]:
+        truth, log_reward = graph.probabilities, graph.log_reward
+        uniform, goal = float(log_reward.mean()), float(truth @ log_reward)
+        modes = truth >= HALF * truth.max()
+        num_drawn = (learned[modes] >= HALF * truth[modes]).sum()
+        figures = {
+            "quality/l1": float((learned - truth).abs().sum()),
+            "log_z/exact": graph.log_z,
+            "log_z/error": abs(float(self.log_z()) - graph.log_z),
+            "modes/found": float(num_drawn),
+            "modes/found/goal": float(modes.sum()),
+        }
+        if goal > uniform:
+            figures["reward/learned"] = (float(learned @ log_reward) - uniform) / (goal - uniform)
+        return figures
+
+    def _map(self, path: str, graph: Graph, probabilities: Tensor) -> Field:
         """A map of two sites, the first along x."""
-        side = self.policies.num_values
-        values = probabilities.reshape(side, side).T.float().numpy()
+        side = self.policies.environment.num_values
+        values = np.zeros((side, side), dtype=np.float32)
+        x, y = graph.events.long().cpu().T.numpy()
+        values[y, x] = probabilities.numpy()
         box = (-0.5, side - 0.5)
         return Field(path, values, box, box, quantity="probability_mass")
 
+    def findings(self, generator: torch.Generator) -> Iterable[Finding]:
+        """No end is ever seen: flows that balance say nothing of the law then."""
+        if self.config.trajectories != "unfinished":
+            return
+        graph = self.graph()
+        words = "No trajectory of training ends, so flow may balance, and the loss vanish, about "
+        words += "any law: the distribution and log Z cannot be learned."
+        if graph is not None:
+            figures = self._figures(graph, self.learned(graph))
+            words += (
+                f" Here L1 is {figures['quality/l1']:.2f} and log Z off by "
+                f"{figures['log_z/error']:.1f}."
+            )
+        yield Finding("no_ends", "warning", words)
+
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
-        if (truth := self.truth) is None:
+        if (graph := self.graph()) is None:
             return {}
-        learned = exact_probabilities(self.fitter.fitted).cpu()
-        drawn = self.train_time_samples(quality.num, generator)
-        exact = truth.draw(quality.num, generator)
-        return {
-            "quality/l1": float((learned - truth.probabilities).abs().sum()),
-            "quality/l1/train_time": _counted(drawn, truth),
-            "quality/l1/floor": _counted(exact, truth),
-            "log_z/exact": truth.log_z,
-            "log_z/error": abs(float(self.log_z()) - truth.log_z),
+        drawn = self.train_time_samples(quality.num, generator).flatten(1)
+        return self._figures(graph, self.learned(graph)) | {
+            "quality/l1/train_time": graph.distance_of(drawn),
+            "quality/l1/floor": graph.distance_of(graph.draw(quality.num, generator)),
         }
 
 
-@functools.lru_cache(maxsize=4)
-def enumerated(target: DiscreteEnergy) -> Enumeration | None:
-    """All states of a target before it was normalised; None where there are too many."""
-    if target.num_values**target.num_sites > MOST_STATES:
-        return None
-    return Enumeration(target.normalised(-target.offset).cpu())
-
-
-def _counted(x: Tensor, truth: Enumeration) -> float:
-    """Σ |share − p| of how often each state is among events x (num, *event_shape)."""
-    counts = torch.bincount(
-        state_index(x, truth.num_values).cpu(), minlength=len(truth.probabilities)
-    )
-    return float((counts / len(x) - truth.probabilities).abs().sum())
+def _ranked(truth: Tensor, learned: Tensor) -> Curve:
+    """The probabilities of the likeliest events, the likeliest first, beside what is learned."""
+    order = truth.argsort(descending=True)[:NUM_RANKED]
+    x = np.arange(1, len(order) + 1, dtype=np.float32)
+    y = torch.stack([truth[order], learned[order]]).float().numpy()
+    return Curve("distribution/by_rank", x, y, ["target", "learned"], "rank", "probability")

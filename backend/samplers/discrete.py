@@ -21,12 +21,19 @@ class DiscreteSampler(Sampler, ABC):
     """
 
     discrete: ClassVar[bool] = True
+    moves_units: ClassVar[bool] = False
+    """True where it walks events that all have the same sum, which changing one site leaves"""
 
     @classmethod
     def fits(cls, energy: Energy) -> str:
         reason = super().fits(energy)
         if not reason and not isinstance(energy, DiscreteEnergy):
             return "needs the energy between whole numbers, and this one has no `relaxed`."
+        if not reason and discrete(energy).total is not None and not cls.moves_units:
+            return (
+                "changes values one by one, and the values of every event here have the same sum: "
+                "it would never move. Choose `discrete_metropolis`, which then moves units."
+            )
         return reason
 
     def init(self, position: Tensor, energy: Energy, generator: torch.Generator) -> State:

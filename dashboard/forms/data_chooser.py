@@ -110,7 +110,7 @@ def _tiles(page: str, datasets: dict[str, Any], name: str, path: str) -> None:
 def _tile(key: str, item: dict[str, Any]) -> dict[str, Any]:
     preview = preview_of(key)
     picture = preview and {part: preview[part] for part in ("kind", "shape", "values")}
-    sign = "E(x)" if key == spec_paths.ENERGY_FILE else "↓"  # to be downloaded
+    sign = "E(x)" if key in spec_paths.ENERGY_FILES else "↓"  # to be downloaded
     return {
         "name": key,
         "title": item["title"],

@@ -12,15 +12,15 @@ from jobs.records import run_store
 
 Origin = Literal["cli", "browser"]
 
-ENERGY_FILE = "energy_file"
-"""The data set whose `path` is code."""
+ENERGY_FILES = ("energy_file", "discrete_energy_file")
+"""Data sets whose `path` is code."""
 
 
 def absolute_paths(spec: RunSpec, origin: Origin) -> RunSpec:
     """Make every path of a spec absolute.
 
     From the browser a path is taken under BASIN_DATA and must stay inside it, links followed;
-    the command line may name any path. A file that is run (`energy_file`) the browser may only
+    the command line may name any path. A file that is run (of `ENERGY_FILES`) the browser may only
     name by its bare name, in the folder of trusted energies. Raises BadInput.
     """
     problems: list[Problem] = []
@@ -62,7 +62,7 @@ def _absolute(value: Any, where: str, origin: Origin, problems: list[Problem]) -
     if not isinstance(value, dict):
         return value
     parts = {}
-    is_code = ENERGY_FILE in (value.get("name"), value.get("kind"))
+    is_code = any(value.get(key) in ENERGY_FILES for key in ("name", "kind"))
     absolute = _absolute_energy_file if is_code else _absolute_path
     for key, item in value.items():
         field_name = f"{where}.{key}" if where else key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -169,6 +170,11 @@ def trained(name: str) -> Asked:
         return Asked(run.method, run.data, 1)
     if name in ("table", "pair"):
         return _of_iris(name)
+    if name == "sets":
+        sets = {"name": "sets", "num_elements": 8, "size": 4, "num": 400, "num_held_out": 200}
+        config = {"forward_looking": True, "loss": "detailed_balance"}
+        run = prepare(RunSpec(method="gflownet", data=sets, config=config, seed=1), CPU, None)
+        return Asked(run.method, run.data, 1)
     if name == "clusters":
         moons = {"name": "moons", "num": 400, "num_held_out": 200}
         run = prepare(RunSpec(method="gedi", data=moons, seed=1), CPU, None)
@@ -241,6 +247,7 @@ def ring() -> Data:
 
 
 SMALL: dict[str, dict[str, Any]] = {
+    "build": {"num": 6},
     "correct": {"num": 40},
     "concepts_by_class": {"num": 40},
     "energy": {"num": 50},
@@ -278,6 +285,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "phase": {"columns": 3, "rows": 2, "num": 8, "most_patterns": 30},
 }
 ONLY = {
+    "build": ("sets",),
     "correct": ("concepts",),
     "concepts_by_class": ("concepts",),
     "augment": ("table",),
@@ -499,6 +507,39 @@ def _awake(ability: str, name: str) -> dict[str, Any]:
     if name in ("mask_path", "mask"):
         return {}
     return {"hidden": {"share": "random"}.get(name, "coordinates")}
+
+
+def test_the_energy_of_what_there_is_leads_from_nothing_to_the_event() -> None:
+    answer, target = answered("sets", "build", num=40), trained("sets").data.density
+    assert target is not None
+    x, parts = torch.from_numpy(answer.arrays["x"]), answer.arrays["part_energy"]
+    assert (x.sum(1) == 4).all() and parts.shape == (40, 5) and not parts[:, 0].any()
+    energy = torch.from_numpy(answer.arrays["energy"])
+    torch.testing.assert_close(energy, target(x) - target.offset)  # type: ignore[operator]
+    assert np.allclose(parts[:, -1], energy, atol=1e-5)
+    first, events = (event for event in answer.events if isinstance(event, Table))
+    assert [row[0] for row in first.rows] == [0, 1, 2, 3, 4] and first.rows[0][1] == "{}"
+    added = [set(str(row[1]).strip("{}").split(", ")) - {""} for row in first.rows]
+    assert all(len(more - less) == 1 for less, more in itertools.pairwise(added))
+    lowest = [float(row[1]) for row in events.rows]  # type: ignore[arg-type]
+    assert lowest == sorted(lowest) and lowest[0] == pytest.approx(answer.figures["energy_lowest"])
+
+
+def test_draws_of_no_energy_have_that_of_the_target_and_are_listed() -> None:
+    answer, target = answered("sets", "sample", num=200, num_steps=None), trained("sets").data
+    assert target.density is not None
+    x = torch.from_numpy(answer.arrays["x"])
+    assert np.allclose(answer.arrays["energy"], target.density(x), atol=1e-5)
+    assert answer.figures["target_energy"] == pytest.approx(float(target.density(x).mean()), 1e-4)
+    assert answer.figures["target_energy/floor"] == pytest.approx(
+        float(target.density(target.held_out).mean()), abs=1e-4
+    )
+    (table,) = [event for event in answer.events if event.path == "likeliest"]
+    assert isinstance(table, Table)
+    event, count, energy = table.rows[0]
+    drawn = "".join(str(int(value)) for value in x[target.density(x).argmin()])
+    assert event == drawn and energy == pytest.approx(float(target.density(x).min()), abs=1e-5)
+    assert count == int((x == x[target.density(x).argmin()]).all(1).sum())
 
 
 def test_predictions_stand_beside_what_costs_no_training() -> None:

@@ -12,7 +12,7 @@ from backend.data import Data
 from backend.energies.discrete import DiscreteEnergy, Enumeration
 from backend.randomness import generator_of
 
-TARGETS = ["ising", "potts", "rbm", "factor_graph", "enumerable"]
+TARGETS = ["ising", "potts", "rbm", "factor_graph", "enumerable", "sets", "bags"]
 
 
 def load(name: str, **fields: object) -> Data:
@@ -56,10 +56,12 @@ def test_the_seed_is_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_small_targets_are_normalised_and_their_truth_is_what_is_drawn(name: str) -> None:
-    data = load(name, **({"num_visible": 12} if name == "rbm" else {}))
+    small = {"rbm": {"num_visible": 12}, "bags": {"num_kinds": 4}}
+    data = load(name, **small.get(name, {}))
     assert data.density is not None and data.truth is not None and data.draw is not None
     assert Enumeration(energy_of(data)).log_z == pytest.approx(0, abs=1e-5)
-    assert data.truth.source == "enumeration" and data.truth.log_z == 0
+    source = "dynamic programming" if name in ("sets", "bags") else "enumeration"
+    assert data.truth.source == source and data.truth.log_z == 0
     fresh = data.draw(4000, generator_of("fresh", 0))
     for x in (data.train, fresh):
         assert data.truth.mean is not None and data.truth.variance is not None
@@ -69,6 +71,18 @@ def test_small_targets_are_normalised_and_their_truth_is_what_is_drawn(name: str
         assert data.truth.mean_energy is not None
         error_of_energy = float(energy.std()) / math.sqrt(len(x))
         assert abs(float(energy.mean()) - data.truth.mean_energy) < 4 * error_of_energy
+
+
+@pytest.mark.parametrize("name", ["sets", "bags"])
+def test_multisets_are_all_of_one_size_and_so_is_their_noise(name: str) -> None:
+    data = load(name)
+    total = energy_of(data).total
+    noise = data.noise(4000, generator_of("noise", 0))
+    for x in (data.train, data.held_out, noise):
+        assert (x.sum(1) == total).all()
+    # no element is apart where all multisets are equally likely
+    spread = noise.double().mean(0) - total / noise.shape[1]
+    assert (spread / (noise.double().std(0) / math.sqrt(len(noise)))).abs().max() < 4
 
 
 def test_a_wide_rbm_is_known_by_its_hidden_states() -> None:

@@ -23,6 +23,7 @@ from backend.energies.discrete import (
 )
 from backend.energies.factor_graph import FactorGraph
 from backend.energies.lattices import Ising, Potts
+from backend.energies.multiset import Multiset
 from backend.energies.rbm import RBM
 from backend.energies.table import Table
 from backend.randomness import generator_of
@@ -64,6 +65,8 @@ TARGETS: dict[str, DiscreteEnergy] = {
         torch.Size([2]),
         4,
     ),
+    "sets": Multiset(normal(5, 2), 2),
+    "bags": Multiset(normal(3, 5), 4),
 }
 
 

@@ -100,12 +100,16 @@ def test_nested_paths_count_too() -> None:
 
 
 def test_paths_within_lists_count_too() -> None:
-    parts = [{"kind": "table", "path": "/etc/hosts"}, [{"kind": "energy_file", "path": "/x.py"}]]
+    parts = [
+        {"kind": "table", "path": "/etc/hosts"},
+        [{"kind": "energy_file", "path": "/x.py"}],
+        [{"name": "discrete_energy_file", "path": "/x.py"}],
+    ]
     spec = SPEC.model_copy(update={"config": {"parts": parts}})
     with pytest.raises(BadInput) as caught:
         spec_paths.absolute_paths(spec, "browser")
     fields = [problem.field for problem in caught.value.problems]
-    assert fields == ["config.parts.0.path", "config.parts.1.0.path"]
+    assert fields == [f"config.parts.{place}.path" for place in ("0", "1.0", "2.0")]
 
 
 @pytest.mark.bad_input
