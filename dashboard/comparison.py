@@ -8,7 +8,7 @@ import csv
 import io
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -264,20 +264,30 @@ class Row:
     """the group that is better than all others beyond its seeds and the floor, if any is"""
 
 
+def known_figures() -> dict[str, dict[str, Any]]:
+    """Return title, unit, log and better of figures by path; those of methods themselves are among
+    them where workers have said which they know."""
+    of_all = {path: asdict(item) for path, item in FIGURES.items()}
+    try:
+        return {**redis_store.catalogue().get("figures", {}), **of_all}
+    except NotAvailable:
+        return of_all
+
+
 def figures(compared: list[Group]) -> list[Row]:
     """Gather final figures (or, of a run that goes on, the latest) of groups that learned the same
     data, by path."""
     measured = [[last_figures(member) for member in group.members] for group in compared]
     paths = dict.fromkeys(path for group in measured for run in group for path in run)
-    rows = []
+    rows, known = [], known_figures()
     for path in sorted(paths):
         companion = COMPANIONS.get(path.rpartition("/")[2])
         if (companion and companion.reference) or path == NUM_SAMPLES:
             continue
         values = [[run[path] for run in group if path in run] for group in measured]
         chart = chart_of(path)
-        about = FIGURES.get(chart)
-        title = about.title if about else chart
+        about = known.get(chart, {})
+        title = about.get("title", chart)
         if companion:
             title = f"{title}, {companion.title}"
         floors = [
@@ -287,7 +297,7 @@ def figures(compared: list[Group]) -> list[Row]:
             if path in run and f"{chart}/floor" in run
         ]
         floor = median(floors) if floors else None
-        better = about.better if about else ""
+        better = about.get("better", "")
         if chart.startswith("quality/") and floor is not None:
             numbers = {
                 run[NUM_SAMPLES]

@@ -8,7 +8,6 @@ from typing import Any
 
 import streamlit as st
 
-from backend.metric_names import FIGURES
 from dashboard import comparison
 from dashboard.comparing import drawn, report, two_sample
 from dashboard.comparing.drawn import Drawn, Question
@@ -46,8 +45,8 @@ def main() -> None:
             for g in groups
         ],
         figures={
-            path: {"title": item.title, "unit": item.unit, "log": item.log}
-            for path, item in FIGURES.items()
+            path: {part: item[part] for part in ("title", "unit", "log")}
+            for path, item in comparison.known_figures().items()
         },
         drawn=drawn.as_json(groups, sets) if sets else None,
         report=report.report(groups, sets),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from backend import events
-from backend.events import Cost, Points, encode
+from backend.events import Cost, Curve, Event, Images, Points, Table, encode
 from backend.spec import Budget, RunSpec
 from jobs.records import run_store
 from tests.dashboard.conftest import Basin, wait_for
@@ -29,13 +32,13 @@ INKED = """canvas => {
 """How many colours a canvas holds."""
 
 
-def make_run() -> RunDirectory:
-    """A run that says one event of each kind, and nothing that the page expects."""
+def make_run(said: Iterable[Event] = EXAMPLES.values()) -> RunDirectory:
+    """A run that says some events, one of each kind, and nothing that the page expects."""
     spec = RunSpec(
         method="contrastive_divergence", data={"name": "ring"}, budget=Budget(steps=9), seed=0
     )
     run = run_store.create_run(spec)
-    for seq, event in enumerate(EXAMPLES.values()):
+    for seq, event in enumerate(said):
         data = encode(event, run=run.id, seq=seq, time=0.0, cost=Cost(9, 90, 1.0))
         run.append(data, keyframe=event.kind not in ("scalar", "text"))
     run.compact()
@@ -70,6 +73,36 @@ def test_every_kind_is_drawn(basin: Basin, page: Page) -> None:
     wait_for(lambda: cells.all_inner_texts() == ["0", "48", "2", "1", "5", "–"], "its cells")
     for words in ("Waiting for the first points", "lower is likelier", "Train-time chains"):
         assert not page.get_by_text(words).is_visible(), f"{words}: this run has none"
+
+
+def test_text_ways_and_places_on_an_axis_are_drawn_as_what_they_are(
+    basin: Basin, page: Page
+) -> None:
+    rows: list[list[str | float | int | None]] = [["the cat. ", -1.5], ["a  dog", 0.25]]
+    shares = [[1.0] * 7 + [0.0, 0.0], [0.5] * 6]
+    pixels = np.zeros((4, 2, 2), np.uint8)
+    ways = Images("inner/ways", pixels, "long_run", 0.0, 1.0, np.arange(4, dtype=np.float32))
+    x = np.linspace(-2, 2, 9, dtype=np.float32)
+    cut = Curve("future/cut", x, (x**2)[None], ["energy"], marks=[(-1.0, "right"), (0.5, "")])
+    run = make_run(
+        (
+            Table("prediction/text", ["text", "energy"], rows, "text", shares),
+            replace(ways, columns=["start", "truth"], rows=["one", "other"]),
+            cut,
+        )
+    )
+    page.goto(f"{basin.address}/run?id={run.id}")
+    lines = drawn(page, "table").locator("code.bl-text")
+    wait_for(lambda: lines.all_text_contents() == ["the cat. ", "a  dog"], "the text as it is")
+    marked = lines.locator("i")
+    wait_for(lambda: marked.all_text_contents() == [". ", "a  dog"], "what was not expected")
+    strip = drawn(page, "images").locator(".bl-ways-strip")
+    wait_for(lambda: strip.locator("canvas").count() == 4, "an image a step")
+    wait_for(
+        lambda: strip.locator("th").all_text_contents() == ["start", "truth", "one", "other"],
+        "names of rows and columns",
+    )
+    drawn(page, "curve").locator("text", has_text="right").wait_for()
 
 
 def test_points_of_before_labels_and_axes_are_still_read() -> None:

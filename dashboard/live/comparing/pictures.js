@@ -4,7 +4,7 @@
 import { faded } from "../parts/colours.js"
 import { densities, paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
-import { paintText } from "../pictures/drawing/text.js"
+import { heightOf, paintText } from "../pictures/drawing/text.js"
 import { FONT, paintBeyond, planeOn, rangesOf } from "../pictures/drawing/plane.js"
 import { paintClassRows } from "./selecting/class_rows.js"
 import { isTable, paintPairs } from "./pair_plots.js"
@@ -107,7 +107,7 @@ export function paintCompared(canvas, picture, view, width, colours) {
     return { grid: drawGrid(canvas, frame, { width, selected, accent, bg }) }
   }
   if (kind === "table") {
-    paintText(canvas, meta, [width, width], colours)
+    paintText(canvas, meta, [width, heightOf(meta)], colours)
     return null
   }
   if (isTable(frame, data)) return paintPairs(canvas, picture, picture.columns, width, colours)

@@ -6,11 +6,18 @@ import { sized } from "./plane.js"
 /** A picture this wide is read; in a smaller one strokes stand for words. */
 const READ = 150
 
+const [STEP, PAD] = [20, 10]
+
+/** The height that all lines of a table take where they are read. */
+export function heightOf({ rows }) {
+  return rows.length * STEP + 2 * PAD
+}
+
 /** Draw the column of text of a table {columns, rows, text, shares} in [width, height] CSS pixels. */
 export function paintText(canvas, { columns, rows, text, shares }, [width, height], colours) {
   const context = sized(canvas, width, height)
   const isRead = width > READ
-  const [size, step, pad] = isRead ? [12, 20, 10] : [6, 8, 6]
+  const [size, step, pad] = isRead ? [12, STEP, PAD] : [6, 8, 6]
   context.font = `${size}px ui-monospace, Menlo, Consolas, monospace`
   context.textBaseline = "middle"
   const advance = context.measureText("n").width
