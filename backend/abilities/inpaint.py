@@ -35,6 +35,7 @@ from backend.metrics.density import energies
 from backend.observe import pictures
 from backend.requests import conditional_sampling, masks
 from backend.requests.filled_in import BASELINES, TITLES, Compared
+from backend.requests.marginals import MarginalMethod
 
 Hidden = Literal[
     "lower", "upper", "left", "right", "centre", "random", "coordinates", "drawn", "file"
@@ -124,7 +125,7 @@ class InpaintAbility(Ability):
 
     mse: squared error over what is hidden, in standardised units, of one draw; mse_mean of the mean
     of three, which is lower for any law that is spread out. A single draw of the true law has twice
-    the error of its mean.
+    the error of its mean. wrong: of whole numbers, the share of hidden places of another value.
     """
 
     id = "inpaint"
@@ -140,7 +141,9 @@ class InpaintAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
-        objections = [*real_only(asked, "num"), *drawing_problems(asked, config)]
+        fills = isinstance(asked.method, MarginalMethod)
+        objections = [] if fills else [*real_only(asked, "num")]
+        objections += drawing_problems(asked, config)
         if config.row is not None and config.row >= (num := len(asked.data.held_out)):
             objections.append(("row", f"must be < {num}, the held-out rows, got {config.row}."))
         if config.label == EACH:
@@ -355,6 +358,8 @@ def _in_words(config: InpaintConfig, rows: dict[str, dict[str, float]]) -> str:
         f"Squared error {nats(own['mse'])} for one draw, {nats(own['mse_mean'])} for the mean of "
     )
     sentence += f"{NUM_DRAWS}"
+    if "wrong" in own:
+        sentence += f"; {own['wrong']:.1%} of the hidden places are wrong"
     if "label_accuracy" in own:
         sentence += f"; {own['label_accuracy']:.0%} of the events keep their class"
     # one that is told the class is no match for a run that was not

@@ -14,6 +14,7 @@ from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
 from backend.distributions import Distribution
+from backend.energies.discrete import DiscreteEnergy
 from backend.energy import Energy
 from backend.events import Table
 from backend.method import SampleRequest
@@ -31,6 +32,7 @@ from backend.metrics.log_likelihood import (
 )
 from backend.metrics.weighted_points import TRUSTED_SHARE, weighed
 from backend.requests import conditional_sampling
+from backend.requests.marginals import MarginalMethod
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 from backend.samplers.annealing import weight_ess
 
@@ -93,12 +95,16 @@ class LogZAbility(Ability):
     title = "Normaliser"
     summary = "Estimates log Z in several ways, with their spread, and the likelihood that follows."
     references = "Neal 2001; Grosse et al. 2015; Burda et al. 2015"
-    needs_energy: ClassVar[bool] = True
     needs_density: ClassVar[bool] = True
     Config: ClassVar[type[Config]] = LogZConfig
 
     @classmethod
     def problems(cls, asked: Asked, config: LogZConfig) -> Problems:
+        if isinstance(asked.method, MarginalMethod):
+            return
+        if not asked.method.has_energy:
+            yield "", asked.method.no_energy()
+            return
         yield from real_only(asked, "num")
         if config.annealing:
             yield from drawing_problems(asked, config)
@@ -106,6 +112,8 @@ class LogZAbility(Ability):
 
     @classmethod
     def answer(cls, asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
+        if isinstance(asked.method, MarginalMethod):
+            return _of_marginals(asked, asked.method, config, generator)
         data, energy = asked.data, asked.method.energy()
         proposal = fitted_proposal(data, config.num_components, generator)
         repeats = range(config.repeats)
@@ -143,6 +151,36 @@ class LogZAbility(Ability):
             figures[f"nll/{name}"] = -nats_each
         words = _in_words(figures, best, trusted, pixel_noise(data, noise_sd))
         return Answer(words, figures, {}, (_table(figures), _likelihoods(figures, trusted)))
+
+
+def _of_marginals(
+    asked: Asked, method: MarginalMethod, config: LogZConfig, generator: torch.Generator
+) -> Answer:
+    """log Z of the target, or of exp M where none is known, by the run's own independent draws."""
+    draws = [method.weighed_draws(config.num, generator) for _ in range(config.repeats)]
+    estimates = [_estimate(each.log_weights) for each in draws]
+    logs = torch.tensor([each.log_z for each in estimates], dtype=torch.float64)
+    figures = {
+        "importance": float(logs.mean()),
+        "importance/spread": float(logs.std()),
+        "importance/ess": sum(each.share for each in estimates) / len(estimates),
+    }
+    gaps = [float(each.gaps.double().mean()) for each in draws if each.gaps is not None]
+    if gaps:
+        means = torch.tensor(gaps, dtype=torch.float64)
+        figures |= {"mean_gap": float(means.mean()), "mean_gap/spread": float(means.std())}
+    density = asked.data.density
+    if isinstance(density, DiscreteEnergy):
+        figures["exact"] = density.offset
+    trusted = figures["importance/ess"] >= TRUSTED_SHARE
+    figures |= {"log_z": figures["importance"], "trusted": float(trusted)}
+    of = "the target" if gaps else "exp M"
+    words = f"log Z of {of} = {nats(figures['importance'])} ± {nats(figures['importance/spread'])}"
+    words += f", {figures['importance/ess']:.0%} of the weights effective"
+    words += f"; exactly {nats(figures['exact'])}." if "exact" in figures else "."
+    if not trusted:
+        words += f" Less than {TRUSTED_SHARE:.0%} count: not to be trusted."
+    return Answer(words, figures, {}, (_table(figures),))
 
 
 class Estimate(NamedTuple):
@@ -224,6 +262,8 @@ TITLES = {
     "ais": "annealing, forward",
     "reverse_ais": "annealing, in reverse",
     "own": "the run's own estimate",
+    "mean_gap": "mean of f − M",
+    "exact": "exactly",
 }
 
 

@@ -59,13 +59,17 @@ class DiscreteTarget(Dataset):
         if law is not None:
             return self._exactly(energy, law)
         train, held_out, of_run = self._of_a_run(energy)
-        truth = self.truth(energy) or of_run
-        if truth is not of_run:
+        known = self.truth(energy)
+        truth = of_run if known is None else known
+        if truth.mean is None:
+            source = f"{truth.source}; its moments and events are of {of_run.source}"
+            truth = replace(of_run, source=source, log_z=truth.log_z)
+        elif truth is not of_run:
             truth = replace(truth, source=f"{truth.source}; its events are of {of_run.source}")
         if truth.log_z is None:
             return self._data(train, held_out, target=energy, truth=truth)
-        known = replace(truth, log_z=0.0, mean_energy=_raised(truth.mean_energy, truth.log_z))
-        return self._data(train, held_out, density=energy.normalised(truth.log_z), truth=known)
+        raised = replace(truth, log_z=0.0, mean_energy=_raised(truth.mean_energy, truth.log_z))
+        return self._data(train, held_out, density=energy.normalised(truth.log_z), truth=raised)
 
     def _exactly(self, energy: DiscreteEnergy, law: Law) -> Data:
         config = self.config

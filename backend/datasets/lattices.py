@@ -10,7 +10,13 @@ import torch
 from backend.config import KindConfig, option
 from backend.datasets.discrete import DiscreteConfig, DiscreteTarget
 from backend.energies.discrete import DiscreteEnergy
-from backend.energies.lattices import Ising, Potts, kaufman_log_z
+from backend.energies.lattices import (
+    MOST_IN_A_ROW,
+    Ising,
+    Potts,
+    kaufman_log_z,
+    transfer_log_z,
+)
 from backend.truth import Truth
 
 
@@ -43,7 +49,9 @@ class IsingData(DiscreteTarget):
     """E = -J Σ_<ij> s_i s_j - h Σ s_i, s = 2x - 1; enumerated up to 2^18 events.
 
     Larger without a field: moments by symmetry, and Kaufman's log Z where both sides wrap and
-    J > 0; the events are of a long run of cluster moves, or of block Gibbs where J < 0.
+    J > 0; the events are of a long run of cluster moves, or of block Gibbs where J < 0. In a field
+    log Z is a transfer matrix's, where both sides wrap and one has at most MOST_IN_A_ROW spins, and
+    the moments are those of the run.
     """
 
     Config: ClassVar[type[KindConfig]] = IsingConfig
@@ -60,10 +68,14 @@ class IsingData(DiscreteTarget):
 
     def truth(self, energy: DiscreteEnergy) -> Truth | None:
         config = self.config
+        wraps = config.periodic and min(config.rows, config.columns) > 2
         if config.field != 0:
-            return None
+            if not wraps or min(config.rows, config.columns) > MOST_IN_A_ROW:
+                return None
+            exact = transfer_log_z(config.rows, config.columns, config.coupling, config.field)
+            return Truth("a transfer matrix", log_z=exact)
         log_z = mean_energy = None
-        if config.coupling > 0 and config.periodic and min(config.rows, config.columns) > 2:
+        if config.coupling > 0 and wraps:
             with torch.enable_grad():
                 coupling = torch.tensor(config.coupling, dtype=torch.float64, requires_grad=True)
                 of_coupling = kaufman_log_z(config.rows, config.columns, coupling)

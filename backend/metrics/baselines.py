@@ -121,6 +121,16 @@ def mean_inpaint(data: Data, known: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, known, data.train.mean(0))
 
 
+def independent_inpaint(
+    data: Data, known: Tensor, mask: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Each unknown coordinate of a training event drawn for it alone."""
+    train = data.train.flatten(1)
+    shape = (len(known), train.shape[1])
+    rows = torch.randint(len(train), shape, generator=generator, device=train.device)
+    return torch.where(mask, known, train.gather(0, rows).view_as(known))
+
+
 def gaussian_inpaint(
     data: Data,
     known: Tensor,

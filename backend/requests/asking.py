@@ -23,6 +23,7 @@ from backend.errors import BadInput, BasinError, NotAvailable, Problem
 from backend.events import Event, Table, Text
 from backend.method import Method
 from backend.randomness import generator_of
+from backend.requests.marginals import MarginalMethod
 from backend.spec import Question, problems_of
 from backend.training import Fitter
 
@@ -101,6 +102,9 @@ def _offer(asked: Asked, ability: type[Ability]) -> Offer:
         reasons["time"] = f"{method.title} has no time of its own."
     if not method.has_energy:
         reasons |= dict.fromkeys(("own_sampler", "sampler"), method.no_energy())
+    if isinstance(method, MarginalMethod):
+        reason = f"{method.title} draws independent events by itself, without chains or annealing."
+        reasons |= dict.fromkeys(("num_steps", "num_components", "annealing", "ais"), reason)
     return Offer(
         refused[0] if refused else "", {name: reasons[name] for name in fields if name in reasons}
     )

@@ -12,13 +12,14 @@ from backend.metrics.density import energies
 from backend.metrics.features import space_of
 from backend.metrics.quality import Quality, label_accuracy
 
-BASELINES = ("nearest", "mean_event", "gaussian", "class_gaussian")
+BASELINES = ("nearest", "mean_event", "gaussian", "class_gaussian", "independent")
 TITLES = {
     "": "the run",
     "nearest": "nearest training event",
     "mean_event": "mean training event",
     "gaussian": "one Gaussian",
     "class_gaussian": "one Gaussian a class, told the class",
+    "independent": "each place by itself, as often as in training",
     "whole": "the whole itself",
 }
 
@@ -48,6 +49,9 @@ class Compared:
         figures = {"mse": self._error(one)}
         if mean is not None:
             figures["mse_mean"] = self._error(mean)
+        if self.data.num_values is not None:
+            wrong = (one != self.known)[:, ~self.mask]
+            figures["wrong"] = float(wrong.double().mean())
         if self.energy is not None:
             figures["energy"] = float(energies(self.energy, one).mean())
         if not bool(one.isfinite().all()):
@@ -66,6 +70,11 @@ class Compared:
 
     def beside(self, generator: torch.Generator) -> dict[str, dict[str, float]]:
         data, known, mask = self.data, self.known, self.mask
+        if data.num_values is not None:
+            return {
+                "nearest": self.of(baselines.nearest_inpaint(data, known, mask)),
+                "independent": self.of(baselines.independent_inpaint(data, known, mask, generator)),
+            }
         mean = baselines.mean_inpaint(data, known, mask)
         rows = {
             "nearest": self.of(baselines.nearest_inpaint(data, known, mask)),

@@ -15,8 +15,8 @@ from dashboard.studio.question import Given
 from jobs.queueing import enqueue
 from jobs.records.run_directory import RunDirectory
 
-PICTURED_BY = "energy"
-"""The ability whose answer shows held-out events by their rows."""
+PICTURED_BY = ("energy", "marginal")
+"""Abilities whose answer shows held-out events by their rows: the first one offered is asked."""
 NUM_PICTURED = 100
 HAND = frozenset({"x", "y", "length", "direction"})
 """What a hand says on a picture of paths: a start, and a shove from it."""
@@ -24,20 +24,20 @@ HAND = frozenset({"x", "y", "length", "direction"})
 
 def held_out(directory: RunDirectory, about: dict[str, Any], offers: dict[str, Any]) -> str:
     """Return the answer that shows the held-out events; "" where none is to be picked, or none can
-    be shown: of a run without an energy they are given in the form."""
-    pictured = offers.get(PICTURED_BY, {"refused": "unknown"})
-    if not _pointed(about["schema"]) or pictured["refused"]:
+    be shown: of a run without an energy or marginals they are given in the form."""
+    offered = [name for name in PICTURED_BY if name in offers and not offers[name]["refused"]]
+    if not _pointed(about["schema"]) or not offered:
         return ""
     try:
-        return _looked_up(directory.id, directory.status().checkpoint_step)
+        return _looked_up(directory.id, offered[0], directory.status().checkpoint_step)
     except (BadInput, NotAvailable):
         return ""
 
 
 @st.cache_data(max_entries=64, show_spinner="Fetching held-out events…")
-def _looked_up(run_id: str, step: int | None) -> str:
+def _looked_up(run_id: str, pictured_by: str, step: int | None) -> str:
     """Ask for held-out events, which the weights of one step have energies of."""
-    return str(enqueue.ask_run(run_id, PICTURED_BY, {"num": NUM_PICTURED})["id"])
+    return str(enqueue.ask_run(run_id, pictured_by, {"num": NUM_PICTURED})["id"])
 
 
 def draw(

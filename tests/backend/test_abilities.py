@@ -22,6 +22,8 @@ from backend import catalogue
 from backend.ability import Answer, Asked
 from backend.config import Config
 from backend.data import Data
+from backend.energies.discrete import Enumeration
+from backend.energies.lattices import Ising
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.events import Table, encode
@@ -179,6 +181,12 @@ def trained(name: str) -> Asked:
         moons = {"name": "moons", "num": 400, "num_held_out": 200}
         run = prepare(RunSpec(method="gedi", data=moons, seed=1), CPU, None)
         return Asked(run.method, run.data, 1)
+    if name == "spins":
+        lattice = {"name": "ising", "rows": 3, "columns": 3, "num": 200, "num_held_out": 100}
+        spec = RunSpec(method="marginalization", data=lattice, config={"width": 8}, seed=1)
+        run = prepare(spec, CPU, None)
+        run.method.step(0.0)
+        return Asked(run.method, run.data, 1)
     if name == "thoughts":
         return _of_thoughts()
     if name == "text":
@@ -260,6 +268,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "num_components": 2,
         "ais": {"num_temperatures": 3},
     },
+    "marginal": {"num": 5},
     "interpolate": {"num_points": 5, "num_steps": 2},
     "condition": {"num": 40, "num_steps": 2, "strengths": [0, 1]},
     "compose": {"num": 20, "num_steps": 2},
@@ -288,6 +297,7 @@ ONLY = {
     "build": ("sets",),
     "correct": ("concepts",),
     "concepts_by_class": ("concepts",),
+    "marginal": ("spins",),
     "augment": ("table",),
     "route": ("pair",),
     "classify": ("classes",),
@@ -394,6 +404,8 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("compose", "weights"): "2, 1",
     ("compose", "how"): "or",
     ("trace", "place"): "1, 0.5",
+    ("marginal", "mask"): {"known": "drawn", "mask": "k4h5"},
+    ("marginal", "values"): "1, 0, 1, 0, 1, 0, 1, 0, 0",
     ("inpaint", "label"): "true",
     ("inpaint", "hidden"): "random",
     ("inpaint", "mask"): {"hidden": "drawn", "mask": "k20h8k36"},
@@ -498,6 +510,8 @@ def _awake(ability: str, name: str) -> dict[str, Any]:
         return {"row": {"begin": "held_out"}, "place": {"begin": "place", "place": "0, 0"}}[name]
     if ability == "act":
         return {"x": -1.0}
+    if (ability, name) == ("marginal", "share"):
+        return {"known": "random"}
     if name == "sampler":
         return {"own_sampler": False}
     if name == "guidance":
@@ -540,6 +554,47 @@ def test_draws_of_no_energy_have_that_of_the_target_and_are_listed() -> None:
     drawn = "".join(str(int(value)) for value in x[target.density(x).argmin()])
     assert event == drawn and energy == pytest.approx(float(target.density(x).min()), abs=1e-5)
     assert count == int((x == x[target.density(x).argmin()]).all(1).sum())
+
+
+def test_a_marginal_stands_beside_the_exact_one_and_the_time_of_the_chain() -> None:
+    part = {"known": "drawn", "mask": "k2h7", "values": "1, 0"}
+    answer = answered("spins", "marginal", **part)
+    law = Enumeration(Ising(3, 3, 0.2, 0.2))
+    pair = law.probabilities.reshape([2] * 9).sum(list(range(2, 9)))
+    assert answer.figures["log_p/exact"] == pytest.approx(float(pair[1, 0].log()), abs=1e-6)
+    assert answer.figures["log_p"] == pytest.approx(2 * math.log(0.5), abs=0.2), "untrained"
+    assert answer.figures["num_known"] == 2
+    rows = next(event.rows for event in answer.events if isinstance(event, Table))
+    assert rows[0][0] == "M, one pass"
+    assert rows[3][1] == pytest.approx(answer.figures["log_p/exact"])
+    assert all(isinstance(row[2], float) and row[2] > 0 for row in rows[:3])
+    with pytest.raises(BadInput, match="`values`: must be 2"):
+        answered("spins", "marginal", **(part | {"values": "1"}))
+    with pytest.raises(BadInput, match="from 0 to 1"):
+        answered("spins", "marginal", **(part | {"values": "1, 2"}))
+    with pytest.raises(BadInput, match="knows no marginals"):
+        answered("points", "marginal")
+
+
+def test_log_z_of_a_target_is_estimated_by_draws_that_know_their_probability() -> None:
+    figures = answered("spins", "log_z", num=4000, repeats=4).figures
+    exact = Enumeration(Ising(3, 3, 0.2, 0.2)).log_z
+    assert figures["exact"] == pytest.approx(exact, abs=1e-5)
+    assert abs(figures["log_z"] - exact) < 4 * figures["importance/spread"] + 1e-3
+    assert figures["log_z"] == figures["importance"] and figures["trusted"] == 1
+    # untrained, f − M is far from log Z at every event, and its mean falls short of it
+    assert figures["mean_gap"] < exact - 0.3
+
+
+def test_spins_are_completed_beside_places_by_themselves() -> None:
+    answer = answered("spins", "inpaint", num=100, num_steps=None)
+    assert answer.arrays["filled"].shape == (100, 3, 3, 3)
+    known = answer.arrays["hidden"] == 0
+    x, filled = answer.arrays["x"], answer.arrays["filled"]
+    assert np.array_equal(filled[:, 0][:, known], x[:, known])
+    figures = answer.figures
+    assert 0.2 < figures["wrong"] < 0.8 and figures["wrong"] == figures["mse"]
+    assert {"wrong/nearest", "wrong/independent"} <= set(figures)
 
 
 def test_predictions_stand_beside_what_costs_no_training() -> None:

@@ -9,7 +9,8 @@ import torch
 
 from backend.catalogue import resolve_data
 from backend.data import Data
-from backend.energies.discrete import DiscreteEnergy, Enumeration
+from backend.energies.discrete import DiscreteEnergy, Enumeration, enumerate_states
+from backend.energies.lattices import Ising
 from backend.randomness import generator_of
 
 TARGETS = ["ising", "potts", "rbm", "factor_graph", "enumerable", "sets", "bags"]
@@ -114,18 +115,29 @@ def test_a_large_lattice_without_a_field_has_kaufmans_normaliser() -> None:
     assert 0 < truth.mean_energy < 36 * math.log(2)
 
 
+def test_a_lattice_in_a_field_has_the_normaliser_of_its_transfer_matrix() -> None:
+    data = load("ising", rows=5, columns=4, coupling=0.3, num=2000, num_held_out=1000)
+    truth, density = data.truth, data.density
+    assert truth is not None and isinstance(density, Ising) and data.draw is None
+    assert truth.source.startswith("a transfer matrix") and "cluster" in truth.source
+    assert truth.log_z == 0 and truth.mean is not None and truth.mean_error is not None
+    states = enumerate_states((5, 4), 2)
+    log_probs = torch.cat([-density(part.double()) for part in states.split(2**16)])
+    assert float(log_probs.exp().sum()) == pytest.approx(1, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "kernel"),
     [
-        ("ising", {"rows": 5, "columns": 4, "coupling": 0.3}, "cluster"),
-        ("ising", {"rows": 4, "columns": 5, "coupling": -0.3}, "block_gibbs"),
+        ("ising", {"rows": 11, "columns": 12, "coupling": 0.3}, "cluster"),
+        ("ising", {"rows": 12, "columns": 11, "coupling": -0.3}, "block_gibbs"),
         ("potts", {"rows": 4, "columns": 4, "field": 0.3}, "cluster"),
     ],
 )
 def test_where_nothing_is_known_the_truth_is_a_long_run_with_errors(
     name: str, fields: dict[str, object], kernel: str
 ) -> None:
-    """Lattices just too large to enumerate at once; here their sums are made row by row."""
+    """Lattices too large to enumerate, and Ising ones too wide for a transfer matrix."""
     data = load(name, **fields, num=1600, num_held_out=800)
     truth = data.truth
     assert truth is not None and data.density is None and data.target is not None

@@ -20,7 +20,7 @@ from backend.energies.discrete import (
     state_index,
 )
 from backend.energies.factor_graph import FactorGraph
-from backend.energies.lattices import Ising, Lattice, Potts, kaufman_log_z
+from backend.energies.lattices import Ising, Lattice, Potts, kaufman_log_z, transfer_log_z
 from backend.energies.rbm import RBM, HiddenEnumeration
 from backend.energies.table import Table
 from backend.energy import energy_and_gradient
@@ -193,6 +193,15 @@ def test_kaufmans_log_z_is_the_enumerated_one(size: tuple[int, int], coupling: f
     (slope,) = torch.autograd.grad(log_z, exact)
     assert float(log_z.detach()) == pytest.approx(law.log_z, abs=1e-10)
     assert law.mean_energy == pytest.approx(-coupling * float(slope), abs=1e-8)
+
+
+@pytest.mark.parametrize(("coupling", "field"), [(0.2, 0.2), (-0.3, 0.1), (0.6, -0.5)])
+@pytest.mark.parametrize("size", [(4, 4), (3, 5), (4, 3)])
+def test_a_transfer_matrix_has_the_enumerated_log_z(
+    size: tuple[int, int], coupling: float, field: float
+) -> None:
+    law = Enumeration(Ising(*size, coupling, field))
+    assert transfer_log_z(*size, coupling, field) == pytest.approx(law.log_z, abs=1e-10)
 
 
 # ---------------------------------------------------------------------- laws
