@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.config import KindConfig, tagged_union
+from backend.energies.discrete import Coded, DiscreteEnergy, Embedded, code, code_shape, one_hot
 from backend.energies.tilt import Tilt, build_tilt
 from backend.energy import NO_LABEL, Condition, Energy
 from backend.networks import row_sharing
@@ -43,6 +44,8 @@ class NetworkEnergy(Energy):
     conditional: ClassVar[bool] = False
     takes_context: ClassVar[bool] = False
     precision: torch.dtype = torch.float32
+    num_values: int | None = None
+    """q where positions hold the values 0, 1, ... q − 1, of which `outputs` sees the `code`"""
     tilt: Tilt | None
     """what makes the outputs a correction of a fitted distribution, where there is one"""
 
@@ -68,6 +71,11 @@ class NetworkEnergy(Energy):
         """Energies (batch,) in float32; (batch, num_outputs) where there are several outputs."""
         if row_sharing.is_sharing():
             return row_sharing.shared(self, x, condition)
+        seen = x if self.num_values is None else code(one_hot(x, self.num_values))
+        return self.of_code(seen, condition)
+
+    def of_code(self, x: Tensor, condition: Any = None) -> Tensor:
+        """The same of what `outputs` sees: positions of real numbers, or the code of values."""
         given = (condition,) if self.conditional or self.takes_context else ()
         if self.precision is torch.float32:
             energies = self.outputs(x, *given)
@@ -83,6 +91,21 @@ class NetworkEnergy(Energy):
         """The layer whose weights at zero make `outputs` zero."""
         raise NotImplementedError(f"{type(self).__name__} takes no base")
 
+    def over_values(self, event_shape: torch.Size, num_values: int) -> DiscreteEnergy:
+        """This energy as one of events of the values 0, 1, ... num_values − 1; weights are shared,
+        not copied."""
+        cls = Embedded if self.num_values is None else Coded
+        return cls(self, event_shape, num_values)
+
+    def begin_at(self, data: Data) -> None:
+        """Set what can be known of the data without training; nothing by default."""
+
+    @classmethod
+    def stand_in(cls, event_shape: torch.Size, num_values: int) -> DiscreteEnergy | None:
+        """An energy of the same kind as `over_values` gives, which samplers are asked about before
+        any is made; None where any will do."""
+        return None
+
     def readings(self) -> dict[str, Tensor]:
         """0-d numbers by path of parameters that mean something by themselves, for `step`."""
         return {}
@@ -94,6 +117,12 @@ class NetworkEnergy(Energy):
     @classmethod
     def fits(cls, event_shape: torch.Size) -> str:
         """Reason why this energy cannot take events of this shape; "" when it can."""
+        return ""
+
+    @classmethod
+    def fits_values(cls, num_values: int | None) -> str:
+        """Reason why this energy cannot take so many values, None for real numbers; "" when it
+        can."""
         return ""
 
 
@@ -128,13 +157,14 @@ def build_network(
     context = {"context_shape": context_shape} if cls.takes_context else {}
     network: NetworkEnergy = cls(
         config,
-        task.data.event_shape,
+        code_shape(task.data.event_shape, task.data.num_values),
         task.generator,
         *condition_sizes,
         num_outputs=num_outputs,
         **context,
     )
-    network.precision = task.precision
+    network.precision, network.num_values = task.precision, task.data.num_values
+    network.begin_at(task.data)
     network.tilt = build_tilt(config, task.data, task.generator)
     if network.tilt is not None:
         for parameter in network.last_layer.parameters():

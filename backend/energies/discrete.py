@@ -6,12 +6,17 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from backend.energy import Energy
+
+if TYPE_CHECKING:
+    from backend.energies import NetworkEnergy
+    from backend.energies.independent import IndependentSites
 
 MOST_STATES = 2**18
 """Laws of no more states than this are enumerated."""
@@ -122,6 +127,18 @@ class DiscreteEnergy(Energy):
     def num_sites(self) -> int:
         return math.prod(self.event_shape)
 
+    def towards(self, base: IndependentSites, beta: float, temperature: float) -> DiscreteEnergy:
+        """The energy at β of a path from `base` (β = 0) to E/T (β = 1), normalised at β = 0."""
+        from backend.energies.independent import Blend
+
+        return Blend(base, self, beta, temperature)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of its parameters and buffers."""
+        held = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if held is None else held.device
+
     def normalised(self, log_z: float) -> Self:
         """The same with `log_z` added: -log p(x) where log_z is log Σ exp(-E) of this one."""
         twin = copy.deepcopy(self)
@@ -161,9 +178,56 @@ class Embedded(DiscreteEnergy):
         return self.energy(one_hot @ values)
 
 
+def code_shape(event_shape: torch.Size, num_values: int | None) -> torch.Size:
+    """Shape of the `code` of an event, what networks see of it; None leaves real numbers alone."""
+    if num_values is None or num_values == 2:
+        return event_shape
+    return torch.Size([*event_shape, num_values])
+
+
+def code(one_hot: Tensor) -> Tensor:
+    """Code of one-hot positions (batch, *event_shape, q) that networks see: bits as −1 and 1, of
+    more values the one-hot vectors themselves, as names have no order.
+
+    >>> code(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])).tolist()
+    [[-1.0, 1.0]]
+    """
+    return one_hot[..., 1] - one_hot[..., 0] if one_hot.shape[-1] == 2 else one_hot
+
+
+class Coded(DiscreteEnergy):
+    """A network that was made for the `code` of the values 0, 1, ... q − 1."""
+
+    def __init__(self, network: NetworkEnergy, event_shape: torch.Size, num_values: int) -> None:
+        super().__init__()
+        self.network, self.event_shape, self.num_values = network, event_shape, num_values
+        self._dtype = next(network.parameters()).dtype
+
+    def value(self, one_hot: Tensor) -> Tensor:
+        return self.network.of_code(code(one_hot).to(self._dtype)).to(one_hot.dtype)
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Without autograd where the network has its gradient written out."""
+        with torch.no_grad():
+            known = self.network.closed_form(code(one_hot(x.detach(), self.num_values)))
+        if known is None:
+            return super().value_and_gradient(x)
+        value, slope = known
+        gradient = torch.stack([-slope, slope], -1) if self.num_values == 2 else slope
+        return value + self.offset, gradient
+
+
 def read_as(energy: Energy, event_shape: torch.Size, num_values: int | None) -> Energy:
-    """An energy of real positions as one of the values 0, 1, ... num_values - 1; None leaves it."""
-    return energy if num_values is None else Embedded(energy, event_shape, num_values)
+    """An energy of real positions as one of the values 0, 1, ... num_values - 1; None leaves it.
+
+    One that knows itself how it reads values, as networks do, is asked (`over_values`).
+    """
+    if num_values is None or isinstance(energy, DiscreteEnergy):
+        return energy
+    if (own := getattr(energy, "over_values", None)) is not None:
+        reading: Energy = own(event_shape, num_values)
+        return reading
+    return Embedded(energy, event_shape, num_values)
 
 
 class Law:
@@ -202,7 +266,9 @@ class Enumeration(Law):
         self.event_shape, self.num_values = energy.event_shape, energy.num_values
         self._num_states = self.num_values**energy.num_sites
         with torch.no_grad():
-            energies = torch.cat([energy(states) for states in self._chunks()])
+            energies = torch.cat(
+                [energy(states.to(energy.device)).cpu().double() for states in self._chunks()]
+            )
         log_weights = -energies / temperature
         self.log_z = float(log_weights.logsumexp(0))
         self.probabilities = (log_weights - self.log_z).exp()
@@ -224,11 +290,14 @@ class Enumeration(Law):
 
 
 __all__ = [
+    "Coded",
     "DiscreteEnergy",
     "Embedded",
     "Enumeration",
     "Law",
     "at_site",
+    "code",
+    "code_shape",
     "enumerate_states",
     "one_hot",
     "put",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import torch
@@ -16,22 +18,30 @@ from backend.energies.discrete import (
     Law,
     states_at,
 )
+from backend.energies.independent import IndependentSites
 
 
 class RBM(DiscreteEnergy):
     """E(v) = -a·v - Σ_j softplus(c_j + (v W)_j), v in {0, 1}: the hidden bits are summed out.
 
-    weights W (visible, hidden), visible_bias a (visible,), hidden_bias c (hidden,). Smolensky
-    1986; Hinton 2002.
+    weights W (visible, hidden), visible_bias a (visible,), hidden_bias c (hidden,); events may
+    have any shape of as many sites. Float32 weights are held as they are, so that an RBM made of
+    a network's weights follows its training. Smolensky 1986; Hinton 2002.
     """
 
     weights: Tensor
     visible_bias: Tensor
     hidden_bias: Tensor
 
-    def __init__(self, weights: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> None:
+    def __init__(
+        self,
+        weights: Tensor,
+        visible_bias: Tensor,
+        hidden_bias: Tensor,
+        event_shape: torch.Size | None = None,
+    ) -> None:
         super().__init__()
-        self.num_values, self.event_shape = 2, torch.Size([len(weights)])
+        self.num_values, self.event_shape = 2, event_shape or torch.Size([len(weights)])
         self.num_hidden = weights.shape[1]
         self.register_buffer("weights", weights.float())
         self.register_buffer("visible_bias", visible_bias.float())
@@ -49,11 +59,21 @@ class RBM(DiscreteEnergy):
     def at_temperature(self, v: Tensor, temperature: float) -> Tensor:
         """-T log Σ_h exp(-E(v, h)/T), (batch,), of the joint energy of bits v and h."""
         inputs = self.hidden_input(v) / temperature
-        return -(v @ self.visible_bias.to(v.dtype)) - temperature * softplus(inputs).sum(1)
+        of_visible = v.flatten(1) @ self.visible_bias.to(v.dtype)
+        return -of_visible - temperature * softplus(inputs).sum(1)
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """By the chain rule written out: the gradient is 0 where a bit is 0, −a − W σ(c + v W)
+        where it is 1."""
+        inputs = self.hidden_input(x)
+        slope = -self.visible_input(inputs.sigmoid()).reshape(x.shape)
+        of_visible = x.flatten(1) @ self.visible_bias.to(x.dtype)
+        value = self.offset - of_visible - softplus(inputs).sum(1)
+        return value, torch.stack([torch.zeros_like(slope), slope], -1)
 
     def hidden_input(self, v: Tensor) -> Tensor:
         """c + v W, (batch, hidden)."""
-        return v @ self.weights.to(v.dtype) + self.hidden_bias.to(v.dtype)
+        return v.flatten(1) @ self.weights.to(v.dtype) + self.hidden_bias.to(v.dtype)
 
     def visible_input(self, h: Tensor) -> Tensor:
         """a + W h, (batch, visible)."""
@@ -64,17 +84,35 @@ class RBM(DiscreteEnergy):
     ) -> tuple[Tensor, Tensor]:
         """Visible bits after h | v and v | h at temperature T, and the log of their rate (batch,).
 
-        of_hidden (batch, hidden) and of_visible (batch, visible) are uniform in [0, 1). The pass is
+        v (batch, *event_shape); of_hidden (batch, hidden) and of_visible (batch, visible) are
+        uniform in [0, 1). The pass is
         reversible for `at_temperature`, which is E itself at T = 1 and then has rate 1; at other T
         a Metropolis test with this rate makes it exact for exp(-E(v)/T).
         """
         h = (of_hidden < torch.sigmoid(self.hidden_input(v) / temperature)).to(v.dtype)
         y = (of_visible < torch.sigmoid(self.visible_input(h) / temperature)).to(v.dtype)
+        y = y.reshape(v.shape)
         if temperature == 1:
             return y, v.new_zeros(len(v))
         gap_y = self.at_temperature(y, temperature) - self._of_bits(y)
         gap_v = self.at_temperature(v, temperature) - self._of_bits(v)
         return y, (gap_y - gap_v) / temperature
+
+    def towards(self, base: IndependentSites, beta: float, temperature: float) -> DiscreteEnergy:
+        """At T = 1 an RBM for every β: β W and β c, with a between the base's and its own. The bits
+        that the base has no use for are then free, and their log 2 each is in the offset."""
+        if temperature != 1:
+            return super().towards(base, beta, temperature)
+        off, on = base.log_probs.to(self.weights).flatten(0, -2).unbind(1)
+        path = RBM(
+            beta * self.weights,
+            (1 - beta) * (on - off) + beta * self.visible_bias,
+            beta * self.hidden_bias,
+            self.event_shape,
+        )
+        of_base = self.num_hidden * math.log(2) - float(off.sum())
+        path.offset = (1 - beta) * of_base + beta * self.offset
+        return path
 
     def law(self) -> Law | None:
         """By all visible states where they are few, else by all hidden ones."""
@@ -93,6 +131,7 @@ class HiddenEnumeration(Law):
     source = "enumeration of the hidden states"
 
     def __init__(self, rbm: RBM) -> None:
+        rbm = copy.deepcopy(rbm).cpu()
         self.rbm, self.num_hidden = rbm, rbm.num_hidden
         bias = rbm.hidden_bias.double()
         chunks = torch.arange(2**rbm.num_hidden).split(CHUNK)
@@ -110,6 +149,7 @@ class HiddenEnumeration(Law):
             ),
             torch.zeros(()),
         )
+        self.mean = self.mean.reshape(rbm.event_shape)
         self.variance = self.mean * (1 - self.mean)
 
     def _bits(self, index: Tensor) -> Tensor:
@@ -121,4 +161,4 @@ class HiddenEnumeration(Law):
         weights, bias = self.rbm.weights.to(device), self.rbm.visible_bias.to(device)
         chance = (hidden @ weights.double().T + bias.double()).sigmoid()
         uniform = torch.rand(chance.shape, generator=generator, device=device, dtype=torch.float64)
-        return (uniform < chance).float()
+        return (uniform < chance).float().reshape(num, *self.rbm.event_shape)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from backend.distributions import Distribution
 from backend.energy import Energy, energy_and_gradient
 from backend.metrics.density import energies
 from backend.metrics.weighted_points import WeightedPoints, weighed
@@ -26,10 +25,20 @@ ACCEPTED_TRAJECTORIES = 0.8
 """The same where a move is several leapfrog steps."""
 
 
+class Base(Protocol):
+    """A law with known density and exact draws, such as a fitted distribution."""
+
+    def sample(self, num: int, generator: torch.Generator) -> Tensor:
+        """Exact independent draws (num, *event_shape)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z) (num,) of positions z (num, *event_shape)."""
+
+
 class Between(Energy):
     """(1 − β) (−log q) + β E/T, of a base q with known density."""
 
-    def __init__(self, base: Distribution, energy: Energy, temperature: float, beta: float) -> None:
+    def __init__(self, base: Base, energy: Energy, temperature: float, beta: float) -> None:
         super().__init__()
         self.base, self.energy, self.temperature, self.beta = base, energy, temperature, beta
 
@@ -45,7 +54,7 @@ class Annealing:
 
     def __init__(
         self,
-        base: Distribution,
+        base: Base,
         energy: Energy,
         temperature: float = 1.0,
         *,
@@ -65,8 +74,7 @@ class Annealing:
         groups = Groups(x)
         target = ACCEPTED if self.num_leapfrog == 1 else ACCEPTED_TRAJECTORIES
         for index in range(1, len(self.betas)):
-            change = self.betas[index] - self.betas[index - 1]
-            x = groups.weigh(x, change * self._ratio(x), generator)
+            x = groups.weigh(x, self._gain(x, index), generator)
             x, accepted = self._move(x, index, generator)
             if index + 1 < len(self.steps):
                 self.steps[index + 1] = self.steps[index] * math.exp(accepted - target)
@@ -81,15 +89,16 @@ class Annealing:
         groups = Groups(x)
         for index in range(len(self.betas) - 1, 0, -1):
             x, _ = self._move(x, index, generator)
-            change = self.betas[index] - self.betas[index - 1]
-            x = groups.weigh(x, -change * self._ratio(x), generator)
+            x = groups.weigh(x, -self._gain(x, index), generator)
         log_mean, error = groups.log_mean()
         return -log_mean, error
 
-    def _ratio(self, x: Tensor) -> Tensor:
-        """log exp(−E/T)/q (num,), −inf where an energy is no number."""
+    def _gain(self, x: Tensor, index: int) -> Tensor:
+        """log of the density at a level over that at the one before, (num,) float64; −inf where an
+        energy is no number."""
         values = -energies(self.energy, x).double() / self.temperature
-        return (values - self.base.log_prob(x).double()).nan_to_num(nan=-torch.inf)
+        ratio = (values - self.base.log_prob(x).double()).nan_to_num(nan=-torch.inf)
+        return (self.betas[index] - self.betas[index - 1]) * ratio
 
     def _move(self, x: Tensor, index: int, generator: torch.Generator) -> tuple[Tensor, float]:
         """x after one move at a level, and the share of the moves that was accepted."""

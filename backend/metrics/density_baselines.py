@@ -1,6 +1,6 @@
 """Densities that cost next to nothing, whose held-out log-likelihood a model should beat: one
-Gaussian, twenty, a kernel estimate; and the truth, where the data have one. All nats a point, in
-the user's units."""
+Gaussian, twenty, a kernel estimate, of whole numbers independent sites; and the truth, where the
+data have one. All nats a point, in the user's units."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from backend.distributions.gaussian import FittedGaussianConfig
 from backend.distributions.mixture import MixtureConfig
 from backend.metrics.density import energies
 from backend.metrics.log_likelihood import held_out, log_scale
+from backend.metrics.sites import independent_log_prob, site_log_probs
 
 NUM_GAUSSIANS = 20
 MAX_CENTRES = 5_000
@@ -37,8 +38,8 @@ MAX_CACHED = 8
 
 
 def baselines(data: Data, generator: torch.Generator) -> Baselines:
-    """log p of each point of `held_out(data)`: `gaussian`, `mixture`, `kernel` and, of data with a
-    density, `truth`.
+    """log p of each point of `held_out(data)`: `gaussian`, `mixture`, `kernel`, of whole numbers
+    `independent` alone and, of data with a density, `truth`.
 
     Fitted once in a process to the same data from the same state of the generator.
     """
@@ -59,7 +60,9 @@ def means(log_probs: Baselines) -> dict[str, float]:
 def _fitted(data: Data, generator: torch.Generator) -> Baselines:
     z, units = held_out(data), log_scale(data)
     fitted: Baselines = {}
-    if not too_wide(data.event_shape):
+    if data.num_values is not None:
+        fitted["independent"] = independent_log_prob(site_log_probs(data), z)
+    elif not too_wide(data.event_shape):
         num = max(1, min(NUM_GAUSSIANS, len(data.train) // (10 * data.event_shape.numel())))
         for name, config in (
             ("gaussian", FittedGaussianConfig(scale=1.0)),
@@ -67,7 +70,9 @@ def _fitted(data: Data, generator: torch.Generator) -> Baselines:
         ):
             distribution = build_distribution(config, data, generator)
             fitted[name] = distribution.log_prob(z.double()).double() - units
-    if not data.is_image:  # of noisy copies, neighbours are copies of one image
+    if (
+        not data.is_image and data.num_values is None
+    ):  # of noisy copies, neighbours are copies of one image
         fitted["kernel"] = kernel_log_probs(data.train, z) - units
     if data.density is not None:
         fitted["truth"] = -energies(data.density, data.restore(z)).double()

@@ -24,6 +24,8 @@ MAX_HELD_OUT = 10_000
 """Held-out points that are looked at."""
 MAX_DIM = 256
 """Coordinates up to which a mixture is fitted to draw from."""
+MAX_SITES = 1024
+"""Sites up to which log Z of whole numbers is annealed."""
 LEAST_ESS = 100.0
 """Effective number of draws below which importance sampling is not believed."""
 EDGE = 1e-3
@@ -68,7 +70,7 @@ class LogLikelihood:
     mass_outside: float
     """share of the mass outside the training data's range, widened by a quarter on each side"""
     way: str
-    """`quadrature`, `importance sampling` or `annealing`"""
+    """`quadrature`, `importance sampling` or `annealing`; of whole numbers also `enumeration`"""
     doubt: str
     """a sentence on why log Z is not known; "" where it is"""
     log_probs: Tensor
@@ -95,6 +97,17 @@ def refusal(data: Data) -> str:
         return "Images are too large." if too_wide(data.event_shape) else ""
     if data.event_shape.numel() > MAX_DIM:
         return f"Events have more than {MAX_DIM} coordinates."
+    return ""
+
+
+def value_refusal(data: Data) -> str:
+    """Reason why no log-likelihood of whole numbers is measured on these data; "" when one is."""
+    if data.num_values is None:
+        return "Events are real numbers."
+    if data.alphabet:
+        return "Text is judged by bits a character."
+    if data.event_shape.numel() > MAX_SITES:
+        return f"Events have more than {MAX_SITES:,} sites."
     return ""
 
 

@@ -21,7 +21,13 @@ from backend.errors import NotAvailable
 from backend.events import Event
 from backend.method import Method
 from backend.metrics.density import Grid, energies
-from backend.metrics.log_likelihood import LogLikelihood, log_likelihood, refusal
+from backend.metrics.log_likelihood import (
+    LogLikelihood,
+    likelihood_of,
+    log_likelihood,
+    refusal,
+    value_refusal,
+)
 from backend.metrics.quality import Quality
 from backend.observe import alarms, pictures
 from backend.observe.chains import Chains, Diagnostics, diagnose, run_chains
@@ -29,6 +35,7 @@ from backend.observe.held_out import Beside
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.sampler import Sampler
+from backend.samplers import discrete_log_z
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
 MOST_NARROW = 256
@@ -88,6 +95,8 @@ class Subject:
     @property
     def no_likelihood(self) -> str:
         """Reason why no held-out log-likelihood is measured; "" when one is."""
+        if self.data.num_values is not None:
+            return value_refusal(self.data)
         if self.data.is_image and self.temperature < COLD:
             return (
                 f"Chains at T = {self.temperature:.2g} are after the lowest energies, not after a "
@@ -180,6 +189,16 @@ class Context:
         none."""
         subject, sizes = self.subject, self.subject.sizes
         images, beside = subject.data.is_image, subject.beside
+        if subject.data.num_values is not None:
+            known = self.normalised
+            return likelihood_of(
+                self.energy,
+                subject.data,
+                subject.temperature,
+                known.points,
+                known.way,
+                known.doubt,
+            )
         num = sizes.num_nodes_evaluated if self.is_final else sizes.num_nodes
         if images:
             num = sizes.image_num_annealed_evaluated if self.is_final else sizes.image_num_annealed
@@ -192,6 +211,20 @@ class Context:
             num=num,
             draws=self.long_run.position if self.is_final else None,
             drift=self.long_run.drift if self.is_final and images else (0.0, 0.0),
+        )
+
+    @cached_property
+    def normalised(self) -> discrete_log_z.Judged:
+        """log Z of an energy of whole numbers: exactly, else by annealing from independent sites
+        and back from the long-run chains or, while training, from train-time samples."""
+        subject, levels = self.subject, self.subject.sizes
+        return discrete_log_z.judged(
+            self.energy,
+            subject.data,
+            generator_of("log_likelihood", subject.seed, device=subject.device),
+            temperature=subject.temperature,
+            num_levels=levels.num_levels_evaluated if self.is_final else levels.num_levels,
+            draws=lambda: self.long_run.position if self.is_final else self.train_time,
         )
 
     # ------------------------------------------------------------------ samples

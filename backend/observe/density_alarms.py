@@ -27,6 +27,11 @@ def best_of(baselines: dict[str, float]) -> tuple[str, float]:
     return name, baselines[name]
 
 
+def plainest(baselines: dict[str, float]) -> str:
+    """Name of the baseline below which an energy is no density."""
+    return "independent" if "independent" in baselines else "gaussian"
+
+
 def is_good(
     likelihood: LogLikelihood, baselines: dict[str, float], beside: Beside | None = None
 ) -> bool:
@@ -39,8 +44,9 @@ def is_good(
 
 
 def is_worse_than_gaussian(likelihood: LogLikelihood, baselines: dict[str, float]) -> bool:
-    """True below one Gaussian even where log Z may be larger than it was estimated."""
-    gaussian = baselines.get("gaussian", -math.inf)
+    """True below one Gaussian, or independent sites of whole numbers, even where log Z may be
+    larger than it was estimated."""
+    gaussian = baselines.get(plainest(baselines), -math.inf)
     return not likelihood.at_most >= gaussian and not is_good(likelihood, baselines)
 
 
@@ -52,14 +58,16 @@ def no_density(
     if not is_worse_than_gaussian(likelihood, baselines):
         return []
     name, best = best_of(baselines)
+    verb = "give" if "independent" in baselines else "gives"
     most = "at most " if likelihood.doubt else ""
-    also = "" if name == "gaussian" else f", {BASELINES[name]} {best:.2f}"
+    plain = plainest(baselines)
+    also = "" if name == plain else f", {BASELINES[name]} {best:.2f}"
     return [
         Finding(
             "density",
             "warning" if generator else "alarm",
             f"This energy is no density. Held-out data have {most}{likelihood.at_most:.2f} nats a "
-            f"point under exp(−E); one Gaussian gives them {baselines['gaussian']:.2f}{also}. "
+            f"point under exp(−E); {BASELINES[plain]} {verb} them {baselines[plain]:.2f}{also}. "
             + (generator or "Draws may look right all the same: trust no energy of this run."),
         )
     ]

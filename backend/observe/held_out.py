@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.metrics import density_baselines
-from backend.metrics.log_likelihood import LogLikelihood, dequantised, refusal
+from backend.metrics.log_likelihood import LogLikelihood, dequantised, refusal, value_refusal
 from backend.metrics.modes import nearest_mode
 from backend.randomness import generator_of
 
@@ -42,7 +42,8 @@ class Beside:
     @cached_property
     def log_probs(self) -> density_baselines.Baselines:
         """log p (num,) of each held-out point by baseline; empty where there are none."""
-        if refusal(self.data):
+        data = self.data
+        if refusal(data) if data.num_values is None else value_refusal(data):
             return {}
         generator = generator_of("baselines", self.seed, device=self.data.train.device)
         return density_baselines.baselines(self.data, generator)
@@ -94,10 +95,15 @@ def figures_of(likelihood: LogLikelihood, baselines: dict[str, float]) -> dict[s
     if likelihood.doubt:
         bound = {} if likelihood.way != "annealing" else {f"{path}/at_most": likelihood.at_most}
         return figures | bound
-    return figures | {
+    known = {
         path: likelihood.value,
         f"{path}_error": likelihood.error,
         "density/log_z_error": likelihood.log_z_error,
-        "density/ess": likelihood.ess,
-        "density/mass_outside": likelihood.mass_outside,
     }
+    if "independent" in baselines:  # whole numbers lie inside their range
+        return figures | known
+    return (
+        figures
+        | known
+        | {"density/ess": likelihood.ess, "density/mass_outside": likelihood.mass_outside}
+    )

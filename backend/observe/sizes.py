@@ -20,6 +20,9 @@ class Sizes:
     image_num_annealed: int = 16_000
     """gradients that a held-out log-likelihood of images takes while training, about"""
     image_num_annealed_evaluated: int = 100_000
+    num_levels: int = 100
+    """levels of annealing of whole numbers while training, one or two gradients each"""
+    num_levels_evaluated: int = 1000
     num_walkers: int = 128
     num_trails: int = 32
     trail: int = 24

@@ -34,7 +34,8 @@ class EnergyAlarmsObserver(Observer):
         return self._alarms.say(findings, final=context.is_final, share_spent=context.share_spent)
 
     def _density_is_good(self, context: Context) -> bool:
-        if self.subject.no_likelihood:
+        # better than independent sites is not good yet
+        if self.subject.no_likelihood or self.subject.data.num_values is not None:
             return False
         beside = self.subject.beside
         return density_alarms.is_good(context.log_likelihood, beside.baselines, beside)
@@ -71,7 +72,8 @@ class EnergyAlarmsObserver(Observer):
         stuck = alarms.stuck(chains.acceptance_rate, float(moved))
         # Chains of a trained energy need not cross between modes; their energies must settle.
         findings = alarms.unmixed(health.r_hat_energy, "their energy")
-        if findings and not (self.subject.data.is_image or self.subject.no_likelihood):
+        judged_apart = self.subject.no_likelihood or self.subject.data.num_values is not None
+        if findings and not (self.subject.data.is_image or judged_apart):
             return stuck + self._off_the_model(context)
         return stuck + findings
 

@@ -14,7 +14,7 @@ NOT_KNOWN = "The held-out log-likelihood is not known."
 
 
 class LogLikelihoodObserver(Observer):
-    """`density/*`, and the alarms that rest on them, of energies of real numbers.
+    """`density/*`, and the alarms that rest on them.
 
     While training, a density that was once better than one Gaussian is said to be none when it no
     longer is; at the end, every one that is worse.
@@ -35,7 +35,7 @@ class LogLikelihoodObserver(Observer):
     def measure(self, context: Context) -> Iterable[Event]:
         subject = self.subject
         if reason := subject.no_likelihood:
-            if context.is_final and subject.data.num_values is None:
+            if context.is_final:
                 yield Text("density/not_known", f"{NOT_KNOWN} {reason}")
             return
         likelihood, beside = context.log_likelihood, subject.beside
@@ -43,9 +43,10 @@ class LogLikelihoodObserver(Observer):
         figures = held_out.figures_of(likelihood, baselines)
         findings = [
             *density_alarms.no_density(likelihood, baselines, subject.method.not_a_density),
-            *density_alarms.leaked(likelihood),
         ]
-        if not subject.data.is_image:  # few chains stand for those
+        if subject.data.num_values is None:
+            findings += density_alarms.leaked(likelihood)
+        if not subject.data.is_image and subject.data.num_values is None:  # few chains stand there
             parts = beside.parts
             masses = beside.masses(likelihood.points.positions, likelihood.points.shares)
             if not likelihood.doubt:

@@ -42,6 +42,21 @@ def problems(method: type[Method], config: Config, data: Data) -> Problems:
     return [*lacking, *parts, *method.problems(config, data)]
 
 
+def _stand_in(config: BaseModel, data: Data) -> Energy:
+    """An energy of the events of the data, of the kind that a Config's network will be."""
+    network = networks_by_config().get(type(getattr(config, "energy", None)))
+    if network is not None and data.num_values is not None:
+        own: Energy | None = network.stand_in(data.event_shape, data.num_values)
+        if own is not None:
+            return own
+    return read_as(_Flat(), data.event_shape, data.num_values)
+
+
+def networks_by_config() -> dict[type, Any]:
+    """Classes of network by their Config."""
+    return {cls.Config: cls for cls in discovery.networks().values()}
+
+
 def misfits(config: BaseModel, data: Data) -> Problems:
     """(field, sentence) for every part of a Config, however deep, that does not fit the data.
 
@@ -55,19 +70,21 @@ def misfits(config: BaseModel, data: Data) -> Problems:
     }
     distributions = {cls.Config for cls in discovery.distributions().values()}
     samplers = {cls.Config: cls for cls in discovery.samplers().values()}
+    energy = _stand_in(config, data)
     reasons: Problems = []
     for name in type(config).model_fields:
         part = getattr(config, name)
         if not isinstance(part, BaseModel):
             continue
         if type(part) in samplers:
-            energy = read_as(_Flat(), data.event_shape, data.num_values)
             reason = samplers[type(part)].fits(energy)
         elif type(part) in distributions and data.num_values is not None:
             reason = "is a density of real numbers, and these data hold whole ones."
         else:
-            fits = getattr(of_shape.get(type(part), part), "fits", None)
+            cls = of_shape.get(type(part), part)
+            fits, fits_values = getattr(cls, "fits", None), getattr(cls, "fits_values", None)
             reason = fits(data.event_shape) if fits is not None else ""
+            reason = reason or (fits_values(data.num_values) if fits_values is not None else "")
         if reason:
             reasons.append((f"{name}.kind", reason))
         if isinstance(part, TiltConfig) and (reason := part.misfit()):

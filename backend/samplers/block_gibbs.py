@@ -14,6 +14,7 @@ from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
+    always,
     discrete,
     exponential,
     first,
@@ -122,5 +123,7 @@ def _layers(
 ) -> Outcome:
     assert isinstance(energy, RBM)
     y, log_rate = energy.hidden_pass(x, of_hidden, of_visible, temperature)
+    if temperature == 1:
+        return always(energy, y)
     proposed = State(y, *energy.value_and_gradient(y))
     return metropolis(State(x, value, gradient), proposed, log_rate, chance)

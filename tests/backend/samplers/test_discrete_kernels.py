@@ -307,6 +307,10 @@ class CountedBits(RBM):
         self.calls += 1
         return super().relaxed(one_hot)
 
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        return super().value_and_gradient(x)
+
 
 class CountedTable(Table):
     calls = 0
