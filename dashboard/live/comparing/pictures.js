@@ -5,7 +5,7 @@ import { faded } from "../parts/colours.js"
 import { densities, paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
 import { heightOf, paintText } from "../pictures/drawing/text.js"
-import { FONT, paintBeyond, planeOn, rangesOf } from "../pictures/drawing/plane.js"
+import { beyondOf, FONT, paintBeyond, planeOn, rangesOf } from "../pictures/drawing/plane.js"
 import { paintClassRows } from "./selecting/class_rows.js"
 import { isTable, paintPairs } from "./pair_plots.js"
 
@@ -67,19 +67,6 @@ function bulkOf({ positions: { shape, data } }) {
   )
   const bulk = rows.flatMap((row) => Array.from(data.subarray(row * dim, (row + 1) * dim)))
   return { shape: [rows.length, dim], data: bulk }
-}
-
-/** How many points lie beyond each side of a view. */
-export function beyondOf({ shape: [num, dim], data }, [xs, ys]) {
-  const beyond = { left: 0, right: 0, top: 0, bottom: 0 }
-  for (let row = 0; row < num; row++) {
-    const [x, y] = [data[row * dim], dim > 1 ? data[row * dim + 1] : 0]
-    if (x < xs[0]) beyond.left++
-    else if (x > xs[1]) beyond.right++
-    else if (y > ys[1]) beyond.top++
-    else if (y < ys[0]) beyond.bottom++
-  }
-  return beyond
 }
 
 /** What the density of a field of energies, 1 at its peak, comes to over all of the field. */

@@ -5,7 +5,7 @@ import test from "node:test"
 
 const arena = new URL("../../../dashboard/live/pictures/arena/", import.meta.url)
 globalThis.window = { devicePixelRatio: 1 }
-const { cellsIn, kindOf, layout } = await import(new URL("sides.js", arena))
+const { cellsIn, drawSide, kindOf, layout } = await import(new URL("sides.js", arena))
 const { joulesInWords, secondsInWords, votesInWords } = await import(new URL("standings.js", arena))
 
 const images = (num, side) => ({
@@ -61,4 +61,24 @@ test("the votes are counted in words, changed and void ones too", () => {
   )
   const one = { num: 1, viewers: 1, decided: 0, changed: 0, void: 0 }
   assert.equal(votesInWords(one), "1 vote by 1 person")
+})
+
+test("points beyond the picture of a side are counted at its edges", () => {
+  const written = []
+  const context = new Proxy(
+    { fillText: (text) => written.push(text), measureText: () => ({ width: 10 }) },
+    { get: (target, name) => target[name] ?? (() => {}), set: () => true },
+  )
+  const canvas = { style: {}, getContext: () => context }
+  const cloud = (...data) => ({
+    header: { kind: "points" },
+    arrays: { positions: { shape: [data.length / 2, 2], data: Float32Array.from(data) } },
+  })
+  const reference = cloud(0, 0, 1, 1)
+  drawSide(canvas, cloud(0.5, 0.5, 9, 0.5, 8, 0.5, 0.5, -7), reference, 200, {
+    data: "#888888",
+    samples: "#aa5500",
+    text: "#000000",
+  })
+  assert.deepEqual(written, ["▶ 2", "▼ 1"])
 })

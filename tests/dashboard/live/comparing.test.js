@@ -3,7 +3,8 @@ import { test } from "node:test"
 
 import { logDifference } from "../../../dashboard/live/comparing/difference.js"
 import { outline } from "../../../dashboard/live/comparing/pair_test.js"
-import { beyondOf, columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
+import { columnsFor, massOf, viewOf } from "../../../dashboard/live/comparing/pictures.js"
+import { beyondOf } from "../../../dashboard/live/pictures/drawing/plane.js"
 
 const field = (xs, ys, values) => ({
   header: { kind: "field", meta: { x_range: xs, y_range: ys, temperature: 1 } },

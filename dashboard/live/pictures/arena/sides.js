@@ -3,7 +3,7 @@
 import { faded } from "../../parts/colours.js"
 import { make } from "../../parts/dom.js"
 import { drawGrid, gridOf, imageOf } from "../drawing/images.js"
-import { placing, planeOn, rangesOf, sized } from "../drawing/plane.js"
+import { beyondOf, FONT, paintBeyond, placing, planeOn, rangesOf, sized } from "../drawing/plane.js"
 import { PairPlot } from "../pair_plot.js"
 
 const MOST_SIDE = 453
@@ -49,10 +49,14 @@ function drawPlane(canvas, frame, reference, side, colours) {
   if (side >= LEAST_AXES) plane = planeOn(canvas, side, ranges, colours)
   else {
     const context = sized(canvas, side, side)
-    plane = { context, place: placing({ left: 0, top: 0, width: side, height: side }, ranges) }
+    const box = { left: 0, top: 0, width: side, height: side }
+    plane = { context, box, place: placing(box, ranges) }
   }
   dots(plane, reference.arrays.positions, faded(colours.data, 0.28), 1.3)
-  dots(plane, frame.arrays.positions, faded(colours.samples, 0.8), side < LEAST_AXES ? 1.4 : 1.9)
+  const { positions } = frame.arrays
+  dots(plane, positions, faded(colours.samples, 0.8), side < LEAST_AXES ? 1.4 : 1.9)
+  plane.context.font = FONT
+  paintBeyond(plane.context, plane.box, beyondOf(positions, ranges), colours.text)
 }
 
 function dots({ context, place }, { shape: [num, dim], data }, colour, radius) {

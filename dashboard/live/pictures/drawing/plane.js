@@ -80,6 +80,19 @@ function paintNames(context, box, [xName = "", yName = ""], height, colours) {
   context.fillText(yName, 0, 2, box.left + box.width)
 }
 
+/** How many points lie beyond each side of a view. */
+export function beyondOf({ shape: [num, dim], data }, [xs, ys]) {
+  const beyond = { left: 0, right: 0, top: 0, bottom: 0 }
+  for (let row = 0; row < num; row++) {
+    const [x, y] = [data[row * dim], dim > 1 ? data[row * dim + 1] : 0]
+    if (x < xs[0]) beyond.left++
+    else if (x > xs[1]) beyond.right++
+    else if (y > ys[1]) beyond.top++
+    else if (y < ys[0]) beyond.bottom++
+  }
+  return beyond
+}
+
 /** Write how many lie beyond each side of a box, {left, right, top, bottom}, as arrows at it. */
 export function paintBeyond(context, box, beyond, colour) {
   const [x, y] = [box.left + box.width / 2, box.top + box.height / 2]

@@ -188,9 +188,12 @@ export class RacerLane {
             ? "Nothing was drawn."
             : "Waiting for the first chains…"
     }
-    const alarms = statuses.flatMap(({ alarms }) => alarms ?? [])
-    this.alarm.hidden = !alarms.length
-    this.alarm.textContent = alarms.length ? `⚠ ${alarms[alarms.length - 1].message}` : ""
+    // a run that finished says, where it has no figures, why
+    const why = statuses.filter(({ status }) => status === "finished").map(({ reason }) => reason)
+    const alarms = statuses.flatMap(({ alarms }) => alarms ?? []).map(({ message }) => message)
+    const warning = [...why.filter(Boolean), ...alarms].at(-1)
+    this.alarm.hidden = !warning
+    this.alarm.textContent = warning ? `⚠ ${warning}` : ""
     const bad = statuses.filter(({ status }) => isFailure(status))
     this.trouble = bad[0]?.reason ?? ""
     this.ended = bad.length
