@@ -19,7 +19,7 @@ from backend.spec import Budget
 from backend.training import PREDICTING, Fitter, TrainConfig
 
 DATA = {"name": "text"}
-TRAIN: dict[str, Any] = {**PREDICTING, "batch_size": 16}
+TRAIN: dict[str, Any] = {**PREDICTING, "batch_size": 16, "warm_up_share": 0.06}
 FIGURES = {
     "prediction/bits": Figure(
         "Bits a character",
