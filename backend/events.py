@@ -133,6 +133,8 @@ class Trajectory(Event):
     """(steps, chains) float32"""
     accepted: Array | None = None
     """(steps - 1, chains) uint8, for samplers that reject"""
+    view: list[list[float]] = field(default_factory=list)
+    """[[low, high], [low, high]] of the plane it lies in; empty: what its positions take"""
 
 
 @dataclass(frozen=True, slots=True)

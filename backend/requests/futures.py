@@ -97,15 +97,21 @@ def pictures_of(
     assert paths is not None
     events: list[Event] = [
         *landscape(data, predictor, repeated(data, row, 1)),
-        Trajectory("future/paths", pictures.float32(paths.transpose(0, 1)), "long_run"),
+        ways("future/paths", paths.transpose(0, 1), future.view),
         *cut(data, predictor, repeated(data, row, 1), thought.last),
     ]
     few = slice(0, NUM_WAYS)
     places = [future.place_of(context[few], data.restore(x[few])) for x in thought.positions]
     known = [place for place in places if place is not None]
     if known and thought.energies is not None:
-        events.append(Trajectory("future/ways", pictures.float32(torch.stack(known)), "long_run"))
+        events.append(ways("future/ways", torch.stack(known), future.view))
     return events
+
+
+def ways(path: str, places: Tensor, view: float) -> Trajectory:
+    """Ways (steps, num, 2) in the plane of a law, `view` half its side."""
+    ends = [-view, view]
+    return Trajectory(path, pictures.float32(places), "long_run", view=[ends, ends])
 
 
 @torch.no_grad()

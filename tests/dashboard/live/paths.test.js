@@ -84,6 +84,13 @@ test("a landscape that is smaller than the paths leaves them all in sight", () =
   for (const [low, high] of ranges) assert.ok(low <= -1 && high >= 2)
 })
 
+test("without a landscape the paths lie in the plane that they name", () => {
+  const { canvas } = recorded()
+  const side = [-5, 5]
+  const named = { ...FRAME, header: { meta: { view: [side, side] } } }
+  assert.deepEqual(drawTrajectory(canvas, named, 300, COLOURS).ranges, [side, side])
+})
+
 test("until a state, dots stand there and rings at the start", () => {
   const { canvas, calls } = recorded()
   const plane = drawTrajectory(canvas, FRAME, 300, COLOURS, { until: 1, behind: BEHIND })

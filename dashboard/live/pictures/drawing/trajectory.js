@@ -16,7 +16,7 @@ export function drawTrajectory(canvas, frame, width, colours, { until, behind } 
   const at = (step, chain, axis) => positions.data[(step * chains + chain) * dim + axis]
   const ranges = isCourse
     ? [[0, Math.max(states - 1, 1)], rangesOf(positions)[0]]
-    : joined(rangesOf(positions), behind?.ranges)
+    : joined(rangesOf(positions), behind?.ranges ?? viewOf(frame))
   const names = isCourse ? ["state", "x₁"] : ["x₁", "x₂"]
   const { context, box, place } = planeOn(canvas, width, ranges, colours, names)
   if (behind) paintBehind(context, behind, place)
@@ -54,6 +54,11 @@ function outline(context, colours) {
   context.lineWidth = lineWidth + 2
   context.stroke()
   context.lineWidth = lineWidth
+}
+
+/** The plane that the paths say they lie in, if they do. */
+function viewOf({ header }) {
+  return header?.meta.view?.length ? header.meta.view : undefined
 }
 
 function joined(ranges, others = ranges) {
