@@ -79,7 +79,7 @@ export class FirstPictures {
     this.cards = new Map()
     this.frames = {}
     slot.append(this.slot)
-    this.sizes = new ResizeObserver(() => this.recolour())
+    this.sizes = new ResizeObserver(() => this.show(this.frames))
     this.sizes.observe(slot)
   }
 
@@ -87,7 +87,9 @@ export class FirstPictures {
     this.frames = frames
     const there = FIRST.filter((path) => frames[path])
     const key = (path) => `${frames[path].header.seq} ${this.width}`
-    if (there.every((path) => this.cards.get(path)?.key === key(path))) return
+    const keys = there.map(key).join()
+    if (keys === this.keys) return
+    this.keys = keys
     const colours = coloursOf(this.slot)
     const room = columnOf(this.slot.clientWidth)
     const cards = there.map((path) => {
@@ -108,6 +110,7 @@ export class FirstPictures {
 
   recolour() {
     this.cards.clear()
+    this.keys = null
     this.show(this.frames)
   }
 
