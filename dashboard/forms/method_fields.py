@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import streamlit as st
@@ -146,7 +147,24 @@ def _preset_of(
     if outline.get("is_discrete") and "discrete" in presets:
         return "discrete"
     suiting = [name for name, item in presets.items() if draft.suits(catalogue, item, images)]
-    return before if before in suiting else next(iter(suiting), next(iter(presets)))
+    kept = before if before in suiting else next(iter(suiting), next(iter(presets)))
+    if method["needs"] or images:
+        return kept
+    gaps = {name: _gap(presets[name], outline, catalogue) for name in suiting}
+    nearest = min(gaps.values(), default=math.inf)
+    # a preset that was made for no data in particular is as near as any
+    if math.inf in gaps.values() or gaps.get(kept, nearest) == nearest:
+        return kept
+    return next(name for name, gap in gaps.items() if gap == nearest)
+
+
+def _gap(preset: dict[str, Any], outline: dict[str, Any], catalogue: dict[str, Any]) -> float:
+    """Compare the number of coordinates with that of the data that a preset was made for: how
+    many times more or fewer, as a logarithm; infinite where either is not known."""
+    made_for = preset.get("data") or {}
+    other = data_chooser.outline_of(made_for, catalogue) if made_for else {}
+    dims = [math.prod(each.get("event_shape") or [0]) for each in (outline, other)]
+    return abs(math.log(dims[0] / dims[1])) if all(dims) else math.inf
 
 
 def _preset(

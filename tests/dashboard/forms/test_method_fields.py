@@ -19,7 +19,7 @@ METHODS = catalogue.publish()
 @pytest.fixture(autouse=True)
 def outlines(monkeypatch: pytest.MonkeyPatch) -> None:
     def preview_of(name: str) -> dict[str, Any] | None:
-        if name not in ("ring", "digits", "ising", "hypergrid"):
+        if name not in ("ring", "moons", "wine", "digits", "ising", "hypergrid"):
             return None
         return {"outline": outline(catalogue.resolve_data({"name": name}).load())}
 
@@ -102,6 +102,16 @@ def test_a_file_with_concepts_brings_the_method_that_learns_from_them() -> None:
     wanted = method_fields._wanted(first, data, with_concepts, fitting, METHODS)
     assert wanted == ("concept_bottleneck", "default")
     assert method_fields._wanted(first, data, seen, fitting, METHODS)[0] == "adversarial_training"
+
+
+@pytest.mark.parametrize(("dim", "preset"), [(2, "default"), (4, "default"), (30, "tables")])
+def test_a_preset_made_for_data_of_as_many_coordinates_is_taken(dim: int, preset: str) -> None:
+    """Chains of the one for two coordinates fall behind on tables, and the energy runs away."""
+    seen = {"event_shape": [dim], "classes": ["a", "b"]}
+    method = METHODS["methods"]["joint_energy"]
+    assert method_fields._preset_of(method, {"name": "file"}, seen, METHODS) == preset
+    others = METHODS["methods"]["noise_contrastive"]
+    assert method_fields._preset_of(others, {"name": "file"}, seen, METHODS) == "default"
 
 
 def test_a_data_set_the_method_does_not_fit_brings_one_that_does() -> None:
