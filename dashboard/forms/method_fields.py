@@ -147,14 +147,14 @@ def _preset_of(
     if outline.get("is_discrete") and "discrete" in presets:
         return "discrete"
     suiting = [name for name, item in presets.items() if draft.suits(catalogue, item, images)]
-    kept = before if before in suiting else next(iter(suiting), next(iter(presets)))
+    usual = before if before in suiting else next(iter(suiting), next(iter(presets)))
     if method["needs"] or images:
-        return kept
+        return usual
     gaps = {name: _gap(presets[name], outline, catalogue) for name in suiting}
     nearest = min(gaps.values(), default=math.inf)
     # a preset that was made for no data in particular is as near as any
-    if math.inf in gaps.values() or gaps.get(kept, nearest) == nearest:
-        return kept
+    if math.inf in gaps.values() or gaps.get(usual, nearest) == nearest:
+        return usual
     return next(name for name, gap in gaps.items() if gap == nearest)
 
 
