@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,16 @@ NUM_RANKED = 64
 """Most probable events whose probabilities are drawn."""
 HALF = 0.5
 """Share of the likeliest event's probability that makes a mode, and of its own that finds one."""
+
+
+TRAIN: dict[str, Any] = {
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "batch_size": 16,
+    "beta1": 0.9,
+    "gradient_clip": 0.0,
+}
+"""Fields of a TrainConfig that all presets share but for what they name."""
 
 
 class GFlowNetConfig(Config):
@@ -102,9 +112,7 @@ class GFlowNetConfig(Config):
         group="Training",
     )
     train: TrainConfig = option(
-        TrainConfig(
-            learning_rate=3e-3, schedule="cosine", batch_size=16, beta1=0.9, gradient_clip=0.0
-        ),
+        TrainConfig(**TRAIN),
         "How the weights are fitted.",
         group="Training",
     )
@@ -204,7 +212,7 @@ class GFlowNet(BuildingMethod):
                 "loss": "detailed_balance",
                 "forward_looking": True,
                 "exploration": 0.0,
-                "train": {"learning_rate": 1e-3, "schedule": "constant"},
+                "train": {**TRAIN, "learning_rate": 1e-3, "schedule": "constant"},
             },
             Budget(steps=400),
             data={"name": "sets"},

@@ -177,6 +177,15 @@ def test_energies_are_counted_those_of_parts_too() -> None:
         assert calls == [a_step, 2 * a_step]
 
 
+@pytest.mark.parametrize("preset", GFlowNet.presets)
+def test_presets_train_on_sixteen_trajectories(preset: str) -> None:
+    data = GFlowNet.presets[preset].data
+    spec = RunSpec(method="gflownet", preset=preset, data={"num": 200, **(data or {})})
+    train = prepare(spec, CPU, None).config.train
+    assert (train.batch_size, train.beta1, train.gradient_clip) == (16, 0.9, 0)
+    assert train.schedule == ("constant" if preset == "forward_looking" else "cosine")
+
+
 def test_the_reward_has_a_peak_in_each_corner() -> None:
     target = prepared({"name": "hypergrid"}).data.density
     assert target is not None
