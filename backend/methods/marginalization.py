@@ -135,8 +135,8 @@ class Marginalization(MarginalMethod):
         "target/gap_sd",
         "log_z/estimate",
         "consistency/error",
-        "marginals/log_prob_error",
         "weights/ess",
+        "marginals/log_prob_error",
         "loss/total",
     )
     figures: ClassVar[dict[str, Figure]] = judged.FIGURES
