@@ -9,6 +9,7 @@ import {
   scaleOf,
   valueOf,
 } from "../../../dashboard/live/comparing/grid/cells.js"
+import { paintSmall } from "../../../dashboard/live/comparing/grid/pictures.js"
 
 const AXES = [
   { field: "sampler.step_size", words: "step size", values: [0.01, 0.1, 1] },
@@ -58,4 +59,23 @@ test("a cell says how it stands", () => {
   assert.equal(words({ state: "failed", reason: "No." }), `${place}: failed. No.`)
   assert.ok(words(CELL).startsWith(`${place}: Energy distance`))
   assert.ok(words(CELL).endsWith("0.5, floor 0.1, 0.25 s of drawing"))
+})
+
+test("samples beyond a cell are counted at its edges, where there is room", () => {
+  const written = []
+  const context = new Proxy(
+    { fillText: (text) => written.push(text) },
+    { get: (target, name) => target[name] ?? (() => {}), set: () => true },
+  )
+  const canvas = { style: {}, getContext: () => context }
+  const positions = { shape: [3, 2], data: Float32Array.of(0.5, 0.5, 9, 0.5, 0.5, 7) }
+  const frame = { header: { kind: "points" }, arrays: { positions } }
+  const ranges = [
+    [0, 1],
+    [0, 1],
+  ]
+  paintSmall(canvas, frame, ranges, 60, { samples: "#aa5500", text: "#000000" })
+  assert.deepEqual(written, [])
+  paintSmall(canvas, frame, ranges, 120, { samples: "#aa5500", text: "#000000" })
+  assert.deepEqual(written, ["▶ 1", "▲ 1"])
 })

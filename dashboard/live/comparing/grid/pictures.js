@@ -3,12 +3,21 @@
 import { faded } from "../../parts/colours.js"
 import { make } from "../../parts/dom.js"
 import { drawGrid } from "../../pictures/drawing/images.js"
-import { placing, rangesOf, sized } from "../../pictures/drawing/plane.js"
+import {
+  beyondOf,
+  FONT,
+  paintBeyond,
+  placing,
+  rangesOf,
+  sized,
+} from "../../pictures/drawing/plane.js"
 import { unpackAll } from "../../stream/frames.js"
 
 const MOST_AT_ONCE = 4
 const MOST_IMAGES = 9
 const ROOM = 0.15
+/** Smaller cells have no room for how many samples lie beyond them. */
+const LEAST_COUNTED = 100
 
 /** The frames of a sample set, {samples, held_out, nearest}; null for one without pictures. */
 export async function readFrames(id, token) {
@@ -31,7 +40,8 @@ export function paintSmall(canvas, frame, ranges, side, colours) {
     return
   }
   const context = sized(canvas, side, side)
-  const place = placing({ left: 0, top: 0, width: side, height: side }, ranges)
+  const box = { left: 0, top: 0, width: side, height: side }
+  const place = placing(box, ranges)
   const { shape, data } = frame.arrays.positions
   const [num, dim] = shape
   context.fillStyle = faded(colours.samples, 0.85)
@@ -40,6 +50,9 @@ export function paintSmall(canvas, frame, ranges, side, colours) {
     const [x, y] = place(data[row * dim], dim > 1 ? data[row * dim + 1] : 0)
     context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius)
   }
+  if (side < LEAST_COUNTED) return
+  context.font = FONT
+  paintBeyond(context, box, beyondOf(frame.arrays.positions, ranges), colours.text)
 }
 
 export class CellPictures {
