@@ -225,6 +225,7 @@ def publish() -> dict[str, Any]:
                 "has_energy": cls.has_energy,
                 "headline": list(cls.headline),
                 "trains": cls.trains,
+                "is_asked": cls.is_asked,
                 "gradient": cls.follows_gradient,
                 "observers": list(cls.observers),
             }

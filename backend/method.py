@@ -150,6 +150,8 @@ class Method(ABC):
     """names of `Data.given` that training takes and that nobody is asked for afterwards"""
     trains: bool = True
     """False for methods that only sample. Of a class, or of an object whose settings fit nothing"""
+    is_asked: ClassVar[bool] = True
+    """False where a run makes nothing of its own that abilities could be asked of"""
     draws: ClassVar[bool] = True
     """False where nothing of positions is modelled, but what follows from them: no sample can be
     asked for, and `no_energy` says what can"""

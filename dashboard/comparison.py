@@ -92,14 +92,14 @@ def labels(runs: list[Status]) -> dict[str, str]:
 
 
 def trained_runs(catalogue: dict[str, Any]) -> dict[str, str]:
-    """List the runs that a method trained up to a checkpoint, newest first: label by id."""
-    trains = {name for name, item in catalogue["methods"].items() if item["trains"]}
+    """List the runs that can be asked and have a checkpoint, newest first: label by id."""
+    asked = {name for name, item in catalogue["methods"].items() if item["is_asked"]}
     runs = run_store.list_runs()
     known = labels(runs)
     return {
         run.id: known[run.id]
         for run in runs
-        if run.method in trains and run.checkpoint_step is not None
+        if run.method in asked and run.checkpoint_step is not None
     }
 
 

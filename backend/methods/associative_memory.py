@@ -155,6 +155,7 @@ class AssociativeMemory(RetrievingMethod):
     follows_gradient = False
     takes_discrete = True
     trains = False
+    purpose = "learn"
     not_a_density = (
         "An associative memory's energy is low at what it stores; it says nothing of how likely "
         "other data are."
@@ -367,9 +368,8 @@ class AssociativeMemory(RetrievingMethod):
             *energies,
             strict=True,
         )
-        columns = ["pattern", "overlap of the cue", "overlap now", "energy of the pattern"]
         yield Table(
             "memory/cues",
-            [*columns, "of the cue", "now"],
+            ["pattern", "cue", "now", "E of pattern", "E of cue", "E now"],
             [list(each) for each in figures],
         )

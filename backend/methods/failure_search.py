@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.config import Config, option
 from backend.data import Data
@@ -23,6 +23,8 @@ from backend.energies.discrete import (
 from backend.events import Event, Scalar, Table
 from backend.method import Method, Preset, SampleRequest, Task
 from backend.metric_names import Figure
+from backend.metrics.quality import Quality
+from backend.networks.factorised import FactorisedMixture
 from backend.objectives.zeroth_order import HistoryCalibration, spsa
 from backend.spec import Budget
 from backend.training import Fitter, TrainConfig
@@ -108,50 +110,6 @@ class FailureSearchConfig(Config):
             return {}
         idle = "No effect: the likelihood ratio perturbs nothing."
         return dict.fromkeys(("directions", "perturbation", "history"), idle)
-
-
-class FactorisedMixture(nn.Module):
-    """q(x) = (1/C) Σ_k Π_i softmax(w_ki)[x_i], x of `sites` values 0..q-1."""
-
-    def __init__(
-        self, components: int, sites: int, num_values: int, generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        shape = (components, sites, num_values)
-        start = 0.1 * torch.randn(shape, generator=generator, device=generator.device)
-        self.logits = nn.Parameter(start)
-
-    def log_prob(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
-        """log q (num,) of x (num, sites), under other `logits` where they are given."""
-        logits = self.logits if logits is None else logits
-        components, _, num_values = logits.shape
-        hot = nn.functional.one_hot(x.long(), num_values).to(logits)
-        terms = hot.flatten(1) @ logits.log_softmax(-1).reshape(components, -1).T
-        return terms.logsumexp(1) - math.log(components)
-
-    @torch.no_grad()
-    def draw(self, chosen: Tensor, gumbel: Tensor, logits: Tensor | None = None) -> Tensor:
-        """x (num, sites) float32 of components (num,) and Gumbel noise (num, sites, q): the same
-        noise makes draws of nearby weights alike."""
-        logits = self.logits if logits is None else logits
-        return (logits[chosen] + gumbel).argmax(-1).float()
-
-    def noise(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Components (num,) and Gumbel noise (num, sites, q) for `draw`."""
-        components, *shape = self.logits.shape
-        device = self.logits.device
-        chosen = torch.randint(components, (num,), generator=generator, device=device)
-        uniform = torch.empty((num, *shape), device=device).exponential_(generator=generator)
-        return chosen, -uniform.log()
-
-    @torch.no_grad()
-    def table(self) -> Tensor:
-        """log q of every event, (q^sites,) float64 by state index."""
-        logs = self.logits.double().log_softmax(-1)
-        table = logs.new_zeros(len(logs), 1)
-        for site in range(logs.shape[1]):
-            table = (table[:, :, None] + logs[:, None, site]).flatten(1)
-        return table.logsumexp(0) - math.log(len(logs))
 
 
 class Optimum(NamedTuple):
@@ -369,6 +327,9 @@ class FailureSearch(Method):
         yield Scalar("failures/mass/goal", optimum.mass * len(masses))
         yield Scalar("failures/modes", float((masses >= FOUND * optimum.mass).sum()))
         yield self._listed(q, optimum)
+
+    def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
+        return {"failures/calls": float(self.num_calls)}
 
     def _listed(self, q: Tensor, optimum: Optimum) -> Table:
         """The likeliest inputs, and all that fail: learned and true probability, energy."""

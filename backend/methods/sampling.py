@@ -132,6 +132,7 @@ class Sampling(Method):
         "energy/model",
     )
     trains = False
+    is_asked = False
     takes_discrete = True
     observers = (
         "data",
