@@ -21,6 +21,12 @@ PICTURES: dict[str, Picture] = {
         "Outliers told from held-out data", "Half is chance: neither likelier nor less likely."
     ),
     "outliers/looks": Picture("Outliers", "Under each its energy: lower is likelier."),
+    "target/mean_value": Picture(
+        "Mean value of an event", "Of a lattice of spins: its magnetisation."
+    ),
+    "target/energy": Picture("Energy of the target"),
+    "marginals/log_prob": Picture("log p of draws, learned and exact"),
+    "distribution/states": Picture("Probabilities of the likeliest states"),
     "clusters/map": Picture("Clusters"),
     "clusters/shares": Picture("Shares of the clusters"),
     "clusters/confusion": Picture("Which cluster holds which class"),
