@@ -13,6 +13,7 @@ from backend.spec import RunSpec
 from jobs.queueing import control
 from jobs.records import run_store, sample_sets
 from tests.dashboard.conftest import Basin, address, press, wait_for
+from tests.dashboard.forms.test_own_file import birds
 from tests.dashboard.test_run_page import INKED, launch_slow
 
 if TYPE_CHECKING:
@@ -125,6 +126,33 @@ def test_the_users_own_file_is_drawn_and_launched(basin: Basin, page: Page, tmp_
     shown = run_store.open_run(address(page).rpartition("id=")[2][:20])
     wait_for(lambda: shown.status().is_over, "the run", 60)
     assert shown.status().status == "finished"
+
+
+@pytest.mark.slow
+def test_columns_of_the_users_own_file_are_concepts(
+    basin: Basin, page: Page, tmp_path: Path
+) -> None:
+    path = birds(tmp_path)
+    page.goto(f"{basin.address}/launch?data=file&method=concept_bottleneck")
+    page.locator("input[type=file]").set_input_files(str(path))
+    for name, use, fact in (
+        ("night", "concept", "1 concept"),
+        ("wings", "concept", "2 concepts"),
+        ("species", "class", "species names the class · 2 concepts"),
+    ):
+        page.get_by_label(f"{name} is used as").select_option(use)
+        page.get_by_text(fact).wait_for()
+    page.get_by_text("birds.csv: 64 points of 2 coordinates to train on").wait_for()
+    fill(page, "Steps", "20")
+    page.get_by_text("20 steps").wait_for()
+    page.get_by_role("button", name=re.compile("^.*Launch")).click()
+    page.wait_for_url(re.compile(r"/run\?id="))
+    run = run_store.open_run(address(page).rpartition("id=")[2][:20])
+    wait_for(lambda: run.status().is_over, "the run", 60)
+    assert run.status().status == "finished"
+    spec = run.spec()
+    assert spec.method == "concept_bottleneck" and spec.data["columns"] == ["mass", "length"]
+    assert set(spec.data["concepts"]) == {"night", "wings"} and spec.data["label"] == "species"
 
 
 def upload(basin: Basin, page: Page, path: Path) -> None:
