@@ -75,6 +75,7 @@ class PhaseAbility(Ability):
     title = "Where it remembers"
     summary = "Overlaps after retrieval over the load and a noise, with theory where there is one."
     references = "Amit et al. 1985; Krotov & Hopfield 2016"
+    to_choose = ("most_patterns",)
     Config: ClassVar[type[Config]] = PhaseConfig
 
     @classmethod
