@@ -61,15 +61,6 @@ EXAMPLES: dict[str, Event] = {
             (-2.0, 2.0),
             quantity="probability",
         ),
-        Field(
-            "own/phases",
-            np.tri(6, 6, dtype=np.float32),
-            (0.0, 6.0),
-            (0.0, 1.0),
-            quantity="overlap",
-            axes=("patterns", "temperature"),
-            line=np.array([[0.0, 1.0], [6.0, 0.0]], np.float32),
-        ),
         Curve(
             "own/calibration",
             np.linspace(0, 1, 9, dtype=np.float32),
@@ -83,3 +74,16 @@ EXAMPLES: dict[str, Event] = {
     )
 }
 """By kind; a test finds out when one is missing."""
+
+OTHERS: tuple[Event, ...] = (
+    Field(
+        "own/phases",
+        np.tri(6, 6, dtype=np.float32),
+        (0.0, 6.0),
+        (0.0, 1.0),
+        quantity="overlap",
+        axes=("patterns", "temperature"),
+        line=np.array([[0.0, 1.0], [6.0, 0.0]], np.float32),
+    ),
+)
+"""Further ones, of kinds that are there already."""

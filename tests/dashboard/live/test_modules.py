@@ -22,7 +22,7 @@ from backend.events import Cost, encode, encode_block, pack, unpack
 from dashboard import elements
 from dashboard.stream.history import bucketed_rows
 from jobs.formatting import duration
-from tests.dashboard.event_examples import EXAMPLES
+from tests.dashboard.event_examples import EXAMPLES, OTHERS
 
 LIVE = Path(__file__).parents[3] / "dashboard" / "live"
 IMPORT = re.compile(r'^import\s+(\{[^}]*\})\s+from\s+"(\.[^"]+\.js)"', re.M)
@@ -59,7 +59,7 @@ def frames() -> list[dict[str, Any]]:
     """One frame of each kind, packed, beside what Python reads out of it."""
     return [
         read(encode(event, run="r", seq=seq, time=0.5, cost=Cost(seq, 2 * seq, 0.1)))
-        for seq, event in enumerate(EXAMPLES.values())
+        for seq, event in enumerate((*EXAMPLES.values(), *OTHERS))
     ]
 
 
