@@ -15,7 +15,7 @@ function joined(...parts) {
 }
 
 test("every kind of frame, and of array, is read as it was packed", () => {
-  const kinds = golden.frames.map(({ header }) => header.kind)
+  const kinds = [...new Set(golden.frames.map(({ header }) => header.kind))]
   assert.deepEqual(kinds.sort(), golden.kinds.sort())
   for (const { bytes, header, arrays } of [golden.every_dtype, ...golden.frames]) {
     const frame = unpack(bytesOf(bytes).buffer)
