@@ -91,7 +91,7 @@ MEASURED = (
     "wine",
 )
 """Data sets of measurements, or of what follows a context: the density of x is not known."""
-PROGRESS = (0.0, 0.4, 0.7, 0.95)
+PROGRESS = (0.0, 0.35, 0.7, 0.95)
 SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
 """Fields that keep a sampler's step short at any step size."""
 

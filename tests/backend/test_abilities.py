@@ -390,6 +390,7 @@ def test_it_answers_by_its_seed_and_leaves_the_run_alone(ability: str, run: str)
 
 SPECIAL: dict[tuple[str, str], Any] = {
     ("correct", "concepts"): "c1=0, 2",
+    ("concepts_by_class", "given"): "c1=0",
     ("sample", "label"): "3",
     ("continue_text", "prompt"): "the cat",
     ("attack", "target"): "3",
