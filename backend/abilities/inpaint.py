@@ -28,6 +28,7 @@ from backend.abilities import (
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
+from backend.energies.discrete import DiscreteEnergy
 from backend.errors import BadInput
 from backend.events import Event, Images, Table
 from backend.method import SampleRequest
@@ -141,7 +142,9 @@ class InpaintAbility(Ability):
 
     @classmethod
     def problems(cls, asked: Asked, config: InpaintConfig) -> Problems:
-        fills = isinstance(asked.method, MarginalMethod)
+        fills = isinstance(asked.method, MarginalMethod) or (
+            asked.method.has_energy and isinstance(asked.method.energy(), DiscreteEnergy)
+        )
         objections = [] if fills else [*real_only(asked, "num")]
         objections += drawing_problems(asked, config)
         if config.row is not None and config.row >= (num := len(asked.data.held_out)):

@@ -29,12 +29,14 @@ from backend.metrics.log_likelihood import (
     log_scale,
     pixel_noise,
     proposal_for,
+    value_refusal,
 )
 from backend.metrics.weighted_points import TRUSTED_SHARE, weighed
 from backend.requests import conditional_sampling
 from backend.requests.marginals import MarginalMethod
 from backend.samplers.ais import AIS, AISConfig, reverse_ais
 from backend.samplers.annealing import weight_ess
+from backend.samplers.discrete_log_z import annealed, exact_law
 
 EDGE = 1e-3
 """Mass at the edge of the box beyond which quadrature is not believed."""
@@ -87,7 +89,8 @@ class LogZAbility(Ability):
 
     importance: weights against a Gaussian mixture fitted to the training data; falls short where
     the mixture misses mass, which its effective share shows. ais: from below on average; reverse:
-    from above, as far as the run's samples are good. quadrature: exact up to two dimensions. An
+    from above, as far as the run's samples are good. quadrature: exact up to two dimensions. Of
+    whole numbers log Σ exp(−E): enumeration, and annealing from independent sites. An
     energy that does not fall off has no normaliser, and estimates of it mean nothing.
     """
 
@@ -105,7 +108,9 @@ class LogZAbility(Ability):
         if not asked.method.has_energy:
             yield "", asked.method.no_energy()
             return
-        yield from real_only(asked, "num")
+        if asked.data.num_values is not None:
+            yield from _value_problems(asked, config)
+            return
         if config.annealing:
             yield from drawing_problems(asked, config)
             yield from refused(asked, _request(config))
@@ -114,6 +119,8 @@ class LogZAbility(Ability):
     def answer(cls, asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
         if isinstance(asked.method, MarginalMethod):
             return _of_marginals(asked, asked.method, config, generator)
+        if asked.data.num_values is not None:
+            return _of_values(asked, config, generator)
         data, energy = asked.data, asked.method.energy()
         proposal = fitted_proposal(data, config.num_components, generator)
         repeats = range(config.repeats)
@@ -181,6 +188,51 @@ def _of_marginals(
     if not trusted:
         words += f" Less than {TRUSTED_SHARE:.0%} count: not to be trusted."
     return Answer(words, figures, {}, (_table(figures),))
+
+
+def _value_problems(asked: Asked, config: LogZConfig) -> Problems:
+    """Reason why no log Z of whole numbers can be had."""
+    energy = asked.method.energy()
+    if not isinstance(energy, DiscreteEnergy):
+        yield from real_only(asked, "num")
+    elif reason := value_refusal(asked.data):
+        yield "num", reason
+    elif config.annealing:
+        yield from drawing_problems(asked, config)
+        yield from refused(asked, _request(config))
+    elif exact_law(energy) is None:
+        yield "annealing", "must be on: this law has too many states to list."
+
+
+def _of_values(asked: Asked, config: LogZConfig, generator: torch.Generator) -> Answer:
+    """log Σ exp(−E) by enumeration where that can be had, and by annealing from independent sites
+    over `num_temperatures` levels, in reverse from the run's own draws."""
+    data, energy = asked.data, asked.method.energy()
+    figures: dict[str, float] = {}
+    if (law := exact_law(energy)) is not None:
+        figures["enumeration"] = law.log_z
+    if config.annealing:
+        draws = conditional_sampling.draw(asked.method, _request(config), generator).position
+        levels = config.ais.num_temperatures
+        passes = [
+            annealed(energy, data, generator, num_levels=levels, num_chains=config.num, draws=draws)
+            for _ in range(config.repeats)
+        ]
+        for name in ("ais", "reverse_ais"):
+            forward = name == "ais"
+            logs = [each.forward if forward else each.reverse for each in passes]
+            values = torch.tensor(logs, dtype=torch.float64)
+            figures |= {name: float(values.mean()), f"{name}/spread": float(values.std())}
+        effective = [each.points.ess / len(each.points.log_weights) for each in passes]
+        figures["ais/ess"] = sum(effective) / len(effective)
+    best = "ais" if law is None else "enumeration"
+    trusted = law is not None or figures["ais/ess"] >= TRUSTED_SHARE
+    figures |= {"log_z": figures[best], "trusted": float(trusted)}
+    figures["nll"] = float(energies(energy, data.held_out).double().mean()) + figures[best]
+    for name, nats_each in means(baselines(data, generator)).items():
+        figures[f"nll/{name}"] = -nats_each
+    words = _in_words(figures, best, trusted, 0.0)
+    return Answer(words, figures, {}, (_table(figures), _likelihoods(figures, trusted)))
 
 
 class Estimate(NamedTuple):
@@ -258,6 +310,7 @@ def _best(figures: dict[str, float]) -> tuple[str, bool]:
 
 TITLES = {
     "quadrature": "quadrature",
+    "enumeration": "enumeration",
     "importance": "importance sampling",
     "ais": "annealing, forward",
     "reverse_ais": "annealing, in reverse",
@@ -299,6 +352,8 @@ def _in_words(figures: dict[str, float], best: str, trusted: bool, noise_sd: flo
     beside = ""
     if "nll/gaussian" in figures:
         beside = f"; under one Gaussian they cost {nats(figures['nll/gaussian'])}"
+    if "nll/independent" in figures:
+        beside = f"; under independent sites they cost {nats(figures['nll/independent'])}"
     if trusted:
         return (
             f"log Z = {value} by {TITLES[best]}; {held_out} then cost {nats(figures['nll'])} "

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend import samplers
 from backend.data import Data
+from backend.energies.discrete import DiscreteEnergy
 from backend.energy import Energy
 from backend.errors import NotAvailable
 from backend.events import Event
@@ -96,6 +97,8 @@ class Subject:
     def no_likelihood(self) -> str:
         """Reason why no held-out log-likelihood is measured; "" when one is."""
         if self.data.num_values is not None:
+            if not isinstance(self.method.energy(), DiscreteEnergy):
+                return "The energy is not one of whole numbers."
             return value_refusal(self.data)
         if self.data.is_image and self.temperature < COLD:
             return (

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from backend.data import Data
 from backend.energies import NO_LABEL
+from backend.energies.discrete import DiscreteEnergy, one_hot
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.method import Method, SampleRequest
@@ -24,6 +25,7 @@ from backend.observe.draw_reading import MIXED
 from backend.requests import cell_sampling, weighted_sampling
 from backend.sampler import Sampler
 from backend.samplers import Pass, default_sampler
+from backend.samplers.gibbs_with_gradients import GibbsWithGradients, GibbsWithGradientsConfig
 
 DEFAULT_STEPS = 1000
 """Of chains, where no number of steps is asked for."""
@@ -87,6 +89,20 @@ class Pinned(Energy):
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return self.energy(torch.where(self.mask, self.known, x), condition)
+
+
+class PinnedValues(DiscreteEnergy):
+    """The same of whole numbers, differentiable between them: sites under the mask may take any
+    value, as none of them counts."""
+
+    def __init__(self, energy: DiscreteEnergy, known: Tensor, mask: Tensor) -> None:
+        super().__init__()
+        self.event_shape, self.num_values = energy.event_shape, energy.num_values
+        self.energy, self.mask = energy, mask.unsqueeze(-1)
+        self.known = one_hot(known, energy.num_values)
+
+    def value(self, one_hot: Tensor) -> Tensor:
+        return self.energy.relaxed(torch.where(self.mask, self.known.to(one_hot), one_hot))
 
 
 class Sum(Energy):
@@ -292,9 +308,14 @@ def _by_chains(
     """`num` chains of the sampler asked for, else of training's, else the default one; from noise
     unless a start is given."""
     held = request.mask is not None and request.known is not None
-    if request.mask is not None and request.known is not None:
-        energy = Pinned(energy, request.known, request.mask)
     kernel = request.sampler or method.sampler() or default_sampler(method.task.data)
+    if request.mask is not None and request.known is not None:
+        if isinstance(energy, DiscreteEnergy):
+            energy = PinnedValues(energy, request.known, request.mask)
+            if kernel.fits(energy):  # blocks are not known of what is left
+                kernel = GibbsWithGradients(GibbsWithGradientsConfig())
+        else:
+            energy = Pinned(energy, request.known, request.mask)
     position, begun = request.start, "a given start"
     if position is None:
         position, begun = method.task.data.noise(request.num, generator), "noise"

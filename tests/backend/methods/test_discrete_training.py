@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from backend.ability import Asked
 from backend.energies.boltzmann import FreeEnergy
 from backend.energies.discrete import Coded, Enumeration, code, enumerate_states, one_hot, read_as
 from backend.energies.rbm import RBM
 from backend.energy import Energy
+from backend.errors import BadInput
+from backend.method import SampleRequest
 from backend.metrics.density import energies
 from backend.objectives.contrastive import contrastive
 from backend.randomness import generator_of
-from backend.requests import fitting
+from backend.requests import conditional_sampling, fitting
+from backend.requests.asking import ask
 from backend.samplers.discrete_log_z import exact_law
 from backend.spec import RunSpec
 from jobs.models.method_setup import Prepared, prepare
@@ -154,3 +159,53 @@ def test_a_boltzmann_machine_takes_bits_alone_and_block_gibbs_that_alone() -> No
         "independent given the rest"
         in dict(fitting.problems(method, other, prepared().data))["sampler.kind"]
     )
+
+
+@pytest.mark.parametrize("preset", ["rbm", "bits"])
+def test_what_is_asked_of_a_run_over_bits(preset: str) -> None:
+    """Samples, the rest of an event in any order, and log Z beside its enumeration."""
+    run = prepared(preset, num_steps=2)
+    for index in range(30):
+        run.method.step(index / 30)
+    asked, generator = Asked(run.method, run.data, 1), generator_of("asked", preset)
+    answer = ask(
+        asked, "log_z", {"num": 400, "repeats": 3, "ais": {"num_temperatures": 40}}, generator
+    )
+    law = Enumeration(run.method.energy())  # type: ignore[arg-type]
+    figures = answer.figures
+    assert figures["enumeration"] == figures["log_z"] == pytest.approx(law.log_z, abs=1e-4)
+    for way in ("ais", "reverse_ais"):
+        assert figures[way] == pytest.approx(law.log_z, abs=0.1)
+    held_out = log_likelihood(run.method.energy(), run.data.held_out)
+    assert figures["nll"] == pytest.approx(-held_out, abs=1e-4)
+    assert figures["nll/truth"] < figures["nll/independent"] and "enumeration" in answer.summary
+    drawn = ask(asked, "sample", {"num": 50, "num_steps": 20}, generator)
+    hidden = {"hidden": "random", "num": 50, "num_steps": 20}
+    filled = ask(asked, "inpaint", hidden, generator)
+    for arrays in (drawn.arrays, filled.arrays):
+        bits = [each for each in arrays.values() if each.shape[-2:] == (3, 3)]
+        assert bits and all(set(np.unique(each)) <= {0.0, 1.0} for each in bits)
+
+
+@pytest.mark.parametrize("preset", ["rbm", "bits"])
+def test_bits_that_are_filled_in_follow_the_law_of_what_is_left(preset: str) -> None:
+    """By chains of pinned bits, against the enumerated conditional means."""
+    run, num = prepared(preset), 2000
+    known = run.data.held_out[:1].expand(num, 3, 3)
+    mask = torch.zeros(3, 3, dtype=torch.bool)
+    mask[0] = mask[1, 1] = True
+    request = SampleRequest(num, known=known, mask=mask, num_steps=60)
+    drawn = conditional_sampling.draw(run.method, request, generator_of("filled", preset))
+    states = enumerate_states((3, 3), 2)
+    left = states[(states == known[0])[:, mask].all(1)]
+    shares = (-run.method.energy()(left)).softmax(0)
+    expected = (shares[:, None, None] * left).sum(0)
+    assert torch.equal(drawn.position[:, mask], known[:, mask])
+    assert torch.allclose(drawn.position.mean(0), expected, atol=0.05)
+
+
+def test_a_law_too_large_to_list_needs_annealing() -> None:
+    run = prepared("bits", {"name": "binary_digits"})
+    asked = Asked(run.method, run.data, 1)
+    with pytest.raises(BadInput, match="too many states"):
+        ask(asked, "log_z", {"annealing": False}, generator_of("asked"))
