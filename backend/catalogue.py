@@ -6,7 +6,9 @@ Importing this module is light; `discover` imports torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from backend.config import Config, KindConfig
     from backend.data import Data, Dataset
     from backend.method import Method
+
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 
 
 def methods() -> dict[str, type[Method]]:
@@ -136,9 +140,7 @@ def resolve(spec: RunSpec) -> Resolved:
         )
     config = dataset = None
     try:
-        config = method.Config.model_validate(
-            merge(_full(method.Config, preset.config), spec.config)
-        )
+        config = configured(method, spec.preset, spec.config)
     except ValidationError as error:
         problems += problems_of(error, "config")
     try:
@@ -154,6 +156,20 @@ def resolve(spec: RunSpec) -> Resolved:
             "this method evaluates no gradient in x, so it would never end. Give steps or seconds.",
         )
     return Resolved(spec.model_copy(update={"budget": budget}), method, config, dataset)
+
+
+def configured(
+    method: type[Method], preset: str = "default", changes: Mapping[str, Any] = NO_CHANGES
+) -> Config:
+    """The Config of a preset, with changes laid on it.
+
+    What a preset names of a part (`train`, `sampler`, …) is laid on the method's own defaults, so
+    that the rest of them stands, unless it names another `kind`. Raises ValidationError.
+    """
+    own = method.Config().model_dump(mode="json")
+    chosen = merge(own, method.presets[preset].config)
+    whole = method.Config.model_validate(chosen).model_dump(mode="json")
+    return method.Config.model_validate(merge(whole, dict(changes)))
 
 
 def with_data(raw: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +228,7 @@ def publish() -> dict[str, Any]:
                 "presets": {
                     key: {
                         "summary": preset.summary,
-                        "config": _full(cls.Config, preset.config),
+                        "config": configured(cls, key).model_dump(mode="json"),
                         "budget": preset.budget.model_dump(exclude_none=True),
                         "wants_gpu": preset.wants_gpu,
                         "data": preset.data,
@@ -276,10 +292,6 @@ def publish() -> dict[str, Any]:
         },
         "broken": [asdict(item) for item in broken()],
     }
-
-
-def _full(config: type[Config], given: dict[str, Any]) -> dict[str, Any]:
-    return config.model_validate(given).model_dump(mode="json")
 
 
 def _part(cls: Any) -> dict[str, Any]:

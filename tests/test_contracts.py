@@ -224,6 +224,20 @@ def test_a_method_says_what_it_is(method: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_a_preset_keeps_what_it_does_not_name_of_training(method: str, preset: str) -> None:
+    cls = catalogue.methods()[method]
+    named = cls.presets[preset].config.get("train", {})
+    own, given = (
+        config.model_dump().get("train", {})
+        for config in (cls.Config(), catalogue.configured(cls, preset))
+    )
+    assert {**given, **named} == given
+    assert {key: given[key] for key in own if key not in named} == {
+        key: own[key] for key in own if key not in named
+    }
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
 def test_a_form_shows_at_most_eight_fields_unfolded(method: str, preset: str) -> None:
     def count(config: BaseModel) -> int:
         total = 0

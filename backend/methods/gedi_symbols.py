@@ -66,7 +66,13 @@ SYMBOLS: dict[str, Any] = {
     "invariance_weight": 2.0,
     "prior_weight": 20.0,
     "copy_noise": 0.3,
-    "train": {"batch_size": 40},
+    "train": {
+        "batch_size": 40,
+        "learning_rate": 0.01,
+        "schedule": "steps",
+        "beta1": 0.0,
+        "gradient_clip": 1.0,
+    },
 }
 """With few spare coordinates every cosine is large at first: digits are sure of a name, and of a
 wrong one, before the constraint has had its say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -36,16 +36,6 @@ NUM_RANKED = 64
 """Most probable events whose probabilities are drawn."""
 HALF = 0.5
 """Share of the likeliest event's probability that makes a mode, and of its own that finds one."""
-
-
-TRAIN: dict[str, Any] = {
-    "learning_rate": 3e-3,
-    "schedule": "cosine",
-    "batch_size": 16,
-    "beta1": 0.9,
-    "gradient_clip": 0.0,
-}
-"""Fields of a TrainConfig that all presets share but for what they name."""
 
 
 class GFlowNetConfig(Config):
@@ -112,7 +102,9 @@ class GFlowNetConfig(Config):
         group="Training",
     )
     train: TrainConfig = option(
-        TrainConfig(**TRAIN),
+        TrainConfig(
+            learning_rate=3e-3, schedule="cosine", batch_size=16, beta1=0.9, gradient_clip=0.0
+        ),
         "How the weights are fitted.",
         group="Training",
     )
@@ -212,7 +204,7 @@ class GFlowNet(BuildingMethod):
                 "loss": "detailed_balance",
                 "forward_looking": True,
                 "exploration": 0.0,
-                "train": {**TRAIN, "learning_rate": 1e-3, "schedule": "constant"},
+                "train": {"learning_rate": 1e-3, "schedule": "constant"},
             },
             Budget(steps=400),
             data={"name": "sets"},

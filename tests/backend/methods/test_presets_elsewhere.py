@@ -32,7 +32,7 @@ OF_32 = ["joint_energy", "adversarial_training", "dual_adversarial_training"]
 
 def made(method: str, preset: str, data: Data, **changes: object) -> ClassifierMethod:
     cls = catalogue.methods()[method]
-    config = cls.Config.model_validate(catalogue.merge(cls.presets[preset].config, changes))
+    config = catalogue.configured(cls, preset, changes)
     return cls(config, Task(data, CPU, generator_of("elsewhere", 0)))
 
 
