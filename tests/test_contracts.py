@@ -134,7 +134,8 @@ def _own_data(method: str, preset: str) -> list[dict[str, Any]]:
         return []
     config = catalogue.datasets()[data["name"]].Config
     few = {"num": 400, "num_held_out": 200, "num_characters": 40_000, "length": 32, "side": 12}
-    return [{**data, **{name: num for name, num in few.items() if name in config.model_fields}}]
+    fields = config.model_fields
+    return [{**data, **{k: min(v, fields[k].default) for k, v in few.items() if k in fields}}]
 
 
 def _preset(method: str, preset: str) -> BaseModel:
