@@ -154,7 +154,7 @@ def _small(config: BaseModel) -> dict[str, Any]:
         "first_steps": 2,
         "walk_steps": 3,
     }
-    if getattr(config, "depth", 0) > 3:
+    if getattr(config, "depth", 0) > 4:
         sizes["depth"] = 2
     if isinstance(config, ImageConfig):
         sizes = {"features": 4, "multipliers": "1", "num_blocks": 1}
@@ -165,7 +165,7 @@ def _small(config: BaseModel) -> dict[str, Any]:
             found[name] = sizes[name]
         elif (
             isinstance(value, ImageConfig)
-            or getattr(value, "depth", 0) > 3
+            or getattr(value, "depth", 0) > 4
             or (isinstance(field.annotation, type) and isinstance(value, BaseModel))
         ):
             found[name] = _small(value)

@@ -142,7 +142,7 @@ class SampleAbility(Ability):
         ]
         arrays = {"x": pictures.in_units(data.restore(z))}
         if energy is not None:
-            arrays["energy"] = pictures.float32(energy)
+            arrays["energy" if has_energy else "target_energy"] = pictures.float32(energy)
         if request.labels is not None:
             arrays["label"] = request.labels.cpu().numpy()
         events = [

@@ -20,7 +20,6 @@ from backend.requests.predicting import (
     Given,
     PredictingMethod,
     Predictor,
-    not_predicting,
     think,
 )
 
@@ -80,11 +79,8 @@ class VerifyAbility(Ability):
     @classmethod
     def problems(cls, asked: Asked, config: VerifyConfig) -> Problems:
         method, data = asked.method, asked.data
-        if not isinstance(method, PredictingMethod):
-            yield "", not_predicting(method)
-            return
-        if not method.judges:
-            yield "", f"{method.title} predicts without an energy that could rank answers."
+        if not isinstance(method, PredictingMethod) or not method.judges:
+            yield "", f"{method.title} has no energy of an answer beside its context."
             return
         if config.context_noise is not None and not data.is_event(data.held_out_given["context"]):
             yield "context_noise", "must be empty: the contexts of these data are no noisy events."

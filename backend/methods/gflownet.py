@@ -150,14 +150,6 @@ class GFlowNet(BuildingMethod):
         "quality/energy_distance",
     )
     figures: ClassVar[dict[str, Figure]] = {
-        "quality/l1": Figure(
-            "Distance to the true distribution",
-            "Σ |p − q|",
-            log=True,
-            better="lower",
-            help="Over all events: exact, by passing probability through the graph of states; "
-            "`train_time` counts draws, and the floor is what as many exact draws give.",
-        ),
         "reward/mean_log": Figure("Mean log-reward of what is built", "nats"),
         "reward/max_log": Figure("Largest log-reward in the batch", "nats"),
         "reward/learned": Figure(

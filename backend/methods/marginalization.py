@@ -246,7 +246,7 @@ class Marginalization(MarginalMethod):
         x = self.kept
         if self.networks.log_z is not None:
             x = torch.cat([x, self._uniform(len(x))])
-        steps = objectives.random_steps(len(x), parts.sites, self.generator)
+        steps = objectives.random_steps(len(x), parts.sites, self.generator, x.device)
         terms = objectives.consistency(parts, x, steps)
         log_target = self.log_target(x)
         assert log_target is not None
@@ -281,7 +281,7 @@ class Marginalization(MarginalMethod):
         if not first:
             self._redraw()
             x = torch.cat([x[: max(len(x) - len(self.kept), 1)], self.kept])
-        steps = objectives.random_steps(len(x), parts.sites, self.generator)
+        steps = objectives.random_steps(len(x), parts.sites, self.generator, x.device)
         terms = objectives.consistency(parts, x, steps)
         consistency = objectives.consistency_loss(terms, parts.sites)
         if first:

@@ -25,9 +25,11 @@ class Marginals(Protocol):
         """(batch, sites, q) log p of each value at each site given the known part."""
 
 
-def random_orders(num: int, sites: int, generator: torch.Generator) -> Tensor:
-    """Ranks (num, sites) int64 of orders drawn uniformly."""
-    keys = torch.rand((num, sites), generator=generator, device=generator.device)
+def random_orders(
+    num: int, sites: int, generator: torch.Generator, device: torch.device | None = None
+) -> Tensor:
+    """Ranks (num, sites) int64 of orders drawn uniformly, on the device, else the generator's."""
+    keys = torch.rand((num, sites), generator=generator, device=device or generator.device)
     return keys.argsort(1).argsort(1)
 
 
@@ -82,7 +84,7 @@ def redraw(model: Marginals, x: Tensor, num_sites: int, generator: torch.Generat
     """Events x (batch, sites) with the last `num_sites` of a random order erased and drawn anew:
     a block Gibbs move that leaves the law of consistent conditionals in place."""
     sites = x.shape[1]
-    ranks = random_orders(len(x), sites, generator)
+    ranks = random_orders(len(x), sites, generator, x.device)
     return fill_in(model, x, ranks < sites - num_sites, ranks, generator, num_sites).x
 
 

@@ -25,10 +25,12 @@ class Steps(NamedTuple):
     """(batch,) int64"""
 
 
-def random_steps(num: int, sites: int, generator: torch.Generator) -> Steps:
-    """Steps of random orders at places drawn uniformly."""
-    ranks = random_orders(num, sites, generator)
-    place = torch.randint(sites, (num, 1), generator=generator, device=generator.device)
+def random_steps(
+    num: int, sites: int, generator: torch.Generator, device: torch.device | None = None
+) -> Steps:
+    """Steps of random orders at places drawn uniformly, on the device, else the generator's."""
+    ranks = random_orders(num, sites, generator, device)
+    place = torch.randint(sites, (num, 1), generator=generator, device=ranks.device)
     before, after = ranks < place, ranks <= place
     return Steps(before, after, (ranks == place).long().argmax(1))
 
@@ -69,7 +71,7 @@ def any_order_loss(model: Marginals, x: Tensor, generator: torch.Generator) -> T
     over its unknown sites estimates the whole chain. Uria et al. 2014; Hoogeboom et al. 2022.
     """
     num, sites = x.shape
-    ranks = random_orders(num, sites, generator)
+    ranks = random_orders(num, sites, generator, x.device)
     num_known = torch.randint(sites, (num, 1), generator=generator, device=x.device)
     known = ranks < num_known
     log_probs = value_log_probs(model.log_conditionals(x, known), x).masked_fill(known, 0.0)

@@ -9,7 +9,7 @@ since uniform noise is too far away.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,9 @@ from backend.observe.held_out import Beside
 from backend.observe.sizes import Sizes
 from backend.randomness import generator_of
 from backend.sampler import Sampler
-from backend.samplers import discrete_log_z
+
+if TYPE_CHECKING:
+    from backend.samplers.discrete_log_z import Judged
 
 BEGIN, WATCH, MEASURE, EVALUATE = range(4)
 MOST_NARROW = 256
@@ -217,11 +219,14 @@ class Context:
         )
 
     @cached_property
-    def normalised(self) -> discrete_log_z.Judged:
+    def normalised(self) -> Judged:
         """log Z of an energy of whole numbers: exactly, else by annealing from independent sites
         and back from the long-run chains or, while training, from train-time samples."""
+        # imports samplers, which no process that others are forked from may have imported
+        from backend.samplers.discrete_log_z import judged
+
         subject, levels = self.subject, self.subject.sizes
-        return discrete_log_z.judged(
+        return judged(
             self.energy,
             subject.data,
             generator_of("log_likelihood", subject.seed, device=subject.device),

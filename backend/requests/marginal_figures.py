@@ -95,9 +95,6 @@ FIGURES: dict[str, Figure] = {
     "marginals/held_out": Figure(
         "Mean M of held-out events", "nats", help="No likelihood unless log Σ exp M is 0."
     ),
-    "quality/l1": Figure(
-        "Distance to the true distribution", "Σ |p − q|", log=True, better="lower"
-    ),
     "quality/reverse_kl": Figure(
         "KL of the draws' law to the target", "nats", log=True, better="lower"
     ),

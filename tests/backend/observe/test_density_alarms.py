@@ -206,6 +206,7 @@ def test_generators_say_so_and_densities_do_not() -> None:
         assert bool(cls(config, task).not_a_density) == generates
     generators = {name for name, method in methods.items() if method.not_a_density}
     classifiers = {"adversarial_training", "dual_adversarial_training", "energy_routing", "tabebm"}
-    assert generators == {"energy_matching", "recovery_likelihood"} | classifiers
-    for name in classifiers:  # no alarm cries on what they say of themselves
+    alike = {*classifiers, "associative_memory"}
+    assert generators == {"energy_matching", "recovery_likelihood"} | alike
+    for name in alike:  # no alarm cries on what they say of themselves
         assert not {"energy_alarms", "log_likelihood"} & set(methods[name].observers), name
