@@ -119,7 +119,8 @@ export class FirstPictures {
   }
 }
 
-/** A panel that folds; its cards are drawn while it is open, each anew only when its frame is. */
+/** A panel that folds; its cards are drawn while it is open, each anew when its frame is or the
+ * width changes. */
 class Cards {
   constructor(title, open) {
     this.body = make("div.bl-cards.bl-answers")
@@ -130,6 +131,7 @@ class Cards {
       this.body,
     )
     this.slot.addEventListener("toggle", () => this.draw())
+    new ResizeObserver(() => this.draw()).observe(this.body)
     this.drawn = new Map()
     this.frames = []
   }
@@ -147,10 +149,10 @@ class Cards {
     let changed = this.frames.length !== this.drawn.size
     for (const [path, frame] of this.frames) {
       const known = this.drawn.get(path)
-      if (known && known.seq === frame.header.seq && !all) continue
+      if (known?.seq === frame.header.seq && known.room === room && !all) continue
       const overlaid = liesAmong(frame, this.data) ? this.data : this.under(path, frame)
       const card = cardOf(frame, room, colours, overlaid) ?? make("span", { hidden: true })
-      this.drawn.set(path, { seq: frame.header.seq, card })
+      this.drawn.set(path, { seq: frame.header.seq, room, card })
       changed = true
     }
     const paths = new Set(this.frames.map(([path]) => path))
