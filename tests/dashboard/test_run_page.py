@@ -206,6 +206,16 @@ def test_a_finished_run_is_whole_and_looks_back(basin: Basin, page: Page) -> Non
 
 
 @pytest.mark.slow
+def test_a_page_that_is_narrowed_does_not_scroll_sideways(basin: Basin, page: Page) -> None:
+    run = basin.launch(200)
+    page.goto(f"{basin.address}/run?id={run.id}")
+    page.locator(".bl-card svg").first.wait_for(timeout=60_000)
+    page.set_viewport_size({"width": 390, "height": 900})
+    beyond = "() => document.querySelector('[data-testid=stMain]').scrollWidth - innerWidth"
+    wait_for(lambda: page.evaluate(beyond) <= 0, "as wide as its window")
+
+
+@pytest.mark.slow
 def test_a_dialog_stays_open_when_its_run_ends(basin: Basin, page: Page) -> None:
     run = basin.launch(500_000, wait=False)
     wait_for(lambda: run.status().status == "running", "a start", 60)
