@@ -544,7 +544,7 @@ def test_draws_of_no_energy_have_that_of_the_target_and_are_listed() -> None:
     answer, target = answered("sets", "sample", num=200, num_steps=None), trained("sets").data
     assert target.density is not None
     x = torch.from_numpy(answer.arrays["x"])
-    assert np.allclose(answer.arrays["energy"], target.density(x), atol=1e-5)
+    assert np.allclose(answer.arrays["target_energy"], target.density(x), atol=1e-5)
     assert answer.figures["target_energy"] == pytest.approx(float(target.density(x).mean()), 1e-4)
     assert answer.figures["target_energy/floor"] == pytest.approx(
         float(target.density(target.held_out).mean()), abs=1e-4
