@@ -16,12 +16,15 @@ from pydantic import ValidationError
 from backend.errors import BadInput, Problem
 from backend.metric_names import FIGURES
 from backend.spec import Budget, RunSpec, merge, problems_of
+from backend.system import plugins
 from backend.system.discovery import (
+    KINDS,
     Broken,
     discover,
     distributions,
     networks,
     observers,
+    of_kind,
     samplers,
 )
 
@@ -35,16 +38,16 @@ NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 
 
 def methods() -> dict[str, type[Method]]:
-    return discover("backend.methods", "backend.method:Method").classes
+    return of_kind("method").classes
 
 
 def datasets() -> dict[str, type[Dataset]]:
-    return discover("backend.datasets", "backend.data:Dataset").classes
+    return of_kind("dataset").classes
 
 
 def abilities() -> dict[str, Any]:
     """Questions to trained runs: subclasses of Ability, by id."""
-    return discover("backend.abilities", "backend.ability:Ability").classes
+    return of_kind("ability").classes
 
 
 def recipes() -> FoundRecipes:
@@ -55,7 +58,8 @@ def recipes() -> FoundRecipes:
     for name, item in list(discovered.recipes.items()):
         if problems := recipe_problems(item):
             del discovered.recipes[name], discovered.texts[name]
-            discovered.broken.append(recipe.BrokenRecipe(name, problems))
+            path = str(discovered.paths[name])
+            discovered.broken.append(recipe.BrokenRecipe(name, problems, path))
     return discovered
 
 
@@ -94,20 +98,11 @@ def _spec_problems(recipe: Recipe, variant: str, scale: str) -> list[Problem]:
 
 
 def broken() -> list[Broken]:
-    """Every file of the plug-in folders that failed to import, and every recipe that is none."""
-    folders = [
-        discover("backend.methods", "backend.method:Method"),
-        discover("backend.datasets", "backend.data:Dataset"),
-        discover("backend.samplers", "backend.sampler:Sampler"),
-        discover("backend.energies", "backend.energies:NetworkEnergy"),
-        discover("backend.distributions", "backend.distributions:Distribution"),
-        discover("backend.abilities", "backend.ability:Ability"),
-        discover("backend.observers", "backend.observe.observer:Observer"),
-    ]
-    files = [item for part in folders for item in part.broken]
-    return files + [
-        Broken(f"backend/recipes/{item.name}.yaml", item.error, "") for item in recipes().broken
-    ]
+    """Every file of the package and of plug-ins that failed to import, every part whose id another
+    has, and every recipe that is none."""
+    files = [item for kind in KINDS for item in of_kind(kind).broken]
+    claims = [Broken(item.path, item.error, "") for item in recipes().broken]
+    return [*files, *plugins.broken(), *claims]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from backend.randomness import generator_of
 from backend.requests import conditional_sampling, fitting
 from backend.requests.predicting import PredictingMethod, think
 from backend.spec import RunSpec
+from backend.system import discovery
 from jobs.models import method_state
 from jobs.models.method_setup import Prepared, prepare
 from jobs.records import run_store
@@ -844,13 +845,13 @@ def test_a_file_that_fails_to_import_is_reported_and_the_rest_serve_on(
 
     (tmp_path / "half_written.py").write_text("raise RuntimeError('half written')\n")
     monkeypatch.setattr(backend.methods, "__path__", [*backend.methods.__path__, str(tmp_path)])
-    catalogue.discover.cache_clear()
+    discovery.forget()
     try:
         assert [item.module for item in catalogue.broken()] == ["backend.methods.half_written"]
         assert "half written" in catalogue.broken()[0].error
         assert sorted(catalogue.methods()) == METHODS
     finally:
-        catalogue.discover.cache_clear()
+        discovery.forget()
 
 
 def test_nothing_that_ships_is_broken() -> None:

@@ -34,7 +34,7 @@ from backend.claims.recipe_schema import (
 )
 from backend.errors import BadInput, NotAvailable, Problem
 from backend.spec import Budget, Question, RunSpec, merge, problems_of
-from backend.system import yaml_reader
+from backend.system import plugins, yaml_reader
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 """Folder in which recipes are discovered."""
@@ -135,6 +135,7 @@ class BrokenRecipe:
 
     name: str
     problems: list[Problem]
+    path: str = ""
 
     @property
     def error(self) -> str:
@@ -148,23 +149,32 @@ class FoundRecipes:
     recipes: dict[str, Recipe] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     """the files as they are, by name"""
+    paths: dict[str, Path] = field(default_factory=dict)
     broken: list[BrokenRecipe] = field(default_factory=list)
 
 
 def discover(folder: Path | None = None) -> FoundRecipes:
-    """Every recipe of a folder; a broken one hides no other."""
+    """Every recipe of a folder, by default of the package and of plug-ins; a broken one hides no
+    other, and of two of one name the first serves."""
     contents = FoundRecipes()
-    for path in sorted((folder or FOLDER).glob("*.yaml")):
+    outside = [] if folder else plugins.recipes()
+    for path in (*sorted((folder or FOLDER).glob("*.yaml")), *outside):
+        name = path.stem
         try:
+            if name in contents.paths:
+                sentence = (
+                    f"is the name of {contents.paths[name]} too, which serves. Rename {path}."
+                )
+                raise BadInput.at("name", sentence)
             text = path.read_text(encoding="utf-8")
-            contents.recipes[path.stem] = parse(text, path.stem)
-            contents.texts[path.stem] = text
+            contents.recipes[name] = parse(text, name)
+            contents.texts[name] = text
+            contents.paths[name] = path
         except BadInput as error:
-            contents.broken.append(BrokenRecipe(path.stem, error.problems))
+            contents.broken.append(BrokenRecipe(name, error.problems, str(path)))
         except (OSError, ValueError) as error:
-            contents.broken.append(
-                BrokenRecipe(path.stem, [Problem("", f"cannot be read: {error}")])
-            )
+            problem = Problem("", f"cannot be read: {error}")
+            contents.broken.append(BrokenRecipe(name, [problem], str(path)))
     return contents
 
 
@@ -172,7 +182,7 @@ def text_of(name: str, folder: Path | None = None) -> str:
     """The file of a recipe. Raises BadInput for a broken one, NotAvailable when there is none."""
     contents = discover(folder)
     for item in contents.broken:
-        if item.name == name:
+        if item.name == name and name not in contents.texts:
             raise BadInput(*item.problems)
     if name not in contents.texts:
         known = ", ".join(contents.texts) or "none"
