@@ -58,14 +58,15 @@ class Origin:
     """of the distribution"""
 
     def in_words(self) -> str:
-        """Name the place: a distribution with its version, or a path.
+        """Name the place, with what tells it from what it was before an edit.
 
         >>> Origin("/lab/ring.py", "4be1").in_words()
-        '/lab/ring.py (4be1)'
+        '/lab/ring.py (4be1…)'
+        >>> Origin("/env/mylab", "4be1", "mylab", "1.2").in_words()
+        'mylab 1.2 (4be1…)'
         """
-        if self.distribution:
-            return f"{self.distribution} {self.version} ({self.sha256[:8]})"
-        return f"{self.path} ({self.sha256[:8]})"
+        named = f"{self.distribution} {self.version}" if self.distribution else self.path
+        return f"{named} ({self.sha256[:8]}…)"
 
 
 def change_of(then: Origin) -> str:

@@ -29,6 +29,7 @@ from dashboard.run_acts.keep_moment import say_what_was_kept, show_keep
 from dashboard.run_acts.turn_settings import show_turn_settings, turned_lines
 from dashboard.security import access
 from jobs.claims import reproduction
+from jobs.models import fingerprints
 from jobs.queueing import control, redis_store
 from jobs.records import groups, run_store, trash
 from jobs.records.run_directory import RunDirectory
@@ -67,6 +68,10 @@ def main() -> None:
     with acts:
         _acts(directory, status)
     say_what_was_kept()
+    outside = fingerprints.plugins_in_words(fingerprints.read(directory))
+    for origin, since in outside:
+        if since:
+            st.warning(f"{origin} {since}", icon=":material/extension:")
     headline = list(dict.fromkeys([*method.get("headline", []), *HEADLINES["run"]]))
     event = live_element(
         "run",
@@ -88,7 +93,7 @@ def main() -> None:
         _look_at(directory, **event.looked_at)
     if event.fork is not None:
         open_fork(directory, event.fork)
-    _about(directory, status)
+    _about(directory, status, [origin for origin, _ in outside])
 
 
 def _offer_to_restore(run_id: str) -> None:
@@ -237,7 +242,7 @@ def _edit(directory: RunDirectory, status: Status) -> None:
 # ---------------------------------------------------------------------- spec and files
 
 
-def _about(directory: RunDirectory, status: Status) -> None:
+def _about(directory: RunDirectory, status: Status, outside: list[str]) -> None:
     spec, files, note = st.tabs(["Spec", "Files", "Note"])
     with spec:
         try:
@@ -250,7 +255,7 @@ def _about(directory: RunDirectory, status: Status) -> None:
                 st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
                 if st.button("Report card", icon=":material/receipt_long:"):
                     report_card([directory.id])
-            st.caption("Runs again with `basin run FILE`.")
+            st.caption(" ".join(["Runs again with `basin run FILE`.", *outside]))
             if turns := directory.turns():
                 st.markdown("\n".join(["Turned since", *(f"- {t}" for t in turned_lines(turns))]))
             st.markdown("Settings with those that the preset and defaults gave, as launched")

@@ -17,7 +17,7 @@ from jobs import report_cards
 from jobs.cli import launch
 from jobs.cli.common import DONE, FAILED, json_command, number, show, table, user
 from jobs.formatting import duration
-from jobs.models import forks
+from jobs.models import fingerprints, forks
 from jobs.queueing import control
 from jobs.records import run_store
 from jobs.records.requests import Turn
@@ -79,6 +79,7 @@ def show_run(run: str, as_json: bool) -> None:
             for s in forks.children_of(directory.id)
             if s.forked_from
         ],
+        "plugins": fingerprints.read(directory).get("plugins", []),
         "directory": str(directory.path),
     }
     show(value, as_json, lambda: _in_words(directory, status, spec.to_yaml(), figures))
@@ -148,6 +149,8 @@ def _in_words(
     lines += [f"  {forked_at(child)}" for child in forks.children_of(status.id)]
     if status.damage:
         lines.append(f"  damaged: {status.damage} See `basin doctor`.")
+    for origin, since in fingerprints.plugins_in_words(fingerprints.read(directory)):
+        lines.append(f"  {origin} {since}".rstrip())
     lines += [f"  turned at {turned_at(turn)}" for turn in directory.turns()]
     lines += [f"  alarm at step {a['step']}: {a['message']}" for a in status.alarms]
     lines += [f"  {dismissed_in_words(a)}" for a in status.dismissed]

@@ -5,6 +5,7 @@
     {"files": [{"field", "path", "sha256", "stamp"}, ...]    what the spec names by a path
      "runs":  [{"run", "sha256", "stamp"}, ...]              checkpoints of runs it is built on
      "code":  {"basin", "commit", "method", "sha256"}
+     "plugins": [{"part", "path", "sha256", "distribution", "version"}, ...]
      "standardised": {"mean", "scale", "noise_low", "noise_high"}}
 
 A file whose size, time and inode (`stamp`) are as they were is not read again. Imports no torch.
@@ -12,17 +13,20 @@ A file whose size, time and inode (`stamp`) are as they were is not read again. 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import BadInput, Problem
 from backend.spec import RunSpec
+from backend.system import plugins
 from backend.system.about import version
 from jobs.records import checkpoint, run_store
 from jobs.records.moved_files import path_now
@@ -36,6 +40,7 @@ MadeOf = dict[str, Any]
 NAME = "made_of.json"
 ROOT = Path(__file__).resolve().parents[2]
 _NUM_SHOWN = 12
+_METHOD = "method"
 
 
 def of(prepared: Prepared) -> MadeOf:
@@ -49,6 +54,7 @@ def of(prepared: Prepared) -> MadeOf:
         "files": [_file(field, path) for field, path in _paths(prepared.spec)],
         "runs": list(_runs(prepared.runs)),
         "code": _code(type(prepared.method)),
+        "plugins": _plugins(prepared),
         "standardised": {name: value.cpu().tolist() for name, value in standardised.items()},
     }
 
@@ -107,6 +113,30 @@ def changes_in_words(fingerprints: MadeOf) -> list[str]:
     ]
 
 
+def plugins_in_words(fingerprints: MadeOf) -> list[tuple[str, str]]:
+    """Say of each part that came from outside the package which it is and whence, and what became
+    of that since: "" for nothing."""
+    lines = []
+    for origin, part in _origins(fingerprints):
+        since = {
+            "": "",
+            "changed": "It has changed since.",
+            "gone": "It is gone: what was recorded can be looked at, not run.",
+        }[plugins.change_of(origin)]
+        lines.append((f"{part[:1].upper()}{part[1:]} of {origin.in_words()}.", since))
+    return lines
+
+
+def _origins(fingerprints: MadeOf) -> Iterator[tuple[plugins.Origin, str]]:
+    """Read where parts came from, with their names."""
+    listed = fingerprints.get("plugins", [])
+    for entry in listed if isinstance(listed, list) else []:
+        with contextlib.suppress(TypeError, KeyError):  # of a later version
+            fields = dict(entry)
+            part = str(fields.pop("part"))
+            yield plugins.Origin(**fields), part
+
+
 def accept(directory: RunDirectory) -> None:
     """Take the files as they are now for those of the run, on request."""
     fingerprints = read(directory)
@@ -124,6 +154,13 @@ def warnings(last: MadeOf, present: MadeOf) -> list[str]:
         sentences.append(
             f"The code of the method, {after['method']}, has changed since the last attempt."
         )
+    then = {part: origin for origin, part in _origins(last)}
+    for origin, part in _origins(present):
+        if part in then and then[part] != origin and not part.startswith(_METHOD):
+            sentences.append(
+                f"The {part} has changed since the last attempt: it was of "
+                f"{then[part].in_words()}, and is of {origin.in_words()}."
+            )
     version = [
         f"{code.get('basin')} {code.get('commit', '')[:_NUM_SHOWN]}".strip()
         for code in (before, after)
@@ -225,6 +262,37 @@ def _code(method: type) -> dict[str, str]:
         source, digest = Path(method.__module__), ""
     name = source.relative_to(ROOT).as_posix() if source.is_relative_to(ROOT) else str(source)
     return {**code_now(), "method": name, "sha256": digest}
+
+
+def _plugins(prepared: Prepared) -> list[dict[str, Any]]:
+    """List the parts of a run that are plug-ins, with where they come from."""
+    parts = {
+        part: origin
+        for part, cls in _parts_of(prepared)
+        for base in reversed(cls.__mro__)  # what a part is built on counts; its own file at last
+        if (origin := plugins.origin_of(base.__module__))
+    }
+    return [{"part": part, **asdict(origin)} for part, origin in parts.items()]
+
+
+def _parts_of(prepared: Prepared) -> Iterator[tuple[str, type]]:
+    """Name every part of a run with its class, or with the class of its settings."""
+    from backend import catalogue  # not before a worker forks
+
+    spec = prepared.spec
+    yield f"{_METHOD} `{spec.method}`", type(prepared.method)
+    yield f"data set `{spec.data['name']}`", catalogue.datasets()[spec.data["name"]]
+    waiting: list[tuple[str, Any]] = [("", prepared.config)]
+    while waiting:
+        field, value = waiting.pop(0)
+        if kind := getattr(value, "kind", ""):
+            yield f"{field} `{kind}`", type(value)
+        waiting += [(n, getattr(value, n)) for n in getattr(type(value), "model_fields", ())]
+    known = catalogue.observers()
+    yield from ((f"observer `{n}`", known[n]) for n in prepared.method.observers if n in known)
+    asked = catalogue.abilities()
+    names = {each.ability for each in spec.questions}
+    yield from ((f"ability `{n}`", asked[n]) for n in sorted(names) if n in asked)
 
 
 def code_now() -> dict[str, str]:

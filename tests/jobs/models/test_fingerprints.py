@@ -16,6 +16,7 @@ from PIL import Image
 
 from backend.errors import BadInput
 from backend.spec import Budget, RunSpec
+from backend.system import discovery
 from jobs.cli import main
 from jobs.models import answering, fingerprints, trained_run
 from jobs.queueing import control
@@ -230,3 +231,47 @@ def test_resuming_says_so_at_once_and_goes_on_when_told(data: Path, redis_url: s
     assert refused.exit_code == 2 and "data.path" in refused.stdout
     going = CliRunner().invoke(main, ["resume", directory.id, "--anyway", "--json"])
     assert json.loads(going.stdout) == [{"id": directory.id, "status": "queued"}]
+
+
+ROUND = """
+from typing import Literal
+from backend.datasets.toys import RingConfig, RingData
+
+class RoundConfig(RingConfig):
+    kind: Literal["round"] = "round"
+
+class Round(RingData):
+    Config = RoundConfig
+"""
+
+
+def test_a_run_remembers_where_its_plug_ins_came_from_and_says_when_they_changed(
+    basin_home: Path,
+) -> None:
+    plug_in = basin_home / "plugins" / "round.py"
+    plug_in.parent.mkdir()
+    plug_in.write_text(ROUND)
+    discovery.forget()
+    spec = RunSpec(method="tiny", data={"name": "round", "num": 200, "num_held_out": 100})
+    directory = run_store.create_run(spec.model_copy(update={"budget": Budget(steps=5)}))
+    assert tiny.run(directory).status == "finished"
+    made_of = fingerprints.read(directory)
+    digest = hashlib.sha256(plug_in.read_bytes()).hexdigest()[:16]
+    assert [(each["part"], each["path"], each["sha256"]) for each in made_of["plugins"]] == [
+        ("data set `round`", str(plug_in), digest)
+    ]
+    line = f"Data set `round` of {plug_in} ({digest[:8]}…)."
+    assert fingerprints.plugins_in_words(made_of) == [(line, "")]
+    plug_in.write_text(ROUND + "# edited")
+    assert fingerprints.plugins_in_words(made_of) == [(line, "It has changed since.")]
+    shown = CliRunner().invoke(main, ["show", directory.id])
+    assert shown.exit_code == 0
+    assert f"{line} It has changed since." in shown.output
+    plug_in.unlink()
+    shown = CliRunner().invoke(main, ["show", directory.id])
+    assert shown.exit_code == 0 and "It is gone" in shown.output, "what was recorded is there"
+    now = {**made_of, "plugins": [{**made_of["plugins"][0], "sha256": "ab" * 8}]}
+    assert "data set `round` has changed since the last" in " ".join(
+        fingerprints.warnings(made_of, now)
+    )
+    discovery.forget()
