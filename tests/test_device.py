@@ -27,7 +27,8 @@ from backend.energies.closed_form import Ring
 from backend.energies.lattices import Ising
 from backend.energies.rbm import RBM
 from backend.randomness import generator_of
-from tests.test_contracts import PRESETS, prepared
+from jobs.contracts.small_runs import prepared
+from tests.test_contracts import PRESETS
 
 T = TypeVar("T")
 META = torch.device("meta")

@@ -17,7 +17,7 @@ from backend.energies.wide_resnet import WideResNetConfig, WideResNetEnergy
 from backend.energy import energy_and_gradient
 from backend.errors import BadInput
 from backend.randomness import generator_of
-from tests.test_contracts import _task
+from jobs.contracts.of_parts import small_task
 
 CONFIGS: dict[str, Any] = {"unet": UNetConfig, "wide_resnet": WideResNetConfig}
 KINDS = sorted(CONFIGS)
@@ -29,7 +29,7 @@ def images(*shape: int) -> Tensor:
 
 def energy_of(kind: str, *told: int, shape: tuple[int, ...] = (8, 8), **fields: Any) -> Any:
     config = CONFIGS[kind](**{"features": 4, **fields})
-    energy = build_network(config, _task(torch.Size(shape)), *told)
+    energy = build_network(config, small_task(torch.Size(shape)), *told)
     with torch.no_grad():  # layers that start at zero, as after some training
         generator = generator_of("moved")
         for parameter in energy.parameters():

@@ -18,7 +18,7 @@ from backend.networks.layers import Gain, conv, linear
 from backend.networks.mlp import mlp
 from backend.randomness import generator_of
 from backend.samplers.langevin import Langevin, LangevinConfig
-from tests.test_contracts import _task
+from jobs.contracts.of_parts import small_task
 
 
 def matrices(network: nn.Module) -> list[Tensor]:
@@ -214,7 +214,7 @@ def test_an_energy_under_bfloat16_is_float32_and_close(kind: str) -> None:
 def test_the_precision_of_the_spec_reaches_the_network() -> None:
     from dataclasses import replace
 
-    task = replace(_task(torch.Size([2])), precision=torch.bfloat16)
+    task = replace(small_task(torch.Size([2])), precision=torch.bfloat16)
     assert build_network(MLPConfig(), task).precision == torch.bfloat16
 
 

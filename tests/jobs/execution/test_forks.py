@@ -11,6 +11,7 @@ import torch
 from backend import catalogue
 from backend.errors import BadInput
 from backend.spec import Budget
+from jobs.contracts.small_runs import fitting_spec
 from jobs.execution.training import Training
 from jobs.models import forks
 from jobs.queueing import control, forking
@@ -27,7 +28,6 @@ from tests.jobs.execution.stepping import (
     messages,
     run,
 )
-from tests.test_contracts import fitting_spec
 
 
 def save(training: Training) -> None:
