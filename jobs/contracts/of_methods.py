@@ -51,7 +51,7 @@ def describes_itself(method: str) -> None:
 
 
 def preset_keeps_the_rest_of_training(method: str, preset: str) -> None:
-    """What a preset does not name of `train` stands as the method has it."""
+    """Fields of `train` that a preset does not name stand as the method has them."""
     cls = catalogue.methods()[method]
     named = cls.presets[preset].config.get("train", {})
     own, given = (
@@ -171,7 +171,7 @@ def watching_changes_nothing(method: str, preset: str) -> None:
 
 
 def events_survive_the_wire(method: str, preset: str) -> None:
-    """Whatever is observed of it can be written and read again."""
+    """Everything that is observed of it can be written and read again."""
     run = prepared(method, preset)
     for progress in (0.1 * index for index in range(10)):  # enough draws to be diagnosed
         run.method.advance(progress)
