@@ -67,7 +67,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),
     ("jobs.bakeoffs", "jobs.grids"),
-    ("jobs.arena", "jobs.claims", "jobs.contracts", "jobs.execution"),
+    ("jobs.arena", "jobs.claims", "jobs.contracts", "jobs.execution", "jobs.templates"),
     ("jobs.queueing",),
     ("jobs.models", "jobs.notifications", "jobs.races", "jobs.report_cards"),
     ("jobs.proposals", "jobs.records"),

@@ -6,6 +6,7 @@ import torch
 
 from backend import catalogue
 from backend.data import Data
+from backend.distributions import build_distribution
 from backend.energies import build_network
 from backend.energy import energy_and_gradient
 from backend.method import Task
@@ -126,3 +127,16 @@ def has_one_sign(name: str, has_density: bool | None = None) -> None:
         energy(centre).mean() < energy(far).mean(),
         "its energy is higher at data than far away: is the sign p ∝ exp(−E)?",
     )
+
+
+def draws_have_finite_log_density(kind: str) -> None:
+    """Draws of the right shape, with a finite log-density each, from the generator alone."""
+    cls = catalogue.distributions()[kind]
+    data = catalogue.resolve_data({"name": "ring", "num": 400, "num_held_out": 200}).load()
+    law = build_distribution(cls.Config(), data, generator_of("law", 0))
+    z = law.sample(50, generator_of("draws", 0))
+    need(z.shape == (50, 2), f"50 draws of points are of shape {tuple(z.shape)}.")
+    need(torch.equal(z, law.sample(50, generator_of("draws", 0))), "draws differ under one seed.")
+    log_prob = law.log_prob(z)
+    need(log_prob.shape == (50,), f"gives {tuple(log_prob.shape)} log-densities of 50 draws.")
+    need(log_prob.isfinite().all(), "gives log-densities that are not finite.")
