@@ -219,7 +219,7 @@ class BayesianNetData(Dataset):
 
 NUM_IMAGES = 3000
 BAYESIAN_NET_SETTINGS = ("hidden", "noise", "prior_sd")
-PROBES = torch.linspace(-2, 2, 9)
+PROBES = tuple(0.5 * k for k in range(-4, 5))
 """Inputs at which predictions are compared: among the data, in the gap, and beyond."""
 
 
@@ -229,8 +229,10 @@ def _names(hidden: int) -> tuple[str, ...]:
 
 def predictions(target: BayesianNet) -> Expectations:
     """f at PROBES; what they are is for a run to say."""
-    names = tuple(f"f({float(x):g})" for x in PROBES)
-    return Expectations(names, lambda w: target.value(w, PROBES.to(w)), torch.zeros(len(names)))
+    names = tuple(f"f({x:g})" for x in PROBES)
+    return Expectations(
+        names, lambda w: target.value(w, w.new_tensor(PROBES)), torch.zeros(len(names))
+    )
 
 
 def regression_points(noise: float) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ from rq.utils import now
 from rq.worker_registration import clean_worker_registry, register
 
 from backend.errors import BadInput, NotAvailable
+from backend.system import preloading
 from jobs.queueing import control, redis_names, redis_store, worker_requests
 from jobs.queueing.job_calls import Job, Queue
 from jobs.queueing.turns import Turns
@@ -275,6 +276,7 @@ class BasinWorker(rq.Worker):
         else:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
             limit_memory(self._limit)
+        preloading.forget_edited()
         super().main_work_horse(job, queue)
 
     def maintain_heartbeats(self, job: rq.job.Job) -> None:

@@ -18,6 +18,7 @@ import psutil
 import redis
 
 from backend.errors import NotAvailable
+from backend.system import preloading
 from jobs.queueing import machines, redis_store, worker_requests
 from jobs.queueing.rq_worker import BasinWorker
 from jobs.system import devices
@@ -32,8 +33,8 @@ _PRELOAD = (
     "jobs.execution.loop",
     "jobs.tasks",
 )
-_SLOW = ("torch._dynamo", "sklearn.datasets", "sklearn.model_selection")
-"""A second each when first needed: by torch's optimisers, and by the digits."""
+_SLOW = ("torch._dynamo", "sklearn.datasets", "sklearn.mixture", "sklearn.model_selection")
+"""A second each when first needed: by torch's optimisers, the digits, Gaussians under an energy."""
 
 
 def serve(queue: str, device: str) -> None:
@@ -53,7 +54,8 @@ def serve(queue: str, device: str) -> None:
             connection.ping()
         redis_store.need_own_home(connection)
     preload()
-    _publish_catalogue()
+    if _publish_catalogue():  # the parts were imported there: none takes this process with it
+        preloading.preload()
     logging.getLogger("rq.worker").setLevel(logging.INFO)
     worker = BasinWorker(queue, device, connection)
     with contextlib.suppress(NotAvailable):
@@ -74,15 +76,17 @@ def preload() -> None:
             importlib.import_module(name)
 
 
-def _publish_catalogue() -> None:
+def _publish_catalogue() -> bool:
     """Publish from a process of its own: plug-ins are imported there, so none can spoil this
-    one."""
+    one; returns whether it ended well."""
     process = multiprocessing.get_context("fork").Process(target=_publish, daemon=True)
     process.start()
     process.join(60.0)
     if process.exitcode != 0:
         process.kill()
         logging.getLogger("rq.worker").error("the catalogue could not be published")
+        return False
+    return True
 
 
 def _publish() -> None:

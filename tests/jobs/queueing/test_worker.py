@@ -123,6 +123,76 @@ assert plug_ins == [], plug_ins
     assert done.returncode == 0, done.stderr
 
 
+def test_parts_of_the_package_are_imported_before_the_fork_and_compute_nothing() -> None:
+    code = """
+import os, sys, torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+class Watch(TorchDispatchMode):
+    seen = []
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+from backend.system import preloading
+from jobs import worker
+worker.preload()
+with Watch() as watch:
+    preloading.preload()
+    assert watch.seen == [], watch.seen
+assert not torch.cuda.is_initialized()
+assert "backend.methods.gedi" in sys.modules
+if os.fork() == 0:
+    before = set(sys.modules)
+    preloading.forget_edited()
+    from backend import catalogue
+    catalogue.publish()
+    late = sorted(name for name in sys.modules.keys() - before if name.startswith("backend."))
+    print(late)
+    sys.stdout.flush()
+    os._exit(len(late) > 20)
+assert os.wait()[1] == 0, "parts were imported again after the fork"
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_part_that_was_edited_after_the_worker_began_is_used_as_it_is_now(tmp_path: Path) -> None:
+    part = tmp_path / "spare_part.py"
+    code = f"""
+import os
+import backend.methods
+from backend.system import preloading
+part, name = {str(part)!r}, "backend.methods.spare_part"
+backend.methods.__path__.append({str(tmp_path)!r})
+
+def rewrite(value):
+    with open(part, "w") as file:
+        file.write(f"VALUE = {{value}}")
+
+def value_in_a_job():
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        preloading.forget_edited()
+        from backend.methods import spare_part
+        os.write(writer, str(spare_part.VALUE).encode())
+        os._exit(0)
+    os.wait()
+    return os.read(reader, 9)
+
+rewrite(1)
+preloading.preload()
+assert value_in_a_job() == b"1"
+rewrite(22)
+assert value_in_a_job() == b"22"
+assert value_in_a_job() == b"22"
+from backend.methods import spare_part
+assert spare_part.VALUE == 1, "the worker itself stays as it is"
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_job_can_use_torch_at_once_and_again_after_redis_was_away(
     quick: Started, redis_server: RedisServer
 ) -> None:
