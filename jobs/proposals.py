@@ -24,6 +24,10 @@ class Kind:
     is_discrete: bool = False
     gives: tuple[str, ...] = ()
     """names of what is known of each row beside x, which some methods need"""
+    has_future: bool = False
+    """whether x follows its context by a law that is known"""
+    acts: bool = False
+    """whether x is a plan that an environment can be acted in with"""
 
     @property
     def dim(self) -> int:
@@ -55,6 +59,17 @@ DENOISING = Contestant("denoising_score_matching")
 SLICED = Contestant("sliced_score_matching")
 POINTS = (EXACT, CONTRASTIVE, PERSISTENT, COMPOSITIONAL, DENOISING, SLICED)
 """methods of points of real numbers that learn a density"""
+LEARNT_FROM = {
+    "concepts": (
+        Contestant("concept_bottleneck"),
+        "Each row has a class and concepts: one energy explains the class by them.",
+    ),
+    "triple": (
+        Contestant("gedi_symbols"),
+        "Rows come in threes whose sum is known: symbols are found from that alone.",
+    ),
+}
+"""By what is known of each row beside x, other than a context: who learns from it, and why"""
 MOST_COORDINATES = 256
 """beyond it held-out nats are not measured"""
 
@@ -63,7 +78,8 @@ def contestants(kind: Kind) -> tuple[Contestant, ...]:
     """List the methods that are sensible for such data, the proposed one first; one where held-out
     nats judge nothing."""
     first = proposal(kind).contestant
-    if kind.is_image or kind.is_discrete or "context" in kind.gives or kind.dim > MOST_COORDINATES:
+    is_judged = not (kind.is_image or kind.is_discrete or kind.gives)
+    if not is_judged or kind.dim > MOST_COORDINATES:
         return (first,)
     others = POINTS if kind.dim <= 2 else POINTS[1:]
     return (first, *(other for other in others if other != first))
@@ -72,14 +88,12 @@ def contestants(kind: Kind) -> tuple[Contestant, ...]:
 def proposal(kind: Kind) -> Proposal:
     """Propose a method by the data's kind, dimension and size alone."""
     if "context" in kind.gives:
-        return Proposal(
-            Contestant("energy_transformer"), "Each row has a context: predict the next from it."
-        )
+        return _for_contexts(kind)
+    for name, (contestant, reason) in LEARNT_FROM.items():
+        if name in kind.gives:
+            return Proposal(contestant, reason)
     if kind.is_discrete:
-        return Proposal(
-            Contestant("contrastive_divergence", "discrete"),
-            "Whole numbers: chains that change one site at a time.",
-        )
+        return _for_whole_numbers(kind)
     if kind.is_image:
         return _for_images(kind)
     if kind.dim <= 2:
@@ -95,8 +109,52 @@ def proposal(kind: Kind) -> Proposal:
     )
 
 
+def _for_contexts(kind: Kind) -> Proposal:
+    if kind.is_discrete:
+        return Proposal(
+            Contestant("energy_text"), "Each row goes on a text: predict its characters one by one."
+        )
+    if kind.acts:
+        return Proposal(
+            Contestant("energy_world_model", "policy"),
+            "Each row is a plan from a state: an energy of plans keeps every way there is.",
+        )
+    if kind.has_future:
+        return Proposal(
+            Contestant("energy_world_model", "frames" if kind.is_image else "default"),
+            "Each row follows a state: an energy of what follows keeps every branch.",
+        )
+    if kind.is_image and _side(kind) > SMALL_IMAGE:
+        return Proposal(
+            Contestant("energy_transformer", "shapes"),
+            "Each image has a context: predict it from that, by squares of four pixels.",
+        )
+    return Proposal(
+        Contestant("energy_transformer", "perceptron"),
+        "Each row has a context: predict it from that.",
+    )
+
+
+def _for_whole_numbers(kind: Kind) -> Proposal:
+    if 0 < kind.num_train <= kind.dim:
+        return Proposal(
+            Contestant("associative_memory"),
+            f"{kind.num_train} patterns of {kind.dim} coordinates are too few to learn a law from: "
+            "a memory stores them.",
+        )
+    return Proposal(
+        Contestant("contrastive_divergence", "discrete"),
+        "Whole numbers: chains that change one site at a time.",
+    )
+
+
+def _side(kind: Kind) -> int:
+    """Count the pixels of the longer side of an image."""
+    return max(kind.event_shape[-2:] if len(kind.event_shape) < 3 else kind.event_shape[:2])
+
+
 def _for_images(kind: Kind) -> Proposal:
-    side = max(kind.event_shape[-2:]) if len(kind.event_shape) < 3 else max(kind.event_shape[:2])
+    side = _side(kind)
     if side <= SMALL_IMAGE:
         return Proposal(
             Contestant("contrastive_divergence", "images"),
@@ -124,6 +182,8 @@ def kind_of(described: Mapping[str, Any], dataset: Mapping[str, Any]) -> Kind:
         event_shape=tuple(described.get("event_shape", ())),
         num_train=int(described.get("num_train", 0)),
         is_image=bool(described.get("is_image", False)),
-        is_discrete=bool(dataset.get("discrete", False)),
-        gives=tuple(dataset.get("gives", ())),
+        is_discrete=bool(described.get("is_discrete", dataset.get("discrete", False))),
+        gives=tuple(described.get("gives", dataset.get("gives", ()))),
+        has_future=bool(described.get("has_future", False)),
+        acts=bool(described.get("acts", False)),
     )

@@ -25,7 +25,7 @@ from backend.method import Method
 from backend.observe import pictures
 from backend.spec import Budget, RunSpec, from_dict
 from jobs.models import walk_preview
-from jobs.models.data_outline import look, outline
+from jobs.models.data_outline import kind, look, outline
 from jobs.models.method_setup import Prepared, prepare
 from jobs.queueing import redis_store
 from jobs.records import attempts, run_store
@@ -236,10 +236,8 @@ def describe(data: Data) -> dict[str, Any]:
     """Describe a data set for a form: its size, shape and a small preview, in user's units."""
     return {
         "title": data.title,
-        "num_train": len(data.train),
+        **kind(data),
         "num_held_out": len(data.held_out),
-        "event_shape": list(data.event_shape),
-        "is_image": data.is_image,
         "columns": list(data.columns),
         "notes": list(data.notes),
         "preview": preview(data),

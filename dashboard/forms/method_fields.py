@@ -116,9 +116,9 @@ def _wanted(
     if data["name"] == FILE and taking:
         method = method if method in taking else taking[0]
         return method, _preset_of(methods[method], data, outline, catalogue)
-    if data["name"] == FILE and outline.get("event_shape"):
-        kind = proposals.kind_of(outline, {"discrete": outline.get("is_discrete")})
-        proposed = proposals.proposal(kind).contestant
+    is_new = data["name"] == FILE or method not in fitting
+    if is_new and outline.get("event_shape"):
+        proposed = proposals.proposal(proposals.kind_of(outline, {})).contestant
         if proposed.method in fitting and proposed.preset in methods[proposed.method]["presets"]:
             return proposed.method, proposed.preset
     if method not in fitting:

@@ -9,19 +9,31 @@ from typing import Any
 from backend import catalogue
 from backend.data import Data
 from backend.errors import BadInput
+from backend.truth import Control
 
 
-def outline(data: Data) -> dict[str, Any]:
-    """Describe the kind of data: shape, images or whole numbers, classes, what is given of each
-    row, and `misfits`, which says of each method that cannot take them why."""
+def kind(data: Data) -> dict[str, Any]:
+    """Describe what the choice of a method depends on, as `proposals.kind_of` reads it: shape,
+    images or whole numbers, what is given of each row, whether the law of what follows is known
+    and acted in."""
     return {
         "event_shape": list(data.event_shape),
         "num_train": len(data.train),
         "is_image": data.is_image,
         "is_discrete": data.num_values is not None,
+        "gives": list(data.given),
+        "has_future": data.future is not None,
+        "acts": isinstance(data.future, Control),
+    }
+
+
+def outline(data: Data) -> dict[str, Any]:
+    """Describe the kind of data, classes and columns, and `misfits`, which says of each method that
+    cannot take them why."""
+    return {
+        **kind(data),
         "classes": list(data.label_names) if data.labels is not None else [],
         "learned": list(data.columns),
-        "gives": list(data.given),
         "misfits": _misfits(data),
     }
 

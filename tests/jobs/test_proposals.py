@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backend import catalogue
-from jobs.proposals import Kind, contestants, proposal
+from backend.requests import fitting
+from jobs.models import data_outline
+from jobs.proposals import Kind, contestants, kind_of, proposal
 
 KINDS = {
     "one coordinate": Kind((1,), 8000),
@@ -16,6 +18,14 @@ KINDS = {
     "grey images": Kind((28, 28), 60_000, is_image=True),
     "colour images": Kind((32, 32, 3), 50_000, is_image=True),
     "rows with a context": Kind((2,), 8000, gives=("context",)),
+    "images with a context": Kind((28, 28), 4000, is_image=True, gives=("context",)),
+    "states that follow": Kind((2,), 8000, gives=("context",), has_future=True),
+    "frames that follow": Kind((8, 8), 4000, is_image=True, gives=("context",), has_future=True),
+    "plans": Kind((16,), 8000, gives=("context",), has_future=True, acts=True),
+    "text": Kind((32,), 8000, is_discrete=True, gives=("context",)),
+    "patterns": Kind((8, 8), 40, is_image=True, is_discrete=True),
+    "rows with concepts": Kind((20,), 2000, gives=("concepts",)),
+    "rows in threes": Kind((8, 8), 5000, is_image=True, gives=("triple",)),
 }
 
 
@@ -27,9 +37,30 @@ def test_what_is_proposed_for_any_kind_of_data_is_there(name: str) -> None:
     for each in contestants(kind):
         method = catalogue.methods()[each.method]
         preset = method.presets[each.preset]
-        assert set(method.needs) <= set(kind.gives)
+        taken = {*method.needs, *method.learns_from}
+        assert taken <= set(kind.gives) and bool(taken) == bool(kind.gives)
         assert method.takes_discrete if kind.is_discrete else method.takes_real
-        assert preset.wants_gpu == (kind.is_image and kind.dim > 256)
+        assert preset.wants_gpu == (kind.is_image and kind.dim > 256 and not kind.gives)
+
+
+ELSEWHERE = {"file", "energy_file", "discrete_energy_file", "mnist", "fashion_mnist", "cifar_10"}
+"""Data sets that need a path, or a download."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*catalogue.datasets()} - ELSEWHERE))
+def test_what_is_proposed_takes_the_data_and_is_made_for_what_they_give(name: str) -> None:
+    data = catalogue.resolve_data({"name": name}).load()
+    contestant = proposal(kind_of(data_outline.kind(data), {})).contestant
+    method = catalogue.methods()[contestant.method]
+    config = catalogue.configured(method, contestant.preset)
+    assert not fitting.problems(method, config, data)
+    taken = {*method.needs, *method.learns_from}
+    assert taken <= {*data.given} and bool(taken) == bool(data.given)
+    if contestant.method == "energy_world_model":
+        assert data.future is not None
+    if data.alphabet and "context" in data.given:
+        assert contestant.method == "energy_text"
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 10])
