@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -289,6 +290,14 @@ class Enumeration(Law):
         return states_at(self._indices(num, generator), self.event_shape, self.num_values)
 
 
+@functools.lru_cache(maxsize=4)
+def enumerated(target: DiscreteEnergy) -> Enumeration | None:
+    """All states of a target before it was normalised; None where there are too many."""
+    if target.num_values**target.num_sites > MOST_STATES:
+        return None
+    return Enumeration(target.normalised(-target.offset).cpu())
+
+
 __all__ = [
     "Coded",
     "DiscreteEnergy",
@@ -299,6 +308,7 @@ __all__ = [
     "code",
     "code_shape",
     "enumerate_states",
+    "enumerated",
     "one_hot",
     "put",
     "read_as",

@@ -186,7 +186,7 @@ class GFlowNet(BuildingMethod):
         ),
         "subtrajectory_balance": Preset(
             "Balance along all parts of trajectories.",
-            {"loss": "subtrajectory_balance"},
+            {"loss": "subtrajectory_balance", "width": 256},
             Budget(steps=1500),
             data={"name": "hypergrid"},
         ),

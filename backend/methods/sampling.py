@@ -16,6 +16,8 @@ from backend.data import Data
 from backend.energy import Energy, InUnits, drawn_inside
 from backend.errors import BadInput, NotAvailable
 from backend.method import Method, Preset, Start, Task
+from backend.metric_names import Figure
+from backend.metrics import event_histograms
 from backend.observe.draw_statistics import DrawStatistics
 from backend.sampler import Info, Sampler, State
 from backend.samplers import AnySampler
@@ -131,6 +133,7 @@ class Sampling(Method):
         "quality/energy_distance",
         "energy/model",
     )
+    figures: ClassVar[dict[str, Figure]] = event_histograms.FIGURES
     trains = False
     is_asked = False
     takes_discrete = True

@@ -294,7 +294,7 @@ FIGURES: dict[str, Figure] = {
         "Σ |p − q|",
         log=True,
         better="lower",
-        help="Over all states, exactly; at most 2.",
+        help="Over all states, exactly; at most 2. A sampler's own is of the shares of all draws.",
     ),
     "quality/energy_distance": Figure(
         "Energy distance to held-out data", "squared, data sd", log=True, better="lower"

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from backend.data import Data
+from backend.energies.discrete import DiscreteEnergy, Enumeration, enumerated
 from backend.metrics.errors_to_truth import distances
 from backend.metrics.modes import nearest_mode
 from backend.metrics.running_moments import Hamiltonians, RunningMoments, ThinnedDraws
+from backend.metrics.state_shares import StateShares
 from backend.randomness import generator_of
 from backend.sampler import Info, Sampler, State
 from backend.samplers import Pass
@@ -60,6 +62,15 @@ class DrawStatistics:
         return self.data.truth if self.has_truth else None
 
     @property
+    def law(self) -> Enumeration | None:
+        """All states of the distribution that is sampled at T = 1; None where there are too many,
+        and of samplers that anneal, whose draws carry weights."""
+        known = self.data.density or self.data.target
+        if not self.has_truth or self.kernel.anneals or not isinstance(known, DiscreteEnergy):
+            return None
+        return enumerated(known)
+
+    @property
     def modes(self) -> Tensor | None:
         """Modes (num_modes, dim) in the user's units, where their weights are known."""
         known = self.truth is not None and self.truth.mode_weights is not None
@@ -73,6 +84,7 @@ class DrawStatistics:
         num_functions = 0 if known is None else len(known.names)
         self.moments = RunningMoments(self.data.event_shape, num_modes, device, num_functions)
         self.draws = ThinnedDraws(DRAWS)
+        self.shares = None if self.law is None else StateShares(self.law, device)
         if self._has_hamiltonian:
             self.hamiltonians = Hamiltonians(self.num_chains, device)
         self._starts: list[Tensor] = []
@@ -115,6 +127,8 @@ class DrawStatistics:
             x = state.position
             self.moments.add(x, state.energy, self._nearest(x), self._values(x))
             self.draws.offer(figures_of(state) if self.draws.wants() else None)
+            if self.shares is not None:
+                self.shares.add(x)
         if self.hamiltonians is not None and self._starts:
             self.hamiltonians.add(self._starts)
             self._starts = []

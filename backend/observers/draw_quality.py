@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
+from torch import Tensor
+
+from backend.energies.discrete import DiscreteEnergy, Enumeration
 from backend.events import Event, Scalar
 from backend.methods.sampling import Sampling
 from backend.metric_names import NUM_SAMPLES
+from backend.metrics.event_histograms import histogram_distances
 from backend.metrics.quality import Quality
+from backend.metrics.state_shares import l1_of_draws
 from backend.observe.context import MEASURE, Context
-from backend.observe.observer import Observer
+from backend.observe.draw_statistics import DrawStatistics
+from backend.observe.observer import Evaluation, Observer
 from backend.randomness import generator_of
 
 
 class DrawQualityObserver(Observer):
-    """`quality/*/train_time` and their floors."""
+    """`quality/*/train_time` and their floors, and histograms of whole numbers; where all states
+    can be listed `quality/l1` too, of the shares of all draws so far."""
 
     id = "draw_quality"
 
@@ -36,11 +44,54 @@ class DrawQualityObserver(Observer):
                 yield Scalar(f"quality/{name}/floor", value)
 
     def measure(self, context: Context) -> Iterable[Event]:
-        if (quality := self._quality) is None or Sampling.of(self.subject.method).warming_up:
+        method, subject = Sampling.of(self.subject.method), self.subject
+        if method.warming_up:
             return
-        subject = self.subject
-        # the final draws are those of `measure`: the chains stand where they stood
-        generator = generator_of("look", subject.seed, context.step, MEASURE, device=subject.device)
-        z = Sampling.of(subject.method).train_time_samples(quality.num, generator)
-        for name, value in quality.of(z).items():
-            yield Scalar(f"quality/{name}/train_time", value)
+        if (quality := self._quality) is not None:
+            # the final draws are those of `measure`: the chains stand where they stood
+            generator = generator_of(
+                "look", subject.seed, context.step, MEASURE, device=subject.device
+            )
+            z = method.train_time_samples(quality.num, generator)
+            for name, value in quality.of(z).items():
+                yield Scalar(f"quality/{name}/train_time", value)
+        shares = self._statistics.shares
+        if (law := self._law) is not None and shares is not None and self._statistics.num_points:
+            yield Scalar("quality/l1", shares.l1(law))
+
+    def evaluate(self, context: Context) -> Evaluation:
+        """And of whole numbers histograms of events, and of states where they can be listed."""
+        evaluation = super().evaluate(context)
+        method, data = Sampling.of(self.subject.method), self.subject.data
+        known = data.density or data.target
+        is_known = isinstance(known, DiscreteEnergy) and not method.config.energy_of
+        if not is_known or method.warming_up or method.kernel.temperature != 1:
+            return evaluation
+        generator, num = context.own_generator("draws"), context.quality.num
+        drawn = self._draws(num, generator)
+        figures = {
+            **evaluation.figures,
+            NUM_SAMPLES: num,
+            **histogram_distances(data, drawn, lambda x: -known(x.reshape(-1, *data.event_shape))),
+        }
+        if (law := self._law) is not None:
+            figures["quality/l1/train_time"] = l1_of_draws(law, drawn)
+            figures["quality/l1/floor"] = l1_of_draws(law, law.draw(num, generator))
+        return Evaluation(figures, evaluation.events)
+
+    @property
+    def _statistics(self) -> DrawStatistics:
+        return Sampling.of(self.subject.method).statistics
+
+    @property
+    def _law(self) -> Enumeration | None:
+        """None at other temperatures too."""
+        at_one = Sampling.of(self.subject.method).kernel.temperature == 1
+        return self._statistics.law if at_one else None
+
+    def _draws(self, num: int, generator: torch.Generator) -> Tensor:
+        """Of all draws that chains had where every state is counted, else of where they stand."""
+        shares = self._statistics.shares
+        if shares is not None and self._statistics.num_points:
+            return shares.draw(num, generator)
+        return Sampling.of(self.subject.method).train_time_samples(num, generator)

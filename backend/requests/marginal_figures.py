@@ -5,7 +5,6 @@ Two laws are judged: M, the log-marginals, and the chain of conditionals that dr
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -14,10 +13,13 @@ import torch
 from torch import Tensor
 
 from backend.data import Data
-from backend.energies.discrete import MOST_STATES, DiscreteEnergy, Enumeration, states_at
+from backend.energies.discrete import DiscreteEnergy, Enumeration, enumerated, states_at
 from backend.events import Curve, Event, Scalar
 from backend.metric_names import Figure
+from backend.metrics import event_histograms
+from backend.metrics.event_histograms import NUM_BINS, histogram_distances
 from backend.metrics.marginal_timing import timed
+from backend.metrics.state_shares import l1_of_draws
 from backend.metrics.weighted_points import weighed
 from backend.networks.any_order import Filled, Marginals, chain_log_prob, fill_in, random_orders
 from backend.observe import pictures
@@ -31,7 +33,6 @@ NUM_TOP = 200
 """Likeliest states whose probabilities are drawn."""
 NUM_PARTS = 200
 """Random parts of each size that are judged."""
-NUM_BINS = 25
 PART_SIZES = (2, 4, 8)
 CHUNK = 2**14
 
@@ -98,16 +99,7 @@ FIGURES: dict[str, Figure] = {
     "quality/reverse_kl": Figure(
         "KL of the draws' law to the target", "nats", log=True, better="lower"
     ),
-    "quality/energy_tv": Figure(
-        "Distance of histograms of the energy", "total variation", better="lower"
-    ),
-    "quality/mean_value_tv": Figure(
-        "Distance of histograms of the mean value",
-        "total variation",
-        better="lower",
-        help="Of a lattice of spins: of its magnetisation.",
-    ),
-    "quality/mean_value": Figure("Mean value of a site"),
+    **event_histograms.FIGURES,
     "density/any_order_log_likelihood": Figure(
         "Held-out log-likelihood in any order",
         "nats",
@@ -216,10 +208,12 @@ class Judge(NamedTuple):
         figures = (
             self.of_draws(drawn)
             | self._held_out(len(drawn.x), generator)
-            | self._histograms(drawn.x)
+            | histogram_distances(self.data, drawn.x, self.log_target)
         )
         if (truth := self.truth) is not None:
             figures |= self._exactly(truth, generator)
+            figures["quality/l1/train_time"] = l1_of_draws(truth, drawn.x)
+            figures["quality/l1/floor"] = l1_of_draws(truth, truth.draw(len(drawn.x), generator))
         x = drawn.x[:1]
         ranks = random_orders(1, x.shape[1], generator)
         spent = timed(self.model, x, torch.ones_like(x, dtype=torch.bool), ranks)
@@ -254,24 +248,6 @@ class Judge(NamedTuple):
             "completion/error": float((filled != x)[~known].float().mean()),
             "completion/error/independent": float(wrong.mean()),
         }
-
-    def _histograms(self, drawn: Tensor) -> dict[str, float]:
-        """Distances of draws' histograms from the held-out events', and of training events' from
-        theirs: the floor."""
-        held_out, train = self.data.held_out.flatten(1), self.data.train.flatten(1)
-        num = min(len(drawn), len(held_out), len(train))
-        sets = [x[:num] for x in (held_out, drawn, train)]
-        figures = {"quality/mean_value": float(drawn.mean())}
-        figures["quality/mean_value/truth"] = float(torch.cat([held_out, train]).mean())
-        values = {"mean_value": [x.sum(1) for x in sets]}
-        f = [each for x in sets if (each := self.log_target(x)) is not None]
-        if f:
-            values["energy"] = f
-        for name, (true, own, other) in values.items():
-            edges = _edges(name, [true, own, other])
-            figures[f"quality/{name}_tv"] = _total_variation(true, own, edges)
-            figures[f"quality/{name}_tv/floor"] = _total_variation(true, other, edges)
-        return figures
 
     def _exactly(self, truth: Enumeration, generator: torch.Generator) -> dict[str, float]:
         model, exact = self.model, truth.probabilities
@@ -366,30 +342,8 @@ def independent(data: Data) -> Tensor:
     return counts / counts.sum(1, keepdim=True)
 
 
-@functools.lru_cache(maxsize=4)
-def enumerated(target: DiscreteEnergy) -> Enumeration | None:
-    """All states of a target before it was normalised; None where there are too many."""
-    if target.num_values**target.num_sites > MOST_STATES:
-        return None
-    return Enumeration(target.normalised(-target.offset).cpu())
-
-
 def _rms(errors: Tensor) -> float:
     return float(errors.double().square().mean().sqrt())
-
-
-def _edges(name: str, sets: list[Tensor]) -> Tensor:
-    """One bin for each sum of values; NUM_BINS of energies."""
-    together = torch.cat(sets).double()
-    low, high = float(together.min()), float(together.max())
-    if name == "mean_value":
-        return torch.arange(low - 0.5, high + 1.0, dtype=torch.float64)
-    return torch.linspace(low, max(high, low + 1e-6), NUM_BINS + 1, dtype=torch.float64)
-
-
-def _total_variation(left: Tensor, right: Tensor, edges: Tensor) -> float:
-    shares = [np.histogram(x.double().cpu(), edges)[0] / len(x) for x in (left, right)]
-    return float(0.5 * np.abs(shares[0] - shares[1]).sum())
 
 
 def _curve(path: str, x: Tensor, y: list[Tensor], names: list[str], x_name: str) -> Curve:
