@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -64,15 +65,16 @@ class DrawQualityObserver(Observer):
         evaluation = super().evaluate(context)
         method, data = Sampling.of(self.subject.method), self.subject.data
         known = data.density or data.target
-        is_known = isinstance(known, DiscreteEnergy) and not method.config.energy_of
-        if not is_known or method.warming_up or method.kernel.temperature != 1:
+        if method.config.energy_of or not isinstance(known, DiscreteEnergy):
+            return evaluation
+        if method.warming_up or method.kernel.temperature != 1:
             return evaluation
         generator, num = context.own_generator("draws"), context.quality.num
         drawn = self._draws(num, generator)
         figures = {
             **evaluation.figures,
             NUM_SAMPLES: num,
-            **histogram_distances(data, drawn, lambda x: -known(x.reshape(-1, *data.event_shape))),
+            **histogram_distances(data, drawn, partial(_log_target, known)),
         }
         if (law := self._law) is not None:
             figures["quality/l1/train_time"] = l1_of_draws(law, drawn)
@@ -95,3 +97,7 @@ class DrawQualityObserver(Observer):
         if shares is not None and self._statistics.num_points:
             return shares.draw(num, generator)
         return Sampling.of(self.subject.method).train_time_samples(num, generator)
+
+
+def _log_target(energy: DiscreteEnergy, x: Tensor) -> Tensor:
+    return -energy(x.reshape(-1, *energy.event_shape))
