@@ -1,4 +1,4 @@
-"""How often draws are in each state, against a law that lists all states."""
+"""Shares of draws in each state, against a law that lists all states."""
 
 from __future__ import annotations
 
