@@ -135,6 +135,8 @@ class Trajectory(Event):
     """(steps - 1, chains) uint8, for samplers that reject"""
     view: list[list[float]] = field(default_factory=list)
     """[[low, high], [low, high]] of the plane it lies in; empty: what its positions take"""
+    obstacles: list[list[float]] = field(default_factory=list)
+    """[x, y, radius] of discs in that plane that its ways must not touch"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class Field(Event):
     temperature: float = 1.0
     axes: tuple[str, ...] = ()
     """what x and y are, with their units; none for an unnamed plane"""
+    colour_range: tuple[float, ...] = ()
+    """lowest and highest value of the colours, where several maps share them; none: its own"""
     line: Array | None = None
     """(num, 2) float32: places (x, y) along a line drawn over it, such as what theory says"""
 

@@ -81,6 +81,8 @@ class Future(ABC):
 
     view: ClassVar[float | None] = None
     """half the side of the square about the origin in which futures are drawn; None: in none"""
+    obstacles: ClassVar[tuple[tuple[float, float, float], ...]] = ()
+    """(x, y, radius) of discs in that square which ways must not touch"""
     two: ClassVar[tuple[str, ...]] = ()
     """names of the two futures of open contexts; the first is also that of an outcome, whether one
     on `either` is on it"""

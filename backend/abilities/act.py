@@ -11,7 +11,7 @@ from backend.abilities import Cells, Problems, nats
 from backend.ability import Ability, Answer, Asked
 from backend.config import Config, option
 from backend.data import Data
-from backend.events import Event, Table, Trajectory
+from backend.events import Event, Table
 from backend.observe import pictures
 from backend.requests import futures
 from backend.requests.predicting import PredictingMethod, Predictor, think
@@ -150,8 +150,7 @@ class ActAbility(Ability):
             futures.landscape(data, predictor, {"context": state[:1].to(data.train.device)})
         )
         events += [
-            Trajectory(path, pictures.float32(part.paths[:, :40]), "long_run")
-            for path, part in drawn.items()
+            futures.ways(path, part.paths[:, :40], data.future) for path, part in drawn.items()
         ]
         cells: list[Cells] = [[TITLES[name], value] for name, value in figures.items()]
         events.append(Table("table", ["of episodes", "share"], cells))

@@ -41,6 +41,7 @@ class ReachLaw(Control):
     """Law of plans (num, 16) from states (num, 4): eight waypoints, gone to in turn."""
 
     view = 1.5
+    obstacles = ((0.0, 0.0, environment.RADIUS),)
     two = ("over", "under")
     either = "round"
 

@@ -163,15 +163,17 @@ class EnergyTransformer(PredictingMethod):
     judges: ClassVar[bool] = True
     headline: ClassVar[tuple[str, ...]] = (
         "prediction/psnr",
-        "loss/first_step",
-        "loss/last_step",
+        "loss/thinking",
         "inner/energy_drop",
         "prediction/squared_error",
         "loss/total",
     )
     figures: ClassVar[dict[str, Figure]] = {
-        "loss/first_step": Figure("Loss after the first inner step", log=True),
-        "loss/last_step": Figure("Loss after the last inner step", log=True),
+        "loss/thinking": Figure(
+            "Loss along the inner steps",
+            log=True,
+            help="What thinking gains is how far the last step is below the first.",
+        ),
         "loss/contrast": Figure("Truth told from prediction", unit="nats"),
         "inner/step_size": Figure("Inner step size", log=True),
         "inner/gradient_norm": Figure("Gradient of the first inner step", log=True),
@@ -278,8 +280,8 @@ class EnergyTransformer(PredictingMethod):
         return {
             "loss/error": (shares * errors).sum(1).mean(),
             "loss/contrast": contrast,
-            "loss/first_step": errors[:, 0].mean(),
-            "loss/last_step": errors.gather(1, last).mean(),
+            "loss/thinking/first_step": errors[:, 0].mean(),
+            "loss/thinking/last_step": errors.gather(1, last).mean(),
             "inner/gradient_norm": path[0].gradient.flatten(1).norm(dim=1).mean(),
         }, end
 

@@ -244,10 +244,7 @@ class EnergyWorldModel(PredictingMethod):
         ),
     }
     figures: ClassVar[dict[str, Figure]] = {
-        **{
-            path: EnergyTransformer.figures[path]
-            for path in ("loss/first_step", "loss/last_step", "inner/step_size")
-        },
+        **{path: EnergyTransformer.figures[path] for path in ("loss/thinking", "inner/step_size")},
         "loss/rivals": Figure("Truth told from rivals", unit="nats"),
         "inner/move": Figure("Length of the first inner step", unit="data sd", log=True),
         **outcomes.FIGURES,
@@ -306,8 +303,8 @@ class EnergyWorldModel(PredictingMethod):
         move = (path[0].position - start).detach().flatten(1).norm(dim=1).mean()
         figures = {
             "loss/weighted": (weight * errors).mean(),
-            "loss/first_step": errors[0].mean(),
-            "loss/last_step": errors[-1].mean(),
+            "loss/thinking/first_step": errors[0].mean(),
+            "loss/thinking/last_step": errors[-1].mean(),
             "inner/move": move / math.sqrt(x[0].numel()),
         }
         if config.contrast:

@@ -327,8 +327,7 @@ class GFlowNet(BuildingMethod):
             yield Scalar(path, value)
         yield Scalar("log_z/estimate/goal", graph.log_z)
         if self.policies.environment.sites == 2:
-            yield self._map("distribution/truth", graph, graph.probabilities)
-            yield self._map("distribution/model", graph, learned)
+            yield from self._maps(graph, learned)
         else:
             yield _ranked(graph.probabilities, learned)
 
@@ -348,14 +347,17 @@ class GFlowNet(BuildingMethod):
             figures["reward/learned"] = (float(learned @ log_reward) - uniform) / (goal - uniform)
         return figures
 
-    def _map(self, path: str, graph: Graph, probabilities: Tensor) -> Field:
-        """A map of two sites, the first along x."""
+    def _maps(self, graph: Graph, learned: Tensor) -> Iterable[Field]:
+        """Maps of two sites, the first along x: the law and what is learned, in equal colours."""
         side = self.policies.environment.num_values
-        values = np.zeros((side, side), dtype=np.float32)
         x, y = graph.events.long().cpu().T.numpy()
-        values[y, x] = probabilities.numpy()
         box = (-0.5, side - 0.5)
-        return Field(path, values, box, box, quantity="probability_mass")
+        ends = (0.0, float(torch.maximum(graph.probabilities, learned).max()))
+        for name, mass in (("truth", graph.probabilities), ("model", learned)):
+            values = np.zeros((side, side), dtype=np.float32)
+            values[y, x] = mass.numpy()
+            path, quantity = f"distribution/{name}", "probability_mass"
+            yield Field(path, values, box, box, quantity=quantity, colour_range=ends)
 
     def findings(self, generator: torch.Generator) -> Iterable[Finding]:
         """No end is ever seen: flows that balance say nothing of the law then."""

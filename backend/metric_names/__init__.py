@@ -27,6 +27,8 @@ COMPANIONS: dict[str, Companion] = {
     "floor": Companion("floor", reference=True),
     "goal": Companion("goal", reference=True),
     "at_most": Companion("at most"),
+    "first_step": Companion("after the first inner step"),
+    "last_step": Companion("after the last inner step"),
     "clip": Companion("clip", reference=True),
     "data_noise": Companion("data noise alone", reference=True),
     "class_gaussian": Companion("a Gaussian a class", reference=True),

@@ -97,21 +97,22 @@ def pictures_of(
     assert paths is not None
     events: list[Event] = [
         *landscape(data, predictor, repeated(data, row, 1)),
-        ways("future/paths", paths.transpose(0, 1), future.view),
+        ways("future/paths", paths.transpose(0, 1), future),
         *cut(data, predictor, repeated(data, row, 1), thought.last),
     ]
     few = slice(0, NUM_WAYS)
     places = [future.place_of(context[few], data.restore(x[few])) for x in thought.positions]
     known = [place for place in places if place is not None]
     if known and thought.energies is not None:
-        events.append(ways("future/ways", torch.stack(known), future.view))
+        events.append(ways("future/ways", torch.stack(known), future))
     return events
 
 
-def ways(path: str, places: Tensor, view: float) -> Trajectory:
-    """Ways (steps, num, 2) in the plane of a law, `view` half its side."""
-    ends = [-view, view]
-    return Trajectory(path, pictures.float32(places), "long_run", view=[ends, ends])
+def ways(path: str, places: Tensor, law: Future) -> Trajectory:
+    """Ways (steps, num, 2) in the plane of a law, with what stands in the way there."""
+    ends = [] if law.view is None else [[-law.view, law.view]] * 2
+    discs = [list(disc) for disc in law.obstacles]
+    return Trajectory(path, pictures.float32(places), "long_run", view=ends, obstacles=discs)
 
 
 @torch.no_grad()

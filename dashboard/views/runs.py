@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from backend.errors import BasinError
-from backend.metric_names import FIGURES
+from dashboard import comparison
 from dashboard.elements import head, name_of, plural, size
 from dashboard.live_view import live_element
 from jobs.claims import reproduction
@@ -31,7 +30,7 @@ def main() -> None:
         "runs",
         key="runs",
         height=420,
-        figures={path: asdict(item) for path, item in FIGURES.items()},
+        figures=comparison.known_figures(),
         notice=st.session_state.get("runs_notice"),
         on_act_change=_on_act,
     )

@@ -12,8 +12,9 @@ from backend import catalogue
 from backend.ability import Answer, Asked
 from backend.config import Config
 from backend.datasets.reach import ReachLaw
+from backend.datasets.reach_environment import RADIUS
 from backend.errors import BadInput
-from backend.events import Images
+from backend.events import Images, Trajectory
 from backend.method import Preset, Task
 from backend.randomness import generator_of
 from backend.requests import futures
@@ -118,6 +119,8 @@ def test_an_episode_begins_where_it_is_asked_to_and_is_shoved_where_it_is_asked_
     calm, shoved = reply.arrays["paths"], reply.arrays["shoved_paths"]
     assert calm[0] == pytest.approx(torch.tensor([-0.5, 0.9]).expand(20, 2).numpy())
     assert (calm[1] == shoved[1]).all() and (shoved[2, :, 1] != calm[2, :, 1]).any()
+    drawn = [event for event in reply.events if isinstance(event, Trajectory)]
+    assert [event.obstacles for event in drawn] == [[[0, 0, RADIUS]]] * 2
 
 
 def test_outcomes_and_the_order_of_energies_are_those_of_the_law() -> None:

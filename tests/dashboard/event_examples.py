@@ -76,6 +76,13 @@ EXAMPLES: dict[str, Event] = {
 """By kind; a test finds out when one is missing."""
 
 OTHERS: tuple[Event, ...] = (
+    Trajectory(
+        "own/ways",
+        np.cumsum(_rng.normal(0, 0.2, (9, 4, 2)), 0).astype(np.float32),
+        "long_run",
+        view=[[-1.5, 1.5], [-1.5, 1.5]],
+        obstacles=[[0.0, 0.0, 0.35]],
+    ),
     Field(
         "own/phases",
         np.tri(6, 6, dtype=np.float32),

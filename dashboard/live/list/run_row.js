@@ -6,6 +6,7 @@ import { statusWord } from "../parts/status.js"
 import { STATUSES } from "../parts/vocabulary.js"
 import { paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
+import { drawPoints } from "../pictures/drawing/points.js"
 import { figureOf, headlineChart, inOrder } from "./columns.js"
 import { bestOf, groupInWords, memberInWords } from "./grouping.js"
 import { dots, sparkline } from "./sparkline.js"
@@ -87,6 +88,7 @@ export class RunRow {
   paint(frame, colours) {
     const { canvas } = this
     if (frame.header.kind === "images") drawGrid(canvas, frame, { width: SIDE, count: 9 })
+    if (frame.header.kind === "points") drawPoints(canvas, frame, null, SIDE, colours)
     if (frame.header.kind !== "field") return
     canvas.width = canvas.height = SIDE * 2
     canvas.style.width = canvas.style.height = `${SIDE}px`

@@ -4,10 +4,13 @@ import { coloursOf } from "../parts/colours.js"
 
 const PATHS = [
   "landscape/model",
+  "distribution/model",
+  "principal/long_run",
   "samples/long_run",
   "samples/train_time",
   "future/landscape",
   "prediction/predicted",
+  "memory/state",
 ]
 const MOST_KEPT = 400
 

@@ -206,6 +206,8 @@ def test_target_and_learned_law_are_shown_as_maps_or_by_rank() -> None:
     run = prepared(GRID)
     maps = {path: event for path, event in looks(run).items() if isinstance(event, Field)}
     assert list(maps) == ["distribution/truth", "distribution/model"]
+    largest = max(float(item.values.max()) for item in maps.values())
+    assert all(item.colour_range == pytest.approx((0, largest)) for item in maps.values())
     for event in maps.values():
         assert event.quantity == "probability_mass"
         assert float(event.values.sum()) == pytest.approx(1, abs=1e-5)

@@ -31,6 +31,9 @@ test("an energy is drawn as a density, or from the lowest to a cut", () => {
 })
 
 test("a probability is drawn as it is, from 0 to 1", () => {
+  const shared = field([0.25, 0.5], [1, 2], { quantity: "probability_mass", colour_range: [0, 1] })
+  assert.deepEqual(rangeOf(shared), [0, 1])
+  assert.deepEqual(Array.from(shades(shared)), [0.25, 0.5])
   const frame = field([0.25, 0.5], [1, 2], { quantity: "probability" })
   assert.deepEqual(rangeOf(frame), [0, 1])
   assert.deepEqual(Array.from(shades(frame)), [0.25, 0.5])

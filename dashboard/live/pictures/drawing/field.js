@@ -17,6 +17,8 @@ export function densities(frame) {
 
 /** The lowest and highest value of the colours of a quantity that is no energy. */
 export function rangeOf(frame) {
+  const { colour_range: shared } = frame.header.meta
+  if (shared?.length) return shared
   const { data } = frame.arrays.values
   let [low, high] = [Infinity, -Infinity]
   for (const value of data) {

@@ -20,6 +20,7 @@ export function drawTrajectory(canvas, frame, width, colours, { until, behind } 
   const names = isCourse ? ["state", "x₁"] : ["x₁", "x₂"]
   const { context, box, place } = planeOn(canvas, width, ranges, colours, names)
   if (behind) paintBehind(context, behind, place)
+  for (const disc of frame.header?.meta.obstacles ?? []) paintDisc(context, disc, place, colours)
   const state = (step, chain) =>
     isCourse ? place(step, at(step, chain, 0)) : place(at(step, chain, 0), at(step, chain, 1))
   const last = Math.min(until ?? states - 1, states - 1)
@@ -54,6 +55,27 @@ function outline(context, colours) {
   context.lineWidth = lineWidth + 2
   context.stroke()
   context.lineWidth = lineWidth
+}
+
+/** A disc [x, y, radius] that stands in the way. */
+function paintDisc(context, [x, y, radius], place, colours) {
+  const [left, top] = place(x - radius, y + radius)
+  const [right, bottom] = place(x + radius, y - radius)
+  context.beginPath()
+  context.ellipse(
+    (left + right) / 2,
+    (top + bottom) / 2,
+    (right - left) / 2,
+    (bottom - top) / 2,
+    0,
+    0,
+    2 * Math.PI,
+  )
+  context.fillStyle = faded(colours.muted, 0.55)
+  context.fill()
+  outline(context, colours)
+  context.strokeStyle = colours.text
+  context.stroke()
 }
 
 /** The plane that the paths say they lie in, if they do. */
