@@ -1,8 +1,7 @@
 """Meaning of each scalar path: its title, unit, axis and which way is better.
 
 A chart is a path and its companions: `quality/energy_distance/long_run`, `/train_time` and the
-reference lines `/floor`, `/goal`, `/clip` and `/class_gaussian` (the figure of one Gaussian a
-class) belong to the chart `quality/energy_distance`.
+reference lines `/floor` and `/goal` belong to the chart `quality/energy_distance`.
 """
 
 from __future__ import annotations

@@ -355,3 +355,79 @@ def test_a_chain_is_traced_from_a_place_in_the_plane_and_played(
     page.get_by_text("state 0 of 40").wait_for()
     page.get_by_role("button", name="Play").click()
     page.get_by_text("state 40 of 40").wait_for(timeout=20_000)
+
+
+@pytest.mark.slow
+def test_a_part_is_drawn_by_pointer_and_its_log_probability_said(basin: Basin, page: Page) -> None:
+    run = basin.launch(
+        steps=5,
+        name="a lattice",
+        method="marginalization",
+        preset="default",
+        data={"name": "ising"},
+    )
+    open_studio(basin, page, f"run={run.id}&ability=marginal")
+    canvas, status = page.locator(".bl-mask"), page.locator(".bl-mask-editor [role=status]")
+    canvas.wait_for(timeout=60_000)
+    wait_for(lambda: status.inner_text().startswith("16 of 16"), "the whole lattice")
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
+    wait_for(lambda: not status.inner_text().startswith("16 of 16"), "a drawn part")
+    known = int(status.inner_text().split()[0])
+
+    def asked() -> list[dict[str, Any]]:  # the hand rests, and it is asked
+        answers = [item for item in run.answers() if item["ability"] == "marginal"]
+        parts = [sum(map(int, re.findall(r"k(\d+)", item["config"]["mask"]))) for item in answers]
+        return [item for item, num in zip(answers, parts, strict=True) if num == known]
+
+    wait_for(asked, "the answer to what was drawn", 60)
+    kept = asked()[0]
+    assert kept["config"]["known"] == "drawn" and 0 < known < 16
+    wait_for(lambda: kept["id"] in address(page), "its link")
+    page.locator(".bl-answer", has_text=f"{known} of 16").wait_for(timeout=60_000)
+
+
+@pytest.mark.slow
+def test_a_policy_acts_from_a_clicked_place_and_is_shoved_by_hand(basin: Basin, page: Page) -> None:
+    data = {"name": "reach", "num": 200, "num_held_out": 40}
+    run = basin.launch(
+        steps=5, name="a policy", method="energy_world_model", preset="policy", data=data
+    )
+    small = quote('{"num":8,"num_steps":2,"max_plans":2}')
+    open_studio(basin, page, f"run={run.id}&ability=act&config={small}")
+    page.get_by_role("button", name=ASK).click()
+    canvas = page.locator(".bl-card[data-path=paths] canvas")
+    page.get_by_text("Click: all start there. Drag: they are shoved so, too.").first.wait_for(
+        timeout=60_000
+    )
+
+    def asked(has: str) -> list[dict[str, Any]]:
+        return [
+            item
+            for item in run.answers()
+            if item["ability"] == "act" and item["config"][has] is not None
+        ]
+
+    box = canvas.bounding_box()
+    assert box is not None
+    middle = (box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)
+    page.mouse.click(*middle)
+    wait_for(lambda: asked("x"), "an answer from the clicked place", 60)
+    [clicked] = asked("x")
+    assert clicked["config"]["direction"] is None and clicked["config"]["shove"] == 0.3
+    with np.load(run.path_of(clicked["file"])) as arrays:
+        start = [clicked["config"]["x"], clicked["config"]["y"]]
+        assert arrays["paths"][0] == pytest.approx(np.tile(start, (8, 1)), abs=1e-5)
+    wait_for(lambda: clicked["id"] in address(page), "its link")
+    page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.3, steps=4)
+    page.mouse.up()
+    wait_for(lambda: asked("direction"), "an answer to the shove", 60)
+    [shoved] = asked("direction")
+    assert shoved["config"]["direction"] == pytest.approx(0, abs=3)  # to the right
+    assert 0.1 < shoved["config"]["shove"] <= 1 and shoved["config"]["shove"] != 0.3

@@ -1,12 +1,14 @@
 // One row of the list of runs: a run, or several that were launched together.
 
+import { faded } from "../parts/colours.js"
 import { make } from "../parts/dom.js"
 import { count, figure } from "../parts/formatting.js"
 import { statusWord } from "../parts/status.js"
 import { STATUSES } from "../parts/vocabulary.js"
 import { paintField } from "../pictures/drawing/field.js"
 import { drawGrid } from "../pictures/drawing/images.js"
-import { drawPoints } from "../pictures/drawing/points.js"
+import { placing, rangesOf, sized } from "../pictures/drawing/plane.js"
+import { paintDots } from "../pictures/drawing/points.js"
 import { figureOf, headlineChart, inOrder } from "./columns.js"
 import { bestOf, groupInWords, memberInWords } from "./grouping.js"
 import { dots, sparkline } from "./sparkline.js"
@@ -88,7 +90,7 @@ export class RunRow {
   paint(frame, colours) {
     const { canvas } = this
     if (frame.header.kind === "images") drawGrid(canvas, frame, { width: SIDE, count: 9 })
-    if (frame.header.kind === "points") drawPoints(canvas, frame, null, SIDE, colours)
+    if (frame.header.kind === "points") paintCloud(canvas, frame, colours)
     if (frame.header.kind !== "field") return
     canvas.width = canvas.height = SIDE * 2
     canvas.style.width = canvas.style.height = `${SIDE}px`
@@ -96,6 +98,13 @@ export class RunRow {
     context.imageSmoothingQuality = "high"
     context.drawImage(paintField(frame, colours), 0, 0, SIDE * 2, SIDE * 2)
   }
+}
+
+/** Points as specks: larger ones run together in so small a picture. */
+function paintCloud(canvas, { arrays: { positions } }, colours) {
+  const box = { left: 0, top: 0, width: SIDE, height: SIDE }
+  const plane = { context: sized(canvas, SIDE, SIDE), place: placing(box, rangesOf(positions)) }
+  paintDots(plane, positions, () => faded(colours.samples, 0.7), 0.7)
 }
 
 const NONE = { key: "none", value: () => null }

@@ -12,6 +12,8 @@ const PATHS = [
   "prediction/predicted",
   "memory/state",
 ]
+/** that a row draws */
+const KINDS = ["field", "images", "points"]
 const MOST_KEPT = 400
 
 export class Thumbnails {
@@ -39,15 +41,12 @@ export class Thumbnails {
       const frames = await this.live.seek(run.id, 2 ** 50, PATHS)
       // the line was lost: asked again when the row is next drawn
       if (!frames) this.asked.delete(run.id)
-      for (const path of PATHS) {
-        const frame = frames?.find(({ header }) => header.path === path)
-        if (!frame) continue
-        this.frames.delete(run.id)
-        this.frames.set(run.id, frame)
-        if (this.frames.size > MOST_KEPT) this.forget(this.frames.keys().next().value)
-        this.paint(run.id, true)
-        break
-      }
+      const frame = mostTelling(frames ?? [])
+      if (!frame) continue
+      this.frames.delete(run.id)
+      this.frames.set(run.id, frame)
+      if (this.frames.size > MOST_KEPT) this.forget(this.frames.keys().next().value)
+      this.paint(run.id, true)
     }
     this.asking = false
   }
@@ -69,4 +68,11 @@ export class Thumbnails {
   repaint() {
     for (const id of this.frames.keys()) this.paint(id, true)
   }
+}
+
+/** The first of PATHS that is a field or images; points where there is neither. */
+function mostTelling(frames) {
+  const known = PATHS.map((path) => frames.find(({ header }) => header.path === path))
+  const drawn = known.filter((frame) => KINDS.includes(frame?.header.kind))
+  return drawn.find(({ header }) => header.kind !== "points") ?? drawn[0]
 }
