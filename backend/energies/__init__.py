@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.config import KindConfig, tagged_union
-from backend.energies.discrete import Coded, DiscreteEnergy, Embedded, code, code_shape, one_hot
+from backend.energies.discrete import Coded, DiscreteEnergy, Embedded, code_of, code_shape
 from backend.energies.tilt import Tilt, build_tilt
 from backend.energy import NO_LABEL, Condition, Energy
 from backend.networks import row_sharing
@@ -71,7 +71,7 @@ class NetworkEnergy(Energy):
         """Energies (batch,) in float32; (batch, num_outputs) where there are several outputs."""
         if row_sharing.is_sharing():
             return row_sharing.shared(self, x, condition)
-        seen = x if self.num_values is None else code(one_hot(x, self.num_values))
+        seen = x if self.num_values is None else code_of(x, self.num_values)
         return self.of_code(seen, condition)
 
     def of_code(self, x: Tensor, condition: Any = None) -> Tensor:

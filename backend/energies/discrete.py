@@ -196,6 +196,23 @@ def code(one_hot: Tensor) -> Tensor:
     return one_hot[..., 1] - one_hot[..., 0] if one_hot.shape[-1] == 2 else one_hot
 
 
+def code_of(x: Tensor, num_values: int) -> Tensor:
+    """`code` of events x (batch, *event_shape) in 0..q-1; of bits without their one-hot vectors.
+
+    >>> code_of(torch.tensor([[0.0, 1.0]]), 2).tolist()
+    [[-1.0, 1.0]]
+    """
+    return 2 * x.detach() - 1 if num_values == 2 else code(one_hot(x, num_values))
+
+
+def of_bits(slope: Tensor) -> Tensor:
+    """(*shape, 2): 0 at the value 0 and `slope` (*shape) at the value 1, written in place, which
+    takes a fraction of the time of stacking them."""
+    gradient = slope.new_zeros((*slope.shape, 2))
+    gradient[..., 1] = slope
+    return gradient
+
+
 class Coded(DiscreteEnergy):
     """A network that was made for the `code` of the values 0, 1, ... q − 1."""
 
@@ -210,7 +227,7 @@ class Coded(DiscreteEnergy):
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Without autograd where the network has its gradient written out."""
         with torch.no_grad():
-            known = self.network.closed_form(code(one_hot(x.detach(), self.num_values)))
+            known = self.network.closed_form(code_of(x.detach(), self.num_values))
         if known is None:
             return super().value_and_gradient(x)
         value, slope = known
@@ -306,9 +323,11 @@ __all__ = [
     "Law",
     "at_site",
     "code",
+    "code_of",
     "code_shape",
     "enumerate_states",
     "enumerated",
+    "of_bits",
     "one_hot",
     "put",
     "read_as",

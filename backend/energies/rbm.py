@@ -16,6 +16,7 @@ from backend.energies.discrete import (
     DiscreteEnergy,
     Enumeration,
     Law,
+    of_bits,
     states_at,
 )
 from backend.energies.independent import IndependentSites
@@ -69,7 +70,7 @@ class RBM(DiscreteEnergy):
         slope = -self.visible_input(inputs.sigmoid()).reshape(x.shape)
         of_visible = x.flatten(1) @ self.visible_bias.to(x.dtype)
         value = self.offset - of_visible - softplus(inputs).sum(1)
-        return value, torch.stack([torch.zeros_like(slope), slope], -1)
+        return value, of_bits(slope)
 
     def hidden_input(self, v: Tensor) -> Tensor:
         """c + v W, (batch, hidden)."""
