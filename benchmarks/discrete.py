@@ -260,7 +260,7 @@ def training_subjects(case: Training) -> dict[str, Steps]:
 
 def speeds(subjects: dict[str, Steps], num: int, rounds: int) -> dict[str, list[float]]:
     """Steps a CPU second of each subject, in turn, round after round; the first warms up."""
-    found: dict[str, list[float]] = defaultdict(list)
+    rates: dict[str, list[float]] = defaultdict(list)
     with threadpool_limits(1):
         for subject in subjects.values():
             subject(max(num // 10, 2))
@@ -268,8 +268,8 @@ def speeds(subjects: dict[str, Steps], num: int, rounds: int) -> dict[str, list[
             for name, subject in subjects.items():
                 begin = time.process_time()
                 subject(num)
-                found[name].append(num / (time.process_time() - begin))
-    return dict(found)
+                rates[name].append(num / (time.process_time() - begin))
+    return dict(rates)
 
 
 def fill(report: Report, rounds: int, quick: bool) -> dict[tuple[int, int], float]:
@@ -277,13 +277,13 @@ def fill(report: Report, rounds: int, quick: bool) -> dict[tuple[int, int], floa
     for case in spin_cases(quick):
         title = f"{case.title}, {case.num_chains} of {case.side}²"
         subjects, _ = spin_subjects(case)
-        found = speeds(subjects, case.num_steps, rounds)
-        _add(report, title, "spins a CPU second", "1e6/s", found, 1e-6 * case.spins_a_step)
+        rates = speeds(subjects, case.num_steps, rounds)
+        _add(report, title, "spins a CPU second", "1e6/s", rates, 1e-6 * case.spins_a_step)
     times = {}
     for training in training_cases(quick):
         title = f"RBM 64 × {training.num_hidden}, batch {training.batch_size}"
-        found = speeds(training_subjects(training), training.num_updates, rounds)
-        ratio = _add(report, title, "updates a CPU second", "1/s", found, 1.0)
+        rates = speeds(training_subjects(training), training.num_updates, rounds)
+        ratio = _add(report, title, "updates a CPU second", "1/s", rates, 1.0)
         times[training.num_hidden, training.batch_size] = ratio
     return times
 
@@ -293,14 +293,14 @@ def _add(
     case: str,
     metric: str,
     unit: str,
-    found: dict[str, list[float]],
+    rates: dict[str, list[float]],
     scale: float,
 ) -> float:
     """Speeds of all subjects, and the median of the rounds' ratios of Basin to the other."""
-    for subject, values in found.items():
+    for subject, values in rates.items():
         report.add(case, subject, metric, unit, [scale * value for value in values])
-    (other,) = (values for subject, values in found.items() if subject != BASIN)
-    ratios = [mine / theirs for mine, theirs in zip(found[BASIN], other, strict=True)]
+    (other,) = (values for subject, values in rates.items() if subject != BASIN)
+    ratios = [mine / theirs for mine, theirs in zip(rates[BASIN], other, strict=True)]
     report.add(case, BASIN, "times as fast", "", ratios)
     return median(ratios)
 

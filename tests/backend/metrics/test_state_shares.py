@@ -44,8 +44,8 @@ def test_exact_draws_come_as_near_as_chance_lets_them() -> None:
     num, p = 20_000, law.probabilities
     # a binomial's mean absolute deviation
     expected = float((2 * p * (1 - p) / (math.pi * num)).sqrt().sum())
-    found = [l1_of_draws(law, law.draw(num, generator_of("x", k))) for k in range(5)]
-    assert sum(found) / 5 == pytest.approx(expected, rel=0.15)
+    distances = [l1_of_draws(law, law.draw(num, generator_of("x", k))) for k in range(5)]
+    assert sum(distances) / 5 == pytest.approx(expected, rel=0.15)
     far = l1_of_draws(law, torch.zeros(num, 2))
     assert far == pytest.approx(2 * (1 - float(p[0])))
 
