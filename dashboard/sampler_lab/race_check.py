@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -11,7 +11,7 @@ import streamlit as st
 from backend.errors import BasinError
 from dashboard import comparison
 from dashboard.elements import code
-from dashboard.forms import cost_lines, draft, orders
+from dashboard.forms import cost_lines, draft, first_sentences, orders
 from dashboard.forms.draft import Answer
 from dashboard.forms.orders import Shown
 from dashboard.live_view import live_element
@@ -32,25 +32,27 @@ class Checked:
     """Answers of the worker about a race, racer by racer."""
 
     answers: list[Answer]
+    first: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
+    """sentences of a race that began like this one, before there is an answer"""
 
     @property
     def sentences(self) -> list[tuple[dict[str, str], dict[str, str]]]:
         """Problems and what settings amount to of every racer, by field."""
-        return [answer.sentences for answer in self.answers]
+        return [answer.sentences for answer in self.answers] or self.first
 
     def problems(self, index: int) -> dict[str, str]:
         """Return sentences by field of one racer, by its sampler's own fields."""
-        return self.sentences[index][0] if index < len(self.answers) else {}
+        return self.sentences[index][0] if index < len(self.sentences) else {}
 
     def derived(self, index: int) -> dict[str, str]:
         """Return what one racer's settings amount to, by field."""
-        return self.sentences[index][1] if index < len(self.answers) else {}
+        return self.sentences[index][1] if index < len(self.sentences) else {}
 
     @property
     def shared(self) -> dict[str, str]:
         """Return sentences by field of what all racers share, beyond their samplers."""
         sentences: dict[str, str] = {}
-        for index in range(len(self.answers)):
+        for index in range(len(self.sentences)):
             sentences |= {
                 name: words
                 for name, words in self.problems(index).items()
@@ -59,7 +61,12 @@ class Checked:
         return sentences
 
 
-def check(race: Race) -> Checked:
+def first(initial: Race) -> Checked:
+    """Return what is known of a race that has just been begun: sentences of one that began so."""
+    return Checked([], first_sentences.recall(asdict(initial), []))
+
+
+def check(race: Race, initial: Race) -> Checked:
     """Ask the worker about every racer; only what has changed is asked again.
 
     Answers that say something else under the fields, which are drawn by now, draw the page anew.
@@ -76,7 +83,10 @@ def check(race: Race) -> Checked:
     if before is None or [answer.text for answer in before.answers] != texts:
         # in one go: a script may be stopped anywhere
         st.session_state.update(lab_answers=held, lab_checked=checked)
-        if before is None or before.sentences != checked.sentences:
+        shown = before or first(initial)
+        if before is None:
+            first_sentences.remember(asdict(initial), checked.sentences)
+        if shown.sentences != checked.sentences:
             st.rerun()
     return checked
 

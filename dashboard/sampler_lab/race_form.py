@@ -31,12 +31,12 @@ def show_form(catalogue: dict[str, Any]) -> None:
         "Race samplers",
         facts=["One target, equal budget: which sampler is right first, and which is never right?"],
     )
-    checked: Checked = st.session_state.get("lab_checked", Checked([]))
+    checked: Checked = st.session_state.get("lab_checked") or race_check.first(initial)
     left, right = st.columns([3, 1], gap="large")
     with left:
         race = _fields(initial, catalogue, checked)
     with right, st.container(key="beside"):
-        checked = race_check.check(race)
+        checked = race_check.check(race, initial)
         race_check.beside(race, checked, catalogue)
 
 

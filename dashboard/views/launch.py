@@ -14,6 +14,7 @@ from dashboard.forms import (
     data_chooser,
     draft,
     field_words,
+    first_sentences,
     form_fields,
     method_choice,
     method_fields,
@@ -49,7 +50,7 @@ def main() -> None:
             head("Launch", facts=[taken, *source.notes] if taken else None)
             purpose = _purpose(source, catalogue)
         raw = _form(source, purpose, catalogue)
-    answer = _checked(raw)
+    answer = _checked(raw, source)
     with right:
         _beside(answer, raw, catalogue)
 
@@ -89,8 +90,7 @@ def _begin(source: Source) -> None:
 def _form(source: Source, purpose: str, catalogue: dict[str, Any]) -> dict[str, Any]:
     version = st.session_state["launch_version"]
     initial = source.values
-    answer: Answer | None = st.session_state.get("launch_answer")
-    problems, derived = answer.sentences if answer else ({}, {})
+    problems, derived = _sentences(source)
     names = {*method_fields.data_for(purpose, catalogue)}
     if purpose == method_fields.purpose_of(catalogue["methods"][initial["method"]]):
         names.add(initial["data"].get("name"))
@@ -148,7 +148,16 @@ def _merged(base: Values, over: Values) -> Values:
 # ---------------------------------------------------------------------- what it amounts to
 
 
-def _checked(raw: dict[str, Any]) -> Answer:
+def _sentences(source: Source) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what to write under the fields before the worker's answer on this draft is there."""
+    answer: Answer | None = st.session_state.get("launch_answer")
+    if answer is not None:
+        return answer.sentences
+    problems, derived = first_sentences.recall(source.values, ({}, {}))
+    return problems, derived
+
+
+def _checked(raw: dict[str, Any], source: Source) -> Answer:
     """Return the worker's answer for this draft.
 
     One that says something else under the fields, which are drawn by now, draws the page anew.
@@ -161,11 +170,14 @@ def _checked(raw: dict[str, Any]) -> Answer:
     with st.spinner("Checking…", show_time=False):
         probes = draft.check_all(raw, known)
     answer = draft.joined(raw, probes)
+    shown = _sentences(source)
+    if before is None:
+        first_sentences.remember(source.values, answer.sentences)
     # In one assignment: a script may be stopped at any of them, and an answer must never
     # stand beside another draft than its own.
     st.session_state["launch_answer"] = answer
     st.session_state["launch_probes"] = {probe.text: probe for probe in probes}
-    if answer.sentences != (before.sentences if before else ({}, {})):
+    if answer.sentences != shown:
         st.rerun()
     return answer
 

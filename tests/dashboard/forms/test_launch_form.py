@@ -70,6 +70,25 @@ def opened() -> AppTest:
     return app
 
 
+def test_a_page_that_begins_as_one_before_is_drawn_once(bench: Bench) -> None:
+    opened()
+    drawn, checked = bench.drawn, len(bench.checked)
+    app = opened()
+    assert bench.drawn == drawn + 1
+    assert len(bench.checked) == checked + 1  # what was remembered is never taken for an answer
+    assert any("Walks" in caption.value for caption in app.caption)
+
+
+def test_a_page_that_begins_with_another_answer_than_before_shows_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened()
+    spoken = {"config.num_steps": "Walks elsewhere."}
+    monkeypatch.setattr(enqueue, "check", lambda raw, origin: Check(True, derived=spoken))
+    app = opened()
+    assert any("Walks elsewhere." in caption.value for caption in app.caption)
+
+
 def test_an_edit_that_changes_no_sentence_draws_the_page_once(bench: Bench) -> None:
     app = opened()
     drawn, checked = bench.drawn, len(bench.checked)
