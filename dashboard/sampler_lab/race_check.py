@@ -83,10 +83,10 @@ def check(race: Race, initial: Race) -> Checked:
     if before is None or [answer.text for answer in before.answers] != texts:
         # in one go: a script may be stopped anywhere
         st.session_state.update(lab_answers=held, lab_checked=checked)
-        shown = before or first(initial)
+        previous = before or first(initial)
         if before is None:
             first_sentences.remember(asdict(initial), checked.sentences)
-        if shown.sentences != checked.sentences:
+        if previous.sentences != checked.sentences:
             st.rerun()
     return checked
 

@@ -170,14 +170,14 @@ def _checked(raw: dict[str, Any], source: Source) -> Answer:
     with st.spinner("Checking…", show_time=False):
         probes = draft.check_all(raw, known)
     answer = draft.joined(raw, probes)
-    shown = _sentences(source)
+    previous = _sentences(source)
     if before is None:
         first_sentences.remember(source.values, answer.sentences)
     # In one assignment: a script may be stopped at any of them, and an answer must never
     # stand beside another draft than its own.
     st.session_state["launch_answer"] = answer
     st.session_state["launch_probes"] = {probe.text: probe for probe in probes}
-    if answer.sentences != shown:
+    if answer.sentences != previous:
         st.rerun()
     return answer
 
