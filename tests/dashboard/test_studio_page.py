@@ -420,7 +420,9 @@ def test_a_policy_acts_from_a_clicked_place_and_is_shoved_by_hand(basin: Basin, 
         start = [clicked["config"]["x"], clicked["config"]["y"]]
         assert arrays["paths"][0] == pytest.approx(np.tile(start, (8, 1)), abs=1e-5)
     wait_for(lambda: clicked["id"] in address(page), "its link")
+    page.wait_for_timeout(1500)  # the hand rests, and the answer is drawn
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)

@@ -7,9 +7,8 @@ import { cellWords, scaleOf, valueOf, valueWords } from "./cells.js"
 
 const LEFT = 52
 const GAP = 4
-const [LEAST, MOST] = [40, 132]
+const [LEAST, MOST] = [44, 132]
 const FIGURE_HEIGHT = 26
-const FIGURES_FROM = 34
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 /** Stops of the ramp that cells use: its ends are kept for what is nearest. */
 const STOPS = 9
@@ -153,7 +152,7 @@ export class Lattice {
       const fill = colourAt(stops, scale.share(value))
       button.style.background = fill
       button.style.color = lightness(fill) < MIDDLE ? "#ffffff" : "#10151c"
-      button.replaceChildren(this.side >= FIGURES_FROM ? short(value) : "")
+      button.replaceChildren(figure(value))
     }
     return scale
   }
@@ -174,11 +173,4 @@ export class Lattice {
 function lightness(fill) {
   const [r, g, b] = fill.match(/\d+/g).map(Number)
   return 0.2126 * r + 0.7152 * g + 0.0722 * b
-}
-
-/** A figure in the room of a cell: two digits after the point at most. */
-function short(value) {
-  const size = Math.abs(value)
-  if (size >= 0.01 && size < 10) return value.toFixed(2).replace("-", "−").replace(/^0\./, ".")
-  return figure(value)
 }
