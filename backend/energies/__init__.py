@@ -36,7 +36,7 @@ class NetworkEnergy(Energy):
     (0 for none) after the generator, and their `outputs` take the Condition. Those that take a
     context are made with its `context_shape` (None for none), and their `outputs` take it too. With
     several outputs it is one energy for each of `num_outputs` classes, which
-    `classifier.Classifier` reads. One whose Config is a `tilt.TiltConfig` and that names its
+    `classifier.Classifier` reads. One whose Config is a `tilt_config.TiltConfig` and that names its
     `last_layer` can correct a fitted distribution.
     """
 

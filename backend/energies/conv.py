@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
 from backend.energies.images import image_misfit, wall_energy
-from backend.energies.tilt import TiltConfig
+from backend.energies.tilt_config import TiltConfig
 from backend.errors import BadInput
 from backend.networks.conv import conv_net
 from backend.networks.layers import Activation

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from backend.config import KindConfig, option
 from backend.energies import Condition, NetworkEnergy
-from backend.energies.tilt import TiltConfig
+from backend.energies.tilt_config import TiltConfig
 from backend.networks.residual_mlp import ResidualMLP
 
 

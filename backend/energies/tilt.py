@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.config import KindConfig, option, tagged_union
+from backend.config import KindConfig
 from backend.data import Data
 from backend.distributions import Distribution, build_distribution
 from backend.distributions.wide import WideStudent
-from backend.system import discovery
 
 CLOSE_BASE: dict[str, Any] = {
     "kind": "mixture",
@@ -30,70 +29,6 @@ TILTED: dict[str, Any] = {
 }
 """A Config of an energy of points that corrects it: with waves in the plane, for edges and detail
 that Gaussians miss, and without them in ten dimensions, where they fit single points."""
-
-
-class NoBaseConfig(KindConfig):
-    kind: Literal["none"] = "none"
-    title: ClassVar[str] = "None"
-    summary: ClassVar[str] = "The network is the whole energy."
-
-
-if TYPE_CHECKING:
-    AnyBase = KindConfig
-else:
-    AnyBase = tagged_union(
-        [NoBaseConfig, *(cls.Config for cls in discovery.distributions().values())]
-    )
-
-
-class TiltConfig(KindConfig):
-    """Fields of every network that can correct a fitted distribution."""
-
-    base: AnyBase = option(
-        {"kind": "none"},
-        "The distribution that the network corrects, fitted to the data when the run starts: the "
-        "energy is −log q(x) + f(x), and f starts at 0.",
-        group="Base",
-    )
-    tilt_bound: float = option(
-        10.0,
-        "The most by which f can lower the energy; it can raise it as far as it likes. So tails "
-        "stay under the base's and log Z is finite.",
-        unit="nats",
-        gt=0,
-        le=1e6,
-        log=True,
-        group="Base",
-    )
-
-    base_power: float = option(
-        1.0,
-        "Power β of the base in the energy, the rest given to a wide Student's t of the data: "
-        "−β log q − (1 − β) log t + f. Below 1, what fits badly in the base, such as Gaussians "
-        "strung along a ring, is easier to correct.",
-        gt=0,
-        le=1,
-        group="Base",
-    )
-
-    @property
-    def has_base(self) -> bool:
-        """True where there is a distribution to correct."""
-        return not isinstance(self.base, NoBaseConfig)
-
-    def derived(self) -> dict[str, str]:
-        if self.has_base:
-            return {}
-        return dict.fromkeys(("tilt_bound", "base_power"), "No effect without a base.")
-
-    def misfit(self) -> str:
-        """Reason why the network cannot correct this base; "" when it can."""
-        if not (self.has_base and getattr(self, "spectral_norm", False)):
-            return ""
-        return (
-            "must be `none` beside `spectral_norm`, which keeps the last layer from starting at 0, "
-            f"got `{self.base.kind}`. Turn `spectral_norm` off."
-        )
 
 
 class Tilt(nn.Module):
@@ -125,6 +60,8 @@ class Tilt(nn.Module):
 
 def build_tilt(config: KindConfig, data: Data, generator: torch.Generator) -> Tilt | None:
     """The tilt that a network's Config asks for, its base fitted to the data; None without one."""
+    from backend.energies.tilt_config import TiltConfig  # looks for distributions
+
     if not isinstance(config, TiltConfig) or not config.has_base:
         return None
     base = build_distribution(config.base, data, generator)

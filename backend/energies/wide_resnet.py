@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from backend.config import KindConfig, option
 from backend.energies import Condition
 from backend.energies.images import ImageConfig, ImageEnergy, wall_energy
-from backend.energies.tilt import TiltConfig
+from backend.energies.tilt_config import TiltConfig
 from backend.networks.layers import Activation
 from backend.networks.wide_resnet import WideResNet
 

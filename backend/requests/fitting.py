@@ -12,7 +12,6 @@ from backend.catalogue import given_problems
 from backend.config import Config
 from backend.data import Data
 from backend.energies.discrete import read_as
-from backend.energies.tilt import TiltConfig
 from backend.energy import Energy
 from backend.method import Method
 from backend.system import discovery
@@ -63,6 +62,8 @@ def misfits(config: BaseModel, data: Data) -> Problems:
     Networks, distributions and initializers are asked about the shape of the events, samplers
     about an energy of such events.
     """
+    from backend.energies.tilt_config import TiltConfig  # looks for distributions
+
     of_shape = {
         cls.Config: cls
         for classes in (discovery.networks(), discovery.distributions())

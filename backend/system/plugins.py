@@ -90,12 +90,22 @@ def _named() -> list[Path]:
     return [Path(name).expanduser().absolute() for name in named if name.strip()]
 
 
+def are_there() -> bool:
+    """True where anything may be a plug-in; nothing is imported."""
+    return bool(_installed() or stamp())
+
+
 def stamp() -> tuple[Any, ...]:
     """Tell the files that may be plug-ins from what they were before an edit, without a read."""
-    files = [path for place in _in_folders() for path in _sources(Path(place.path))]
+    files = [
+        path
+        for top in folders()
+        for inside in (top, *(top.iterdir() if top.is_dir() else ()))
+        for path in (*_sources(inside), *([inside] if inside.suffix == ".yaml" else []))
+    ]
     return tuple(
         (str(path), status.st_mtime_ns, status.st_size)
-        for path in (*files, *recipes())
+        for path in sorted(set(files))
         if (status := _status(path)) is not None
     )
 

@@ -1,7 +1,8 @@
 """Preloading: the package's own parts imported once, before the processes that use them are forked.
 
 Three hundred small files cost each check and each run a second to import. A process that was forked
-after one of them was edited forgets them all, and imports them anew.
+after one of them was edited forgets them all, and imports them anew; so does every one where there
+are plug-ins, since what the parts offer depends on them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import importlib
 import os
 import pkgutil
 import sys
+
+from backend.system import discovery, plugins
 
 _PACKAGES = (
     "backend.methods",
@@ -26,7 +29,12 @@ _stamps: dict[str, tuple[str, tuple[int, int]]] = {}
 
 
 def preload() -> None:
-    """Import every part of the package; one that fails is left to whoever discovers it."""
+    """Import every part of the package; one that fails is left to whoever discovers it.
+
+    Nothing is imported where there are plug-ins: the parts would bring those with them.
+    """
+    if plugins.are_there():
+        return
     before = set(sys.modules)
     for package in _PACKAGES:
         for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
@@ -39,8 +47,9 @@ def preload() -> None:
 
 
 def forget_edited() -> bool:
-    """Forget what was preloaded when a file of it has changed since; returns whether it has."""
-    if all(_stamp(path) == stamp for path, stamp in _stamps.values()):
+    """Forget what was preloaded when a file of it has changed since, or a plug-in was put there;
+    returns whether it was."""
+    if not plugins.are_there() and all(_stamp(path) == stamp for path, stamp in _stamps.values()):
         return False
     for name in _stamps:
         module = sys.modules.pop(name, None)
@@ -49,6 +58,7 @@ def forget_edited() -> bool:
         if parent is not None and vars(parent).get(own) is module:
             delattr(parent, own)
     importlib.invalidate_caches()
+    discovery.forget()
     return True
 
 

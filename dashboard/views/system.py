@@ -20,7 +20,8 @@ from dashboard.elements import as_typed, code, head, name_of, plural, size
 from dashboard.forms import draft
 from dashboard.live_view import live_element
 from jobs.formatting import duration
-from jobs.queueing import control, redis_store, worker_requests
+from jobs.models import run_parts
+from jobs.queueing import control, redis_store, turns, worker_requests
 from jobs.records import run_store, trash
 from jobs.records.run_directory import RunDirectory
 from jobs.services import disk_use
@@ -48,6 +49,7 @@ def main() -> None:
     head("System", facts=[f"{name} {_version(name)}" for name in VERSIONS])
     _machines()
     _present()
+    _lacking()
     _broken()
     _disk()
     _uploads()
@@ -114,6 +116,22 @@ def _present() -> None:
         f"{size(memory)} of memory · {plural(int(clients), 'connection')} · "
         f"up {duration(info['uptime_in_seconds'])}"
     )
+
+
+def _lacking() -> None:
+    """Draw which workers lack what others have."""
+    try:
+        with redis_store.reaching():
+            connection = redis_store.connect()
+            alive = [worker for worker in redis_store.workers(connection) if worker["alive"]]
+            gaps = run_parts.lacking(turns.parts_of(connection, alive))
+    except NotAvailable:
+        return
+    for name, gap in gaps.items():
+        st.warning(
+            f"{name} lacks {', '.join(gap)}. Runs that need it go to workers that have it.",
+            icon=":material/extension_off:",
+        )
 
 
 def _broken() -> None:

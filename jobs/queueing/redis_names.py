@@ -8,6 +8,7 @@ Several homes may share one Redis and never see each other's queues, runs, worke
     basin:<home>:workers               hash: worker name -> JSON, rewritten every second
     basin:<home>:worker:<name>:request  what a person asks of a worker; gone within a minute
     basin:<home>:machine:<host>        stream; field `r` is a reading of the machine, JSON
+    basin:<home>:parts                 hash: worker name -> JSON list of the parts it has
     basin:<home>:catalogue             JSON of `backend.catalogue.publish`
 
 The id is kept in BASIN_HOME/home.id and goes with a home that is moved. A copy has the same id:
@@ -97,6 +98,11 @@ def request_key(worker: str) -> str:
 def machine_key(host: str) -> str:
     """Return the key of a machine's readings."""
     return f"basin:{home_id()}:machine:{host}"
+
+
+def parts_key() -> str:
+    """Return the key of what workers have."""
+    return f"basin:{home_id()}:parts"
 
 
 def catalogue_key() -> str:

@@ -315,6 +315,7 @@ def workers(connection: redis.Redis | None = None) -> list[dict[str, Any]]:
     if expired:
         with contextlib.suppress(redis.ResponseError):  # it may refuse to write just now
             connection.hdel(redis_names.workers_key(), *expired)
+            connection.hdel(redis_names.parts_key(), *expired)
     return sorted(listed, key=lambda worker: (not worker["alive"], worker["name"]))
 
 
@@ -365,6 +366,7 @@ def beat(connection: redis.Redis, worker: dict[str, Any]) -> str:
 def forget_worker(connection: redis.Redis, name: str) -> None:
     """Remove a worker that ended in good order from the list."""
     connection.hdel(redis_names.workers_key(), name)
+    connection.hdel(redis_names.parts_key(), name)
 
 
 def publish_catalogue(connection: redis.Redis | None = None) -> dict[str, Any]:

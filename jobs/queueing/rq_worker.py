@@ -103,11 +103,14 @@ class BasinWorker(rq.Worker):
         self.starts_anew = False
         self._away = False
         self._next_heartbeat = self._next_maintenance = 0.0
-        self._turns = Turns(device) if kind == redis_store.TRAIN else None
+        name = redis_names.worker_name(kind, device)
+        self.announcer: Any = None
+        """publishes which parts it has, between jobs; None publishes nothing"""
+        self._turns = Turns(device, name) if kind == redis_store.TRAIN else None
         self._limit = memory_limit()
         super().__init__(
             [redis_store.queue(kind, connection)],
-            name=redis_names.worker_name(kind, device),
+            name=name,
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=30,
@@ -180,6 +183,8 @@ class BasinWorker(rq.Worker):
                 time.sleep(_POLL_SECONDS)
 
     def _keep_known(self) -> None:
+        if self.announcer is not None:
+            self.announcer.look(self.connection)
         moment = time.monotonic()
         if moment >= self._next_heartbeat:
             self._next_heartbeat = moment + _HEARTBEAT_SECONDS
@@ -195,6 +200,8 @@ class BasinWorker(rq.Worker):
         """
         self.connection.hset(self.key, mapping=self.serialize())
         register(self)
+        if self.announcer is not None:
+            self.announcer.write(self.connection)
         for queue in self.queues:
             clean_worker_registry(queue)
             for job_id in queue.intermediate_queue.get_job_ids():

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import redis
@@ -21,7 +22,8 @@ import rq
 
 from backend.spec import RunSpec
 from backend.system.home import home, make_private
-from jobs.queueing import redis_store
+from jobs.models import run_parts
+from jobs.queueing import redis_names, redis_store
 from jobs.records.status import hostname
 from jobs.system import devices
 
@@ -32,6 +34,7 @@ _DRAINED = (
     "`basin workers resume train`."
 )
 _TAKE = """
+local has = nil
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local meta = redis.call('HGET', ARGV[1] .. id, 'meta')
   local known, needs = pcall(cjson.decode, meta or '{}')
@@ -39,7 +42,19 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local here, held = tonumber(ARGV[2]), tonumber(ARGV[3])
   local device, num = needs['device'], tonumber(needs['processes']) or 1
   if device == 'cpu' then num = 1 end
-  if (here == 0 and device ~= 'cuda') or (here > 0 and num <= here) then
+  local here_fits = (here == 0 and device ~= 'cuda') or (here > 0 and num <= here)
+  if here_fits and type(needs['parts']) == 'table' then
+    if has == nil then
+      local text = redis.call('HGET', KEYS[3], ARGV[4])
+      has = {}
+      for _, part in ipairs(text and cjson.decode(text) or {}) do has[part] = true end
+      if not text then has = false end
+    end
+    if has then
+      for _, part in ipairs(needs['parts']) do here_fits = here_fits and has[part] end
+    end
+  end
+  if here_fits then
     if here == 0 or num <= held then
       redis.call('LREM', KEYS[1], 1, id)
       redis.call('LPUSH', KEYS[2], id)
@@ -51,12 +66,17 @@ end
 return false
 """
 """The first run of the queue that fits: its id, how many devices it needs, whether it was taken.
-A worker with devices takes it when it holds enough of them."""
+A worker with devices takes it when it holds enough of them; one that has said which parts it has
+leaves what needs others."""
 
 
 def needs_of(spec: RunSpec) -> dict[str, Any]:
-    """Extract what a run needs of the worker that takes it: `device`, `processes`."""
-    return {"device": spec.device.partition(":")[0], "processes": spec.processes}
+    """Extract what a run needs of the worker that takes it: `device`, `processes`, `parts`."""
+    return {
+        "device": spec.device.partition(":")[0],
+        "processes": spec.processes,
+        "parts": run_parts.of_spec(spec),
+    }
 
 
 def fits(needs: dict[str, Any], num_devices: int) -> bool:
@@ -72,7 +92,9 @@ def fits(needs: dict[str, Any], num_devices: int) -> bool:
 class Turns:
     """Devices that a train worker may use, and the locks of those it holds."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, worker: str = "") -> None:
+        """`worker`: its name, under which it says which parts it has."""
+        self._worker = worker
         self._devices = devices.selectors_of(device)
         self._held: dict[str, int | None] = {}
 
@@ -91,8 +113,13 @@ class Turns:
         held = [name for name in self._devices if name in self._held]
         script = queue.connection.register_script(_TAKE)
         reply: Any = script(
-            keys=[queue.key, queue.intermediate_queue_key],
-            args=[queue.job_class.redis_job_namespace_prefix, len(self._devices), len(held)],
+            keys=[queue.key, queue.intermediate_queue_key, redis_names.parts_key()],
+            args=[
+                queue.job_class.redis_job_namespace_prefix,
+                len(self._devices),
+                len(held),
+                self._worker,
+            ],
         )
         if reply is None:
             self.release()
@@ -167,7 +194,9 @@ def stuck(
     Of the first in the queue; what waits its turn is left out. Raises RedisError.
     """
     training = [worker for worker in workers if worker["alive"] and worker["queue"] == "train"]
-    here = [int(w.get("num_devices", 0)) for w in training if redis_store.takes_runs(w)]
+    taking = [worker for worker in training if redis_store.takes_runs(worker)]
+    here = {str(worker["name"]): int(worker.get("num_devices", 0)) for worker in taking}
+    announced = parts_of(connection, taking)
     run_ids = queue.get_job_ids(0, _LOOKED_AT) if training else []
     if not here:
         return dict.fromkeys(run_ids, _DRAINED)
@@ -178,11 +207,43 @@ def stuck(
     for run_id, meta in zip(run_ids, pipeline.execute(), strict=True):
         try:
             needs = dict(json.loads(meta or b"{}"))
-            if not any(fits(needs, num) for num in here):
-                reasons[run_id] = _sentence(needs, max(here))
+            able = [name for name, num in here.items() if fits(needs, num)]
+            if not able:
+                reasons[run_id] = _sentence(needs, max(here.values()))
+                continue
+            gaps = {name: _gap(needs, announced[name]) for name in able}
+            if all(gaps.values()):
+                reasons[run_id] = _without_parts(gaps)
         except (ValueError, TypeError):
             continue  # a worker refuses it
     return reasons
+
+
+def parts_of(
+    connection: redis.Redis, workers: Iterable[Mapping[str, Any]]
+) -> dict[str, set[str] | None]:
+    """Read what workers have, by their names; None for one that has not said. Raises RedisError."""
+    names = [str(worker["name"]) for worker in workers]
+    values: Any = connection.hmget(redis_names.parts_key(), names) if names else []
+    announced: dict[str, set[str] | None] = dict.fromkeys(names)
+    for name, value in zip(names, values, strict=True):
+        with contextlib.suppress(ValueError, TypeError):
+            announced[name] = {str(part) for part in json.loads(value)}
+    return announced
+
+
+def _gap(needs: dict[str, Any], announced: set[str] | None) -> list[str]:
+    """Parts of a run that a worker lacks; none where it has not said what it has."""
+    needed = needs.get("parts", [])
+    return [] if announced is None else sorted(set(map(str, needed)) - announced)
+
+
+def _without_parts(gaps: dict[str, list[str]]) -> str:
+    lacking = "; ".join(f"{name} lacks {', '.join(gap)}" for name, gap in gaps.items())
+    return (
+        f"No worker has all that it needs: {lacking}. Put the plug-in into BASIN_HOME/plugins "
+        "where a worker runs, or name its folder there in BASIN_PLUGINS; it waits for one."
+    )
 
 
 def _sentence(needs: dict[str, Any], most: int) -> str:

@@ -14,7 +14,8 @@ from backend.data import Data
 from backend.distributions import build_distribution
 from backend.energies import NetworkEnergy, build_network
 from backend.energies.mlp import MLPConfig
-from backend.energies.tilt import TiltConfig, base_or_fitted
+from backend.energies.tilt import base_or_fitted
+from backend.energies.tilt_config import TiltConfig
 from backend.energy import energy_and_gradient
 from backend.method import Task
 from backend.methods.contrastive_divergence import ContrastiveDivergenceConfig

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from backend.spec import RunSpec
-from jobs.queueing import control, enqueue, redis_store, turns
+from jobs.models import run_parts
+from jobs.queueing import control, enqueue, redis_names, redis_store, turns
 from jobs.queueing.turns import Turns
 from jobs.records import run_store
 from jobs.system import devices
@@ -108,6 +110,52 @@ def test_why_a_run_waits_that_nobody_can_take(redis_url: str, basin_home: Path) 
     )
     control.settle()
     assert run_store.open_run(large).written_status().reason == ""
+
+
+def announce(worker: str, *known: str) -> None:
+    redis_store.connect().hset(redis_names.parts_key(), worker, json.dumps(known))
+
+
+def test_a_run_goes_to_a_worker_that_has_its_parts(redis_url: str) -> None:
+    sampler = {"sampler": {"kind": "wild"}}
+    wild, plain = launch(config=sampler), launch()
+    announce("poor", "method sampling", "data set ring")
+    announce("rich", "method sampling", "data set ring", "kind wild")
+    poor, rich, silent = Turns("cpu", "poor"), Turns("cpu", "rich"), Turns("cpu", "silent")
+    assert take(poor) == plain and take(poor) is None
+    assert take(rich) == wild
+    again = launch(config=sampler)
+    assert take(silent) == again, "one that has not said what it has takes what comes"
+
+
+def test_why_a_run_waits_whose_parts_no_worker_has(redis_url: str) -> None:
+    run = launch(config={"sampler": {"kind": "wild"}})
+    connection, queue = redis_store.connect(), redis_store.queue(redis_store.TRAIN)
+    for name in ("one", "two"):
+        redis_store.beat(connection, {"name": name, "queue": "train", "device": "cpu"})
+        announce(name, "method sampling", "data set ring")
+    reason = turns.stuck(connection, queue, redis_store.workers())[run]
+    assert "one lacks kind wild; two lacks kind wild" in reason
+    assert "BASIN_PLUGINS" in reason
+    announce("two", "method sampling", "data set ring", "kind wild")
+    assert turns.stuck(connection, queue, redis_store.workers()) == {}
+    known = turns.parts_of(connection, redis_store.workers())
+    assert run_parts.lacking(known) == {"one": ["kind wild"]}
+    redis_store.forget_worker(connection, "two")
+    assert turns.parts_of(connection, [{"name": "two"}]) == {"two": None}
+
+
+@pytest.mark.slow
+def test_every_default_of_every_method_is_among_the_parts_of_a_catalogue() -> None:
+    from backend import catalogue
+
+    known = run_parts.of_catalogue(catalogue.publish())
+    for name, method in catalogue.methods().items():
+        for preset in method.presets:
+            config = catalogue.configured(method, preset).model_dump(mode="json")
+            data = method.presets[preset].data or {"name": "ring"}
+            needed = run_parts.of_spec(spec(method=name, preset=preset, config=config, data=data))
+            assert set(needed) <= set(known), (name, preset)
 
 
 def test_a_run_that_waits_for_drained_workers_says_so(redis_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -19,8 +20,9 @@ import rq
 from rq.serializers import JSONSerializer
 
 from backend.errors import NotAvailable
-from backend.spec import RunSpec
-from jobs.queueing import enqueue, redis_names, redis_store
+from backend.spec import Budget, RunSpec
+from jobs.models import fingerprints
+from jobs.queueing import control, enqueue, redis_names, redis_store
 from jobs.records import run_store
 from jobs.system.processes import is_alive
 from tests.conftest import ROOT, RedisServer
@@ -118,6 +120,8 @@ assert not torch.cuda.is_initialized()
 folders = ("backend.methods.", "backend.samplers.", "backend.datasets.")
 plug_ins = [name for name in sys.modules if name.startswith(folders)]
 assert plug_ins == [], plug_ins
+from backend.system import plugins
+assert not plugins._imports.has_looked, "jobs would not see what is put there from now on"
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -228,6 +232,52 @@ def test_says_what_it_is_and_does_publishes_the_catalogue_and_ends_when_told(
     quick.process.send_signal(signal.SIGTERM)
     assert quick.process.wait(10) == 0
     assert redis_store.workers() == []
+
+
+RULE = """
+import torch
+from backend.methods.noise_contrastive import NoiseContrastive
+
+class Rule(NoiseContrastive):
+    id = "rule"
+    title = "{title}"
+
+    def step(self, progress):
+        return {{**super().step(progress), "rule/size": torch.tensor({size})}}
+"""
+
+
+@pytest.mark.slow
+def test_an_edited_plug_in_is_what_the_next_run_uses(train: Started, basin_home: Path) -> None:
+    """The worker is there before the plug-in is: a run waits for it, and each is of its file."""
+    path = basin_home / "plugins" / "rule.py"
+    path.parent.mkdir()
+    spec = RunSpec(method="rule", data={"name": "ring"}, budget=Budget(steps=10**6))
+    waiting = run_store.open_run(enqueue.launch(spec))
+    time.sleep(1.0)
+    assert waiting.status().status == "queued", "nobody has the method"
+    digests = set()
+    for size in (1.0, 2.0):
+        path.write_text(RULE.format(size=size, title=f"Rule of {size}"))
+        run = waiting if size == 1 else run_store.open_run(enqueue.launch(spec))
+        wait_for(functools.partial(has_scalar, run, "rule/size"), 60)
+        assert float(run.scalars()["rule/size"].value[-1]) == size
+        (origin,) = fingerprints.read(run)["plugins"]
+        assert (origin["part"], origin["path"]) == ("method `rule`", str(path))
+        digests.add(origin["sha256"])
+        control.kill(run.id)
+        wait_for(functools.partial(is_announced, f"Rule of {size}"))
+    assert len(digests) == 2
+
+
+def has_scalar(run: run_store.RunDirectory, path: str) -> bool:
+    assert run.status().status in ("queued", "running"), run.trace()
+    return path in run.scalars()
+
+
+def is_announced(title: str) -> bool:
+    methods = redis_store.catalogue()["methods"]
+    return bool(methods.get("rule", {}).get("title") == title)
 
 
 @pytest.mark.slow
