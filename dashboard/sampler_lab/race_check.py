@@ -115,10 +115,7 @@ def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
     silent = next((answer.silence for answer in checked.answers if answer.check is None), "")
     if silent:
         st.warning(f"{silent} Nothing typed is lost; it can be launched unchecked.")
-        if st.button("Check again", icon=":material/refresh:"):
-            for name in ("lab_answers", "lab_checked"):
-                st.session_state.pop(name, None)
-            st.rerun()
+        st.button("Check again", icon=":material/refresh:", on_click=_forget)
     with_preview = next((check for check in checks if check and check.data.get("preview")), None)
     if with_preview:
         data = with_preview.data
@@ -126,6 +123,12 @@ def beside(race: Race, checked: Checked, catalogue: dict[str, Any]) -> None:
         live_element("previews", key="lab_preview", height=300, sets=sets)
     with st.container(key="launch_bar"):
         _bar(race, checks, catalogue)
+
+
+def _forget() -> None:
+    """Have every racer checked again."""
+    for name in ("lab_answers", "lab_checked"):
+        st.session_state.pop(name, None)
 
 
 def _bar(race: Race, checks: list[Check | None], catalogue: dict[str, Any]) -> None:

@@ -171,18 +171,13 @@ def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], checked:
     item = catalogue["samplers"][kind]
     own = [entry for entry in racing if entry.kind == kind]
     mark = ":green[exact]" if item["exact"] else ":orange[biased]"
-    version = st.session_state["lab_version"]
-    key = f"lab{version}:{kind}:{bool(own)}"
-    on = st.checkbox(f"**{item['title']}** &nbsp;{mark}", value=bool(own), key=key)
+    key = f"lab{st.session_state['lab_version']}:{kind}:races"
+    if st.session_state.get(key) != bool(own):  # another target has other racers
+        st.session_state[key] = bool(own)
+    label = f"**{item['title']}** &nbsp;{mark}"
+    st.checkbox(label, key=key, on_change=_switch, args=(key, kind, catalogue))
     words = item["summary"] if item["exact"] else f"{item['summary']} Biased: {item['bias']}"
     st.caption(words)
-    if on != bool(own):
-        entries = st.session_state["lab_entries"]
-        others = [entry for entry in entries if entry.kind != kind]
-        st.session_state["lab_entries"] = (
-            [*others, race_options.entry(catalogue, kind)] if on else others
-        )
-        st.rerun()
     for entry in own:
         _settings(entry, racing, catalogue, checked)
 
@@ -212,26 +207,53 @@ def _settings(
         entry.values = {**form_fields.show(schema, entry.values, form), "kind": entry.kind}
         several = sum(other.kind == entry.kind for other in racing) > 1
         with st.container(horizontal=True):
-            entries = st.session_state["lab_entries"]
-            more = st.button(
+            st.button(
                 "Race it twice",
                 icon=":material/content_copy:",
                 key=f"{form.key}:again",
                 help="Another racer of the kind, with settings of its own",
                 disabled=len(racing) >= race_options.MOST_RACERS,
+                on_click=_copy,
+                args=(entry, catalogue),
             )
-            if more:
-                entries.insert(
-                    entries.index(entry) + 1,
-                    race_options.entry(catalogue, entry.kind, entry.values),
+            if several:
+                st.button(
+                    "Remove",
+                    icon=":material/close:",
+                    key=f"{form.key}:out",
+                    on_click=_remove,
+                    args=(entry,),
                 )
-                st.rerun()
-            if several and st.button("Remove", icon=":material/close:", key=f"{form.key}:out"):
-                entries.remove(entry)
-                st.rerun()
     whole = problems.get(SAMPLER) or problems.get(f"{SAMPLER}.kind")
     if whole:
         st.markdown(f":red[{whole}]")
+
+
+# Acts are callbacks, done before anything is drawn: what is typed or pressed meanwhile stops the
+# script anywhere, and a press that its body has not come to by then would be lost.
+
+
+def _switch(key: str, kind: str, catalogue: dict[str, Any]) -> None:
+    """Let a sampler race with its defaults, or race no more, as its box says."""
+    entries: list[Entry] = st.session_state["lab_entries"]
+    others = [entry for entry in entries if entry.kind != kind]
+    own = [race_options.entry(catalogue, kind)] if st.session_state[key] else []
+    st.session_state["lab_entries"] = [*others, *own]
+
+
+def _copy(entry: Entry, catalogue: dict[str, Any]) -> None:
+    """Add a racer like another, after it."""
+    entries: list[Entry] = st.session_state["lab_entries"]
+    copy = race_options.entry(catalogue, entry.kind, entry.values)
+    st.session_state["lab_entries"] = [
+        each for other in entries for each in ([other, copy] if other is entry else [other])
+    ]
+
+
+def _remove(entry: Entry) -> None:
+    """Take one racer out; others of its kind stay."""
+    entries: list[Entry] = st.session_state["lab_entries"]
+    st.session_state["lab_entries"] = [other for other in entries if other is not entry]
 
 
 def _shown(value: Any) -> str:

@@ -200,9 +200,7 @@ def _bar(answer: Answer, raw: dict[str, Any]) -> None:
     check, number = answer.check, sweep.number_of(raw)
     if check is None:
         st.warning(f"{answer.silence} Nothing typed is lost; it can be launched unchecked.")
-        if st.button("Check again", icon=":material/refresh:"):
-            st.session_state.pop("launch_answer")
-            st.rerun()
+        st.button("Check again", icon=":material/refresh:", on_click=_forget)
     elif check.cost:
         rows = cost_lines.lines(check.cost, sweep.in_words(raw), number, cost_lines.wait_now())
         cost_lines.show(rows, cost_lines.basis(check.cost))
@@ -223,6 +221,11 @@ def _bar(answer: Answer, raw: dict[str, Any]) -> None:
         lines = [_problem(item["field"], item["message"]) for item in check.problems]
         st.error("\n".join(["**This cannot be launched yet.**", *lines]))
     _launch_if_ordered(answer, raw)
+
+
+def _forget() -> None:
+    """Have the draft checked again."""
+    st.session_state.pop("launch_answer", None)
 
 
 def _problem(field: str, message: str) -> str:

@@ -127,10 +127,11 @@ def test_a_problem_stays_with_its_racer(basin: Basin, page: Page) -> None:
 def test_racers_are_chosen_and_one_kind_may_race_twice(basin: Basin, page: Page) -> None:
     open_form(basin, page)
     page.get_by_text("Parallel tempering").first.click()  # it races no more
+    page.get_by_text("Launch 3 runs").wait_for()
     page.get_by_text("step size 0.005").click()
     page.get_by_role("button", name="Race it twice").first.click()
     page.get_by_text("step size 0.005").nth(1).wait_for()
-    wait_for(lambda: page.get_by_text("Launch 4 runs").count() == 1, "four racers")
+    page.get_by_text("Launch 4 runs").wait_for()
     page.get_by_text("step size 0.005").nth(1).click()
     box = page.get_by_label("Step size (data sd²)", exact=True).nth(1)
     box.fill("0.1")
