@@ -12,9 +12,13 @@ from backend.generative_flows.environments import Environment
 from backend.networks.mlp import mlp
 from backend.objectives.flow_balance import Flows
 
-Cut = Literal["complete", "stopped", "unfinished"]
+Cut = Literal["complete", "stopped", "fragments", "unfinished"]
 UNFINISHED = 2
 """Steps before the longest trajectory's end at which unfinished ones are cut."""
+
+
+FRAGMENT = 2
+"""Steps of a fragment."""
 
 
 class Policy(NamedTuple):
@@ -73,6 +77,8 @@ class Trajectories(NamedTuple):
     """(steps, num) bool: False once it has ended, or was cut"""
     ended: Tensor
     """(num,) bool: whether it has reached an event"""
+    from_nothing: Tensor
+    """(num,) bool: whether it begins at the empty state"""
 
     @property
     def ends(self) -> Tensor:
@@ -91,23 +97,32 @@ class Trajectories(NamedTuple):
             self.actions,
             made,
             self.ended & (last == self.made.sum(0)),
+            self.from_nothing,
         )
 
 
 @torch.no_grad()
 def roll_out(
-    policies: Policies, num: int, generator: torch.Generator, exploration: float = 0.0
+    policies: Policies,
+    num: int,
+    generator: torch.Generator,
+    exploration: float = 0.0,
+    start: Tensor | None = None,
+    longest: int | None = None,
 ) -> Trajectories:
     """`num` trajectories of the forward policy, a share of whose steps is drawn uniformly.
 
+    They begin at the empty state, or at unfinished states `start` (num, sites), and go on until
+    they end, or for `longest` steps.
     Steps are drawn by a race of exponentials, as `torch.multinomial` draws them on its way, which
     waits for the device to check its weights.
     """
     environment, device = policies.environment, policies.log_z.device
-    state = environment.start(num, device)
+    empty = environment.start(num, device)
+    state = empty if start is None else start
     going = torch.ones(num, dtype=torch.bool, device=device)
     states, actions, made = [state], [], []
-    for _ in range(environment.longest):
+    for _ in range(longest or environment.longest):
         probabilities = policies(state).forward.exp()
         if exploration:
             possible = environment.possible(state).to(probabilities)
@@ -120,7 +135,26 @@ def roll_out(
         actions.append(action)
         made.append(going)
         going = going & ~environment.stops(action) & ~environment.complete(state)
-    return Trajectories(torch.stack(states), torch.stack(actions), torch.stack(made), ~going)
+    from_nothing = (states[0] == empty).all(-1)
+    parts = torch.stack(states), torch.stack(actions), torch.stack(made)
+    return Trajectories(*parts, ~going, from_nothing)
+
+
+def fragments(
+    policies: Policies, num: int, generator: torch.Generator, exploration: float = 0.0
+) -> Trajectories:
+    """`num` fragments of FRAGMENT steps, from states on the way of a policy that knows nothing: any
+    step of it is as likely. Of sets that is any set of any size.
+
+    Pan et al. 2023.
+    """
+    ways = roll_out(policies, num, generator, exploration=1.0)
+    length = ways.made.sum(0)
+    uniform = torch.rand(num, generator=generator, device=length.device)
+    step = (uniform * length).long().clamp(max=length - 1)
+    start = ways.states.gather(0, step[None, :, None].expand(1, *ways.states.shape[1:]))[0]
+    longest = min(FRAGMENT, policies.environment.longest)
+    return roll_out(policies, num, generator, exploration, start, longest)
 
 
 def shortened(ways: Trajectories, cut: Cut, generator: torch.Generator) -> Trajectories:
@@ -141,7 +175,7 @@ def flows_of(policies: Policies, ways: Trajectories, forward_looking: bool) -> F
     Forward-looking, log F(s) = log F̃(s) − E(s), the network giving F̃ and E(s) being the energy of
     what there is of an unfinished event. Pan et al. 2023.
     """
-    environment, (states, actions, made, ended) = policies.environment, ways
+    environment, (states, actions, made, ended, _) = policies.environment, ways
     policy = policies(states)
     site = environment.site(actions)[..., None]
     backward = policy.backward[1:].gather(-1, site).squeeze(-1)
@@ -153,7 +187,8 @@ def flows_of(policies: Policies, ways: Trajectories, forward_looking: bool) -> F
             parts = environment.part_energy(states.flatten(0, 1)).reshape(log_flow.shape)
     if forward_looking:
         log_flow = log_flow - parts
-    log_flow = torch.cat([policies.log_z.expand(1, len(ended)), log_flow[1:]])
+    first = torch.where(ways.from_nothing, policies.log_z, log_flow[0])
+    log_flow = torch.cat([first[None], log_flow[1:]])
     at_event = torch.arange(len(states), device=made.device)[:, None] == made.sum(0)
     return Flows(
         torch.where(at_event & ended, log_reward.to(log_flow), log_flow),

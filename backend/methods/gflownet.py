@@ -20,6 +20,7 @@ from backend.generative_flows.policies import (
     Policies,
     Trajectories,
     flows_of,
+    fragments,
     policy_entropy,
     roll_out,
     shortened,
@@ -75,8 +76,9 @@ class GFlowNetConfig(Config):
     )
     trajectories: Cut = option(
         "complete",
-        "What training sees of trajectories: all; a beginning of any length, few of which end; or "
-        "never the end, from which the law cannot be learned.",
+        "What training sees of trajectories: all; a beginning of any length, few of which end; two "
+        "steps from anywhere on a blind way; or never the end, from which the law cannot be "
+        "learned.",
         main=True,
         group="Trajectories",
     )
@@ -244,11 +246,15 @@ class GFlowNet(BuildingMethod):
 
     def step(self, progress: float) -> dict[str, Tensor]:
         config, num = self.config, self.config.train.batch_size
-        ways = roll_out(self.policies, num, self.generator, config.exploration)
+        drawn = fragments if config.trajectories == "fragments" else roll_out
+        ways = drawn(self.policies, num, self.generator, config.exploration)
         seen = shortened(ways, config.trajectories, self.generator)
         flows = flows_of(self.policies, seen, config.forward_looking)
         loss = imbalance(flows, config.loss, config.decay).loss()
-        log_reward = self.policies.environment.log_reward(ways.ends)
+        environment = self.policies.environment
+        log_reward = torch.where(
+            ways.ended, environment.log_reward(ways.ends), -environment.part_energy(ways.ends)
+        )
         self.calls += num + config.forward_looking * flows.log_flow.numel()
         return {
             "loss/total": loss.detach(),

@@ -12,7 +12,7 @@ from backend.energies.discrete import enumerate_states
 from backend.energies.hypergrid import Hypergrid
 from backend.errors import BadInput
 from backend.events import Curve, Event, Field, Scalar
-from backend.generative_flows.policies import roll_out
+from backend.generative_flows.policies import fragments, roll_out
 from backend.method import SampleRequest
 from backend.methods.gflownet import GFlowNet
 from backend.metrics.quality import Quality
@@ -167,6 +167,33 @@ def test_one_trajectory_in_as_many_as_it_has_steps_ends_where_they_are_stopped()
     metrics = run.method.step(0.0)
     share = float(metrics["trajectory/ended"])
     assert abs(share - 1 / 3) < 4 * math.sqrt(2 / 9 / 4000)
+
+
+def test_fragments_begin_at_any_set_of_any_size() -> None:
+    policies = method_of(prepared(SETS)).policies
+    start = fragments(policies, 12_000, generator_of("parts", 0)).states[0]
+    size = start.sum(1).long()
+    for k, num_sets in enumerate((1, 7, 21)):
+        share = 1 / 3 / num_sets
+        counts = start[size == k].unique(dim=0, return_counts=True)[1]
+        assert len(counts) == num_sets
+        sd = math.sqrt(12_000 * share * (1 - share))
+        assert (counts - 12_000 * share).abs().max() < 5 * sd
+
+
+@pytest.mark.slow
+def test_fragments_teach_the_law_sooner_where_flows_look_forward() -> None:
+    distances = []
+    for forward_looking in (True, False):
+        config = {"loss": "detailed_balance", "forward_looking": forward_looking}
+        train = {"learning_rate": 1e-3, "schedule": "constant"}
+        sets = {"name": "sets"}
+        run = prepared(sets, trajectories="fragments", exploration=0.0, train=train, **config)
+        for step in range(200):
+            metrics = run.method.step(step / 200)
+            assert all(value.isfinite() for value in metrics.values())
+        distances.append(figure(run, "quality/l1"))
+    assert distances[0] < 0.4 and distances[0] < distances[1]
 
 
 def test_energies_are_counted_those_of_parts_too() -> None:

@@ -20,6 +20,7 @@ from backend.generative_flows.policies import (
     Policies,
     Policy,
     flows_of,
+    fragments,
     roll_out,
     shortened,
 )
@@ -103,7 +104,10 @@ def test_the_flow_of_the_exact_law_balances_in_every_form(name: str, forward_loo
     ways = roll_out(exact, 24, generator_of("ways", 0), 0.3)
     assert ways.ended.all()
     for cut in get_args(Cut):
-        seen = shortened(ways, cut, generator_of("cut", 0))
+        if cut == "fragments":
+            seen = fragments(exact, 24, generator_of("cut", 0), 0.3)
+        else:
+            seen = shortened(ways, cut, generator_of("cut", 0))
         assert bool(seen.ended.all()) == (cut == "complete")
         assert cut != "unfinished" or not seen.ended.any()
         flows = flows_of(exact, seen, forward_looking)
