@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("backend", "jobs", "dashboard")
+PACKAGES = ("backend", "basin", "jobs", "dashboard")
 MOST_ENTRIES = 16
 """Files and folders in one room that can be taken in at a glance."""
 PLUG_INS = {
@@ -64,6 +64,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.charts",),
     ("dashboard.live.parts.figures",),
     ("dashboard.live.parts", "dashboard.live.stream"),
+    ("basin.tracking",),
+    ("basin.beat", "basin.creating", "basin.loading", "basin.reading", "basin.watching"),
+    ("basin.arrays",),
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),
     ("jobs.bakeoffs", "jobs.grids"),

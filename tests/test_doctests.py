@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("backend", "jobs", "dashboard", "benchmarks", "scripts")
+PACKAGES = ("backend", "basin", "jobs", "dashboard", "benchmarks", "scripts")
 WITH_EXAMPLES = sorted(
     str(path.relative_to(ROOT))
     for package in PACKAGES

@@ -15,9 +15,10 @@ import pytest
 from tests.conftest import ROOT
 
 FORBIDDEN = {
-    "backend": {"jobs", "dashboard", "streamlit", "redis", "rq", "plotly"},
-    "jobs": {"dashboard", "streamlit", "plotly"},
-    "dashboard": {"torch", "rq"},
+    "backend": {"basin", "jobs", "dashboard", "streamlit", "redis", "rq", "plotly"},
+    "basin": {"dashboard", "streamlit", "rq"},
+    "jobs": {"basin", "dashboard", "streamlit", "plotly"},
+    "dashboard": {"basin", "torch", "rq"},
 }
 LIGHT = {
     "claims",
@@ -30,6 +31,8 @@ LIGHT = {
 }
 """What pages may import of `backend`."""
 NO_TORCH = [
+    "basin",
+    "basin.reading",
     "jobs.records.run_store",
     "jobs.queueing.control",
     "jobs.queueing.enqueue",

@@ -86,7 +86,7 @@ OURS = re.compile(r".*\.(sh|py)|BASIN_\w+|")
 
 
 def python_files() -> list[Path]:
-    folders = ("backend", "jobs", "dashboard", "benchmarks", "tests")
+    folders = ("backend", "basin", "jobs", "dashboard", "benchmarks", "tests")
     found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     return [path for path in found if path != Path(__file__)]
 

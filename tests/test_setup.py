@@ -226,7 +226,7 @@ def test_a_form_for_issues_has_what_the_host_asks_of_one(path: Path) -> None:
         assert any(part["type"] == "textarea" for part in form["body"])
 
 
-@pytest.mark.parametrize("package", ["backend", "jobs", "dashboard", "benchmarks"])
+@pytest.mark.parametrize("package", ["backend", "basin", "jobs", "dashboard", "benchmarks"])
 def test_packages_are_found_from_any_folder(package: str, tmp_path: Path) -> None:
     code = f"import {package}; print({package}.__file__)"
     done = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("backend", "jobs", "dashboard", "benchmarks", "scripts")
+PACKAGES = ("backend", "basin", "jobs", "dashboard", "benchmarks", "scripts")
 MOST_LINES = 420
 QUESTION = re.compile(r"(What|Whether|Why|How|Where|Who|Which|When|Until)\b")
 SAYS_NOTHING = {"found", "said", "kept", "told", "shown"}

@@ -27,12 +27,14 @@ from jobs.queueing.control import INLINE
 from jobs.record_files.keyframes import Key
 from jobs.record_files.run_log import START
 from jobs.records.run_directory import RunDirectory
-from jobs.records.status import Status
+from jobs.records.status import OWN_SCRIPT, Status
 
 _TAIL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _BEHIND_SECONDS = 5.0
 """After so long without anything from the streams they are opened anew."""
+_WITHOUT_REDIS = (INLINE, OWN_SCRIPT)
+"""Workers whose runs may have begun without Redis: their log is all that they promise."""
 _VERSIONS = itertools.count()
 """over all feeds: one that is started again for the same run is newer"""
 
@@ -351,7 +353,9 @@ class Feed:
         if not trouble and self._status is not None and not self._status.is_over:
             if (away := self._streams.away_since) is not None:
                 source = "Live updates come from disk, five times a second: Redis is away", away
-            elif self._is_behind_for(2 * _LOOK_SECONDS) and self._status.worker != INLINE:
+            elif (
+                self._is_behind_for(2 * _LOOK_SECONDS) and self._status.worker not in _WITHOUT_REDIS
+            ):
                 words = (
                     "Live updates come from disk, twice a second: what this run says misses Redis"
                 )

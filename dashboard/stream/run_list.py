@@ -69,7 +69,7 @@ def _told(run: Status) -> dict[str, Any]:
     for name in _UNTOLD:
         del fields[name]
     names = {"title": name_of(run), "dataset": data_of(run)}
-    return {**fields, **names, "needs_a_look": run.needs_a_look}
+    return {**fields, **names, "needs_a_look": run.needs_a_look, "tracked": run.is_tracked}
 
 
 def alarm_of(run: Status) -> dict[str, Any]:

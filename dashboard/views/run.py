@@ -117,7 +117,9 @@ def _look_at(directory: RunDirectory, path: str, why: str | None) -> None:
 
 def _facts(status: Status, method: dict[str, Any]) -> list[str]:
     facts = [
-        f"{method.get('title', status.method)}, {status.preset}",
+        "trained by a script of its own"
+        if status.is_tracked
+        else f"{method.get('title', status.method)}, {status.preset}",
         data_of(status),
         f"seed {status.seed}",
         status.device,
@@ -156,6 +158,13 @@ def _figures() -> dict[str, dict[str, Any]]:
 def _acts(directory: RunDirectory, status: Status) -> None:
     run_id, word = directory.id, status.status
     with st.container(horizontal=True, horizontal_alignment="right", key="run_acts"):
+        if status.is_tracked:
+            if word == "running" and st.button(
+                "Stop", icon=":material/stop:", help="Its script ends when it asks run.should_stop"
+            ):
+                _do(control.stop, run_id)
+            _more(directory, status)
+            return
         if word == "running":
             if st.button("Pause", icon=":material/pause:", help="Keeps its place; also `P`"):
                 _do(control.pause, run_id)
@@ -177,17 +186,24 @@ def _acts(directory: RunDirectory, status: Status) -> None:
         if status.checkpoint_step is not None:
             st.link_button("Ask it", f"studio?run={run_id}", icon=":material/question_answer:")
         st.link_button("Clone with edits", f"launch?from={run_id}", icon=":material/content_copy:")
-        with st.popover("", icon=":material/more_horiz:"):
-            st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
+        _more(directory, status)
+
+
+def _more(directory: RunDirectory, status: Status) -> None:
+    run_id, word = directory.id, status.status
+    with st.popover("", icon=":material/more_horiz:"):
+        st.link_button("Compare", f"compare?runs={run_id}", icon=":material/compare:")
+        if not status.is_tracked:
             if status.checkpoint_step is not None:
                 st.link_button("Sampler grid", f"grid?run={run_id}", icon=":material/grid_on:")
             show_keep(directory, status)
-            if st.button("Name, tags, note", icon=":material/edit:"):
-                _edit(directory, status)
-            if word == "running" and st.button("Kill now", icon=":material/dangerous:"):
-                _confirm_kill(run_id)
-            if word != "running" and st.button("Delete", icon=":material/delete:"):
-                _delete(directory)
+        if st.button("Name, tags, note", icon=":material/edit:"):
+            _edit(directory, status)
+        may_kill = word == "running" and not status.is_tracked
+        if may_kill and st.button("Kill now", icon=":material/dangerous:"):
+            _confirm_kill(run_id)
+        if word != "running" and st.button("Delete", icon=":material/delete:"):
+            _delete(directory)
 
 
 def _do(act: Any, run_id: str) -> None:
@@ -255,7 +271,8 @@ def _about(directory: RunDirectory, status: Status, outside: list[str]) -> None:
                 st.download_button("Download", text, f"{directory.id}.yaml", "text/yaml")
                 if st.button("Report card", icon=":material/receipt_long:"):
                     report_card([directory.id])
-            st.caption(" ".join(["Runs again with `basin run FILE`.", *outside]))
+            again = "Its script" if status.is_tracked else "`basin run FILE`"
+            st.caption(" ".join([f"{again} runs it again.", *outside]))
             if turns := directory.turns():
                 st.markdown("\n".join(["Turned since", *(f"- {t}" for t in turned_lines(turns))]))
             st.markdown("Settings with those that the preset and defaults gave, as launched")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 
-from backend.events import Scalar
+from backend.events import Cost, Scalar
+from jobs.execution.observation_schedule import ObservationSchedule
+from jobs.execution.reporter import Reporter
 from jobs.execution.training import Training
 from jobs.models import answering
 from jobs.records.progress import FIGURES, QUESTIONS
+from jobs.records.run_directory import RunDirectory
 from jobs.system.interruption import LeftOff
 
 
@@ -35,16 +38,25 @@ def finish(training: Training) -> list[str]:
 
 def _final_metrics(training: Training) -> dict[str, float]:
     """Observe for the last time and evaluate the method. Raises CannotWrite."""
+    return judge(training.observation, training.reporter, training.directory, training.cost)
+
+
+def judge(
+    schedule: ObservationSchedule, reporter: Reporter, directory: RunDirectory, cost: Cost
+) -> dict[str, float]:
+    """Observe for the last time, and write the final figures and samples down; returns the figures.
+
+    Raises CannotWrite.
+    """
     metrics: dict[str, float] = {}
-    schedule, reporter, cost = training.observation, training.reporter, training.cost
     if (observer := schedule.observer) is not None:
-        reporter.emit(schedule.once("watch", lambda: observer.watch(training.step)), cost)
-        metrics, events, samples = schedule.timed(lambda: observer.evaluate(training.step))
+        reporter.emit(schedule.once("watch", lambda: observer.watch(cost.step)), cost)
+        metrics, events, samples = schedule.timed(lambda: observer.evaluate(cost.step))
         reporter.emit(events, cost)
         # the last point of every curve is its final figure
         reporter.emit((Scalar(path, value) for path, value in metrics.items()), cost)
-        training.directory.write_metrics(metrics)
-        training.directory.save_samples("final", samples)
+        directory.write_metrics(metrics)
+        directory.save_samples("final", samples)
     return metrics
 
 

@@ -101,7 +101,7 @@ def diverged(error: Diverged, checkpoint: int | None) -> Outcome:
     return Outcome("diverged", reason, problem)
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: BaseException) -> str:
     """Extract the first line of an error's message, with its type unless Basin raised it on
     purpose."""
     first = (str(error).strip().splitlines() or [""])[0]

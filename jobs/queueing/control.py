@@ -58,6 +58,8 @@ def pause(run_id: str) -> None:
 def _request(directory: RunDirectory, end_as: str) -> None:
     status = directory.status()
     if _is_running(status):
+        if end_as == "pause":
+            _refuse_tracked(directory, status, "be stopped, when it asks `run.should_stop`")
         directory.request(end_as)
         return
     if status.status == "queued":
@@ -76,6 +78,14 @@ def _request(directory: RunDirectory, end_as: str) -> None:
     raise BadInput.at(
         "run", f"`{directory.id}` is {status.status}; only a queued or running run can {end_as}."
     )
+
+
+def _refuse_tracked(directory: RunDirectory, status: Status, instead: str) -> None:
+    """Raise BadInput for a run of the user's own script, naming what can be done instead."""
+    if status.is_tracked:
+        raise BadInput.at(
+            "run", f"`{directory.id}` is trained by its own script; it can {instead}."
+        )
 
 
 def _is_running(status: Status) -> bool:
@@ -113,6 +123,7 @@ def turn(run_id: str, settings: Mapping[str, object], by: str = "") -> dict[str,
         raise BadInput.at(
             "run", f"`{directory.id}` decides a claim by its settings. Turn a copy of it."
         )
+    _refuse_tracked(directory, status, "take no settings from here")
     rules = directory.turnable()
     if not rules:
         raise BadInput.at("run", f"`{directory.id}` is being set up. Try again in a moment.")
@@ -166,6 +177,7 @@ def take_up(run_id: str, *, anyway: bool = False) -> RunDirectory:
 def _resumable(directory: RunDirectory, anyway: bool) -> Iterator[Status]:
     """Keep a run that can go on from being trained in the block: its status. Raises BadInput."""
     status = _watched_status(directory)
+    _refuse_tracked(directory, status, "begin again as a new run: start the script")
     if status.status not in RESUMABLE:
         advice = {
             "diverged": "The same settings would diverge again: fork an earlier moment of it "
@@ -204,6 +216,7 @@ def kill(run_id: str) -> None:
     status = directory.status()
     if not _is_running(status):
         raise BadInput.at("run", f"`{directory.id}` is {status.status}, not running.")
+    _refuse_tracked(directory, status, f"be ended where it runs: process {status.pid}")
     end_by_force(directory, status, "Killed on request.")
 
 

@@ -45,6 +45,10 @@ def plan(
     NotAvailable.
     """
     parent = run_store.open_run(run_id)
+    if parent.written_status().is_tracked:
+        raise BadInput.at(
+            "run", f"`{parent.id}` is trained by its own script, which alone could go on from it."
+        )
     at = _moment(parent, step)
     cost = Cost(*parent.checkpoint_meta(at)["cost"])
     spec, settings = _changed(parent, at, changes or {})
@@ -56,7 +60,12 @@ def keep(run_id: str, step: int | None = None) -> int | None:
     """Keep a moment of a run for good: the present one of a running run, its newest or that of a
     step; returns the step, None where the run has yet to come to it. Raises BadInput, OSError."""
     directory = run_store.open_run(run_id)
-    if step is None and directory.status().status == "running":
+    status = directory.status()
+    if step is None and status.status == "running":
+        if status.is_tracked:
+            raise BadInput.at(
+                "run", f"`{run_id}` keeps what its script gives to `run.checkpoint`; nobody else's."
+            )
         directory.ask_to_keep()
         return None
     at = _moment(directory, step)

@@ -33,7 +33,8 @@ def is_wanted() -> bool:
 
 def was_cut_off(status: Status) -> bool:
     """Return True for a run whose process gave its last sign before this process began."""
-    return status.updated < _BEGAN and status.worker != control.INLINE
+    by_worker = status.worker != control.INLINE and not status.is_tracked
+    return status.updated < _BEGAN and by_worker
 
 
 def go_on(directory: RunDirectory, status: Status) -> str | None:

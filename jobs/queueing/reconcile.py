@@ -127,6 +127,8 @@ def _reconcile(status: Status, connection: redis.Redis | None, alive: set[str]) 
     if status.status != "queued":
         _without_job.forget(status.id)
     if status.status == "running":
+        if status.is_tracked:
+            return None  # it ends when its script asks whether to, and is nobody else's to kill
         if directory.requested() == "stop" and control.is_overdue(status, directory.request_age()):
             reason = f"It did not stop within {control.GRACE:g} s and was ended."
             control.end_by_force(directory, status, reason)

@@ -31,6 +31,9 @@ FAILURE = frozenset({"failed", "diverged", "lost"})
 """States of runs that ended otherwise than anybody wanted."""
 BY_ITSELF = "It goes on by itself once Basin runs again."
 """Last words of the reason of a run that is `interrupted`."""
+OWN_SCRIPT = "own script"
+"""`Status.worker` of runs that a script of the user's own trains: nothing here can begin it again,
+and nothing ends it but that script."""
 SURE_FROM = 0.05
 """Share of the budget from which on a time left is no longer `about` so much."""
 SILENCE = 8.0
@@ -168,6 +171,11 @@ class Status:
     def is_over(self) -> bool:
         """Return True when nothing works on the run, or will by itself."""
         return self.status in OVER
+
+    @property
+    def is_tracked(self) -> bool:
+        """Return True of a run that a script of the user's own trains, and Basin only shows."""
+        return self.worker == OWN_SCRIPT
 
     @property
     def needs_a_look(self) -> bool:
@@ -323,6 +331,8 @@ def derived(status: Status) -> Status:
 
 def resumable_in_words(status: Status) -> str:
     """Describe what a run whose process is gone still lacks, and from where it can resume."""
+    if status.is_tracked:
+        return "Its script can begin again, as a new run."
     if status.checkpoint_step is None:
         return "There is no checkpoint yet; resuming starts over."
     sentence = f"It can resume from step {status.checkpoint_step:,}."

@@ -23,6 +23,9 @@ export class Actions {
     this.key = key
     const { list } = this
     const some = (...words) => runs.filter((run) => words.includes(run.status)).map((run) => run.id)
+    // what a script of the user's own trains is begun again, and paused, by that script alone
+    const ours = new Set(runs.filter((run) => !run.tracked).map((run) => run.id))
+    const someOfOurs = (...words) => some(...words).filter((id) => ours.has(id))
     const buttons = []
     const add = (word, ids, press, kind = "") => {
       if (!ids.length) return
@@ -33,13 +36,13 @@ export class Actions {
     }
     const ids = runs.map((run) => run.id)
     add("Compare", ids.slice(0, MOST_COMPARED), () => list.compare(), ".primary")
-    add("Pause", some("running"), (which) => list.act("pause", which))
+    add("Pause", someOfOurs("running"), (which) => list.act("pause", which))
     add("Stop", some("running", "queued", "paused"), (which) => list.act("stop", which))
-    const idle = some(...Object.keys(STATUSES).filter(isResumable))
+    const idle = someOfOurs(...Object.keys(STATUSES).filter(isResumable))
     add("Resume", idle, (which) => list.act("resume", which))
     const waiting = some("queued")
     add("To the front", waiting, (which) => list.act("front", which))
-    add("Clone with edits", runs.length === 1 ? ids : [], () =>
+    add("Clone with edits", runs.length === 1 ? [...ours] : [], () =>
       window.location.assign(`launch?from=${ids[0]}`),
     )
     add(runs.length === 1 ? "Name, tags, note" : "Tag", ids, (which) => list.act("edit", which))
