@@ -135,13 +135,13 @@ def _lacking() -> None:
 
 
 def _broken() -> None:
-    """Draw the files of methods, samplers, networks or data that could not be imported."""
+    """Draw the parts that cannot be used: not imported, or two of one id."""
     try:
         broken = redis_store.catalogue().get("broken", [])
     except NotAvailable:
         return
     for item in broken:
-        st.error(f"**{item['module']} cannot be imported:** {item['error']}")
+        st.error(f"**{item['module']} cannot be used:** {item['error']}")
         with st.expander("Traceback"):
             code(item["trace"])
 

@@ -79,8 +79,6 @@ def test_from_new_to_a_finished_run_in_ten_commands_and_no_line_elsewhere(
         rule.write_text(rule.read_text() + "# edited\n")
         page.reload()
         page.get_by_text("It has changed since.").wait_for()
-        if pictures := os.environ.get("BASIN_PICTURES"):
-            page.screenshot(path=f"{pictures}/changed.png")
         rule.unlink()
         page.reload()
         page.get_by_text("It is gone").wait_for()
