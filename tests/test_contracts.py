@@ -138,12 +138,16 @@ def test_what_does_not_fit_the_data_is_said_before_set_up(method: str) -> None:
 
 LONG = (
     "adversarial_training",
+    "concept_bottleneck",
     "conditional_diffusion",
     "dual_adversarial_training",
     "energy_matching",
     "energy_text",
     "energy_transformer",
+    "failure_search",
     "feed_forward",
+    "gedi_symbols",
+    "marginalization",
     "recovery_likelihood",
     "text_transformer",
 )
@@ -151,11 +155,12 @@ LONG = (
 
 
 def variants() -> Iterator[Any]:
-    """Every preset in which something counts that did not in those before, and every sampler
-    watched on its own."""
+    """Every preset in which something counts that did not in those before, all but the default
+    slow, and every sampler watched on its own."""
     for method in catalogue.methods():
         for preset in of_fields.telling_presets(method):
-            marks = [pytest.mark.slow] if method in LONG else []
+            is_slow = method in LONG or preset != "default"
+            marks = [pytest.mark.slow] if is_slow else []
             yield pytest.param(method, preset, {}, marks=marks)
     for kind in catalogue.samplers():
         yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
