@@ -64,6 +64,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.charts",),
     ("dashboard.live.parts.figures",),
     ("dashboard.live.parts", "dashboard.live.stream"),
+    ("basin.adapters",),
     ("basin.tracking",),
     ("basin.beat", "basin.creating", "basin.loading", "basin.reading", "basin.watching"),
     ("basin.arrays",),

@@ -1,0 +1,1 @@
+"""Adapters: other libraries' loggers and records, onto runs of Basin. Each imports its library."""
