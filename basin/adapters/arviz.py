@@ -17,10 +17,10 @@ def to_inference_data(run: OpenRun, path: str | None = None) -> Any:
 
     path: of a trajectory, by default the latest. Raises NotAvailable where the run has none.
     """
-    shown = run.events("trajectory", path)
-    if not shown:
+    drawn = run.events("trajectory", path)
+    if not drawn:
         raise NotAvailable(f"`{run.id}` has shown no chains{f' under `{path}`' if path else ''}.")
-    positions = shown[-1][1].positions  # type: ignore[attr-defined]
+    positions = drawn[-1][1].positions  # type: ignore[attr-defined]
     return arviz.from_dict(posterior={"x": np.moveaxis(positions, 0, 1)})
 
 
