@@ -9,10 +9,10 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energies.discrete import DiscreteEnergy, Enumeration, enumerated
+from backend.energies.state_shares import StateShares
 from backend.metrics.errors_to_truth import distances
 from backend.metrics.modes import nearest_mode
 from backend.metrics.running_moments import Hamiltonians, RunningMoments, ThinnedDraws
-from backend.metrics.state_shares import StateShares
 from backend.randomness import generator_of
 from backend.sampler import Info, Sampler, State
 from backend.samplers import Pass

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from backend.energies.discrete import DiscreteEnergy, Enumeration
+from backend.energies.state_shares import l1_of_draws
 from backend.events import Event, Scalar
 from backend.methods.sampling import Sampling
 from backend.metric_names import NUM_SAMPLES
 from backend.metrics.event_histograms import histogram_distances
 from backend.metrics.quality import Quality
-from backend.metrics.state_shares import l1_of_draws
 from backend.observe.context import MEASURE, Context
 from backend.observe.draw_statistics import DrawStatistics
 from backend.observe.observer import Evaluation, Observer

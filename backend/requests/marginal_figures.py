@@ -14,12 +14,12 @@ from torch import Tensor
 
 from backend.data import Data
 from backend.energies.discrete import DiscreteEnergy, Enumeration, enumerated, states_at
+from backend.energies.state_shares import l1_of_draws
 from backend.events import Curve, Event, Scalar
 from backend.metric_names import Figure
 from backend.metrics import event_histograms
 from backend.metrics.event_histograms import NUM_BINS, histogram_distances
 from backend.metrics.marginal_timing import timed
-from backend.metrics.state_shares import l1_of_draws
 from backend.metrics.weighted_points import weighed
 from backend.networks.any_order import Filled, Marginals, chain_log_prob, fill_in, random_orders
 from backend.observe import pictures

@@ -10,9 +10,9 @@ import torch
 from backend.energies.discrete import enumerated, state_index
 from backend.energies.hypergrid import Hypergrid
 from backend.energies.lattices import Ising
+from backend.energies.state_shares import StateShares, l1_of_draws
 from backend.methods.sampling import Sampling
 from backend.metrics.event_histograms import histogram_distances
-from backend.metrics.state_shares import StateShares, l1_of_draws
 from backend.observe.observation import Observation
 from backend.randomness import generator_of
 from backend.spec import RunSpec
