@@ -129,6 +129,13 @@ class Sampler(ABC):
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
         """One step of every chain."""
 
+    def redrawn(
+        self, position: Tensor, energy: Energy, generator: torch.Generator
+    ) -> tuple[Tensor, int] | None:
+        """The positions that `step` leads to, and its evaluations, by a kernel that asks for
+        neither E nor ∇E at either end; None where it asks, which is the default."""
+        return None
+
     def tune(self, state: State, info: Info, index: int, num_warm_up: int) -> State:
         """The state with what this sampler tunes, after warm-up step `index` of `num_warm_up`.
 

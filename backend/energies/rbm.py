@@ -74,11 +74,12 @@ class RBM(DiscreteEnergy):
 
     def hidden_input(self, v: Tensor) -> Tensor:
         """c + v W, (batch, hidden)."""
-        return v.flatten(1) @ self.weights.to(v.dtype) + self.hidden_bias.to(v.dtype)
+        weights, bias = self.weights.to(v.dtype), self.hidden_bias.to(v.dtype)
+        return torch.addmm(bias, v.flatten(1), weights)
 
     def visible_input(self, h: Tensor) -> Tensor:
         """a + W h, (batch, visible)."""
-        return h @ self.weights.to(h.dtype).T + self.visible_bias.to(h.dtype)
+        return torch.addmm(self.visible_bias.to(h.dtype), h, self.weights.to(h.dtype).T)
 
     def hidden_pass(
         self, v: Tensor, of_hidden: Tensor, of_visible: Tensor, temperature: float
@@ -90,9 +91,13 @@ class RBM(DiscreteEnergy):
         reversible for `at_temperature`, which is E itself at T = 1 and then has rate 1; at other T
         a Metropolis test with this rate makes it exact for exp(-E(v)/T).
         """
-        h = (of_hidden < torch.sigmoid(self.hidden_input(v) / temperature)).to(v.dtype)
-        y = (of_visible < torch.sigmoid(self.visible_input(h) / temperature)).to(v.dtype)
-        y = y.reshape(v.shape)
+
+        def bits(uniform: Tensor, inputs: Tensor) -> Tensor:
+            inputs = inputs if temperature == 1 else inputs / temperature
+            return (uniform < inputs.sigmoid()).to(v.dtype)
+
+        h = bits(of_hidden, self.hidden_input(v))
+        y = bits(of_visible, self.visible_input(h)).reshape(v.shape)
         if temperature == 1:
             return y, v.new_zeros(len(v))
         gap_y = self.at_temperature(y, temperature) - self._of_bits(y)

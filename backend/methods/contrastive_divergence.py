@@ -20,7 +20,7 @@ from backend.methods.contrastive_presets import PRESETS
 from backend.metrics.log_z_grid import ESTIMATE
 from backend.objectives.contrastive import Contrast, contrastive, whole
 from backend.sampler import Sampler
-from backend.samplers import ChainSampler, Walk
+from backend.samplers import ChainSampler, Moved
 from backend.samplers.replay_buffer import drawn_places, restarted
 from backend.samplers.weighted_walkers import WeightedWalkers
 from backend.training import Fitter, TrainConfig
@@ -180,11 +180,11 @@ class ContrastiveDivergence(Method):
         weights: Tensor | None = None
         figures: dict[str, Tensor] = {}
         if self.walkers is None:
-            walk = self._walk(x_data)
+            moved = self._walk(x_data)
         else:
-            walk, weights, figures = self._move(self.walkers)
-        self.gradient_evaluations += walk.gradient_evaluations
-        x_model = walk.state.position
+            moved, weights, figures = self._move(self.walkers)
+        self.gradient_evaluations += moved.gradient_evaluations
+        x_model = moved.position
         contrast, fitted = self._fit(x_data, x_model, weights, progress)
         metrics = {
             "loss/total": contrast.loss,
@@ -197,12 +197,12 @@ class ContrastiveDivergence(Method):
             **figures,
         }
         if self.kernel.exact:
-            metrics["sampler/acceptance_rate"] = walk.acceptance_rate
+            metrics["sampler/acceptance_rate"] = moved.acceptance_rate
         if self.walkers is not None:
             metrics[ESTIMATE] = self.walkers.log_z(self.fitter.fitted)
         return metrics
 
-    def _walk(self, x_data: Tensor) -> Walk:
+    def _walk(self, x_data: Tensor) -> Moved:
         """The chains of this update, which leave kept ones where they end."""
         config, data = self.config, self.task.data
         index, positions = None, x_data
@@ -211,13 +211,14 @@ class ContrastiveDivergence(Method):
             positions = restarted(self.buffer[index], data, config.reinit_rate, self.generator)
         elif config.chains == "noise":
             positions = data.noise(len(x_data), self.generator)
-        walk = samplers.run(self.kernel, positions, self._walked, self.generator, config.num_steps)
+        kernel, energy, steps = self.kernel, self._walked, config.num_steps
+        moved = samplers.moved(kernel, positions, energy, self.generator, steps)
         if self.buffer is not None and index is not None:
-            self.buffer[index] = walk.state.position
-        return walk
+            self.buffer[index] = moved.position
+        return moved
 
-    def _move(self, walkers: WeightedWalkers) -> tuple[Walk, Tensor, dict[str, Tensor]]:
-        """A move of all weighted chains: the walk, their weights, and what is said of them."""
+    def _move(self, walkers: WeightedWalkers) -> tuple[Moved, Tensor, dict[str, Tensor]]:
+        """A move of all weighted chains: their ends, their weights, and what is said of them."""
         config = self.config
         base, renewed, steps = self._base, config.reinit_rate, config.num_steps
         moved = walkers.move(self.kernel, self._walked, base, renewed, steps, self.generator)
@@ -226,7 +227,9 @@ class ContrastiveDivergence(Method):
             "sampler/resamplings": walkers.num_resampled,
             "sampler/step_size": walkers.step_size,
         }
-        return moved.walk, moved.weights, figures
+        walk = moved.walk
+        ends = Moved(walk.state.position, walk.acceptance_rate, walk.gradient_evaluations)
+        return ends, moved.weights, figures
 
     def _fit(
         self, x_data: Tensor, x_model: Tensor, weights: Tensor | None, progress: float
@@ -284,8 +287,8 @@ class ContrastiveDivergence(Method):
 
     def train_time_samples(self, num: int, generator: torch.Generator) -> Tensor:
         positions = self.start(num, generator).positions
-        walk = samplers.run(self.kernel, positions, self._walked, generator, self.config.num_steps)
-        return walk.state.position
+        steps = self.config.num_steps
+        return samplers.moved(self.kernel, positions, self._walked, generator, steps).position
 
     def _noised(self, x_data: Tensor, progress: float) -> Tensor:
         """Data with the noise of this moment."""

@@ -51,6 +51,10 @@ def contrastive(
 def whole(parts: Sequence[tuple[float, Contrast]]) -> Contrast:
     """The contrast of a batch from (share, contrast) of its parts; its loss carries no graph."""
 
+    if len(parts) == 1:
+        (_, contrast), *_ = parts
+        return contrast._replace(loss=contrast.loss.detach())
+
     def mean(values: list[Tensor]) -> Tensor:
         terms = zip(parts, values, strict=True)
         return torch.stack([share * value.detach() for (share, _), value in terms]).sum(0)

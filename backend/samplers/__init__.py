@@ -145,12 +145,39 @@ def run(
     return Walk(state, before, info, rate, positions, evaluations)
 
 
+class Moved(NamedTuple):
+    """Where chains ended."""
+
+    position: Tensor
+    acceptance_rate: Tensor
+    """0-d, the mean over chains and steps"""
+    gradient_evaluations: int
+
+
+def moved(
+    sampler: Sampler, start: Tensor, energy: Energy, generator: torch.Generator, num_steps: int
+) -> Moved:
+    """The ends of what `run` does from positions (chains, *event_shape), draw for draw, without the
+    energies and gradients there where the sampler can do without them."""
+    position, evaluations = start.detach(), 0
+    for _ in range(num_steps):
+        redrawn = sampler.redrawn(position, energy, generator)
+        if redrawn is None:
+            walk = run(sampler, start, energy, generator, num_steps)
+            return Moved(walk.state.position, walk.acceptance_rate, walk.gradient_evaluations)
+        position, of_step = redrawn
+        evaluations += of_step
+    return Moved(position, position.new_ones(()), evaluations)
+
+
 __all__ = [
     "AnySampler",
     "ChainSampler",
+    "Moved",
     "Pass",
     "Walk",
     "build",
     "kind_of",
+    "moved",
     "run",
 ]

@@ -85,17 +85,33 @@ class BlockGibbs(DiscreteSampler):
         accepted = torch.ones_like(rate, dtype=torch.bool)
         return told(state, Outcome(State(x, value, gradient), rate, accepted, x), evaluations)
 
+    def redrawn(
+        self, position: Tensor, energy: Energy, generator: torch.Generator
+    ) -> tuple[Tensor, int] | None:
+        if not isinstance(energy, RBM) or self.temperature != 1:
+            return None
+        for _ in range(self.config.sweeps):
+            given = self._uniforms(position, energy, generator)
+            position, _ = self.fused(_pass, energy, position, *given[:2], 1.0)
+        return position, 2 * self.config.sweeps
+
+    @staticmethod
+    def _uniforms(x: Tensor, rbm: RBM, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the hidden bits, of the visible ones and of the test of a pass."""
+        num = len(x)
+        return (
+            uniform((num, rbm.num_hidden), x, generator),
+            uniform((num, rbm.num_sites), x, generator),
+            uniform((num,), x, generator),
+        )
+
     def _layers(self, state: State, rbm: RBM, generator: torch.Generator) -> tuple[State, Info]:
         """Hidden given visible, visible given hidden."""
         x, now = state.position, state
         rates, outcome = [], None
         for _ in range(self.config.sweeps):
-            of_hidden = uniform((len(x), rbm.num_hidden), x, generator)
-            of_visible = uniform((len(x), rbm.num_sites), x, generator)
-            chance = uniform((len(x),), state.energy, generator)
-            outcome = self.fused(
-                _layers, rbm, *now[:3], of_hidden, of_visible, chance, self.temperature
-            )
+            given = self._uniforms(x, rbm, generator)
+            outcome = self.fused(_layers, rbm, *now[:3], *given, self.temperature)
             now = outcome.state
             rates.append(outcome.rate)
         assert outcome is not None
@@ -111,6 +127,13 @@ def _block(
     return x, *discrete(energy).value_and_gradient(x)
 
 
+def _pass(
+    energy: Energy, x: Tensor, of_hidden: Tensor, of_visible: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    assert isinstance(energy, RBM)
+    return energy.hidden_pass(x, of_hidden, of_visible, temperature)
+
+
 def _layers(
     energy: Energy,
     x: Tensor,
@@ -121,9 +144,8 @@ def _layers(
     chance: Tensor,
     temperature: float,
 ) -> Outcome:
-    assert isinstance(energy, RBM)
-    y, log_rate = energy.hidden_pass(x, of_hidden, of_visible, temperature)
+    y, log_rate = _pass(energy, x, of_hidden, of_visible, temperature)
     if temperature == 1:
-        return always(energy, y)
-    proposed = State(y, *energy.value_and_gradient(y))
+        return always(discrete(energy), y)
+    proposed = State(y, *discrete(energy).value_and_gradient(y))
     return metropolis(State(x, value, gradient), proposed, log_rate, chance)

@@ -26,6 +26,8 @@ def restarted(
 ) -> Tensor:
     """Positions (num, *event_shape), a share `rate` of them replaced by the `fresh` ones in their
     places, or by noise from the data's box."""
+    if rate == 0:
+        return positions
     if fresh is None:
         fresh = data.noise(len(positions), generator)
     uniform = torch.rand((len(positions),), generator=generator, device=positions.device)

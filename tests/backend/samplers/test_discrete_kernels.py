@@ -340,6 +340,28 @@ def test_evaluations_are_counted(kernel: str) -> None:
 
 
 @pytest.mark.parametrize(("kernel", "target"), FITTING)
+def test_chains_end_alike_whether_their_energies_are_asked_for_or_not(
+    kernel: str, target: str
+) -> None:
+    energy, sampler = TARGETS[target].requires_grad_(False), kernels()[kernel]
+    start = Enumeration(energy).draw(20, generator_of("draws", 0))
+    generators = generator_of("walk", 0), generator_of("walk", 0)
+    walk = samplers.run(sampler, start, energy, generators[0], 3)
+    moved = samplers.moved(sampler, start, energy, generators[1], 3)
+    assert torch.equal(moved.position, walk.state.position)
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+    assert float(moved.acceptance_rate) == pytest.approx(float(walk.acceptance_rate))
+    assert moved.gradient_evaluations <= walk.gradient_evaluations
+
+
+def test_layers_at_temperature_one_are_redrawn_without_an_energy() -> None:
+    energy = CountedBits(normal(5, 3), normal(5), normal(3))
+    moved = samplers.moved(kernels()["block"], torch.zeros(3, 5), energy, generator_of("a", 0), 4)
+    # two layers, two sweeps a step, four steps
+    assert energy.calls == 0 and moved.gradient_evaluations == 2 * 2 * 4
+
+
+@pytest.mark.parametrize(("kernel", "target"), FITTING)
 def test_a_walk_keeps_to_the_contract(kernel: str, target: str) -> None:
     energy, sampler = TARGETS[target].requires_grad_(False), kernels()[kernel]
     start = Enumeration(energy).draw(9, generator_of("draws", 0))
