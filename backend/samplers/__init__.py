@@ -146,7 +146,7 @@ def run(
 
 
 class Moved(NamedTuple):
-    """Where chains ended."""
+    """Ends of chains."""
 
     position: Tensor
     acceptance_rate: Tensor

@@ -97,7 +97,7 @@ class BlockGibbs(DiscreteSampler):
 
     @staticmethod
     def _uniforms(x: Tensor, rbm: RBM, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the hidden bits, of the visible ones and of the test of a pass."""
+        """Uniform variables for the hidden bits, the visible ones and the test of a pass."""
         num = len(x)
         return (
             uniform((num, rbm.num_hidden), x, generator),
