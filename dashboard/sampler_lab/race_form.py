@@ -171,11 +171,10 @@ def _sampler(kind: str, racing: list[Entry], catalogue: dict[str, Any], checked:
     item = catalogue["samplers"][kind]
     own = [entry for entry in racing if entry.kind == kind]
     mark = ":green[exact]" if item["exact"] else ":orange[biased]"
-    key = f"lab{st.session_state['lab_version']}:{kind}:races"
-    if st.session_state.get(key) != bool(own):  # another target has other racers
-        st.session_state[key] = bool(own)
+    # as many boxes as states: one that is told its state loses a click on its way
+    key = f"lab{st.session_state['lab_version']}:{kind}:{bool(own)}"
     label = f"**{item['title']}** &nbsp;{mark}"
-    st.checkbox(label, key=key, on_change=_switch, args=(key, kind, catalogue))
+    st.checkbox(label, bool(own), key=key, on_change=_switch, args=(key, kind, catalogue))
     words = item["summary"] if item["exact"] else f"{item['summary']} Biased: {item['bias']}"
     st.caption(words)
     for entry in own:
