@@ -396,7 +396,7 @@ def decode(frame: Frame) -> Event:
     """The event of a frame other than a scalar block. Raises KeyError for an unknown kind."""
     cls = EVENTS[frame.header["kind"]]
     values = {**frame.header["meta"], **frame.arrays}
-    for name in ("x_range", "y_range", "axes"):
-        if name in values:
-            values[name] = tuple(values[name])
+    for each in fields(cls):
+        if str(each.type).startswith("tuple") and each.name in values:
+            values[each.name] = tuple(values[each.name])
     return cls(path=frame.header["path"], **values)
