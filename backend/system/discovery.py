@@ -79,9 +79,26 @@ def _discover(
     return Discovered(dict(sorted(classes.items())), broken)
 
 
+_being_imported: set[str] = set()
+
+
 @lru_cache(maxsize=32)
 def _own(package: str) -> tuple[list[ModuleType], list[Broken]]:
-    """Modules of a folder of the package, and those that fail to import."""
+    """Modules of a folder of the package, and those that fail to import.
+
+    Raises RuntimeError when one of them asks for the classes of its own folder while it is
+    imported: it would be left out itself.
+    """
+    if package in _being_imported:
+        raise RuntimeError(f"{package} is being imported: a file of it asked what it defines.")
+    _being_imported.add(package)
+    try:
+        return _imported(package)
+    finally:
+        _being_imported.remove(package)
+
+
+def _imported(package: str) -> tuple[list[ModuleType], list[Broken]]:
     modules, broken = [], []
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         name = f"{package}.{entry.name}"
