@@ -15,15 +15,6 @@ import sys
 
 from backend.system import discovery, plugins
 
-_PACKAGES = (
-    "backend.methods",
-    "backend.datasets",
-    "backend.samplers",
-    "backend.energies",
-    "backend.distributions",
-    "backend.abilities",
-    "backend.observers",
-)
 _stamps: dict[str, tuple[str, tuple[int, int]]] = {}
 """by module that was imported for a part's sake: its file, and when that was written, its size"""
 
@@ -36,7 +27,7 @@ def preload() -> None:
     if plugins.are_there():
         return
     before = set(sys.modules)
-    for package in _PACKAGES:
+    for package, _ in discovery.KINDS.values():
         for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
             with contextlib.suppress(Exception):
                 importlib.import_module(f"{package}.{entry.name}")
