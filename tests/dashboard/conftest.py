@@ -54,9 +54,11 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> 
 
 
 def press(control: Locator, key: str) -> None:
-    """Press a key on a control of a page, once it takes keys: one that is off swallows them."""
+    """Press a key on a control of a page, once it takes keys: one that is off swallows them, and
+    one that is hidden yet takes no focus."""
     from playwright.sync_api import expect
 
+    expect(control).to_be_visible(timeout=20_000)
     expect(control).to_be_enabled(timeout=20_000)
     control.press(key)
 

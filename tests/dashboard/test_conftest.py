@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.dashboard.conftest import press, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def _counts_at_once(assertion: ast.Assert) -> bool:
@@ -124,6 +129,16 @@ def test_keys_are_pressed_on_controls_that_take_them() -> None:
         if _presses_at_once(node)
     ]
     assert unheard == [], "use press(control, key): a control that is off yet swallows keys"
+
+
+@pytest.mark.parametrize("becomes", ["style.visibility = 'visible'", "disabled = false"])
+def test_a_key_waits_for_the_control_that_takes_it(page: Page, becomes: str) -> None:
+    is_off = "disabled" if "disabled" in becomes else "style='visibility: hidden'"
+    page.set_content(f"<input type=range max=9 value=9 {is_off}>")
+    slider = page.locator("input")
+    slider.evaluate(f"slider => setTimeout(() => slider.{becomes}, 400)")
+    press(slider, "Home")
+    wait_for(lambda: slider.input_value() == "0", "the first of ten")
 
 
 def test_no_text_is_read_into_a_variable_and_asserted_at_once() -> None:
