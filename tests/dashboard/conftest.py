@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backend.errors import BasinError
 from backend.spec import Budget, RunSpec
-from jobs.queueing import enqueue
+from jobs.queueing import control, enqueue
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.system.processes import descendants, is_alive
@@ -116,11 +118,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Basin]:
 
 
 @pytest.fixture
-def basin(running: Basin, basin_home: Path, monkeypatch: pytest.MonkeyPatch) -> Basin:
-    """The running Basin; this test's own process sees its home."""
+def basin(running: Basin, basin_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Basin]:
+    """The running Basin; this test's own process sees its home. What a test leaves at work is
+    stopped: the next one's runs would wait for it."""
     monkeypatch.setenv("BASIN_HOME", str(running.home))
     monkeypatch.delenv("BASIN_REDIS_URL", raising=False)
-    return running
+    yield running
+    for status in run_store.list_runs():
+        if not status.is_over:
+            with suppress(BasinError):
+                control.stop(status.id)
 
 
 @pytest.fixture
