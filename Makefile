@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # Each file whole in one process, in the order of tests/conftest.py.
 PYTEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install install-dev up test test-slow coverage check format peers lock clean
+.PHONY: help install install-dev up docs test test-slow coverage check format peers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,14 @@ $(VENV)/.stamp: pyproject.toml constraints.txt scripts/install.sh
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp
-	@scripts/install.sh $(VENV) -e '.[dev]'
+	@scripts/install.sh $(VENV) -e '.[dev,docs]'
 	@touch $@
 
 up: install ## start Redis, workers and the dashboard (PORT=8501 unless set; Ctrl-C stops all)
 	@exec $(BIN)/basin up
+
+docs: install-dev ## build the documentation into site/, every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test: install-dev ## run the tests, browser tests included
 	@$(call pytest,not slow)
@@ -75,5 +78,5 @@ lock: install-dev ## write the versions in .venv to constraints.txt
 	@mv constraints.new constraints.txt
 
 clean: ## remove environments and caches (never runs or data)
-	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache build dist ./*.egg-info
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache build dist site ./*.egg-info
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

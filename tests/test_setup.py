@@ -41,6 +41,7 @@ DIRECT = [
     Requirement(text)
     for text in PROJECT["project"]["dependencies"]
     + PROJECT["project"]["optional-dependencies"]["dev"]
+    + PROJECT["project"]["optional-dependencies"]["docs"]
 ]
 
 
@@ -86,7 +87,8 @@ def test_nothing_names_a_registry() -> None:
         ".ci/run",
         ".github/workflows/test.yml",
     ]
-    for path in [ROOT / name for name in files] + sorted((ROOT / "scripts").iterdir()):
+    scripts = [path for ext in ("py", "sh") for path in sorted(ROOT.glob(f"scripts/**/*.{ext}"))]
+    for path in [ROOT / name for name in files] + scripts:
         text = path.read_text()
         assert not re.search(r"index-url[= ]+['\"]?(https?|file):|find-links|--hash", text), path
 
@@ -113,10 +115,12 @@ def test_make_alone_lists_the_targets() -> None:
     assert {"help", "install", "install-dev", "up", "test", "test-slow", "check"} < set(listed)
 
 
-RUNNING, TESTING = "scripts/install.sh .venv -e .\n", "scripts/install.sh .venv -e '.[dev]'\n"
+RUNNING, TESTING = "scripts/install.sh .venv -e .\n", "scripts/install.sh .venv -e '.[dev,docs]'\n"
 
 
-@pytest.mark.parametrize("target", ["test", "test-slow", "coverage", "check", "format", "lock"])
+@pytest.mark.parametrize(
+    "target", ["docs", "test", "test-slow", "coverage", "check", "format", "lock"]
+)
 def test_targets_install_when_needed(target: str) -> None:
     # As if the lock had just changed: make says, without doing it, that it would install first.
     planned = make("--dry-run", "--what-if=constraints.txt", target)
@@ -131,7 +135,8 @@ def test_who_only_runs_it_installs_nothing_to_test_it_with() -> None:
 
 @pytest.mark.parametrize("package", ["backend", "jobs", "dashboard"])
 def test_what_runs_imports_nothing_that_only_testing_installs(package: str) -> None:
-    names = [Requirement(text).name for text in PROJECT["project"]["optional-dependencies"]["dev"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    names = [Requirement(text).name for text in extras["dev"] + extras["docs"]]
     modules = {name.replace("-", "_") for name in names} - {"websockets"}  # uvicorn's choice too
     for path in (ROOT / package).rglob("*.py"):
         assert not modules & {name.partition(".")[0] for name in imports(path)}, path

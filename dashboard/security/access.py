@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -67,6 +68,7 @@ def refusal(headers: Mapping[str, str], token: str) -> str:
 def admitted(endpoint: Endpoint) -> Endpoint:
     """Wrap an endpoint so that it answers requests with a good token alone, others with 403."""
 
+    @functools.wraps(endpoint)
     async def checked(request: Request) -> Response:
         if reason := refusal(request.headers, request.query_params.get("token", "")):
             return PlainTextResponse(reason, 403)

@@ -87,6 +87,7 @@ def _route(name: str, answer: Answer, *, posts: bool = False) -> Route:
             )
         return response
 
+    endpoint.__doc__ = answer.__doc__
     path = f"/live/arena/{name}"
     return Route(path, access.admitted(endpoint), methods=["POST"] if posts else ["GET"])
 
@@ -115,6 +116,7 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _next(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Ask this viewer the next pair, as JSON, and name nobody."""
     ballot = votes.ask(arena, viewer)
     voted = sum(each.viewer == viewer and each.counts for each in votes.ballots(arena))
     return JSONResponse(
@@ -129,12 +131,14 @@ def _next(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> 
 
 
 def _pictures(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Serve the pictures of a pair, `ballot`."""
     ballot = votes.of_viewer(arena, request.query_params.get("ballot", ""), viewer)
     content = blind.pictures(ballot, sample_sets.open_set(arena.reference))
     return Response(content, media_type="application/octet-stream")
 
 
 def _vote(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Take a vote (`ballot`, `choice`), and answer with who they were and the ranking."""
     ballot_id, choice = str(body.get("ballot", "")), str(body.get("choice", ""))
     ballot = votes.vote(arena, ballot_id, viewer, choice, _leak)
     if choice == votes.SKIP:
@@ -167,20 +171,24 @@ def _revealed(arena: Arena, ballot: Ballot) -> dict[str, Any]:
 
 
 def _second(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Take another choice after the names were seen, kept beside the first."""
     ballot_id, choice = str(body.get("ballot", "")), str(body.get("choice", ""))
     ballot = votes.vote_again(arena, ballot_id, viewer, choice)
     return JSONResponse({"choice": ballot.choice, "second": ballot.second})
 
 
 def _ranking(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Serve the ranking with its intervals, as JSON."""
     return JSONResponse(results.standings(arena, arenas.sets_of(arena)[0]))
 
 
 def _csv(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Serve all votes as a CSV file."""
     return _file(results.as_csv(arena), "text/csv", f"arena-{arena.id}.csv")
 
 
 def _json(arena: Arena, viewer: str, request: Request, body: dict[str, Any]) -> Response:
+    """Serve all votes and the ranking as a JSON file."""
     text = json.dumps(results.exported(arena), indent=1)
     return _file(text, "application/json", f"arena-{arena.id}.json")
 

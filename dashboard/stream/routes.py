@@ -67,6 +67,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
     """Build every route, on one hub."""
 
     async def websocket(socket: WebSocket) -> None:
+        """Send what runs say, as frames, and hear which runs and figures a page looks at."""
         reason = access.refusal(socket.headers, socket.query_params.get("token", ""))
         if reason:
             # refused before it is accepted: the browser gets 403
@@ -76,6 +77,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         await hub.serve(socket)
 
     async def poll(request: Request) -> Response:
+        """Answer as the WebSocket does, by frames, where a proxy lets none through."""
         try:
             name, texts = _parse_poll(await _body(request))
             data = await hub.poll(name, texts, viewers.viewer_of(request.cookies))
@@ -86,6 +88,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         return Response(data, media_type="application/octet-stream", headers=_PRIVATE)
 
     async def head(request: Request) -> Response:
+        """Serve what the head of every page shows, as JSON: runs that go on, and alarms."""
         try:
             words = await hub.head()
             if "blind" in request.query_params:  # a page that must name nobody
