@@ -14,25 +14,6 @@ from backend.system import discovery
 from jobs.contracts import of_fields, of_methods, of_parts, of_samplers
 from jobs.contracts.small_runs import ELSEWHERE
 
-MEASURED = (
-    "attributed",
-    "ball_frames",
-    "binary_digits",
-    "bouncing_balls",
-    "breast_cancer",
-    "digit_sums",
-    "digits",
-    "digits_denoising",
-    "forked_future",
-    "iris",
-    "pendulum",
-    "random_patterns",
-    "reach",
-    "shapes_denoising",
-    "text",
-    "wine",
-)
-"""Data sets of measurements, or of what follows a context: the density of x is not known."""
 SHORT: dict[str, dict[str, Any]] = {"nuts": {"max_depth": 4}}
 """Fields that keep a sampler's step short at any step size."""
 
@@ -273,4 +254,4 @@ def test_one_sign_everywhere() -> None:
     """Low energy is likely: p ∝ exp(−E) for data with a known density too."""
     for name in catalogue.datasets():
         if name not in ELSEWHERE:
-            of_parts.has_one_sign(name, has_density=name not in MEASURED)
+            of_parts.has_one_sign(name, has_density=catalogue.datasets()[name].is_target)
