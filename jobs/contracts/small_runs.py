@@ -104,6 +104,7 @@ def _small(config: BaseModel) -> dict[str, Any]:
         "window": 1,
         "first_steps": 2,
         "walk_steps": 3,
+        "num_episodes": 8,
     }
     if getattr(config, "depth", 0) > 4:
         sizes["depth"] = 2
