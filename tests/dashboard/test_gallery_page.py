@@ -48,7 +48,9 @@ def test_a_verdict_its_picture_and_earlier_ones(basin: Basin, page: Page) -> Non
     page.locator(".basin-verdict").get_by_text("fails").wait_for(timeout=30_000)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [pytest.param(1440, "light", marks=pytest.mark.slow), (390, "dark")]
+)
 def test_no_gallery_is_wider_than_its_window(
     basin: Basin, page: Page, width: int, scheme: str
 ) -> None:

@@ -193,6 +193,7 @@ def test_all_racers_are_looked_back_at_where_they_had_spent_as_much(
     wait_for(lambda: "at=" not in address(page), "the present")
 
 
+@pytest.mark.slow
 def test_a_knob_asks_the_run_and_its_answer_is_marked(basin: Basin, page: Page) -> None:
     runs = make_race(running="mala")
     mala = runs[1]
@@ -214,7 +215,9 @@ def test_a_knob_asks_the_run_and_its_answer_is_marked(basin: Basin, page: Page) 
         emitter.close()
 
 
-@pytest.mark.parametrize("energy_of", ["", "20260101-000000-abcd"])
+@pytest.mark.parametrize(
+    "energy_of", ["", pytest.param("20260101-000000-abcd", marks=pytest.mark.slow)]
+)
 def test_chains_walk_on_what_is_sampled(basin: Basin, page: Page, energy_of: str) -> None:
     """A trained energy may be far from the true density of its data."""
     open_race(basin, page, make_race(energy_of=energy_of))
@@ -232,6 +235,7 @@ def test_who_waits_is_shown_what_for(basin: Basin, page: Page) -> None:
     lane.get_by_text("the one worker").wait_for()
 
 
+@pytest.mark.slow
 def test_positions_of_many_coordinates_are_dots(basin: Basin, page: Page) -> None:
     open_race(basin, page, make_race(dim=5))
     wait_for(lambda: page.locator(".bl-lane canvas").count() == 3, "pictures")

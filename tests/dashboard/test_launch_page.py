@@ -74,6 +74,7 @@ def test_a_click_right_after_a_bad_value_launches_nothing(basin: Basin, page: Pa
     assert len(run_store.list_runs()) == before
 
 
+@pytest.mark.slow
 def test_neither_a_pasted_spec_nor_a_new_tile_launches_what_was_there_before(
     basin: Basin, page: Page
 ) -> None:

@@ -65,6 +65,7 @@ def test_what_was_chosen_is_linked_and_outlives_a_reload(basin: Basin, page: Pag
     wait_for(lambda: "zoom" not in address(page), "the link without it")
 
 
+@pytest.mark.slow
 def test_a_zoom_follows_to_another_cost_axis(basin: Basin, page: Page) -> None:
     run = make_run()
     open_run(basin, page, run, "&zoom=1000,2000")
@@ -314,6 +315,7 @@ def test_a_lost_connection_comes_back_without_gap_or_double(basin: Basin, page: 
     speaker.end()
 
 
+@pytest.mark.slow
 def test_without_websockets_the_page_asks_over_http_and_says_so(basin: Basin, page: Page) -> None:
     run = make_run(finished=False)
     speaker = Speaker(run)
@@ -373,6 +375,7 @@ def test_an_alarm_elsewhere_is_seen_on_a_live_page(basin: Basin, page: Page) -> 
     note.wait_for(state="hidden")
 
 
+@pytest.mark.slow
 def test_a_frame_that_cannot_be_read_costs_the_page_nothing_else(basin: Basin, page: Page) -> None:
     run = make_run(finished=False)
     speaker = Speaker(run)
@@ -392,6 +395,7 @@ def test_a_frame_that_cannot_be_read_costs_the_page_nothing_else(basin: Basin, p
     speaker.end()
 
 
+@pytest.mark.slow
 def test_a_run_deleted_while_it_is_shown_says_so_and_where_to_go(basin: Basin, page: Page) -> None:
     run = make_run()
     open_run(basin, page, run)

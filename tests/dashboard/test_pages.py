@@ -59,6 +59,7 @@ def test_a_first_visitor_launches_the_ring_with_one_click(basin: Basin, page: Pa
     )
 
 
+@pytest.mark.slow
 def test_a_bad_value_is_said_beside_its_field_and_nothing_is_launched(
     basin: Basin, page: Page
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_live_run_grows_without_a_remount_and_keeps_the_zoom(basin: Basin, pag
     assert plot.evaluate("plot => plot._fullLayout.xaxis.range") == pytest.approx(zoomed)
 
 
+@pytest.mark.slow
 def test_zooming_into_a_long_run_shows_every_point(basin: Basin, page: Page) -> None:
     """12,000 points come as some 4,000; of the stretch zoomed into, all are fetched."""
     num, spike, broken = 12_000, 6001, 6121
