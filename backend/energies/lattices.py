@@ -43,7 +43,7 @@ class Lattice(DiscreteEnergy):
 
     def around(self, v: Tensor) -> Tensor:
         """The sum of v (batch, rows, columns, ...) over each site's neighbours, shaped like v."""
-        return _beside(v, 1, self.wraps[0]) + _beside(v, 2, self.wraps[1])
+        return _beside(v, 1, self.wraps[0]).add_(_beside(v, 2, self.wraps[1]))
 
     @abstractmethod
     def gradient_of(self, one_hot: Tensor) -> Tensor:
@@ -56,12 +56,15 @@ class Lattice(DiscreteEnergy):
 
     def site_energies(self, x: Tensor, site: Tensor) -> Tensor:
         """From the four neighbours alone."""
-        near = self.neighbours[site]
-        flat = x.flatten(1)
-        # a value that no site has stands beyond the edge
-        flat = torch.cat([flat, flat.new_full((len(flat), 1), -1.0)], 1)
-        equal = one_hot(flat.gather(1, near), self.num_values).sum(1)
-        return -self.bond_strength * equal - self.fields.to(x.dtype)
+        near, flat = self.neighbours.index_select(0, site), x.flatten(1)
+        if all(self.wraps) and self.num_values == 2:
+            ones = flat.gather(1, near).mv(flat.new_ones(4))
+            equal = torch.stack([4 - ones, ones], 1)
+        else:
+            # a value that no site has stands beyond the edge
+            flat = torch.cat([flat, flat.new_full((len(flat), 1), -1.0)], 1)
+            equal = one_hot(flat.gather(1, near), self.num_values).sum(1)
+        return equal.mul_(-self.bond_strength).sub_(self.fields.to(x.dtype))
 
     @property
     def site_evaluations(self) -> int:
@@ -97,6 +100,16 @@ class Ising(Lattice):
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return self._of_spins(2 * x - 1) + self.offset
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            spins = 2 * x - 1
+            pull = self.around(spins).mul_(self.coupling)
+            value = -(0.5 * pull + self.field).mul_(spins).flatten(1).sum(1) + self.offset
+            gradient = pull.new_empty((*pull.shape, 2))
+            gradient[..., 0] = pull.add_(self.field)
+            gradient[..., 1] = pull.neg_()
+            return value, gradient
 
     def _of_spins(self, spins: Tensor) -> Tensor:
         energies = spins * (-0.5 * self.coupling * self.around(spins) - self.field)
@@ -194,7 +207,7 @@ def transfer_log_z(rows: int, columns: int, coupling: float, field: float) -> fl
 def _beside(v: Tensor, dim: int, wraps: bool) -> Tensor:
     """The sum of the two neighbours along one side; nothing lies beyond an edge."""
     if wraps:
-        return v.roll(1, dim) + v.roll(-1, dim)
+        return v.roll(1, dim).add_(v.roll(-1, dim))
     size = v.shape[dim]
     edge = torch.zeros_like(v.narrow(dim, 0, 1))
     after = torch.cat([v.narrow(dim, 1, size - 1), edge], dim)

@@ -16,8 +16,7 @@ from backend.samplers.discrete import (
     Outcome,
     always,
     discrete,
-    exponential,
-    first,
+    drawn,
     metropolis,
     told,
     uniform,
@@ -76,9 +75,9 @@ class BlockGibbs(DiscreteSampler):
         x, value, gradient = state[:3]
         for _ in range(self.config.sweeps):
             for block in blocks:
-                race = exponential(gradient.shape, gradient, generator)
+                chance = uniform(x.shape, gradient, generator)
                 x, value, gradient = self.fused(
-                    _block, energy, x, gradient, block, race, self.temperature
+                    _block, energy, x, gradient, block, chance, self.temperature
                 )
                 evaluations += 1
         rate = torch.ones_like(value)
@@ -120,10 +119,10 @@ class BlockGibbs(DiscreteSampler):
 
 
 def _block(
-    energy: Energy, x: Tensor, gradient: Tensor, block: Tensor, race: Tensor, temperature: float
+    energy: Energy, x: Tensor, gradient: Tensor, block: Tensor, chance: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    drawn = first(-gradient / temperature, race).to(x.dtype)
-    x = torch.where(block, drawn, x)
+    # where(block, drawn, x), which takes six times as long
+    x = torch.lerp(x, drawn(gradient / -temperature, chance).to(x.dtype), block.to(x.dtype))
     return x, *discrete(energy).value_and_gradient(x)
 
 

@@ -16,8 +16,7 @@ from backend.samplers.discrete import (
     Outcome,
     always,
     discrete,
-    exponential,
-    first,
+    drawn,
     held,
     metropolis,
     rises,
@@ -100,9 +99,9 @@ class DiscreteLangevin(DiscreteSampler):
     config: DiscreteLangevinConfig
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        race = _race(state, generator)
+        draws = _draws(state, generator)
         outcome = self.fused(
-            _moved, energy, *state[:3], race, self.config.step_size, self.temperature
+            _moved, energy, *state[:3], draws, self.config.step_size, self.temperature
         )
         return told(state, outcome, 1)
 
@@ -126,10 +125,10 @@ class DiscreteMALA(DiscreteSampler):
         return state.carrying(step_size=step_size)
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        race = _race(state, generator)
+        draws = _draws(state, generator)
         chance = uniform((len(state.position),), state.energy, generator)
         outcome = self.fused(
-            _tested, energy, *state[:3], race, chance, state.extra["step_size"], self.temperature
+            _tested, energy, *state[:3], draws, chance, state.extra["step_size"], self.temperature
         )
         return told(state, outcome, 1)
 
@@ -142,8 +141,8 @@ class DiscreteMALA(DiscreteSampler):
         return state.carrying(step_size=tuned.clamp(*STEP_SIZES))
 
 
-def _race(state: State, generator: torch.Generator) -> Tensor:
-    return exponential(state.gradient.flatten(1, -2).shape, state.gradient, generator)
+def _draws(state: State, generator: torch.Generator) -> Tensor:
+    return uniform(state.position.flatten(1).shape, state.gradient, generator)
 
 
 def _moved(
@@ -151,12 +150,12 @@ def _moved(
     x: Tensor,
     value: Tensor,
     gradient: Tensor,
-    race: Tensor,
+    draws: Tensor,
     step_size: float,
     temperature: float,
 ) -> Outcome:
     logits = _logits(x, gradient, step_size, temperature)
-    return always(discrete(energy), first(logits, race).to(x.dtype).reshape(x.shape))
+    return always(discrete(energy), drawn(logits, draws).to(x.dtype).reshape(x.shape))
 
 
 def _tested(
@@ -164,13 +163,13 @@ def _tested(
     x: Tensor,
     value: Tensor,
     gradient: Tensor,
-    race: Tensor,
+    draws: Tensor,
     chance: Tensor,
     step_size: Tensor,
     temperature: float,
 ) -> Outcome:
     forth = _logits(x, gradient, step_size, temperature)
-    y = first(forth, race).to(x.dtype).reshape(x.shape)
+    y = drawn(forth, draws).to(x.dtype).reshape(x.shape)
     proposed = State(y, *discrete(energy).value_and_gradient(y))
     back = _logits(y, proposed.gradient, step_size, temperature)
     log_rate = (

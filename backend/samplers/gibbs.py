@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from backend.config import KindConfig, option
-from backend.energies.discrete import at_site, put
+from backend.energies.discrete import at_site
 from backend.energy import Energy
 from backend.sampler import Info, State, temperature_option
 from backend.samplers.discrete import (
     DiscreteSampler,
     always,
     discrete,
-    exponential,
-    first,
+    drawn,
     told,
+    uniform,
 )
 
 
@@ -69,14 +69,16 @@ class Gibbs(DiscreteSampler):
         target, x = discrete(energy), state.position
         num = self.config.sites or target.num_sites
         sites, following = self._sites(state, num, target.num_sites, generator)
-        shape = (len(x), target.num_values)
-        for index, site in enumerate(sites):
-            race = exponential(shape, state.gradient, generator)
+        chances = uniform(sites.shape, state.energy, generator)
+        x = x.clone()
+        flat = x.flatten(1)  # a view of x: sites are written in place, as nothing else has it yet
+        for index, (site, chance) in enumerate(zip(sites, chances, strict=True)):
             if index == 0 and target.multilinear:
                 energies = at_site(state.gradient, site)
-                x = self.fused(_given, energy, x, energies, site, race, self.temperature)
+                value = self.fused(_given, energy, energies, chance, self.temperature)
             else:
-                x = self.fused(_drawn, energy, x, site, race, self.temperature)
+                value = self.fused(_drawn, energy, x, site, chance, self.temperature)
+            flat.scatter_(1, site[:, None], value[:, None].to(x.dtype))
         paid = num - 1 if target.multilinear else num
         outcome = always(target, x)
         after, info = told(state, outcome, paid * target.site_evaluations + 1)
@@ -94,12 +96,9 @@ class Gibbs(DiscreteSampler):
         return order[:, None].expand(num, len(x)), (site + num) % num_sites
 
 
-def _given(
-    energy: Energy, x: Tensor, energies: Tensor, site: Tensor, race: Tensor, temperature: float
-) -> Tensor:
-    return put(x, site, first(-energies / temperature, race))
+def _given(energy: Energy, energies: Tensor, chance: Tensor, temperature: float) -> Tensor:
+    return drawn(-energies / temperature, chance)
 
 
-def _drawn(energy: Energy, x: Tensor, site: Tensor, race: Tensor, temperature: float) -> Tensor:
-    energies = discrete(energy).site_energies(x, site)
-    return put(x, site, first(-energies / temperature, race))
+def _drawn(energy: Energy, x: Tensor, site: Tensor, chance: Tensor, temperature: float) -> Tensor:
+    return drawn(-discrete(energy).site_energies(x, site) / temperature, chance)

@@ -15,11 +15,9 @@ from backend.samplers.discrete import (
     DiscreteSampler,
     Outcome,
     discrete,
-    exponential,
-    first,
-    held,
+    drawn,
     metropolis,
-    rises,
+    rises_elsewhere,
     told,
     uniform,
 )
@@ -47,10 +45,8 @@ class GibbsWithGradients(DiscreteSampler):
     config: GibbsWithGradientsConfig
 
     def step(self, state: State, energy: Energy, generator: torch.Generator) -> tuple[State, Info]:
-        num_pairs = state.gradient[0].numel()
-        race = exponential((len(state.position), num_pairs), state.gradient, generator)
-        chance = uniform((len(state.position),), state.energy, generator)
-        outcome = self.fused(_stepped, energy, *state[:3], race, chance, self.temperature)
+        draw, chance = uniform((2, len(state.position)), state.energy, generator)
+        outcome = self.fused(_stepped, energy, *state[:3], draw, chance, self.temperature)
         return told(state, outcome, 1)
 
 
@@ -59,30 +55,27 @@ def _stepped(
     x: Tensor,
     value: Tensor,
     gradient: Tensor,
-    race: Tensor,
+    draw: Tensor,
     chance: Tensor,
     temperature: float,
 ) -> Outcome:
     num_values = gradient.shape[-1]
     forth = _log_proposals(x, gradient, temperature)
-    pair = first(forth, race)
-    site, new = pair // num_values, pair % num_values
-    old = x.flatten(1).gather(1, site[:, None]).squeeze(1).long()
-    y = put(x, site, new)
+    pair = drawn(forth, draw).long()
+    site, shift = pair // (num_values - 1), pair % (num_values - 1)
+    old = _at(x.flatten(1), site).long()
+    y = put(x, site, (old + shift + 1) % num_values)
     proposed = State(y, *discrete(energy).value_and_gradient(y))
     back = _log_proposals(y, proposed.gradient, temperature)
-    log_rate = (
-        (value - proposed.energy) / temperature
-        + _at(back, site * num_values + old)
-        - _at(forth, pair)
-    )
+    # going back shifts by what is left of a whole turn
+    pair_back = site * (num_values - 1) + num_values - 2 - shift
+    log_rate = (value - proposed.energy) / temperature + _at(back, pair_back) - _at(forth, pair)
     return metropolis(State(x, value, gradient), proposed, log_rate, chance)
 
 
 def _log_proposals(x: Tensor, gradient: Tensor, temperature: float) -> Tensor:
-    """log q of every (site, value), (chains, sites · q)."""
-    rise = rises(x, gradient)
-    logits = (-0.5 / temperature * rise).masked_fill(held(x, rise), -torch.inf)
+    """log q of every (site, shift), (chains, sites · (q - 1))."""
+    logits = rises_elsewhere(x, gradient).mul_(-0.5 / temperature)
     return logits.flatten(1).log_softmax(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from backend import samplers
 from backend.energies.discrete import Enumeration
 from backend.energies.lattices import Ising, Lattice, Potts, kaufman_log_z
 from backend.randomness import generator_of
+from backend.samplers import cluster
 from backend.samplers.cluster import Cluster, ClusterConfig, connected
 
 
@@ -39,14 +41,19 @@ def lowest(root: Tensor) -> list[int]:
     return [first.setdefault(int(value), site) for site, value in enumerate(root)]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.4, 0.5, 0.6, 0.9, 1.0])
+@pytest.mark.parametrize("find", [connected, cluster.searched])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.5, 0.6, 0.9, 1.0])
 @pytest.mark.parametrize("size", [(1, 7), (2, 2), (3, 5), (12, 13)])
-def test_components_are_those_of_a_search(size: tuple[int, int], share: float) -> None:
+def test_components_are_those_of_a_search(
+    size: tuple[int, int], share: float, find: Callable[[Tensor, Tensor, int], Tensor]
+) -> None:
     lattice = Ising(*size, 0.3)
     num_sites = lattice.num_sites
     chances = torch.rand(8, len(lattice.bonds), generator=generator_of("bonds", *size))
     joined = chances < share
-    roots = connected(lattice.bonds, joined, num_sites)
+    roots = find(lattice.bonds, joined, num_sites)
+    # a site of the component, so that it may count what is in it
+    assert torch.equal(roots.gather(1, roots), roots)
     for row, root in zip(joined, roots, strict=True):
         assert lowest(root) == searched(lattice.bonds.tolist(), row.tolist(), num_sites)
 
@@ -62,10 +69,11 @@ def test_components_of_long_snakes_are_found() -> None:
         joined = torch.ones(2, len(bonds), dtype=torch.bool)
         cut = index % len(bonds)
         joined[1, cut] = False
-        roots = connected(bonds, joined, num_sites)
-        assert len(roots[0].unique()) == 1 and len(roots[1].unique()) == 2
-        for row, root in zip(joined, roots, strict=True):
-            assert lowest(root) == searched(bonds.tolist(), row.tolist(), num_sites)
+        for find in (connected, cluster.searched):
+            roots = find(bonds, joined, num_sites)
+            assert len(roots[0].unique()) == 1 and len(roots[1].unique()) == 2
+            for row, root in zip(joined, roots, strict=True):
+                assert lowest(root) == searched(bonds.tolist(), row.tolist(), num_sites)
 
 
 def test_bonds_in_order_of_a_path_are_joined_in_one_round() -> None:

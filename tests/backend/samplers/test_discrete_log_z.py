@@ -68,14 +68,14 @@ def test_annealing_comes_to_the_exact_log_z_from_both_sides(kind: str, temperatu
     energy = ENERGIES[kind]
     law = exact_law(energy, temperature)
     assert law is not None
-    draws = law.draw(400, generator_of("draws", kind))
+    draws = law.draw(1000, generator_of("draws", kind))
     both = annealed(
         energy,
         lattice(),
         generator_of("annealed", kind),
         temperature=temperature,
         num_levels=60,
-        num_chains=400,
+        num_chains=1000,
         draws=draws,
     )
     for value, error in ((both.forward, both.points.error), (both.reverse, both.reverse_error)):
