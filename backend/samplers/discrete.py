@@ -101,8 +101,8 @@ def rises(x: Tensor, gradient: Tensor) -> Tensor:
 
 
 def rises_elsewhere(x: Tensor, gradient: Tensor) -> Tensor:
-    """The same (chains, sites, q - 1) for the other values alone: at k the value x + 1 + k, modulo
-    q."""
+    """Changes as of `rises`, of the values that a site has not: at k of (chains, sites, q - 1) the
+    value x + 1 + k, modulo q."""
     flat, own = gradient.flatten(1, -2), x.flatten(1)
     num = flat.shape[2]
     if num == 2:
@@ -140,7 +140,7 @@ def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def flags(compare: Callable[..., Tensor], a: Tensor, b: Tensor) -> Tensor:
-    """0 and 1 in a's dtype, by a comparison: written as they are made, in a fifth of the time that
-    making bools of them and numbers of those takes."""
+    """Results of a comparison as 0 and 1 in a's dtype, written as they are made: bools made into
+    numbers take five times as long."""
     result: Tensor = compare(a, b, out=torch.empty_like(a))
     return result
