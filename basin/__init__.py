@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import os
+
     from basin.loading import LoadedEnergy
     from basin.reading import OpenRun
     from basin.tracking import Run
@@ -55,10 +57,11 @@ def open(run: str = "latest") -> OpenRun:
     return OpenRun.of(run)
 
 
-def load(run: str = "latest", step: int | None = None) -> LoadedEnergy:
+def load(run: str | os.PathLike[str] = "latest", step: int | None = None) -> LoadedEnergy:
     """Load the trained energy of a run as a torch module of positions in your units.
 
-    step: of a checkpoint, by default the newest. Raises BadInput, NotAvailable.
+    run: an id, or a folder that `basin export RUN --as safetensors` wrote. step: of a checkpoint,
+    by default the newest. Raises BadInput, NotAvailable.
     """
     from basin.loading import load_energy
 

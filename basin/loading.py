@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from backend.energy import Energy, energy_and_gradient
-from backend.errors import NotAvailable
+from backend.errors import BadInput, NotAvailable
 from backend.method import SampleRequest
 from backend.randomness import generator_of
 from backend.requests import conditional_sampling
+from jobs.exports import model_folder
 from jobs.models.trained_run import Trained, load_trained
 from jobs.records import run_store
 
@@ -53,14 +56,16 @@ class LoadedEnergy(Energy):
         if log_z is None:
             raise NotAvailable(
                 f"{method.title} keeps no normaliser, so its energy is no log-density. "
-                f"`basin ask {self.id} log_z` measures one."
+                "`basin ask RUN log_z` measures that of a run."
             )
         log_volume = data.scale.expand(data.event_shape).log().sum()
         return -self(x) - log_z.detach() - log_volume.to(log_z)
 
 
-def load_energy(run: str, step: int | None) -> LoadedEnergy:
-    """Load a run's energy, as `basin.load` says."""
+def load_energy(run: str | os.PathLike[str], step: int | None) -> LoadedEnergy:
+    """Load the energy of a run or of a model folder, as `basin.load` says."""
+    if isinstance(run, os.PathLike) or os.sep in run or model_folder.is_folder(Path(run)):
+        return _of_folder(Path(run).expanduser(), step)
     directory = run_store.open_run(run)
     if directory.written_status().is_tracked:
         raise NotAvailable(
@@ -68,3 +73,12 @@ def load_energy(run: str, step: int | None) -> LoadedEnergy:
             f"weights are the safetensors files in {directory.path / 'checkpoints'}."
         )
     return LoadedEnergy(load_trained(directory.id, step=step))
+
+
+def _of_folder(folder: Path, step: int | None) -> LoadedEnergy:
+    if not model_folder.is_folder(folder):
+        names = f"{model_folder.WEIGHTS} and {model_folder.CONFIG}"
+        raise BadInput.at("folder", f"{folder} must hold {names}, as `basin export` writes them.")
+    if step is not None:
+        raise BadInput.at("step", f"must be None: a folder holds one step's weights, got {step}.")
+    return LoadedEnergy(model_folder.load(folder))

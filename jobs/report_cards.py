@@ -193,6 +193,15 @@ def of_samples(directory: RunDirectory) -> Drawn | None:
 def card(run_id: str) -> str:
     """Write the report card of a run, as Markdown. Raises BadInput, NotAvailable."""
     directory = run_store.open_run(run_id)
+    status = directory.status()
+    lines = [f"### {_cell(status.name) or status.id}", "", *costs(directory)]
+    if figures := reached(directory):
+        lines += ["", *_figures(figures)]
+    return "\n".join([*lines, "", f"Basin {version()}.", ""])
+
+
+def costs(directory: RunDirectory) -> list[str]:
+    """Write the lines of a table of what a run is and what it cost. Raises BadInput."""
     status, grid = directory.status(), grid_factor()
     budget = ", ".join(f"{value:,} {name}" for name, value in status.budget.items())
     paid = status.own
@@ -214,10 +223,7 @@ def card(run_id: str) -> str:
     if (drawn := of_samples(directory)) is not None:
         rows.append(("joules a sample", f"{_a_sample(drawn)}; {drawn.num:,} drawn at once"))
         rows.append(("time a sample", f"{_number(1000 * drawn.seconds)} ms"))
-    lines = [f"### {_cell(status.name) or status.id}", "", *_table(("", ""), rows)]
-    if figures := reached(directory):
-        lines += ["", *_figures(figures)]
-    return "\n".join([*lines, "", f"Basin {version()}.", ""])
+    return table(("", ""), rows)
 
 
 def _of_the_parent(status: Status) -> str:
@@ -231,7 +237,7 @@ def _of_the_parent(status: Status) -> str:
 
 def _figures(figures: Sequence[Reached]) -> list[str]:
     head = ("figure", "reached", "floor", "goal", "goal first met after", "first", "gained a kJ")
-    return _table(
+    return table(
         head,
         [
             (
@@ -294,7 +300,7 @@ def comparison_card(run_ids: Sequence[str]) -> str:
             notes.append(f"- `{status.id}`, not counted: {_of_the_parent(status)}.")
         if sharers(status, runs):
             notes.append(f"- `{status.id}`: {joules_in_words(status, runs)}.")
-    lines = ["### Comparison", "", *_table(head, rows)]
+    lines = ["### Comparison", "", *table(head, rows)]
     return "\n".join([*lines, *([""] if notes else []), *notes, "", f"Basin {version()}.", ""])
 
 
@@ -328,7 +334,8 @@ def _number(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Write the lines of a Markdown table."""
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
 

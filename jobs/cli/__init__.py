@@ -10,7 +10,6 @@ import click
 from jobs.cli import (
     about,
     bakeoff,
-    data,
     launch,
     models,
     plug_ins,
@@ -23,6 +22,7 @@ from jobs.cli import (
 )
 from jobs.cli.common import BasinGroup
 from jobs.cli.sampling import arena, grid, race, sample_sets
+from jobs.cli.transfer import data, exporting
 
 
 @click.group(cls=BasinGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,6 +67,7 @@ for command in (
     plug_ins.check,
     models.abilities,
     data.data,
+    exporting.export,
     runs.reindex,
     about.doctor,
 ):

@@ -51,7 +51,7 @@ def of(prepared: Prepared) -> MadeOf:
     if data.mean.dim():  # images, and laws of one's own, have the same box whatever they are
         standardised |= {"noise_low": data.noise_low, "noise_high": data.noise_high}
     return {
-        "files": [_file(field, path) for field, path in _paths(prepared.spec)],
+        "files": [_file(field, path) for field, path in paths(prepared.spec)],
         "runs": list(_runs(prepared.runs)),
         "code": _code(type(prepared.method)),
         "plugins": _plugins(prepared),
@@ -172,7 +172,7 @@ def warnings(last: MadeOf, present: MadeOf) -> list[str]:
     return sentences
 
 
-def _paths(spec: RunSpec) -> Iterator[tuple[str, Path]]:
+def paths(spec: RunSpec) -> Iterator[tuple[str, Path]]:
     """Find every file or folder that data and settings name, by its field."""
     waiting: list[tuple[str, Any]] = [("data", spec.data), ("config", spec.config)]
     while waiting:

@@ -53,15 +53,20 @@ def prepare(
     *,
     fetch: bool = True,
     standardised: Mapping[str, Any] | None = None,
+    stand_in: Data | None = None,
 ) -> Prepared:
     """Find, check and set up everything a RunSpec names. Raises BadInput with all that is wrong.
 
     fetch: download data that are not here; else a stand-in takes their place. standardised: how
-    the data were at an earlier attempt (`Data.rescaled`), whatever is in their file now.
+    the data were at an earlier attempt (`Data.rescaled`), whatever is in their file now. stand_in:
+    data of the same shape, where those that the spec names are not to be read.
     """
     resolved = catalogue.resolve(with_moved_paths(spec))
     missing = "" if fetch else resolved.dataset.missing()
-    data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
+    if stand_in is not None:
+        data = stand_in
+    else:
+        data = resolved.dataset.stand_in() if missing else resolved.dataset.load()
     if standardised:
         data = data.rescaled(standardised)
     field_problems = fitting.problems(resolved.method, resolved.config, data)

@@ -1,0 +1,1 @@
+"""Commands by which data come in, and runs come and go."""

@@ -1,0 +1,1 @@
+"""Exports: a run leaves Basin in forms that other programs read."""
