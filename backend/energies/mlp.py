@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.config import KindConfig, option
+from backend.data import Data
 from backend.energies import Condition, NetworkEnergy
 from backend.energies.tilt_config import TiltConfig
+from backend.metrics.sites import site_log_probs
 from backend.networks import row_sharing
 from backend.networks.layers import Activation
 from backend.networks.mlp import mlp, value_and_gradient
@@ -41,6 +44,12 @@ class MLPConfig(TiltConfig):
         le=1_000_000,
         group="Energy",
     )
+    straight: bool = option(
+        False,
+        "A straight path from the inputs to the energy beside the layers. On whole numbers it "
+        "begins at independent sites, and the layers at 0: they learn how sites hang together.",
+        group="Energy",
+    )
     spectral_norm: bool = option(
         False,
         "Divide every layer by its largest singular value; a learned gain follows the last.",
@@ -53,7 +62,8 @@ class MLPConfig(TiltConfig):
 
 
 class MLPEnergy(NetworkEnergy):
-    """E(x) = MLP(x), x of any shape, flattened; with waves MLP(x, sin kx, cos kx), k = 1, 2, …
+    """E(x) = MLP(x), x of any shape, flattened; with waves MLP(x, sin kx, cos kx), k = 1, 2, …;
+    with a straight path MLP(x) + w·x.
 
     Waves repeat, but x beside them does not, so far from the data the energy still knows where it
     is. Tancik et al. 2020. A context, flattened, stands beside all of it.
@@ -75,8 +85,13 @@ class MLPEnergy(NetworkEnergy):
         self.waves = config.waves if event_shape.numel() <= config.waves_up_to else 0
         self.has_context = context_shape is not None
         num_beside = 0 if context_shape is None else context_shape.numel()
+        num_inputs = event_shape.numel() * (1 + 2 * self.waves) + num_beside
+        self.straight: nn.Parameter | None = None
+        if config.straight:
+            zeros = torch.zeros(num_outputs, num_inputs, device=generator.device)
+            self.straight = nn.Parameter(zeros)
         self.net = mlp(
-            event_shape.numel() * (1 + 2 * self.waves) + num_beside,
+            num_inputs,
             config.width,
             config.depth,
             generator,
@@ -89,12 +104,24 @@ class MLPEnergy(NetworkEnergy):
     def last_layer(self) -> nn.Module:
         return self.net[-1]
 
+    def begin_at(self, data: Data) -> None:
+        if self.straight is None or data.num_values is None:
+            return
+        by_value = -site_log_probs(data)
+        slopes = (by_value[..., 1] - by_value[..., 0]) / 2 if data.num_values == 2 else by_value
+        with torch.no_grad():
+            self.straight[:, : slopes.numel()] = slopes.flatten()
+            for parameter in self.last_layer.parameters():
+                parameter.zero_()
+
     def outputs(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         inputs = self._inputs(x)
         if self.has_context:
             assert condition is not None and condition.context is not None, "made for a context"
             inputs = torch.cat([inputs.flatten(1), condition.context.flatten(1).to(x.dtype)], 1)
         energies: Tensor = self.net(inputs)
+        if self.straight is not None:
+            energies = energies + F.linear(inputs.flatten(1), self.straight)
         return energies
 
     def closed_form(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -104,7 +131,12 @@ class MLPEnergy(NetworkEnergy):
         if not (plain and exact and self.num_outputs == 1) or row_sharing.is_sharing():
             return None
         both = value_and_gradient(self.net, x.flatten(1))
-        return None if both is None else (both[0][:, 0], both[1].reshape(x.shape))
+        if both is None:
+            return None
+        value, slope = both
+        if self.straight is not None:
+            value, slope = value + F.linear(x.flatten(1), self.straight), slope + self.straight
+        return value[:, 0], slope.reshape(x.shape)
 
     def _inputs(self, x: Tensor) -> Tensor:
         """(batch, dim × (1 + 2 waves)) of x (batch, *event_shape); x itself without waves."""

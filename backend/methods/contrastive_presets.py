@@ -152,7 +152,7 @@ PRESETS: dict[str, Preset] = {
         "log Z is annealed both ways.",
         {
             **BITS,
-            "energy": {"kind": "mlp", "width": 128, "depth": 2},
+            "energy": {"kind": "mlp", "width": 128, "depth": 2, "straight": True},
             "sampler": {"kind": "gibbs_with_gradients"},
             "num_steps": 20,
             "train": {**BITS["train"], "learning_rate": 1e-3, "ema_decay": 0.99},

@@ -8,8 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from backend.data import Data, noise_box
+from backend.energies import build_network
 from backend.energies.mlp import MLPConfig, MLPEnergy
 from backend.energy import energy_and_gradient
+from backend.method import Task
+from backend.metrics.sites import independent_log_prob, site_log_probs
 from backend.networks import products
 from backend.randomness import generator_of
 
@@ -41,6 +45,30 @@ def test_the_gradient_written_out_is_that_of_autograd(
         products.use("torch")
     assert torch.equal(value, known[0]) and torch.equal(gradient, known[1])
     assert not value.requires_grad and not gradient.requires_grad
+
+
+@pytest.mark.parametrize("num_values", [2, 3])
+def test_a_straight_path_begins_at_independent_sites(num_values: int) -> None:
+    rows = torch.randint(num_values, (200, 5), generator=generator_of("rows")).float()
+    rows[:150, :2] = num_values - 1
+    zero, one, box = torch.zeros(()), torch.ones(()), noise_box(rows)
+    data = Data("given", "Given", rows, rows, zero, one, *box, num_values=num_values)
+    task = Task(data, torch.device("cpu"), generator_of("network"))
+    network = build_network(MLPConfig(width=16, straight=True), task)
+    with torch.no_grad():
+        energies = network(data.train).double()
+    exact = -independent_log_prob(site_log_probs(data), data.train)
+    torch.testing.assert_close(energies - energies[0], exact - exact[0], rtol=0, atol=1e-4)
+
+
+def test_the_gradient_of_a_straight_path_is_that_of_autograd() -> None:
+    network = energy((3, 4), straight=True)
+    with torch.no_grad():
+        network.straight.normal_(generator=generator_of("straight"))
+    x = torch.randn((300, 3, 4), generator=generator_of("positions"))
+    known = network.closed_form(x)
+    assert known is not None
+    torch.testing.assert_close(known, by_autograd(network, x), rtol=1e-6, atol=1e-6)
 
 
 class Steeper(MLPEnergy):
