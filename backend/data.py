@@ -183,7 +183,7 @@ class Data:
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` training positions drawn with replacement, (size, *event_shape)."""
-        return self.train[self.indices(size, generator)]
+        return self.train.index_select(0, self.indices(size, generator))
 
     def indices(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` places in `train` (and `labels`), drawn with replacement."""

@@ -42,6 +42,11 @@ class Energy(nn.Module, ABC):
         written out."""
         return None
 
+    def pullback(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]] | None:
+        """E(x) (batch,), and the function that makes of slopes (batch,) of a loss in them its
+        gradients in the parameters, in their order; None where that is left to autograd."""
+        return None
+
     def given(self, condition: Any) -> Energy:
         """The energy of x with a class, a noise level or a context bound to it."""
         return Bound(self, condition)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
@@ -250,13 +250,23 @@ class Fitter(Generic[ModuleT]):
         an iterator that makes each when it is asked for. Returns the gradient's norm before
         clipping and the rate. Nothing is copied to the host.
         """
+        self.optimiser.zero_grad(set_to_none=True)
+        for term in (loss,) if isinstance(loss, Tensor) else loss:
+            term.backward()
+        return self._step(progress)
+
+    def descend(self, gradients: Sequence[Tensor], progress: float) -> Mapping[str, Tensor]:
+        """One step along gradients of the module's parameters, in their order, as `update` makes
+        it."""
+        for weight, gradient in zip(self.module.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        return self._step(progress)
+
+    def _step(self, progress: float) -> Mapping[str, Tensor]:
         config = self.config
         rate = config.learning_rate * scheduled(config.schedule, progress, config.warm_up_share)
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
             group["lr"], group["weight_decay"] = factor * rate, config.weight_decay
-        self.optimiser.zero_grad(set_to_none=True)
-        for term in (loss,) if isinstance(loss, Tensor) else loss:
-            term.backward()
         weights = self.weights
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from backend.data import Data
 from backend.energies import Condition, NetworkEnergy
 from backend.energies.rbm import RBM
 from backend.metrics.sites import site_log_probs
+from backend.networks import row_sharing
 
 WEIGHT_SD = 0.1
 """Of the weights at the start: hidden bits begin nearly free, and apart from one another."""
@@ -61,6 +63,22 @@ class Boltzmann(NetworkEnergy):
         bits = 0.5 * (x.flatten(1) + 1)
         energies: Tensor = FreeEnergy.apply(bits, self.weights, self.visible_bias, self.hidden_bias)
         return energies[:, None]
+
+    def pullback(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]] | None:
+        """That of FreeEnergy, of bits x without their code and without autograd's bookkeeping,
+        which takes longer than the arithmetic of a small batch."""
+        plain = self.tilt is None and self.num_outputs == 1 and self.precision is torch.float32
+        if self.num_values != 2 or not plain or row_sharing.is_sharing():
+            return None
+        v = x.flatten(1)
+        inputs = torch.addmm(self.hidden_bias, v, self.weights)
+        values = -torch.addmv(softplus(inputs).sum(1), v, self.visible_bias)
+
+        def pulled_back(slopes: Tensor) -> list[Tensor]:
+            hidden = inputs.sigmoid_().mul_(-slopes[:, None])
+            return [v.T @ hidden, -(slopes @ v), hidden.sum(0)]
+
+        return values, pulled_back
 
     def over_values(self, event_shape: torch.Size, num_values: int) -> RBM:
         weights, visible_bias = self.weights.detach(), self.visible_bias.detach()

@@ -6,7 +6,7 @@ import copy
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -213,6 +213,13 @@ def of_bits(slope: Tensor) -> Tensor:
     return gradient
 
 
+def flags(compare: Callable[..., Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """Results of a comparison as 0 and 1 in a's dtype, written as they are made: bools made into
+    numbers take five times as long."""
+    result: Tensor = compare(a.detach(), b.detach(), out=torch.empty_like(a))
+    return result
+
+
 class Coded(DiscreteEnergy):
     """A network that was made for the `code` of the values 0, 1, ... q − 1."""
 
@@ -327,6 +334,7 @@ __all__ = [
     "code_shape",
     "enumerate_states",
     "enumerated",
+    "flags",
     "of_bits",
     "one_hot",
     "put",

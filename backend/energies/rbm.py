@@ -16,6 +16,7 @@ from backend.energies.discrete import (
     DiscreteEnergy,
     Enumeration,
     Law,
+    flags,
     of_bits,
     states_at,
 )
@@ -94,7 +95,7 @@ class RBM(DiscreteEnergy):
 
         def bits(uniform: Tensor, inputs: Tensor) -> Tensor:
             inputs = inputs if temperature == 1 else inputs / temperature
-            return (uniform < inputs.sigmoid()).to(v.dtype)
+            return flags(torch.lt, uniform, inputs.sigmoid())
 
         h = bits(of_hidden, self.hidden_input(v))
         y = bits(of_visible, self.visible_input(h)).reshape(v.shape)

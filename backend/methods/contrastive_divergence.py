@@ -18,7 +18,7 @@ from backend.energy import Energy
 from backend.method import Method, Preset, Start, Task
 from backend.methods.contrastive_presets import PRESETS
 from backend.metrics.log_z_grid import ESTIMATE
-from backend.objectives.contrastive import Contrast, contrastive, whole
+from backend.objectives.contrastive import Contrast, contrastive, whole, written_out
 from backend.sampler import Sampler
 from backend.samplers import ChainSampler, Moved
 from backend.samplers.replay_buffer import drawn_places, restarted
@@ -208,13 +208,14 @@ class ContrastiveDivergence(Method):
         index, positions = None, x_data
         if self.buffer is not None:
             index = drawn_places(self.buffer, len(x_data), self.generator)
-            positions = restarted(self.buffer[index], data, config.reinit_rate, self.generator)
+            earlier = self.buffer.index_select(0, index)
+            positions = restarted(earlier, data, config.reinit_rate, self.generator)
         elif config.chains == "noise":
             positions = data.noise(len(x_data), self.generator)
         kernel, energy, steps = self.kernel, self._walked, config.num_steps
         moved = samplers.moved(kernel, positions, energy, self.generator, steps)
         if self.buffer is not None and index is not None:
-            self.buffer[index] = moved.position
+            self.buffer.index_copy_(0, index, moved.position)
         return moved
 
     def _move(self, walkers: WeightedWalkers) -> tuple[Moved, Tensor, dict[str, Tensor]]:
@@ -237,6 +238,10 @@ class ContrastiveDivergence(Method):
         """One update of the weights: the contrast that it was made of, and what the fitter says."""
         parts: list[tuple[float, Contrast]] = []
         l2 = self.config.energy_l2
+        if self.config.train.micro_batches == 1:
+            known = written_out(self.network, x_data, x_model, l2, weights)
+            if known is not None:
+                return known.contrast, self.fitter.descend(known.gradients, progress)
         batch = (x_data, x_model) if weights is None else (x_data, x_model, weights)
 
         def losses() -> Iterator[Tensor]:

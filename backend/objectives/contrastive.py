@@ -39,13 +39,51 @@ def contrastive(
     """
     # one pass over both is quicker than two
     values = energy(torch.cat([x_data, x_model.detach()]))
-    on_data, on_model = values.split([len(x_data), len(x_model)])
+    return _of_values(values, len(x_data), energy_l2, weights)
+
+
+def _of_values(values: Tensor, num_data: int, energy_l2: float, weights: Tensor | None) -> Contrast:
+    """The contrast of energies (batch,), those of data first."""
+    on_data, on_model = values.split([num_data, len(values) - num_data])
     data = on_data.mean()
     model = on_model.mean() if weights is None else (weights * on_model).sum()
     loss = data - model
     if energy_l2:
         loss = loss + energy_l2 * (on_data.square().mean() + on_model.square().mean())
     return Contrast(loss, data.detach(), model.detach(), values.detach().abs().amax())
+
+
+class WrittenOut(NamedTuple):
+    """A contrast and the gradients of its loss."""
+
+    contrast: Contrast
+    gradients: list[Tensor]
+    """one a parameter of the energy, in their order"""
+
+
+@torch.no_grad()
+def written_out(
+    energy: Energy,
+    x_data: Tensor,
+    x_model: Tensor,
+    energy_l2: float,
+    weights: Tensor | None = None,
+) -> WrittenOut | None:
+    """`contrastive` with its gradients, of an energy that has its own written out (`pullback`);
+    None for any other, which autograd serves."""
+    known = energy.pullback(torch.cat([x_data, x_model]))
+    if known is None:
+        return None
+    values, pulled_back = known
+    contrast = _of_values(values, len(x_data), energy_l2, weights)
+    slopes = 2 * energy_l2 * values
+    on_data, on_model = slopes.split([len(x_data), len(x_model)])
+    on_data.add_(1).div_(len(x_data))
+    if weights is None:
+        on_model.sub_(1).div_(len(x_model))
+    else:
+        on_model.div_(len(x_model)).sub_(weights)
+    return WrittenOut(contrast, pulled_back(slopes))
 
 
 def whole(parts: Sequence[tuple[float, Contrast]]) -> Contrast:

@@ -90,19 +90,16 @@ class BlockGibbs(DiscreteSampler):
         if not isinstance(energy, RBM) or self.temperature != 1:
             return None
         for _ in range(self.config.sweeps):
-            given = self._uniforms(position, energy, generator)
-            position, _ = self.fused(_pass, energy, position, *given[:2], 1.0)
+            of_hidden, of_visible, _ = self._uniforms(position, energy, generator)
+            position, _ = self.fused(_pass, energy, position, of_hidden, of_visible, 1.0)
         return position, 2 * self.config.sweeps
 
     @staticmethod
     def _uniforms(x: Tensor, rbm: RBM, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Uniform variables for the hidden bits, the visible ones and the test of a pass."""
-        num = len(x)
-        return (
-            uniform((num, rbm.num_hidden), x, generator),
-            uniform((num, rbm.num_sites), x, generator),
-            uniform((num,), x, generator),
-        )
+        sizes = [rbm.num_hidden, rbm.num_sites, 1]
+        of_hidden, of_visible, chance = uniform((len(x), sum(sizes)), x, generator).split(sizes, 1)
+        return of_hidden, of_visible, chance.squeeze(1)
 
     def _layers(self, state: State, rbm: RBM, generator: torch.Generator) -> tuple[State, Info]:
         """Hidden given visible, visible given hidden."""

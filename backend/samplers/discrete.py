@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from backend.energies.discrete import DiscreteEnergy, one_hot
+from backend.energies.discrete import DiscreteEnergy, flags, one_hot
 from backend.energy import Energy
 from backend.sampler import Info, Sampler, State, per_chain
 
@@ -137,10 +136,3 @@ def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
     place = (uniform.double() * cumulative[..., -1]).unsqueeze(-1)
     index = torch.searchsorted(cumulative, place, right=True).squeeze(-1)
     return index.clamp_(max=num - 1).to(logits.dtype)
-
-
-def flags(compare: Callable[..., Tensor], a: Tensor, b: Tensor) -> Tensor:
-    """Results of a comparison as 0 and 1 in a's dtype, written as they are made: bools made into
-    numbers take five times as long."""
-    result: Tensor = compare(a, b, out=torch.empty_like(a))
-    return result

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from backend.ability import Asked
-from backend.energies.boltzmann import FreeEnergy
+from backend.energies.boltzmann import Boltzmann, FreeEnergy
 from backend.energies.discrete import Coded, Enumeration, code, enumerate_states, one_hot, read_as
 from backend.energies.rbm import RBM
 from backend.energy import Energy
 from backend.errors import BadInput
 from backend.method import SampleRequest
 from backend.metrics.density import energies
-from backend.objectives.contrastive import contrastive
+from backend.objectives.contrastive import contrastive, written_out
 from backend.randomness import generator_of
 from backend.requests import conditional_sampling, fitting
 from backend.requests.asking import ask
@@ -76,15 +76,64 @@ def test_the_gradient_of_a_boltzmann_machine_is_autograds() -> None:
     network = prepared().method.network  # type: ignore[attr-defined]
     x = enumerate_states((3, 3), 2)[:40].requires_grad_(True)
     weights = [network.weights, network.visible_bias, network.hidden_bias]
-    plain, written_out = RBM(*weights, x.shape[1:]), FreeEnergy.apply(x.flatten(1), *weights)
+    plain, by_hand = RBM(*weights, x.shape[1:]), FreeEnergy.apply(x.flatten(1), *weights)
     slopes = torch.linspace(-1, 1, 40)
     assert torch.allclose(network(x), plain(x), atol=1e-5)
-    assert torch.allclose(written_out, plain(x), atol=1e-5)
+    assert torch.allclose(by_hand, plain(x), atol=1e-5)
     for part, other in zip(
-        torch.autograd.grad((slopes * written_out).sum(), [*weights, x]),
+        torch.autograd.grad((slopes * by_hand).sum(), [*weights, x]),
         torch.autograd.grad((slopes * plain(x)).sum(), [*weights, x]),
         strict=True,
     ):
+        assert torch.allclose(part, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("energy_l2", [0.0, 0.02])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_gradients_that_are_written_out_are_those_of_autograd(
+    energy_l2: float, is_weighted: bool
+) -> None:
+    network = prepared().method.network.double()  # type: ignore[attr-defined]
+    generator = generator_of("written out")
+    with torch.no_grad():
+        for weight in network.parameters():
+            noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+            weight.add_(noise)
+    states = enumerate_states((3, 3), 2).double()
+    x_data, x_model = states[5:45], states[100:160]
+    weights = torch.rand(60, generator=generator, dtype=torch.float64) if is_weighted else None
+    known = written_out(network, x_data, x_model, energy_l2, weights)
+    # of the formula itself, not of the network, whose own backward pass is written out too
+    plain = RBM(torch.zeros(9, 1), torch.zeros(9), torch.zeros(1), x_data.shape[1:])
+    plain.weights, plain.visible_bias = network.weights.detach(), network.visible_bias.detach()
+    plain.hidden_bias = network.hidden_bias.detach()
+    held = [plain.weights, plain.visible_bias, plain.hidden_bias]
+    for tensor in held:
+        tensor.requires_grad_(True)
+    contrast = contrastive(plain, x_data, x_model, energy_l2, weights)
+    assert known is not None
+    for part, other in zip(known.contrast, contrast, strict=True):
+        assert torch.allclose(part, other, rtol=1e-12, atol=1e-12)
+    names = [name for name, _ in network.named_parameters()]
+    assert names == ["weights", "visible_bias", "hidden_bias"], "gradients come in this order"
+    expected = torch.autograd.grad(contrast.loss, held)
+    for part, other in zip(known.gradients, expected, strict=True):
+        assert torch.allclose(part, other, rtol=1e-12, atol=1e-12)
+
+
+def test_updates_by_written_gradients_are_those_by_autograd(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = [prepared(energy_l2=0.01, train={"weight_decay": 0.1}) for _ in range(2)]
+    figures = [runs[0].method.step(index / 5) for index in range(5)]
+    monkeypatch.setattr(Boltzmann, "pullback", lambda self, x: None)
+    others = [runs[1].method.step(index / 5) for index in range(5)]
+    for one, other in zip(figures, others, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert torch.allclose(one[name], other[name], rtol=1e-4, atol=1e-5), name
+    nets = [run.method.network for run in runs]  # type: ignore[attr-defined]
+    for part, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.allclose(part, other, atol=1e-5)
 
 
