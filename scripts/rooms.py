@@ -77,6 +77,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "jobs.contracts",
         "jobs.execution",
         "jobs.exports",
+        "jobs.imports",
         "jobs.templates",
     ),
     ("jobs.queueing",),

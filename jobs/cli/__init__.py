@@ -22,7 +22,7 @@ from jobs.cli import (
 )
 from jobs.cli.common import BasinGroup
 from jobs.cli.sampling import arena, grid, race, sample_sets
-from jobs.cli.transfer import data, exporting
+from jobs.cli.transfer import data, exporting, importing
 
 
 @click.group(cls=BasinGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,6 +68,7 @@ for command in (
     models.abilities,
     data.data,
     exporting.export,
+    importing.import_runs,
     runs.reindex,
     about.doctor,
 ):

@@ -76,10 +76,17 @@ def _parquet(asked: Asked) -> list[str]:
     return tables.write_parquet(asked.run, asked.to, asked.say)
 
 
+def _tensorboard(asked: Asked) -> list[str]:
+    from jobs.exports import tensorboard
+
+    return tensorboard.write(asked.run, asked.to, asked.say)
+
+
 FORMATS = {
     "safetensors": Format("weights with a model card, as hubs lay them out", _safetensors),
     "pt2": Format("E(x) and its gradient as programs of torch.export", _pt2),
     "onnx": Format("E(x) and its gradient as ONNX models", _onnx),
     "csv": Format("scalars and samples as text", _csv),
     "parquet": Format("scalars and samples as typed columns", _parquet),
+    "tensorboard": Format("scalars as an event file", _tensorboard),
 }

@@ -68,7 +68,9 @@ def trained() -> RunDirectory:
 def test_every_command_of_the_plan_is_there_and_takes_json() -> None:
     wanted = "up worker dashboard run race ls show stop pause resume sample energy methods"
     wanted += " reindex doctor ask abilities reproduce link bakeoff notify dismiss turn fork keep"
-    wanted += " delete restore trash workers disk card grid data samples arena new check export"
+    wanted += (
+        " delete restore trash workers disk card grid data samples arena new check export import"
+    )
     assert set(main.commands) == set(wanted.split())
     commands = dict(_leaves(main, ""))
     assert {"data fetch", "samples draw", "grid draw", "arena ranking", "workers"} <= set(commands)

@@ -1,0 +1,1 @@
+"""Imports: runs that other programs recorded become runs of this home."""
