@@ -111,9 +111,9 @@ class ClusteringEnergy(Method):
     follows_gradient = False
     draws: ClassVar[bool] = False
     headline: ClassVar[tuple[str, ...]] = (
-        "loss/total",
         "few_shot/accuracy",
         "few_shot/prototype",
+        "loss/total",
         "few_shot/rise",
     )
     figures: ClassVar[dict[str, Figure]] = {

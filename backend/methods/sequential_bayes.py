@@ -20,12 +20,11 @@ from backend.energies.carried_posterior import (
     log_of_mean,
     prototype_log_probs,
 )
-from backend.events import Event, Field, Scalar, Table
+from backend.events import Event, Scalar, Table
 from backend.method import Method, Preset, Task
 from backend.metric_names import Figure
 from backend.metrics.convergence import r_hat
 from backend.metrics.quality import Quality
-from backend.observe import pictures
 from backend.samplers.hmc import HMCConfig
 from backend.spec import Budget
 
@@ -33,7 +32,6 @@ MOST_DRAWS = 400
 """Draws of every chain that are kept."""
 PROBED = 16
 """Held-out events whose logits R-hat is of: single weights have no meaning."""
-SIDE = 48
 
 
 class SequentialBayesConfig(Config):
@@ -286,21 +284,6 @@ class SequentialBayes(Method):
             )
         ]
         yield Table("continual/tasks", ["accuracy of", "task 1", "task 2"], rows)
-        yield from self._map()
-
-    def _map(self) -> Iterator[Event]:
-        """p(second class) over the plane."""
-        data = self.task.data
-        if data.train[0].numel() != 2:
-            return
-        low, high = data.noise_low, data.noise_high
-        sides = [torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True)]
-        y, x = torch.meshgrid(sides[1], sides[0], indexing="ij")
-        at = torch.stack([x, y], 2).reshape(-1, 2).to(data.train)
-        values = pictures.float32(self.class_log_probs(at)[:, 1].exp()).reshape(SIDE, SIDE)
-        (x_low, y_low), (x_high, y_high) = (data.restore(each).tolist() for each in (low, high))
-        ranges = ((x_low, x_high), (y_low, y_high))
-        yield Field("continual/map", values, *ranges, quantity="probability", axes=("x", "y"))
 
     def final_figures(self, quality: Quality, generator: torch.Generator) -> dict[str, float]:
         return self.readings()
