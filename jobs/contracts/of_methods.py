@@ -279,7 +279,7 @@ def arithmetic_changes_no_numbers(method: str, preset: str) -> None:
 
     base = prepared(method, preset)
     config = copy.deepcopy(base.config)
-    metrics = base.method.step(0.5)
+    metrics = base.method.advance(0.5)
     for path, (field, value) in leaves(config):
         if (field.json_schema_extra or {}).get("group") != "Arithmetic" or path[-1] == "compile":
             continue  # compiling takes long: tested where networks are
