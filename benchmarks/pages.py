@@ -88,7 +88,7 @@ def run(pages: list[str], quick: bool) -> Report:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder) / "home"
         with running(home) as basin:
-            chosen = [case for case in cases(_make_runs(home)) if case.name in pages]
+            chosen = [case for case in cases(train(_specs(home))) if case.name in pages]
             browser = chromium.launch(playwright.chromium)
             # who comes first to a server that just started waits for its imports: once a start
             page, _ = visit(browser.new_context(), basin.address, chosen[0])
@@ -103,8 +103,8 @@ def run(pages: list[str], quick: bool) -> Report:
     return report
 
 
-def _make_runs(home: Path) -> dict[str, list[str]]:
-    """Train what the pages show, on the workers; returns ids by kind."""
+def _specs(home: Path) -> dict[str, list[RunSpec]]:
+    """Small runs for the pages to show, by kind."""
     rng = np.random.default_rng(0)
     mixed = rng.normal(size=(600, 5)) @ rng.normal(size=(5, 5))
     path = home / "measurements.csv"
@@ -117,7 +117,7 @@ def _make_runs(home: Path) -> dict[str, list[str]]:
         ({"kind": "langevin", "step_size": 0.02}, {"kind": "mala"}, {"kind": "hmc"}),
         Budget(gradients=2000),
     )
-    specs = {
+    return {
         "ring": [
             RunSpec(data=plane, preset="plain_persistent", seed=seed, **small) for seed in (0, 1)
         ],
@@ -125,6 +125,10 @@ def _make_runs(home: Path) -> dict[str, list[str]]:
         "table": [RunSpec(data={"name": "file", "path": str(path)}, **noise)],
         "race": race.specs(),
     }
+
+
+def train(specs: dict[str, list[RunSpec]]) -> dict[str, list[str]]:
+    """Train what the pages show, on the workers; returns ids by kind."""
     runs = {name: enqueue.launch_many(each) for name, each in specs.items()}
     deadline = time.monotonic() + 600
     for run_id in (run_id for ids in runs.values() for run_id in ids):

@@ -111,14 +111,14 @@ def stamp() -> tuple[Any, ...]:
 
 
 def recipes() -> list[Path]:
-    """List the YAML files of plug-in folders that mean to be recipes, first the home's."""
+    """List the YAML files that mean to be recipes, of plug-in folders or named themselves, first
+    the home's."""
     installed = [Path(place.path) for place, _ in _installed()]
     return [
         path
-        for folder in (*folders(), *installed)
-        if folder.is_dir()
-        for path in sorted(folder.glob("*.yaml"))
-        if _matches(_IS_RECIPE, path)
+        for top in (*folders(), *installed)
+        for path in (sorted(top.glob("*.yaml")) if top.is_dir() else [top])
+        if path.suffix == ".yaml" and _matches(_IS_RECIPE, path)
     ]
 
 

@@ -46,7 +46,7 @@ def _entry(value: Any) -> Any:
         return _with_entries(value)
     pages = catalogue_pages.entries(value.rpartition("/")[2])
     whole = f"{value}.md"
-    return [whole, *({title: path} for title, path in pages)] if pages else whole
+    return [{"All": whole}, *({title: path} for title, path in pages)] if pages else whole
 
 
 def _at_home(text: str) -> str:

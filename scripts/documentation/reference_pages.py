@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,11 +145,29 @@ def _signature(name: str, thing: Any) -> str:
         return ""
 
 
+class _Written:
+    """Annotation that is shown as it is written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _as_written(annotation: Any) -> Any:
+    return _Written(annotation) if isinstance(annotation, str) else annotation
+
+
 def _plain(signature: inspect.Signature) -> str:
-    """Signature without `self` and without quotes around types."""
-    given = [each for each in signature.parameters.values() if each.name not in ("self", "cls")]
-    text = str(signature.replace(parameters=given))
-    return re.sub(r"'([^']*)'", lambda match: match[1], text) if "'" in text else text
+    """Signature without `self`, its types as they are written."""
+    given = [
+        each.replace(annotation=_as_written(each.annotation))
+        for each in signature.parameters.values()
+        if each.name not in ("self", "cls")
+    ]
+    returns = _as_written(signature.return_annotation)
+    return str(signature.replace(parameters=given, return_annotation=returns))
 
 
 def routes() -> list[BaseRoute]:
@@ -164,14 +181,15 @@ def routes() -> list[BaseRoute]:
 
 
 def _http() -> str:
-    rows = []
+    paths: dict[tuple[str, str, str], list[str]] = {}
     for route in routes():
         assert isinstance(route, Route | WebSocketRoute)
         methods = sorted((getattr(route, "methods", None) or {"WebSocket"}) - {"HEAD"})
         about = " ".join((inspect.getdoc(inspect.unwrap(route.endpoint)) or "").split())
         is_admitted = isinstance(route, WebSocketRoute) or hasattr(route.endpoint, "__wrapped__")
-        token = "token" if is_admitted else ""
-        rows.append((", ".join(methods), code(route.path), token, prose(about)))
+        row = (", ".join(methods), "token" if is_admitted else "", prose(about))
+        paths.setdefault(row, []).append(code(route.path))
+    rows = ((row[0], ", ".join(named), *row[1:]) for row, named in paths.items())
     return "\n\n".join(
         [
             "# HTTP",

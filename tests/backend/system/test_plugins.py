@@ -171,6 +171,14 @@ def test_recipes_lie_beside_and_are_broken_one_by_one(basin_home: Path) -> None:
     assert str(folder / "rbm_digits.yaml") in broken["rbm_digits.yaml"]
 
 
+def test_a_recipe_may_be_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = recipe.text_of("rbm_digits")
+    path = write(tmp_path, "alone.yaml", text)
+    monkeypatch.setenv("BASIN_PLUGINS", os.pathsep.join([str(path), str(tmp_path / "gone.yaml")]))
+    assert plugins.recipes() == [path]
+    assert "alone" in recipe.discover().recipes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["backend.methods.noise_contrastive", "backend.catalogue"])
 def test_one_that_builds_on_a_method_waits_until_that_is_imported(
