@@ -69,7 +69,7 @@ peers: $(PEERS)/.stamp ## set up .venv-peers, with what the benchmarks compare B
 
 $(PEERS)/.stamp: constraints-peers.txt scripts/install.sh
 	@LOCK=constraints-peers.txt scripts/install.sh $(PEERS) tensorboard trackio \
-		mlflow-skinny sqlalchemy alembic torchebm ebmkit blackjax
+		mlflow-skinny sqlalchemy alembic wandb torchebm ebmkit blackjax
 	@touch $@
 
 lock: install-dev ## write the versions in .venv to constraints.txt

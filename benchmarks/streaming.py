@@ -122,7 +122,7 @@ def run(quick: bool, url: str) -> Report:
             try:
                 rows[peer] = measure_peer(peer, steps[inner], repeats, inner)
             except (subprocess.SubprocessError, ValueError) as error:
-                report.notes.append(f"{peer} was left out: {_last_line(error)}")
+                report.notes.append(f"{peer} was left out: {last_line(error)}")
         for subject, figures in rows.items():
             for key, (metric, unit) in METRICS.items():
                 if key in figures[0]:
@@ -134,9 +134,10 @@ def run(quick: bool, url: str) -> Report:
     return report
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """Return the last line that a process left which failed."""
     text = getattr(error, "stderr", None) or str(error)
-    return str(text).strip().splitlines()[-1]
+    return (str(text).strip().splitlines() or ["no word"])[-1]
 
 
 def _claim(report: Report) -> None:

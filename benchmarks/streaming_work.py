@@ -2,7 +2,9 @@
 
 Needs torch alone, so that the peers' environment can run it as it is:
 
-    .venv-peers/bin/python benchmarks/streaming_work.py tensorboard|trackio STEPS REPEATS INNER
+    .venv-peers/bin/python benchmarks/streaming_work.py PEER STEPS REPEATS INNER
+
+PEER: tensorboard, trackio, wandb (offline) or mlflow.
 """
 
 from __future__ import annotations
@@ -162,11 +164,54 @@ def open_trackio(num_steps: int) -> tuple[Log, Callable[[], dict[str, float]]]:
     return log, close
 
 
+def open_wandb(num_steps: int) -> tuple[Log, Callable[[], dict[str, float]]]:
+    import wandb
+
+    folder = tempfile.mkdtemp()
+    run = wandb.init(
+        project="streaming", dir=folder, mode="offline", settings=wandb.Settings(silent=True)
+    )
+
+    def log(index: int, values: dict[str, Tensor]) -> None:
+        run.log({path: value.item() for path, value in values.items()}, step=index)
+
+    def close() -> dict[str, float]:
+        run.finish()
+        return {"disk_mb": folder_bytes(folder) / NUM_SCALARS / num_steps}
+
+    return log, close
+
+
+def open_mlflow(num_steps: int) -> tuple[Log, Callable[[], dict[str, float]]]:
+    import mlflow
+
+    folder = tempfile.mkdtemp()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.start_run()
+    before = folder_bytes(folder)
+
+    def log(index: int, values: dict[str, Tensor]) -> None:
+        mlflow.log_metrics({path: value.item() for path, value in values.items()}, step=index)
+
+    def close() -> dict[str, float]:
+        mlflow.end_run()
+        return {"disk_mb": (folder_bytes(folder) - before) / NUM_SCALARS / num_steps}
+
+    return log, close
+
+
+OPENERS = {
+    "tensorboard": open_tensorboard,
+    "trackio": open_trackio,
+    "wandb": open_wandb,
+    "mlflow": open_mlflow,
+}
+
+
 def main(subject: str, num_steps: int, repeats: int, num_inner: int) -> None:
     """Measure one peer and print the rows as the last line."""
     os.environ["TRACKIO_DIR"] = tempfile.mkdtemp()
-    opener = {"tensorboard": open_tensorboard, "trackio": open_trackio}[subject]
-    rows = compare(lambda: opener(num_steps), num_steps, repeats, num_inner)
+    rows = compare(lambda: OPENERS[subject](num_steps), num_steps, repeats, num_inner)
     print(json.dumps(rows))
 
 
