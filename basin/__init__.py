@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from basin.reading import OpenRun
     from basin.tracking import Run
 
-__all__ = ["load", "open", "track"]
+__all__ = ["load", "open", "show", "track"]
 
 
 def track(
@@ -55,6 +55,19 @@ def open(run: str = "latest") -> OpenRun:
     from basin.reading import OpenRun
 
     return OpenRun.of(run)
+
+
+def show(run: str | Run | OpenRun = "latest", height: int = 760, address: str = "") -> None:
+    """Show the live page of a run in a notebook's cell.
+
+    height: of the frame, in pixels. address: where your browser reaches Basin, by default that of
+    the `basin up` of this home. Raises NotAvailable where none runs, or there is no notebook;
+    BadInput for what is no run.
+    """
+    from basin.reading import OpenRun
+    from basin.showing import show_page
+
+    show_page(OpenRun.of(run).id if isinstance(run, str) else run.id, height, address)
 
 
 def load(run: str | os.PathLike[str] = "latest", step: int | None = None) -> LoadedEnergy:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.errors import BadInput, NotAvailable
-from backend.events import KINDS, Event, decode, unpack
+from backend.events import KINDS, Event, Table, decode, unpack
 from jobs.records import run_store
 from jobs.records.run_directory import RunDirectory
 from jobs.records.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
 
 class OpenRun:
@@ -85,24 +86,39 @@ class OpenRun:
             if path in (None, frame.header["path"])
         ]
 
-    def figure(self, *paths: str) -> Any:
-        """Draw the curves of scalar paths, all by default, over steps as a Plotly figure.
+    def figure(self, *paths: str) -> go.Figure:
+        """Draw scalar paths, all by default, over steps; or what the run last showed under one
+        path: a landscape, points, chains, a histogram, a curve, images.
 
         Raises BadInput for a path that the run does not have.
         """
-        import plotly.graph_objects as go
+        from basin import figures
 
         series = self.directory.scalars()
-        _check("paths", paths, series)
-        lines = [
-            go.Scatter(x=series[path].step, y=series[path].value, name=path, mode="lines")
-            for path in paths or series
-        ]
-        return go.Figure(lines, {"xaxis": {"title": "step"}, "title": self.status.name or self.id})
+        keys = self.directory.keyframe_index() if len(paths) == 1 else []
+        drawn = {key.path: key.kind for key in keys if key.kind in figures.DRAWN}
+        _check("paths", paths, {**series, **drawn})
+        title = self.status.name or self.id
+        if paths and paths[0] not in series:
+            step, event = self.events(drawn[paths[0]], paths[0])[-1]
+            return figures.of_event(event, f"{title}: {paths[0]}, step {step:,}")
+        return figures.of_scalars({path: series[path] for path in paths or series}, title)
+
+    def table(self, path: str) -> pd.DataFrame:
+        """Read the table that the run last showed under a path, such as `chains/diagnostics`.
+
+        Raises BadInput for a path that the run does not have.
+        """
+        import pandas as pd
+
+        keys = self.directory.keyframe_index()
+        _check("path", (path,), [key.path for key in keys if key.kind == "table"])
+        event = cast(Table, self.events("table", path)[-1][1])
+        return pd.DataFrame(event.rows, columns=event.columns)
 
 
 def _check(field: str, wanted: tuple[str, ...], known: Any) -> None:
     for name in wanted:
         if name not in known:
-            listed = ", ".join(known) or "none"
+            listed = ", ".join(dict.fromkeys(known)) or "none"
             raise BadInput.at(field, f"must be among {listed}; got {name!r}.")

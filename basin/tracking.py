@@ -250,7 +250,7 @@ class Run:
         return self._beat.request is not None
 
     def figure(self, *paths: str) -> Any:
-        """Draw the curves logged so far as a Plotly figure: `basin.open(RUN).figure`."""
+        """Draw curves or a picture as they are now, as `basin.open(RUN).figure`."""
         from basin.reading import OpenRun
 
         self._guarded(self._flush_all)

@@ -59,6 +59,10 @@ def main() -> None:
         return
     uploads.let_in()
     more = [_log_out_page(who)] if who else []
+    if st.context.is_embedded:  # inside a notebook's page: the run alone
+        st.html("<style>[data-testid=stMainBlockContainer] { padding-top: 16px }</style>")
+        st.navigation([start, *pages, *more], position="hidden").run()
+        return
     page = st.navigation([start, *pages, *more], position="top")
     st.logo(icon, size="medium")
     with st.container(key="head"):

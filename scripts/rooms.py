@@ -66,8 +66,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dashboard.live.parts", "dashboard.live.stream"),
     ("basin.adapters",),
     ("basin.tracking",),
-    ("basin.beat", "basin.creating", "basin.loading", "basin.reading", "basin.watching"),
-    ("basin.arrays",),
+    (
+        *("basin.beat", "basin.creating", "basin.loading", "basin.reading", "basin.showing"),
+        "basin.watching",
+    ),
+    ("basin.arrays", "basin.figures"),
     ("jobs.cli",),
     ("jobs.services", "jobs.tasks"),
     ("jobs.bakeoffs", "jobs.grids"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import html
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode
@@ -21,21 +22,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import NotAvailable
 from dashboard.security import access, uploads
-from jobs.services import entry_link, login, peer_user
+from jobs.services import entry_link, framing, login, peer_user
 
 _REFUSED = 4403
 _PAGE = (Path(__file__).resolve().parent / "refusal.html").read_text(encoding="utf-8")
 _HEADERS = {
-    # Pictures from elsewhere would tell others who reads a note, and when.
-    "Content-Security-Policy": (
-        "frame-ancestors 'self'; base-uri 'self'; object-src 'none'; "
-        "img-src 'self' data: blob:; media-src 'self' data: blob:"
-    ),
-    "X-Frame-Options": "SAMEORIGIN",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
-"""What every answer says."""
+"""What every answer says, beside who may frame it."""
+# Pictures from elsewhere would tell others who reads a note, and when.
+_POLICY = (
+    "base-uri 'self'; object-src 'none'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; frame-ancestors 'self'"
+)
 _OPEN = ("/live/health", "/_stcore/health")
 _NOT_OFFERED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
 _ASK = (
@@ -68,7 +68,7 @@ class Gate:
             if refusal is None and uploads.is_upload(scope):
                 status, reason = stack.enter_context(uploads.reserved(scope))
                 refusal = PlainTextResponse(reason, status) if reason else None
-            await (refusal or self.app)(scope, receive, _with_headers(send, cookie))
+            await (refusal or self.app)(scope, receive, _with_headers(send, cookie, scope))
 
 
 async def _judge(scope: Scope) -> tuple[Response | None, str]:
@@ -127,16 +127,26 @@ def _cookie(scope: Scope) -> str:
     return f"{pair}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"
 
 
-def _with_headers(send: Send, cookie: str) -> Send:
+def _with_headers(send: Send, cookie: str, scope: Scope) -> Send:
     """Wrap `send` to add the headers of every answer, and a cookie where one is given."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in (*_HEADERS.items(), *_framing(scope)):
                 headers[name] = value
             if cookie:
                 headers.append("Set-Cookie", cookie)
         await send(message)
 
     return send_with_headers
+
+
+def _framing(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Build the headers that say which pages may have an answer inside of theirs."""
+    others: tuple[str, ...] = ()
+    with contextlib.suppress(NotAvailable):
+        others = framing.ancestors(scope["path"], QueryParams(scope["query_string"]))
+    yield "Content-Security-Policy", " ".join((_POLICY, *others))
+    if not others:  # it knows no list
+        yield "X-Frame-Options", "SAMEORIGIN"

@@ -12,7 +12,7 @@ import click
 from backend.errors import BadInput, NotAvailable
 from jobs.cli.common import DONE, FAILED, json_command, show
 from jobs.queueing import redis_store
-from jobs.services import entry_link, login
+from jobs.services import entry_link, framing, login
 
 DEFAULT_PORT = 8501
 
@@ -25,6 +25,7 @@ def up(port: int | None, as_json: bool) -> None:
     from jobs.services import supervision as supervisor
 
     login.check()
+    framing.check()
 
     def say(line: str) -> None:
         show({"message": line}, as_json, line)
@@ -59,6 +60,7 @@ def dashboard(host: str, port: int, without_login: bool, as_json: bool) -> None:
     if find_spec("dashboard") is None:
         raise NotAvailable("The dashboard is not installed: there is no package `dashboard`.")
     login.check()
+    framing.check()
     if not login.required():
         entry_link.key()
         if not _is_loopback(host) and not without_login:

@@ -164,3 +164,33 @@ def test_an_energy_is_watched_without_moving_the_users_draws() -> None:
     assert {"sampler/r_hat/long_run", "density/log_likelihood"} <= paths
     assert read.events("field") and read.events("histogram") and read.events("trajectory")
     assert read.samples()["long_run"].shape[1] == 2
+
+
+def test_what_is_shown_is_drawn_as_figures_and_read_as_tables() -> None:
+    with basin.track("shown") as run:
+        run.log({"loss": 1.0, "accuracy": 0.5})
+        run.field("plane", np.arange(12.0).reshape(3, 4), (-1, 1), (0, 2))
+        run.points([[0.0, 1.0], [2.0, 3.0]], "cloud", labels=[0, 1])
+        run.trajectory(np.arange(20.0).reshape(5, 2, 2), "walk")
+        run.histogram("weights", {"data": [1.0, 2.0], "noise": [3.0]}, num_bins=4)
+        run.images(np.stack([np.zeros((2, 2)), np.ones((2, 2))]), "cells")
+    (heat,) = run.figure("plane").data
+    assert heat.z[0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert heat.x.tolist() == pytest.approx([-1, -1 / 3, 1 / 3, 1]) and heat.y.tolist() == [0, 1, 2]
+    (cloud,) = run.figure("cloud").data
+    assert cloud.y.tolist() == [1.0, 3.0] and cloud.marker.color.tolist() == [0, 1]
+    assert [chain.x.tolist() for chain in run.figure("walk").data] == [
+        [0.0, 4.0, 8.0, 12.0, 16.0],
+        [2.0, 6.0, 10.0, 14.0, 18.0],
+    ]
+    first, second = run.figure("weights").data
+    assert (first.name, first.y.tolist()) == ("data", [0.5, 0.0, 0.5, 0.0])
+    assert second.y.tolist() == [0.0, 0.0, 0.0, 1.0] and second.x[0] == pytest.approx(1.25)
+    (sheet,) = run.figure("cells").data
+    assert np.array(sheet.z)[0, :, 0].tolist() == [0, 0, 255, 255, 255]
+    assert [line.name for line in run.figure().data] == ["accuracy", "loss/total"]
+    for wrong in (["nothing"], ["plane", "loss/total"]):
+        with pytest.raises(BadInput, match="must be among accuracy, loss/total"):
+            run.figure(*wrong)
+    with pytest.raises(BadInput, match="must be among none"):
+        basin.open(run.id).table("chains/diagnostics")

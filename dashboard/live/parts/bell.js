@@ -7,9 +7,9 @@ const UNDER_WAY = ["queued", "running"]
 
 export class Bell {
   /** `surroundings`: Notification and localStorage, where they are not the browser's own. */
-  constructor({ Notification, localStorage } = window) {
-    this.Notification = Notification
-    this.memory = localStorage
+  constructor(surroundings = window) {
+    this.memory = memoryOf(surroundings)
+    this.Notification = this.memory && surroundings.Notification
     this.button = make("button.bl-chip", { type: "button", hidden: true })
     this.button.onclick = () => this.turn()
     this.last = null
@@ -52,5 +52,14 @@ export class Bell {
     this.button.textContent = this.isOn ? "✓ tells when it ends" : "tell me when it ends"
     this.button.setAttribute("aria-pressed", String(this.isOn))
     this.button.title = "A notification of this browser, while a tab shows the run"
+  }
+}
+
+/** What a browser keeps; null where it keeps nothing, as in a frame of another site's page. */
+function memoryOf(surroundings) {
+  try {
+    return surroundings.localStorage
+  } catch {
+    return null
   }
 }

@@ -72,3 +72,16 @@ test("a second press turns it off, and a refusal hides it", async () => {
   without.follow(run("running"), "ring")
   assert.equal(without.button.hidden, true)
 })
+
+test("a browser that keeps nothing, as in a frame, is not asked to tell", () => {
+  const framed = {
+    Notification: browser("granted").Notification,
+    get localStorage() {
+      throw new Error("Access is denied for this document.")
+    },
+  }
+  const bell = new Bell(framed)
+  bell.follow(run("running"), "ring")
+  bell.follow(run("finished"), "ring")
+  assert.equal(bell.button.hidden, true)
+})

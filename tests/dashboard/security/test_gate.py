@@ -18,9 +18,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from backend.errors import BadInput
 from dashboard.security import access, gate, uploads
 from dashboard.security.gate import Gate
-from jobs.services import entry_link, login, peer_user
+from jobs.services import entry_link, framing, login, peer_user
 from tests.dashboard.conftest import Basin
 from tests.dashboard.test_server import UPGRADE, status
 from tests.jobs.services.test_peer_user import AS_NOBODY
@@ -272,6 +273,56 @@ def test_what_is_still_coming_counts(session: str, monkeypatch: pytest.MonkeyPat
         assert second[0] == 413
     with uploads.reserved(scope) as again:
         assert again == (200, "")
+
+
+# --------------------------------------------------------------- who may frame a page
+
+RUN = "20261129-095340-cb59"
+
+
+def framed_by(owner: TestClient, address: str) -> tuple[str, str | None]:
+    answer = owner.get(address.removeprefix(HOST), headers=PAGE)
+    policy = answer.headers["content-security-policy"]
+    return policy.partition("frame-ancestors ")[2], answer.headers.get("x-frame-options")
+
+
+def test_a_notebook_here_frames_a_run_by_its_address_and_nothing_else(
+    owner: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = framing.address_of(RUN, HOST)
+    here = "'self' http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:*"
+    assert framed_by(owner, address) == (here, None)
+    forged = [
+        address.replace(RUN, RUN[:-1] + "8"),
+        address.replace("/run?", "/runs?"),
+        address.replace("/run?", "/?"),
+        address.rpartition("&frame=")[0],
+        address[:-1],
+        address.replace("frame=", "frame=ü"),
+        f"/run?id={RUN}&frame=",
+    ]
+    for other in forged:
+        assert framed_by(owner, other) == ("'self'", "SAMEORIGIN"), other
+    monkeypatch.setenv("BASIN_NOTEBOOK_ORIGINS", "https://hub.example, http://hub.example:8000")
+    more = f"{here} https://hub.example http://hub.example:8000"
+    assert framed_by(owner, address) == (more, None)
+    assert framed_by(owner, forged[0]) == ("'self'", "SAMEORIGIN")
+
+
+def test_an_address_to_frame_lets_nobody_in(client: TestClient) -> None:
+    assert client.get(framing.address_of(RUN, HOST), headers=PAGE).status_code == 403
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    "origin", ["*", "https:", "https://*", "https://*.example", "hub.example", "https://h; x 'a'"]
+)
+def test_what_is_no_origin_of_a_notebook_is_refused(
+    origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASIN_NOTEBOOK_ORIGINS", origin)
+    with pytest.raises(BadInput, match="must list origins of notebooks"):
+        framing.check()
 
 
 # --------------------------------------------------------------- the server as it runs
