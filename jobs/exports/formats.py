@@ -42,7 +42,9 @@ def write(name: str, asked: Asked) -> list[str]:
     """Write runs in a format; returns the names of the files. Raises BadInput, NotAvailable."""
     form = FORMATS[name]
     if len(asked.runs) > 1 and not form.takes_several:
-        raise BadInput.at("run", f"must be one as {name}, got {len(asked.runs)}.")
+        raise BadInput.at(
+            "run", f"must be one as {name}, got {len(asked.runs)}; html takes several."
+        )
     return form.write(asked)
 
 
@@ -82,6 +84,12 @@ def _tensorboard(asked: Asked) -> list[str]:
     return tensorboard.write(asked.run, asked.to, asked.say)
 
 
+def _html(asked: Asked) -> list[str]:
+    from jobs.exports import page
+
+    return page.write(asked.runs, asked.to, asked.say)
+
+
 FORMATS = {
     "safetensors": Format("weights with a model card, as hubs lay them out", _safetensors),
     "pt2": Format("E(x) and its gradient as programs of torch.export", _pt2),
@@ -89,4 +97,5 @@ FORMATS = {
     "csv": Format("scalars and samples as text", _csv),
     "parquet": Format("scalars and samples as typed columns", _parquet),
     "tensorboard": Format("scalars as an event file", _tensorboard),
+    "html": Format("a run, or a comparison, as one page without a network", _html, True),
 }
