@@ -67,7 +67,7 @@ def measure(num_steps: int, repeats: int, redis_url: str = "") -> list[dict[str,
 def run(quick: bool, redis_url: str) -> Report:
     """Measure all of them; the attached one with the Redis at `redis_url`."""
     report = Report("tracking")
-    num_steps, repeats = (150, 2) if quick else (600, 3)
+    num_steps, repeats = (150, 2) if quick else (300, 3)
     rows = {
         "basin": measure(num_steps, repeats),
         "basin, attached": measure(num_steps, repeats, redis_url),
