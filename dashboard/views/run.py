@@ -29,6 +29,7 @@ from dashboard.run_acts.keep_moment import say_what_was_kept, show_keep
 from dashboard.run_acts.turn_settings import show_turn_settings, turned_lines
 from dashboard.security import access
 from jobs.claims import reproduction
+from jobs.exports import formats
 from jobs.models import fingerprints
 from jobs.queueing import control, redis_store
 from jobs.records import groups, run_store, trash
@@ -284,7 +285,10 @@ def _about(directory: RunDirectory, status: Status, outside: list[str]) -> None:
             address = f"live/file?run={directory.id}&name={quote(name)}&token={token}"
             rows.append(f"| [{name}]({address}) | {size(num_bytes)} |")
         st.markdown("\n".join(["| file | size |", "|---|---:|", *rows]))
-        st.caption(f"In `{directory.path}`.")
+        st.caption(
+            f"In `{directory.path}`. `basin export {directory.id} --as FORMAT --to PATH` writes "
+            f"the run as {', '.join(formats.FORMATS)}."
+        )
         if trace := directory.trace():
             with st.expander("Traceback"):
                 code(trace)
