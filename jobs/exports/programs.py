@@ -10,6 +10,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,7 @@ def write_onnx(directory: RunDirectory, to: Path, say: Say, step: int | None) ->
 
 
 def _onnx_function(path: Path, name: str) -> Function:
-    import onnxruntime
-
+    onnxruntime = import_module("onnxruntime")  # optional: `write_onnx` has looked for it
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
