@@ -206,7 +206,7 @@ def test_generators_say_so_and_densities_do_not() -> None:
         assert bool(cls(config, task).not_a_density) == generates
     generators = {name for name, method in methods.items() if method.not_a_density}
     classifiers = {"adversarial_training", "dual_adversarial_training", "energy_routing", "tabebm"}
-    alike = {*classifiers, "associative_memory"}
+    alike = {*classifiers, "associative_memory", "field_of_experts"}
     assert generators == {"energy_matching", "recovery_likelihood"} | alike
     for name in alike:  # no alarm cries on what they say of themselves
         assert not {"energy_alarms", "log_likelihood"} & set(methods[name].observers), name
