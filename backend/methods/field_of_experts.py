@@ -219,11 +219,10 @@ class FieldOfExperts(Method):
                 yield -(field.slope(x, field.matrix(x.shape[1])) * q).sum() / size
 
         fitted = self.fitter.update(losses(), progress)
-        numbers = torch.tensor([self.accuracy, float(self.evaluations)], device=self.clean.device)
         return {
             "loss/total": (self.solution - self.clean).square().mean(),
-            "lower/accuracy": numbers[0],
-            "lower/evaluations": numbers[1],
+            "lower/accuracy": self.clean.new_full((), self.accuracy),
+            "lower/evaluations": self.clean.new_full((), float(self.evaluations)),
             **fitted,
         }
 

@@ -155,6 +155,9 @@ class SequentialBayes(Method):
     def __init__(self, config: SequentialBayesConfig, task: Task) -> None:
         super().__init__(config, task)
         self.kernel = samplers.build(HMCConfig(num_leapfrog=config.num_leapfrog))
+        # once, so that no step waits to know how many rows are of a task
+        self.rows_of = [self._rows(stage) for stage in (0, 1)]
+        """inputs and classes of the training rows of each task"""
         dim, device = self._posterior(0).dim, task.device
         num = config.num_components
         self.log_weights = torch.zeros(num, device=device)
@@ -172,19 +175,22 @@ class SequentialBayes(Method):
         """accuracy on both tasks when the second began"""
         self.state = self.kernel.init(start, self._posterior(0), self.generator)
 
-    def _rows(self, stages: tuple[int, ...], held_out: bool = False) -> tuple[Tensor, Tensor]:
-        """Inputs and classes of some tasks."""
+    def _rows(self, stage: int, held_out: bool = False) -> tuple[Tensor, Tensor]:
+        """Inputs and classes of a task."""
         data = self.task.data
         rows = (data.held_out_rows if held_out else data.rows)(slice(None))
         assert rows.label is not None
-        own = torch.isin(rows.given[TASK], torch.tensor(stages, device=rows.x.device))
+        own = rows.given[TASK] == stage
         return rows.x.flatten(1)[own], rows.label[own]
 
     def _posterior(self, stage: int) -> CarriedPosterior:
         """The energy of weights when this task is learned."""
         config = self.config
         both = stage and config.prior == "joint"
-        inputs, classes = self._rows((0, 1) if both else (stage,))
+        inputs, classes = self.rows_of[stage]
+        if both:
+            (first, of_first), (second, of_second) = self.rows_of
+            inputs, classes = torch.cat([first, second]), torch.cat([of_first, of_second])
         carried = None
         if stage and config.prior == "mixture":
             carried = Gaussians(self.log_weights, self.means, self.factors)
@@ -250,7 +256,7 @@ class SequentialBayes(Method):
         return [_right(self.class_log_probs(x), y) for x, y in self._held_out()]
 
     def _held_out(self) -> list[tuple[Tensor, Tensor]]:
-        return [self._rows((stage,), held_out=True) for stage in (0, 1)]
+        return [self._rows(stage, held_out=True) for stage in (0, 1)]
 
     def readings(self) -> dict[str, float]:
         """Figures of now by path; those of what is yet to come are left out."""
@@ -263,7 +269,7 @@ class SequentialBayes(Method):
             )
             if self.config.prior == "mixture":
                 figures["density_gap"] = float(self.density_gap)
-        tasks = [self._rows((stage,)) for stage in range(self.stage + 1)]
+        tasks = self.rows_of[: self.stage + 1]
         for stage, (x, y) in enumerate(self._held_out()):
             figures[f"prototypes_{stage + 1}"] = _right(prototype_log_probs(tasks, x), y)
         if len(draws) >= 4:

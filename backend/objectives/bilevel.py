@@ -94,7 +94,8 @@ class FieldOfExperts(Energy):
 
     def matrix(self, length: int) -> Tensor:
         """K as a matrix (num × length, length)."""
-        return self.answers(torch.eye(length).to(self.filters)).flatten(1).T
+        every = torch.eye(length, dtype=self.filters.dtype, device=self.filters.device)
+        return self.answers(every).flatten(1).T
 
     def slope(self, x: Tensor, matrix: Tensor) -> Tensor:
         """∇E (batch, length) by the matrix of the filters, with a graph to the weights."""

@@ -227,6 +227,7 @@ def test_chains_walk_on_what_is_sampled(basin: Basin, page: Page, energy_of: str
     page.get_by_text("The energy of run" if energy_of else "Ring of Gaussians").first.wait_for()
 
 
+@pytest.mark.slow
 def test_who_waits_is_shown_what_for(basin: Basin, page: Page) -> None:
     open_race(basin, page, make_race(queued="hmc"))
     lane = lanes(page).nth(2)

@@ -44,7 +44,7 @@ def launched(page: Page) -> RunDirectory:
 # ---------------------------------------------------------------------- launching at once
 
 
-@pytest.mark.parametrize("how", [pytest.param("click", marks=pytest.mark.slow), "keys"])
+@pytest.mark.parametrize("how", ["click", "keys"])
 def test_what_was_typed_last_is_launched_though_nobody_waited(
     basin: Basin, page: Page, how: str
 ) -> None:

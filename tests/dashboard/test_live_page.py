@@ -276,6 +276,7 @@ def drawn_steps(page: Page) -> list[int]:
     return [int(step) for step in found]
 
 
+@pytest.mark.slow
 def test_samples_may_come_before_the_landscape(basin: Basin, page: Page) -> None:
     """Whatever a run says first, and in one breath, all of it is shown."""
     run = make_run(finished=False)

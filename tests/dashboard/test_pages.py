@@ -113,6 +113,7 @@ def test_an_uploaded_file_that_will_not_do_is_said(
     assert page.get_by_role("button", name=re.compile("^.*Launch")).is_disabled()
 
 
+@pytest.mark.slow
 def test_the_users_own_file_is_drawn_and_launched(basin: Basin, page: Page, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     rows = np.random.default_rng(0).normal(size=(400, 2)) * [10, 2] + [100, 5]
@@ -209,6 +210,7 @@ def test_what_is_deleted_is_off_every_page_and_comes_back(basin: Basin, page: Pa
     assert run.status().status == "finished"
 
 
+@pytest.mark.slow
 def test_the_queue_is_reordered(basin: Basin, page: Page) -> None:
     slow = launch_slow()
     waiting = [basin.launch(30, wait=False, name=f"waits {i}") for i in range(3)]
@@ -394,7 +396,7 @@ def test_deleted_checkpoints_are_restored_on_the_system_page(basin: Basin, page:
 
 @pytest.mark.parametrize(
     ("width", "theme"),
-    [pytest.param(1440, "dark", marks=pytest.mark.slow), (800, "light")],
+    [(1440, "dark"), (800, "light")],
 )
 def test_no_page_is_wider_than_its_window(basin: Basin, page: Page, theme: str, width: int) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]

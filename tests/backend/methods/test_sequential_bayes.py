@@ -111,7 +111,7 @@ def test_the_second_task_begins_half_way_with_draws_after_its_own_warm_up() -> N
     assert {f"continual/{name}" for name in names} <= set(figures)
     fit = Gaussians(method.log_weights, method.means, method.factors)
     w = method.state.position
-    alone = CarriedPosterior(*method._rows((1,)), 8, carried=fit)
+    alone = CarriedPosterior(*method.rows_of[1], 8, carried=fit)
     assert torch.allclose(method.state.energy, alone(w), rtol=1e-4)
 
 
