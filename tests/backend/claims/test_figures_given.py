@@ -48,8 +48,9 @@ FEW = {"num_splits": 1, "num_steps": 2, "num_updates": 2, "num_candidates": 2}
 """Of what a question counts; of anything else that begins with `num` 24."""
 NAMED = {"think": {"num_steps"}}
 """Fields by whose values an ability names its figures."""
-CONDITIONAL = {("ebt_policy", "over"), ("ebwm_fork", "left")}
-"""Figures, by recipe, of predictions that succeed alone: after a few steps none need."""
+CONDITIONAL = {("ebt_policy", "over"), ("ebwm_fork", "left"), ("sequential_bayes", "r_hat")}
+"""Figures, by recipe, of predictions that succeed alone, and of draws after a warm-up: after a few
+steps there need be none."""
 
 
 def wanted(made: Recipe) -> dict[str, set[str]]:

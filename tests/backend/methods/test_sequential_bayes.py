@@ -107,7 +107,8 @@ def test_the_second_task_begins_half_way_with_draws_after_its_own_warm_up() -> N
     assert method._draws().shape == (1, 4, 33)
     figures = run(method, 20)
     assert method.stage == 1 and method.steps == 10 and method._draws().shape == (7, 4, 33)
-    names = {"task_1", "task_2", "task_1_before", "task_2_before", "prototypes_1", "density_gap"}
+    names = {"task_1", "task_2", "task_1_before", "task_2_before", "prototypes_1", "r_hat"}
+    assert "continual/density_gap" in figures
     assert {f"continual/{name}" for name in names} <= set(figures)
     fit = Gaussians(method.log_weights, method.means, method.factors)
     w = method.state.position
