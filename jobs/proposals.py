@@ -68,6 +68,14 @@ LEARNT_FROM = {
         Contestant("gedi_symbols"),
         "Rows come in threes whose sum is known: symbols are found from that alone.",
     ),
+    "pairs": (
+        Contestant("associative_layers"),
+        "Each row is what the last keys of a list of pairs recall: a memory is written with them.",
+    ),
+    "task": (
+        Contestant("sequential_bayes"),
+        "Rows come in tasks, one after the other: see what the second makes of the first.",
+    ),
 }
 """By what is known of each row beside x, other than a context: who learns from it, and why"""
 MOST_COORDINATES = 256

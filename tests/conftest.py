@@ -71,6 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """Put back what a page that ran in this process left as `__main__`: processes that a later test
+    spawns would run it."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture(autouse=True)
 def basin_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty BASIN_HOME of the test's own."""
     home = tmp_path / "home"

@@ -61,6 +61,7 @@ from jobs.notifications import watching
 from jobs.queueing import control, redis_store
 from jobs.records import run_store
 from jobs.records.status import Status
+from jobs.services import home_lock
 
 MOST_CLIENTS = 200
 MOST_QUESTIONS = 500
@@ -131,7 +132,7 @@ class Hub:
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
             with passed_over("Settling what became of runs"):
-                await run_in_threadpool(control.settle)
+                await run_in_threadpool(_settle)
             with passed_over("Notifications"):
                 await run_in_threadpool(self._notify)
 
@@ -355,6 +356,12 @@ class Hub:
             watched = self._feeds.get(name)
         directory = run_store.open_run(name) if watched is None else watched.feed.directory
         return directory.keyframes_at(int(max(step, 0)), paths)
+
+
+def _settle() -> None:
+    """Reconcile runs where no `basin up` does, which says what it did to whoever started it."""
+    if not home_lock.is_supervised():
+        control.settle()
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

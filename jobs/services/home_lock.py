@@ -35,6 +35,12 @@ def held(home: Path, say: Say) -> Iterator[None]:
         yield
 
 
+def is_supervised() -> bool:
+    """Return True while a `basin up` of this machine looks after BASIN_HOME."""
+    info = redis_store.connection_info()
+    return is_there(info.get("pid"), info.get("process", "")) is True
+
+
 def beat(home: Path, write: Callable[[], None]) -> None:
     """Show a `basin up` on another machine, which sees neither process nor lock, that one runs.
 
