@@ -177,6 +177,7 @@ def _finish(trial: Trial, run: RunDirectory) -> None:
         control.resume(run.id)
         attempts += 1
         status = wait_for(lambda: _settled(trial, run), "the end of the resumed run", 120)
+    attempts += len(status.went_on)  # by itself, once Basin was there again
     if status.attempt != attempts:
         trial.wrong.append(f"counts {status.attempt} attempts of {attempts}")
 
