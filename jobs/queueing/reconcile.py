@@ -1,8 +1,8 @@
 """Reconciling the status of runs with the processes and jobs there are.
 
-`basin up`, the dashboard and whoever waits for a run all call `control.settle`; one of them at a
-time does it. A run is queued again only if, in one stroke with the look, no list of RQ's holds it;
-and should it be on two lists all the same, the attempt's lock lets one process train it.
+`basin up`, the dashboard where none runs, and whoever waits for a run call `control.settle`; one of
+them at a time does it. A run is queued again only if, in one stroke with the look, no list of RQ's
+holds it; and should it be on two lists all the same, the attempt's lock lets one process train it.
 """
 
 from __future__ import annotations
